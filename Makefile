@@ -1,0 +1,59 @@
+# One command each: make run, make test. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= uv
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lint types openapi soak lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(BIN)/.runtime: requirements/runtime.lock requirements/build.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crm-api needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.runtime requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+run: $(BIN)/.runtime ## Serve the demo on http://localhost:4012 (SQLite, bundled HubSpot emulator, kept in .demo/)
+	$(BIN)/crm-api demo
+
+test: check ## Lint, types, and the suite on SQLite and a real PostgreSQL
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(BIN)/.dev ## 5,000 creations while one HubSpot call in five fails
+	PYTHONPATH=. $(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+check: lint types
+
+lint: $(BIN)/.dev ## Formatting and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(BIN)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+format: $(BIN)/.dev ## Reformat and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(BIN)/.dev ## Write openapi.json anew
+	$(BIN)/crm-api openapi > openapi.json
+
+# The locks hold hashes and no addresses, so they install from whichever index pip is set up for.
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header $(LOCK_ARGS)
+
+lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer releases)
+	$(LOCK) pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --group build -o requirements/build.lock
+	$(LOCK) pyproject.toml --extra dev -o requirements/dev.lock
+
+clean: ## Remove the environment and caches (the demo's records in .demo/ stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

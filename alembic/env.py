@@ -1,0 +1,53 @@
+"""Runs the migrations on the database that DATABASE_URL names."""
+
+import asyncio
+import os
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from crm_api.database import async_url
+from crm_api.models import Base, UtcDateTime
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations on an open connection."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        # SQLite cannot alter a table: Alembic copies it.
+        render_as_batch=True,
+        compare_type=True,
+        render_item=_render_plain_types,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _render_plain_types(kind: str, item: Any, _context: Any) -> str | bool:
+    # A migration must not change when the model's code does.
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+async def run_online() -> None:
+    """Connect and migrate, everything or nothing."""
+    engine = create_async_engine(async_url(os.environ["DATABASE_URL"]))
+    if engine.dialect.name == "sqlite":
+        # Copying a table with foreign keys on would empty the tables that refer to it.
+        event.listen(engine.sync_engine, "connect", _without_foreign_keys)
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+def _without_foreign_keys(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.close()
+
+
+if context.is_offline_mode():
+    raise SystemExit("offline migrations are not supported: a URL is needed")
+asyncio.run(run_online())

@@ -1,0 +1,5 @@
+"""Lets `python -m crm_api` be the `crm-api` command."""
+
+from crm_api.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""The `crm-api` command. Each part is imported when it is called, so that none pays for another."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from crm_api.settings import Settings, SettingsRefusedError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="crm-api")
+def main() -> None:
+    """An API in front of HubSpot CRM. Settings are environment variables; .env.example names them all."""
+
+
+@main.command()
+@click.option("--host", default=None, help="The address to listen on.  [HOST, 127.0.0.1]")
+@click.option("--port", type=int, default=None, help="The port to listen on.  [PORT, 4012]")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes to run.")
+def serve(host: str | None, port: int | None, workers: int) -> None:
+    """Serve the API. The database has to be migrated before."""
+    from crm_api.cli.serve import serve_api
+
+    settings = _settings()
+    serve_api(
+        settings,
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        workers=workers,
+    )
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
+@click.option("--port", type=int, default=4012, show_default=True)
+@click.option("--emulator-port", type=int, default=8100, show_default=True)
+def demo(folder: Path, port: int, emulator_port: int) -> None:
+    """Serve a demo: SQLite, the bundled HubSpot emulator and demo records, all kept in one folder."""
+    from crm_api.cli.demo import run_demo
+
+    run_demo(folder, port=port, emulator_port=emulator_port)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from crm_api.cli.migrations import upgrade
+
+    settings = Settings()
+    if not settings.database_url:
+        raise click.ClickException("DATABASE_URL is not set")
+    upgrade(settings.database_url)
+    click.echo("The database is up to date.")
+
+
+@main.group()
+def users() -> None:
+    """Look after users."""
+
+
+@users.command()
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make the user with this e-mail address staff."""
+    from crm_api.cli.users import change_role
+
+    change_role(email, "staff")
+
+
+@users.command()
+@click.argument("email")
+def demote(email: str) -> None:
+    """Make the user with this e-mail address a customer."""
+    from crm_api.cli.users import change_role
+
+    change_role(email, "customer")
+
+
+@users.command()
+@click.argument("email")
+def logout(email: str) -> None:
+    """End all sessions of the user with this e-mail address."""
+    from crm_api.cli.users import log_out
+
+    log_out(email)
+
+
+@main.command()
+@click.option("--user", "email", default=None, metavar="EMAIL", help="Only what is about this user.")
+@click.option("--event", default=None, help="Only this event, such as login_failed.")
+@click.option("--since", type=click.DateTime(), default=None, help="Only from this moment (UTC) on.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def audit(email: str | None, event: str | None, since: datetime | None, limit: int, as_json: bool) -> None:
+    """Print who did what, when and from where; the latest is last."""
+    from crm_api.cli.audit import print_audit
+
+    since = since.replace(tzinfo=UTC) if since is not None else None
+    print_audit(email=email, event=event, since=since, limit=limit, as_json=as_json)
+
+
+@main.group()
+def hubspot() -> None:
+    """Look after the HubSpot account."""
+
+
+@hubspot.command()
+def provision() -> None:
+    """Create what this service needs in the account: a unique property, and two ticket categories."""
+    from crm_api.cli.hubspot import provision_account
+
+    provision_account(_settings())
+
+
+@hubspot.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings for a program.")
+def check(*, as_json: bool) -> None:
+    """Look whether the account has what this service needs; nothing is written. Ends with 1 where it has not."""
+    from crm_api.cli.hubspot import check as check_account
+
+    sys.exit(check_account(_settings(), as_json_text=as_json))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, default=8100, show_default=True)
+@click.option("--state", type=click.Path(path_type=Path), default=None, help="The file to keep records in.")
+@click.option("--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True)
+@click.option("--search-lag", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds.")
+def emulator(host: str, port: int, state: Path | None, latency_ms: float, search_lag: float) -> None:
+    """Serve the HubSpot emulator on its own."""
+    from crm_api.hubspot_emulator.serve import serve as serve_emulator
+
+    serve_emulator(host=host, port=port, state=state, latency_ms=latency_ms, search_lag=search_lag)
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from crm_api.main import create_app
+    from crm_api.openapi import build_document, dump
+
+    # The document does not depend on settings; these only let the application be built.
+    settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")  # noqa: S106
+    click.echo(dump(build_document(create_app(settings))), nl=False)
+
+
+def _settings() -> Settings:
+    settings = Settings()
+    try:
+        settings.require_startable()
+    except SettingsRefusedError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    return settings

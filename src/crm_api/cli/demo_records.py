@@ -1,0 +1,136 @@
+"""The people, deals and tickets that the demo begins with."""
+
+import asyncio
+import random
+from uuid import uuid4
+
+from sqlalchemy import delete
+
+from crm_api.database import create_engine, create_sessions
+from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTokenAuth
+from crm_api.models import User
+from crm_api.schemas.users import Registration
+from crm_api.security import Passwords
+from crm_api.services.idempotency import Attempt
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.registration import RegistrationRules
+from crm_api.services.users import register, set_role
+from crm_api.settings import Settings
+
+STAFF_EMAIL = "staff@example.com"
+CUSTOMER_EMAIL = "customer@example.com"
+PASSWORD = "demo-lighthouse-42"
+
+_FIRST = ("Ada", "José", "Mary Ann", "Kofi", "Noor", "Zoë", "Liam", "Priya", "Søren", "Mei", "Tomás", "Ines")
+_LAST = ("O'Brien", "Lovelace", "García", "Mensah", "Al-Farsi", "Nguyen")
+_DEALS = (
+    "Fleet renewal",
+    "Website relaunch",
+    "Annual support",
+    "Warehouse scanners",
+    "Training days",
+    "Pilot project",
+)
+_TICKETS = (
+    "Delivery is late",
+    "Invoice shows the old address",
+    "Login fails on the tablet",
+    "Please call back",
+    "Spare part needed",
+)
+_STAGES = (
+    "appointmentscheduled",
+    "qualifiedtobuy",
+    "presentationscheduled",
+    "decisionmakerboughtin",
+    "contractsent",
+    "closedwon",
+    "closedlost",
+)
+_CATEGORIES = ("GENERAL_INQUIRY", "PRODUCT_ISSUE", "BILLING_ISSUE")
+
+
+async def seed(settings: Settings) -> None:
+    """Fill an empty account, and make one customer and one staff login."""
+    quota = LocalQuota(burst_limit=1_000_000, search_limit=1_000_000, daily_limit=1_000_000)
+    hubspot = HubSpotClient(
+        base_url=settings.hubspot_base_url, auth=StaticTokenAuth("demo-access-token"), quota=quota
+    )
+    engine = create_engine(settings.database_url)
+    try:
+        await provision(hubspot, TICKET_CATEGORIES)
+        sessions = create_sessions(engine)
+        passwords = Passwords(rounds=settings.bcrypt_rounds, workers=1)
+        async with sessions.begin() as database:
+            # What a start that was stopped half way left behind; the emulator was emptied too.
+            await database.execute(delete(User).where(User.email.in_([STAFF_EMAIL, CUSTOMER_EMAIL])))
+        rules = RegistrationRules(open=True, email_domains=frozenset(), role="customer", lease_seconds=15)
+        people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}
+        contact_ids = []
+        for email, (first, last) in people.items():
+            registration = Registration(
+                email=email,
+                firstname=first,
+                lastname=last,
+                password=PASSWORD,
+                phone="+1 555 010 0199",
+            )
+            answer = await register(
+                sessions, hubspot, passwords, registration, rules, attempt=Attempt(request_id=uuid4().hex)
+            )
+            contact_ids += [answer.data.contact.id] if answer.data.contact else []
+        await set_role(sessions, STAFF_EMAIL, "staff")
+        contact_ids += await _create_contacts(hubspot)
+        dice = random.Random(4012)
+        for contact_id in contact_ids:
+            await _create_deals(
+                hubspot, contact_id, dice, 3 if contact_id == contact_ids[0] else dice.randint(0, 4)
+            )
+    finally:
+        await hubspot.aclose()
+        await engine.dispose()
+
+
+async def _create_contacts(hubspot: HubSpotClient) -> list[str]:
+    people = [(first, last) for first in _FIRST for last in _LAST[:3]]
+    records = await asyncio.gather(
+        *(
+            hubspot.contacts.create(
+                {
+                    "email": f"person{number:02}@example.com",
+                    "firstname": first,
+                    "lastname": last,
+                    "phone": f"+1 555 010 {number:04}",
+                }
+            )
+            for number, (first, last) in enumerate(people, start=1)
+        )
+    )
+    return [record.id for record in records]
+
+
+async def _create_deals(hubspot: HubSpotClient, contact_id: str, dice: random.Random, count: int) -> None:
+    for _ in range(count):
+        deal = await hubspot.deals.create(
+            {
+                "dealname": dice.choice(_DEALS),
+                "dealstage": dice.choice(_STAGES),
+                "pipeline": "default",
+                "amount": str(dice.randint(5, 400) * 50),
+                "closedate": f"2027-{dice.randint(1, 12):02}-{dice.randint(1, 28):02}T00:00:00.000Z",
+            },
+            associations=[NewAssociation("contacts", contact_id)],
+        )
+        for _ in range(dice.randint(0, 3)):
+            await hubspot.tickets.create(
+                {
+                    "subject": dice.choice(_TICKETS),
+                    "content": "Seen on the demo's first day.",
+                    "hs_pipeline": "0",
+                    "hs_pipeline_stage": str(dice.randint(1, 4)),
+                    "hs_ticket_priority": dice.choice(("LOW", "MEDIUM", "HIGH")),
+                    "hs_ticket_category": dice.choice(_CATEGORIES),
+                },
+                associations=[NewAssociation("deals", deal.id), NewAssociation("contacts", contact_id)],
+            )

@@ -1,0 +1,76 @@
+"""Looks after the HubSpot account."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import click
+
+from crm_api.database import create_engine, create_sessions
+from crm_api.hubspot import HubSpotClient, request_scope
+from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
+from crm_api.main import create_hubspot, hubspot_auth
+from crm_api.services.account_check import Finding, as_json, check_account
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.settings import Settings
+
+DEADLINE_SECONDS = 120.0
+_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
+
+
+def provision_account(settings: Settings) -> None:
+    """Make what is missing, and print what was done."""
+    try:
+        done = asyncio.run(_provision(settings))
+    except HubSpotScopeError as error:
+        scopes = ", ".join(error.required_scopes) or "crm.schemas.deals.write, crm.schemas.tickets.write"
+        raise click.ClickException(f"HubSpot refuses: the token lacks a scope; it needs {scopes}") from None
+    except HubSpotError as error:
+        raise click.ClickException(
+            f"HubSpot could not be asked: {type(error).__name__}, status {error.status_code}"
+        ) from None
+    for line in done or ["Nothing was missing."]:
+        click.echo(line)
+
+
+def check(settings: Settings, *, as_json_text: bool) -> int:
+    """Print the findings; 1 where something failed."""
+    click.echo(f"Asking {settings.hubspot_base_url} ...", err=True)
+    findings = asyncio.run(_check(settings))
+    if as_json_text:
+        click.echo(json.dumps(as_json(findings), indent=2))
+    else:
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            click.echo(f"{_MARKS[finding.state]:4}  {finding.subject:{width}}  {finding.finding}")
+    return int(any(finding.state == "failed" for finding in findings))
+
+
+async def _provision(settings: Settings) -> list[str]:
+    async with _hubspot(settings) as hubspot:
+        return await provision(hubspot, _categories(settings))
+
+
+async def _check(settings: Settings) -> list[Finding]:
+    async with _hubspot(settings) as hubspot:
+        return await check_account(
+            hubspot, api_version=settings.hubspot_api_version, categories=_categories(settings)
+        )
+
+
+@asynccontextmanager
+async def _hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
+    engine = create_engine(settings.database_url)
+    hubspot = create_hubspot(settings, await hubspot_auth(settings, create_sessions(engine)))
+    try:
+        with request_scope(DEADLINE_SECONDS):
+            yield hubspot
+    finally:
+        await hubspot.aclose()
+        await engine.dispose()
+
+
+def _categories(settings: Settings) -> dict[str, str]:
+    return {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories}

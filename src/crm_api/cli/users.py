@@ -1,0 +1,41 @@
+"""Looks after users, from a terminal of the operator's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import click
+
+from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.schemas.users import normalise_email
+from crm_api.services.audit import OPERATOR
+from crm_api.services.sessions import end_sessions
+from crm_api.services.users import set_role
+from crm_api.settings import Settings
+
+
+def change_role(email: str, role: str) -> None:
+    """Give the user another role, which counts from their next request."""
+    _with_user(email, lambda sessions, address: set_role(sessions, address, role, origin=OPERATOR))
+    click.echo(f"The user is {role} now.")
+
+
+def log_out(email: str) -> None:
+    """End all sessions of the user."""
+    _with_user(email, lambda sessions, address: end_sessions(sessions, address, origin=OPERATOR))
+    click.echo("The user's sessions have ended.")
+
+
+def _with_user(email: str, change: Callable[[Sessions, str], Awaitable[bool]]) -> None:
+    async def run() -> bool:
+        engine = create_engine(Settings().database_url)
+        try:
+            return await change(create_sessions(engine), normalise_email(email))
+        finally:
+            await engine.dispose()
+
+    try:
+        found = asyncio.run(run())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if not found:
+        raise click.ClickException("there is no user with this e-mail address")

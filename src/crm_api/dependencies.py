@@ -1,0 +1,113 @@
+"""What a route may ask for: settings, database, HubSpot, and who is calling."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer, OAuth2PasswordBearer
+from sqlalchemy import select
+
+from crm_api.database import Sessions
+from crm_api.errors import ApiError
+from crm_api.hubspot import HubSpotClient, current_scope
+from crm_api.models import Session, User, now
+from crm_api.security import InvalidTokenError, Passwords, read_access_token
+from crm_api.settings import Settings
+
+# Generators that take the first scheme want OAuth2; the bearer scheme stands beside it for the others.
+oauth2 = OAuth2PasswordBearer(
+    tokenUrl="/api/token",
+    refreshUrl="/api/token",
+    scheme_name="oauth2",
+    auto_error=False,
+    description="Log in with e-mail and password. Access tokens are JWTs used as RFC8725 advises.",
+)
+bearer = HTTPBearer(
+    scheme_name="bearerAuth",
+    bearerFormat="JWT",
+    auto_error=False,
+    description="An access token of `POST /api/login`, a JWT used as RFC8725 advises.",
+)
+
+
+def get_settings(request: Request) -> Settings:
+    """The application's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_sessions(request: Request) -> Sessions:
+    """What opens a short database session; none may be held across a HubSpot call."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def get_hubspot(request: Request) -> HubSpotClient:
+    """The process's HubSpot client."""
+    request.app.state.account.require()
+    hubspot: HubSpotClient = request.app.state.hubspot
+    return hubspot
+
+
+def get_passwords(request: Request) -> Passwords:
+    """The process's password pool."""
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+SessionsDep = Annotated[Sessions, Depends(get_sessions)]
+HubSpotDep = Annotated[HubSpotClient, Depends(get_hubspot)]
+PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
+
+
+async def authenticate(
+    request: Request,
+    settings: SettingsDep,
+    sessions: SessionsDep,
+    token: Annotated[str | None, Depends(oauth2)],
+    _bearer: Annotated[object, Depends(bearer)],
+) -> User:
+    """The caller, or a 401 that does not say what is wrong with the token.
+
+    One indexed read, so that a revoked session or a changed role counts at once.
+    """
+    if token is None:
+        raise ApiError("invalid_token")
+    try:
+        claims = read_access_token(token, settings.jwt_secret_key.get_secret_value())
+    except InvalidTokenError:
+        raise ApiError("invalid_token") from None
+    query = (
+        select(User)
+        .join(Session, Session.user_id == User.id)
+        .where(
+            Session.id == claims.session_id,
+            Session.user_id == claims.user_id,
+            Session.revoked_at.is_(None),
+            Session.expires_at > now(),
+            User.status == "active",
+        )
+    )
+    async with sessions() as database:
+        user = (await database.execute(query)).scalar_one_or_none()
+    if user is None:
+        raise ApiError("invalid_token")
+    request.state.user_id = user.id
+    request.state.session_id = claims.session_id
+    scope = current_scope()
+    if scope is not None:
+        scope.caller = f"user:{user.id}"
+    return user
+
+
+CurrentUser = Annotated[User, Depends(authenticate)]
+
+
+async def require_staff(user: CurrentUser) -> User:
+    """The caller, who is staff, or 403."""
+    if user.role != "staff":
+        raise ApiError("forbidden")
+    return user
+
+
+StaffUser = Annotated[User, Depends(require_staff)]

@@ -1,0 +1,341 @@
+"""Every error the service answers with: one table, one body, one place that maps HubSpot's errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import JSONResponse
+
+from crm_api.hubspot import errors as hubspot
+from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
+
+
+class Kind(NamedTuple):
+    """One row of the table."""
+
+    status: int
+    type: str
+    title: str
+    code: str
+    detail: str
+    """What it says where nothing more exact is known."""
+
+
+_KINDS: Final = (
+    Kind(400, "validation-error", "Validation error", "validation_error", "The request is not valid."),
+    Kind(400, "validation-error", "Validation error", "malformed_body", "The body is not valid JSON."),
+    Kind(
+        400,
+        "validation-error",
+        "Validation error",
+        "invalid_cursor",
+        "The cursor is not one that we gave for this list.",
+    ),
+    Kind(
+        400,
+        "validation-error",
+        "Validation error",
+        "wrong_password",
+        "The current password is wrong.",
+    ),
+    # RFC 6749, section 5.2: `error` is what an OAuth2 client library reads at the token endpoint.
+    Kind(
+        400,
+        "invalid-grant",
+        "invalid_grant",
+        "invalid_grant",
+        "The credentials or the refresh token are not valid.",
+    ),
+    Kind(
+        400,
+        "invalid-request",
+        "invalid_request",
+        "invalid_request",
+        "The token request lacks a parameter or has one twice.",
+    ),
+    Kind(
+        400,
+        "unsupported-grant-type",
+        "unsupported_grant_type",
+        "unsupported_grant_type",
+        "Use grant_type password or refresh_token.",
+    ),
+    Kind(
+        400,
+        "invalid-link",
+        "Invalid link",
+        "invalid_link",
+        "The link was used, has expired or was never good, or the password is not the one given at registration.",
+    ),
+    Kind(
+        401,
+        "invalid-token",
+        "Invalid token",
+        "invalid_token",
+        "The access token is missing, not valid, or has ended: log in and send it as Authorization: Bearer.",
+    ),
+    Kind(
+        401,
+        "invalid-credentials",
+        "Invalid credentials",
+        "invalid_credentials",
+        "The e-mail address or the password is wrong.",
+    ),
+    Kind(403, "forbidden", "Forbidden", "forbidden", "Your role does not allow this."),
+    Kind(
+        403,
+        "registration-closed",
+        "Registration closed",
+        "registration_closed",
+        "Registration is not open for this address.",
+    ),
+    Kind(404, "not-found", "Resource not found", "not_found", "There is nothing here, or it is not yours."),
+    Kind(
+        405,
+        "method-not-allowed",
+        "Method not allowed",
+        "method_not_allowed",
+        "The Allow header says what is possible here.",
+    ),
+    Kind(
+        409,
+        "user-exists",
+        "User already exists",
+        "user_exists",
+        "An account with this e-mail address exists or is being made at this moment.",
+    ),
+    Kind(
+        409,
+        "contact-exists",
+        "Contact already exists",
+        "contact_exists",
+        "Another contact has this e-mail address.",
+    ),
+    Kind(
+        409,
+        "contact-missing",
+        "Contact missing",
+        "contact_missing",
+        "Your account is not linked to a contact in the CRM; ask the company to link it.",
+    ),
+    Kind(
+        409,
+        "request-in-progress",
+        "Request in progress",
+        "request_in_progress",
+        "A request with this Idempotency-Key is being worked on; ask again after Retry-After seconds.",
+    ),
+    Kind(
+        412,
+        "precondition-failed",
+        "Precondition failed",
+        "precondition_failed",
+        "The record has changed since you read it; read it again.",
+    ),
+    Kind(
+        413,
+        "request-too-large",
+        "Request too large",
+        "request_too_large",
+        "The body is larger than is accepted.",
+    ),
+    Kind(
+        415,
+        "unsupported-media-type",
+        "Unsupported media type",
+        "unsupported_media_type",
+        "Send the body as application/json.",
+    ),
+    Kind(
+        422,
+        "idempotency-key-reused",
+        "Idempotency key reused",
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for another request; use a new one.",
+    ),
+    Kind(
+        429,
+        "rate-limit-exceeded",
+        "Rate limit exceeded",
+        "rate_limit_exceeded",
+        "Too many requests; ask again after Retry-After seconds.",
+    ),
+    Kind(
+        500,
+        "internal-server-error",
+        "Internal server error",
+        "internal_server_error",
+        "Something is wrong on our side; it has been logged under this request_id.",
+    ),
+    Kind(
+        502,
+        "hubspot-error",
+        "HubSpot error",
+        "hubspot_error",
+        "HubSpot answered with an error; nothing that you can change in the request.",
+    ),
+    Kind(
+        502,
+        "hubspot-credentials",
+        "HubSpot credentials refused",
+        "hubspot_credentials_refused",
+        "HubSpot refuses this service's credentials; the operator has to mend that.",
+    ),
+    Kind(
+        503,
+        "hubspot-unavailable",
+        "HubSpot unavailable",
+        "hubspot_unavailable",
+        "HubSpot cannot take more requests now; ask again after Retry-After seconds.",
+    ),
+    Kind(
+        503,
+        "service-unavailable",
+        "Service unavailable",
+        "service_unavailable",
+        "The service cannot answer now; ask again after Retry-After seconds.",
+    ),
+    Kind(504, "hubspot-timeout", "HubSpot timeout", "hubspot_timeout", "HubSpot did not answer in time."),
+    Kind(
+        504,
+        "outcome-unknown",
+        "Outcome unknown",
+        "outcome_unknown",
+        "HubSpot did not say whether the record was created. Look for it before you create it again; "
+        "with an Idempotency-Key, send the same request with the same key.",
+    ),
+)
+KINDS: Final[Mapping[str, Kind]] = {kind.code: kind for kind in _KINDS}
+DEFAULT_RETRY_AFTER_SECONDS: Final = 5
+
+
+class ApiError(Exception):
+    """An error to answer with; `code` names a row of the table."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        details: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        self.kind = KINDS[code]
+        super().__init__(self.kind.code)
+        self.detail = detail or self.kind.detail
+        self.details = list(details)
+        self.error = error or self.kind.title
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(max(1, round(retry_after + 0.499)))
+
+
+def invalid(field: str, message: str) -> ApiError:
+    """The error that one field is not valid."""
+    return invalid_fields([FieldProblem(field=field, message=message)])
+
+
+def invalid_fields(problems: Sequence[FieldProblem]) -> ApiError:
+    """The error that these fields are not valid."""
+    names = ", ".join(dict.fromkeys(problem.field for problem in problems))
+    count = "One field is" if len(problems) == 1 else f"{len(problems)} fields are"
+    return ApiError("validation_error", f"{count} not valid: {names}."[:1000], details=problems[:100])
+
+
+# One row for every class of HubSpot's errors; the most special class that fits is taken.
+# Upstream 401 and 429 never leave as such.
+_FROM_HUBSPOT: Final[Mapping[type[hubspot.HubSpotError], str]] = {
+    hubspot.HubSpotError: "hubspot_error",
+    hubspot.HubSpotConnectionError: "hubspot_error",
+    hubspot.HubSpotTimeoutError: "hubspot_timeout",
+    hubspot.HubSpotServerError: "hubspot_error",
+    hubspot.HubSpotUnreadableError: "hubspot_error",
+    hubspot.HubSpotQuotaError: "hubspot_unavailable",
+    hubspot.HubSpotLockedError: "hubspot_unavailable",
+    hubspot.HubSpotCredentialsError: "hubspot_credentials_refused",
+    hubspot.HubSpotGrantError: "hubspot_credentials_refused",
+    hubspot.HubSpotScopeError: "hubspot_credentials_refused",
+    hubspot.HubSpotRequestError: "hubspot_error",
+    hubspot.HubSpotValidationError: "hubspot_error",
+    hubspot.HubSpotNotFoundError: "hubspot_error",
+    hubspot.HubSpotConflictError: "hubspot_error",
+    hubspot.HubSpotUnavailableError: "hubspot_unavailable",
+    hubspot.HubSpotDeadlineError: "hubspot_timeout",
+    hubspot.HubSpotOutcomeUnknownError: "outcome_unknown",
+}
+
+
+def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
+    """What a HubSpot error that nobody dealt with is to our caller."""
+    code = next(_FROM_HUBSPOT[kind] for kind in type(error).__mro__ if kind in _FROM_HUBSPOT)
+    unavailable = KINDS[code].status == 503
+    retry_after = error.retry_after or (DEFAULT_RETRY_AFTER_SECONDS if unavailable else None)
+    return ApiError(code, retry_after=retry_after)
+
+
+def problem_response(error: ApiError, request_id: str) -> JSONResponse:
+    """The answer that an error is."""
+    kind = error.kind
+    problem = Problem(
+        type=f"/problems/{kind.type}",
+        title=kind.title,
+        status=kind.status,
+        detail=error.detail,
+        error=error.error,
+        code=kind.code,
+        details=error.details,
+        request_id=request_id,
+    )
+    headers = dict(error.headers)
+    if kind.status == 401:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="crm-api"')
+    return JSONResponse(
+        problem.model_dump(mode="json"), status_code=kind.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:
+    """What FastAPI's list of validation failures is to our caller; values that were sent are not repeated."""
+    if any(failure["type"] == "json_invalid" for failure in failures):
+        return ApiError("malformed_body", details=[FieldProblem(field="body", message="is not valid JSON")])
+    problems = [
+        FieldProblem(field=_field_name(failure["loc"])[:200], message=_message(failure)[:500])
+        for failure in failures
+    ]
+    # Each branch of a union reports the same field.
+    return invalid_fields(list({problem.field: problem for problem in reversed(problems)}.values())[::-1])
+
+
+def _field_name(location: Sequence[str | int]) -> str:
+    place, *names = location
+    # A name that the caller made up is echoed: without control characters, which PostgreSQL and terminals dislike.
+    named = ".".join(str(name) for name in names if not _is_union_branch(str(name)))
+    return "".join(char for char in named if char.isprintable()) or str(place)
+
+
+def _is_union_branch(name: str) -> bool:
+    # Pydantic adds which branch of a union failed: `function-before[...]`, `constrained-str`, ...
+    return "[" in name or name in {"str", "int", "constrained-str", "missing-sentinel", "none", "datetime"}
+
+
+def _message(failure: Mapping[str, Any]) -> str:
+    kind, context = failure["type"], failure.get("ctx", {})
+    plain = {
+        "missing": "is required",
+        "extra_forbidden": "is not a field of this request",
+        "string_pattern_mismatch": "has characters that are not allowed here",
+        "missing_sentinel_error": "is not valid",
+    }
+    if kind in plain:
+        return plain[kind]
+    # "Value" is what Pydantic calls a secret.
+    if kind == "too_long" and context["field_type"] == "Value":
+        return f"must have at most {context['max_length']} characters"
+    if kind == "too_short" and context["field_type"] == "Value":
+        return f"must have at least {context['min_length']} characters"
+    if kind == "string_too_long":
+        return f"must have at most {context['max_length']} characters"
+    if kind == "string_too_short":
+        return f"must have at least {context['min_length']} characters"
+    return str(failure["msg"]).removeprefix("Value error, ").replace("Input should", "should")

@@ -1,0 +1,58 @@
+"""Pipelines and their stages. https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from crm_api.hubspot.cache import SingleFlightCache
+from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.reading import read_shared
+from crm_api.hubspot.wire import PIPELINES, Pipeline, Pipelines
+
+if TYPE_CHECKING:
+    from crm_api.hubspot.client import HubSpotClient
+
+
+class PipelinesApi:
+    """The pipelines of the account, kept for a while."""
+
+    def __init__(self, client: "HubSpotClient", *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._cache: SingleFlightCache[ObjectType, Sequence[Pipeline]] = SingleFlightCache(clock=clock)
+
+    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> list[Pipeline]:
+        """Pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
+
+        Concurrent callers share one read; 0 forces a fresh one. Raises `HubSpotError`s, which are not kept.
+        """
+        operation = "pipelines.list"
+        pipelines = await read_shared(
+            self._client,
+            self._cache,
+            object_type,
+            lambda: self._read(object_type, operation),
+            operation=operation,
+            max_age_seconds=max_age_seconds,
+        )
+        return list(pipelines)
+
+    async def aclose(self) -> None:
+        """Cancel a read under way."""
+        await self._cache.aclose()
+
+    async def _read(self, object_type: ObjectType, operation: str) -> Sequence[Pipeline]:
+        answer: Pipelines = await self._client.request(
+            "GET",
+            self._client.paths.pipelines(object_type),
+            operation=operation,
+            idempotent=True,
+            answer=PIPELINES,
+        )
+        # Neither comes sorted.
+        in_order = sorted(answer.results, key=lambda pipeline: pipeline.display_order)
+        return [_without_archived(pipeline) for pipeline in in_order if not pipeline.archived]
+
+
+def _without_archived(pipeline: Pipeline) -> Pipeline:
+    stages = [stage for stage in pipeline.stages if not stage.archived]
+    return pipeline.model_copy(update={"stages": sorted(stages, key=lambda stage: stage.display_order)})

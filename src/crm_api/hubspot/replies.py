@@ -1,0 +1,235 @@
+"""From an answer or a transport failure of httpx to an error of ours; parsing never raises."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+
+from crm_api.hubspot.errors import (
+    HubSpotConflictError,
+    HubSpotConnectionError,
+    HubSpotCredentialsError,
+    HubSpotError,
+    HubSpotLockedError,
+    HubSpotNotFoundError,
+    HubSpotQuotaError,
+    HubSpotRequestError,
+    HubSpotScopeError,
+    HubSpotServerError,
+    HubSpotTimeoutError,
+    HubSpotUnavailableError,
+    HubSpotValidationError,
+    PropertyProblem,
+    QuotaPolicy,
+)
+from crm_api.hubspot.retry import parse_retry_after
+
+TOKEN_REQUEST: Final = "crm_api.token_request"
+"""Extension that marks a token request, whose failures mean that the call itself was never sent."""
+
+# https://github.com/HubSpot/hubspot-api-php/issues/59: the id stands nowhere but in the text.
+_EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,79}")
+_PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.]{1,255}")
+_SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+# Seen in public reports; the exact texts are not documented.
+_UNKNOWN_ASSOCIATION = re.compile(r"INVALID_OBJECT_IDS|associations? (?:is|are) invalid", re.IGNORECASE)
+# https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide#create-unique-identifier-properties
+_DUPLICATE_VALUE = re.compile(
+    r"\balready\b.{0,80}\b(?:us(?:ed|e|ing)|has|have|exists?|taken|assigned|set)\b"
+    r"|\b(?:has|have|is|exists?)\b.{0,20}\balready\b"
+    r"|DUPLICATE|NON_UNIQUE|CONFLICTING_UNIQUE|UNIQUE_VALUE",
+    re.IGNORECASE | re.DOTALL,
+)
+_READ_AT_MOST = 200_000
+
+# https://developers.hubspot.com/docs/api-reference/error-handling and, for the codes,
+# https://github.com/HubSpot/hubspot-api-php/issues/74
+_PROBLEM_MESSAGES: Final[Mapping[str, str]] = {
+    "PROPERTY_DOESNT_EXIST": "is not a property of this account",
+    "INVALID_OPTION": "is not one of the allowed options",
+    "READ_ONLY_VALUE": "is calculated by HubSpot and cannot be set",
+    "INVALID_EMAIL": "is not an e-mail address that HubSpot accepts",
+    "INVALID_DATE": "is not a valid date",
+    "INVALID_LONG": "is not a valid number",
+    "INVALID_INTEGER": "is not a valid number",
+    "INVALID_NUMBER": "is not a valid number",
+    "MISSING_REQUIRED_PROPERTY": "is required by this account",
+    "MISSING_CONDITIONAL_REQUIRED_PROPERTY": "is required by a rule of this account",
+}
+_UNKNOWN_PROBLEM = "is not accepted by HubSpot"
+
+
+def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubSpotError:
+    """The error that a failure of the connection is; the original's text may quote headers and is dropped."""
+    never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    kind = HubSpotTimeoutError if isinstance(error, httpx.TimeoutException) else HubSpotConnectionError
+    token = _is_token_request(error)
+    reason = f"{type(error).__name__} at the token endpoint" if token else type(error).__name__
+    return kind(reason, operation=operation, sent=not (never_sent or token))
+
+
+def error_from_response(
+    response: httpx.Response, *, operation: str, now: datetime, search: bool = False
+) -> HubSpotError:
+    """The error that an answer other than a success is. Every field of its body is optional.
+
+    https://developers.hubspot.com/docs/api-reference/error-handling
+    """
+    status = response.status_code
+    body = _object(response)
+    message = _text(body, "message")
+    facts: dict[str, Any] = {
+        "status_code": status,
+        "category": _text(body, "category") or _text(body, "errorType"),
+        "correlation_id": _text(body, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
+        "operation": operation,
+        "retry_after": parse_retry_after(response.headers, now=now),
+        "raw_message": message,
+    }
+    match status:
+        case 400:
+            words = _all_words(body)
+            return HubSpotValidationError(
+                problems=list(_problems(body, message)),
+                names_unknown_association=bool(_UNKNOWN_ASSOCIATION.search(words)),
+                duplicate_unique_value=bool(_DUPLICATE_VALUE.search(words)),
+                **facts,
+            )
+        case 401:
+            return HubSpotCredentialsError("access token refused", **facts)
+        case 403:
+            scopes = list(_required_scopes(body))
+            if scopes or facts["category"] == "MISSING_SCOPES":
+                return HubSpotScopeError("a scope is missing", required_scopes=scopes, **facts)
+            return HubSpotCredentialsError("not permitted", **facts)
+        case 404:
+            return HubSpotNotFoundError(**facts)
+        case 409:
+            found = _EXISTING_ID.search(message or "")
+            return HubSpotConflictError(existing_id=found.group(1) if found else None, **facts)
+        case 423:
+            return HubSpotLockedError("record locked", **facts)
+        case 429:
+            return HubSpotQuotaError(policy=quota_policy(body, search=search), **facts)
+        case 477:
+            # https://developers.hubspot.com/docs/api-reference/error-handling: moving to another data centre.
+            return HubSpotUnavailableError("account is being moved", **facts)
+        case 408:
+            return HubSpotServerError("request timeout", **facts)
+        case _ if status >= 500:
+            return HubSpotServerError(**facts)
+        case _:
+            return HubSpotRequestError(**facts)
+
+
+def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
+    """Which limit a 429 is about: by `policyName`, else by the text; two envelopes are in use.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines and
+    https://github.com/HubSpot/hubspot-api-python/issues/117
+    """
+    words = f"{_text(body, 'policyName') or ''} {_text(body, 'message') or ''}".lower()
+    if "daily" in words:
+        return "daily"
+    if "ten_secondly" in words:
+        return "burst"
+    if "secondly" in words:
+        return "search"
+    return "search" if search else "unknown"
+
+
+def problem_message(code: str) -> str:
+    """Our words for one of HubSpot's codes."""
+    return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
+
+
+def _is_token_request(error: httpx.TransportError) -> bool:
+    try:
+        return bool(error.request.extensions.get(TOKEN_REQUEST))
+    except RuntimeError:  # httpx has not attached a request
+        return False
+
+
+def _object(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.content[:_READ_AT_MOST])
+    except (ValueError, RecursionError, httpx.ResponseNotRead):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _text(body: Mapping[str, Any], key: str) -> str | None:
+    value = body.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _objects(value: object) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, list):
+        yield from (each for each in value[:1000] if isinstance(each, dict))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (each for each in value if isinstance(each, str))
+
+
+def _context(row: Mapping[str, Any], key: str) -> list[str]:
+    context = row.get("context")
+    return list(_texts(context.get(key))) if isinstance(context, dict) else []
+
+
+def _all_words(body: Mapping[str, Any]) -> str:
+    """Every text that may say what a refusal is about, context keys included; only ever searched, never kept."""
+    rows = [body, *_objects(body.get("errors"))]
+    words = [_text(row, key) or "" for row in rows for key in ("message", "code", "subCategory", "category")]
+    contexts = [row.get("context") for row in rows]
+    words += [str(key) for context in contexts if isinstance(context, dict) for key in context]
+    return "\n".join(word[:5000] for word in words)
+
+
+def _required_scopes(body: Mapping[str, Any]) -> Iterator[str]:
+    for row in _objects(body.get("errors")):
+        for scope in (*_context(row, "requiredGranularScopes"), *_context(row, "requiredScopes")):
+            if _SCOPE.fullmatch(scope):
+                yield scope
+
+
+def _problems(body: Mapping[str, Any], message: str | None) -> Iterator[PropertyProblem]:
+    """From `errors[].code`; older answers only embed a JSON array in the text.
+
+    https://github.com/HubSpot/hubspot-api-php/issues/74
+    """
+    found = False
+    for row in _objects(body.get("errors")):
+        code = _text(row, "code")
+        if code is None:
+            continue
+        names = _context(row, "propertyName") or [_text(row, "in") or ""]
+        for name in names:
+            found = True
+            yield _problem(code, name)
+    if not found:
+        for row in _embedded_rows(message):
+            yield _problem(_text(row, "error") or "", _text(row, "name") or "")
+
+
+def _problem(code: str, name: str) -> PropertyProblem:
+    code = code if _CODE.fullmatch(code) else "UNKNOWN"
+    return PropertyProblem(name if _PROPERTY_NAME.fullmatch(name) else None, code, problem_message(code))
+
+
+def _embedded_rows(message: str | None) -> Iterator[Mapping[str, Any]]:
+    start = (message or "").find("[{")
+    if start < 0:
+        return
+    try:
+        rows, _ = json.JSONDecoder().raw_decode((message or "")[start:])
+    except (ValueError, RecursionError):
+        return
+    yield from _objects(rows)

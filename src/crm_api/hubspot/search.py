@@ -1,0 +1,82 @@
+"""A search as HubSpot takes it. https://developers.hubspot.com/docs/api-reference/search/guide"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Operator = Literal[
+    "EQ",
+    "NEQ",
+    "LT",
+    "LTE",
+    "GT",
+    "GTE",
+    "BETWEEN",
+    "IN",
+    "NOT_IN",
+    "HAS_PROPERTY",
+    "NOT_HAS_PROPERTY",
+    "CONTAINS_TOKEN",
+    "NOT_CONTAINS_TOKEN",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition; moments are epoch milliseconds as text."""
+
+    property: str
+    operator: Operator
+    value: str | None = None
+    high_value: str | None = None
+    values: Sequence[str] | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As HubSpot takes it."""
+        wire: dict[str, Any] = {"propertyName": self.property, "operator": self.operator}
+        if self.value is not None:
+            wire["value"] = self.value
+        if self.high_value is not None:
+            wire["highValue"] = self.high_value
+        if self.values is not None:
+            wire["values"] = list(self.values)
+        return wire
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """HubSpot sorts by one property."""
+
+    property: str
+    direction: Literal["ASCENDING", "DESCENDING"] = "ASCENDING"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """Groups are alternatives, filters in a group all hold; at most 5 groups, 6 filters in each, 18 in all.
+
+    `limit` is at most 200 and `after` a number of results to skip, as text; HubSpot shows the first 10,000.
+    """
+
+    filter_groups: Sequence[Sequence[Filter]] = ()
+    query: str | None = None
+    sort: Sort | None = None
+    properties: Sequence[str] = field(default_factory=tuple)
+    limit: int = 100
+    after: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As HubSpot takes it; what is not asked for is left out."""
+        wire: dict[str, Any] = {"limit": self.limit}
+        if self.filter_groups:
+            groups = [{"filters": [each.to_wire() for each in group]} for group in self.filter_groups]
+            wire["filterGroups"] = groups
+        if self.query is not None:
+            wire["query"] = self.query
+        if self.sort is not None:
+            wire["sorts"] = [{"propertyName": self.sort.property, "direction": self.sort.direction}]
+        if self.properties:
+            wire["properties"] = list(self.properties)
+        if self.after is not None:
+            wire["after"] = self.after
+        return wire

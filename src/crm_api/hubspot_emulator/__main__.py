@@ -1,0 +1,38 @@
+"""`python -m crm_api.hubspot_emulator`: HubSpot on this machine, without an account and without a network."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from crm_api.hubspot_emulator.journal import StateFileInUseError
+from crm_api.hubspot_emulator.serve import serve
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m crm_api.hubspot_emulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument(
+        "--state", type=Path, help="the file to keep records in; without it they are forgotten"
+    )
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--search-lag", type=float, default=0.0, help="seconds")
+    options = parser.parse_args()
+    try:
+        serve(
+            host=options.host,
+            port=options.port,
+            state=options.state,
+            latency_ms=options.latency_ms,
+            search_lag=options.search_lag,
+        )
+    except StateFileInUseError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command line
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""One HubSpot account: its records, schema, tokens, limits and switches in one place."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from crm_api.hubspot_emulator.journal import Journal
+from crm_api.hubspot_emulator.labels import Labels
+from crm_api.hubspot_emulator.limits import EmulatorLimits, RateLimits
+from crm_api.hubspot_emulator.schema import Schema
+from crm_api.hubspot_emulator.search_index import SearchIndex
+from crm_api.hubspot_emulator.store import Record, Store
+from crm_api.hubspot_emulator.tokens import Tokens
+from crm_api.hubspot_emulator.values import iso
+
+
+@dataclass(slots=True)
+class Switches:
+    """HubSpot's habits that can be turned on and off while running."""
+
+    search_lag_seconds: float = 0.0
+    latency_seconds: float = 0.0
+    latency_jitter_seconds: float = 0.0
+    association_page_size: int = 500
+    inline_association_page_size: int = 100
+    merge_keeps_primary_id: bool = False
+    """The beta "Primary ID Preservation"; normally a merge makes a new id."""
+    required_properties: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By object type: what an administrator requires on create, from 2026-09 on."""
+    conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
+    """By object type: property -> what is required once that property has a value, from 2026-09 on."""
+
+    def update(self, changes: Mapping[str, Any]) -> None:
+        """Raises ValueError for a name or a kind of value that does not exist."""
+        known = {each.name for each in fields(self)}
+        if unknown := set(changes) - known:
+            raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
+        for name, value in changes.items():
+            current = getattr(self, name)
+            fits = (
+                isinstance(value, bool)
+                if isinstance(current, bool)
+                else isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+                if isinstance(current, int | float)
+                else isinstance(value, Mapping)
+            )
+            if not fits or (name.endswith("page_size") and value < 1):
+                raise ValueError(f"{name} cannot be {value!r}")
+            setattr(self, name, int(value) if name.endswith("page_size") else value)
+
+
+class Account:
+    """Everything that requests read and change; used from one event loop only."""
+
+    def __init__(
+        self,
+        state: Path | None,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        switches: Switches,
+        limits: EmulatorLimits,
+        tokens: Tokens,
+        portal_id: int,
+    ) -> None:
+        self.clock = clock
+        self.portal_id = portal_id
+        self.switches = switches
+        self.journal = Journal(state)
+        self.tokens = tokens
+        self.limits = RateLimits(limits, clock=clock, monotonic=monotonic)
+        self.schema = Schema(self.journal)
+        self.labels = Labels(self.journal)
+        self.index = SearchIndex(lambda: switches.search_lag_seconds, monotonic)
+        self.store = Store(self.journal, self._changed)
+        self.tokens.attach(self.journal)
+        self._load()
+
+    def _load(self) -> None:
+        self.schema.load()
+        self.labels.load()
+        self.tokens.load()
+        unique = [
+            (each, name) for each in self.schema.definitions for name in self.schema.unique_properties(each)
+        ]
+        for object_type, name in unique:
+            self.index.index_property(object_type, name)
+        self.index.loading = True
+        self.store.load(unique)
+        self.index.loading = False
+
+    def reset(self) -> None:
+        """As a new account."""
+        self.journal.clear()
+        self.schema.reset()
+        self.labels.reset()
+        self.index.reset()
+        self.store.reset()
+        self.tokens.reset()
+        self.limits.reset()
+        self.journal.flush()
+
+    def now(self) -> str:
+        return iso(self.clock().astimezone(UTC))
+
+    def _changed(self, record: Record, removed: bool) -> None:
+        self.index.changed(record.object_type, record.id, None if removed else record.properties)

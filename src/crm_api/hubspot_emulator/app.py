@@ -1,0 +1,260 @@
+"""The ASGI application: read, maybe fail, count, authorise, answer, commit, send.
+
+Plain ASGI without a framework: a request of a test suite costs microseconds, and a connection can be dropped.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from crm_api.hubspot_emulator import routes
+from crm_api.hubspot_emulator.account import Account
+from crm_api.hubspot_emulator.calls import Call, NotEmulatedError
+from crm_api.hubspot_emulator.faults import COMMITTING, Fault, Faults, canned_reply
+from crm_api.hubspot_emulator.pipelines import HtmlNotFoundError
+from crm_api.hubspot_emulator.replies import Refusal, Reply, not_found
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+IMMEDIATE_FAULTS = "hubspot_emulator.immediate_faults"
+"""An ASGI extension: a caller in this process wants hangs as TimeoutError at once."""
+
+_log = logging.getLogger(__name__)
+_CONTROL = "/_emulator/"
+# A slash inside a segment stays %2F in what is recorded.
+_SLASH = re.compile("%2f", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class RecordedRequest:
+    """One request as it came, and what became of it. `fault` is the kind of an injected failure."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: Any
+    headers: dict[str, str]
+    status: int | None
+    at: datetime
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request with its answer's bytes, for those who listen."""
+
+    request: RecordedRequest
+    reply: Reply
+
+
+class EmulatorApp:
+    """HubSpot's URLs at the root, ours under /_emulator/."""
+
+    def __init__(
+        self,
+        account: Account,
+        faults: Faults,
+        control: Callable[[str, str, Mapping[str, list[str]], bytes], Reply],
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        kept_requests: int,
+    ) -> None:
+        self._account = account
+        self._faults = faults
+        self._control = control
+        self._sleep = sleep
+        self._dice = Random(0)
+        self.requests: deque[RecordedRequest] = deque(maxlen=kept_requests)
+        self.listeners: list[Callable[[Exchange], None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        body = await _read(receive)
+        path: str = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
+        query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
+        if path.startswith(_CONTROL):
+            reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL)), query, body)
+            self._account.journal.flush()
+            await _send(send, reply, reply.content())
+            return
+        await self._serve(scope, receive, send, path, query, body)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, path: str, query: dict[str, list[str]], body: bytes
+    ) -> None:
+        account, method = self._account, scope["method"]
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        decoded = unquote(_SLASH.sub("%252F", path))
+        fault = self._faults.take(method, decoded)
+        request = RecordedRequest(
+            method,
+            decoded,
+            query,
+            _readable(headers, body),
+            headers,
+            None,
+            account.clock(),
+            fault.kind if fault else None,
+        )
+        self.requests.append(request)
+        switches = account.switches
+        if switches.latency_seconds or switches.latency_jitter_seconds:
+            jitter = switches.latency_jitter_seconds * self._dice.random()
+            await self._sleep(switches.latency_seconds + jitter)
+        if fault is None or fault.kind in COMMITTING:
+            reply = self._answer(method, path, query, headers, body)
+            # Committed before anybody hears of it.
+            account.journal.flush()
+        elif fault.kind in ("status", "html"):
+            reply = canned_reply(fault)
+        else:
+            reply = Reply(0)
+        if fault is not None and not await self._spoil(fault, reply, scope, receive):
+            return
+        request.status = reply.status
+        content = reply.content()
+        if fault is not None and fault.kind == "truncated_json":
+            await _send_cut(send, reply, content)
+            return
+        for listener in self.listeners:
+            listener(Exchange(request, reply))
+        await _send(send, reply, content)
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> Reply:
+        rate_headers: dict[str, str] = {}
+        try:
+            found = routes.match(method, path)
+            rate_headers = self._account.limits.take(found.route.budget)
+            if found.route.needs_token:
+                self._account.tokens.authorise(headers.get("authorization"))
+            call = Call(method, found.version, found.area, found.names, query, headers, body)
+            reply = found.route.action(self._account, call)
+        except Refusal as refusal:
+            reply = refusal.reply()
+        except NotEmulatedError as error:
+            # HubSpot's 404, never an invented success; the log tells the developer why.
+            _log.warning("not emulated: %s %s", method, error)
+            reply = not_found(category=None).reply()
+        except routes.MethodNotAllowedError:
+            reply = Refusal(405, "HTTP 405 Method Not Allowed").reply()
+        except HtmlNotFoundError:
+            reply = Reply(
+                404, raw=b"<html><body><h1>404</h1></body></html>", content_type="text/html; charset=utf-8"
+            )
+        reply.headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4())} | rate_headers | reply.headers
+        return reply
+
+    async def _spoil(self, fault: Fault, reply: Reply, scope: Scope, receive: Receive) -> bool:
+        """Whether an answer is still to be sent."""
+        if fault.kind in ("drop_before", "drop_after"):
+            await _drop(receive)
+            return False
+        if fault.kind in ("hang_before", "hang_after", "slow"):
+            if IMMEDIATE_FAULTS in scope.get("extensions", {}):
+                raise TimeoutError(f"{fault.kind}: no answer")
+            await self._wait_unless_gone(receive, fault.seconds)
+            if fault.kind != "slow":
+                await _drop(receive)
+                return False
+        if fault.kind == "invalid_json":
+            reply.body, reply.raw = None, b"<!doctype html><p>this is not JSON</p>"
+        return True
+
+    async def _wait_unless_gone(self, receive: Receive, seconds: float) -> None:
+        waiting = asyncio.ensure_future(self._sleep(seconds))
+        gone = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            gone.cancel()
+
+
+async def _drop(receive: Receive) -> None:
+    """Close the connection without an answer; in process, raise ConnectionResetError."""
+    if not _drop_if_served(receive):
+        raise ConnectionResetError("the emulator dropped the connection")
+    # Until the server has noticed, it would answer 500 in our place.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _drop_if_served(receive: Receive) -> bool:
+    # ASGI has no message for it. In uvicorn `receive` is a method of the request cycle, with httptools
+    # and with h11, and the cycle holds the connection's transport.
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is None:
+        return False
+    transport.abort()
+    return True
+
+
+async def _read(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks = [body]
+    while message.get("more_body"):
+        message = await receive()
+        chunks.append(message.get("body", b""))
+    return b"".join(chunks)
+
+
+def _readable(headers: Mapping[str, str], body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+
+
+def _start(reply: Reply, length: int | None) -> dict[str, Any]:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    if length and not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", reply.content_type.encode()))
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+async def _send(send: Send, reply: Reply, content: bytes) -> None:
+    await send(_start(reply, None if reply.status == 204 else len(content)))
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _send_cut(send: Send, reply: Reply, content: bytes) -> None:
+    # The length is that of what is sent, so that the cut is found by reading the JSON.
+    cut = content[: max(1, len(content) * 2 // 3)] if content else b"{"
+    await send(_start(reply, len(cut)))
+    await send({"type": "http.response.body", "body": cut})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

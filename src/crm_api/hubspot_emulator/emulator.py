@@ -1,0 +1,258 @@
+"""The emulator as Python code sees it: an application, and what tests do to its account."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from crm_api.hubspot_emulator import merges, seeding, writes
+from crm_api.hubspot_emulator.account import Account, Switches
+from crm_api.hubspot_emulator.app import EmulatorApp, Exchange, RecordedRequest
+from crm_api.hubspot_emulator.control import Control
+from crm_api.hubspot_emulator.faults import Fault, Faults, UsedFault
+from crm_api.hubspot_emulator.limits import EmulatorLimits
+from crm_api.hubspot_emulator.names import ApiVersion
+from crm_api.hubspot_emulator.store import Record
+from crm_api.hubspot_emulator.tokens import Tokens
+
+# Rules that an administrator set bind the API's callers, not the account's own people.
+_AS_A_PERSON = ApiVersion("v3")
+
+
+class Emulator:
+    """One HubSpot account. Build it with `create_emulator`; close it to let go of the state file."""
+
+    def __init__(
+        self,
+        account: Account,
+        faults: Faults,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        kept_requests: int,
+    ) -> None:
+        self._account = account
+        self._faults = faults
+        self.app = EmulatorApp(
+            account, faults, Control(self).answer, sleep=sleep, kept_requests=kept_requests
+        )
+
+    @property
+    def switches(self) -> Switches:
+        """HubSpot's habits; may be changed at any time."""
+        return self._account.switches
+
+    @property
+    def limits(self) -> EmulatorLimits:
+        """May be changed at any time."""
+        return self._account.limits.limits
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._account.tokens
+
+    @property
+    def portal_id(self) -> int:
+        return self._account.portal_id
+
+    # Requests and faults
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """What was asked of HubSpot's URLs, oldest first; the oldest are dropped."""
+        return list(self.app.requests)
+
+    @property
+    def listeners(self) -> list[Callable[[Exchange], None]]:
+        """Called with each answered request."""
+        return self.app.listeners
+
+    def clear_requests(self) -> None:
+        self.app.requests.clear()
+
+    def fail_next(
+        self,
+        method: str,
+        path_pattern: str,
+        *,
+        status: int | None = None,
+        kind: str | None = None,
+        times: int = 1,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> Fault:
+        """Script a failure of the next `times` requests that fit a method (or `*`) and a glob on the path.
+
+        Kinds: drop_before, drop_after, truncated_json, invalid_json, hang_before, hang_after, slow, html; without a
+        kind the answer is an error with `status`. Raises ValueError for anything else.
+        """
+        return self._faults.add(
+            method,
+            path_pattern,
+            status=status,
+            kind=kind,
+            times=times,
+            body=body,
+            headers=headers,
+            seconds=seconds,
+        )
+
+    def random_faults(self, probability: float, kinds: Collection[str], seed: int) -> None:
+        """Let each request fail with this probability; a kind may also be a status such as "503"."""
+        self._faults.at_random(probability, kinds, seed)
+
+    def pending_faults(self) -> list[Fault]:
+        return list(self._faults.pending)
+
+    def used_faults(self) -> list[UsedFault]:
+        """Every failure that happened, scripted or random."""
+        return list(self._faults.used)
+
+    def reset_faults(self) -> None:
+        """Drop what is still to come, random failures too; what has happened stays on record."""
+        self._faults.clear_pending()
+
+    # Records
+
+    def records(self, object_type: str) -> list[Record]:
+        """The live records in rising order of id."""
+        return list(self._account.store.live(object_type))
+
+    def record(self, object_type: str, record_id: str) -> Record | None:
+        """By id, following merges; archived ones too."""
+        return self._account.store.get(object_type, record_id)
+
+    def associations(self, from_type: str, record_id: str, to_type: str) -> list[str]:
+        """Ids of linked live records, in the order in which they were linked."""
+        return list(self._account.store.links(from_type, record_id, to_type))
+
+    def seed(self, objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[str]]:
+        """Create records from `{"contacts": [{property: value, "deals": [{..., "tickets": [...]}]}]}`.
+
+        Nested records are linked with the one they stand in. An `id` may be given. Answers the ids by type, in the
+        order in which they were made. Raises Refusal as HubSpot would.
+        """
+        made = seeding.seed(self._account, objects)
+        self._account.journal.flush()
+        return made
+
+    def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+        """Link two records, each named by (object type, id), by the default type."""
+        there = self._account.labels.default(source[0], target[0])
+        writes.link(self._account, source, target, there, self._account.labels.default(target[0], source[0]))
+        self._account.journal.flush()
+
+    def unlink(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+        writes.unlink(self._account, source, target)
+        self._account.journal.flush()
+
+    def merge(self, object_type: str, primary_id: str, merged_id: str) -> str:
+        """As somebody does it in HubSpot's pages; answers the survivor's id. Raises Refusal."""
+        survivor = merges.merge(self._account, object_type, primary_id, merged_id)
+        self._account.journal.flush()
+        return survivor.id
+
+    def archive_as_other_actor(self, object_type: str, record_id: str) -> None:
+        self._account_has(object_type, record_id)
+        writes.archive(self._account, object_type, record_id)
+        self._account.journal.flush()
+
+    def restore_as_other_actor(self, object_type: str, record_id: str) -> None:
+        record = self._account_has(object_type, record_id)
+        if record.archived:
+            self._account.store.restore(record)
+            self._account.journal.flush()
+
+    def edit_as_other_actor(self, object_type: str, record_id: str, properties: Mapping[str, Any]) -> None:
+        """Raises Refusal for a value that HubSpot refuses."""
+        record = self._account_has(object_type, record_id)
+        values = writes.check_update(self._account, record, properties, _AS_A_PERSON)
+        writes.update(self._account, record, values)
+        self._account.journal.flush()
+
+    def settle_search(self) -> None:
+        """Let the search index catch up at once."""
+        self._account.index.settle(everything=True)
+
+    def expire_access_tokens(self) -> None:
+        """Every access token that was issued here is expired from now on."""
+        self._account.tokens.expire_all()
+        self._account.journal.flush()
+
+    def reset(self) -> None:
+        """A new account: no records, default schema, no faults, no requests."""
+        self._account.reset()
+        self._faults.clear()
+        self.clear_requests()
+
+    def close(self) -> None:
+        """Let go of the state file; may be called twice."""
+        self._account.journal.close()
+
+    def _account_has(self, object_type: str, record_id: str) -> Record:
+        record = self._account.store.get(object_type, record_id)
+        if record is None:
+            raise KeyError(f"there is no {object_type} record {record_id}")
+        return record
+
+
+def create_emulator(
+    state: Path | None = None,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    access_tokens: Collection[str] | None = None,
+    client_id: str = "demo-client-id",
+    client_secret: str = "demo-client-secret",  # noqa: S107 - looks fake on purpose
+    refresh_tokens: Collection[str] = ("demo-refresh-token",),
+    token_lifetime_seconds: float = 1800,
+    rotate_refresh_tokens: bool = False,
+    limits: EmulatorLimits | None = None,
+    search_lag_seconds: float = 0.0,
+    latency_seconds: float = 0.0,
+    latency_jitter_seconds: float = 0.0,
+    portal_id: int = 48_213_907,
+    association_page_size: int = 500,
+    inline_association_page_size: int = 100,
+    merge_keeps_primary_id: bool = False,
+    required_properties: Mapping[str, Collection[str]] | None = None,
+    conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+    kept_requests: int = 10_000,
+) -> Emulator:
+    """A HubSpot account in memory, or in one file that a second start finds again.
+
+    `access_tokens` None lets in any bearer that was not issued here and has expired. Raises StateFileInUseError when
+    another emulator has the file.
+    """
+    switches = Switches(
+        search_lag_seconds,
+        latency_seconds,
+        latency_jitter_seconds,
+        association_page_size,
+        inline_association_page_size,
+        merge_keeps_primary_id,
+        required_properties or {},
+        conditional_properties or {},
+    )
+    tokens = Tokens(
+        clock=clock,
+        access_tokens=access_tokens,
+        client_id=client_id,
+        client_secret=client_secret,
+        refresh_tokens=refresh_tokens,
+        lifetime_seconds=token_lifetime_seconds,
+        rotate_refresh_tokens=rotate_refresh_tokens,
+    )
+    account = Account(
+        state,
+        clock=clock,
+        monotonic=monotonic,
+        switches=switches,
+        limits=limits or EmulatorLimits(),
+        tokens=tokens,
+        portal_id=portal_id,
+    )
+    return Emulator(account, Faults(), sleep=sleep, kept_requests=kept_requests)

@@ -1,0 +1,91 @@
+"""Object types, their numbers, and the association types between them."""
+
+import re
+from typing import Final, NamedTuple
+
+OBJECT_TYPES: Final = ("contacts", "deals", "tickets")
+
+# https://developers.hubspot.com/docs/api-reference/crm-objects/understanding-the-crm
+TYPE_IDS: Final = {"contacts": "0-1", "deals": "0-3", "tickets": "0-5"}
+SINGULAR: Final = {"contacts": "contact", "deals": "deal", "tickets": "ticket"}
+# By every way of naming a type: plural, singular (older association paths), number.
+BY_NAME: Final = (
+    {name: name for name in OBJECT_TYPES}
+    | {singular: plural for plural, singular in SINGULAR.items()}
+    | {type_id: plural for plural, type_id in TYPE_IDS.items()}
+)
+
+# The unlabelled type of each direction.
+# https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide#association-type-id-values
+DEFAULT_ASSOCIATION_TYPES: Final = {
+    ("contacts", "deals"): 4,
+    ("deals", "contacts"): 3,
+    ("contacts", "tickets"): 15,
+    ("tickets", "contacts"): 16,
+    ("deals", "tickets"): 27,
+    ("tickets", "deals"): 28,
+    ("contacts", "contacts"): 449,
+    ("deals", "deals"): 451,
+    ("tickets", "tickets"): 452,
+}
+
+LAST_MODIFIED: Final = {
+    "contacts": "lastmodifieddate",
+    "deals": "hs_lastmodifieddate",
+    "tickets": "hs_lastmodifieddate",
+}
+
+# What comes back when no properties are asked for.
+# https://developers.hubspot.com/docs/api-reference/search/guide
+DEFAULT_PROPERTIES: Final = {
+    "contacts": ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),
+    "deals": (
+        "amount",
+        "closedate",
+        "createdate",
+        "dealname",
+        "dealstage",
+        "hs_lastmodifieddate",
+        "hs_object_id",
+        "pipeline",
+    ),
+    "tickets": (
+        "content",
+        "createdate",
+        "hs_lastmodifieddate",
+        "hs_object_id",
+        "hs_pipeline",
+        "hs_pipeline_stage",
+        "hs_ticket_category",
+        "hs_ticket_priority",
+        "subject",
+    ),
+}
+
+# (pipeline property, stage property); contacts have neither that can be written.
+PIPELINE_PROPERTIES: Final = {
+    "deals": ("pipeline", "dealstage"),
+    "tickets": ("hs_pipeline", "hs_pipeline_stage"),
+}
+
+# https://developers.hubspot.com/docs/developer-tooling/platform/versioning
+_DATED = re.compile(r"\d{4}-\d{2}(-beta)?")
+
+
+class ApiVersion(NamedTuple):
+    """The version segment of a path."""
+
+    text: str
+
+    @property
+    def is_dated(self) -> bool:
+        return _DATED.fullmatch(self.text) is not None
+
+    @property
+    def enforces_required_properties(self) -> bool:
+        # https://developers.hubspot.com/changelog/crm-api-write-validation-enforcement
+        return self.is_dated and self.text >= "2026-09"
+
+
+def is_version(segment: str) -> bool:
+    return segment in ("v1", "v3", "v4") or _DATED.fullmatch(segment) is not None

@@ -1,0 +1,358 @@
+"""Builds the application: the one place where everything is put together."""
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from redis.asyncio import Redis
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Match
+
+from crm_api import errors, openapi
+from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.errors import ApiError, problem_response
+from crm_api.hubspot import (
+    HubSpotClient,
+    LocalQuota,
+    Observer,
+    Quota,
+    RefreshTokenAuth,
+    StaticTokenAuth,
+)
+from crm_api.hubspot.errors import HubSpotError
+from crm_api.mail import MailQueue
+from crm_api.metrics import Metrics, worker_ended
+from crm_api.rate_limit import RateLimits
+from crm_api.redis_quota import RedisQuota
+from crm_api.request_logging import RequestContext, configure_logging, log_without_message
+from crm_api.routers import (
+    contacts,
+    crm_objects,
+    deals,
+    docs,
+    email,
+    health,
+    passwords,
+    pipelines,
+    properties,
+    search,
+    sessions,
+    tickets,
+    users,
+)
+from crm_api.security import Passwords, SecurityHeaders, keyed_hash
+from crm_api.services.account import AccountBinding, store_refresh_token, stored_refresh_token
+from crm_api.services.contact_link import ContactLinks
+from crm_api.services.cursors import Cursors
+from crm_api.services.fields import RecordFields
+from crm_api.services.health import database_problem
+from crm_api.services.policy import KnownOwners
+from crm_api.services.properties import watch_schema
+from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EXPOSED_HEADERS = (
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "ETag",
+    "Location",
+    "Idempotency-Replayed",
+)
+
+
+def create_app(
+    settings: Settings | None = None, *, hubspot_transport: httpx.AsyncBaseTransport | None = None
+) -> FastAPI:
+    """The application; `hubspot_transport` is what a test puts in the network's place.
+
+    Raises `SettingsRefusedError` with everything that is wrong with the settings.
+    """
+    settings = settings or Settings()
+    settings.require_startable()
+    configure_logging(settings)
+    app = FastAPI(
+        title=openapi.TITLE,
+        version=version("crm-api"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=openapi.operation_id,
+    )
+    app.state.settings = settings
+    app.state.hubspot_transport = hubspot_transport
+    app.state.draining = False
+    app.state.cursors = Cursors(settings.secret_key.get_secret_value())
+    app.state.known_owners = KnownOwners()
+    app.state.record_fields = RecordFields(
+        {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories},
+        {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
+    )
+    app.state.rate_limits = RateLimits(settings)
+    app.state.mail = MailQueue(settings)
+    app.state.docs_assets = {}
+    app.state.metrics = Metrics()
+    app.state.openapi_document = openapi.lazy_document(app)
+    for module in (
+        users,
+        email,
+        sessions,
+        passwords,
+        pipelines,
+        properties,
+        crm_objects,
+        contacts,
+        deals,
+        tickets,
+        search,
+        health,
+    ):
+        app.include_router(module.router)
+    if settings.docs_enabled:
+        app.include_router(docs.router)
+    _add_exception_handlers(app)
+    _add_middleware(app, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    """Open what the application stands on, and close it in reverse."""
+    settings: Settings = app.state.settings
+    engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
+    sessions = app.state.sessions = create_sessions(engine)
+    app.state.passwords = Passwords(
+        rounds=settings.bcrypt_rounds,
+        workers=(os.cpu_count() or 2) - 1,
+        wait_seconds=settings.request_deadline_seconds,
+    )
+    app.state.contact_links = ContactLinks(sessions)
+    problem = await database_problem(sessions)
+    if problem is not None:
+        logger.warning("the database is not ready: %s", problem)
+    auth = await hubspot_auth(settings, sessions)
+    redis = create_redis(settings)
+    hubspot = app.state.hubspot = create_hubspot(
+        settings,
+        auth,
+        transport=app.state.hubspot_transport,
+        quota=hubspot_quota(settings, redis),
+        observer=app.state.metrics,
+    )
+    app.state.account = AccountBinding(sessions, hubspot)
+    # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
+    watching = app.state.watching = asyncio.create_task(_watch(app))
+    app.state.mail.start()
+    try:
+        yield
+    finally:
+        app.state.draining = True
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await app.state.mail.aclose()
+        await hubspot.aclose()
+        if redis is not None:
+            await redis.aclose()
+        await app.state.rate_limits.aclose()
+        await engine.dispose()
+        worker_ended()
+
+
+def create_redis(settings: Settings) -> Redis | None:
+    """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
+    if settings.redis_url is None:
+        return None
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
+    )
+
+
+def hubspot_quota(settings: Settings, redis: Redis | None = None) -> Quota:
+    """HubSpot's quota: this process's own, or all processes' that use these credentials."""
+    local = LocalQuota(
+        burst_limit=settings.hubspot_burst_limit,
+        search_limit=settings.hubspot_search_limit,
+        daily_limit=settings.hubspot_daily_limit,
+    )
+    if redis is None:
+        return local
+    token = settings.hubspot_access_token
+    credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
+    # The same for all processes of one set-up, and no secret.
+    key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
+    return RedisQuota(redis, account_key=key, local=local)
+
+
+async def _watch(app: FastAPI) -> None:
+    """Find out about the HubSpot account, again and again until it answers."""
+    await app.state.account.watch()
+    await watch_schema(app.state.hubspot, app.state.record_fields)
+
+
+def create_hubspot(
+    settings: Settings,
+    auth: httpx.Auth,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    quota: Quota | None = None,
+    observer: Observer | None = None,
+) -> HubSpotClient:
+    """The HubSpot client that the settings describe."""
+    return HubSpotClient(
+        base_url=settings.hubspot_base_url,
+        api_version=settings.hubspot_api_version,
+        auth=auth,
+        transport=transport,
+        verify=ssl.create_default_context(),
+        max_connections=settings.hubspot_max_connections,
+        quota=quota or hubspot_quota(settings),
+        observer=observer,
+        default_deadline_seconds=settings.request_deadline_seconds,
+    )
+
+
+async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
+    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
+    if settings.hubspot_access_token is not None:
+        return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
+    assert settings.hubspot_client_id is not None  # the settings were found startable
+    assert settings.hubspot_client_secret is not None
+    assert settings.hubspot_refresh_token is not None
+    secret = settings.secret_key.get_secret_value()
+    configured = settings.hubspot_refresh_token.get_secret_value()
+
+    async def keep(changed: str) -> None:
+        await store_refresh_token(sessions, secret, configured, changed)
+
+    try:
+        stored = await stored_refresh_token(sessions, secret, configured)
+    except (SQLAlchemyError, OSError, TimeoutError):
+        logger.warning("the database is away: a refresh token kept there cannot be read")
+        stored = None
+    return RefreshTokenAuth(
+        client_id=settings.hubspot_client_id,
+        client_secret=settings.hubspot_client_secret.get_secret_value(),
+        refresh_token=stored or configured,
+        token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
+        on_refresh_token_changed=keep,
+    )
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    # The last one added is the outermost.
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        )
+    app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
+    app.add_middleware(
+        RequestContext,
+        deadline_seconds=settings.request_deadline_seconds,
+        max_body_bytes=settings.max_body_bytes,
+        on_finished=app.state.metrics.request_finished,
+    )
+
+
+def _add_exception_handlers(app: FastAPI) -> None:
+    async def on_api_error(request: Request, error: Any) -> Response:
+        return _answer(request, error)
+
+    async def on_hubspot_error(request: Request, error: Any) -> Response:
+        logger.warning(
+            "hubspot: %s status=%s category=%s correlation_id=%s operation=%s",
+            type(error).__name__,
+            error.status_code,
+            error.category,
+            error.correlation_id,
+            error.operation,
+        )
+        return _answer(request, errors.from_hubspot(error))
+
+    async def on_invalid_request(request: Request, error: Any) -> Response:
+        failures = error.errors()
+        if not _is_json(request) and any(failure["loc"] == ("body",) for failure in failures):
+            return _answer(request, ApiError("unsupported_media_type"))
+        return _answer(request, errors.from_validation(failures))
+
+    async def on_http_exception(request: Request, error: Any) -> Response:
+        return _answer(request, _from_http_exception(request, error))
+
+    async def on_database_error(request: Request, error: Any) -> Response:
+        log_without_message(logger, error)
+        away = (
+            not isinstance(error, DBAPIError)
+            or error.connection_invalidated
+            or isinstance(error, (OperationalError, InterfaceError))
+        )
+        if not away:
+            return _answer(request, ApiError("internal_server_error"))
+        return _answer(
+            request, ApiError("service_unavailable", retry_after=errors.DEFAULT_RETRY_AFTER_SECONDS)
+        )
+
+    app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(HubSpotError, on_hubspot_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    # Starlette's, not FastAPI's: the router's own 404 and 405 and the body parser's 400 are only that.
+    app.add_exception_handler(HTTPException, on_http_exception)
+    for kind in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
+        app.add_exception_handler(kind, on_database_error)
+
+
+def _answer(request: Request, error: ApiError) -> Response:
+    return problem_response(error, request.state.request_id)
+
+
+def _from_http_exception(request: Request, error: HTTPException) -> ApiError:
+    codes = {
+        400: "malformed_body",
+        401: "invalid_token",
+        403: "forbidden",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "request_too_large",
+        415: "unsupported_media_type",
+    }
+    code = codes.get(error.status_code, "internal_server_error")
+    if error.status_code == 405:
+        return ApiError(code, headers={"Allow": ", ".join(_methods_here(request))})
+    return ApiError(code)
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A request without a body has no type to be wrong.
+    no_body = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+    return no_body or media_type == "application/json" or media_type.endswith("+json")
+
+
+def _methods_here(request: Request) -> list[str]:
+    """All methods of the path; the router itself names only those of the first route that fits."""
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        match, _ = context.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= context.methods or set()
+    return sorted(methods)

@@ -1,0 +1,169 @@
+"""Around every request: its id, its deadline toward HubSpot, its log line, and the 500 of last resort."""
+
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crm_api.errors import ApiError, problem_response
+from crm_api.hubspot import RequestScope, request_scope
+from crm_api.settings import Settings
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+access_log = structlog.stdlib.get_logger("crm_api.access")
+logger = logging.getLogger(__name__)
+
+
+class RequestContext:
+    """Pure ASGI: gives each request an id and a deadline, and writes one line when it is done.
+
+    Whatever stands in `request.state.response_headers` goes out with the answer, error or not.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        deadline_seconds: float,
+        max_body_bytes: int,
+        on_finished: Callable[..., None] = lambda **_: None,
+    ) -> None:
+        self._app = app
+        self._on_finished = on_finished
+        self._deadline_seconds = deadline_seconds
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get("x-request-id", "")
+        request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+        answering = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, answering
+            if message["type"] == "http.response.start":
+                answering = True
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in state.get("response_headers", {}).items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise HTTPException(413)
+            return message
+
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            request_scope(self._deadline_seconds) as hubspot,
+        ):
+            try:
+                if _announced_bytes(scope) > self._max_body_bytes:
+                    # Refused before a byte of it is read.
+                    refusal = problem_response(ApiError("request_too_large"), request_id)
+                    await refusal(scope, receive, send_with_headers)
+                else:
+                    await self._app(scope, receive_within_limit, send_with_headers)
+            except Exception as error:
+                log_without_message(logger, error)
+                if answering:
+                    raise
+                answer = problem_response(ApiError("internal_server_error"), request_id)
+                await answer(scope, receive, send_with_headers)
+            finally:
+                self._finish(scope, status, time.perf_counter() - started, hubspot)
+
+    def _finish(self, scope: Scope, status: int, seconds: float, hubspot: RequestScope) -> None:
+        state = scope["state"]
+        # The template, not the path: ids belong to customers, and queries hold what they search for.
+        route = getattr(scope.get("route"), "path", None) or "unknown"
+        self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds)
+        access_log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
+            user_id=str(state["user_id"]) if state.get("user_id") else None,
+            hubspot_calls=hubspot.calls,
+            hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
+        )
+
+
+def _announced_bytes(scope: Scope) -> int:
+    length = Headers(scope=scope).get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
+
+
+def log_without_message(log: logging.Logger, error: BaseException) -> None:
+    """Log an exception's type and place; its message may hold a row, a body or an address."""
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    log.error("unhandled %s\n%s", type(error).__name__, trace)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send all logging, ours and the libraries', to standard output in one format."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info if settings.log_format == "json" else _unchanged,
+            renderer,
+        ],
+    )
+    output = logging.StreamHandler(sys.stdout)
+    output.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [output]
+    root.setLevel(settings.log_level)
+    # What these log is personal: whole URLs, the caller's key, and every parameter of every statement.
+    for name in ("httpx", "httpcore", "slowapi", "uvicorn.access", "aiosqlite", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+
+
+def _unchanged(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return event

@@ -1,0 +1,83 @@
+"""What the operations on records share: who asks, and what the answer stands on."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.dependencies import CurrentUser, HubSpotDep, SessionsDep, SettingsDep
+from crm_api.routers.creating import LEASE_MARGIN_SECONDS
+from crm_api.schemas.common import NO_NUL
+from crm_api.services.policy import Access
+
+WITH_ETAG: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
+}
+
+IfMatch = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="If-Match",
+        min_length=1,
+        max_length=1000,
+        pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$',
+        description=(
+            "An ETag of this record; where it has changed since, nothing is written and the answer is a 412. "
+            "Exact among the callers of this service; changes by the company's own people in HubSpot are noticed "
+            "unless they fall between our look and our write."
+        ),
+        examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
+    ),
+]
+SortBy = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        max_length=101,
+        pattern=r"^-?[a-z][a-z0-9_]*$",
+        description=(
+            "A filterable name of `GET /api/properties`, with `-` before it for descending; by ascending id where "
+            "it is left out. HubSpot sorts the first 10,000 records of an account."
+        ),
+        examples=["-createdate"],
+    ),
+]
+PipelineFilter = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=NO_NUL,
+        description="Only those in this pipeline, an id of `GET /api/pipelines`.",
+        examples=["default"],
+    ),
+]
+StageFilter = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=NO_NUL,
+        description="Only those in this stage, an id of `GET /api/pipelines`.",
+        examples=["qualifiedtobuy"],
+    ),
+]
+
+
+def get_access(
+    request: Request, user: CurrentUser, hubspot: HubSpotDep, sessions: SessionsDep, settings: SettingsDep
+) -> Access:
+    """The caller's way to the records."""
+    state = request.app.state
+    return Access(
+        user=user,
+        hubspot=hubspot,
+        sessions=sessions,
+        fields=state.record_fields,
+        owners=state.known_owners,
+        links=state.contact_links,
+        cursors=state.cursors,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+    )
+
+
+AccessDep = Annotated[Access, Depends(get_access)]

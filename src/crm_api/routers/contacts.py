@@ -1,0 +1,103 @@
+"""Contacts over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response, status
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.dependencies import StaffUser
+from crm_api.openapi import problems
+from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, SortBy
+from crm_api.routers.creating import CreatingDep
+from crm_api.routers.limits import limit_user
+from crm_api.schemas.common import NO_NUL, Cursor, Limit, RecordId
+from crm_api.schemas.contacts import (
+    ContactCreate,
+    ContactPageResponse,
+    ContactResponse,
+    ContactUpdate,
+    SingleContact,
+)
+from crm_api.schemas.crm_objects import ContactDetail, ContactDetailResponse
+from crm_api.schemas.search import ContactSearchResponse, RecordSearch
+from crm_api.services import contacts
+from crm_api.services.idempotency import Attempt
+
+router = APIRouter(prefix="/api/contacts", tags=["CRM"], dependencies=[Depends(limit_user)])
+
+ContactId = Annotated[RecordId, Path(description="The id of the contact.")]
+
+
+@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+async def list_contacts(
+    access: AccessDep,
+    limit: Annotated[Limit, Query()] = 10,
+    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    lifecyclestage: Annotated[
+        str | SkipJsonSchema[None],
+        Query(
+            min_length=1,
+            max_length=100,
+            pattern=NO_NUL,
+            description="Only those in this stage of life, an option of `GET /api/properties/contacts`.",
+            examples=["lead"],
+        ),
+    ] = None,
+    sort: SortBy = None,
+) -> ContactPageResponse:
+    """List contacts. Staff page through the account; a customer gets their own contact alone."""
+    page = await contacts.list_contacts(
+        access, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
+    )
+    return ContactPageResponse(message="Contacts retrieved successfully", data=page)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ContactResponse,
+    responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
+)
+async def create_contact(
+    contact: ContactCreate, user: StaffUser, access: AccessDep, creating: CreatingDep
+) -> Response:
+    """Add a contact to the CRM; for staff. An e-mail address belongs to one contact alone."""
+
+    async def create(attempt: Attempt) -> ContactResponse:
+        created = await contacts.create_contact(access, contact, attempt=attempt)
+        return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
+
+    return await creating.run(create, operation="create_contact", owner=str(user.id), body=contact)
+
+
+@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+async def search_contacts(search: RecordSearch, access: AccessDep) -> ContactSearchResponse:
+    """Search contacts by text, filters, or both. A customer searches their own contact, fresh and exact."""
+    page = await contacts.search_contacts(access, search)
+    return ContactSearchResponse(message="Contacts found successfully", data=page)
+
+
+@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+async def get_contact(
+    id: ContactId,  # noqa: A002
+    access: AccessDep,
+    response: Response,
+) -> ContactDetailResponse:
+    """Read a contact with its deals, each deal with its tickets."""
+    contact, response.headers["ETag"] = await contacts.get_contact(access, id)
+    return ContactDetailResponse(
+        message="Contact retrieved successfully", data=ContactDetail(contact=contact)
+    )
+
+
+@router.patch("/{id}", responses=problems(400, 401, 404, 409, 412, 429, 502, 503, 504) | WITH_ETAG)
+async def update_contact(
+    id: ContactId,  # noqa: A002
+    changes: ContactUpdate,
+    access: AccessDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> ContactResponse:
+    """Change a contact: what is left out stays, null clears. Only staff change the e-mail address."""
+    contact, response.headers["ETag"] = await contacts.update_contact(access, id, changes, if_match=if_match)
+    return ContactResponse(message="Contact updated successfully", data=SingleContact(contact=contact))

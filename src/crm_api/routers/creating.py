@@ -1,0 +1,67 @@
+"""What the creating operations share: the Idempotency-Key and the answer that it may bring back."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Response
+from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.dependencies import SessionsDep, SettingsDep
+from crm_api.services.idempotency import REPLAYED, Attempt, Idempotency, run_once
+
+# The longest that an attempt may go on after its request's deadline: it is cancelled there, and this is for clocks.
+LEASE_MARGIN_SECONDS = 5.0
+
+IdempotencyKeyHeader = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description=(
+            "Any name for this request, such as a UUID. Sent again within 24 hours with the same body, "
+            "it creates nothing more and brings the first answer back; with another body it is a 422."
+        ),
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
+
+
+class Creating:
+    """Runs one creating operation, once for each key."""
+
+    def __init__(
+        self, sessions: SessionsDep, settings: SettingsDep, idempotency_key: IdempotencyKeyHeader = None
+    ) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._key = idempotency_key
+
+    async def run(
+        self,
+        create: Callable[[Attempt], Awaitable[BaseModel]],
+        *,
+        operation: str,
+        owner: str,
+        body: BaseModel,
+        target: str = "",
+        status: int = 201,
+    ) -> Response:
+        """The success, or what was answered the first time."""
+        idempotency = self._key and Idempotency.of(
+            self._settings.secret_key.get_secret_value(),
+            self._key,
+            operation=operation,
+            owner=owner,
+            body=body,
+            target=target,
+            lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        )
+        answered = await run_once(self._sessions, idempotency or None, create, status=status)
+        headers = {REPLAYED: "true"} if answered.replayed else None
+        return Response(answered.body, answered.status, headers, "application/json")
+
+
+CreatingDep = Annotated[Creating, Depends()]

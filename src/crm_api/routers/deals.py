@@ -1,0 +1,102 @@
+"""Deals over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response, status
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.openapi import problems
+from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, PipelineFilter, SortBy, StageFilter
+from crm_api.routers.creating import CreatingDep
+from crm_api.routers.limits import limit_user
+from crm_api.schemas.common import Cursor, Limit, RecordId
+from crm_api.schemas.crm_objects import DealDetail, DealDetailResponse
+from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
+from crm_api.schemas.search import DealSearchResponse, RecordSearch
+from crm_api.services import changes as record_changes
+from crm_api.services import deals
+from crm_api.services.idempotency import Attempt
+
+router = APIRouter(prefix="/api/deals", tags=["CRM"], dependencies=[Depends(limit_user)])
+
+DealId = Annotated[RecordId, Path(description="The id of the deal.")]
+
+
+@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+async def list_deals(
+    access: AccessDep,
+    limit: Annotated[Limit, Query()] = 10,
+    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    pipeline: PipelineFilter = None,
+    dealstage: StageFilter = None,
+    sort: SortBy = None,
+) -> DealPageResponse:
+    """List deals. Staff page through the account; a customer through the deals of their own contact."""
+    page = await deals.list_deals(
+        access, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
+    )
+    return DealPageResponse(message="Deals retrieved successfully", data=page)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=DealResponse,
+    responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
+)
+async def create_deal(deal: DealCreate, access: AccessDep, creating: CreatingDep) -> Response:
+    """Open a deal for your contact; staff name the contact whose deal it is.
+
+    Creating always creates: two deals may bear one name.
+    """
+
+    async def create(attempt: Attempt) -> DealResponse:
+        created = await deals.create_deal(access, deal, attempt=attempt)
+        return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
+
+    return await creating.run(create, operation="create_deal", owner=str(access.user.id), body=deal)
+
+
+@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+async def search_deals(search: RecordSearch, access: AccessDep) -> DealSearchResponse:
+    """Search deals by text, filters, or both. A customer searches their own deals, fresh and exact."""
+    page = await deals.search_deals(access, search)
+    return DealSearchResponse(message="Deals found successfully", data=page)
+
+
+@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+async def get_deal(
+    id: DealId,  # noqa: A002
+    access: AccessDep,
+    response: Response,
+) -> DealDetailResponse:
+    """Read a deal with the tickets raised on it."""
+    deal, response.headers["ETag"] = await deals.get_deal(access, id)
+    return DealDetailResponse(message="Deal retrieved successfully", data=DealDetail(deal=deal))
+
+
+@router.patch("/{id}", responses=problems(400, 401, 404, 412, 429, 502, 503, 504) | WITH_ETAG)
+async def update_deal(
+    id: DealId,  # noqa: A002
+    changes: DealUpdate,
+    access: AccessDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> DealResponse:
+    """Change a deal: what is left out stays, null clears."""
+    deal, response.headers["ETag"] = await deals.update_deal(access, id, changes, if_match=if_match)
+    return DealResponse(message="Deal updated successfully", data=SingleDeal(deal=deal))
+
+
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(400, 401, 404, 412, 429, 502, 503, 504),
+)
+async def archive_deal(
+    id: DealId,  # noqa: A002
+    access: AccessDep,
+    if_match: IfMatch = None,
+) -> None:
+    """Archive a deal; the company can restore it in HubSpot for 90 days."""
+    await record_changes.archive_record(access, "deals", id, if_match=if_match)

@@ -1,0 +1,30 @@
+"""What an operator's probes ask."""
+
+from fastapi import APIRouter, Request, Response
+
+from crm_api.dependencies import SessionsDep
+from crm_api.schemas.health import Health, Readiness
+from crm_api.services import health
+
+router = APIRouter(tags=["Operations"])
+
+
+@router.get("/healthz")
+async def get_health() -> Health:
+    """Whether the process answers."""
+    return Health()
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Send no requests here."}})
+async def get_readiness(request: Request, response: Response, sessions: SessionsDep) -> Readiness:
+    """Whether to send requests here, and what is degraded; HubSpot and Redis stand there as last seen."""
+    readiness = await health.readiness(
+        sessions,
+        request.app.state.hubspot,
+        draining=request.app.state.draining,
+        refused=request.app.state.account.refused,
+    )
+    if readiness.status == "unavailable":
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+    return readiness

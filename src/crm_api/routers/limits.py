@@ -1,0 +1,32 @@
+"""The limits that routes share."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from crm_api.dependencies import CurrentUser
+from crm_api.rate_limit import RateLimits, registrations, user_requests
+
+
+def get_rate_limits(request: Request) -> RateLimits:
+    """The application's limits."""
+    limits: RateLimits = request.app.state.rate_limits
+    return limits
+
+
+RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
+
+
+async def limit_user(request: Request, limits: RateLimitsDep, _user: CurrentUser) -> None:
+    """Count the request against what its user may ask for; the user is authenticated first."""
+    await limits.require(request, user_requests)
+
+
+async def limit_address(request: Request, limits: RateLimitsDep) -> None:
+    """Count the request of somebody unknown against what one network address may ask for."""
+    await limits.require(request, user_requests)
+
+
+async def limit_registrations(request: Request, limits: RateLimitsDep) -> None:
+    """Count against what one network address may register or have mailed."""
+    await limits.require(request, registrations)

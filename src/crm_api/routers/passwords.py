@@ -1,0 +1,77 @@
+"""Passwords over HTTP: changed, forgotten, chosen anew."""
+
+from fastapi import APIRouter, Depends, Request, status
+
+from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep
+from crm_api.openapi import problems
+from crm_api.routers.accounts import MessagesDep, OriginDep
+from crm_api.routers.limits import RateLimitsDep, limit_registrations, limit_user
+from crm_api.schemas.email import MailRequest
+from crm_api.schemas.passwords import PasswordChange, PasswordReset
+from crm_api.schemas.users import AcceptedResponse
+from crm_api.services import passwords as service
+
+router = APIRouter(prefix="/api", tags=["Account"])
+
+
+@router.post(
+    "/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(400, 401, 429, 503),
+    dependencies=[Depends(limit_user)],
+)
+async def change_password(
+    body: PasswordChange,
+    request: Request,
+    user: CurrentUser,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    limits: RateLimitsDep,
+    messages: MessagesDep,
+    origin: OriginDep,
+) -> None:
+    """Change your password. Your other sessions end; this one goes on."""
+    # Whoever holds a stolen access token guesses no faster than somebody who logs in.
+    async with limits.count_failed_login(request, user.email) as attempt:
+        await service.change(
+            sessions,
+            passwords,
+            user,
+            body.current_password.get_secret_value(),
+            body.new_password.get_secret_value(),
+            messages,
+            session_id=request.state.session_id,
+            origin=origin,
+        )
+        attempt.succeeded = True
+
+
+@router.post(
+    "/password/forgot",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(400, 429, 503),
+    dependencies=[Depends(limit_registrations)],
+)
+async def forgot_password(
+    body: MailRequest, sessions: SessionsDep, messages: MessagesDep, origin: OriginDep
+) -> AcceptedResponse:
+    """Have a link mailed with which to choose a new password. The answer is the same for every address."""
+    return await service.forgot(sessions, body.email, messages, origin=origin)
+
+
+@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(400, 429, 503))
+async def reset_password(
+    body: PasswordReset,
+    request: Request,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    limits: RateLimitsDep,
+    messages: MessagesDep,
+    origin: OriginDep,
+) -> None:
+    """Choose a new password with the mailed token. All sessions end; log in with the new one."""
+    async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
+        await service.reset(
+            sessions, passwords, body.token, body.password.get_secret_value(), messages, origin=origin
+        )
+        attempt.succeeded = True

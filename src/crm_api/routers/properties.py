@@ -1,0 +1,25 @@
+"""The properties that the caller may read and write."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from crm_api.openapi import problems
+from crm_api.routers.access import AccessDep
+from crm_api.routers.limits import limit_user
+from crm_api.schemas.properties import RecordPropertiesResponse
+from crm_api.schemas.search import Part
+from crm_api.services import properties
+
+router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user)])
+
+
+@router.get("/properties/{object_type}", responses=problems(400, 401, 429, 502, 503, 504))
+async def list_properties(
+    object_type: Annotated[Part, Path(description="Whose properties.")], access: AccessDep
+) -> RecordPropertiesResponse:
+    """List what you may read of contacts, deals or tickets, with labels, types, options, and what you may write."""
+    return RecordPropertiesResponse(
+        message="Properties retrieved successfully",
+        data=await properties.list_properties(access, object_type),
+    )

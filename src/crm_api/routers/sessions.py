@@ -1,0 +1,149 @@
+"""Logging in and renewing tokens."""
+
+from collections.abc import Awaitable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response, status
+
+from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep, SettingsDep
+from crm_api.errors import ApiError
+from crm_api.openapi import problems
+from crm_api.routers.accounts import OriginDep
+from crm_api.routers.limits import RateLimitsDep, limit_address, limit_user
+from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
+from crm_api.schemas.users import normalise_email
+from crm_api.services import sessions as service
+from crm_api.settings import Settings
+
+router = APIRouter(prefix="/api", tags=["Account"])
+
+
+def token_rules(settings: Settings) -> service.TokenRules:
+    """The settings that tokens follow."""
+    return service.TokenRules(
+        key=settings.jwt_secret_key.get_secret_value(),
+        access_token_seconds=settings.access_token_seconds,
+        refresh_token_days=settings.refresh_token_days,
+        session_days=settings.session_days,
+    )
+
+
+@router.post("/login", responses=problems(400, 401, 429, 503))
+async def log_in(
+    login: Login,
+    request: Request,
+    response: Response,
+    settings: SettingsDep,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    limits: RateLimitsDep,
+    origin: OriginDep,
+) -> TokensResponse:
+    """Exchange an e-mail address and a password for tokens.
+
+    Whatever is wrong, the answer is the same. Failed tries are limited per account and per network address.
+    """
+    async with limits.count_failed_login(request, login.email) as attempt:
+        tokens = await service.log_in(
+            sessions,
+            passwords,
+            login.email,
+            login.password.get_secret_value(),
+            token_rules(settings),
+            origin=origin,
+        )
+        attempt.succeeded = True
+    response.headers["Cache-Control"] = "no-store"
+    return TokensResponse(message="User authenticated successfully", data=tokens)
+
+
+@router.post("/token", responses=problems(400, 429, 503))
+async def create_token(
+    request: Request,
+    response: Response,
+    settings: SettingsDep,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    limits: RateLimitsDep,
+    origin: OriginDep,
+    grant: Annotated[TokenGrant, Form()],
+) -> Tokens:
+    """Issue tokens the OAuth2 way (RFC 6749, sections 4.3 and 6), for OAuth2 client libraries and Swagger UI.
+
+    Answers and errors are OAuth2's: an error is a 400 whose `error` is `invalid_grant`, with our members beside it.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    rules = token_rules(settings)
+    if grant.grant_type == "refresh_token":
+        if grant.refresh_token is None:
+            raise ApiError("invalid_request", "refresh_token is missing.")
+        await limit_address(request, limits)
+        return await _as_oauth2(service.refresh(sessions, grant.refresh_token, rules, origin=origin))
+    if grant.grant_type != "password":
+        raise ApiError("invalid_request" if grant.grant_type is None else "unsupported_grant_type")
+    if grant.username is None or grant.password is None:
+        raise ApiError("invalid_request", "username and password are needed.")
+    try:
+        email = normalise_email(grant.username)
+    except ValueError:
+        raise ApiError("invalid_grant") from None
+    async with limits.count_failed_login(request, email) as attempt:
+        tokens = await _as_oauth2(
+            service.log_in(
+                sessions, passwords, email, grant.password.get_secret_value(), rules, origin=origin
+            )
+        )
+        attempt.succeeded = True
+    return tokens
+
+
+async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
+    """RFC 6749 has 400 `invalid_grant` where our JSON operations answer 401."""
+    try:
+        return await issuing
+    except ApiError as error:
+        if error.kind.status == 401:
+            raise ApiError("invalid_grant") from None
+        raise
+
+
+@router.post("/token/refresh", responses=problems(400, 401, 429, 503), dependencies=[Depends(limit_address)])
+async def refresh_token(
+    body: TokenRefresh,
+    response: Response,
+    settings: SettingsDep,
+    sessions: SessionsDep,
+    origin: OriginDep,
+) -> TokensResponse:
+    """Exchange a refresh token for its successor and a new access token.
+
+    A refresh token is good for one use. If its answer was lost, it may be sent once more within 10 seconds; any later
+    use ends the session.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    tokens = await service.refresh(sessions, body.refresh_token, token_rules(settings), origin=origin)
+    return TokensResponse(message="Token refreshed successfully", data=tokens)
+
+
+@router.post(
+    "/logout",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(400, 401, 429, 503),
+    dependencies=[Depends(limit_user)],
+)
+async def log_out(
+    request: Request,
+    user: CurrentUser,
+    sessions: SessionsDep,
+    origin: OriginDep,
+    body: Logout | None = None,
+) -> None:
+    """End this session, or with `everywhere` all of yours. Their tokens are refused from the next request on."""
+    await service.log_out(
+        sessions,
+        user.id,
+        request.state.session_id,
+        everywhere=body is not None and body.everywhere,
+        origin=origin,
+    )

@@ -1,0 +1,115 @@
+"""Tickets over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response, status
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.openapi import problems
+from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, PipelineFilter, SortBy, StageFilter
+from crm_api.routers.creating import CreatingDep
+from crm_api.routers.limits import limit_user
+from crm_api.schemas.common import Cursor, Limit, RecordId
+from crm_api.schemas.search import RecordSearch, TicketSearchResponse
+from crm_api.schemas.tickets import (
+    SingleTicket,
+    TicketCreate,
+    TicketPageResponse,
+    TicketResponse,
+    TicketUpdate,
+)
+from crm_api.services import changes as record_changes
+from crm_api.services import tickets
+from crm_api.services.idempotency import Attempt
+
+router = APIRouter(prefix="/api/tickets", tags=["CRM"], dependencies=[Depends(limit_user)])
+
+# One name for the parameter of all operations here: two templates that differ in it are one path in OpenAPI.
+TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.")]
+
+
+@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+async def list_tickets(
+    access: AccessDep,
+    limit: Annotated[Limit, Query()] = 10,
+    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    pipeline: PipelineFilter = None,
+    hs_pipeline_stage: StageFilter = None,
+    sort: SortBy = None,
+) -> TicketPageResponse:
+    """List tickets. Staff page through the account; a customer through those of their contact and its deals."""
+    page = await tickets.list_tickets(
+        access, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
+    )
+    return TicketPageResponse(message="Tickets retrieved successfully", data=page)
+
+
+@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+async def search_tickets(search: RecordSearch, access: AccessDep) -> TicketSearchResponse:
+    """Search tickets by text, filters, or both. A customer searches their own tickets, fresh and exact."""
+    page = await tickets.search_tickets(access, search)
+    return TicketSearchResponse(message="Tickets found successfully", data=page)
+
+
+@router.post(
+    "/{id}",
+    status_code=status.HTTP_201_CREATED,
+    response_model=TicketResponse,
+    responses=problems(400, 401, 404, 409, 422, 429, 502, 503, 504),
+)
+async def create_ticket(
+    id: Annotated[RecordId, Path(description="The id of the **deal** to raise it on.")],  # noqa: A002
+    ticket: TicketCreate,
+    access: AccessDep,
+    creating: CreatingDep,
+) -> Response:
+    """Raise a ticket on the deal with this id.
+
+    It is associated with the deal and with your contact; a ticket of staff's with the deal's contacts.
+    """
+
+    async def create(attempt: Attempt) -> TicketResponse:
+        created = await tickets.create_ticket(access, id, ticket, attempt=attempt)
+        return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
+
+    return await creating.run(
+        create, operation="create_ticket", owner=str(access.user.id), body=ticket, target=id
+    )
+
+
+@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+async def get_ticket(
+    id: TicketId,  # noqa: A002
+    access: AccessDep,
+    response: Response,
+) -> TicketResponse:
+    """Read a ticket."""
+    ticket, response.headers["ETag"] = await tickets.get_ticket(access, id)
+    return TicketResponse(message="Ticket retrieved successfully", data=SingleTicket(ticket=ticket))
+
+
+@router.patch("/{id}", responses=problems(400, 401, 404, 412, 429, 502, 503, 504) | WITH_ETAG)
+async def update_ticket(
+    id: TicketId,  # noqa: A002
+    changes: TicketUpdate,
+    access: AccessDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> TicketResponse:
+    """Change a ticket: what is left out stays, null clears."""
+    ticket, response.headers["ETag"] = await tickets.update_ticket(access, id, changes, if_match=if_match)
+    return TicketResponse(message="Ticket updated successfully", data=SingleTicket(ticket=ticket))
+
+
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(400, 401, 404, 412, 429, 502, 503, 504),
+)
+async def archive_ticket(
+    id: TicketId,  # noqa: A002
+    access: AccessDep,
+    if_match: IfMatch = None,
+) -> None:
+    """Archive a ticket; the company can restore it in HubSpot for 90 days."""
+    await record_changes.archive_record(access, "tickets", id, if_match=if_match)

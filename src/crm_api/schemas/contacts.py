@@ -1,0 +1,95 @@
+"""Contacts, as the contract has them."""
+
+from typing import Annotated
+
+from pydantic import MISSING, Field
+
+from crm_api.schemas.common import (
+    Answer,
+    Cursor,
+    Envelope,
+    PropertyChanges,
+    PropertyTexts,
+    RecordId,
+    Request,
+    Timestamp,
+    text,
+)
+
+ContactName = Annotated[str, text(100, minimum=1, example="Ada")]
+ContactPhone = Annotated[str, text(50, minimum=1, example="+44 20 7946 0018")]
+LifecycleStage = Annotated[
+    str, text(100, minimum=1, example="lead", description="An option of `GET /api/properties/contacts`.")
+]
+ContactEmail = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=254,
+        pattern=r"^[^\x00\s@]+@[^\x00\s@]+$",
+        description="Kept in lower case.",
+        examples=["ada@example.com"],
+    ),
+]
+
+
+class Contact(Answer):
+    """A person in the CRM."""
+
+    id: RecordId
+    hs_object_id: RecordId
+    """The same id, under HubSpot's own name."""
+    email: Annotated[str | None, Field(examples=["ada@example.com"])]
+    firstname: Annotated[str | None, Field(examples=["Ada"])]
+    lastname: Annotated[str | None, Field(examples=["Lovelace"])]
+    phone: Annotated[str | None, Field(examples=["+44 20 7946 0018"])]
+    lifecyclestage: Annotated[str | None, Field(examples=["lead"])]
+    createdate: Timestamp | None
+    lastmodifieddate: Timestamp | None
+    properties: PropertyTexts
+
+
+class ContactCreate(Request):
+    """A person to add to the CRM."""
+
+    email: ContactEmail
+    firstname: ContactName | MISSING = MISSING
+    lastname: ContactName | MISSING = MISSING
+    phone: ContactPhone | MISSING = MISSING
+    lifecyclestage: LifecycleStage | MISSING = MISSING
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class ContactUpdate(Request):
+    """What to change of a contact; what is left out stays, null clears."""
+
+    email: ContactEmail | MISSING = MISSING
+    """For staff."""
+    firstname: ContactName | MISSING | None = MISSING
+    lastname: ContactName | MISSING | None = MISSING
+    phone: ContactPhone | MISSING | None = MISSING
+    lifecyclestage: LifecycleStage | MISSING | None = MISSING
+    """For staff. HubSpot moves it forward only; clear it first to move it back."""
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class SingleContact(Answer):
+    """One contact."""
+
+    contact: Contact
+
+
+class ContactResponse(Envelope[SingleContact]):
+    """The answer to creating or changing a contact."""
+
+
+class ContactPage(Answer):
+    """A page of contacts."""
+
+    results: Annotated[list[Contact], Field(max_length=100)]
+    next_cursor: Cursor | None
+    """The `cursor` of the next page; null on the last."""
+
+
+class ContactPageResponse(Envelope[ContactPage]):
+    """A page of contacts."""

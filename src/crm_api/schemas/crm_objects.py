@@ -1,0 +1,64 @@
+"""Contacts with their deals and those deals' tickets, as the contract has them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from crm_api.schemas.common import Answer, Cursor, Envelope
+from crm_api.schemas.contacts import Contact
+from crm_api.schemas.deals import Deal
+from crm_api.schemas.tickets import Ticket
+
+
+class DealWithTickets(Deal):
+    """A deal and the tickets raised on it."""
+
+    tickets: Annotated[list[Ticket], Field(max_length=10_000)]
+    incomplete: bool = False
+    """True where not all of its tickets could be read."""
+
+
+class ContactWithDeals(Contact):
+    """A contact and their deals."""
+
+    deals: Annotated[list[DealWithTickets], Field(max_length=10_000)]
+    incomplete: bool = False
+    """True where not all of the deals could be read."""
+
+
+class CrmObjectsPage(Answer):
+    """A page of contacts."""
+
+    contacts: Annotated[list[ContactWithDeals], Field(max_length=100)]
+    next_after: Cursor | None
+    """The `cursor` of the next page; null on the last."""
+
+
+class CrmObjects(Answer):
+    """The page once more nested, as front ends of the first version read it."""
+
+    data: CrmObjectsPage
+
+
+class CrmObjectsResponse(Envelope[CrmObjects]):
+    """A page of contacts with deals and tickets."""
+
+
+class ContactDetail(Answer):
+    """One contact with its deals and their tickets."""
+
+    contact: ContactWithDeals
+
+
+class ContactDetailResponse(Envelope[ContactDetail]):
+    """The answer to reading a contact."""
+
+
+class DealDetail(Answer):
+    """One deal with its tickets."""
+
+    deal: DealWithTickets
+
+
+class DealDetailResponse(Envelope[DealDetail]):
+    """The answer to reading a deal."""

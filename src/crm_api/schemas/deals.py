@@ -1,0 +1,164 @@
+"""Deals, as the contract has them."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import MISSING, AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from crm_api.schemas.common import (
+    Answer,
+    Cursor,
+    Envelope,
+    LongText,
+    PropertyChanges,
+    PropertyTexts,
+    RecordId,
+    Request,
+    Timestamp,
+    text,
+)
+
+_AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
+
+
+def plain_amount(value: Any) -> str:
+    """The amount as plain decimal text, from a JSON number or a string of digits.
+
+    A number may have up to 15 significant digits, which is what a double keeps exactly.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("must be a number or a string of digits")
+    if isinstance(value, str):
+        plain = value.strip()
+    else:
+        # repr gives the shortest text that reads back as the same double: 0.1, never 0.1000000000000000055.
+        exact = Decimal(repr(value))
+        if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
+            raise ValueError("must have at most 15 significant digits; send a string for more")
+        plain = format(exact, "f")
+        if "." in plain:
+            plain = plain.rstrip("0").rstrip(".")
+    if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
+        raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
+    return plain
+
+
+def moment_or_midnight(value: Any) -> datetime:
+    """A date-time with a zone, or a date that means its first moment in UTC."""
+    if not isinstance(value, str):
+        raise ValueError("must be an RFC 3339 date-time or a date")
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, flags=re.ASCII):
+        day = date.fromisoformat(value)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if not re.fullmatch(
+        r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", value, flags=re.ASCII
+    ):
+        raise ValueError("must be an RFC 3339 date-time with a zone, or a date")
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
+Amount = Annotated[
+    str,
+    BeforeValidator(plain_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22},
+                {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999},
+            ],
+            "examples": ["1500.50", 1500.5],
+        }
+    ),
+]
+CloseDate = Annotated[
+    datetime,
+    BeforeValidator(moment_or_midnight),
+    AfterValidator(lambda moment: moment),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
+            "examples": ["2026-12-31T17:00:00Z", "2026-12-31"],
+        }
+    ),
+]
+PipelineId = Annotated[
+    str, text(100, minimum=1, example="default", description="An id of `GET /api/pipelines`.")
+]
+StageId = Annotated[
+    str, text(100, minimum=1, example="qualifiedtobuy", description="A stage id of that pipeline.")
+]
+
+
+class DealCreate(Request):
+    """A deal to open for the caller's contact."""
+
+    dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
+    dealstage: StageId
+    amount: Amount | MISSING = MISSING
+    """Sent on as plain decimal; answers have it as a string."""
+    description: LongText | MISSING = MISSING
+    closedate: CloseDate | MISSING = MISSING
+    """When it is expected to close; a date means 00:00 UTC of that day."""
+    pipeline: PipelineId | MISSING = MISSING
+    """The account's first pipeline where it is left out."""
+    contact_id: RecordId | MISSING = MISSING
+    """For staff: whose deal it is. A customer's is always their own."""
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class DealUpdate(Request):
+    """What to change of a deal; what is left out stays, null clears."""
+
+    dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")] | MISSING = MISSING
+    dealstage: StageId | MISSING = MISSING
+    pipeline: PipelineId | MISSING = MISSING
+    """With another pipeline goes a stage of it."""
+    amount: Amount | MISSING | None = MISSING
+    description: LongText | MISSING | None = MISSING
+    closedate: CloseDate | MISSING | None = MISSING
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class Deal(Answer):
+    """A possible sale."""
+
+    id: RecordId
+    hs_object_id: RecordId
+    """The same id, under HubSpot's own name."""
+    dealname: Annotated[str | None, Field(examples=["Fleet renewal"])]
+    dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
+    pipeline: Annotated[str | None, Field(examples=["default"])]
+    amount: Annotated[str | None, Field(examples=["1500.50"])]
+    """A plain decimal in the account's currency."""
+    closedate: Timestamp | None
+    description: Annotated[str | None, Field(examples=["Twelve vans"])]
+    createdate: Timestamp | None
+    hs_lastmodifieddate: Timestamp | None
+    properties: PropertyTexts
+
+
+class SingleDeal(Answer):
+    """One deal."""
+
+    deal: Deal
+
+
+class DealResponse(Envelope[SingleDeal]):
+    """The answer to opening or changing a deal."""
+
+
+class DealPage(Answer):
+    """A page of deals."""
+
+    results: Annotated[list[Deal], Field(max_length=100)]
+    next_cursor: Cursor | None
+    """The `cursor` of the next page; null on the last."""
+
+
+class DealPageResponse(Envelope[DealPage]):
+    """A page of deals."""

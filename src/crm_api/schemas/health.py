@@ -1,0 +1,30 @@
+"""What an operator's probe is told."""
+
+from typing import Literal
+
+from crm_api.schemas.common import Answer, Timestamp
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Dependency(Answer):
+    """One thing the service stands on, as last seen."""
+
+    state: Literal["ok", "degraded", "down", "unknown", "off"]
+    seen_at: Timestamp | None
+    """When it last answered or failed; null before the first time."""
+    problem: str | None
+    """What was wrong, without names or values."""
+
+
+class Readiness(Answer):
+    """Whether to send requests here."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    database: Dependency
+    hubspot: Dependency
+    redis: Dependency

@@ -1,0 +1,39 @@
+"""Pipelines and their stages, as the contract has them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from crm_api.schemas.common import Answer, Envelope
+
+
+class Stage(Answer):
+    """A step of a pipeline."""
+
+    id: Annotated[str, Field(max_length=100, examples=["qualifiedtobuy"])]
+    """What `dealstage` or `hs_pipeline_stage` takes."""
+    label: Annotated[str, Field(max_length=500, examples=["Qualified To Buy"])]
+    display_order: Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1])]
+    is_closed: bool
+    """Whether a deal or ticket in this stage is done."""
+
+
+class Pipeline(Answer):
+    """The way that deals or tickets take."""
+
+    id: Annotated[str, Field(max_length=100, examples=["default"])]
+    label: Annotated[str, Field(max_length=500, examples=["Sales Pipeline"])]
+    display_order: Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[0])]
+    stages: Annotated[list[Stage], Field(max_length=100)]
+    """In display order."""
+
+
+class Pipelines(Answer):
+    """The account's pipelines, in display order; the first of each is the default."""
+
+    deals: Annotated[list[Pipeline], Field(max_length=100)]
+    tickets: Annotated[list[Pipeline], Field(max_length=100)]
+
+
+class PipelinesResponse(Envelope[Pipelines]):
+    """The account's pipelines."""

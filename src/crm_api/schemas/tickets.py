@@ -1,0 +1,93 @@
+"""Tickets, as the contract has them."""
+
+from typing import Annotated, Literal
+
+from pydantic import MISSING, Field
+
+from crm_api.schemas.common import (
+    Answer,
+    Cursor,
+    Envelope,
+    PropertyChanges,
+    PropertyTexts,
+    RecordId,
+    Request,
+    Timestamp,
+    text,
+)
+from crm_api.schemas.deals import PipelineId
+
+Category = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
+Priority = Literal["LOW", "MEDIUM", "HIGH", "URGENT"]
+Subject = Annotated[str, text(500, minimum=1, example="Third van is late")]
+TicketText = Annotated[str, text(65_536, minimum=1, example="It was due on Monday.")]
+TicketStageId = Annotated[
+    str, text(100, minimum=1, example="1", description="A stage id of that ticket pipeline.")
+]
+
+
+class TicketCreate(Request):
+    """A ticket to raise on a deal."""
+
+    subject: Subject
+    description: TicketText
+    """HubSpot's `content`."""
+    hs_pipeline_stage: TicketStageId
+    category: Category | MISSING = MISSING
+    pipeline: PipelineId | MISSING = MISSING
+    """The account's first ticket pipeline where it is left out."""
+    hs_ticket_priority: Priority | MISSING = MISSING
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class TicketUpdate(Request):
+    """What to change of a ticket; what is left out stays, null clears."""
+
+    subject: Subject | MISSING = MISSING
+    description: TicketText | MISSING = MISSING
+    hs_pipeline_stage: TicketStageId | MISSING = MISSING
+    pipeline: PipelineId | MISSING = MISSING
+    """With another pipeline goes a stage of it."""
+    category: Category | MISSING | None = MISSING
+    hs_ticket_priority: Priority | MISSING | None = MISSING
+    properties: PropertyChanges | MISSING = MISSING
+
+
+class Ticket(Answer):
+    """A request for help."""
+
+    id: RecordId
+    hs_object_id: RecordId
+    """The same id, under HubSpot's own name."""
+    subject: Annotated[str | None, Field(examples=["Third van is late"])]
+    description: Annotated[str | None, Field(examples=["It was due on Monday."])]
+    category: Annotated[str | None, Field(examples=["technical_issue"])]
+    """One of the categories a request may name, or the account's own option as it stands there."""
+    pipeline: Annotated[str | None, Field(examples=["0"])]
+    hs_pipeline_stage: Annotated[str | None, Field(examples=["1"])]
+    hs_ticket_priority: Annotated[str | None, Field(examples=["HIGH"])]
+    createdate: Timestamp | None
+    hs_lastmodifieddate: Timestamp | None
+    properties: PropertyTexts
+
+
+class SingleTicket(Answer):
+    """One ticket."""
+
+    ticket: Ticket
+
+
+class TicketResponse(Envelope[SingleTicket]):
+    """The answer to raising, reading or changing a ticket."""
+
+
+class TicketPage(Answer):
+    """A page of tickets."""
+
+    results: Annotated[list[Ticket], Field(max_length=100)]
+    next_cursor: Cursor | None
+    """The `cursor` of the next page; null on the last."""
+
+
+class TicketPageResponse(Envelope[TicketPage]):
+    """A page of tickets."""

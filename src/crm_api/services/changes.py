@@ -1,0 +1,196 @@
+"""Changing and archiving records: read afresh, checked, and only what differs is sent."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import MISSING, BaseModel
+
+from crm_api.errors import ApiError, invalid, invalid_fields
+from crm_api.hubspot import CrmRecord
+from crm_api.hubspot.errors import (
+    HubSpotConflictError,
+    HubSpotError,
+    HubSpotNotFoundError,
+    HubSpotValidationError,
+)
+from crm_api.hubspot.names import ObjectType
+from crm_api.schemas.problems import FieldProblem
+from crm_api.services.etags import require_match
+from crm_api.services.fields import STAGE_FIELDS, Field, ObjectFields
+from crm_api.services.pipelines import choose_stage
+from crm_api.services.policy import Access, visible_record
+from crm_api.services.recent_writes import remember
+from crm_api.services.record_leases import record_lease
+from crm_api.services.records import moment_to_wire, refused_fields
+from crm_api.services.values import require_valid, same
+
+
+async def change_record(
+    access: Access, object_type: ObjectType, record_id: str, changes: BaseModel, *, if_match: str | None
+) -> CrmRecord:
+    """The record after the change. Absent is unchanged, null clears; what is equal already is not sent.
+
+    Costs two calls, one where nothing differs. Raises 404, a 400 that names the fields, 412, 409 `contact_exists`.
+    """
+    fields = access.fields[object_type]
+    properties = to_properties(access, fields, changes)
+    properties = await require_valid(access.hubspot, fields, properties)
+
+    async def change(record: CrmRecord) -> CrmRecord:
+        wanted = properties | await _stage_of(access, fields, record, properties)
+        changed = {
+            name: value
+            for name, value in wanted.items()
+            if not same(fields.by_property[name].kind, record.get(name), value)
+        }
+        if not changed:
+            return record
+        updated = await _send(access, fields, record.id, changed)
+        # The answer holds only what changed and some of HubSpot's own.
+        return record.model_copy(
+            update={
+                "properties": {**record.properties, **changed, **updated.properties},
+                "updated_at": updated.updated_at,
+            }
+        )
+
+    return await _write(access, object_type, record_id, change, if_match=if_match)
+
+
+async def archive_record(
+    access: Access, object_type: ObjectType, record_id: str, *, if_match: str | None
+) -> None:
+    """Move the record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls; raises 404, 412.
+
+    https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
+    """
+
+    async def archive(record: CrmRecord) -> CrmRecord:
+        await access.hubspot.objects(object_type).archive(record.id)
+        return record
+
+    record = await _write(access, object_type, record_id, archive, if_match=if_match)
+    if object_type == "deals":
+        access.owners.forget_deal(record.id)
+
+
+async def _write(
+    access: Access,
+    object_type: ObjectType,
+    record_id: str,
+    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
+    *,
+    if_match: str | None,
+) -> CrmRecord:
+    fields = access.fields[object_type]
+    async with record_lease(access.sessions, object_type, record_id, lease_seconds=access.lease_seconds):
+        record = await visible_record(access, object_type, record_id)
+        require_match(if_match, record, fields)
+        try:
+            written = await write(record)
+        except HubSpotError as error:
+            if error.may_have_acted:
+                await remember(access, object_type, record.id)
+            raise
+    await remember(access, object_type, written.id)
+    return written
+
+
+async def _send(
+    access: Access, fields: ObjectFields, record_id: str, changed: Mapping[str, str]
+) -> CrmRecord:
+    try:
+        return await access.hubspot.objects(fields.object_type).update(record_id, changed)
+    except HubSpotNotFoundError:
+        raise ApiError("not_found") from None
+    except HubSpotValidationError as error:
+        names = tuple(field.path for field in fields.fields)
+        raise refused_fields(error, names, fields.paths) or error from error
+    except HubSpotConflictError:
+        if fields.object_type != "contacts":
+            raise
+        raise ApiError("contact_exists") from None
+
+
+async def _stage_of(
+    access: Access, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
+) -> dict[str, str]:
+    """The pipeline and stage that the record is to be in, where one of them changes. Raises a 400 that names them."""
+    stage_field = STAGE_FIELDS.get(fields.object_type)
+    if stage_field is None:
+        return {}
+    pipeline_property = fields.by_name["pipeline"].wire_name
+    stage = properties.get(stage_field, record.get(stage_field))
+    pipeline = properties.get(pipeline_property, record.get(pipeline_property))
+    asked = {name for name in (stage_field, pipeline_property) if name in properties}
+    if not asked or (stage, pipeline) == (record.get(stage_field), record.get(pipeline_property)):
+        return {}
+    if stage is None:
+        raise invalid(stage_field, "is required with a pipeline")
+    pipeline = await choose_stage(
+        access.hubspot,
+        fields.object_type,
+        pipeline=pipeline,
+        stage=stage,
+        stage_field=stage_field,
+    )
+    # HubSpot checks a stage against the pipeline that comes with it.
+    return {pipeline_property: pipeline, stage_field: stage}
+
+
+def to_properties(access: Access, fields: ObjectFields, body: BaseModel) -> dict[str, str]:
+    """The properties that a body sets, as HubSpot takes them; "" clears one.
+
+    https://github.com/HubSpot/hubspot-api-nodejs/issues/324: null would leave the old value.
+    Raises a 400 that names what the caller's role may not write, what is not a property here, and a required null.
+    """
+    problems: list[FieldProblem] = []
+    found: dict[str, str] = {}
+    for path, name, value in _sent(body):
+        field = fields.by_name.get(name)
+        problem = _problem(access, field, path, value)
+        if problem is not None:
+            problems.append(FieldProblem(field=path, message=problem))
+        elif field is not None:
+            found[field.wire_name] = _to_wire(access, field, value)
+    if problems:
+        raise invalid_fields(problems)
+    return found
+
+
+def _problem(access: Access, field: Field | None, path: str, value: Any) -> str | None:
+    if field is None or field.path != path:
+        return "is not a field of this request"
+    if access.user.role not in field.writers:
+        return "may not be changed by you"
+    if value is None and field.required:
+        return "is required and cannot be cleared"
+    return None
+
+
+def _sent(body: BaseModel) -> list[tuple[str, str, Any]]:
+    """Path, name and value of everything that the body sets."""
+    sent: list[tuple[str, str, Any]] = []
+    for name in sorted(body.model_fields_set):
+        value = getattr(body, name)
+        if name == "properties" and value is not MISSING:
+            sent += [(f"properties.{_printable(each)}", each, text) for each, text in value.items()]
+        elif name != "contact_id" and value is not MISSING:
+            sent.append((name, name, value))
+    return sent
+
+
+def _printable(name: str) -> str:
+    # A name that the caller made up is echoed.
+    return "".join(char for char in name if char.isprintable())[:100]
+
+
+def _to_wire(access: Access, field: Field, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return moment_to_wire(value)
+    if field.name == "category":
+        return access.fields.categories[value]
+    return str(value)

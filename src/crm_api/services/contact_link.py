@@ -1,0 +1,88 @@
+"""The link from a user to a HubSpot contact, and how it heals when the contact is merged or made anew."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from crm_api.hubspot import HubSpotClient
+from crm_api.hubspot.errors import HubSpotNotFoundError
+from crm_api.models import User
+from crm_api.services import audit
+
+# A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
+LOOK_AGAIN_SECONDS = 60.0
+REMEMBER_AT_MOST = 10_000
+
+
+class ContactLinks:
+    """Re-resolves links that lead nowhere, each user's at most once a minute."""
+
+    def __init__(
+        self, sessions: async_sessionmaker[AsyncSession], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._looked: OrderedDict[UUID, float] = OrderedDict()
+
+    async def heal(self, hubspot: HubSpotClient, user: User) -> bool:
+        """Look again whom the user is linked to, and say whether that is somebody else now.
+
+        A merged contact answers to its old id with its new one
+        (https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies); one that
+        is gone is looked for by the e-mail address, if the user has shown that it is theirs. Where nobody is found,
+        or somebody who is another user's, the link becomes null; nothing is created.
+        """
+        if user.contact_id is None or not self._may_look(user.id):
+            return False
+        found = await self._resolve(hubspot, user, user.contact_id)
+        if found == user.contact_id:
+            return False
+        user.contact_id = await self._relink(user, found)
+        return user.contact_id is not None
+
+    def _may_look(self, user_id: UUID) -> bool:
+        moment = self._clock()
+        if moment - self._looked.get(user_id, float("-inf")) < LOOK_AGAIN_SECONDS:
+            return False
+        self._looked[user_id] = moment
+        self._looked.move_to_end(user_id)
+        while len(self._looked) > REMEMBER_AT_MOST:
+            self._looked.popitem(last=False)
+        return True
+
+    @staticmethod
+    async def _resolve(hubspot: HubSpotClient, user: User, contact_id: str) -> str | None:
+        try:
+            return (await hubspot.contacts.get(contact_id, properties=("hs_object_id",))).id
+        except HubSpotNotFoundError:
+            pass
+        if not user.email_verified:
+            return None
+        try:
+            return (
+                await hubspot.contacts.get(user.email, properties=("hs_object_id",), id_property="email")
+            ).id
+        except HubSpotNotFoundError:
+            return None
+
+    async def _relink(self, user: User, contact_id: str | None) -> str | None:
+        try:
+            await self._store(user, contact_id)
+        except IntegrityError:
+            # Another user is linked to the surviving contact: the earlier link stays.
+            await self._store(user, None)
+            return None
+        return contact_id
+
+    async def _store(self, user: User, contact_id: str | None) -> None:
+        statement = update(User).where(User.id == user.id, User.contact_id == user.contact_id)
+        async with self._sessions.begin() as database:
+            changed = await database.execute(statement.values(contact_id=contact_id).returning(User.id))
+            if changed.first() is not None:
+                event: audit.Event = "contact_linked" if contact_id else "contact_link_lost"
+                audit.record(database, event, user.id, detail=f"was {user.contact_id}, is {contact_id}")

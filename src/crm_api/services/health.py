@@ -1,0 +1,53 @@
+"""What the service stands on, as it is now or was last seen."""
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from crm_api.hubspot import HubSpotClient
+from crm_api.models import SCHEMA_REVISION, now
+from crm_api.schemas.health import Dependency, Readiness
+
+DATABASE_TIMEOUT_SECONDS = 2.0
+
+
+async def readiness(
+    sessions: async_sessionmaker[AsyncSession], hubspot: HubSpotClient, *, draining: bool, refused: str | None
+) -> Readiness:
+    """Unavailable where the database is away or behind or the process is draining; else ready or degraded."""
+    problem = await database_problem(sessions)
+    database = Dependency(state="down" if problem else "ok", seen_at=now(), problem=problem)
+    seen = hubspot.last_seen
+    state = "unknown" if seen.ok is None else "ok" if seen.ok else "degraded"
+    remote = Dependency(
+        state="degraded" if refused else state, seen_at=seen.at, problem=refused or seen.error
+    )
+    redis = Dependency(state="off", seen_at=None, problem=None)
+    return Readiness(
+        status="unavailable"
+        if problem or draining
+        else "degraded"
+        if remote.state == "degraded"
+        else "ready",
+        database=database,
+        hubspot=remote,
+        redis=redis,
+    )
+
+
+async def database_problem(sessions: async_sessionmaker[AsyncSession]) -> str | None:
+    """What is wrong with the database; None where it answers and has our schema."""
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), sessions() as database:
+            revision = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+    except SQLAlchemyError as error:
+        # PostgreSQL and SQLite both answer so for a table that is not there.
+        missing = "alembic_version" in str(getattr(error, "orig", ""))
+        return "its schema is missing: run crm-api migrate" if missing else type(error).__name__
+    except (OSError, TimeoutError) as error:
+        return type(error).__name__
+    if revision != SCHEMA_REVISION:
+        return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
+    return None

@@ -1,0 +1,228 @@
+"""Creating POSTs that may be sent again: one key, one record, one answer.
+
+After draft-ietf-httpapi-idempotency-key-header. The row is committed, with a lease, before the first HubSpot call;
+a process that dies leaves it behind, and the next request with the same key goes on with the same request id.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from crm_api.errors import ApiError
+from crm_api.hubspot.errors import HubSpotOutcomeUnknownError
+from crm_api.models import IdempotencyKey, now
+from crm_api.schemas.problems import FieldProblem
+from crm_api.security import keyed_hash
+
+Sessions = async_sessionmaker[AsyncSession]
+KEPT = timedelta(hours=24)
+REPLAYED = "Idempotency-Replayed"
+# 409 counts only without Retry-After: with it, the answer will be another in a moment.
+_FINAL_STATUSES = frozenset({400, 403, 404, 409})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at creating something."""
+
+    request_id: str
+    """What the HubSpot record is to bear."""
+    resumes: bool = False
+    """An earlier try bore the same id, and nobody knows what became of it."""
+    record: Callable[[AsyncSession, BaseModel], Awaitable[None]] | None = None
+    """Stores the answer in the caller's own transaction, where there is one to share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The key of one request: whose, for what, and with which body."""
+
+    row_id: str
+    fingerprint: str
+    lease_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        secret: str,
+        key: str,
+        *,
+        operation: str,
+        owner: str,
+        body: BaseModel,
+        target: str = "",
+        lease_seconds: float,
+    ) -> "Idempotency":
+        """The key as it is stored: HMACs, so that the table holds neither keys nor bodies.
+
+        `target` is what the path names; it counts as part of the body.
+        """
+        # The draft writes the key as a quoted string; most clients send it bare.
+        bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+        sent = body.model_dump(mode="json", exclude_unset=True)
+        secrets = {
+            name: value.get_secret_value() for name, value in body if hasattr(value, "get_secret_value")
+        }
+        canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
+        return cls(
+            row_id=keyed_hash(secret, "idempotency-key", operation, owner, bare),
+            fingerprint=keyed_hash(secret, "idempotency-body", target, canonical),
+            lease_seconds=lease_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request is answered: `body` as JSON, and whether it is an earlier answer again."""
+
+    body: str
+    status: int
+    replayed: bool
+
+
+async def run_once(
+    sessions: Sessions,
+    idempotency: Idempotency | None,
+    create: Callable[[Attempt], Awaitable[BaseModel]],
+    *,
+    status: int = 201,
+) -> Answered:
+    """Create, or answer as the first time.
+
+    Raises 409 `request_in_progress` while another request holds the key, 422 `idempotency_key_reused` where
+    the body is another, and what `create` raises; a final error is stored and raised again.
+    """
+    if idempotency is None:
+        answer = await create(Attempt(request_id=uuid4().hex))
+        return Answered(answer.model_dump_json(), status, replayed=False)
+    lease_id = uuid4()
+    row, resumes = await _claim(sessions, idempotency, lease_id)
+    if row.status is not None:
+        return _replay(row)
+
+    async def record(database: AsyncSession, answer: BaseModel) -> None:
+        await _store(database, idempotency.row_id, lease_id, status, answer.model_dump_json())
+
+    try:
+        answer = await create(Attempt(request_id=row.request_id, resumes=resumes, record=record))
+    except HubSpotOutcomeUnknownError:
+        await _end_lease(sessions, idempotency.row_id, lease_id)
+        raise
+    except ApiError as error:
+        await _store_or_release(sessions, idempotency.row_id, lease_id, error, resumes=resumes)
+        raise
+    except Exception:
+        await _release(sessions, idempotency.row_id, lease_id, resumes=resumes)
+        raise
+    # Cancellation and death fall through: the lease ends by itself, and the next try resumes.
+    body = answer.model_dump_json()
+    async with sessions.begin() as database:
+        await _store(database, idempotency.row_id, lease_id, status, body)
+    return Answered(body, status, replayed=False)
+
+
+async def _claim(sessions: Sessions, idempotency: Idempotency, lease_id: UUID) -> tuple[IdempotencyKey, bool]:
+    moment = now()
+    lease_until = moment + timedelta(seconds=idempotency.lease_seconds)
+    async with sessions.begin() as database:
+        await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < moment))
+    row = IdempotencyKey(
+        id=idempotency.row_id,
+        fingerprint=idempotency.fingerprint,
+        request_id=uuid4().hex,
+        lease_id=lease_id,
+        lease_until=lease_until,
+        expires_at=moment + KEPT,
+    )
+    try:
+        async with sessions.begin() as database:
+            database.add(row)
+        return row, False
+    except IntegrityError:
+        pass
+    async with sessions.begin() as database:
+        taken = await database.execute(
+            update(IdempotencyKey)
+            .where(
+                IdempotencyKey.id == idempotency.row_id,
+                IdempotencyKey.fingerprint == idempotency.fingerprint,
+                IdempotencyKey.status.is_(None),
+                IdempotencyKey.lease_until <= moment,
+            )
+            .values(lease_id=lease_id, lease_until=lease_until)
+        )
+        stored = (
+            await database.execute(select(IdempotencyKey).where(IdempotencyKey.id == idempotency.row_id))
+        ).scalar_one_or_none()
+    if stored is None:  # released between the two statements
+        raise ApiError("request_in_progress", retry_after=1)
+    if stored.fingerprint != idempotency.fingerprint:
+        raise ApiError("idempotency_key_reused")
+    if stored.status is None and not taken.rowcount:  # type: ignore[attr-defined]
+        raise ApiError("request_in_progress", retry_after=(stored.lease_until - moment).total_seconds())
+    return stored, True
+
+
+def _replay(row: IdempotencyKey) -> Answered:
+    assert row.status is not None  # the caller looked
+    assert row.answer is not None
+    if row.status < 400:
+        return Answered(row.answer, row.status, replayed=True)
+    error = json.loads(row.answer)
+    raise ApiError(
+        error["code"],
+        error["detail"],
+        details=[FieldProblem(**each) for each in error["details"]],
+        headers={REPLAYED: "true"},
+    )
+
+
+async def _store(database: AsyncSession, row_id: str, lease_id: UUID, status: int, answer: str) -> None:
+    statement = (
+        update(IdempotencyKey)
+        .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
+        .values(status=status, answer=answer)
+    )
+    await database.execute(statement)
+
+
+async def _store_or_release(
+    sessions: Sessions, row_id: str, lease_id: UUID, error: ApiError, *, resumes: bool
+) -> None:
+    if error.kind.code == "outcome_unknown":
+        await _end_lease(sessions, row_id, lease_id)
+        return
+    if error.kind.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
+        await _release(sessions, row_id, lease_id, resumes=resumes)
+        return
+    details = [detail.model_dump() for detail in error.details]
+    answer = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
+    async with sessions.begin() as database:
+        await _store(database, row_id, lease_id, error.kind.status, answer)
+
+
+async def _release(sessions: Sessions, row_id: str, lease_id: UUID, *, resumes: bool) -> None:
+    """Give the key back. What an earlier try may have created is still not known, so that row stays."""
+    if resumes:
+        await _end_lease(sessions, row_id, lease_id)
+        return
+    async with sessions.begin() as database:
+        await database.execute(
+            delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
+        )
+
+
+async def _end_lease(sessions: Sessions, row_id: str, lease_id: UUID) -> None:
+    async with sessions.begin() as database:
+        await database.execute(
+            update(IdempotencyKey)
+            .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
+            .values(lease_until=now())
+        )

@@ -1,0 +1,101 @@
+"""What this service needs in the HubSpot account: the property that makes creating exact, and two ticket categories."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from crm_api.errors import ApiError
+from crm_api.hubspot import HubSpotClient, PropertyOption, UniqueValue
+from crm_api.hubspot.errors import HubSpotError, HubSpotNotFoundError
+from crm_api.hubspot.names import ObjectType
+from crm_api.services.idempotency import Attempt
+
+MAX_AGE_SECONDS: Final = 300.0
+REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
+_GROUP: Final = "crm_api"
+_GROUP_LABEL: Final = "crm-api"
+_LABEL: Final = "crm-api request id"
+_DESCRIPTION: Final = "Set by crm-api so that a repeated request finds its record. Do not change it."
+_CATEGORY_LABELS: Final[Mapping[str, str]] = {"SERVICE_REQUEST": "Service request", "MEETING": "Meeting"}
+
+
+async def unique_value(
+    hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt
+) -> UniqueValue | None:
+    """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
+
+    Raises `outcome_unknown` where an earlier try may have created the record and there is no property to look it up by.
+    """
+    try:
+        known = await hubspot.properties.list(object_type, max_age_seconds=MAX_AGE_SECONDS)
+    except HubSpotError:
+        # Creating needs less than reading the schema does: some keys may not read it. Not sending it is the safe side.
+        known = {}
+    found = known.get(REQUEST_ID_PROPERTY)
+    if found is not None and found.has_unique_value and not found.archived:
+        return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
+    if attempt.resumes:
+        raise ApiError("outcome_unknown")
+    return None
+
+
+async def provision(hubspot: HubSpotClient, categories: Mapping[str, str]) -> list[str]:
+    """Make what is missing, and say what was done, a line each; a second run does nothing.
+
+    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+    """
+    done: list[str] = []
+    for object_type in ("deals", "tickets"):
+        done += await _provide_property(hubspot, object_type)
+    done += await _provide_categories(hubspot, categories)
+    return done
+
+
+async def _provide_property(hubspot: HubSpotClient, object_type: ObjectType) -> list[str]:
+    known = await hubspot.properties.list(object_type, max_age_seconds=0)
+    found = known.get(REQUEST_ID_PROPERTY)
+    if found is not None:
+        if found.has_unique_value:
+            return []
+        # hasUniqueValue cannot be changed later.
+        problem = (
+            f"{REQUEST_ID_PROPERTY} exists without unique values; delete it in HubSpot and run this again"
+        )
+        return [f"{object_type}: {problem}"]
+    done = []
+    if await hubspot.properties.create_group(object_type, name=_GROUP, label=_GROUP_LABEL):
+        done.append(f"{object_type}: property group {_GROUP} created")
+    await hubspot.properties.create(
+        object_type,
+        name=REQUEST_ID_PROPERTY,
+        label=_LABEL,
+        group_name=_GROUP,
+        type="string",
+        field_type="text",
+        has_unique_value=True,
+        description=_DESCRIPTION,
+        hidden=True,
+    )
+    return [*done, f"{object_type}: property {REQUEST_ID_PROPERTY} created, with unique values"]
+
+
+async def _provide_categories(hubspot: HubSpotClient, categories: Mapping[str, str]) -> list[str]:
+    try:
+        found = await hubspot.properties.get("tickets", "hs_ticket_category")
+    except HubSpotNotFoundError:
+        return ["tickets: hs_ticket_category is not there; categories will be refused"]
+    present = {option.value for option in found.options}
+    missing = [value for value in dict.fromkeys(categories.values()) if value not in present]
+    if not missing:
+        return []
+    # Writing options replaces the whole list: what was read goes back with ours behind it.
+    order = max((option.display_order for option in found.options), default=-1)
+    added = [
+        PropertyOption(
+            label=_CATEGORY_LABELS.get(value, value.replace("_", " ").capitalize()),
+            value=value,
+            display_order=order + place,
+        )
+        for place, value in enumerate(missing, start=1)
+    ]
+    await hubspot.properties.update("tickets", "hs_ticket_category", options=[*found.options, *added])
+    return [f"tickets: category {value} added" for value in missing]

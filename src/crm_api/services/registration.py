@@ -1,0 +1,149 @@
+"""Taking an address for a user in the making, and making the user: one user for an address, whatever fails."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from crm_api.errors import ApiError
+from crm_api.models import User, now
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRules:
+    """What the operator decides about registrations."""
+
+    open: bool
+    email_domains: frozenset[str]
+    role: str
+    lease_seconds: float
+    """How long a registration may be under way: the request's deadline and some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """Who is to become a user."""
+
+    email: str
+    firstname: str
+    lastname: str
+    phone: str
+
+    @property
+    def contact_values(self) -> dict[str, str]:
+        """What their contact is to hold beside the address."""
+        return {"firstname": self.firstname, "lastname": self.lastname, "phone": self.phone}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An address that is taken until the user is made or the lease ends."""
+
+    user_id: UUID
+    lease_id: UUID
+
+
+def require_allowed(email: str, rules: RegistrationRules) -> None:
+    """403 `registration_closed` where the operator does not let this address register."""
+    domain = email.rpartition("@")[2]
+    if not rules.open or (rules.email_domains and domain not in rules.email_domains):
+        raise ApiError("registration_closed")
+
+
+async def refuse_if_taken(sessions: Sessions, email: str) -> None:
+    """409 `user_exists` where the address has a user, or one in the making (then with `Retry-After`)."""
+    async with sessions() as database:
+        user = (await database.execute(select(User).where(User.email == email))).scalar_one_or_none()
+    if user is None:
+        return
+    if user.status != "registering":
+        raise ApiError("user_exists")
+    if user.lease_until is not None and user.lease_until >= now():
+        raise ApiError("user_exists", retry_after=(user.lease_until - now()).total_seconds())
+
+
+async def claim(sessions: Sessions, new: NewUser, password_hash: str, rules: RegistrationRules) -> Claim:
+    """Take the address: a new row, or one whose registration came to nothing. 409 where it is taken."""
+    user_id, lease_id = uuid4(), uuid4()
+    values = new.contact_values | {
+        "password_hash": password_hash,
+        "role": rules.role,
+        "lease_id": lease_id,
+        "lease_until": now() + timedelta(seconds=rules.lease_seconds),
+    }
+    try:
+        async with sessions.begin() as database:
+            database.add(User(id=user_id, email=new.email, status="registering", **values))
+        return Claim(user_id, lease_id)
+    except IntegrityError:
+        pass
+    take_over = (
+        update(User)
+        .where(User.email == new.email, User.status == "registering", User.lease_until < now())
+        .values(**values)
+        .returning(User.id)
+    )
+    async with sessions.begin() as database:
+        taken = (await database.execute(take_over)).scalar_one_or_none()
+    if taken is None:
+        raise ApiError("user_exists")
+    return Claim(taken, lease_id)
+
+
+async def activate(
+    sessions: Sessions,
+    claimed: Claim,
+    contact_id: str | None,
+    *,
+    email_verified: bool,
+    also: Callable[[AsyncSession, str | None], Awaitable[None]],
+) -> str | None:
+    """Make the user active, and do `also` in the same transaction, so that a death in between cannot part the two.
+
+    Returns the contact that the user is linked to: None where another user was linked to it since we looked.
+    Raises 409 `user_exists` where the lease ended and somebody else took the registration over.
+    """
+
+    async def finish(contact_id: str | None) -> None:
+        # The lease shows that nobody has taken the registration over meanwhile.
+        statement = (
+            update(User)
+            .where(User.id == claimed.user_id, User.lease_id == claimed.lease_id)
+            .values(
+                status="active",
+                contact_id=contact_id,
+                email_verified=email_verified,
+                lease_id=None,
+                lease_until=None,
+            )
+            .returning(User.id)
+        )
+        async with sessions.begin() as database:
+            if (await database.execute(statement)).first() is None:
+                raise ApiError("user_exists")
+            await also(database, contact_id)
+
+    try:
+        await finish(contact_id)
+    except IntegrityError:
+        if contact_id is None:
+            raise
+        # The earlier link stays.
+        await finish(None)
+        return None
+    return contact_id
+
+
+async def release(sessions: Sessions, claimed: Claim) -> None:
+    """Give the address back, so that the next attempt need not wait for the lease to end."""
+    statement = delete(User).where(
+        User.id == claimed.user_id, User.lease_id == claimed.lease_id, User.status == "registering"
+    )
+    async with sessions.begin() as database:
+        await database.execute(statement)

@@ -1,0 +1,205 @@
+"""Searches over the whole account: HubSpot's, with what the caller wrote a moment ago put in its place."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from crm_api.errors import invalid
+from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
+from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
+from crm_api.services.filters import Order, Wanted, by_id
+from crm_api.services.policy import Access
+from crm_api.services.recent_writes import read_recent, recent_ids
+from crm_api.services.records import refused_fields
+
+# https://developers.hubspot.com/docs/api-reference/search/guide
+LONGEST_BODY: Final = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page, and the place where the next begins; None on the last."""
+
+    records: list[CrmRecord]
+    total: int
+    place: dict[str, Any] | None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a search goes on: how far in HubSpot's results, and which recent records are still to come."""
+
+    skip: int = 0
+    left_out: tuple[str, ...] = ()
+    """Recent records that HubSpot is told to leave out, since we know them better."""
+    to_come: tuple[str, ...] = ()
+    """Those of them that were found and are not shown yet."""
+    found: int = 0
+    """How many of them were found at all."""
+    total: int = 0
+    """What HubSpot last said there is."""
+
+    @classmethod
+    def of(cls, place: Mapping[str, Any]) -> "_Place":
+        return cls(place["skip"], tuple(place["out"]), tuple(place["next"]), place["found"], place["total"])
+
+    def to_cursor(self) -> dict[str, Any]:
+        return {
+            "skip": self.skip,
+            "out": list(self.left_out),
+            "next": list(self.to_come),
+            "found": self.found,
+            "total": self.total,
+        }
+
+
+async def search_account(
+    access: Access, object_type: ObjectType, wanted: Wanted, *, limit: int, place: Mapping[str, Any] | None
+) -> Found:
+    """A page of the account's records that answer the question, each exactly once over all pages.
+
+    Costs one search, and one batch read where there is something recent to merge. HubSpot shows 10,000 results of
+    one search: the last page before that has no next place, and is `truncated` where there are more.
+    """
+    fields = access.fields[object_type]
+    order = wanted.order or by_id(fields)
+    if place is None:
+        start, recent = await _begin(access, object_type, wanted)
+    else:
+        start = _Place.of(place)
+        # Read again: what was shown is a moment old, and it may be gone by now.
+        recent = await read_recent(access, object_type, list(start.to_come))
+    to_come = order.sorted([recent[each] for each in start.to_come if each in recent])
+    room = min(limit, MAX_SEARCH_RESULTS - start.skip)
+    page = await _search(access, object_type, wanted, order, start, limit=room)
+    shown, taken, rest = _merge(order, page.results, to_come, limit, is_last=page.after is None)
+    skip = start.skip + taken
+    is_more = taken < len(page.results) or page.after is not None
+    truncated = skip >= MAX_SEARCH_RESULTS and page.total > skip
+    following = None
+    if rest or (is_more and skip < MAX_SEARCH_RESULTS):
+        waiting = tuple(record.id for record in rest)
+        following = replace(start, skip=skip, to_come=waiting, total=page.total).to_cursor()
+    refreshed = [recent.get(record.id, record) for record in shown]
+    return Found(refreshed, page.total + start.found, following, truncated and following is None)
+
+
+async def _begin(
+    access: Access, object_type: ObjectType, wanted: Wanted
+) -> tuple[_Place, dict[str, CrmRecord]]:
+    ids = await recent_ids(access, object_type)
+    recent = await read_recent(access, object_type, ids)
+    fields = access.fields[object_type]
+    found = [record.id for record in recent.values() if wanted.matches(record, fields)]
+    if wanted.query is None:
+        left_out = list(dict.fromkeys([*ids, *recent]))
+    else:
+        # HubSpot finds words in more ways than we do: what only HubSpot finds stays HubSpot's to show.
+        gone = [each for each in ids if each not in recent]
+        unmet = [
+            record.id
+            for record in recent.values()
+            if not all(each.matches(record) for each in wanted.conditions)
+        ]
+        left_out = list(dict.fromkeys([*gone, *unmet, *found]))
+    return _Place(left_out=tuple(left_out), to_come=tuple(found), found=len(found)), recent
+
+
+async def _search(
+    access: Access, object_type: ObjectType, wanted: Wanted, order: Order, start: _Place, *, limit: int
+) -> SearchPage:
+    if limit <= 0:
+        return SearchPage(results=[], total=start.total)
+    fields = access.fields[object_type]
+    filters = [condition.to_wire() for condition in wanted.conditions]
+    if start.left_out:
+        filters.append(Filter("hs_object_id", "NOT_IN", values=start.left_out))
+    request = SearchRequest(
+        filter_groups=[filters] if filters else [],
+        query=wanted.query,
+        sort=order.to_wire(),
+        properties=fields.properties,
+        limit=limit,
+        after=str(start.skip) if start.skip else None,
+    )
+    if len(json.dumps(request.to_wire())) > LONGEST_BODY:
+        raise invalid("filters", "are too long; HubSpot takes 3,000 characters for a search")
+    try:
+        return await access.hubspot.objects(object_type).search(request)
+    except HubSpotValidationError as error:
+        names = tuple(field.path for field in fields.fields)
+        raise refused_fields(error, names, fields.paths) or error from error
+
+
+def _merge(
+    order: Order,
+    results: Sequence[CrmRecord],
+    to_come: Sequence[CrmRecord],
+    limit: int,
+    *,
+    is_last: bool,
+) -> tuple[list[CrmRecord], int, list[CrmRecord]]:
+    """Two ordered lists as one page: what it shows, how many of HubSpot's it took, and which of ours are left."""
+    shown: list[CrmRecord] = []
+    taken, waiting = 0, list(to_come)
+    while len(shown) < limit:
+        from_hubspot = results[taken] if taken < len(results) else None
+        if from_hubspot is None and not is_last:
+            break  # what HubSpot shows next may come before what is left of ours
+        if waiting and (from_hubspot is None or order.precedes(waiting[0], from_hubspot)):
+            shown.append(waiting.pop(0))
+        elif from_hubspot is not None:
+            shown.append(from_hubspot)
+            taken += 1
+        else:
+            break
+    return shown, taken, waiting
+
+
+async def list_account(
+    access: Access, object_type: ObjectType, wanted: Wanted, *, limit: int, after_id: str
+) -> tuple[list[CrmRecord], str | None]:
+    """A page of a filtered list in the order of ids, after this one, and the id after which the next begins.
+
+    Each page is a search of its own past the last id, so that a list has no end at 10,000.
+    """
+    fields = access.fields[object_type]
+    ids = await recent_ids(access, object_type)
+    beyond = Filter("hs_object_id", "GT", after_id)
+    filters = [*(condition.to_wire() for condition in wanted.conditions), beyond]
+    if ids:
+        filters.append(Filter("hs_object_id", "NOT_IN", values=ids))
+    request = SearchRequest(
+        filter_groups=[filters], sort=by_id(fields).to_wire(), properties=fields.properties, limit=limit
+    )
+    page, recent = await asyncio.gather(
+        _first_page_with_results(access, object_type, request), read_recent(access, object_type, ids)
+    )
+    ours = [
+        record
+        for record in recent.values()
+        if int(record.id) > int(after_id) and wanted.matches(record, fields)
+    ]
+    known = {record.id: record for record in [*page.results, *ours]}
+    in_order = by_id(fields).sorted(known.values())
+    if page.after is not None and page.results:
+        # Between the last that HubSpot shows and its next there may be more; ours beyond it wait.
+        last = int(page.results[-1].id)
+        in_order = [record for record in in_order if int(record.id) <= last]
+    shown = in_order[:limit]
+    is_more = len(in_order) > limit or page.after is not None
+    return shown, shown[-1].id if is_more and shown else None
+
+
+async def _first_page_with_results(
+    access: Access, object_type: ObjectType, request: SearchRequest
+) -> SearchPage:
+    """A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744"""
+    page = await access.hubspot.objects(object_type).search(request)
+    while page.after is not None and not page.results:
+        page = await access.hubspot.objects(object_type).search(replace(request, after=page.after))
+    return page

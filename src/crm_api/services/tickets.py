@@ -1,0 +1,103 @@
+"""Tickets: raised on deals, listed, read, changed, archived."""
+
+from pydantic import MISSING
+
+from crm_api.errors import ApiError
+from crm_api.hubspot import NewAssociation
+from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.schemas.search import RecordSearch, TicketSearchPage
+from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
+from crm_api.services.changes import change_record, to_properties
+from crm_api.services.etags import etag_of
+from crm_api.services.filters import wanted_of_list
+from crm_api.services.idempotency import Attempt
+from crm_api.services.pipelines import choose_stage
+from crm_api.services.policy import Access, deal_contacts, visible_ticket
+from crm_api.services.provisioning import unique_value
+from crm_api.services.recent_writes import remember
+from crm_api.services.records import refused_fields, ticket_from_record
+from crm_api.services.records_found import list_records, search_records
+from crm_api.services.values import require_valid
+
+
+async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, attempt: Attempt) -> Ticket:
+    """Raise a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
+
+    Raises 404 where the deal is not there or not the caller's, 400 for an unknown pipeline, stage or value.
+    """
+    fields = access.fields["tickets"]
+    properties = to_properties(access, fields, ticket)
+    contact_ids = await deal_contacts(access, deal_id)
+    pipeline = await choose_stage(
+        access.hubspot,
+        "tickets",
+        pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
+        stage=ticket.hs_pipeline_stage,
+        stage_field="hs_pipeline_stage",
+    )
+    properties = await require_valid(access.hubspot, fields, properties) | {"hs_pipeline": pipeline}
+    associations = [NewAssociation("deals", deal_id)]
+    associations += [NewAssociation("contacts", contact_id) for contact_id in contact_ids]
+    try:
+        record = await access.hubspot.tickets.create(
+            {name: value for name, value in properties.items() if value},
+            associations=associations,
+            unique=await unique_value(access.hubspot, "tickets", attempt),
+            resume=attempt.resumes,
+        )
+    except HubSpotValidationError as error:
+        if error.names_unknown_association:
+            # The deal was archived since we last saw whose it is.
+            access.owners.forget_deal(deal_id)
+            raise ApiError("not_found") from error
+        names = tuple(field.path for field in fields.fields)
+        raise refused_fields(error, names, fields.paths) or error from error
+    await remember(access, "tickets", record.id)
+    return ticket_from_record(record, access.fields)
+
+
+async def list_tickets(
+    access: Access,
+    *,
+    limit: int,
+    cursor: str | None,
+    pipeline: str | None,
+    stage: str | None,
+    sort: str | None,
+) -> TicketPage:
+    """A page of tickets."""
+    wanted = await wanted_of_list(
+        access.hubspot,
+        access.fields["tickets"],
+        equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
+        sort=sort,
+    )
+    records, next_cursor = await list_records(access, "tickets", wanted, limit=limit, cursor=cursor)
+    return TicketPage(
+        results=[ticket_from_record(record, access.fields) for record in records], next_cursor=next_cursor
+    )
+
+
+async def get_ticket(access: Access, ticket_id: str) -> tuple[Ticket, str]:
+    """The ticket and its ETag; 404."""
+    record = await visible_ticket(access, ticket_id)
+    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+
+
+async def update_ticket(
+    access: Access, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
+) -> tuple[Ticket, str]:
+    """The ticket after the change, and its ETag. Raises 404, 400, 412."""
+    record = await change_record(access, "tickets", ticket_id, changes, if_match=if_match)
+    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+
+
+async def search_tickets(access: Access, search: RecordSearch) -> TicketSearchPage:
+    """A page of the tickets that answer the search."""
+    found = await search_records(access, "tickets", search)
+    return TicketSearchPage(
+        results=[ticket_from_record(record, access.fields) for record in found.records],
+        total=found.total,
+        next_cursor=found.next_cursor,
+        truncated=found.truncated,
+    )

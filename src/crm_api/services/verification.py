@@ -1,0 +1,176 @@
+"""Proof of an e-mail address: registrations that wait for it, and the link and password that make them users.
+
+Nothing here lets anyone tell a known address from an unknown one: for both, the same rows are written, the same hashes
+computed, and one mail is sent. Each registration stands alone; whoever opens the link *and* knows the password given
+at that registration gets the account, so that nobody can prepare one for somebody else's address.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from crm_api.errors import ApiError
+from crm_api.hubspot import HubSpotClient
+from crm_api.models import PendingRegistration, User, now
+from crm_api.schemas.email import EmailVerifiedResponse
+from crm_api.schemas.users import AcceptedResponse, Registered, Registration
+from crm_api.security import Passwords
+from crm_api.services import audit, mail_tokens
+from crm_api.services.audit import Origin
+from crm_api.services.idempotency import Attempt
+from crm_api.services.messages import Messages
+from crm_api.services.own_contact import find_or_create_contact
+from crm_api.services.records import contact_from_record
+from crm_api.services.registration import (
+    NewUser,
+    RegistrationRules,
+    activate,
+    claim,
+    refuse_if_taken,
+    release,
+    require_allowed,
+)
+from crm_api.services.users import record_new_user, usable_password
+
+Sessions = async_sessionmaker[AsyncSession]
+_LIFETIME = mail_tokens.LIFETIMES["verify_email"]
+
+
+def accepted() -> AcceptedResponse:
+    """The one answer to everything that ends in a mail."""
+    return AcceptedResponse(message="Check your e-mail to finish", data=None)
+
+
+async def request_registration(
+    sessions: Sessions,
+    passwords: Passwords,
+    registration: Registration,
+    rules: RegistrationRules,
+    messages: Messages,
+    *,
+    attempt: Attempt,
+    origin: Origin,
+) -> AcceptedResponse:
+    """Keep a registration and send the link that finishes it; HubSpot is not asked.
+
+    Raises 403 `registration_closed` and 400, neither of which depends on whether the address is known.
+    """
+    require_allowed(registration.email, rules)
+    password_hash = await passwords.hash(usable_password(registration.password.get_secret_value()))
+    answer = accepted()
+    pending = PendingRegistration(
+        email=registration.email,
+        firstname=registration.firstname,
+        lastname=registration.lastname,
+        phone=registration.phone,
+        password_hash=password_hash,
+        expires_at=now() + _LIFETIME,
+    )
+    async with sessions.begin() as database:
+        await mail_tokens.purge(database)
+        database.add(pending)
+        await database.flush()
+        token = await mail_tokens.issue(database, "verify_email", registration_id=pending.id)
+        user = await _active_user(database, registration.email)
+        audit.record(database, "registration_requested", user.id if user else None, origin=origin)
+        if attempt.record is not None:
+            await attempt.record(database, answer)
+    if user is not None:
+        messages.already_registered(registration.email)
+    else:
+        messages.verify_email(registration.email, token, hours=_hours())
+    return answer
+
+
+async def resend(sessions: Sessions, email: str, messages: Messages, *, origin: Origin) -> AcceptedResponse:
+    """Send another link for the latest registration of this address; earlier links stay good."""
+    latest = (
+        select(PendingRegistration)
+        .where(PendingRegistration.email == email, PendingRegistration.expires_at > now())
+        .order_by(PendingRegistration.created_at.desc())
+        .limit(1)
+    )
+    async with sessions.begin() as database:
+        await mail_tokens.purge(database)
+        user = await _active_user(database, email)
+        pending = (await database.execute(latest)).scalar_one_or_none()
+        registration_id = pending.id if pending is not None else None
+        token = await mail_tokens.issue(database, "verify_email", registration_id=registration_id)
+        extended = update(PendingRegistration).where(PendingRegistration.id == registration_id)
+        await database.execute(extended.values(expires_at=now() + _LIFETIME))
+        audit.record(database, "verification_requested", user.id if user else None, origin=origin)
+    if user is not None:
+        messages.already_registered(email)
+    elif pending is not None:
+        messages.verify_email(email, token, hours=_hours())
+    else:
+        messages.not_registered(email)
+    return accepted()
+
+
+async def verify(
+    sessions: Sessions,
+    hubspot: HubSpotClient,
+    passwords: Passwords,
+    token: str,
+    password: str,
+    rules: RegistrationRules,
+    *,
+    origin: Origin,
+) -> EmailVerifiedResponse:
+    """Make the user whose address and password this proves; an existing contact is linked and keeps its values.
+
+    The token is used up by success alone: a wrong password, a failing HubSpot or a death half way leave it good.
+    Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
+    """
+    pending = await _pending(sessions, token)
+    fits, _ = await passwords.verify(password, pending.password_hash if pending else None)
+    if pending is None or not fits:
+        raise ApiError("invalid_link")
+    require_allowed(pending.email, rules)
+    await refuse_if_taken(sessions, pending.email)
+    new = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone)
+    claimed = await claim(sessions, new, pending.password_hash, rules)
+    try:
+        record = await find_or_create_contact(
+            sessions, hubspot, claimed.user_id, new.email, new.contact_values, overwrite=False
+        )
+
+        async def also(database: AsyncSession, contact_id: str | None) -> None:
+            await _use_up(database, pending.id, new.email)
+            audit.record(database, "email_verified", claimed.user_id, origin=origin)
+            record_new_user(database, claimed.user_id, contact_id, origin=origin)
+
+        found = record.id if record else None
+        linked = await activate(sessions, claimed, found, email_verified=True, also=also)
+    except BaseException:
+        await release(sessions, claimed)
+        raise
+    contact = contact_from_record(record) if record and linked else None
+    return EmailVerifiedResponse(message="E-mail verified successfully", data=Registered(contact=contact))
+
+
+async def _pending(sessions: Sessions, token: str) -> PendingRegistration | None:
+    async with sessions() as database:
+        found = await mail_tokens.find(database, "verify_email", token)
+        if found is None or found.registration_id is None:
+            return None
+        return await database.get(PendingRegistration, found.registration_id)
+
+
+async def _use_up(database: AsyncSession, registration_id: UUID, email: str) -> None:
+    """The address has its user: no other registration of it can become one."""
+    used = delete(PendingRegistration).where(PendingRegistration.id == registration_id)
+    if (await database.execute(used.returning(PendingRegistration.id))).first() is None:
+        raise ApiError("invalid_link")  # used by another request since we looked
+    await database.execute(delete(PendingRegistration).where(PendingRegistration.email == email))
+
+
+async def _active_user(database: AsyncSession, email: str) -> User | None:
+    query = select(User).where(User.email == email, User.status == "active")
+    return (await database.execute(query)).scalar_one_or_none()
+
+
+def _hours() -> int:
+    return int(_LIFETIME.total_seconds() // 3600)

@@ -1,0 +1,248 @@
+"""Everything an operator can set, read from environment variables and a `.env` file."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
+PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
+MINIMUM_SECRET_LENGTH = 32
+NEVER_WRITTEN_BY_CUSTOMERS = frozenset({"email", "lifecyclestage", "hubspot_owner_id"})
+
+
+class SettingsRefusedError(ValueError):
+    """Production was asked for with settings that would be unsafe; `problems` has all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "production refuses to start:\n" + "\n".join(f"  - {problem}" for problem in problems)
+        )
+        self.problems = problems
+
+
+PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
+
+
+class PropertyLists(BaseModel):
+    """What an operator adds to the properties of one object type; HubSpot's own names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    readable: list[PropertyName] = []
+    """Everybody who sees the record sees them, under `properties`."""
+    writable_by_customer: list[PropertyName] = []
+    writable_by_staff: list[PropertyName] = []
+    filterable: list[PropertyName] = []
+
+    @model_validator(mode="after")
+    def _are_readable_and_not_reserved(self) -> "PropertyLists":
+        for name in (*self.writable_by_customer, *self.writable_by_staff, *self.filterable):
+            if name not in self.readable:
+                raise ValueError(f"{name} is not readable")
+        reserved = NEVER_WRITTEN_BY_CUSTOMERS & set(self.writable_by_customer)
+        if reserved:
+            raise ValueError(f"customers never write {', '.join(sorted(reserved))}")
+        return self
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The settings; each field is an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = "production"
+    """`production` refuses unsafe settings at start."""
+    secret_key: SecretStr = SecretStr("")
+    """Signs cursors and mail links and keys our HMACs; at least 32 characters."""
+    jwt_secret_key: SecretStr = SecretStr("")
+    """Signs access tokens; at least 32 characters, another than SECRET_KEY."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 4012
+    """The port to listen on."""
+    docs_enabled: bool = True
+    """Whether `/docs` and `/openapi.json` are served."""
+    forwarded_allow_ips: str = ""
+    """Addresses of proxies whose `X-Forwarded-For` is believed, separated by commas; none by default."""
+    cors_origins: Annotated[list[str], NoDecode] = []
+    """Origins of browsers' front ends, separated by commas; none by default."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    """Larger request bodies are refused with 413."""
+    request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """The longest a request may take, all tries toward HubSpot included."""
+
+    database_url: str = ""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for one process."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections a process keeps to PostgreSQL."""
+    redis_url: SecretStr | None = None
+    """Shares limits and HubSpot's quota between processes; without it each process counts alone."""
+
+    hubspot_base_url: str = "https://api.hubapi.com"
+    """The HubSpot server, or an emulator."""
+    hubspot_api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-beta)?$")] = "2026-09"
+    """The dated version of HubSpot's API."""
+    hubspot_access_token: SecretStr | None = None
+    """A service key or private-app token; or set the three that follow."""
+    hubspot_client_id: str | None = None
+    """The OAuth app's client id."""
+    hubspot_client_secret: SecretStr | None = None
+    """The OAuth app's client secret."""
+    hubspot_refresh_token: SecretStr | None = None
+    """The refresh token of the app's installation in the account."""
+    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 10
+    """Connections a process keeps to HubSpot; more is slower, not faster (httpx scans its pool)."""
+    hubspot_burst_limit: Annotated[int, Field(ge=1)] = 100
+    """Requests per 10 seconds that the account allows this app."""
+    hubspot_search_limit: Annotated[int, Field(ge=1)] = 5
+    """Searches per second that the account allows."""
+    hubspot_daily_limit: Annotated[int, Field(ge=1)] = 250_000
+    """Requests per day that the account allows."""
+    hubspot_ticket_categories: dict[str, str] = {}
+    """Our ticket category to HubSpot's option, as JSON, where the account has other options."""
+    hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
+    """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
+
+    registration: Literal["open", "closed"] = "open"
+    """Whether anyone may register."""
+    registration_email_domains: Annotated[list[str], NoDecode] = []
+    """Domains whose addresses may register, separated by commas; all by default."""
+    email_verification: Literal["off", "required"] | None = None
+    """Whether an address has to be proved; `off` in development and `required` in production by default."""
+    new_user_role: Literal["customer", "staff"] = "customer"
+    """The role of a new user; `staff` makes an internal tool in which everybody sees everything."""
+    app_public_url: str = "http://localhost:4012"
+    """Where the links in mails lead."""
+    smtp_url: SecretStr | None = None
+    """`smtp://user:password@host:587` or `smtps://...`; development without it prints mails."""
+    mail_from: str = "no-reply@example.com"
+    """The sender of mails."""
+
+    bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
+    """The cost of a password hash; 12 takes about a quarter of a second."""
+    access_token_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1800
+    """How long an access token holds."""
+    refresh_token_days: Annotated[int, Field(ge=1, le=90)] = 30
+    """How long an unused refresh token holds."""
+    session_days: Annotated[int, Field(ge=1, le=366)] = 90
+    """How long a session lasts at the most, however often it is refreshed."""
+
+    rate_limit_enabled: bool = True
+    """Off only for load tests; production refuses that."""
+    rate_limit_failed_logins_per_account: str = "5 per 1 minute"
+    """Failed logins for one e-mail address."""
+    rate_limit_failed_logins_per_address: str = "20 per 1 minute"
+    """Failed logins from one network address."""
+    rate_limit_registrations: str | None = None
+    """Registrations and mails from one network address; 10 per hour, in development 60 per minute."""
+    rate_limit_user: str = "120 per 1 minute"
+    """All other requests of one user."""
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Where Prometheus finds the metrics of all workers; off by default."""
+    metrics_host: str = "127.0.0.1"
+    """The address that the metrics are served on."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least severe line that is written."""
+    log_format: Literal["json", "text"] | None = None
+    """`json` in production and `text` in development by default."""
+
+    @field_validator("cors_origins", "registration_email_domains", mode="before")
+    @classmethod
+    def _split_on_commas(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: object) -> object:
+        # Compose hands on `NAME=` for a variable that nobody set.
+        field = cls.model_fields[info.field_name]  # type: ignore[attr-defined]
+        return field.get_default(call_default_factory=True) if value == "" else value
+
+    @model_validator(mode="after")
+    def _fill_in_what_depends_on_the_environment(self) -> "Settings":
+        if self.environment == "development":
+            for name in ("secret_key", "jwt_secret_key"):
+                if not getattr(self, name).get_secret_value():
+                    setattr(self, name, SecretStr(f"{DEVELOPMENT_SECRET}-{name}"))
+            self.database_url = self.database_url or "sqlite:///crm-api.db"
+        development = self.environment == "development"
+        self.email_verification = self.email_verification or ("off" if development else "required")
+        self.rate_limit_registrations = self.rate_limit_registrations or (
+            "60 per 1 minute" if development else "10 per 1 hour"
+        )
+        self.log_format = self.log_format or ("text" if development else "json")
+        return self
+
+    @property
+    def uses_refresh_token(self) -> bool:
+        """Whether HubSpot is reached by OAuth rather than by a static token."""
+        return self.hubspot_access_token is None
+
+    @cached_property
+    def production_problems(self) -> list[str]:
+        """Everything that makes these settings unsafe in production; empty elsewhere."""
+        return list(_production_problems(self)) if self.environment == "production" else []
+
+    def require_startable(self) -> None:
+        """Raise `SettingsRefusedError` with everything wrong at once."""
+        problems = [*self.production_problems, *_missing(self)]
+        if problems:
+            raise SettingsRefusedError(problems)
+
+
+def _missing(settings: Settings) -> list[str]:
+    problems = []
+    if not settings.database_url:
+        problems.append("DATABASE_URL is not set")
+    oauth = (settings.hubspot_client_id, settings.hubspot_client_secret, settings.hubspot_refresh_token)
+    if settings.hubspot_access_token is None and not all(oauth):
+        problems.append(
+            "no HubSpot credentials: set HUBSPOT_ACCESS_TOKEN, or HUBSPOT_CLIENT_ID, "
+            "HUBSPOT_CLIENT_SECRET and HUBSPOT_REFRESH_TOKEN"
+        )
+    return problems
+
+
+def _production_problems(settings: Settings) -> list[str]:
+    problems: list[str] = []
+    secrets = {"SECRET_KEY": settings.secret_key, "JWT_SECRET_KEY": settings.jwt_secret_key}
+    for name, secret in secrets.items():
+        value = secret.get_secret_value()
+        if not value:
+            problems.append(f"{name} is not set")
+        elif len(value) < MINIMUM_SECRET_LENGTH:
+            problems.append(f"{name} has fewer than {MINIMUM_SECRET_LENGTH} characters")
+        elif any(word in value.lower() for word in PLACEHOLDERS) or len(set(value)) < 8:
+            problems.append(f"{name} is a placeholder")
+    if settings.secret_key.get_secret_value() and (
+        settings.secret_key.get_secret_value() == settings.jwt_secret_key.get_secret_value()
+    ):
+        problems.append("SECRET_KEY and JWT_SECRET_KEY are the same")
+    if not settings.hubspot_base_url.startswith("https://"):
+        problems.append("HUBSPOT_BASE_URL is not https: the emulator stands in for HubSpot")
+    limited = settings.registration == "closed" or bool(settings.registration_email_domains)
+    if settings.email_verification == "off" and not limited:
+        problems.append(
+            "EMAIL_VERIFICATION=off lets anyone take over a contact: require it, or set REGISTRATION=closed "
+            "or REGISTRATION_EMAIL_DOMAINS"
+        )
+    if settings.new_user_role == "staff" and not (settings.email_verification == "required" and limited):
+        problems.append(
+            "NEW_USER_ROLE=staff needs EMAIL_VERIFICATION=required and REGISTRATION=closed "
+            "or REGISTRATION_EMAIL_DOMAINS"
+        )
+    if settings.email_verification == "required" and settings.smtp_url is None:
+        problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
+    if not settings.rate_limit_enabled:
+        problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
+    return problems

@@ -1,0 +1,163 @@
+"""Associations: complete, whatever the pages."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from tests.hubspot.stubs import Stub, build_client, ok, refusal
+
+from crm_api.hubspot.errors import HubSpotServerError
+
+BATCH = ("POST", "/crm/associations/2026-09/deals/contacts/batch/read")
+
+
+def entry(from_id: Any, *to_ids: Any, after: str | None = None) -> dict[str, Any]:
+    types = [{"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}]
+    paging = {"paging": {"next": {"after": after}}} if after else {}
+    return {
+        "from": {"id": from_id},
+        "to": [{"toObjectId": each, "associationTypes": types} for each in to_ids],
+        **paging,
+    }
+
+
+def unlinked(*ids: str) -> dict[str, Any]:
+    rows = [
+        {
+            "status": "error",
+            "category": "OBJECT_NOT_FOUND",
+            "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+            "message": f"No contact is associated with deal {each}.",
+            "context": {"fromObjectId": [each], "fromObjectType": ["deal"], "toObjectType": ["contact"]},
+        }
+        for each in ids
+    ]
+    return {"numErrors": len(rows), "errors": rows}
+
+
+async def read(stub: Stub, *ids: str) -> Any:
+    return await build_client(stub).associations.batch_read("deals", "contacts", ids)
+
+
+async def test_batch_read_bytes() -> None:
+    stub = Stub(ok({"status": "COMPLETE", "results": [entry("2", 7, 6), entry("1", "5")]}))
+    result = await read(stub, "1", "2", "1")
+    assert stub.sent == [BATCH]
+    assert stub.body() == {"inputs": [{"id": "1"}, {"id": "2"}]}
+    assert result.targets == {"1": ["5"], "2": ["7", "6"]}
+    assert list(result.targets) == ["1", "2"]
+    assert result.failed == set()
+
+
+async def test_a_207_for_records_without_links_is_the_ordinary_answer() -> None:
+    result = await read(Stub(ok({"results": [entry("1", "5")], **unlinked("2", "3")}, 207)), "1", "2", "3")
+    assert result.targets == {"1": ["5"], "2": [], "3": []}
+    assert result.failed == set()
+
+
+async def test_a_target_listed_for_several_labels_is_one() -> None:
+    assert (await read(Stub(ok({"results": [entry("1", "5", 6, 5)]})), "1")).targets == {"1": ["5", "6"]}
+
+
+async def test_pages_are_followed_for_the_records_that_have_more_and_only_those() -> None:
+    stub = Stub(
+        ok({"results": [entry("1", "a", after="NTI1Cg%3D%3D"), entry("2", "x"), entry("3", "p", after="q")]}),
+        ok({"results": [entry("1", "b", after="m"), entry("3", "p", "r")]}),
+        ok({"results": [entry("1", "c")]}),
+    )
+    result = await read(stub, "1", "2", "3")
+    assert result.targets == {"1": ["a", "b", "c"], "2": ["x"], "3": ["p", "r"]}
+    assert [json.loads(each.content)["inputs"] for each in stub.requests[1:]] == [
+        [{"id": "1", "after": "NTI1Cg%3D%3D"}, {"id": "3", "after": "q"}],
+        [{"id": "1", "after": "m"}],
+    ]
+
+
+async def test_a_page_that_leads_to_itself_is_not_read_for_ever() -> None:
+    stub = Stub(ok({"results": [entry("1", "a", after="x")]}))
+    assert (await read(stub, "1")).targets == {"1": ["a"]}
+    assert len(stub.requests) == 2
+
+
+async def test_a_record_whose_later_page_could_not_be_read_is_failed_with_what_was_read() -> None:
+    stub = Stub(ok({"results": [entry("1", "a", after="x"), entry("2", "b")]}), refusal(400))
+    result = await read(stub, "1", "2")
+    assert result.targets == {"1": ["a"], "2": ["b"]}
+    assert result.failed == {"1"}
+
+
+async def test_the_first_page_failing_is_an_error() -> None:
+    with pytest.raises(HubSpotServerError):
+        await read(Stub(refusal(502)), "1")
+
+
+async def test_other_errors_of_single_records_are_failures_of_those() -> None:
+    error = {"category": "VALIDATION_ERROR", "message": "x", "context": {"fromObjectId": ["2"]}}
+    result = await read(Stub(ok({"results": [entry("1", "5")], "errors": [error]}, 207)), "1", "2")
+    assert result.targets == {"1": ["5"], "2": []}
+    assert result.failed == {"2"}
+
+
+async def test_an_error_that_names_nobody_is_a_failure_of_all_that_have_no_result() -> None:
+    error = {"category": "INTERNAL", "message": "x"}
+    body = {"results": [entry("1", "5")], "errors": [error, *unlinked("3")["errors"]]}
+    result = await read(Stub(ok(body, 207)), "1", "2", "3")
+    assert result.failed == {"2"}
+
+
+async def test_more_than_a_thousand_are_split() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return ok({"results": [entry(each["id"], "5") for each in json.loads(request.content)["inputs"]]})
+
+    stub = Stub(answer)
+    ids = [str(each) for each in range(1001)]
+    result = await read(stub, *ids)
+    assert sorted(len(json.loads(each.content)["inputs"]) for each in stub.requests) == [1, 1000]
+    assert list(result.targets) == ids
+
+
+async def test_nothing_asked_is_nothing_sent() -> None:
+    stub = Stub(refusal(500))
+    assert (await read(stub)).targets == {}
+    assert stub.requests == []
+
+
+async def test_list_page() -> None:
+    body = {"results": [entry("0", 5)["to"][0]], "paging": {"next": {"after": "9"}}}
+    stub = Stub(ok(body))
+    page = await build_client(stub).associations.list_page("deals", "33", "contacts", after="a%3D")
+    assert stub.sent == [
+        ("GET", "/crm/objects/2026-09/deals/33/associations/contacts?limit=500&after=a%253D"),
+    ]
+    assert (page.results[0].id, page.results[0].types[0].type_id, page.after) == ("5", 3, "9")
+
+
+async def test_create_default_is_repeated_because_it_changes_nothing_twice() -> None:
+    stub = Stub(refusal(502), ok({"status": "COMPLETE", "results": []}))
+    await build_client(stub).associations.create_default("deals", "33", "contacts", "5")
+    assert stub.sent == [("PUT", "/crm/objects/2026-09/deals/33/associations/default/contacts/5")] * 2
+    assert stub.requests[0].content == b""
+
+
+async def test_archive() -> None:
+    stub = Stub(httpx.Response(204))
+    await build_client(stub).associations.archive("deals", "33", "contacts", "5")
+    assert stub.sent == [("DELETE", "/crm/objects/2026-09/deals/33/associations/contacts/5")]
+
+
+async def test_batch_create() -> None:
+    error = {"category": "VALIDATION_ERROR", "message": "x"}
+    stub = Stub(ok({"results": [], "numErrors": 1, "errors": [error]}, 207))
+    errors = await build_client(stub).associations.batch_create("deals", "contacts", [("1", "5"), ("1", "5")])
+    assert stub.sent == [("POST", "/crm/associations/2026-09/deals/contacts/batch/create")]
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}]
+    assert stub.body() == {"inputs": [{"from": {"id": "1"}, "to": {"id": "5"}, "types": types}]}
+    assert [each.category for each in errors] == ["VALIDATION_ERROR"]
+
+
+async def test_labels() -> None:
+    stub = Stub(ok({"results": [{"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}]}))
+    labels = await build_client(stub).associations.labels("deals", "contacts")
+    assert stub.sent == [("GET", "/crm/associations/2026-09/deals/contacts/labels")]
+    assert (labels[0].type_id, labels[0].label) == (3, None)

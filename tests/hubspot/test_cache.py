@@ -1,0 +1,126 @@
+"""Shared reads: one for all who want it at once, kept for a while, errors not kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from crm_api.hubspot import SingleFlightCache
+
+
+class Source:
+    """Answers with the number of the read, when `released`."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.released = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def read(self) -> int:
+        self.reads += 1
+        number = self.reads
+        await self.released.wait()
+        if self.error is not None:
+            raise self.error
+        return number
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.cache: SingleFlightCache[str, int] = SingleFlightCache(clock=lambda: self.now)
+
+    async def get(
+        self, read: Callable[[], Awaitable[int]], *, max_age: float = 60.0, seconds: float = 5.0
+    ) -> int:
+        return await self.cache.get("key", read, max_age_seconds=max_age, timeout_seconds=seconds)
+
+
+@pytest.fixture
+def source() -> Source:
+    source = Source()
+    source.released.set()
+    return source
+
+
+async def test_reads_at_once_are_one() -> None:
+    source, reader = Source(), Reader()
+    readers = [asyncio.create_task(reader.get(source.read, max_age=0)) for _ in range(10)]
+    await asyncio.sleep(0)
+    source.released.set()
+    assert await asyncio.gather(*readers) == [1] * 10
+    assert source.reads == 1
+
+
+async def test_a_value_is_kept_for_its_time(source: Source) -> None:
+    reader = Reader()
+    await reader.get(source.read)
+    reader.now = 59.0
+    assert await reader.get(source.read) == 1
+    reader.now = 60.0
+    assert await reader.get(source.read) == 2
+
+
+async def test_a_fresh_read_can_be_forced(source: Source) -> None:
+    reader = Reader()
+    await reader.get(source.read)
+    assert await reader.get(source.read, max_age=0) == 2
+    assert await reader.get(source.read) == 2
+
+
+async def test_an_error_is_shared_by_who_waited_and_not_kept() -> None:
+    source, reader = Source(), Reader()
+    source.error = LookupError("nothing there")
+    readers = [asyncio.create_task(reader.get(source.read)) for _ in range(3)]
+    await asyncio.sleep(0)
+    source.released.set()
+    assert all(
+        isinstance(each, LookupError) for each in await asyncio.gather(*readers, return_exceptions=True)
+    )
+    assert source.reads == 1
+    source.error = None
+    assert await reader.get(source.read) == 2
+
+
+async def test_the_first_caller_s_cancellation_does_not_fail_the_others() -> None:
+    source, reader = Source(), Reader()
+    first = asyncio.create_task(reader.get(source.read))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(reader.get(source.read))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    source.released.set()
+    assert await second == 1
+    assert source.reads == 1
+
+
+async def test_each_waits_within_its_own_time() -> None:
+    source, reader = Source(), Reader()
+    patient = asyncio.create_task(reader.get(source.read))
+    with pytest.raises(TimeoutError):
+        await reader.get(source.read, seconds=0.02)
+    source.released.set()
+    assert await patient == 1
+
+
+async def test_what_is_forgotten_is_read_again_and_a_read_of_before_is_not_joined() -> None:
+    source, reader = Source(), Reader()
+    before = asyncio.create_task(reader.get(source.read))
+    await asyncio.sleep(0)
+    reader.cache.forget("key")
+    after = asyncio.create_task(reader.get(source.read))
+    await asyncio.sleep(0)
+    source.released.set()
+    assert await before == 1
+    assert await after == 2
+    assert await reader.get(source.read) == 2
+
+
+async def test_closing_ends_reads_under_way() -> None:
+    source, reader = Source(), Reader()
+    waiting = asyncio.create_task(reader.get(source.read))
+    await asyncio.sleep(0)
+    await reader.cache.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

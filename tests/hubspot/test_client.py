@@ -1,0 +1,437 @@
+"""The request loop: what is sent, what is repeated, what is told."""
+
+import asyncio
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import TypeAdapter
+from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, record, refusal
+
+import crm_api.hubspot as package
+from crm_api.hubspot import (
+    CircuitBreaker,
+    CircuitState,
+    HubSpotClient,
+    LastSeen,
+    LocalQuota,
+    NullObserver,
+    RetryBudget,
+    current_scope,
+    request_scope,
+)
+from crm_api.hubspot.errors import (
+    HubSpotConnectionError,
+    HubSpotCredentialsError,
+    HubSpotDeadlineError,
+    HubSpotError,
+    HubSpotQuotaError,
+    HubSpotRequestError,
+    HubSpotServerError,
+    HubSpotTimeoutError,
+    HubSpotUnavailableError,
+    HubSpotUnreadableError,
+)
+
+
+async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any) -> Any:
+    return await client.request("GET", "/x", operation="test.read", idempotent=idempotent, **changes)
+
+
+async def test_every_request_says_who_asks_and_what_it_takes() -> None:
+    stub = Stub(ok({}))
+    await read(build_client(stub))
+    headers = stub.requests[0].headers
+    assert headers["user-agent"].startswith("crm-api/")
+    assert headers["accept"] == "application/json"
+    assert headers["authorization"] == "Bearer pat-na1-secret"
+    assert "gzip" in headers["accept-encoding"]
+    assert "content-type" not in headers
+
+
+async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
+    stub = Stub(ok({}))
+    await build_client(stub).request("POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True)
+    assert stub.requests[0].content == '{"a":"é","b":[1]}'.encode()
+    assert stub.requests[0].headers["content-type"] == "application/json"
+
+
+async def test_parameters_without_a_value_are_left_out() -> None:
+    stub = Stub(ok({}))
+    await read(build_client(stub), params={"after": None, "limit": 5})
+    assert stub.sent == [("GET", "/x?limit=5")]
+
+
+async def test_compressed_answers_are_read() -> None:
+    content = gzip.compress(b'{"a":1}')
+    answer = httpx.Response(200, content=content, headers={"content-encoding": "gzip"})
+    assert await read(build_client(httpx.MockTransport(lambda _: answer))) == {"a": 1}
+
+
+async def test_redirects_are_not_followed() -> None:
+    stub = Stub(httpx.Response(302, headers={"location": "https://elsewhere.test/"}))
+    with pytest.raises(HubSpotRequestError):
+        await read(build_client(stub))
+    assert len(stub.requests) == 1
+
+
+async def test_an_idempotent_call_is_repeated_after_failures_until_it_succeeds() -> None:
+    clock = FakeClock()
+    stub = Stub(refusal(502), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("gone"), ok({"a": 1}))
+    assert await read(build_client(stub, fake_clock=clock)) == {"a": 1}
+    assert len(stub.requests) == 4
+    assert clock.slept == [0.1, 0.2, 0.4]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [refusal(502), httpx.Response(524, html="<html>"), httpx.ReadTimeout("slow"), httpx.ReadError("reset")],
+)
+async def test_what_is_not_idempotent_is_sent_once_when_the_outcome_is_unclear(failure: Any) -> None:
+    stub = Stub(failure)
+    with pytest.raises((HubSpotServerError, HubSpotConnectionError)) as raised:
+        await read(build_client(stub), idempotent=False)
+    assert len(stub.requests) == 1
+    assert raised.value.sent
+
+
+@pytest.mark.parametrize(
+    "rejection",
+    [
+        refusal(429, "You have reached your ten_secondly_rolling limit.", policyName="TEN_SECONDLY_ROLLING"),
+        refusal(423),
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.PoolTimeout("full"),
+    ],
+)
+async def test_what_was_rejected_before_being_acted_on_is_repeated_whatever_it_is(rejection: Any) -> None:
+    stub = Stub(rejection, ok({"a": 1}))
+    assert await read(build_client(stub), idempotent=False) == {"a": 1}
+    assert len(stub.requests) == 2
+
+
+async def test_a_429_is_waited_out_for_as_long_as_hubspot_asks() -> None:
+    clock = FakeClock()
+    stub = Stub(refusal(429, headers={"Retry-After": "4"}), ok({}))
+    await read(build_client(stub, fake_clock=clock), idempotent=False)
+    assert sum(clock.slept) >= 4
+    assert len(stub.requests) == 2
+
+
+async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() -> None:
+    clock = FakeClock()
+    stub = Stub(refusal(429, headers={"Retry-After": "600"}))
+    with pytest.raises(HubSpotQuotaError) as raised:
+        await read(build_client(stub, fake_clock=clock))
+    assert raised.value.retry_after is not None
+    assert raised.value.retry_after >= 600
+    assert not raised.value.sent
+    assert clock.slept == []
+    assert len(stub.requests) == 1
+
+
+async def test_a_spent_day_is_not_asked_about_again() -> None:
+    stub = Stub(
+        refusal(429, "You have reached your daily limit.", policyName="DAILY", errorType="RATE_LIMIT")
+    )
+    client = build_client(stub)
+    with pytest.raises(HubSpotQuotaError) as raised:
+        await read(client)
+    assert raised.value.policy == "daily"
+    with pytest.raises(HubSpotUnavailableError) as refused:
+        await read(client)
+    assert refused.value.retry_after is not None
+    assert not refused.value.sent
+    assert len(stub.requests) == 1
+
+
+async def test_an_account_on_the_move_is_unavailable_and_says_for_how_long() -> None:
+    stub = Stub(refusal(477, headers={"Retry-After": "86000"}))
+    with pytest.raises(HubSpotUnavailableError) as raised:
+        await read(build_client(stub))
+    assert raised.value.retry_after == 86000
+    assert len(stub.requests) == 1
+
+
+async def test_all_tries_share_one_deadline() -> None:
+    clock = FakeClock()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        clock.now += 4
+        return refusal(503)
+
+    stub = Stub(slow)
+    with (
+        request_scope(10, clock=clock) as scope,
+        pytest.raises((HubSpotServerError, HubSpotDeadlineError)) as raised,
+    ):
+        await read(build_client(stub, fake_clock=clock))
+    assert len(stub.requests) == 3
+    assert scope.calls == 3
+    assert raised.value.sent
+
+
+async def test_without_time_nothing_is_sent() -> None:
+    clock = FakeClock()
+    stub = Stub(ok({}))
+    with request_scope(5, clock=clock):
+        clock.now += 5
+        with pytest.raises(HubSpotDeadlineError) as raised:
+            await read(build_client(stub, fake_clock=clock))
+    assert stub.requests == []
+    assert not raised.value.sent
+
+
+async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
+    clock = FakeClock()
+    stub = Stub(ok({}))
+    client = build_client(stub, fake_clock=clock)
+    with request_scope(1.5, clock=clock):
+        await read(client)
+    await read(client)
+    tight, usual = (request.extensions["timeout"] for request in stub.requests)
+    assert tight["pool"] == 1
+    assert 1.4 < tight["connect"] == tight["read"] == tight["write"] < 1.5
+    assert usual == {"connect": 2, "pool": 1, "read": 4, "write": 4}
+
+
+async def test_a_later_refusal_does_not_hide_that_an_earlier_try_may_have_acted() -> None:
+    stub = Stub(httpx.ReadTimeout("slow"), refusal(400))
+    with pytest.raises(HubSpotRequestError) as raised:
+        await read(build_client(stub))
+    assert raised.value.sent
+
+
+async def test_an_answer_that_is_not_what_was_promised_is_unreadable_and_repeated_only_if_idempotent() -> (
+    None
+):
+    model = TypeAdapter(dict[str, int])
+    for body in (b"<html>", b"[1]", b'{"a":"secret"}', b""):
+        stub = Stub(httpx.Response(200, content=body))
+        with pytest.raises(HubSpotUnreadableError) as raised:
+            await read(build_client(stub), idempotent=False, answer=model)
+        assert raised.value.sent
+        assert raised.value.__cause__ is None
+        assert raised.value.__context__ is None
+        assert len(stub.requests) == 1
+    stub = Stub(httpx.Response(200, content=b"<html>"), ok({"a": 1}))
+    assert await read(build_client(stub), answer=model) == {"a": 1}
+
+
+async def test_repeats_after_failures_are_a_share_of_the_calls() -> None:
+    stub = Stub(refusal(503))
+    clock = FakeClock()
+    circuit = CircuitBreaker(failure_threshold=10_000, clock=clock)
+    client = build_client(
+        stub,
+        fake_clock=clock,
+        circuit=circuit,
+        quota=LocalQuota(burst_limit=10_000, clock=clock, sleep=clock.sleep),
+    )
+    for _ in range(100):
+        with pytest.raises(HubSpotServerError):
+            await read(client)
+    repeats = len(stub.requests) - 100
+    assert 20 <= repeats <= 31
+
+
+async def test_the_budget_of_repeats_does_not_count_waits_for_quota() -> None:
+    budget = RetryBudget(share=0, burst=0)
+    stub = Stub(refusal(429, headers={"Retry-After": "1"}), ok({}))
+    await read(build_client(stub, retry_budget=budget))
+    assert len(stub.requests) == 2
+
+
+async def test_an_open_circuit_refuses_without_sending_and_says_for_how_long() -> None:
+    clock = FakeClock()
+    stub = Stub(refusal(500))
+    circuit = CircuitBreaker(failure_threshold=3, open_seconds=5, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    with pytest.raises(HubSpotError):
+        await read(client)
+    sent = len(stub.requests)
+    assert sent == 3
+    with pytest.raises(HubSpotUnavailableError) as raised:
+        await read(client)
+    assert raised.value.retry_after is not None
+    assert 0 < raised.value.retry_after <= 5
+    assert len(stub.requests) == sent
+    clock.now += 5
+    stub.replies = [ok({})]
+    await read(client)
+    assert circuit.state is CircuitState.CLOSED
+
+
+async def test_an_open_circuit_takes_no_quota() -> None:
+    clock = FakeClock()
+    client = build_client(
+        Stub(refusal(500)), fake_clock=clock, circuit=CircuitBreaker(failure_threshold=1, clock=clock)
+    )
+    with pytest.raises(HubSpotServerError):
+        await read(client, idempotent=False)
+    with pytest.raises(HubSpotUnavailableError):
+        await read(client)
+    assert client.quota.snapshot()["burst_used"] == 1
+
+
+async def test_the_headers_of_an_answer_correct_the_quota() -> None:
+    headers = {"X-HubSpot-RateLimit-Max": "90", "X-HubSpot-RateLimit-Remaining": "20"}
+    client = build_client(Stub(httpx.Response(200, json={}, headers=headers)))
+    await read(client)
+    counts = client.quota.snapshot()
+    assert (counts["burst_limit"], counts["burst_used"]) == (90, 70)
+
+
+@pytest.mark.parametrize("answer", [refusal(400), refusal(404), refusal(409), refusal(429), refusal(401)])
+async def test_an_answer_however_unwelcome_does_not_open_the_circuit(answer: httpx.Response) -> None:
+    stub = Stub(answer)
+    clock = FakeClock()
+    circuit = CircuitBreaker(failure_threshold=2, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    for _ in range(5):
+        with pytest.raises(HubSpotError):
+            await read(client)
+    assert circuit.state is CircuitState.CLOSED
+
+
+async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hubspot() -> None:
+    clock = FakeClock()
+    circuit = CircuitBreaker(failure_threshold=1, clock=clock)
+    client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuit=circuit)
+    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+        await read(client, idempotent=False)
+    assert circuit.state.value == "closed"
+    with request_scope(5, clock=clock), pytest.raises(HubSpotTimeoutError):
+        await read(client, idempotent=False)
+    assert circuit.state is CircuitState.OPEN
+
+
+async def test_a_cancelled_probe_leaves_the_probe_to_the_next_caller() -> None:
+    clock = FakeClock()
+    stub = Stub(refusal(500))
+    circuit = CircuitBreaker(failure_threshold=1, open_seconds=1, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    with pytest.raises(HubSpotServerError):
+        await read(client, idempotent=False)
+    clock.now += 1
+    stub.replies = [lambda _: asyncio.Event().wait()]
+    probe = asyncio.create_task(read(client))
+    await stub.busy()
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+    stub.replies = [ok({"a": 1})]
+    assert await read(client) == {"a": 1}
+
+
+async def test_no_more_requests_are_in_flight_than_there_are_connections() -> None:
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.001)
+        return ok({})
+
+    stub = Stub(slow)
+    client = build_client(stub, max_connections=3)
+    await asyncio.gather(*(read(client) for _ in range(20)))
+    assert stub.most_in_flight == 3
+
+
+async def test_cancelled_callers_leave_no_connection_taken() -> None:
+    stub = Stub(lambda _: asyncio.Event().wait())
+    client = build_client(stub, max_connections=2)
+    for _ in range(3):  # in flight, waiting for the connection, waiting for the turn
+        tasks = [asyncio.create_task(read(client)) for _ in range(6)]
+        await stub.busy(2)
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+    stub.replies = [ok({"a": 1})]
+    assert await asyncio.wait_for(asyncio.gather(*(read(client) for _ in range(5))), 5) == [{"a": 1}] * 5
+
+
+async def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
+    stub = Stub(lambda _: asyncio.Event().wait())
+    client = build_client(stub, max_connections=1)
+    holder = asyncio.create_task(read(client))
+    await stub.busy()
+    with request_scope(0.05), pytest.raises(HubSpotUnavailableError) as raised:
+        await read(client)
+    assert not raised.value.sent
+    holder.cancel()
+    await asyncio.gather(holder, return_exceptions=True)
+
+
+async def test_calls_and_waits_are_told_to_the_scope_and_shared_by_its_tasks() -> None:
+    clock = FakeClock()
+    quota = LocalQuota(burst_limit=2, clock=clock, sleep=clock.sleep)
+    client = build_client(Stub(ok({})), fake_clock=clock, quota=quota)
+    with request_scope(60, caller="user:1", clock=clock) as scope:
+        await asyncio.gather(*(read(client) for _ in range(3)))
+    assert scope.calls == 3
+    assert scope.wait_seconds > 0
+    assert current_scope() is None
+
+
+async def test_the_observer_is_told_everything() -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    class Watching(NullObserver):
+        def call_finished(self, **facts: Any) -> None:
+            told.append(("finished", facts))
+
+        def retried(self, **facts: Any) -> None:
+            told.append(("retried", facts))
+
+    client = build_client(Stub(refusal(500), ok({})), observer=Watching())
+    await read(client)
+    assert [name for name, _ in told] == ["finished", "retried", "finished"]
+    assert told[0][1]["outcome"] == "HubSpotServerError"
+    assert told[1][1] == {"operation": "test.read", "reason": "HubSpotServerError"}
+    assert told[2][1]["outcome"] == "ok"
+    assert told[2][1]["attempt"] == 2
+
+
+def seen(client: HubSpotClient) -> tuple[bool | None, str | None]:
+    return client.last_seen.ok, client.last_seen.error
+
+
+async def test_last_seen_knows_failures_from_refusals() -> None:
+    stub = Stub(refusal(404))
+    client = build_client(stub)
+    assert client.last_seen == LastSeen()
+    with pytest.raises(HubSpotError):
+        await read(client)
+    assert seen(client) == (True, None)
+    stub.replies = [httpx.ConnectError("refused")]
+    with pytest.raises(HubSpotError):
+        await read(client)
+    assert seen(client) == (False, "HubSpotConnectionError")
+    assert client.last_seen.at is not None
+    assert client.last_seen.at.tzinfo is not None
+
+
+async def test_a_static_token_that_is_refused_is_not_tried_again() -> None:
+    stub = Stub(refusal(401, category="INVALID_AUTHENTICATION"))
+    with pytest.raises(HubSpotCredentialsError) as raised:
+        await read(build_client(stub))
+    assert raised.value.category == "INVALID_AUTHENTICATION"
+    assert len(stub.requests) == 1
+
+
+async def test_one_record_is_the_same_through_any_door() -> None:
+    client = build_client(Stub(ok(record("7"))))
+    assert client.objects("deals") is client.deals
+    assert (await client.deals.get("7")).id == "7"
+
+
+def test_no_undated_path_stands_in_the_package() -> None:
+    sources = Path(package.__file__).parent.glob("*.py")
+    undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
+    for source in sources:
+        for line in source.read_text().splitlines():
+            if "developers.hubspot.com" not in line:
+                assert not undated.search(line), f"{source.name}: {line}"

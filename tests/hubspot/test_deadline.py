@@ -1,0 +1,248 @@
+"""Nothing outlives the deadline, and whoever gives up leaves nothing taken: over real loopback sockets."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from crm_api.hubspot import (
+    HubSpotClient,
+    LocalQuota,
+    RefreshTokenAuth,
+    StaticTokenAuth,
+    UniqueValue,
+    request_scope,
+)
+from crm_api.hubspot.errors import (
+    HubSpotDeadlineError,
+    HubSpotError,
+    HubSpotOutcomeUnknownError,
+    HubSpotTimeoutError,
+    HubSpotUnavailableError,
+)
+
+DEADLINE_SECONDS = 0.4
+# For a busy machine; a hang would last for ever.
+ALLOWED_SECONDS = DEADLINE_SECONDS + 0.5
+RECORD = (
+    b'{"id":"512","properties":{"email":"a@b.example"},"createdAt":"2026-11-02T10:00:00Z",'
+    b'"updatedAt":"2026-11-02T10:00:00Z","archived":false}'
+)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(-1)
+
+
+async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+    await reader.read(-1)
+
+
+async def trickling_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"X-Slow: 1\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def trickling_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(HEAD % 100_000)
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD % len(RECORD) + RECORD)
+        await writer.drain()
+
+
+class Server:
+    """A TCP server whose manner can be changed between connections."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.connections = 0
+        self.open = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        try:
+            await self.answer(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncGenerator[Server, None]:
+    server = Server(answer)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    yield server
+    listener.close()
+
+
+@asynccontextmanager
+async def client_of(url: str, **options: object) -> AsyncGenerator[HubSpotClient, None]:
+    settings: dict[str, object] = {"auth": StaticTokenAuth("secret-token"), **options}
+    client = HubSpotClient(base_url=url, **settings)  # type: ignore[arg-type]
+    yield client
+    await client.aclose()
+
+
+async def timed_error(call: Awaitable[object]) -> tuple[HubSpotError, float]:
+    started = time.monotonic()
+    with pytest.raises(HubSpotError) as raised:
+        await call
+    return raised.value, time.monotonic() - started
+
+
+@pytest.mark.parametrize("answer", [never, half_a_head, trickling_head, trickling_body])
+async def test_a_read_ends_with_its_deadline(answer: Answer) -> None:
+    async with serving(answer) as server, client_of(server.url) as client:
+        with request_scope(DEADLINE_SECONDS):
+            error, seconds = await timed_error(client.contacts.get("512"))
+    assert isinstance(error, HubSpotDeadlineError | HubSpotTimeoutError)
+    assert seconds < ALLOWED_SECONDS
+
+
+@pytest.mark.parametrize("answer", [never, trickling_body])
+async def test_without_a_scope_the_client_s_own_deadline_holds(answer: Answer) -> None:
+    async with (
+        serving(answer) as server,
+        client_of(server.url, default_deadline_seconds=DEADLINE_SECONDS) as client,
+    ):
+        _, seconds = await timed_error(client.contacts.get("512"))
+    assert seconds < ALLOWED_SECONDS
+
+
+async def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        # The backlog is one: the next connection gets no answer at all.
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        async with client_of(f"http://127.0.0.1:{address[1]}") as client:
+            with request_scope(DEADLINE_SECONDS):
+                error, seconds = await timed_error(client.contacts.get("512"))
+        for filler in fillers:
+            filler.close()
+    assert isinstance(error, HubSpotDeadlineError | HubSpotTimeoutError)
+    assert not error.sent
+    assert seconds < ALLOWED_SECONDS
+
+
+@pytest.mark.parametrize("answer", [never, trickling_body])
+async def test_a_create_that_hangs_and_its_lookup_end_with_the_deadline(answer: Answer) -> None:
+    async with serving(answer) as server, client_of(server.url) as client:
+        with request_scope(DEADLINE_SECONDS):
+            create = client.deals.create({"dealname": "x"}, unique=UniqueValue("request_id", "1"))
+            error, seconds = await timed_error(create)
+    assert isinstance(error, HubSpotOutcomeUnknownError)
+    assert seconds < ALLOWED_SECONDS
+    assert server.connections >= 2  # there was time left to look
+
+
+@pytest.mark.parametrize("answer", [never, trickling_body])
+async def test_a_token_endpoint_that_hangs_ends_with_the_deadline_and_nothing_was_sent(
+    answer: Answer,
+) -> None:
+    async with serving(answer) as tokens, serving(record) as server:
+        auth = RefreshTokenAuth("id", "secret", "refresh", f"{tokens.url}/oauth/2026-09/token")
+        async with client_of(server.url, auth=auth) as client:
+            with request_scope(DEADLINE_SECONDS):
+                errors = await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(5)))
+            assert server.connections == 0
+    assert max(seconds for _, seconds in errors) < ALLOWED_SECONDS
+
+
+async def test_ten_connections_that_hang_are_free_again_for_the_next_callers() -> None:
+    async with serving(never) as server, client_of(server.url, max_connections=10) as client:
+        with request_scope(DEADLINE_SECONDS):
+            await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(15)))
+        server.answer = record
+        with request_scope(5.0):
+            found = await asyncio.gather(*(client.contacts.get("512") for _ in range(15)))
+    assert len(found) == 15
+
+
+async def test_callers_that_are_cancelled_leave_connections_and_permits_to_others() -> None:
+    async with serving(never) as server, client_of(server.url, max_connections=2) as client:
+        tasks = [asyncio.create_task(client.contacts.get("512")) for _ in range(6)]
+        while server.open < 2:  # noqa: ASYNC110 - the server's own tasks must run
+            await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        server.answer = record
+        with request_scope(5.0):
+            found = await asyncio.gather(*(client.contacts.get("512") for _ in range(6)))
+        assert len(found) == 6
+        assert server.connections <= 2 + 2
+
+
+async def test_calls_share_a_few_connections_that_stay_open() -> None:
+    async with serving(record) as server, client_of(server.url, max_connections=10) as client:
+        for _ in range(3):
+            await asyncio.gather(*(client.contacts.get("512") for _ in range(10)))
+        assert server.connections <= 10
+
+
+async def test_a_wait_for_quota_ends_with_the_deadline_and_says_when_to_ask_again() -> None:
+    quota = LocalQuota(burst_limit=1)
+    async with serving(record) as server, client_of(server.url, quota=quota) as client:
+        await client.contacts.get("512")
+        with request_scope(DEADLINE_SECONDS):
+            error, seconds = await timed_error(client.contacts.get("512"))
+    assert isinstance(error, HubSpotUnavailableError)
+    assert error.retry_after is not None
+    assert error.retry_after > DEADLINE_SECONDS
+    assert seconds < ALLOWED_SECONDS
+
+
+async def test_a_429_whose_wait_exceeds_the_deadline_is_raised_at_once_with_the_time() -> None:
+    answer = httpx.Response(429, headers={"Retry-After": "30"}, json={"policyName": "TEN_SECONDLY_ROLLING"})
+    transport = httpx.MockTransport(lambda request: answer)
+    async with client_of("http://hubspot.example", transport=transport) as client:
+        with request_scope(DEADLINE_SECONDS):
+            error, seconds = await timed_error(client.contacts.get("512"))
+    assert error.status_code == 429
+    assert error.retry_after is not None
+    assert error.retry_after >= 30
+    assert seconds < DEADLINE_SECONDS
+
+
+async def test_children_share_the_deadline_of_their_request() -> None:
+    async with serving(never) as server, client_of(server.url) as client:
+        started = time.monotonic()
+        with request_scope(DEADLINE_SECONDS) as scope:
+            ids = [str(number) for number in range(250)]
+            await timed_error(client.contacts.batch_read(ids))
+            await timed_error(client.contacts.get("512"))
+        assert time.monotonic() - started < ALLOWED_SECONDS
+        assert scope.calls >= 3

@@ -1,0 +1,227 @@
+"""The bytes of every call on records, and how pages are followed."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from tests.hubspot.stubs import Stub, build_client, ok, record, refusal
+
+from crm_api.hubspot import CrmRecord, Filter, ObjectsApi, SearchRequest, Sort
+from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotRequestError, HubSpotUnreadableError
+from crm_api.hubspot.wire import RECORD
+
+
+def page(*ids: str, after: str | None = None, **members: Any) -> dict[str, Any]:
+    paging = {"paging": {"next": {"after": after, "link": "https://elsewhere.test/v3"}}} if after else {}
+    return {"results": [record(each) for each in ids], **paging, **members}
+
+
+def deals(*replies: Any) -> tuple[Stub, ObjectsApi]:
+    stub = Stub(*replies)
+    return stub, build_client(stub).deals
+
+
+async def test_get() -> None:
+    stub, api = deals(ok(record("33", dealname="A")))
+    found = await api.get("33", properties=["dealname", "amount"], associations=["contacts", "tickets"])
+    assert found.id == "33"
+    [(method, target)] = stub.sent
+    assert method == "GET"
+    assert (
+        target == "/crm/objects/2026-09/deals/33?properties=dealname%2Camount&associations=contacts%2Ctickets"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "on_the_wire"),
+    [("a+b@x.co", "a%2Bb@x.co"), ("a/b%c@x.co", "a%2Fb%25c@x.co"), ("a b?#", "a%20b%3F%23"), ("é", "%C3%A9")],
+)
+async def test_a_unique_value_stands_in_the_path_whatever_it_holds(value: str, on_the_wire: str) -> None:
+    stub = Stub(ok(record()))
+    await build_client(stub).contacts.get(value, id_property="email")
+    target = stub.sent[0][1].replace("%40", "@")
+    assert target == f"/crm/objects/2026-09/contacts/{on_the_wire}?idProperty=email"
+
+
+@pytest.mark.parametrize("record_id", ["", ".", ".."])
+async def test_an_id_that_would_name_another_resource_is_not_found_without_asking(record_id: str) -> None:
+    stub, api = deals(ok(record()))
+    for call in (api.get(record_id), api.update(record_id, {}), api.archive(record_id)):
+        with pytest.raises(HubSpotNotFoundError) as raised:
+            await call
+        assert not raised.value.sent
+    assert stub.requests == []
+
+
+async def test_update() -> None:
+    stub, api = deals(ok(record("33", amount="")))
+    await api.update("33", {"amount": "", "dealname": "B"})
+    assert stub.sent == [("PATCH", "/crm/objects/2026-09/deals/33")]
+    assert stub.body() == {"properties": {"amount": "", "dealname": "B"}}
+
+
+async def test_update_by_a_unique_property() -> None:
+    stub, api = deals(ok(record()))
+    await api.update("k", {}, id_property="source_key")
+    assert stub.sent == [("PATCH", "/crm/objects/2026-09/deals/k?idProperty=source_key")]
+
+
+async def test_update_and_archive_are_repeated_after_a_lost_answer() -> None:
+    stub, api = deals(httpx.ReadTimeout("slow"), ok(record()))
+    await api.update("33", {"amount": "1"})
+    assert stub.sent == [("PATCH", "/crm/objects/2026-09/deals/33")] * 2
+    stub, api = deals(refusal(502), httpx.Response(204))
+    await api.archive("33")
+    assert stub.sent == [("DELETE", "/crm/objects/2026-09/deals/33")] * 2
+    assert stub.requests[0].content == b""
+
+
+async def test_list_page() -> None:
+    stub, api = deals(ok(page("1", "2", after="2")))
+    found = await api.list_page(limit=2, after="0", properties=["dealname"], associations=["contacts"])
+    assert [each.id for each in found.results] == ["1", "2"]
+    assert found.after == "2"
+    target = "/crm/objects/2026-09/deals?limit=2&after=0&properties=dealname&associations=contacts"
+    assert stub.sent == [("GET", target)]
+
+
+@pytest.mark.parametrize("last", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": None}}])
+async def test_the_last_page_has_no_after(last: dict[str, Any]) -> None:
+    _, api = deals(ok({"results": [], **last}))
+    assert (await api.list_page(limit=1)).after is None
+
+
+async def test_after_and_ids_may_be_numbers() -> None:
+    body = {"results": [record() | {"id": 7}], "paging": {"next": {"after": 7}}}
+    found = await deals(ok(body))[1].list_page(limit=1)
+    assert (found.results[0].id, found.after) == ("7", "7")
+
+
+async def test_iterating_goes_on_over_short_and_empty_pages_until_paging_is_gone() -> None:
+    stub, api = deals(ok(page("1", after="a")), ok(page(after="b")), ok(page("2", "3")))
+    assert [each.id async for each in api.iterate(properties=["x"], page_size=50)] == ["1", "2", "3"]
+    assert [target.partition("?")[2] for _, target in stub.sent] == [
+        "limit=50&properties=x",
+        "limit=50&after=a&properties=x",
+        "limit=50&after=b&properties=x",
+    ]
+
+
+async def test_search() -> None:
+    stub, api = deals(ok(page("1", total=1)))
+    found = await api.search(
+        SearchRequest(
+            filter_groups=[
+                [
+                    Filter("amount", "BETWEEN", value="1", high_value="2"),
+                    Filter("dealstage", "IN", values=["a"]),
+                ],
+                [Filter("dealname", "HAS_PROPERTY")],
+            ],
+            query="jane",
+            sort=Sort("createdate", "DESCENDING"),
+            properties=["dealname"],
+            limit=20,
+            after="40",
+        )
+    )
+    assert (found.total, found.after) == (1, None)
+    assert stub.sent == [("POST", "/crm/objects/2026-09/deals/search")]
+    assert stub.body() == {
+        "filterGroups": [
+            {
+                "filters": [
+                    {"propertyName": "amount", "operator": "BETWEEN", "value": "1", "highValue": "2"},
+                    {"propertyName": "dealstage", "operator": "IN", "values": ["a"]},
+                ]
+            },
+            {"filters": [{"propertyName": "dealname", "operator": "HAS_PROPERTY"}]},
+        ],
+        "query": "jane",
+        "sorts": [{"propertyName": "createdate", "direction": "DESCENDING"}],
+        "properties": ["dealname"],
+        "limit": 20,
+        "after": "40",
+    }
+
+
+async def test_a_search_says_only_what_is_asked_and_is_repeated_although_it_is_a_post() -> None:
+    stub, api = deals(refusal(502), ok(page(total=0)))
+    await api.search(SearchRequest())
+    assert stub.body() == {"limit": 100}
+    assert len(stub.requests) == 2
+
+
+async def test_a_search_takes_from_the_search_budget_only() -> None:
+    client = build_client(Stub(ok(page(total=0))))
+    await client.deals.search(SearchRequest())
+    await client.deals.list_page(limit=1)
+    used = client.quota.snapshot()
+    assert (used["search_used"], used["burst_used"]) == (1, 1)
+
+
+async def test_iterating_a_search_stops_where_hubspot_shows_no_more_and_says_so() -> None:
+    stub, api = deals(ok(page("1", total=20_000, after="9900")), ok(page("2", total=20_000, after="10000")))
+    seen = []
+
+    async def read_all() -> None:
+        async for each in api.iterate_search(SearchRequest(limit=100)):
+            seen.append(each.id)  # noqa: PERF401 - the error comes in between
+
+    with pytest.raises(HubSpotRequestError) as raised:
+        await read_all()
+    assert seen == ["1", "2"]
+    assert raised.value.category == "SEARCH_CEILING"
+    assert [json.loads(each.content).get("after") for each in stub.requests] == [None, "9900"]
+
+
+async def test_iterating_a_search_goes_on_over_empty_pages() -> None:
+    _, api = deals(ok(page(total=2, after="100")), ok(page("1", total=2)))
+    assert [each.id async for each in api.iterate_search(SearchRequest())] == ["1"]
+
+
+async def test_merge_is_sent_once() -> None:
+    stub, api = deals(ok(record("99")))
+    assert (await api.merge("1", "2")).id == "99"
+    assert stub.sent == [("POST", "/crm/objects/2026-09/deals/merge")]
+    assert stub.body() == {"primaryObjectId": "1", "objectIdToMerge": "2"}
+    stub, api = deals(refusal(502))
+    with pytest.raises(Exception, match="502"):
+        await api.merge("1", "2")
+    assert len(stub.requests) == 1
+
+
+async def test_another_api_version_is_one_setting() -> None:
+    stub = Stub(ok(record()))
+    await build_client(stub, api_version="2027-03-beta").tickets.get("1")
+    assert stub.sent == [("GET", "/crm/objects/2027-03-beta/tickets/1")]
+
+
+@pytest.mark.parametrize("properties", [{"a": None}, {"a": ""}, {}])
+def test_null_empty_and_absent_are_one(properties: dict[str, str | None]) -> None:
+    assert CrmRecord.model_validate(record() | {"properties": properties}).get("a") is None
+
+
+def test_inline_associations_are_de_duplicated_in_order_and_know_whether_there_is_more() -> None:
+    rows = [
+        {"id": "5", "type": "deal_to_contact"},
+        {"id": 6},
+        {"id": "5", "type": "deal_to_contact_unlabeled"},
+    ]
+    found = RECORD.validate_python(
+        record() | {"associations": {"contacts": {"results": rows, "paging": {"next": {"after": "9"}}}}}
+    )
+    assert (found.associated("contacts").ids, found.associated("contacts").after) == (["5", "6"], "9")
+    assert (found.associated("tickets").ids, found.associated("tickets").after) == ([], None)
+
+
+async def test_warnings_of_a_write_are_read() -> None:
+    warning = {"category": "PROPERTY_VALUE_NORMALIZED", "context": {"propertyName": "d"}, "message": "x"}
+    found = await deals(ok(record() | {"warnings": [warning]}))[1].update("1", {})
+    assert found.warnings[0].context == {"propertyName": ["d"]}
+
+
+async def test_a_record_without_its_moments_is_unreadable() -> None:
+    with pytest.raises(HubSpotUnreadableError):
+        await deals(ok({"id": "1", "properties": {}}))[1].get("1")

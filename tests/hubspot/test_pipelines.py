@@ -1,0 +1,161 @@
+"""Pipelines: in order, kept for a while, and read once for all who want them."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, refusal
+
+from crm_api.hubspot import Stage, request_scope
+from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotServerError
+
+
+def stage(stage_id: str, order: int = 0, **members: Any) -> dict[str, Any]:
+    return {
+        "id": stage_id,
+        "label": stage_id,
+        "displayOrder": order,
+        "metadata": {},
+        "archived": False,
+        **members,
+    }
+
+
+def pipelines(*ids: str) -> httpx.Response:
+    rows = [
+        {
+            "id": each,
+            "label": each,
+            "displayOrder": -index,
+            "stages": [stage("b", 1), stage("a", 0)],
+            "archived": False,
+        }
+        for index, each in enumerate(ids)
+    ]
+    return ok({"results": rows})
+
+
+async def test_bytes_and_display_order_without_archived_ones() -> None:
+    archived = {"id": "z", "label": "z", "displayOrder": 0, "stages": [], "archived": True}
+    stages = [stage("b", 2), stage("x", 1, archived=True), stage("a", 0)]
+    shown = {"id": "0", "label": "Support", "displayOrder": 1, "stages": stages, "archived": False}
+    stub = Stub(ok({"results": [shown, archived]}))
+    [found] = await build_client(stub).pipelines.list("tickets")
+    assert stub.sent == [("GET", "/crm/pipelines/2026-09/tickets")]
+    assert [each.id for each in found.stages] == ["a", "b"]
+    [second, first] = [
+        each.id for each in await build_client(Stub(pipelines("p", "q"))).pipelines.list("deals")
+    ]
+    assert (first, second) == ("p", "q")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "closed"),
+    [
+        ({"probability": "1.0", "isClosed": "true"}, True),
+        ({"probability": "0.2", "isClosed": "false"}, False),
+        ({"ticketState": "CLOSED"}, True),
+        ({"ticketState": "OPEN", "isClosed": "false"}, False),
+        ({}, False),
+    ],
+)
+def test_whether_a_stage_is_closed_is_text(metadata: dict[str, str], closed: bool) -> None:
+    assert Stage.model_validate(stage("a") | {"metadata": metadata}).is_closed is closed
+
+
+async def test_they_are_kept_for_as_long_as_the_caller_accepts() -> None:
+    clock = FakeClock()
+    stub = Stub(pipelines("a"))
+    api = build_client(stub, fake_clock=clock).pipelines
+    await api.list("deals", max_age_seconds=300)
+    clock.now += 299
+    await api.list("deals", max_age_seconds=300)
+    assert len(stub.requests) == 1
+    await api.list("tickets", max_age_seconds=300)
+    assert len(stub.requests) == 2
+    await api.list("deals", max_age_seconds=0)
+    assert len(stub.requests) == 3
+
+
+async def test_concurrent_reads_are_one_call_fresh_ones_too() -> None:
+    stub = Stub(pipelines("a"))
+    client = build_client(stub)
+    for age in (300.0, 0.0):
+        results = await asyncio.gather(
+            *(client.pipelines.list("deals", max_age_seconds=age) for _ in range(10))
+        )
+        assert all([each.id for each in result] == ["a"] for result in results)
+    assert len(stub.requests) == 2
+
+
+async def test_what_a_caller_does_to_the_list_is_not_kept() -> None:
+    api = build_client(Stub(pipelines("a"))).pipelines
+    (await api.list("deals")).clear()
+    assert len(await api.list("deals")) == 1
+
+
+async def test_errors_are_not_kept() -> None:
+    stub = Stub(refusal(400), pipelines("a"))
+    api = build_client(stub).pipelines
+    with pytest.raises(Exception, match="400"):
+        await api.list("deals")
+    assert len(await api.list("deals")) == 1
+
+
+async def test_an_error_is_every_waiting_callers() -> None:
+    stub = Stub(refusal(500))
+    api = build_client(stub).pipelines
+    outcomes = await asyncio.gather(*(api.list("deals") for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(each, HubSpotServerError) for each in outcomes)
+    assert len(stub.requests) == 4
+
+
+async def test_the_first_caller_being_cancelled_does_not_fail_the_others() -> None:
+    answer = asyncio.Event()
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await answer.wait()
+        return pipelines("a")
+
+    stub = Stub(slow)
+    api = build_client(stub).pipelines
+    first = asyncio.create_task(api.list("deals"))
+    await stub.busy()
+    second = asyncio.create_task(api.list("deals"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    answer.set()
+    assert [each.id for each in await second] == ["a"]
+    assert len(stub.requests) == 1
+
+
+async def test_each_caller_waits_within_its_own_deadline_whoever_began() -> None:
+    answer = asyncio.Event()
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await answer.wait()
+        return pipelines("a")
+
+    stub = Stub(slow)
+    api = build_client(stub).pipelines
+    with request_scope(0.02) as scope, pytest.raises(HubSpotDeadlineError):
+        await api.list("deals")
+    patient = asyncio.create_task(api.list("deals"))
+    await asyncio.sleep(0)
+    answer.set()
+    assert len(await patient) == 1
+    assert len(stub.requests) == 1
+    assert scope.calls == 1
+
+
+async def test_closing_ends_a_read_under_way() -> None:
+    stub = Stub(lambda _: asyncio.Event().wait())
+    client = build_client(stub)
+    reading = asyncio.create_task(client.pipelines.list("deals"))
+    await stub.busy()
+    await client.aclose()
+    outcome = await asyncio.gather(reading, return_exceptions=True)
+    assert isinstance(outcome[0], asyncio.CancelledError)
+    assert stub.in_flight == 0

@@ -1,0 +1,71 @@
+"""The emulator for each test, judged by HubSpot's OpenAPI documents where HUBSPOT_OPENAPI_DIR names them."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.hubspot_contract import held_to_the_documents
+
+from crm_api.hubspot_emulator import Emulator, create_emulator
+from crm_api.hubspot_emulator.serve import config
+
+Build = Callable[..., Emulator]
+
+
+@pytest.fixture
+def build() -> Generator[Build, None, None]:
+    """Builds emulators with any switches, closes them, and holds their answers against the documents."""
+    with ExitStack() as stack:
+
+        def create(*args: Any, **switches: Any) -> Emulator:
+            emulator = create_emulator(*args, **switches)
+            stack.callback(emulator.close)
+            stack.enter_context(held_to_the_documents(emulator))
+            return emulator
+
+        yield create
+
+
+@pytest.fixture
+def emulator(build: Build) -> Emulator:
+    return build()
+
+
+def caller(emulator: Emulator, token: str = "demo-access-token") -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=EmulatorTransport(emulator),
+        base_url="http://hubspot.example",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+@pytest.fixture
+async def hubspot(emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
+    async with caller(emulator) as client:
+        yield client
+
+
+@contextmanager
+def served(emulator: Emulator, *, http: str | None = None) -> Generator[str, None, None]:
+    """The emulator on a real socket, in a thread; gives its address."""
+    server = uvicorn.Server(config(emulator, host="127.0.0.1", port=0, http=http))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)

@@ -1,0 +1,88 @@
+"""The emulator's own URLs."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from crm_api.hubspot_emulator import Emulator
+
+CONTACTS = "/crm/objects/2026-09/contacts"
+
+
+async def test_faults_are_scripted_and_accounted_for(hubspot: httpx.AsyncClient) -> None:
+    script = [{"method": "GET", "path": "/crm/*", "status": 503, "times": 2}]
+    answer = await hubspot.post("/_emulator/faults", json=script)
+    assert answer.status_code == 201
+    assert (await hubspot.get(CONTACTS)).status_code == 503
+    left = (await hubspot.get("/_emulator/faults")).json()
+    assert left["pending"][0]["times"] == 1
+    assert [each["status"] for each in left["used"]] == [503]
+    assert (await hubspot.delete("/_emulator/faults")).status_code == 204
+    assert (await hubspot.get(CONTACTS)).status_code == 200
+
+
+async def test_requests_are_recorded_and_ours_are_not(hubspot: httpx.AsyncClient) -> None:
+    await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}}, params={"x": "y"})
+    await hubspot.get("/_emulator/settings")
+    [found] = (await hubspot.get("/_emulator/requests")).json()["results"]
+    assert (found["method"], found["path"], found["query"], found["status"]) == (
+        "POST",
+        CONTACTS,
+        {"x": ["y"]},
+        201,
+    )
+    assert found["body"] == {"properties": {"email": "a@example.com"}}
+    await hubspot.delete("/_emulator/requests")
+    assert (await hubspot.get("/_emulator/requests")).json()["results"] == []
+
+
+async def test_switches_are_read_and_set(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
+    answer = await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 3, "burst_per_10s": 1})
+    assert answer.json()["search_lag_seconds"] == 3
+    assert (emulator.switches.search_lag_seconds, emulator.limits.burst_per_10s) == (3, 1)
+    assert [(await hubspot.get(CONTACTS)).status_code for _ in range(2)] == [200, 429]
+    assert (await hubspot.patch("/_emulator/settings", json={"burst_per_10s": None})).status_code == 200
+    assert (await hubspot.get(CONTACTS)).status_code == 200
+
+
+async def test_seed_records_and_reset(hubspot: httpx.AsyncClient) -> None:
+    made = (await hubspot.post("/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})).json()
+    found = (await hubspot.get("/_emulator/records/contacts")).json()["results"]
+    assert [each["id"] for each in found] == made["contacts"]
+    path = f"/_emulator/records/contacts/{made['contacts'][0]}"
+    assert (await hubspot.patch(path, json={"firstname": "A"})).status_code == 204
+    assert (await hubspot.get(f"{CONTACTS}/{made['contacts'][0]}")).json()["properties"]["firstname"] == "A"
+    assert (await hubspot.delete(path)).status_code == 204
+    assert (await hubspot.post("/_emulator/reset")).status_code == 204
+    assert (await hubspot.get("/_emulator/records/contacts")).json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "faults", b"{"),
+        ("POST", "faults", b'{"path": "/", "kind": "fire"}'),
+        ("POST", "faults", b'{"path": "/", "status": 500, "colour": 1}'),
+        ("PATCH", "settings", b'{"colour": 1}'),
+        ("PATCH", "settings", b'{"latency_seconds": "1"}'),
+        ("PATCH", "settings", b'{"burst_per_10s": "1"}'),
+        ("POST", "seed", b'{"dragons": []}'),
+        ("DELETE", "records/contacts/1", b""),
+        ("GET", "nothing", b""),
+    ],
+)
+async def test_a_wrong_request_is_told(
+    hubspot: httpx.AsyncClient, method: str, path: str, body: bytes
+) -> None:
+    answer = await hubspot.request(method, f"/_emulator/{path}", content=body)
+    assert answer.status_code in (400, 404)
+    assert answer.json()["message"]
+
+
+async def test_many_at_once_get_one_contact_each(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
+    emulator.switches.latency_seconds = 0.001
+    bodies = [{"properties": {"email": f"a{number % 10}@example.com"}} for number in range(50)]
+    answers = await asyncio.gather(*(hubspot.post(CONTACTS, json=body) for body in bodies))
+    assert sorted(each.status_code for each in answers) == [201] * 10 + [409] * 40
+    assert len(emulator.records("contacts")) == 10

@@ -1,0 +1,103 @@
+"""The check against HubSpot's published documents must itself be able to fail."""
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.hubspot_contract import (
+    DEVIATIONS,
+    DOCUMENTS_VARIABLE,
+    Exchange,
+    HubSpotContract,
+    held_to_the_documents,
+    published_contract,
+)
+
+from crm_api.hubspot_emulator import create_emulator
+
+DEALS = "/crm/objects/2026-09/deals"
+
+
+@pytest.fixture(scope="module")
+def contract() -> HubSpotContract:
+    found = published_contract()
+    if found is None:
+        pytest.skip(f"{DOCUMENTS_VARIABLE} is not set: nothing is held against HubSpot's documents")
+    return found
+
+
+class TestContract:
+    """The check itself must be able to fail."""
+
+    def an_exchange(self, **changes: Any) -> Exchange:
+        record = {
+            "id": "1",
+            "properties": {"amount": "10"},
+            "createdAt": "2026-11-02T10:00:00.000Z",
+            "updatedAt": "2026-11-02T10:00:00.000Z",
+            "archived": False,
+        }
+        wanted = {
+            "method": "POST",
+            "path": DEALS,
+            "query": {},
+            "body": {"properties": {"amount": "10"}},
+            "status": 201,
+            "answer": record | changes.pop("answer", {}),
+        }
+        return Exchange(**(wanted | changes))
+
+    def test_a_good_exchange_has_no_problems(self, contract: HubSpotContract) -> None:
+        assert contract.request_problems(self.an_exchange()) == []
+        assert contract.answer_problems(self.an_exchange()) == []
+
+    def test_a_type_id_is_its_name(self, contract: HubSpotContract) -> None:
+        exchange = self.an_exchange(path="/crm/objects/2026-09/0-3", answer={"id": 1})
+        assert contract.answer_problems(exchange) == ["id: 1 is not of type 'string'"]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"id": 1},
+            {"properties": {"amount": 10}},
+            {"createdAt": "yesterday"},
+            {"invented": True},
+            {"archived": None},
+        ],
+        ids=lambda answer: next(iter(answer)),
+    )
+    def test_a_bad_answer_is_a_problem(self, contract: HubSpotContract, answer: dict[str, Any]) -> None:
+        assert len(contract.answer_problems(self.an_exchange(answer=answer))) == 1
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"body": {"properties": {"amount": 10}}},
+            {"body": {"properties": {}, "asociations": []}},
+            {"body": None},
+            {"query": {"idproperty": "email"}},
+            {"method": "PUT"},
+            {"path": "/crm/objects/2026-09/deals/batch/reed"},
+        ],
+        ids=["value", "member", "nothing", "query", "method", "path"],
+    )
+    def test_a_bad_request_is_a_problem(self, contract: HubSpotContract, changes: dict[str, Any]) -> None:
+        assert len(contract.request_problems(self.an_exchange(**changes))) == 1
+
+    def test_a_status_that_is_not_described_is_a_problem(self, contract: HubSpotContract) -> None:
+        assert contract.answer_problems(self.an_exchange(status=202)) == [f"POST {DEALS} does not answer 202"]
+
+    async def test_an_answer_of_the_emulator_that_is_not_allowed_fails_the_test(
+        self, contract: HubSpotContract
+    ) -> None:
+        emulator = create_emulator()
+        emulator.listeners.append(lambda heard: heard.reply.body.update(invented=True))
+        with pytest.raises(AssertionError, match="invented"), held_to_the_documents(emulator):
+            async with httpx.AsyncClient(
+                transport=EmulatorTransport(emulator), base_url="http://emulator"
+            ) as client:
+                await client.get("/crm/pipelines/2026-09/deals", headers={"Authorization": "Bearer token"})
+
+    def test_each_deviation_gives_its_source(self) -> None:
+        assert all(each.source.startswith("https://") and each.reason for each in DEVIATIONS)

@@ -1,0 +1,215 @@
+"""Creating POSTs with an Idempotency-Key: one key, one record, one answer."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, update
+from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import IdempotencyKey, now
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+
+KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+
+@pytest.fixture
+async def provisioned(app: FastAPI) -> list[str]:
+    """The account has the property that makes creating exact."""
+    return await provision(app.state.hubspot, TICKET_CATEGORIES)
+
+
+async def rows(app: FastAPI) -> list[IdempotencyKey]:
+    async with app.state.sessions() as database:
+        return list((await database.execute(select(IdempotencyKey))).scalars())
+
+
+async def end_leases(app: FastAPI) -> None:
+    """As time would."""
+    async with app.state.sessions.begin() as database:
+        await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
+
+
+class TestSameKey:
+    async def test_the_first_answer_comes_back_and_nothing_more_is_created(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        first = await customer.post("/api/deals", a_deal(), headers=KEY)
+        emulator.clear_requests()
+        again = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert first.content == again.content
+        assert "idempotency-replayed" not in first.headers
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.headers["content-type"] == "application/json"
+        assert emulator.requests == []
+
+    async def test_a_quoted_key_is_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
+        await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": '"one"'})
+        await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": "one"})
+        assert len(emulator.records("deals")) == 1
+
+    @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
+    async def test_another_body_is_a_422(self, customer: Caller, emulator: Emulator, path: str) -> None:
+        deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        other = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        body, changed = (
+            (a_deal(), a_deal(amount=1)) if path == "/api/deals" else (a_ticket(), a_ticket(subject="Other"))
+        )
+        assert (await customer.post(path.format(deal=deal), body, headers=KEY)).status_code == 201
+        assert_problem(
+            await customer.post(path.format(deal=deal), changed, headers=KEY), 422, "idempotency_key_reused"
+        )
+        if "{deal}" in path:
+            answer = await customer.post(path.format(deal=other), body, headers=KEY)
+            assert_problem(answer, 422, "idempotency_key_reused")
+
+    async def test_a_key_is_its_users_own(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        for caller in (customer, stranger):
+            answer = await caller.post("/api/deals", a_deal(), headers=KEY)
+            assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
+        assert len(emulator.records("deals")) == 2
+
+    async def test_many_at_one_moment_create_one(self, customer: Caller, emulator: Emulator) -> None:
+        answers = await asyncio.gather(
+            *(customer.post("/api/deals", a_deal(), headers=KEY) for _ in range(8))
+        )
+        assert len(emulator.records("deals")) == 1
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        for answer in answers:
+            if answer.status_code == 409:
+                assert_problem(answer, 409, "request_in_progress")
+                assert int(answer.headers["retry-after"]) >= 1
+
+    async def test_a_final_error_comes_back_too(self, customer: Caller, emulator: Emulator) -> None:
+        first = await customer.post("/api/deals", a_deal(dealstage="nowhere"), headers=KEY)
+        emulator.clear_requests()
+        again = await customer.post("/api/deals", a_deal(dealstage="nowhere"), headers=KEY)
+        one = assert_problem(first, 400, "validation_error", fields=["dealstage"])
+        other = assert_problem(again, 400, "validation_error", fields=["dealstage"])
+        assert one["detail"] == other["detail"]
+        assert again.headers["idempotency-replayed"] == "true"
+        assert emulator.requests == []
+
+    async def test_a_passing_error_gives_the_key_back(self, customer: Caller, emulator: Emulator) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
+        answer = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert_problem(answer, 502, "hubspot_credentials_refused")
+        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+
+    async def test_after_a_day_a_key_is_new(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+        await customer.post("/api/deals", a_deal(), headers=KEY)
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(IdempotencyKey).values(expires_at=now()))
+        answer = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert "idempotency-replayed" not in answer.headers
+        assert len(emulator.records("deals")) == 2
+
+    @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
+    async def test_a_key_that_cannot_be_one_is_named(self, customer: Caller, key: str) -> None:
+        answer = await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": key})
+        assert_problem(answer, 400, "validation_error", fields=["Idempotency-Key"])
+
+    async def test_keys_and_bodies_are_not_in_the_table(self, customer: Caller, app: FastAPI) -> None:
+        await customer.post("/api/deals", a_deal(dealname="Hidden name"), headers=KEY)
+        [row] = await rows(app)
+        assert KEY["Idempotency-Key"] not in row.id
+        assert "Hidden" not in row.fingerprint + row.id
+
+    async def test_registration_replays_and_never_as_user_exists(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        first = await client.post("/api/register", json=a_registration(), headers=KEY)
+        again = await client.post("/api/register", json=a_registration(), headers=KEY)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert first.content == again.content
+        changed = a_registration(password="another good one")
+        assert_problem(
+            await client.post("/api/register", json=changed, headers=KEY), 422, "idempotency_key_reused"
+        )
+
+
+class TestLostAnswers:
+    @pytest.mark.parametrize(
+        "kind", ["drop_before", "drop_after", "truncated_json", "hang_after", "invalid_json"]
+    )
+    async def test_with_the_property_a_lost_answer_is_found_again(
+        self, customer: Caller, emulator: Emulator, provisioned: list[str], kind: str
+    ) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", kind=kind)
+        answer = await customer.post("/api/deals", a_deal())
+        assert answer.status_code == 201, answer.text
+        [record] = emulator.records("deals")
+        assert answer.json()["data"]["deal"]["id"] == record.id
+        assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
+        assert len(emulator.used_faults()) == 1
+
+    async def test_without_it_the_outcome_is_told_as_unknown(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        # And the same key does not create a second one.
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert len(emulator.records("deals")) == 1
+
+    @pytest.mark.parametrize("committed", [True, False])
+    async def test_a_process_that_died_is_taken_over_with_the_same_request_id(
+        self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
+    ) -> None:
+        """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
+        first = await customer.post("/api/deals", a_deal(), headers=KEY)
+        deal_id = first.json()["data"]["deal"]["id"]
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(IdempotencyKey).values(status=None, answer=None))
+        if not committed:
+            emulator.archive_as_other_actor("deals", deal_id)
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 409, "request_in_progress")
+        await end_leases(app)
+        again = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert again.status_code == 201, again.text
+        assert len(emulator.records("deals")) == 1
+        if committed:
+            assert again.json()["data"]["deal"]["id"] == deal_id
+
+
+class TestProvision:
+    async def test_it_makes_what_is_missing_once(self, app: FastAPI, emulator: Emulator) -> None:
+        done = await provision(app.state.hubspot, TICKET_CATEGORIES)
+        assert any("crm_api_request_id created" in line for line in done)
+        assert sum("category" in line for line in done) == 2
+        emulator.clear_requests()
+        assert await provision(app.state.hubspot, TICKET_CATEGORIES) == []
+        assert {request.method for request in emulator.requests} == {"GET"}
+
+    async def test_the_options_that_were_there_stay(self, app: FastAPI) -> None:
+        before = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
+        await provision(app.state.hubspot, TICKET_CATEGORIES)
+        after = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
+        values = [option.value for option in after.options]
+        assert values[: len(before.options)] == [option.value for option in before.options]
+        assert values[len(before.options) :] == ["SERVICE_REQUEST", "MEETING"]
+
+    @pytest.mark.parametrize("category", sorted(TICKET_CATEGORIES))
+    async def test_every_category_is_accepted_then(
+        self, customer: Caller, provisioned: list[str], category: str
+    ) -> None:
+        deal: dict[str, Any] = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]
+        answer = await customer.post(f"/api/tickets/{deal['id']}", a_ticket(category=category))
+        assert (answer.status_code, answer.json()["data"]["ticket"]["category"]) == (201, category)
+
+    async def test_before_it_a_missing_option_is_named(self, customer: Caller) -> None:
+        deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]
+        answer = await customer.post(f"/api/tickets/{deal['id']}", a_ticket(category="meeting"))
+        assert_problem(answer, 400, "validation_error", fields=["category"])

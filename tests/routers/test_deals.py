@@ -1,0 +1,195 @@
+"""Deals over HTTP."""
+
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.builders import a_deal
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+
+KEYS = {
+    "id",
+    "hs_object_id",
+    "dealname",
+    "dealstage",
+    "pipeline",
+    "amount",
+    "closedate",
+    "description",
+    "createdate",
+    "hs_lastmodifieddate",
+    "properties",
+}
+
+
+class TestCreateDeal:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.post("/api/deals", json=a_deal()), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_it_belongs_to_the_callers_contact(self, customer: Caller, emulator: Emulator) -> None:
+        answer = await customer.post("/api/deals", a_deal())
+        assert answer.status_code == 201
+        assert answer.json()["message"] == "Deal created successfully"
+        deal = answer.json()["data"]["deal"]
+        assert set(deal) == KEYS
+        [record] = emulator.records("deals")
+        assert deal["id"] == record.id
+        assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
+
+    async def test_what_was_sent_is_read_back(self, customer: Caller) -> None:
+        sent = a_deal(
+            amount="1500.50", description="=SUM(A1) <b>é</b> 🎉", closedate="2026-12-31", pipeline="default"
+        )
+        deal = (await customer.post("/api/deals", sent)).json()["data"]["deal"]
+        assert Decimal(deal["amount"]) == Decimal("1500.50")
+        assert deal["description"] == "=SUM(A1) <b>é</b> 🎉"
+        assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
+        assert (deal["dealname"], deal["dealstage"], deal["pipeline"]) == (
+            "Fleet renewal",
+            "qualifiedtobuy",
+            "default",
+        )
+
+    @pytest.mark.parametrize(
+        ("amount", "kept"),
+        [
+            (0, "0"),
+            (1500, "1500"),
+            (1500.5, "1500.5"),
+            (0.1, "0.1"),
+            (1e3, "1000"),
+            ("007.10", "007.10"),
+            (123456789012345, "123456789012345"),
+            ("999999999999999.999999", "999999999999999.999999"),
+        ],
+    )
+    async def test_amounts_are_sent_on_as_plain_decimals(
+        self, customer: Caller, emulator: Emulator, amount: Any, kept: str
+    ) -> None:
+        answer = await customer.post("/api/deals", a_deal(amount=amount))
+        assert answer.status_code == 201, answer.text
+        [request] = [each for each in emulator.requests if each.method == "POST"]
+        assert request.body["properties"]["amount"] == kept
+
+    async def test_a_stage_of_a_new_pipeline_is_known_at_once(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        assert (await customer.get("/api/pipelines")).status_code == 200
+        answer = await customer.post("/api/deals", a_deal(dealstage="nowhere"))
+        problem = assert_problem(answer, 400, "validation_error", fields=["dealstage"])
+        assert problem["error"] == "Validation error"
+        assert emulator.records("deals") == []
+
+    async def test_two_deals_may_bear_one_name(self, customer: Caller, emulator: Emulator) -> None:
+        for _ in range(2):
+            assert (await customer.post("/api/deals", a_deal())).status_code == 201
+        assert len(emulator.records("deals")) == 2
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"dealname": ""}, "dealname"),
+            ({"dealname": "   "}, "dealname"),
+            ({"dealname": "x" * 501}, "dealname"),
+            ({"dealname": "a\x00b"}, "dealname"),
+            ({"dealname": 7}, "dealname"),
+            ({"dealname": None}, "dealname"),
+            ({"dealstage": "closedmaybe"}, "dealstage"),
+            ({"pipeline": "nowhere"}, "pipeline"),
+            ({"amount": "1,500"}, "amount"),
+            ({"amount": "1e3"}, "amount"),
+            ({"amount": -1}, "amount"),
+            ({"amount": True}, "amount"),
+            ({"amount": None}, "amount"),
+            ({"amount": 12345678901234567890}, "amount"),
+            ({"amount": "١٢٣"}, "amount"),
+            ({"description": "x" * 65_537}, "description"),
+            ({"description": None}, "description"),
+            ({"closedate": "tomorrow"}, "closedate"),
+            ({"closedate": "2026-02-30"}, "closedate"),
+            ({"closedate": "2026-12-31T10:00:00"}, "closedate"),
+            ({"closedate": 1767139200000}, "closedate"),
+            ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
+            ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
+        ],
+    )
+    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+        self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
+    ) -> None:
+        answer = await customer.post("/api/deals", a_deal(**change))
+        assert_problem(answer, 400, "validation_error", fields=[field])
+        assert emulator.records("deals") == []
+
+    async def test_a_customer_cannot_open_a_deal_for_another_contact(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        answer = await customer.post("/api/deals", a_deal(contact_id=stranger.contact_id))
+        assert_problem(answer, 403, "forbidden")
+        assert emulator.records("deals") == []
+
+    async def test_staff_name_the_contact(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
+        answer = await staff.post("/api/deals", a_deal(contact_id=customer.contact_id))
+        assert answer.status_code == 201
+        assert emulator.associations("contacts", customer.contact_id, "deals") == [
+            answer.json()["data"]["deal"]["id"]
+        ]
+
+    async def test_staff_naming_no_contact_of_the_account_is_a_400(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
+        answer = await staff.post("/api/deals", a_deal(contact_id="999999999"))
+        assert_problem(answer, 400, "validation_error", fields=["contact_id"])
+        assert emulator.records("deals") == []
+
+    async def test_it_costs_one_call_once_the_pipelines_are_known(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        await customer.post("/api/deals", a_deal())
+        emulator.clear_requests()
+        await customer.post("/api/deals", a_deal())
+        assert [(request.method, request.path) for request in emulator.requests] == [
+            ("POST", "/crm/objects/2026-09/deals")
+        ]
+
+
+class TestCreateDealOnABadDay:
+    @pytest.mark.parametrize(
+        ("fault", "status", "code"),
+        [
+            ({"status": 500}, 504, "outcome_unknown"),
+            ({"kind": "drop_before"}, 504, "outcome_unknown"),
+            ({"kind": "drop_after"}, 504, "outcome_unknown"),
+            ({"kind": "truncated_json"}, 504, "outcome_unknown"),
+            ({"kind": "hang_after"}, 504, "outcome_unknown"),
+            ({"status": 401, "times": 5}, 502, "hubspot_credentials_refused"),
+            ({"status": 403}, 502, "hubspot_credentials_refused"),
+        ],
+    )
+    async def test_hubspot_failing_is_told_as_it_is(
+        self, customer: Caller, emulator: Emulator, fault: dict[str, Any], status: int, code: str
+    ) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", **fault)
+        answer = await customer.post("/api/deals", a_deal())
+        assert_problem(answer, status, code)
+        assert emulator.used_faults()
+        # Without a unique property of ours the create is never repeated.
+        assert len(emulator.records("deals")) <= 1
+
+    async def test_a_429_is_waited_out(self, customer: Caller, emulator: Emulator) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "0"})
+        assert (await customer.post("/api/deals", a_deal())).status_code == 201
+        assert len(emulator.records("deals")) == 1
+
+    async def test_a_429_beyond_the_deadline_is_a_503(self, customer: Caller, emulator: Emulator) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "600"})
+        answer = await customer.post("/api/deals", a_deal())
+        assert_problem(answer, 503, "hubspot_unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "ratelimit" not in answer.headers

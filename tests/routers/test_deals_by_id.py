@@ -1,0 +1,285 @@
+"""Deals by id over HTTP: read, changed, archived."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.callers import Caller, assert_problem
+from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
+
+from crm_api.hubspot_emulator import Emulator
+
+
+def same_answers(one: httpx.Response, other: httpx.Response) -> None:
+    """Both are the 404 of a record that is not there, byte for byte but the request's id."""
+    first, second = assert_problem(one, 404, "not_found"), assert_problem(other, 404, "not_found")
+    del first["request_id"], second["request_id"]
+    assert first == second
+
+
+class TestGetDeal:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.get("/api/deals/1"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_anothers_deal_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        same_answers(await stranger.get(f"/api/deals/{deal_id}"), await stranger.get("/api/deals/99999999"))
+
+    async def test_its_owner_reads_it_with_its_tickets(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer, amount="10.50")
+        ticket_id = await a_ticket_of(customer, deal_id)
+        emulator.clear_requests()
+        answer = await customer.get(f"/api/deals/{deal_id}")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["message"] == "Deal retrieved successfully"
+        deal = answer.json()["data"]["deal"]
+        assert (deal["id"], deal["amount"], deal["incomplete"]) == (deal_id, "10.50", False)
+        assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
+        assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
+
+    async def test_staff_read_it(self, customer: Caller, staff: Caller) -> None:
+        deal_id = await a_deal_of(customer)
+        assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
+        assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
+
+    async def test_a_deal_with_many_tickets_has_them_all(self, customer: Caller, emulator: Emulator) -> None:
+        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        made = give_tickets(emulator, 250, to=[("deals", deal_id)])
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        assert {ticket["id"] for ticket in deal["tickets"]} == set(made)
+        assert deal["incomplete"] is False
+
+    async def test_tickets_that_cannot_be_read_make_it_incomplete(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        give_tickets(emulator, 150, to=[("deals", deal_id)])
+        emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        assert emulator.used_faults()
+        assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
+
+    async def test_nothing_inside_leaves(self, customer: Caller, emulator: Emulator) -> None:
+        [deal_id] = give_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
+        text = (await customer.get(f"/api/deals/{deal_id}")).text
+        assert "call the boss" not in text
+        assert "probability" not in text
+
+    async def test_a_deal_of_a_contact_with_many_is_known_as_theirs(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        others = emulator.seed({"contacts": [{"email": f"p{each}@example.com"} for each in range(130)]})
+        emulator.unlink(("deals", deal_id), ("contacts", customer.contact_id))
+        for contact_id in others["contacts"]:
+            emulator.link(("deals", deal_id), ("contacts", contact_id))
+        emulator.link(("deals", deal_id), ("contacts", customer.contact_id))
+        assert (await customer.get(f"/api/deals/{deal_id}")).status_code == 200
+
+
+class TestUpdateDeal:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.patch("/api/deals/1", json={"amount": 1}), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_anothers_deal_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.clear_requests()
+        body = {"dealname": "Mine now"}
+        same_answers(
+            await stranger.patch(f"/api/deals/{deal_id}", body),
+            await stranger.patch("/api/deals/99999999", body),
+        )
+        assert writes(emulator) == []
+
+    async def test_absent_stays_null_clears_and_only_what_differs_is_sent(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer, amount="1500.00", description="vans", closedate="2026-12-31")
+        emulator.clear_requests()
+        answer = await customer.patch(
+            f"/api/deals/{deal_id}",
+            {
+                "dealname": "Renewal",
+                "amount": 1500,
+                "description": None,
+                "closedate": "2026-12-31T00:00:00Z",
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["message"] == "Deal updated successfully"
+        deal = answer.json()["data"]["deal"]
+        assert (deal["dealname"], deal["description"], deal["amount"]) == ("Renewal", None, "1500.00")
+        assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
+        assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
+        assert emulator.requests[-1].body == {"properties": {"dealname": "Renewal", "description": ""}}
+
+    async def test_no_difference_is_no_write(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer, amount="1500.00")
+        emulator.clear_requests()
+        for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
+            answer = await customer.patch(f"/api/deals/{deal_id}", body)
+            assert (answer.status_code, writes(emulator)) == (200, [])
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"dealname": None}, "dealname"),
+            ({"dealstage": None}, "dealstage"),
+            ({"pipeline": None}, "pipeline"),
+            ({"dealname": ""}, "dealname"),
+            ({"amount": "lots"}, "amount"),
+            ({"closedate": "soon"}, "closedate"),
+            ({"dealstage": "nowhere"}, "dealstage"),
+            ({"pipeline": "nowhere"}, "pipeline"),
+            ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
+            ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
+            ({"contact_id": "1"}, "contact_id"),
+            ({"createdate": "2026-01-01"}, "createdate"),
+            ({"properties": {"hubspot_owner_id": "1"}}, "properties.hubspot_owner_id"),
+            ({"properties": {"dealname": "x"}}, "properties.dealname"),
+            ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
+        ],
+    )
+    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+        self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.clear_requests()
+        answer = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert_problem(answer, 400, "validation_error", fields=[field])
+        assert writes(emulator) == []
+
+    async def test_a_stage_of_another_pipeline_needs_that_pipeline(
+        self, customer: Caller, app: Any, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer, dealstage="contractsent")
+        answer = await customer.patch(f"/api/deals/{deal_id}", {"dealstage": "closedwon"})
+        assert answer.json()["data"]["deal"]["dealstage"] == "closedwon"
+        assert emulator.requests[-1].body == {"properties": {"dealstage": "closedwon"}}
+
+    async def test_hubspots_own_refusal_comes_back_on_our_field(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        refusal = {
+            "status": "error",
+            "message": "The property values provided are invalid",
+            "category": "VALIDATION_ERROR",
+            "errors": [
+                {
+                    "code": "MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+                    "message": "closedate is required because of a conditional property rule based on [dealstage]",
+                    "context": {"propertyName": ["closedate"]},
+                }
+            ],
+        }
+        emulator.fail_next("PATCH", "/crm/objects/*", status=400, body=refusal)
+        answer = await customer.patch(f"/api/deals/{deal_id}", {"dealstage": "closedwon"})
+        assert emulator.used_faults()
+        assert_problem(answer, 400, "validation_error", fields=["closedate"])
+
+
+class TestIfMatch:
+    async def test_the_etag_of_what_was_read_lets_one_write_through(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        path = f"/api/deals/{deal_id}"
+        etag = (await customer.get(path)).headers["etag"]
+        first = await customer.patch(path, {"amount": 1}, headers={"If-Match": etag})
+        assert first.status_code == 200
+        emulator.clear_requests()
+        late = await customer.patch(path, {"amount": 2}, headers={"If-Match": etag})
+        assert_problem(late, 412, "precondition_failed")
+        assert_problem(await customer.delete(path, headers={"If-Match": etag}), 412, "precondition_failed")
+        assert writes(emulator) == []
+        current = first.headers["etag"]
+        assert current == (await customer.get(path)).headers["etag"]
+        again = await customer.patch(path, {"amount": 2}, headers={"If-Match": f'"other", {current}'})
+        assert again.status_code == 200
+        assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
+
+    async def test_somebody_elses_change_in_hubspot_is_noticed(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
+        emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
+        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
+        assert_problem(answer, 412, "precondition_failed")
+
+    async def test_of_many_writers_with_one_etag_one_wins(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        path = f"/api/deals/{deal_id}"
+        etag = (await customer.get(path)).headers["etag"]
+        answers = await asyncio.gather(
+            *(customer.patch(path, {"amount": each}, headers={"If-Match": etag}) for each in range(1, 6))
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
+
+    @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
+    async def test_what_is_no_etag_is_named(self, customer: Caller, wrong: str) -> None:
+        answer = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
+        assert_problem(answer, 400, "validation_error", fields=["If-Match"])
+
+    async def test_a_weak_etag_never_matches(self, customer: Caller) -> None:
+        deal_id = await a_deal_of(customer)
+        etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
+        answer = await customer.patch(
+            f"/api/deals/{deal_id}", {"amount": 1}, headers={"If-Match": f"W/{etag}"}
+        )
+        assert_problem(answer, 412, "precondition_failed")
+
+
+class TestArchiveDeal:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.delete("/api/deals/1"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_anothers_deal_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.clear_requests()
+        same_answers(
+            await stranger.delete(f"/api/deals/{deal_id}"), await stranger.delete("/api/deals/99999999")
+        )
+        assert writes(emulator) == []
+        assert emulator.record("deals", deal_id) is not None
+
+    async def test_it_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        answer = await customer.delete(f"/api/deals/{deal_id}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert emulator.records("deals") == []
+        assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
+        assert_problem(await customer.delete(f"/api/deals/{deal_id}"), 404, "not_found")
+        emulator.clear_requests()
+        raised = await customer.post(
+            f"/api/tickets/{deal_id}", {"subject": "s", "description": "d", "hs_pipeline_stage": "1"}
+        )
+        assert_problem(raised, 404, "not_found")
+        assert writes(emulator) == []
+
+    async def test_staff_archive_it(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
+        assert emulator.records("deals") == []
+
+
+class TestBadDays:
+    async def test_hubspot_failing_is_told_and_the_record_is_free_again(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.fail_next("PATCH", "/crm/objects/*", status=403)
+        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
+        assert_problem(answer, 502, "hubspot_credentials_refused")
+        assert (await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})).status_code == 200

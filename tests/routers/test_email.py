@@ -1,0 +1,273 @@
+"""Proof of an e-mail address, over HTTP and a real SMTP server."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, update
+from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, token_of
+from tests.support.builders import PASSWORD, a_registration
+from tests.support.callers import assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import MailToken, PendingRegistration, User, now
+from crm_api.settings import Settings
+
+ADDRESS = "ada@example.com"
+OTHER_PASSWORD = "another lighthouse at sea"
+
+
+@pytest.fixture
+def settings(settings: Settings, mailbox: Mailbox) -> Settings:
+    return proving(settings, mailbox)
+
+
+async def rows(app: FastAPI, model: Any) -> list[Any]:
+    async with app.state.sessions() as database:
+        return list((await database.execute(select(model))).scalars())
+
+
+async def verify(client: httpx.AsyncClient, token: str, password: str = PASSWORD) -> httpx.Response:
+    return await client.post("/api/email/verify", json={"token": token, "password": password})
+
+
+async def login(client: httpx.AsyncClient, password: str = PASSWORD) -> httpx.Response:
+    return await client.post("/api/login", json={"email": ADDRESS, "password": password})
+
+
+class TestRegister:
+    async def test_it_sends_a_link_and_touches_nothing_else(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        answer = await client.post("/api/register", json=a_registration())
+        assert answer.status_code == 202
+        assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
+        mail = await mailed(app, mailbox, ADDRESS)
+        assert mail["Subject"] == "Finish your registration"
+        assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
+        # Nothing that a stranger could have chosen stands in it.
+        assert "Lovelace" not in mail.as_string()
+        assert await rows(app, User) == []
+        assert emulator.requests == []
+
+    async def test_until_proof_a_login_is_the_ordinary_401(self, client: httpx.AsyncClient) -> None:
+        await client.post("/api/register", json=a_registration())
+        assert_problem(await login(client), 401, "invalid_credentials")
+
+    async def test_a_key_brings_the_answer_back_and_sends_one_mail(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        headers = {"Idempotency-Key": "once-only"}
+        answers = [
+            await client.post("/api/register", json=a_registration(), headers=headers) for _ in range(2)
+        ]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        assert answers[1].headers["idempotency-replayed"] == "true"
+        await mailed(app, mailbox, ADDRESS)
+        assert len(mailbox.mails) == 1
+
+    async def test_a_mail_server_that_hangs_slows_nobody(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        mailbox.let_in.clear()
+        async with asyncio.timeout(3):
+            answer = await client.post("/api/register", json=a_registration())
+        assert answer.status_code == 202
+        mailbox.let_in.set()
+        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
+
+    async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        answer = await client.post("/api/register", json=a_registration(password="password1"))
+        assert_problem(answer, 400, "validation_error", fields=["password"])
+        assert await rows(app, PendingRegistration) == []
+
+    async def test_what_was_never_proved_is_forgotten(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        await client.post("/api/register", json=a_registration())
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(PendingRegistration).values(expires_at=now()))
+        await client.post("/api/register", json=a_registration(email="other@example.com"))
+        assert [row.email for row in await rows(app, PendingRegistration)] == ["other@example.com"]
+        assert len(await rows(app, MailToken)) == 1
+
+
+class TestVerify:
+    async def test_it_makes_the_user_and_the_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        assert answer.status_code == 200
+        assert answer.json()["message"] == "E-mail verified successfully"
+        [record] = emulator.records("contacts")
+        assert answer.json()["data"]["contact"]["id"] == record.id
+        [user] = await rows(app, User)
+        assert (user.status, user.email_verified, user.contact_id) == ("active", True, record.id)
+        assert (await login(client)).status_code == 200
+        assert await rows(app, PendingRegistration) == await rows(app, MailToken) == []
+
+    async def test_a_contact_that_is_there_keeps_its_values_and_gets_what_it_lacks(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
+        [before] = emulator.records("contacts")
+        await client.post("/api/register", json=a_registration())
+        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        contact = answer.json()["data"]["contact"]
+        assert contact["id"] == before.id
+        assert (contact["firstname"], contact["lastname"], contact["phone"]) == (
+            "Augusta",
+            "Lovelace",
+            "+44 20 7946 0018",
+        )
+        [after] = emulator.records("contacts")
+        assert after.properties["firstname"] == "Augusta"
+        assert after.properties["company"] == "Engines"
+
+    async def test_a_wrong_password_does_not_use_the_token_up(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        assert_problem(await verify(client, token, "not the one"), 400, "invalid_link")
+        assert emulator.requests == []
+        assert (await verify(client, token)).status_code == 200
+
+    async def test_a_token_is_good_for_one_use(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        assert (await verify(client, token)).status_code == 200
+        assert_problem(await verify(client, token), 400, "invalid_link")
+
+    async def test_two_uses_at_one_moment_make_one_user(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses[0] == 200
+        assert set(statuses[1:]) <= {400, 409}
+        assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
+
+    async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
+        assert_problem(await verify(client, token), 400, "invalid_link")
+
+    async def test_a_token_for_a_password_verifies_nothing(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await proved(app, client, mailbox, ADDRESS)
+        await client.post("/api/password/forgot", json={"email": ADDRESS})
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        assert_problem(await verify(client, token), 400, "invalid_link")
+
+    async def test_a_token_is_stored_as_a_hash(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        [row] = await rows(app, MailToken)
+        assert token not in (row.token_hash, str(row.id))
+
+    async def test_hubspot_failing_leaves_the_token_good(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        emulator.fail_next("*", "/crm/objects/*", status=401, times=4)
+        assert_problem(await verify(client, token), 502, "hubspot_credentials_refused")
+        assert emulator.used_faults()
+        emulator.reset_faults()
+        assert await rows(app, User) == []
+        assert (await verify(client, token)).status_code == 200
+
+    async def test_a_lost_answer_makes_no_second_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
+        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        assert answer.status_code == 200
+        assert len(emulator.records("contacts")) == 1
+        assert len(emulator.used_faults()) == 1
+
+    @pytest.mark.parametrize("token", ["x" * 43, "-" * 20])
+    async def test_a_token_that_never_was(self, client: httpx.AsyncClient, token: str) -> None:
+        assert_problem(await verify(client, token), 400, "invalid_link")
+
+    async def test_guesses_at_the_password_are_limited(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        statuses = [(await verify(client, token, f"guess number {n}")).status_code for n in range(7)]
+        assert statuses == [400] * 5 + [429] * 2
+
+
+class TestLaterRegistrations:
+    """A later registration of a pending address changes nothing of the earlier one."""
+
+    async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
+        await client.post("/api/register", json=a_registration())
+        first = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=a_registration(password=OTHER_PASSWORD, firstname="Mallory"))
+        second = token_of(await mailed(app, mailbox, ADDRESS))
+        assert first != second
+        return first, second
+
+    async def test_the_first_link_still_makes_the_first_account(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        first, second = await self.both(client, app, mailbox)
+        assert_problem(await verify(client, first, OTHER_PASSWORD), 400, "invalid_link")
+        assert (await verify(client, first)).json()["data"]["contact"]["firstname"] == "Ada"
+        assert_problem(await verify(client, second, OTHER_PASSWORD), 400, "invalid_link")
+        assert_problem(await login(client, OTHER_PASSWORD), 401, "invalid_credentials")
+        assert (await login(client)).status_code == 200
+
+    async def test_the_second_link_makes_the_second(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        _, second = await self.both(client, app, mailbox)
+        assert (await verify(client, second, OTHER_PASSWORD)).json()["data"]["contact"][
+            "firstname"
+        ] == "Mallory"
+        assert_problem(await login(client), 401, "invalid_credentials")
+
+
+class TestResend:
+    async def resend(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/api/email/verify/resend", json={"email": ADDRESS})
+
+    async def test_another_link_works_and_so_does_the_first(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        first = token_of(await mailed(app, mailbox, ADDRESS))
+        answer = await self.resend(client)
+        assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")
+        second = token_of(await mailed(app, mailbox, ADDRESS))
+        assert second != first
+        assert (await verify(client, first)).status_code == 200
+        assert_problem(await verify(client, second), 400, "invalid_link")
+
+    async def test_who_has_an_account_is_told_so_by_mail(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await proved(app, client, mailbox, ADDRESS)
+        await self.resend(client)
+        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "You have an account already"
+
+    async def test_who_has_none_is_told_so_by_mail(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await self.resend(client)
+        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "There is no account for this address"

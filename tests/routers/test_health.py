@@ -1,0 +1,51 @@
+"""What an operator's probes are told."""
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import text
+from tests.support.callers import Caller
+
+from crm_api.hubspot_emulator import Emulator
+
+
+class TestHealth:
+    async def test_the_process_answers(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/healthz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+class TestReadiness:
+    async def test_everything_there_is_ready(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 200
+        assert (answer.json()["status"], answer.json()["hubspot"]["state"]) == ("ready", "ok")
+
+    async def test_hubspot_away_is_degraded_and_still_ready(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        emulator.fail_next("GET", "/crm/pipelines/*", status=500, times=50)
+        await customer.get("/api/pipelines")
+        answer = await customer.client.get("/readyz")
+        assert answer.status_code == 200
+        assert (answer.json()["status"], answer.json()["hubspot"]["state"]) == ("degraded", "degraded")
+
+    async def test_a_schema_that_is_behind_takes_no_requests(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        async with app.state.sessions.begin() as database:
+            revision = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+            await database.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+        try:
+            answer = await client.get("/readyz")
+        finally:
+            async with app.state.sessions.begin() as database:
+                await database.execute(
+                    text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
+                )
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert "crm-api migrate" in answer.json()["database"]["problem"]
+
+    async def test_draining_takes_no_requests(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        app.state.draining = True
+        assert (await client.get("/readyz")).status_code == 503

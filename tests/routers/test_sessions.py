@@ -1,0 +1,399 @@
+"""Logging in and renewing tokens, over HTTP."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jose import jwt
+from sqlalchemy import update
+from tests.support.builders import PASSWORD, a_registration
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.models import AuditEntry, RefreshToken, Session, User, now
+from crm_api.security import Passwords
+from crm_api.services.audit import OPERATOR, entries
+from crm_api.services.sessions import end_sessions
+from crm_api.services.users import set_role
+from crm_api.settings import Settings
+
+
+def claims_of(settings: Settings, token: str) -> dict[str, Any]:
+    return jwt.decode(
+        token,
+        settings.jwt_secret_key.get_secret_value(),
+        algorithms=["HS256"],
+        audience="crm-api",
+        issuer="crm-api",
+    )
+
+
+class TestLogIn:
+    async def test_it_gives_tokens_that_work(self, customer: Caller) -> None:
+        answer = await customer.client.post(
+            "/api/login", json={"email": customer.email, "password": PASSWORD}
+        )
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.json()["message"] == "User authenticated successfully"
+        tokens = answer.json()["data"]
+        assert set(tokens) == {"access_token", "token_type", "expires_in", "refresh_token"}
+        assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 1800)
+        me = await customer.client.get(
+            "/api/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}
+        )
+        assert me.status_code == 200
+
+    async def test_wrong_password_and_unknown_address_get_the_same_answer(self, customer: Caller) -> None:
+        wrong = await customer.client.post(
+            "/api/login", json={"email": customer.email, "password": "wrong-one"}
+        )
+        unknown = await customer.client.post(
+            "/api/login", json={"email": "no@example.com", "password": PASSWORD}
+        )
+        one, other = (
+            assert_problem(wrong, 401, "invalid_credentials"),
+            assert_problem(unknown, 401, "invalid_credentials"),
+        )
+        del one["request_id"], other["request_id"]
+        assert one == other
+
+    async def test_failures_of_one_account_are_limited(self, customer: Caller) -> None:
+        bad = {"email": customer.email, "password": "wrong-one"}
+        for _ in range(5):
+            assert_problem(await customer.client.post("/api/login", json=bad), 401, "invalid_credentials")
+        refused = await customer.client.post("/api/login", json=bad)
+        problem = assert_problem(refused, 429, "rate_limit_exceeded")
+        assert problem["error"] == "ratelimit exceeded 5 per 1 minute"
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert refused.headers["ratelimit-policy"] == '"default";q=5;w=60'
+
+    async def test_guesses_sent_at_one_moment_all_count(self, customer: Caller) -> None:
+        bad = {"email": customer.email, "password": "wrong-one"}
+        answers = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
+        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 10
+
+    async def test_logging_in_is_no_failure(self, customer: Caller) -> None:
+        good = {"email": customer.email, "password": PASSWORD}
+        statuses = [(await customer.client.post("/api/login", json=good)).status_code for _ in range(8)]
+        assert statuses == [200] * 8
+
+
+class TestToken:
+    async def test_the_password_grant_is_plain_oauth2(self, customer: Caller) -> None:
+        form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
+        answer = await customer.client.post("/api/token", data=form)
+        assert answer.status_code == 200
+        assert set(answer.json()) == {"access_token", "token_type", "expires_in", "refresh_token"}
+        assert answer.headers["cache-control"] == "no-store"
+
+    async def test_the_refresh_grant_rotates(self, customer: Caller) -> None:
+        form = {"grant_type": "refresh_token", "refresh_token": customer.tokens["refresh_token"]}
+        answer = await customer.client.post("/api/token", data=form)
+        assert answer.status_code == 200
+        assert answer.json()["refresh_token"] != customer.tokens["refresh_token"]
+
+    @pytest.mark.parametrize(
+        ("form", "code"),
+        [
+            (
+                {"grant_type": "password", "username": "customer@example.com", "password": "wrong-one"},
+                "invalid_grant",
+            ),
+            ({"grant_type": "password", "username": "nonsense", "password": "wrong-one"}, "invalid_grant"),
+            ({"grant_type": "refresh_token", "refresh_token": "rt_" + "x" * 40}, "invalid_grant"),
+            ({"grant_type": "refresh_token"}, "invalid_request"),
+            ({"grant_type": "password", "username": "customer@example.com"}, "invalid_request"),
+            ({}, "invalid_request"),
+            ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ],
+    )
+    async def test_errors_are_oauth2s_with_our_members_beside(
+        self, customer: Caller, form: dict[str, str], code: str
+    ) -> None:
+        answer = await customer.client.post("/api/token", data=form)
+        assert assert_problem(answer, 400, code)["error"] == code
+
+
+class TestRefresh:
+    async def refresh(self, caller: Caller, token: str) -> httpx.Response:
+        return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
+
+    async def test_a_token_is_good_for_one_use(self, customer: Caller, app: FastAPI) -> None:
+        first = customer.tokens["refresh_token"]
+        second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
+        assert second != first
+        third = await self.refresh(customer, second)
+        assert third.status_code == 200
+        # The successor has been used, so nobody lost an answer: this is theft, and the session ends.
+        assert_problem(await self.refresh(customer, first), 401, "invalid_token")
+        assert_problem(
+            await self.refresh(customer, third.json()["data"]["refresh_token"]), 401, "invalid_token"
+        )
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+    async def test_a_lost_answer_may_be_asked_for_once_more(self, customer: Caller) -> None:
+        first = customer.tokens["refresh_token"]
+        lost = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
+        again = await self.refresh(customer, first)
+        assert again.status_code == 200
+        assert (await self.refresh(customer, again.json()["data"]["refresh_token"])).status_code == 200
+        assert_problem(await self.refresh(customer, lost), 401, "invalid_token")
+
+    async def test_not_twice(self, customer: Caller) -> None:
+        first = customer.tokens["refresh_token"]
+        statuses = [(await self.refresh(customer, first)).status_code for _ in range(3)]
+        assert statuses == [200, 200, 401]
+
+    async def test_not_after_ten_seconds(self, customer: Caller, app: FastAPI) -> None:
+        first = customer.tokens["refresh_token"]
+        await self.refresh(customer, first)
+        async with app.state.sessions.begin() as database:
+            earlier = now() - timedelta(seconds=11)
+            await database.execute(
+                update(RefreshToken).where(RefreshToken.replaced_at.is_not(None)).values(replaced_at=earlier)
+            )
+        assert_problem(await self.refresh(customer, first), 401, "invalid_token")
+
+    async def test_an_expired_session_is_over(self, customer: Caller, app: FastAPI) -> None:
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(Session).values(expires_at=now()))
+        assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+
+class TestAccessToken:
+    """Every way in which a token can be wrong is the same 401."""
+
+    def forged(self, settings: Settings, token: str, kind: str) -> str:
+        claims, key = claims_of(settings, token), settings.jwt_secret_key.get_secret_value()
+        if kind == "expired":
+            return str(jwt.encode(claims | {"exp": claims["iat"] - 1}, key, algorithm="HS256"))
+        if kind == "other key":
+            return str(jwt.encode(claims, "another-secret-key-of-enough-length", algorithm="HS256"))
+        if kind == "other algorithm":
+            return str(jwt.encode(claims, key, algorithm="HS512"))
+        if kind == "wrong audience":
+            return str(jwt.encode(claims | {"aud": "somebody-else"}, key, algorithm="HS256"))
+        if kind == "wrong issuer":
+            return str(jwt.encode(claims | {"iss": "somebody-else"}, key, algorithm="HS256"))
+        if kind.startswith("without "):
+            claims.pop(kind.removeprefix("without "))
+            return str(jwt.encode(claims, key, algorithm="HS256"))
+        if kind == "unsigned":
+            import base64
+
+            head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+            return f"{head}.{token.split('.')[1]}."
+        if kind == "nested":
+            import base64
+
+            return base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode() + ".e30.c2ln"
+        return kind
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "expired",
+            "other key",
+            "other algorithm",
+            "wrong audience",
+            "wrong issuer",
+            "unsigned",
+            "nested",
+            "without exp",
+            "without sub",
+            "without iat",
+            "without jti",
+            "without aud",
+            "without iss",
+            "without sid",
+            "nonsense",
+            "a.b.c",
+            "x" * 5000,
+        ],
+    )
+    async def test_a_forged_token_opens_nothing(
+        self, customer: Caller, settings: Settings, kind: str
+    ) -> None:
+        token = self.forged(settings, customer.tokens["access_token"], kind)
+        answer = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
+        assert_problem(answer, 401, "invalid_token")
+
+    async def test_another_scheme_opens_nothing(self, customer: Caller) -> None:
+        token = customer.tokens["access_token"]
+        answer = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
+        assert_problem(answer, 401, "invalid_token")
+
+    async def test_a_change_of_role_counts_at_once(self, customer: Caller, app: FastAPI) -> None:
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(User).values(role="staff"))
+        assert (await customer.get("/api/me")).json()["data"]["role"] == "staff"
+
+
+class TestLogOut:
+    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+        assert_problem(await client.post("/api/logout"), 401, "invalid_token")
+
+    async def again(self, caller: Caller) -> Caller:
+        return await Caller.log_in(caller.client, caller.email, PASSWORD, contact_id=caller.contact_id)
+
+    async def refresh(self, caller: Caller) -> int:
+        body = {"refresh_token": caller.tokens["refresh_token"]}
+        return (await caller.client.post("/api/token/refresh", json=body)).status_code
+
+    @pytest.mark.parametrize("body", [None, {}, {"everywhere": False}])
+    async def test_it_ends_this_session_and_no_other(
+        self, customer: Caller, body: dict[str, Any] | None
+    ) -> None:
+        other = await self.again(customer)
+        answer = await customer.client.post("/api/logout", headers=customer.headers, json=body)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+        assert await self.refresh(customer) == 401
+        assert (await other.get("/api/me")).status_code == 200
+        assert await self.refresh(other) == 200
+
+    async def test_without_a_body_too(self, customer: Caller) -> None:
+        answer = await customer.client.post("/api/logout", headers=customer.headers)
+        assert answer.status_code == 204
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, stranger: Caller) -> None:
+        other = await self.again(customer)
+        answer = await customer.post("/api/logout", {"everywhere": True})
+        assert answer.status_code == 204
+        for caller in (customer, other):
+            assert_problem(await caller.get("/api/me"), 401, "invalid_token")
+            assert await self.refresh(caller) == 401
+        assert (await stranger.get("/api/me")).status_code == 200
+
+    async def test_a_login_works_afterwards(self, customer: Caller) -> None:
+        await customer.post("/api/logout", {"everywhere": True})
+        assert (await (await self.again(customer)).get("/api/me")).status_code == 200
+
+
+class TestEffectOnTheNextRequest:
+    async def test_a_demotion(self, staff: Caller, app: FastAPI) -> None:
+        assert (await staff.get("/api/contacts")).status_code == 200
+        everybody = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        assert await set_role(app.state.sessions, staff.email, "customer")
+        assert (await staff.get("/api/me")).json()["data"]["role"] == "customer"
+        assert_problem(await staff.post("/api/contacts", {"email": "new@example.com"}), 403, "forbidden")
+        own = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        assert [contact["id"] for contact in own] == [staff.contact_id]
+        assert everybody
+
+    async def test_an_operator_ends_all_sessions(self, customer: Caller, app: FastAPI) -> None:
+        assert await end_sessions(app.state.sessions, customer.email, origin=OPERATOR)
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+    async def test_a_password_changed_while_the_old_one_is_verified(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        """The login began with a password that is not the password any more when it ends."""
+        verify = app.state.passwords.verify
+
+        async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+            result: tuple[bool, str | None] = await verify(password, password_hash)
+            async with app.state.sessions.begin() as database:
+                await database.execute(update(User).values(password_hash="changed"))
+            return result
+
+        app.state.passwords.verify = slow_verify
+        body = {"email": customer.email, "password": PASSWORD}
+        assert_problem(await customer.client.post("/api/login", json=body), 401, "invalid_credentials")
+
+
+class TestAudit:
+    async def events(self, app: FastAPI) -> list[AuditEntry]:
+        return await entries(app.state.sessions)
+
+    async def test_it_says_who_when_from_where_and_in_which_request(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        request_id = {"X-Request-ID": "front-end-0001"}
+        await client.post("/api/register", json=a_registration(), headers=request_id)
+        registered, linked = await self.events(app)
+        assert (registered.event, linked.event) == ("registered", "contact_linked")
+        assert (registered.actor, registered.address, registered.request_id) == (
+            "anonymous",
+            "127.0.0.1",
+            "front-end-0001",
+        )
+        assert abs(registered.at - now()) < timedelta(minutes=1)
+        assert registered.user_id is not None
+
+    async def test_everything_that_has_to_be_answered_for_is_there(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        wrong = {"email": customer.email, "password": "not the one"}
+        await customer.client.post("/api/login", json=wrong)
+        await customer.client.post("/api/login", json=wrong | {"email": "nobody@example.com"})
+        await set_role(app.state.sessions, customer.email, "staff", origin=OPERATOR)
+        change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
+        await customer.post("/api/me/password", change)
+        await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
+        await customer.client.delete("/api/me", headers=customer.headers)
+        found = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
+        assert found == [
+            ("registered", "anonymous", True),
+            ("contact_linked", "anonymous", True),
+            ("login_succeeded", "anonymous", True),
+            ("login_failed", "anonymous", True),
+            ("login_failed", "anonymous", False),
+            ("role_changed", "operator", True),
+            ("password_changed", "user", True),
+            ("profile_changed", "user", True),
+            ("user_deleted", "user", True),
+        ]
+
+    async def test_the_use_of_a_stolen_token_is_written_down(self, customer: Caller, app: FastAPI) -> None:
+        body = {"refresh_token": customer.tokens["refresh_token"]}
+        for _ in range(3):
+            await customer.client.post("/api/token/refresh", json=body)
+        assert [entry.event for entry in await self.events(app)][-1] == "session_revoked"
+
+    async def test_it_holds_no_personal_data(self, customer: Caller, app: FastAPI) -> None:
+        await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
+        for entry in await self.events(app):
+            for personal in (customer.email, "Ada", "Eve", "Lovelace", "7946"):
+                assert personal not in f"{entry.detail} {entry.actor} {entry.event}"
+
+
+class TestAStormOfLogins:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        # About 60 ms each, and no limit in the way.
+        return settings.model_copy(update={"bcrypt_rounds": 10, "rate_limit_enabled": False})
+
+    async def test_other_endpoints_stay_responsive(self, customer: Caller) -> None:
+        def login() -> Any:
+            return customer.client.post("/api/login", json={"email": customer.email, "password": "wrong"})
+
+        storm = [asyncio.create_task(login()) for _ in range(40)]
+        await asyncio.sleep(0)
+        waits: list[float] = []
+        while not all(task.done() for task in storm):
+            started = time.perf_counter()
+            assert (await customer.get("/api/me")).status_code == 200
+            waits.append(time.perf_counter() - started)
+            await asyncio.sleep(0.01)
+        assert {(await task).status_code for task in storm} == {401}
+        assert len(waits) > 20
+        assert sorted(waits)[len(waits) * 9 // 10] < 0.2
+
+    async def test_who_would_wait_too_long_is_told_when_to_come_back(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)
+        body = {"email": customer.email, "password": PASSWORD}
+        answers = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses[0] == 200
+        assert statuses[-1] == 503
+        assert set(statuses) == {200, 503}
+        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)

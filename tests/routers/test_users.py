@@ -1,0 +1,389 @@
+"""Registration and the caller's own profile, over HTTP."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import Base, User
+
+
+async def users_of(app: FastAPI) -> list[User]:
+    async with app.state.sessions() as database:
+        return list((await database.execute(select(User))).scalars())
+
+
+def writes(emulator: Emulator) -> list[tuple[str, str]]:
+    """What the emulator was asked to change."""
+    return [
+        (request.method, request.path)
+        for request in emulator.requests
+        if request.method != "GET" and not request.path.endswith(("/batch/read", "/search"))
+    ]
+
+
+class TestRegister:
+    async def test_it_creates_the_user_and_the_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        answer = await client.post("/api/register", json=a_registration())
+        assert answer.status_code == 201
+        assert answer.json()["message"] == "User registered successfully"
+        contact = answer.json()["data"]["contact"]
+        [record] = emulator.records("contacts")
+        assert contact["id"] == contact["hs_object_id"] == record.id
+        assert (contact["email"], contact["firstname"], contact["lastname"], contact["phone"]) == (
+            "ada@example.com",
+            "Ada",
+            "Lovelace",
+            "+44 20 7946 0018",
+        )
+        assert set(contact) == {
+            "id",
+            "hs_object_id",
+            "email",
+            "firstname",
+            "lastname",
+            "phone",
+            "lifecyclestage",
+            "createdate",
+            "lastmodifieddate",
+            "properties",
+        }
+        [user] = await users_of(app)
+        assert (user.status, user.contact_id, user.lease_id) == ("active", record.id, None)
+        assert PASSWORD not in user.password_hash
+
+    async def test_the_address_is_written_as_hubspot_writes_it(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        answer = await client.post("/api/register", json=a_registration(email="  Ada@Example.COM "))
+        assert answer.json()["data"]["contact"]["email"] == "ada@example.com"
+        assert_problem(
+            await client.post("/api/register", json=a_registration(email="ADA@example.com")),
+            409,
+            "user_exists",
+        )
+        assert len(emulator.records("contacts")) == 1
+
+    @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
+    async def test_names_of_all_kinds_are_kept(self, client: httpx.AsyncClient, name: str) -> None:
+        answer = await client.post("/api/register", json=a_registration(firstname=name))
+        assert answer.json()["data"]["contact"]["firstname"] == name
+
+    async def test_an_existing_contact_is_linked_and_brought_up_to_date(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.seed(
+            {"contacts": [{"email": "ada@example.com", "firstname": "A.", "company": "Analytical Engines"}]}
+        )
+        [before] = emulator.records("contacts")
+        answer = await client.post("/api/register", json=a_registration())
+        assert answer.status_code == 201
+        assert answer.json()["data"]["contact"]["id"] == before.id
+        [after] = emulator.records("contacts")
+        assert (after.properties["firstname"], after.properties["phone"]) == ("Ada", "+44 20 7946 0018")
+        assert after.properties["company"] == "Analytical Engines"
+
+    async def test_an_address_can_be_registered_once(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.clear_requests()
+        answer = await customer.client.post("/api/register", json=a_registration(email=customer.email))
+        problem = assert_problem(answer, 409, "user_exists")
+        assert problem["error"] == "User already exists"
+        assert emulator.requests == []
+
+    async def test_two_at_one_moment_make_one_user_and_one_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        answers = await asyncio.gather(
+            *(client.post("/api/register", json=a_registration()) for _ in range(2))
+        )
+        assert sorted(answer.status_code for answer in answers) == [201, 409]
+        assert len(await users_of(app)) == 1
+        assert len(emulator.records("contacts")) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"email": "not an address"}, "email"),
+            ({"email": "ada@localhost"}, "email"),
+            ({"email": "ädä@example.com"}, "email"),
+            ({"email": "a" * 250 + "@example.com"}, "email"),
+            ({"email": 7}, "email"),
+            ({"firstname": ""}, "firstname"),
+            ({"firstname": "   "}, "firstname"),
+            ({"firstname": "x" * 101}, "firstname"),
+            ({"firstname": "<b>Ada</b>"}, "firstname"),
+            ({"firstname": "R2D2"}, "firstname"),
+            ({"lastname": "A\x00B"}, "lastname"),
+            ({"lastname": None}, "lastname"),
+            ({"password": "short"}, "password"),
+            ({"password": "x" * 129}, "password"),
+            ({"password": "password1"}, "password"),
+            ({"password": "ada@example.com"}, "password"),
+            ({"phone": "12"}, "phone"),
+            ({"phone": "call me maybe"}, "phone"),
+            ({"phone": "1" * 21}, "phone"),
+            ({"lifecyclestage": "customer"}, "lifecyclestage"),
+            ({"role": "staff"}, "role"),
+        ],
+    )
+    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
+    ) -> None:
+        answer = await client.post("/api/register", json=a_registration(**change))
+        problem = assert_problem(answer, 400, "validation_error", fields=[field])
+        assert problem["error"] == "Validation error"
+        assert await users_of(app) == []
+        assert writes(emulator) == []
+
+    @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
+    async def test_every_field_is_required(self, client: httpx.AsyncClient, missing: str) -> None:
+        body = a_registration()
+        del body[missing]
+        assert_problem(
+            await client.post("/api/register", json=body), 400, "validation_error", fields=[missing]
+        )
+
+    async def test_a_secret_is_never_repeated_in_the_answer(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post(
+            "/api/register", json=a_registration(password="sesam", email="nonsense-address")
+        )
+        assert "sesam" not in answer.text
+        assert "nonsense-address" not in answer.text
+
+
+class TestRegisterOnABadDay:
+    @pytest.mark.parametrize(
+        ("fault", "status", "code"),
+        [
+            ({"status": 500}, None, None),
+            ({"status": 429}, None, None),
+            ({"status": 500, "times": 50}, 502, "hubspot_error"),
+            ({"status": 401, "times": 50}, 502, "hubspot_credentials_refused"),
+            ({"status": 403, "times": 50}, 502, "hubspot_credentials_refused"),
+            ({"kind": "drop_before", "times": 50}, 502, "hubspot_error"),
+        ],
+    )
+    async def test_hubspot_failing_leaves_nobody_half_registered(
+        self,
+        client: httpx.AsyncClient,
+        app: FastAPI,
+        emulator: Emulator,
+        fault: dict[str, Any],
+        status: int | None,
+        code: str | None,
+    ) -> None:
+        emulator.fail_next("*", "/crm/objects/*", **fault)
+        answer = await client.post("/api/register", json=a_registration())
+        if status is None:
+            assert answer.status_code == 201, answer.text
+        else:
+            assert answer.status_code in (status, 503, 504)
+            assert await users_of(app) == []
+            emulator.reset_faults()
+            answer = await client.post("/api/register", json=a_registration())
+            assert answer.status_code in (201, 503), answer.text
+        assert emulator.used_faults()
+
+    async def test_a_lost_answer_makes_no_second_contact(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
+        answer = await client.post("/api/register", json=a_registration())
+        assert answer.status_code == 201, answer.text
+        assert len(emulator.records("contacts")) == 1
+        assert len(emulator.used_faults()) == 1
+
+    async def test_our_database_failing_after_hubspot_is_mended_by_the_next_attempt(
+        self,
+        client: httpx.AsyncClient,
+        app: FastAPI,
+        emulator: Emulator,
+        break_commits: Callable[[str], None],
+    ) -> None:
+        break_commits("UPDATE users SET")
+        first = await client.post("/api/register", json=a_registration())
+        assert_problem(first, 503, "service_unavailable")
+        assert len(emulator.records("contacts")) == 1
+        break_commits("")
+        second = await client.post("/api/register", json=a_registration())
+        assert second.status_code == 201, second.text
+        assert len(emulator.records("contacts")) == 1
+        login = await client.post("/api/login", json={"email": "ada@example.com", "password": PASSWORD})
+        assert login.status_code == 200
+
+
+class TestReadMe:
+    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/api/me")
+        assert_problem(answer, 401, "invalid_token")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    async def test_the_profile_comes_from_our_database_only(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        emulator.clear_requests()
+        answer = await customer.get("/api/me")
+        assert answer.status_code == 200
+        profile = answer.json()["data"]
+        assert profile.pop("id")
+        assert profile == {
+            "email": "customer@example.com",
+            "firstname": "Ada",
+            "lastname": "Lovelace",
+            "phone": "+44 20 7946 0018",
+            "role": "customer",
+            "email_verified": False,
+            "contact_id": customer.contact_id,
+        }
+        assert emulator.requests == []
+
+
+class TestUpdateMe:
+    async def patch(self, caller: Caller, **change: Any) -> httpx.Response:
+        return await caller.client.patch("/api/me", json=change, headers=caller.headers)
+
+    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+        assert_problem(await client.patch("/api/me", json={"firstname": "Eve"}), 401, "invalid_token")
+
+    async def test_it_changes_here_and_in_hubspot(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.clear_requests()
+        answer = await self.patch(customer, firstname="Augusta", phone="+1 555 010 9999")
+        assert answer.status_code == 200
+        assert answer.json()["message"] == "Profile updated successfully"
+        assert (await customer.get("/api/me")).json()["data"] == answer.json()["data"]
+        assert (answer.json()["data"]["firstname"], answer.json()["data"]["lastname"]) == (
+            "Augusta",
+            "Lovelace",
+        )
+        [record] = emulator.records("contacts")
+        assert record.properties["firstname"] == "Augusta"
+        assert record.properties["phone"] == "+1 555 010 9999"
+        [sent] = [request.body for request in emulator.requests if request.method == "PATCH"]
+        assert sent == {"properties": {"firstname": "Augusta", "phone": "+1 555 010 9999"}}
+
+    async def test_nothing_changes_nothing(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.clear_requests()
+        assert (await self.patch(customer)).status_code == 200
+        assert emulator.requests == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"firstname": None},
+            {"phone": "call me maybe"},
+            {"lastname": "<b>"},
+            {"email": "eve@example.com"},
+            {"role": "staff"},
+            {"email_verified": True},
+            {"contact_id": "1"},
+            {"password": "a harbour in the morning"},
+        ],
+    )
+    async def test_what_is_not_ones_own_to_change_is_refused(
+        self, customer: Caller, emulator: Emulator, change: dict[str, Any]
+    ) -> None:
+        emulator.clear_requests()
+        assert_problem(await self.patch(customer, **change), 400, "validation_error", fields=list(change))
+        assert emulator.requests == []
+
+    async def test_hubspot_failing_changes_nothing_here(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.fail_next("PATCH", "/crm/objects/*", status=403)
+        assert_problem(await self.patch(customer, firstname="Eve"), 502, "hubspot_credentials_refused")
+        assert (await customer.get("/api/me")).json()["data"]["firstname"] == "Ada"
+
+    async def test_our_database_failing_is_mended_by_the_next_attempt(
+        self, customer: Caller, emulator: Emulator, break_commits: Callable[[str], None]
+    ) -> None:
+        break_commits("UPDATE users SET")
+        assert_problem(await self.patch(customer, firstname="Augusta"), 503, "service_unavailable")
+        break_commits("")
+        assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
+        assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
+
+    async def test_without_a_contact_it_changes_here(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        answer = await self.patch(customer, firstname="Augusta")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"]["firstname"] == "Augusta"
+
+
+class TestDeleteMe:
+    async def delete(self, caller: Caller) -> httpx.Response:
+        return await caller.client.delete("/api/me", headers=caller.headers)
+
+    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+        assert_problem(await client.delete("/api/me"), 401, "invalid_token")
+
+    async def test_the_account_is_gone_and_the_contact_stays(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.clear_requests()
+        answer = await self.delete(customer)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+        token = {"refresh_token": customer.tokens["refresh_token"]}
+        assert (await customer.client.post("/api/token/refresh", json=token)).status_code == 401
+        body = {"email": customer.email, "password": PASSWORD}
+        assert (await customer.client.post("/api/login", json=body)).status_code == 401
+        assert await users_of(app) == []
+        assert writes(emulator) == []
+        assert len(emulator.records("contacts")) == 1
+
+    async def test_no_row_names_them_any_more(self, customer: Caller, app: FastAPI) -> None:
+        await self.delete(customer)
+        async with app.state.sessions() as database:
+            for table in Base.metadata.sorted_tables:
+                for row in await database.execute(table.select()):
+                    assert customer.email not in str(tuple(row)), table.name
+                    assert "Lovelace" not in str(tuple(row)), table.name
+
+    async def test_the_address_can_register_again(self, customer: Caller) -> None:
+        await self.delete(customer)
+        again = await customer.client.post("/api/register", json=a_registration(email=customer.email))
+        assert again.status_code == 201
+        assert again.json()["data"]["contact"]["id"] == customer.contact_id
+
+
+class TestExportMe:
+    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+        assert_problem(await client.get("/api/me/export"), 401, "invalid_token")
+
+    async def test_it_holds_everything_about_the_caller_and_nothing_about_others(
+        self, customer: Caller, stranger: Caller
+    ) -> None:
+        for caller, name in ((customer, "Mine"), (stranger, "Not mine")):
+            deal = (await caller.post("/api/deals", a_deal(dealname=name))).json()["data"]["deal"]["id"]
+            assert (await caller.post(f"/api/tickets/{deal}", a_ticket(subject=name))).status_code == 201
+        answer = await customer.get("/api/me/export")
+        assert answer.status_code == 200, answer.text
+        export = answer.json()["data"]
+        assert export["profile"] == (await customer.get("/api/me")).json()["data"]
+        assert export["contact"]["id"] == customer.contact_id
+        [deal] = export["contact"]["deals"]
+        assert (deal["dealname"], deal["tickets"][0]["subject"]) == ("Mine", "Mine")
+        assert [ticket["subject"] for ticket in export["tickets"]] == ["Mine"]
+        assert len(export["sessions"]) == 1
+        assert [entry["event"] for entry in export["audit"]] == [
+            "registered",
+            "contact_linked",
+            "login_succeeded",
+            "exported",
+        ]
+        assert "Not mine" not in answer.text
+        assert stranger.email not in answer.text
+        assert "hash" not in answer.text
+
+    async def test_without_a_contact_the_rest_is_there(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        export = (await customer.get("/api/me/export")).json()["data"]
+        assert (export["contact"], export["tickets"]) == (None, [])
+        assert export["profile"]["email"] == customer.email

@@ -1,0 +1,293 @@
+"""Who may ask for what: tests that the OpenAPI document writes, so that a new operation cannot be forgotten."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from tests.support.builders import a_deal, a_ticket
+from tests.support.callers import Caller, assert_problem
+from tests.support.forged_tokens import forged_tokens
+
+from crm_api.hubspot_emulator import Emulator, RecordedRequest
+from crm_api.main import create_app
+from crm_api.openapi import build_document
+from crm_api.settings import Settings
+
+Policy = Literal["anyone", "user", "record", "staff"]
+
+# anyone: without a token. user: one's own account, or lists that hold one's own. record: 404 unless it is one's own.
+POLICIES: dict[str, Policy] = {
+    "register": "anyone",
+    "verifyEmail": "anyone",
+    "resendVerification": "anyone",
+    "logIn": "anyone",
+    "createToken": "anyone",
+    "refreshToken": "anyone",
+    "forgotPassword": "anyone",
+    "resetPassword": "anyone",
+    "getHealth": "anyone",
+    "getReadiness": "anyone",
+    "getMe": "user",
+    "updateMe": "user",
+    "deleteMe": "user",
+    "exportMe": "user",
+    "changePassword": "user",
+    "logOut": "user",
+    "listPipelines": "user",
+    "listProperties": "user",
+    "listCrmObjects": "user",
+    "listContacts": "user",
+    "searchContacts": "user",
+    "listDeals": "user",
+    "createDeal": "user",
+    "searchDeals": "user",
+    "listTickets": "user",
+    "searchTickets": "user",
+    "searchEverything": "user",
+    "getContact": "record",
+    "updateContact": "record",
+    "getDeal": "record",
+    "updateDeal": "record",
+    "archiveDeal": "record",
+    "createTicket": "record",
+    "getTicket": "record",
+    "updateTicket": "record",
+    "archiveTicket": "record",
+    "createContact": "staff",
+}
+# Outside the contract: the page and its files.
+UNDOCUMENTED = {"/", "/docs", "/docs/assets/{name}", "/openapi.json", "/favicon.ico"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the document, and how to ask for it."""
+
+    id: str
+    method: str
+    path: str
+    query: dict[str, Any]
+    body: dict[str, Any] | None
+    secured: bool
+
+    async def ask(
+        self, client: httpx.AsyncClient, record_id: str = "", *, token: str | None = None
+    ) -> httpx.Response:
+        path = self.path.replace("{id}", record_id).replace("{object_type}", "deals")
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return await client.request(self.method, path, params=self.query, json=self.body, headers=headers)
+
+
+def document() -> dict[str, Any]:
+    settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")
+    return build_document(create_app(settings))
+
+
+def operations() -> list[Operation]:
+    described = document()
+    return [
+        Operation(
+            id=operation["operationId"],
+            method=method.upper(),
+            path=path,
+            query={
+                each["name"]: each["example"] if "example" in each else each["schema"]["examples"][0]
+                for each in operation.get("parameters", [])
+                if each["in"] == "query" and each.get("required")
+            },
+            body=example_body(described, operation),
+            secured=bool(operation.get("security")),
+        )
+        for path, item in described["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def example_body(described: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
+    """A valid body from the examples: what is required, or where nothing is, the first property."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content is None:
+        return None
+    schema = content["schema"]
+    reference = next(each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each)
+    model = described["components"]["schemas"][reference.rpartition("/")[2]]
+    if "examples" in model or "example" in content:
+        return dict(content.get("example") or model["examples"][0])
+    names = model.get("required") or list(model["properties"])[:1]
+    return {name: example(model["properties"][name]) for name in names}
+
+
+def example(schema: dict[str, Any]) -> Any:
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0])
+    return {"boolean": False, "integer": 1, "array": [], "object": {}}.get(schema.get("type", ""), "Ada")
+
+
+OPERATIONS = operations()
+
+
+def by_policy(*policies: Policy) -> Any:
+    wanted = [each for each in OPERATIONS if POLICIES.get(each.id) in policies]
+    return pytest.mark.parametrize("operation", wanted, ids=lambda operation: operation.id)
+
+
+def writes(emulator: Emulator) -> list[RecordedRequest]:
+    return [
+        request
+        for request in emulator.requests
+        if request.method != "GET" and not request.path.endswith(("/batch/read", "/search"))
+    ]
+
+
+def without_id(answer: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    assert body.pop("request_id")
+    return body
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    # Limits have tests of their own.
+    return settings.model_copy(update={"rate_limit_enabled": False})
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A customer's records."""
+
+    contact: str
+    deal: str
+    ticket: str
+
+    def id_for(self, operation: Operation) -> str:
+        if operation.id == "createTicket":
+            return self.deal
+        return {"contacts": self.contact, "deals": self.deal, "tickets": self.ticket}.get(
+            operation.path.split("/")[2], ""
+        )
+
+
+@pytest.fixture
+async def owned(customer: Caller) -> Owned:
+    deal = await customer.post("/api/deals", a_deal(dealname="Only mine", description="Only for me"))
+    deal_id = deal.json()["data"]["deal"]["id"]
+    ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket(subject="Only mine"))
+    return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
+
+
+def test_every_operation_has_a_policy_and_every_policy_an_operation() -> None:
+    assert {operation.id for operation in OPERATIONS} == set(POLICIES)
+
+
+def test_who_needs_a_token_is_what_the_policy_says() -> None:
+    for operation in OPERATIONS:
+        assert operation.secured == (POLICIES[operation.id] != "anyone"), operation.id
+
+
+def test_an_operation_with_an_id_has_a_policy_for_records() -> None:
+    for operation in OPERATIONS:
+        assert ("{id}" in operation.path) == (POLICIES[operation.id] == "record"), operation.id
+
+
+async def test_no_route_hides_from_the_document(app: FastAPI) -> None:
+    paths = {context.path for context in iter_route_contexts(app.routes)}
+    assert paths - {operation.path for operation in OPERATIONS} <= UNDOCUMENTED
+
+
+@by_policy("user", "record", "staff")
+async def test_without_a_good_token_there_is_one_401_and_hubspot_hears_nothing(
+    operation: Operation, customer: Caller, settings: Settings, owned: Owned, emulator: Emulator
+) -> None:
+    good = customer.tokens["access_token"]
+    ended = await Caller.log_in(
+        customer.client, customer.email, "a lighthouse in the fog", contact_id=customer.contact_id
+    )
+    assert (await ended.post("/api/logout")).status_code == 204
+    tokens: dict[str, str | None] = {"none": None, "revoked": ended.tokens["access_token"]}
+    tokens |= forged_tokens(settings, good)
+    emulator.clear_requests()
+    bodies = []
+    for name, token in tokens.items():
+        answer = await operation.ask(customer.client, owned.id_for(operation), token=token)
+        assert answer.status_code == 401, name
+        assert_problem(answer, 401, "invalid_token")
+        bodies.append(without_id(answer))
+    assert all(body == bodies[0] for body in bodies)
+    assert emulator.requests == []
+    # And the good one opens it, so that it was the token that did not.
+    assert (await operation.ask(customer.client, owned.id_for(operation), token=good)).status_code != 401
+
+
+@by_policy("record")
+async def test_somebody_elses_record_is_like_one_that_does_not_exist(
+    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+) -> None:
+    bodies, calls = [], []
+    token = stranger.tokens["access_token"]
+    for record_id in (owned.id_for(operation), "999999999999", "1", "0", "0" * 20, "9" * 20):
+        emulator.clear_requests()
+        answer = await operation.ask(stranger.client, record_id, token=token)
+        assert_problem(answer, 404, "not_found")
+        bodies.append(without_id(answer))
+        calls.append([(each.method, each.path.rpartition("/")[0]) for each in emulator.requests])
+        assert writes(emulator) == []
+    assert all(body == bodies[0] for body in bodies)
+    # Nor does the time it takes tell: the same calls are made.
+    assert calls[0] == calls[1]
+    own = await operation.ask(customer.client, owned.id_for(operation), token=customer.tokens["access_token"])
+    assert own.status_code in (200, 201, 204), own.text
+
+
+@by_policy("record")
+async def test_a_record_id_is_digits_and_nothing_else(
+    operation: Operation, customer: Caller, owned: Owned, emulator: Emulator
+) -> None:
+    token = customer.tokens["access_token"]
+    emulator.clear_requests()
+    for record_id in (
+        "..",
+        "%2e%2e%2fcontacts%2f1",
+        "1%3FidProperty=email",
+        "1;2",
+        "-1",
+        "١",
+        "1" * 21,
+        "%00",
+    ):
+        answer = await operation.ask(customer.client, record_id, token=token)
+        assert answer.status_code in (400, 404, 405), (record_id, answer.text)
+    assert emulator.requests == []
+
+
+@by_policy("staff")
+async def test_what_is_for_staff_is_a_403_to_others(
+    operation: Operation, customer: Caller, staff: Caller, emulator: Emulator
+) -> None:
+    emulator.clear_requests()
+    answer = await operation.ask(customer.client, token=customer.tokens["access_token"])
+    assert_problem(answer, 403, "forbidden")
+    assert emulator.requests == []
+    allowed = await operation.ask(staff.client, token=staff.tokens["access_token"])
+    assert allowed.status_code in (200, 201, 204), allowed.text
+
+
+@by_policy("user")
+async def test_what_anybody_may_ask_for_shows_nothing_of_others(
+    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+) -> None:
+    emulator.clear_requests()
+    answer = await operation.ask(stranger.client, token=stranger.tokens["access_token"])
+    assert answer.status_code in (200, 201, 204, 400), answer.text
+    for secret in (customer.email, "Only mine", "Only for me", f'"{owned.contact}"', f'"{owned.deal}"'):
+        assert secret not in answer.text
+    for request in writes(emulator):
+        for record_id in (owned.contact, owned.deal, owned.ticket):
+            assert record_id not in request.path
+            assert record_id not in str(request.body)
+    # The owner's account is as it was.
+    assert (await customer.get("/api/me")).status_code == 200

@@ -1,0 +1,129 @@
+"""The link to the contact heals, over HTTP: merged, made anew, gone, and somebody else's."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, update
+from tests.support.builders import a_deal, a_ticket
+from tests.support.callers import Caller, assert_problem, registered
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import AuditEntry, User
+
+
+async def contact_of(caller: Caller) -> Any:
+    return (await caller.get("/api/me")).json()["data"]["contact_id"]
+
+
+async def audit(app: FastAPI) -> list[str]:
+    async with app.state.sessions() as database:
+        return list((await database.execute(select(AuditEntry.event).order_by(AuditEntry.at))).scalars())
+
+
+async def prove_email(app: FastAPI, caller: Caller) -> None:
+    async with app.state.sessions.begin() as database:
+        await database.execute(update(User).where(User.email == caller.email).values(email_verified=True))
+
+
+def other_contact(emulator: Emulator) -> str:
+    return emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
+
+
+class TestMergedContact:
+    async def test_lists_go_on_with_the_survivor(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+        await customer.post("/api/deals", a_deal())
+        survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        assert contact["id"] == survivor
+        assert [deal["dealname"] for deal in contact["deals"]] == ["Fleet renewal"]
+        assert await contact_of(customer) == survivor
+        assert "contact_linked" in await audit(app)
+
+    async def test_tickets_can_be_raised_on_the_deals_of_before(self, customer: Caller, emulator: Emulator) -> None:
+        [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
+        emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
+        survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
+        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        assert answer.status_code == 201, answer.text
+        [ticket] = emulator.records("tickets")
+        assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
+
+    async def test_two_users_are_never_linked_to_one_contact(
+        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        survivor = emulator.merge("contacts", stranger.contact_id, customer.contact_id)
+        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0]["id"] == survivor
+        page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
+        assert page["contacts"] == []
+        assert await contact_of(stranger) == survivor
+        assert await contact_of(customer) is None
+        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert "contact_link_lost" in await audit(app)
+
+
+class TestContactThatIsGone:
+    async def test_it_is_found_again_by_a_proven_address(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        await prove_email(app, customer)
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        answer = await customer.post("/api/deals", a_deal())
+        assert answer.status_code == 201, answer.text
+        assert emulator.associations("deals", answer.json()["data"]["deal"]["id"], "contacts") == [anew]
+        assert await contact_of(customer) == anew
+
+    async def test_an_address_that_was_not_proved_finds_nobody(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        emulator.seed({"contacts": [{"email": customer.email}]})
+        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert emulator.records("deals") == []
+
+    async def test_nothing_is_made_anew_in_silence(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+        await prove_email(app, customer)
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
+        assert page == {"contacts": [], "next_after": None}
+        assert await contact_of(customer) is None
+        assert_problem(await customer.post("/api/tickets/1", a_ticket()), 409, "contact_missing")
+        assert emulator.records("contacts") == []
+
+
+async def test_guessing_ids_looks_the_contact_up_once_a_minute(
+    customer: Caller, stranger: Caller, emulator: Emulator
+) -> None:
+    deal_id = (await stranger.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    emulator.clear_requests()
+    for target in (deal_id, "99999999", deal_id):
+        assert_problem(await customer.post(f"/api/tickets/{target}", a_ticket()), 404, "not_found")
+    lookups = [request for request in emulator.requests if "/contacts/" in request.path]
+    assert len(lookups) == 1
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_registering_with_a_secondary_address_links_nobody_twice(
+    customer: Caller, app: FastAPI, emulator: Emulator, taken: bool
+) -> None:
+    """HubSpot answers 409 for a secondary address with the id of the contact that has it."""
+    second = emulator.seed({"contacts": [{"email": "second@example.com"}]})["contacts"][0]
+    emulator.merge("contacts", customer.contact_id, second)
+    await customer.get("/api/new-crm-objects")
+    before = emulator.records("contacts")[0].properties["firstname"]
+    if taken:
+        answer = await customer.client.post(
+            "/api/register",
+            json={
+                "email": "second@example.com",
+                "firstname": "Eve",
+                "lastname": "Other",
+                "password": "a lighthouse in the fog",
+                "phone": "+1 555 010 0100",
+            },
+        )
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["data"]["contact"] is None
+        assert emulator.records("contacts")[0].properties["firstname"] == before
+    else:
+        other = await registered(customer.client, "third@example.com")
+        assert other.contact_id != customer.contact_id

@@ -1,0 +1,106 @@
+"""Pytest plugin: a real SMTP server on loopback, and people who prove their addresses with what it was handed."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import httpx
+import pytest
+from aiosmtpd.controller import Controller
+from fastapi import FastAPI
+from pydantic import SecretStr
+from tests.support.builders import PASSWORD, a_registration
+from tests.support.callers import Caller
+from tests.support.processes import free_port
+
+from crm_api.settings import Settings
+
+WAIT_SECONDS = 5.0
+
+
+@dataclass
+class Mailbox:
+    """What the SMTP server was handed; `replies` are given, one for each mail, before it says yes."""
+
+    url: str = ""
+    mails: list[EmailMessage] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    tries: int = 0
+    let_in: threading.Event = field(default_factory=threading.Event)
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.tries += 1
+        # A server that hangs, without anything that has to be waited for at the end.
+        while not self.let_in.is_set():  # noqa: ASYNC110 - set from another thread
+            await asyncio.sleep(0.01)
+        if self.replies:
+            return self.replies.pop(0)
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 taken"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        """The mails for an address, the latest last."""
+        return [mail for mail in self.mails if mail["To"].addresses[0].addr_spec == address]
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The plain text of a mail."""
+    part = mail.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def token_of(mail: EmailMessage) -> str:
+    """The token in the mail's link."""
+    found = re.search(r"#token=([A-Za-z0-9_-]+)", text_of(mail))
+    assert found, text_of(mail)
+    return found[1]
+
+
+@pytest.fixture
+def mailbox() -> Generator[Mailbox, None, None]:
+    """A real SMTP server on a port of its own."""
+    mailbox = Mailbox()
+    mailbox.let_in.set()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), ready_timeout=10)
+    controller.start()
+    mailbox.url = f"smtp://127.0.0.1:{controller.port}"
+    yield mailbox
+    mailbox.let_in.set()
+    controller.stop()
+
+
+def proving(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
+    """The settings, with addresses that have to be proved."""
+    return settings.model_copy(
+        update={
+            "email_verification": "required",
+            "smtp_url": SecretStr(mailbox.url),
+            "app_public_url": "https://portal.example",
+        }
+        | changes
+    )
+
+
+async def mailed(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
+    """The latest mail for the address, once all that waits has been sent."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        await app.state.mail.flush()
+    return mailbox.to(address)[-1]
+
+
+async def proved(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
+    """Somebody who has registered, proved their address and logged in."""
+    asked = await client.post("/api/register", json=a_registration(email=email))
+    assert asked.status_code == 202, asked.text
+    token = token_of(await mailed(app, mailbox, email))
+    answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])

@@ -1,0 +1,30 @@
+"""The emulator in the network's place: httpx transport that turns its faults into httpx's errors at once."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import httpx
+
+from crm_api.hubspot_emulator import IMMEDIATE_FAULTS, Emulator
+
+
+class EmulatorTransport(httpx.AsyncBaseTransport):
+    """A dropped connection is httpx.ReadError, a hang httpx.ReadTimeout, neither with any waiting."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})[IMMEDIATE_FAULTS] = {}
+            await emulator.app(scope, receive, send)
+
+        self._transport = httpx.ASGITransport(app=app)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._transport.handle_async_request(request)
+        except ConnectionResetError as error:
+            raise httpx.ReadError(str(error), request=request) from error
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error), request=request) from error
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()

@@ -1,0 +1,113 @@
+"""Who may import whom; the table is design and changes only with a reason."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "crm_api"
+
+# A layer may import itself and these. `cli` and `main` put everything together.
+ALLOWED: dict[str, set[str]] = {
+    "settings": set(),
+    "models": set(),
+    "security": set(),
+    "schemas": set(),
+    "hubspot": set(),
+    "hubspot_emulator": set(),
+    "swagger_ui": set(),
+    "database": set(),
+    "errors": {"schemas", "hubspot.errors"},
+    "rate_limit": {"settings", "security", "errors"},
+    "openapi": {"schemas", "errors"},
+    "redis_quota": {"hubspot"},
+    "metrics": set(),
+    "mail": {"settings"},
+    "request_logging": {"settings", "errors", "hubspot"},
+    "dependencies": {"settings", "database", "models", "security", "hubspot", "errors"},
+    "services": {"schemas", "models", "security", "hubspot", "errors"},
+    # `settings` only to read what a route passes on to its service.
+    "routers": {"services", "schemas", "dependencies", "errors", "rate_limit", "openapi", "settings"},
+    "main": {
+        "settings",
+        "database",
+        "models",
+        "dependencies",
+        "security",
+        "errors",
+        "rate_limit",
+        "request_logging",
+        "redis_quota",
+        "metrics",
+        "mail",
+        "openapi",
+        "routers",
+        "schemas",
+        "services",
+        "hubspot",
+    },
+    "cli": {
+        "settings",
+        "database",
+        "models",
+        "security",
+        "errors",
+        "rate_limit",
+        "request_logging",
+        "openapi",
+        "schemas",
+        "services",
+        "hubspot",
+        "hubspot_emulator",
+        "main",
+        "metrics",
+        "mail",
+        "redis_quota",
+    },
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            found.add("relative import")
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name.removeprefix("crm_api.") for name in found if name.startswith(("crm_api.", "relative"))}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_layer_imports_only_what_it_may(path: Path) -> None:
+    layer = layer_of(path)
+    allowed = ALLOWED[layer] | {layer}
+    for name in imports(path):
+        assert any(name == each or name.startswith(f"{each}.") for each in allowed), f"{layer} imports {name}"
+
+
+def test_the_table_names_only_layers_that_exist() -> None:
+    assert {layer_of(path) for path in SOURCE.rglob("*.py")} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("layer", ["hubspot", "hubspot_emulator", "schemas"])
+def test_the_libraries_could_live_elsewhere(layer: str) -> None:
+    assert ALLOWED[layer] == set()
+
+
+def test_no_middleware_costs_a_task_for_each_request() -> None:
+    for path in SOURCE.rglob("*.py"):
+        assert "BaseHTTPMiddleware" not in path.read_text(encoding="utf-8"), path
+
+
+def test_hubspot_is_asked_by_dated_paths_only() -> None:
+    for path in (SOURCE / "hubspot").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(f"/v{number}/" in text for number in range(1, 5)), path

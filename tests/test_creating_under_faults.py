@@ -1,0 +1,28 @@
+"""One call to HubSpot in five fails, in every way it can: nothing is lost, nothing is doubled."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.support.callers import registered
+from tests.support.fault_run import FAULTS, FaultRun
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+
+USERS = 20
+
+
+@pytest.mark.parametrize("seed", [4012])
+async def test_250_deals_and_250_tickets_of_20_users(
+    app: FastAPI, client: httpx.AsyncClient, emulator: Emulator, seed: int
+) -> None:
+    await provision(app.state.hubspot, TICKET_CATEGORIES)
+    callers = [await registered(client, f"user{number}@example.com") for number in range(USERS)]
+    emulator.random_faults(0.2, FAULTS, seed)
+    run = FaultRun()
+    await run.create_all(callers, deals=250, tickets=250)
+    emulator.random_faults(0.0, (), seed)
+    assert len(run.deals) == len(run.tickets) == 250
+    assert len(emulator.used_faults()) > 100
+    run.check(emulator)

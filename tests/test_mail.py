@@ -1,0 +1,199 @@
+"""Mail, handed to a real SMTP server on loopback."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from tests.support.accounts import Mailbox, text_of
+
+from crm_api.mail import Mail, MailQueue, SmtpServer, build_message
+from crm_api.settings import Settings
+
+MAIL = {"to": "ada@example.com", "subject": "Hello", "text": "Dear Ada — welcome\n", "html": "<p>welcome</p>"}
+
+
+def queue_for(url: str | None, **options: Any) -> MailQueue:
+    settings = Settings(
+        _env_file=None,
+        environment="development",
+        smtp_url=SecretStr(url) if url else None,
+        mail_from="Portal <no-reply@portal.example>",
+    )
+    return MailQueue(settings, **options)
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def sleep(waits: list[float]) -> Callable[[float], Awaitable[None]]:
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    return sleep
+
+
+async def test_a_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
+    queue = queue_for(mailbox.url)
+    queue.start()
+    queue.send(**MAIL)
+    await queue.aclose()
+    [mail] = mailbox.mails
+    assert (mail["Subject"], mail["From"], mail["To"]) == (
+        "Hello",
+        "Portal <no-reply@portal.example>",
+        "ada@example.com",
+    )
+    assert text_of(mail) == MAIL["text"]
+    html = mail.get_body(("html",))
+    assert html is not None
+    assert html.get_content().strip() == MAIL["html"]
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Message-ID"]
+    assert mail["Date"]
+
+
+async def test_sending_returns_at_once_while_the_server_hangs(mailbox: Mailbox) -> None:
+    mailbox.let_in.clear()
+    queue = queue_for(mailbox.url)
+    queue.start()
+    started = time.perf_counter()
+    for _ in range(50):
+        queue.send(**MAIL)
+    assert time.perf_counter() - started < 0.1
+    mailbox.let_in.set()
+    await queue.aclose()
+    assert len(mailbox.mails) == 50
+
+
+async def test_what_waits_is_sent_at_the_end(mailbox: Mailbox) -> None:
+    queue = queue_for(mailbox.url)
+    queue.start()
+    for _ in range(20):
+        queue.send(**MAIL)
+    await queue.aclose()
+    assert len(mailbox.mails) == 20
+
+
+async def test_the_end_does_not_wait_for_ever(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+    mailbox.let_in.clear()
+    queue = queue_for(mailbox.url, flush_timeout_seconds=0.2)
+    queue.start()
+    for _ in range(5):
+        queue.send(**MAIL)
+    async with asyncio.timeout(3):
+        await queue.aclose()
+    assert "mails are lost" in caplog.text
+
+
+async def test_the_queue_is_bounded(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+    queue = queue_for(mailbox.url, maximum_waiting=3)
+    for _ in range(5):
+        queue.send(**MAIL)
+    assert caplog.text.count("a mail is dropped") == 2
+    queue.start()
+    await queue.aclose()
+    assert len(mailbox.mails) == 3
+
+
+async def test_a_server_that_asks_for_patience_is_tried_again(
+    mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    mailbox.replies = ["451 later", "421 later"]
+    queue = queue_for(mailbox.url, sleep=sleep)
+    queue.start()
+    queue.send(**MAIL)
+    await queue.aclose()
+    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 3, [2.0, 20.0])
+
+
+async def test_a_refusal_is_final_and_ends_no_other_mail(
+    mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    mailbox.replies = ["550 no such mailbox"]
+    queue = queue_for(mailbox.url, sleep=sleep)
+    queue.start()
+    queue.send(**MAIL)
+    await queue.flush()
+    queue.send(**MAIL)
+    await queue.aclose()
+    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 2, [])
+
+
+async def test_a_server_that_is_away_is_no_error_of_ours_and_the_log_names_nobody(
+    sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = queue_for("smtp://user:hidden@127.0.0.1:9", sleep=sleep)
+    queue.start()
+    queue.send(**MAIL)
+    await queue.aclose()
+    assert "a mail is given up" in caplog.text
+    assert "ada@example.com" not in caplog.text
+    assert "hidden" not in caplog.text
+
+
+async def test_a_server_that_hangs_is_given_up(
+    mailbox: Mailbox, sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    mailbox.let_in.clear()
+    queue = queue_for(mailbox.url, send_timeout_seconds=0.1, sleep=sleep)
+    queue.start()
+    queue.send(**MAIL)
+    async with asyncio.timeout(5):
+        await queue.flush()
+    assert "a mail is given up" in caplog.text
+    await queue.aclose()
+
+
+async def test_without_a_server_the_link_is_printed_and_the_address_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queue = queue_for(None)
+    queue.start()
+    queue.send(**(MAIL | {"text": "http://localhost:4012/verify-email#token=abc"}))
+    await queue.aclose()
+    printed = capsys.readouterr().out
+    assert "http://localhost:4012/verify-email#token=abc" in printed
+    assert "ada@example.com" not in printed
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail.example", ("mail.example", 587, None, None, False, None)),
+        ("smtp://mail.example:25", ("mail.example", 25, None, None, False, None)),
+        ("smtp://u%40x:p%3Aw@mail.example", ("mail.example", 587, "u@x", "p:w", False, True)),
+        ("smtp://u:p@localhost:1025", ("localhost", 1025, "u", "p", False, None)),
+        ("smtps://u:p@mail.example", ("mail.example", 465, "u", "p", True, False)),
+    ],
+)
+def test_a_password_is_never_sent_unencrypted(url: str, expected: tuple[Any, ...]) -> None:
+    server = SmtpServer.of(url)
+    assert (
+        server.host,
+        server.port,
+        server.username,
+        server.password,
+        server.use_tls,
+        server.start_tls,
+    ) == expected
+    assert "p%3Aw" not in repr(server)
+    assert "p:w" not in repr(server)
+
+
+@pytest.mark.parametrize("url", ["mail.example:25", "http://mail.example", "smtp://"])
+def test_another_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="SMTP_URL"):
+        SmtpServer.of(url)
+
+
+def test_an_address_cannot_add_a_header() -> None:
+    mail = Mail(to="ada@example.com\r\nBcc: all@example.com", subject="x", text="x", html="x")
+    with pytest.raises(ValueError):
+        build_message(mail, "no-reply@portal.example")
+    assert "ada" not in repr(mail)

@@ -1,0 +1,160 @@
+"""What holds for every request, whatever it asks for."""
+
+import logging
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.support.builders import PASSWORD, a_deal, a_registration
+from tests.support.callers import Caller, assert_problem
+from tests.support.emulator_transport import EmulatorTransport
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.settings import Settings
+
+
+class TestErrors:
+    async def test_an_unknown_route_is_a_404(self, client: httpx.AsyncClient) -> None:
+        problem = assert_problem(await client.get("/api/nothing"), 404, "not_found")
+        assert problem["error"] == "Resource not found"
+
+    async def test_a_wrong_method_names_the_right_ones(self, client: httpx.AsyncClient) -> None:
+        answer = await client.put("/api/deals")
+        assert_problem(answer, 405, "method_not_allowed")
+        assert "POST" in answer.headers["allow"]
+
+    @pytest.mark.parametrize("body", ["{", "not json", '{"email": }', "[1, 2", '"' + "\\ud800" * 3])
+    async def test_malformed_json_is_a_400(self, client: httpx.AsyncClient, body: str) -> None:
+        answer = await client.post("/api/login", content=body, headers={"Content-Type": "application/json"})
+        problem = assert_problem(answer, 400, "malformed_body")
+        assert problem["error"] == "Validation error"
+
+    async def test_bytes_that_are_no_text_are_a_400(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post(
+            "/api/login", content=b"\xff\xfe\x00", headers={"Content-Type": "application/json"}
+        )
+        assert_problem(answer, 400, "malformed_body")
+
+    async def test_json_nested_too_deep_is_a_400(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post(
+            "/api/login", content="[" * 100_000, headers={"Content-Type": "application/json"}
+        )
+        assert_problem(answer, 400, "malformed_body")
+
+    @pytest.mark.parametrize("body", [[], "text", 7, None, True])
+    async def test_json_that_is_no_object_is_a_400(self, client: httpx.AsyncClient, body: object) -> None:
+        answer = await client.post("/api/login", json=body)
+        assert_problem(answer, 400, "validation_error", fields=["body"])
+
+    async def test_no_body_is_a_400(self, client: httpx.AsyncClient) -> None:
+        assert_problem(await client.post("/api/login"), 400, "validation_error", fields=["body"])
+
+    async def test_another_media_type_is_a_415(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/login", content="email=a", headers={"Content-Type": "text/plain"})
+        assert_problem(answer, 415, "unsupported_media_type")
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    async def test_a_body_over_the_limit_is_a_413(self, client: httpx.AsyncClient, chunked: bool) -> None:
+        async def chunks() -> object:
+            for _ in range(40):
+                yield b" " * 65_536
+
+        body = chunks() if chunked else b" " * 2_000_000
+        answer = await client.post("/api/login", content=body, headers={"Content-Type": "application/json"})  # type: ignore[arg-type]
+        assert_problem(answer, 413, "request_too_large")
+
+    async def test_what_nobody_foresaw_is_a_500_that_says_nothing(
+        self, client: httpx.AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @app.get("/broken")
+        async def broken() -> None:
+            raise RuntimeError(" ".join(("a", "secret", "value")))
+
+        with caplog.at_level(logging.ERROR):
+            answer = await client.get("/broken")
+        assert_problem(answer, 500, "internal_server_error")
+        assert "secret value" not in answer.text + caplog.text
+        assert "RuntimeError" in caplog.text
+
+
+class TestHeaders:
+    async def test_every_answer_has_a_request_id(self, client: httpx.AsyncClient) -> None:
+        for path in ("/healthz", "/api/me", "/nothing", "/docs"):
+            assert len((await client.get(path)).headers["x-request-id"]) == 32
+
+    async def test_a_good_request_id_is_kept_and_another_replaced(self, client: httpx.AsyncClient) -> None:
+        kept = await client.get("/healthz", headers={"X-Request-ID": "front-end-0001"})
+        assert kept.headers["x-request-id"] == "front-end-0001"
+        for bad in ("short", "x" * 65, "has spaces in it", "new\tline-here"):
+            answer = await client.get("/healthz", headers={"X-Request-ID": bad})
+            assert answer.headers["x-request-id"] != bad
+
+    async def test_answers_are_hardened(self, client: httpx.AsyncClient) -> None:
+        headers = (await client.get("/api/me")).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+    async def test_no_origin_is_allowed_by_default(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/healthz", headers={"Origin": "https://elsewhere.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+class TestDocs:
+    async def test_the_page_needs_nobody_else(self, client: httpx.AsyncClient) -> None:
+        page = await client.get("/docs")
+        assert page.status_code == 200
+        assert "http" not in page.text.replace("<!doctype html>", "")
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "start.js", "favicon-32x32.png"):
+            assert (await client.get(f"/docs/assets/{name}")).status_code == 200
+        assert (await client.get("/docs/assets/..%2f..%2fmain.py")).status_code == 404
+        assert (await client.get("/")).headers["location"] == "docs"
+
+    async def test_it_can_be_switched_off(self, settings: Settings, emulator: Emulator) -> None:
+        quiet = settings.model_copy(update={"docs_enabled": False})
+        app = create_app(quiet, hubspot_transport=EmulatorTransport(emulator))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
+        ) as client:
+            assert (await client.get("/docs")).status_code == 404
+            assert (await client.get("/openapi.json")).status_code == 404
+
+
+class TestDatabaseAway:
+    async def test_it_is_a_503_that_says_when_to_come_back(
+        self, customer: Caller, break_commits: object
+    ) -> None:
+        break_commits("SELECT")  # type: ignore[operator]
+        answer = await customer.get("/api/me")
+        assert_problem(answer, 503, "service_unavailable")
+        assert answer.headers["retry-after"] == "5"
+
+
+class TestLogs:
+    async def test_they_hold_no_personal_data(
+        self, client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.DEBUG):
+            await client.post("/api/register", json=a_registration())
+            await client.post("/api/register", json=a_registration(phone="nonsense"))
+            login = await client.post("/api/login", json={"email": "ada@example.com", "password": PASSWORD})
+            token = login.json()["data"]["access_token"]
+            await client.post(
+                "/api/deals", json=a_deal(description="private"), headers={"Authorization": f"Bearer {token}"}
+            )
+        written = caplog.text + "".join(capsys.readouterr())
+        assert "register" in written
+        for secret in (
+            "ada@example.com",
+            "Lovelace",
+            "7946",
+            PASSWORD,
+            token,
+            "test-access-token",
+            "private",
+        ):
+            assert secret not in written

@@ -1,0 +1,106 @@
+"""The service as processes of its own: started by hand, killed, and stopped politely."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.builders import a_deal
+from tests.support.callers import registered
+from tests.support.processes import emulator_process, service_process
+
+from crm_api.hubspot import HubSpotClient, StaticTokenAuth
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+
+KEY = {"Idempotency-Key": "the-same-key"}
+
+
+async def provision_account(hubspot_url: str) -> None:
+    hubspot = HubSpotClient(base_url=hubspot_url, auth=StaticTokenAuth("test-access-token"))
+    try:
+        await provision(hubspot, TICKET_CATEGORIES)
+    finally:
+        await hubspot.aclose()
+
+
+async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
+    tmp_path: Path, database_url: str
+) -> None:
+    with emulator_process(tmp_path) as emulator:
+        await provision_account(emulator.url)
+        with service_process(
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, **settings
+        ) as service:
+            async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+                caller = await registered(client, "ada@example.com")
+                fault = {
+                    "method": "POST",
+                    "path": "/crm/objects/*/deals",
+                    "kind": "hang_after",
+                    "seconds": 30,
+                }
+                (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
+                lost = asyncio.create_task(caller.post("/api/deals", a_deal(), headers=KEY))
+                for _ in range(100):
+                    if (await client.get(f"{emulator.url}/_emulator/records/deals")).json()["results"]:
+                        break
+                    await asyncio.sleep(0.02)
+                service.kill()
+                with pytest.raises(httpx.TransportError):
+                    await lost
+        with service_process(
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, **settings
+        ) as service:
+            async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+                headers = caller.headers | KEY
+                refused = await client.post("/api/deals", json=a_deal(), headers=headers)
+                assert (refused.status_code, refused.json()["code"]) == (409, "request_in_progress")
+                await asyncio.sleep(float(refused.headers["retry-after"]))
+                answer = await client.post("/api/deals", json=a_deal(), headers=headers)
+                assert answer.status_code == 201, answer.text
+                [record] = (await client.get(f"{emulator.url}/_emulator/records/deals")).json()["results"]
+                assert answer.json()["data"]["deal"]["id"] == record["id"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_it_serves_with_workers_and_stops_when_told(
+    tmp_path: Path, database_url: str, workers: int
+) -> None:
+    with (
+        emulator_process(tmp_path) as emulator,
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, workers=workers
+        ) as service,
+    ):
+        async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+            caller = await registered(client, "ada@example.com")
+            answer = await caller.post("/api/deals", a_deal())
+            assert answer.status_code == 201, answer.text
+            assert (await client.get("/readyz")).json()["database"]["state"] == "ok"
+        service.signal(signal.SIGTERM)
+        # uvicorn ends by the signal that it was stopped with, once it is done.
+        assert service.wait(15) in (0, -signal.SIGTERM)
+        assert service.output.count("Application shutdown complete") == workers
+        assert "ada@example.com" not in service.output
+
+
+def test_a_database_that_is_behind_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="crm-api migrate"),
+        service_process(
+            tmp_path, database_url=f"sqlite:///{tmp_path}/empty.db", hubspot_url="http://127.0.0.1:9"
+        ),
+    ):
+        pass
+
+
+def test_production_with_unsafe_settings_is_refused_with_one_list(tmp_path: Path, database_url: str) -> None:
+    with (
+        pytest.raises(AssertionError, match=r"(?s)SECRET_KEY is not set.*JWT_SECRET_KEY.*HUBSPOT_BASE_URL"),
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9", ENVIRONMENT="production"
+        ),
+    ):
+        pass

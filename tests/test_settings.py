@@ -1,0 +1,110 @@
+"""The settings, what production refuses, and that .env.example names them all."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_api.settings import Settings, SettingsRefusedError
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+GOOD: dict[str, Any] = {
+    "environment": "production",
+    "secret_key": "Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a",
+    "jwt_secret_key": "uE7rY1qW9oP3iA5sD2fG8hJ4kL6zX0cV",
+    "database_url": "postgresql://crm@db/crm",
+    "hubspot_access_token": "pat-na1-not-a-real-one",
+    "smtp_url": "smtp://mail.example:587",
+}
+
+
+def make(**changes: Any) -> Settings:
+    return Settings(_env_file=None, **(GOOD | changes))  # type: ignore[call-arg]
+
+
+def test_good_settings_start() -> None:
+    make().require_startable()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"secret_key": ""}, "SECRET_KEY is not set"),
+        ({"jwt_secret_key": "short"}, "JWT_SECRET_KEY has fewer"),
+        ({"secret_key": "change-me-change-me-change-me-change-me"}, "SECRET_KEY is a placeholder"),
+        ({"secret_key": "a" * 40}, "SECRET_KEY is a placeholder"),
+        ({"secret_key": GOOD["jwt_secret_key"]}, "are the same"),
+        ({"hubspot_base_url": "http://emulator:8100"}, "HUBSPOT_BASE_URL"),
+        ({"email_verification": "off"}, "EMAIL_VERIFICATION=off"),
+        ({"new_user_role": "staff"}, "NEW_USER_ROLE=staff"),
+        (
+            {"new_user_role": "staff", "email_verification": "off", "registration": "closed"},
+            "NEW_USER_ROLE=staff",
+        ),
+        ({"smtp_url": None}, "needs SMTP_URL"),
+        ({"rate_limit_enabled": False}, "RATE_LIMIT_ENABLED=false"),
+        ({"database_url": ""}, "DATABASE_URL is not set"),
+        ({"hubspot_access_token": None}, "no HubSpot credentials"),
+        ({"hubspot_access_token": None, "hubspot_client_id": "x"}, "no HubSpot credentials"),
+    ],
+)
+def test_production_refuses(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsRefusedError, match=re.escape(problem)):
+        make(**changes).require_startable()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"email_verification": "off", "registration": "closed"},
+        {"email_verification": "off", "registration_email_domains": "example.com"},
+        {"new_user_role": "staff", "registration_email_domains": "example.com, example.org"},
+        {
+            "hubspot_access_token": None,
+            "hubspot_client_id": "id",
+            "hubspot_client_secret": "secret",
+            "hubspot_refresh_token": "na1-token",
+        },
+    ],
+)
+def test_production_allows(changes: dict[str, Any]) -> None:
+    make(**changes).require_startable()
+
+
+def test_everything_wrong_is_one_list() -> None:
+    with pytest.raises(SettingsRefusedError) as refused:
+        make(secret_key="", jwt_secret_key="", rate_limit_enabled=False, database_url="").require_startable()
+    assert len(refused.value.problems) == 4
+
+
+def test_secrets_are_masked() -> None:
+    settings = make(redis_url="redis://:hidden-password@redis:6379/0")
+    for secret in (
+        GOOD["secret_key"],
+        GOOD["jwt_secret_key"],
+        GOOD["hubspot_access_token"],
+        "hidden-password",
+    ):
+        assert secret not in repr(settings)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.setenv("REDIS_URL", "")
+    monkeypatch.setenv("CORS_ORIGINS", "")
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert (settings.port, settings.redis_url, settings.cors_origins) == (4012, None, [])
+
+
+def test_the_example_names_exactly_the_settings() -> None:
+    named = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_example_holds_no_secret_that_production_accepts() -> None:
+    values = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert not {
+        name for name, value in values.items() if value and name.endswith(("_KEY", "_TOKEN", "_SECRET"))
+    }
