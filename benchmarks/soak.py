@@ -1,4 +1,4 @@
-"""5,000 deals and tickets while one HubSpot call in five fails: `make soak`. Prints its counts; ends with 1 if one is wrong."""
+"""5,000 deals and tickets while one HubSpot call in five fails; prints its counts, and ends with 1 if one is wrong."""
 
 import argparse
 import asyncio
@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 
 import httpx
+from tests.support.callers import registered
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.fault_run import FAULTS, FaultRun
 
 from crm_api.cli.migrations import upgrade
 from crm_api.hubspot_emulator import create_emulator
@@ -14,12 +17,11 @@ from crm_api.main import create_app
 from crm_api.services.provisioning import provision
 from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.settings import Settings
-from tests.support.callers import registered
-from tests.support.emulator_transport import EmulatorTransport
-from tests.support.fault_run import FAULTS, FaultRun
 
 
-async def soak(database_url: str, *, deals: int, tickets: int, users: int, probability: float, seed: int) -> None:
+async def soak(
+    database_url: str, *, deals: int, tickets: int, users: int, probability: float, seed: int
+) -> None:
     """Create them all, and check what the account holds."""
     emulator = create_emulator()
     settings = Settings(
@@ -45,7 +47,8 @@ async def soak(database_url: str, *, deals: int, tickets: int, users: int, proba
         await run.create_all(callers, deals=deals, tickets=tickets)
         emulator.random_faults(0.0, (), seed)
     run.check(emulator)
-    print(f"{len(run.deals)} deals and {len(run.tickets)} tickets, each exactly once, in {time.perf_counter() - started:.0f} s")
+    seconds = time.perf_counter() - started
+    print(f"{len(run.deals)} deals and {len(run.tickets)} tickets, each exactly once, in {seconds:.0f} s")
     print(f"{len(emulator.used_faults())} faults injected; answers: {dict(run.answers.most_common())}")
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from tests.support.callers import Caller, registered
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.hubspot_contract import held_to_the_documents
 
 from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
@@ -20,9 +21,10 @@ pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.supp
 
 @pytest.fixture
 def emulator() -> Generator[Emulator, None, None]:
-    """A HubSpot account of its own for each test."""
+    """A HubSpot account of its own for each test; what passes is held against HubSpot's documents, if they are here."""
     emulator = create_emulator()
-    yield emulator
+    with held_to_the_documents(emulator, requests_too=True):
+        yield emulator
     emulator.close()
 
 

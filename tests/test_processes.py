@@ -31,7 +31,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
     with emulator_process(tmp_path) as emulator:
         await provision_account(emulator.url)
         with service_process(
-            tmp_path, database_url=database_url, hubspot_url=emulator.url, **settings
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, REQUEST_DEADLINE_SECONDS="2"
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
                 caller = await registered(client, "ada@example.com")
@@ -51,7 +51,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
                 with pytest.raises(httpx.TransportError):
                     await lost
         with service_process(
-            tmp_path, database_url=database_url, hubspot_url=emulator.url, **settings
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, REQUEST_DEADLINE_SECONDS="2"
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
                 headers = caller.headers | KEY

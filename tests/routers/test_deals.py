@@ -72,7 +72,9 @@ class TestCreateDeal:
     ) -> None:
         answer = await customer.post("/api/deals", a_deal(amount=amount))
         assert answer.status_code == 201, answer.text
-        [request] = [each for each in emulator.requests if each.method == "POST"]
+        [request] = [
+            each for each in emulator.requests if each.method == "POST" and each.path.endswith("/deals")
+        ]
         assert request.body["properties"]["amount"] == kept
 
     async def test_a_stage_of_a_new_pipeline_is_known_at_once(

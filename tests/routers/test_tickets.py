@@ -4,16 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.builders import a_deal, a_ticket
+from tests.routers.test_deals_by_id import same_answers
+from tests.support.builders import a_ticket
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_tickets, writes
 
 from crm_api.hubspot_emulator import Emulator
-
-
-async def a_deal_of(caller: Caller) -> str:
-    answer = await caller.post("/api/deals", a_deal())
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["deal"]["id"])
 
 
 class TestCreateTicket:
@@ -126,3 +122,175 @@ class TestCreateTicket:
         emulator.archive_as_other_actor("deals", deal_id)
         assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
         assert emulator.records("tickets") == []
+
+
+class TestListTickets:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.get("/api/tickets"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_a_customers_are_those_of_their_contact_and_of_their_deals(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        both = await a_ticket_of(customer, deal_id)
+        [on_deal] = give_tickets(emulator, 1, to=[("deals", deal_id)])
+        [direct] = give_tickets(emulator, 1, to=[("contacts", customer.contact_id)])
+        await a_ticket_of(stranger, await a_deal_of(stranger))
+        emulator.clear_requests()
+        found = await all_pages(customer, "/api/tickets")
+        assert [each["id"] for each in found] == sorted((both, on_deal, direct), key=int)
+        assert len(calls(emulator)) == 3
+        assert len(await all_pages(stranger, "/api/tickets")) == 1
+
+    @pytest.mark.parametrize("who", ["customer", "staff"])
+    async def test_filters_and_sort(
+        self, who: str, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
+        caller = customer if who == "customer" else staff
+        target = [("contacts", customer.contact_id)]
+        closed = give_tickets(emulator, 7, to=target, hs_pipeline_stage="4", hs_ticket_priority="HIGH")
+        give_tickets(emulator, 7, to=target)
+        found = await all_pages(caller, "/api/tickets", limit=3, hs_pipeline_stage="4", pipeline="0")
+        assert [each["id"] for each in found] == closed
+        in_order = await all_pages(caller, "/api/tickets", limit=5, sort="hs_ticket_priority")
+        assert [each["id"] for each in in_order][:7] == closed
+        assert len({each["id"] for each in in_order}) == 14
+
+
+class TestGetTicket:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.get("/api/tickets/1"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_another_customers_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller
+    ) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        same_answers(
+            await stranger.get(f"/api/tickets/{ticket_id}"), await stranger.get("/api/tickets/99999999")
+        )
+
+    async def test_ones_own_by_contact_and_by_deal(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        ticket_id = await a_ticket_of(customer, deal_id, category="billing")
+        [on_deal] = give_tickets(emulator, 1, to=[("deals", deal_id)])
+        emulator.clear_requests()
+        answer = await customer.get(f"/api/tickets/{ticket_id}")
+        assert answer.json()["message"] == "Ticket retrieved successfully"
+        assert answer.json()["data"]["ticket"]["category"] == "billing"
+        assert calls(emulator) == [f"GET objects/tickets/{ticket_id}"]
+        assert (await customer.get(f"/api/tickets/{on_deal}")).status_code == 200
+
+    async def test_staff_read_any(self, customer: Caller, staff: Caller) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        assert (await staff.get(f"/api/tickets/{ticket_id}")).status_code == 200
+        assert_problem(await staff.get("/api/tickets/99999999"), 404, "not_found")
+
+
+class TestUpdateTicket:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.patch("/api/tickets/1", json={}), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_another_customers_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        emulator.clear_requests()
+        same_answers(
+            await stranger.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
+            await stranger.patch("/api/tickets/99999999", {"subject": "mine"}),
+        )
+        assert writes(emulator) == []
+
+    async def test_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer), hs_ticket_priority="HIGH")
+        changes = {"description": "It came.", "category": "technical_issue", "hs_ticket_priority": None}
+        answer = await customer.patch(f"/api/tickets/{ticket_id}", changes | {"hs_pipeline_stage": "4"})
+        assert answer.status_code == 200, answer.text
+        ticket = answer.json()["data"]["ticket"]
+        assert (ticket["description"], ticket["category"], ticket["hs_ticket_priority"]) == (
+            "It came.",
+            "technical_issue",
+            None,
+        )
+        assert emulator.requests[-1].body == {
+            "properties": {
+                "content": "It came.",
+                "hs_ticket_category": "PRODUCT_ISSUE",
+                "hs_ticket_priority": "",
+                "hs_pipeline_stage": "4",
+            }
+        }
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"subject": None}, "subject"),
+            ({"description": None}, "description"),
+            ({"hs_pipeline_stage": None}, "hs_pipeline_stage"),
+            ({"hs_pipeline_stage": "nowhere"}, "hs_pipeline_stage"),
+            ({"category": "PRODUCT_ISSUE"}, "category"),
+            ({"content": "x"}, "content"),
+            ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
+        ],
+    )
+    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+        self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
+    ) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        emulator.clear_requests()
+        answer = await customer.patch(f"/api/tickets/{ticket_id}", body)
+        assert_problem(answer, 400, "validation_error", fields=[field])
+        assert writes(emulator) == []
+
+    async def test_an_option_that_the_account_lacks_is_refused_before_a_write(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        emulator.clear_requests()
+        answer = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
+        assert_problem(answer, 400, "validation_error", fields=["category"])
+        assert writes(emulator) == []
+
+
+class TestArchiveTicket:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.delete("/api/tickets/1"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_another_customers_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        emulator.clear_requests()
+        same_answers(
+            await stranger.delete(f"/api/tickets/{ticket_id}"), await stranger.delete("/api/tickets/99999999")
+        )
+        assert writes(emulator) == []
+
+    async def test_ones_own_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
+        assert emulator.records("tickets") == []
+        assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
+
+
+class TestSearchTickets:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.post("/api/tickets/search", json={}), 401, "invalid_token")
+        assert emulator.requests == []
+
+    @pytest.mark.parametrize("who", ["customer", "staff"])
+    async def test_by_our_category(
+        self, who: str, customer: Caller, stranger: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
+        caller = customer if who == "customer" else staff
+        deal_id = await a_deal_of(customer)
+        wanted = await a_ticket_of(customer, deal_id, category="billing")
+        await a_ticket_of(customer, deal_id, category="technical_issue")
+        filters = [{"property": "category", "operator": "EQ", "value": "billing"}]
+        found = await all_found(caller, "/api/tickets/search", filters=filters)
+        assert [each["id"] for each in found] == [wanted]
+        assert await all_found(stranger, "/api/tickets/search", filters=filters) == []

@@ -26,6 +26,7 @@ from tests.support.postgres import (
 
 REPOSITORY = Path(__file__).parents[2]
 LOCK_SECONDS = 5
+MANY_SKIPS = 3
 MIGRATION_SECONDS = 120
 ORDER = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
@@ -60,6 +61,21 @@ class DatabaseReport:
         if terminal is not None and terminal.verbosity < 0:
             for line in self.header:
                 terminal.write_line(line)
+
+    def skips(self) -> list[str]:
+        """Skipped tests by name; a file that skips many for one reason is one line with their number."""
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for name, reason in sorted(self.skipped.items()):
+            by_reason.setdefault((name.partition("::")[0], reason), []).append(name)
+        lines = []
+        for (file, reason), names in by_reason.items():
+            many = len(names) > MANY_SKIPS
+            lines += (
+                [f"skipped: {len(names)} tests of {file}: {reason}"]
+                if many
+                else [f"skipped: {name}: {reason}" for name in names]
+            )
+        return lines
 
     @property
     def header(self) -> list[str]:
@@ -113,8 +129,8 @@ class DatabaseReport:
         yield
         if config.getoption("collectonly"):
             return
-        for name, reason in sorted(self.skipped.items()):
-            terminalreporter.write_line(f"skipped: {name}: {reason}", yellow=True)
+        for line in self.skips():
+            terminalreporter.write_line(line, yellow=True)
         for line, colour in self.summary():
             terminalreporter.write_line(line, **{colour: True})
 

@@ -2,14 +2,14 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from crm_api.hubspot import HubSpotClient
+from crm_api.hubspot import CrmRecord, HubSpotClient
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.models import User
 from crm_api.services import audit
@@ -17,6 +17,16 @@ from crm_api.services import audit
 # A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
 LOOK_AGAIN_SECONDS = 60.0
 REMEMBER_AT_MOST = 10_000
+# A merge normally makes a contact with a new id; the old ones, of which users may still be linked to, stand here.
+# https://github.com/HubSpot/hubspot-api-nodejs/issues/6
+MERGED_IDS = "hs_merged_object_ids"
+_READ = ("hs_object_id", MERGED_IDS)
+
+
+def ids_of(contact: CrmRecord) -> frozenset[str]:
+    """The contact's id and those of the contacts that were merged into it."""
+    merged = (contact.get(MERGED_IDS) or "").split(";")
+    return frozenset({contact.id, *filter(None, merged)})
 
 
 class ContactLinks:
@@ -40,9 +50,10 @@ class ContactLinks:
         if user.contact_id is None or not self._may_look(user.id):
             return False
         found = await self._resolve(hubspot, user, user.contact_id)
-        if found == user.contact_id:
+        if found is not None and found.id == user.contact_id:
             return False
-        user.contact_id = await self._relink(user, found)
+        taken = found is not None and await self._is_an_earlier_users(user, ids_of(found))
+        user.contact_id = await self._relink(user, None if found is None or taken else found.id)
         return user.contact_id is not None
 
     def _may_look(self, user_id: UUID) -> bool:
@@ -56,19 +67,25 @@ class ContactLinks:
         return True
 
     @staticmethod
-    async def _resolve(hubspot: HubSpotClient, user: User, contact_id: str) -> str | None:
+    async def _resolve(hubspot: HubSpotClient, user: User, contact_id: str) -> CrmRecord | None:
         try:
-            return (await hubspot.contacts.get(contact_id, properties=("hs_object_id",))).id
+            return await hubspot.contacts.get(contact_id, properties=_READ)
         except HubSpotNotFoundError:
             pass
         if not user.email_verified:
             return None
         try:
-            return (
-                await hubspot.contacts.get(user.email, properties=("hs_object_id",), id_property="email")
-            ).id
+            return await hubspot.contacts.get(user.email, properties=_READ, id_property="email")
         except HubSpotNotFoundError:
             return None
+
+    async def _is_an_earlier_users(self, user: User, contact_ids: Collection[str]) -> bool:
+        """Whether somebody who came before is linked to one of the ids, perhaps one that was merged away."""
+        query = select(User.id).where(
+            User.contact_id.in_(contact_ids), User.id != user.id, User.created_at < user.created_at
+        )
+        async with self._sessions() as database:
+            return (await database.execute(query)).first() is not None
 
     async def _relink(self, user: User, contact_id: str | None) -> str | None:
         try:

@@ -1,6 +1,6 @@
 """The HubSpot contact that an account stands for: found by its address or created, filled in, kept up to date."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import select
@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from crm_api.hubspot import CrmRecord, HubSpotClient, UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, HubSpotValidationError
 from crm_api.models import User
-from crm_api.services.contact_link import ContactLinks
+from crm_api.services.contact_link import MERGED_IDS, ContactLinks, ids_of
 from crm_api.services.records import CONTACT_PROPERTIES, refused_fields
 
 Sessions = async_sessionmaker[AsyncSession]
+_READ = (*CONTACT_PROPERTIES, MERGED_IDS)
 PERSONAL_FIELDS = ("firstname", "lastname", "phone")
 
 
@@ -33,7 +34,7 @@ async def find_or_create_contact(
         return await _create(hubspot, email, wanted)
     except HubSpotConflictError as conflict:
         record = await _existing(hubspot, email, conflict.existing_id)
-    if await _linked_to_another(sessions, record.id, user_id):
+    if await _linked_to_another(sessions, ids_of(record), user_id):
         return None
     changed = {
         name: value
@@ -77,13 +78,13 @@ async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str,
 async def _existing(hubspot: HubSpotClient, email: str, existing_id: str | None) -> CrmRecord:
     if existing_id is not None:
         try:
-            return await hubspot.contacts.get(existing_id, properties=CONTACT_PROPERTIES)
+            return await hubspot.contacts.get(existing_id, properties=_READ)
         except HubSpotNotFoundError:
             pass  # merged or archived in between
-    return await hubspot.contacts.get(email, properties=CONTACT_PROPERTIES, id_property="email")
+    return await hubspot.contacts.get(email, properties=_READ, id_property="email")
 
 
-async def _linked_to_another(sessions: Sessions, contact_id: str, user_id: UUID) -> bool:
-    query = select(User.id).where(User.contact_id == contact_id, User.id != user_id)
+async def _linked_to_another(sessions: Sessions, contact_ids: Collection[str], user_id: UUID) -> bool:
+    query = select(User.id).where(User.contact_id.in_(contact_ids), User.id != user_id)
     async with sessions() as database:
         return (await database.execute(query)).first() is not None

@@ -5,7 +5,7 @@ computed, and one mail is sent. Each registration stands alone; whoever opens th
 at that registration gets the account, so that nobody can prepare one for somebody else's address.
 """
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -97,7 +97,8 @@ async def resend(sessions: Sessions, email: str, messages: Messages, *, origin: 
         pending = (await database.execute(latest)).scalar_one_or_none()
         registration_id = pending.id if pending is not None else None
         token = await mail_tokens.issue(database, "verify_email", registration_id=registration_id)
-        extended = update(PendingRegistration).where(PendingRegistration.id == registration_id)
+        # For an unknown address too, so that the same statements run.
+        extended = update(PendingRegistration).where(PendingRegistration.id == (registration_id or uuid4()))
         await database.execute(extended.values(expires_at=now() + _LIFETIME))
         audit.record(database, "verification_requested", user.id if user else None, origin=origin)
     if user is not None:

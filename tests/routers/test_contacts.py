@@ -1,0 +1,253 @@
+"""Contacts over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.routers.test_deals_by_id import same_answers
+from tests.support.callers import Caller, assert_problem
+from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_deals, writes
+
+from crm_api.hubspot_emulator import Emulator
+
+KEYS = {
+    "id",
+    "hs_object_id",
+    "email",
+    "firstname",
+    "lastname",
+    "phone",
+    "lifecyclestage",
+    "createdate",
+    "lastmodifieddate",
+    "properties",
+}
+GRACE = {"email": "Grace@Example.com", "firstname": "Grace", "lastname": "Hopper", "phone": "+1 202 555 0101"}
+
+
+class TestCreateContact:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.post("/api/contacts", json=GRACE), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_customers_may_not(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.clear_requests()
+        assert_problem(await customer.post("/api/contacts", GRACE), 403, "forbidden")
+        assert emulator.requests == []
+
+    async def test_staff_may(self, staff: Caller, emulator: Emulator) -> None:
+        answer = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["message"] == "Contact created successfully"
+        contact = answer.json()["data"]["contact"]
+        assert set(contact) == KEYS
+        assert (contact["email"], contact["lifecyclestage"]) == ("grace@example.com", "customer")
+        assert emulator.records("contacts")[-1].id == contact["id"]
+
+    async def test_an_address_belongs_to_one_contact(self, staff: Caller, customer: Caller) -> None:
+        answer = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
+        problem = assert_problem(answer, 409, "contact_exists")
+        assert problem["error"] == "Contact already exists"
+
+    async def test_the_same_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
+        before = len(emulator.records("contacts"))
+        headers = {"Idempotency-Key": "grace-1"}
+        first = await staff.post("/api/contacts", GRACE, headers=headers)
+        again = await staff.post("/api/contacts", GRACE, headers=headers)
+        assert (first.content, again.headers["idempotency-replayed"]) == (again.content, "true")
+        assert len(emulator.records("contacts")) == before + 1
+
+    @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "truncated_json"])
+    async def test_a_lost_answer_makes_one_contact(
+        self, staff: Caller, emulator: Emulator, kind: str
+    ) -> None:
+        emulator.fail_next("POST", "/crm/objects/*/contacts", kind=kind)
+        assert (await staff.post("/api/contacts", GRACE)).status_code == 201
+        assert emulator.used_faults()
+        emails = [record.properties["email"] for record in emulator.records("contacts")]
+        assert emails.count("grace@example.com") == 1
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"email": "grace"}, "email"),
+            ({"email": "grace@@example.com"}, "email"),
+            ({"email": None}, "email"),
+            ({"firstname": ""}, "firstname"),
+            ({"lifecyclestage": "friend"}, "lifecyclestage"),
+            ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
+            ({"properties": {"hubspot_owner_id": "1"}}, "properties.hubspot_owner_id"),
+        ],
+    )
+    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+        self, staff: Caller, emulator: Emulator, change: dict[str, Any], field: str
+    ) -> None:
+        emulator.clear_requests()
+        answer = await staff.post("/api/contacts", GRACE | change)
+        assert_problem(answer, 400, "validation_error", fields=[field])
+        assert writes(emulator) == []
+
+
+class TestListContacts:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.get("/api/contacts"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_a_customer_gets_their_own_alone(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        [contact] = await all_pages(customer, "/api/contacts")
+        assert (contact["id"], set(contact)) == (customer.contact_id, KEYS)
+        assert await all_pages(customer, "/api/contacts", lifecyclestage="evangelist") == []
+
+    async def test_staff_page_through_the_account(self, staff: Caller, emulator: Emulator) -> None:
+        emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(24)]})
+        expected = [record.id for record in emulator.records("contacts")]
+        assert len(expected) == 25
+        assert [each["id"] for each in await all_pages(staff, "/api/contacts", limit=10)] == expected
+        by_email = await all_pages(staff, "/api/contacts", limit=10, sort="-email")
+        assert [each["email"] for each in by_email] == sorted((each["email"] for each in by_email), reverse=True)
+        assert {each["id"] for each in by_email} == set(expected)
+
+
+class TestGetContact:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.get("/api/contacts/1"), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_another_customers_contact_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller
+    ) -> None:
+        same_answers(
+            await stranger.get(f"/api/contacts/{customer.contact_id}"),
+            await stranger.get("/api/contacts/99999999"),
+        )
+
+    async def test_ones_own_with_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        ticket_id = await a_ticket_of(customer, deal_id)
+        emulator.clear_requests()
+        answer = await customer.get(f"/api/contacts/{customer.contact_id}")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["message"] == "Contact retrieved successfully"
+        contact = answer.json()["data"]["contact"]
+        assert set(contact) == KEYS | {"deals", "incomplete"}
+        [deal] = contact["deals"]
+        assert (deal["id"], deal["tickets"][0]["id"]) == (deal_id, ticket_id)
+        assert len(calls(emulator)) == 4
+
+    async def test_staff_read_anybodys(self, staff: Caller, customer: Caller) -> None:
+        answer = await staff.get(f"/api/contacts/{customer.contact_id}")
+        assert answer.json()["data"]["contact"]["email"] == customer.email
+        assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
+
+    async def test_250_deals_are_all_there(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
+        made = give_deals(emulator, customer.contact_id, 250)
+        for caller in (customer, staff):
+            answer = await caller.get(f"/api/contacts/{customer.contact_id}")
+            contact = answer.json()["data"]["contact"]
+            assert {deal["id"] for deal in contact["deals"]} == set(made)
+            assert contact["incomplete"] is False
+
+    @pytest.mark.parametrize(
+        "path", ["/crm/objects/*/deals/batch/read", "/crm/associations/*/contacts/deals/batch/read"]
+    )
+    async def test_deals_that_cannot_be_read_make_it_incomplete(
+        self, customer: Caller, emulator: Emulator, path: str
+    ) -> None:
+        give_deals(emulator, customer.contact_id, 250)
+        emulator.fail_next("POST", path, status=500, times=12)
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        assert emulator.used_faults()
+        assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
+
+    async def test_tickets_that_cannot_be_found_make_the_deals_incomplete(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        await a_ticket_of(customer, await a_deal_of(customer))
+        emulator.fail_next("POST", "/crm/associations/*/deals/tickets/batch/read", status=500, times=12)
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        [deal] = contact["deals"]
+        assert (contact["incomplete"], deal["incomplete"], deal["tickets"]) == (False, True, [])
+
+
+class TestUpdateContact:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.patch("/api/contacts/1", json={"phone": None}), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_another_customers_contact_is_like_one_that_does_not_exist(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        emulator.clear_requests()
+        body = {"firstname": "Mine"}
+        same_answers(
+            await stranger.patch(f"/api/contacts/{customer.contact_id}", body),
+            await stranger.patch("/api/contacts/99999999", body),
+        )
+        assert writes(emulator) == []
+
+    async def test_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+        path = f"/api/contacts/{customer.contact_id}"
+        answer = await customer.patch(path, {"firstname": "Augusta", "phone": None})
+        assert answer.status_code == 200, answer.text
+        contact = answer.json()["data"]["contact"]
+        assert (contact["firstname"], contact["lastname"], contact["phone"]) == ("Augusta", "Lovelace", None)
+        assert emulator.requests[-1].body == {"properties": {"firstname": "Augusta", "phone": ""}}
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("email", "other@example.com"),
+            ("lifecyclestage", "customer"),
+            ("hubspot_owner_id", "1"),
+            ("hs_lead_status", "OPEN"),
+        ],
+    )
+    async def test_customers_never_write(
+        self, customer: Caller, emulator: Emulator, name: str, value: str
+    ) -> None:
+        emulator.clear_requests()
+        answer = await customer.patch(f"/api/contacts/{customer.contact_id}", {name: value})
+        assert_problem(answer, 400, "validation_error", fields=[name])
+        assert writes(emulator) == []
+
+    async def test_staff_write_address_and_stage(
+        self, staff: Caller, customer: Caller, stranger: Caller
+    ) -> None:
+        path = f"/api/contacts/{customer.contact_id}"
+        answer = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
+        contact = answer.json()["data"]["contact"]
+        assert (contact["email"], contact["lifecyclestage"]) == ("new@example.com", "customer")
+        assert_problem(await staff.patch(path, {"email": stranger.email}), 409, "contact_exists")
+        assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
+
+    async def test_a_merged_contact_is_still_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+        other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
+        survivor = emulator.merge("contacts", other, customer.contact_id)
+        answer = await customer.get(f"/api/contacts/{customer.contact_id}")
+        assert answer.json()["data"]["contact"]["id"] == survivor
+        assert (await customer.get(f"/api/contacts/{survivor}")).status_code == 200
+
+
+class TestSearchContacts:
+    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+        assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_a_customer_finds_themselves_alone(self, customer: Caller, stranger: Caller) -> None:
+        found = await all_found(customer, "/api/contacts/search", query="example.com")
+        assert [each["id"] for each in found] == [customer.contact_id]
+
+    async def test_staff_find_everybody(self, customer: Caller, stranger: Caller, staff: Caller) -> None:
+        found = await all_found(staff, "/api/contacts/search", query="lovelace", limit=1)
+        assert [each["id"] for each in found] == [
+            customer.contact_id,
+            stranger.contact_id,
+            staff.contact_id,
+        ]
+        filters = [{"property": "email", "operator": "EQ", "value": customer.email.upper()}]
+        [found_one] = await all_found(staff, "/api/contacts/search", filters=filters)
+        assert found_one["id"] == customer.contact_id

@@ -1,0 +1,154 @@
+"""Nobody can tell a known address from an unknown one: the same bytes, rows, queries, hashes and mails."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event
+from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
+from tests.support.builders import PASSWORD, a_registration
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.security import Passwords
+from crm_api.settings import Settings
+
+KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@example.com"
+
+
+@pytest.fixture
+def settings(settings: Settings, mailbox: Mailbox) -> Settings:
+    return proving(settings, mailbox, rate_limit_enabled=False)
+
+
+class CountingPasswords(Passwords):
+    """Counts what it is asked to compute."""
+
+    hashes = 0
+
+    async def _run(self, work: Callable[[], Any]) -> Any:
+        self.hashes += 1
+        return await super()._run(work)
+
+
+@dataclass
+class Observed:
+    """What one request did, as far as somebody outside could measure or a log could tell."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    statements: list[str] = field(default_factory=list)
+    hashes: int = 0
+    mails: int = 0
+    hubspot: int = 0
+
+
+@pytest.fixture
+async def observe(
+    app: FastAPI, client: httpx.AsyncClient, emulator: Emulator, mailbox: Mailbox
+) -> AsyncGenerator[Callable[..., Awaitable[Observed]], None]:
+    passwords = app.state.passwords = CountingPasswords(rounds=4, workers=1)
+    statements: list[str] = []
+    engine = app.state.sessions.kw["bind"].sync_engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+
+    async def observe(path: str, body: dict[str, Any], *, form: bool = False) -> Observed:
+        statements.clear()
+        passwords.hashes = 0
+        emulator.clear_requests()
+        await app.state.mail.flush()
+        mailbox.mails.clear()
+        sent = {"data": body} if form else {"json": body}
+        answer = await client.post(path, headers={"X-Request-ID": "the-same-every-time"}, **sent)
+        await app.state.mail.flush()
+        return Observed(
+            answer.status_code,
+            answer.content,
+            dict(answer.headers),
+            list(statements),
+            passwords.hashes,
+            len(mailbox.mails),
+            len(emulator.requests),
+        )
+
+    yield observe
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
+    await proved(app, client, mailbox, KNOWN)
+    assert (await client.post("/api/register", json=a_registration(email=PENDING))).status_code == 202
+    await mailed(app, mailbox, PENDING)
+
+
+@pytest.mark.usefixtures("addresses")
+@pytest.mark.parametrize(
+    ("path", "body", "mails", "hashes"),
+    [
+        ("/api/register", a_registration(), 1, 1),
+        ("/api/login", {"password": "not the one"}, 0, 1),
+        ("/api/email/verify/resend", {}, 1, 0),
+        ("/api/password/forgot", {}, 1, 0),
+    ],
+    ids=["register", "login", "resend", "forgot"],
+)
+async def test_known_pending_and_unknown_are_the_same(
+    observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
+) -> None:
+    seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
+    assert seen[0] == seen[1] == seen[2]
+    assert (seen[0].mails, seen[0].hashes, seen[0].hubspot) == (mails, hashes, 0)
+
+
+@pytest.mark.usefixtures("addresses")
+async def test_the_oauth2_form_tells_no_more(observe: Callable[..., Awaitable[Observed]]) -> None:
+    seen = [
+        await observe(
+            "/api/token",
+            {"grant_type": "password", "username": email, "password": "not the one"},
+            form=True,
+        )
+        for email in (KNOWN, PENDING, UNKNOWN)
+    ]
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0].hashes == 1
+
+
+@pytest.mark.usefixtures("addresses")
+async def test_an_unknown_link_and_a_wrong_password_are_the_same(
+    observe: Callable[..., Awaitable[Observed]],
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    mailbox: Mailbox,
+) -> None:
+    await client.post("/api/register", json=a_registration())
+    token = token_of(await mailed(app, mailbox, "ada@example.com"))
+    seen = [
+        await observe("/api/email/verify", {"token": each, "password": "not the one"})
+        for each in (token, "x" * 43)
+    ]
+    assert (seen[0].status, seen[0].body, seen[0].headers, seen[0].hashes) == (
+        seen[1].status,
+        seen[1].body,
+        seen[1].headers,
+        seen[1].hashes,
+    )
+    assert (seen[0].hashes, seen[0].hubspot) == (1, 0)
+
+
+@pytest.mark.usefixtures("addresses")
+async def test_a_login_before_proof_is_as_one_with_a_wrong_password(
+    observe: Callable[..., Awaitable[Observed]],
+) -> None:
+    """Also with the password that was given at registration."""
+    right = await observe("/api/login", {"email": PENDING, "password": PASSWORD})
+    assert right == await observe("/api/login", {"email": UNKNOWN, "password": PASSWORD})
+    assert right.status == 401

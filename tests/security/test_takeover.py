@@ -1,0 +1,267 @@
+"""Attempts to get at somebody else's account or contact."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
+from tests.support.builders import PASSWORD, a_registration
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.models import User
+from crm_api.settings import Settings
+
+VICTIM = "victim@example.com"
+ATTACKERS_PASSWORD = "the password of mallory"
+
+
+async def users(app: FastAPI) -> list[User]:
+    async with app.state.sessions() as database:
+        return list((await database.execute(select(User))).scalars())
+
+
+async def login(client: httpx.AsyncClient, email: str, password: str) -> int:
+    return (await client.post("/api/login", json={"email": email, "password": password})).status_code
+
+
+class TestWithProof:
+    @pytest.fixture
+    def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
+        return proving(settings, mailbox)
+
+    async def test_registering_a_strangers_address_before_they_do(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        attack = a_registration(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
+        await client.post("/api/register", json=attack)
+        bait = token_of(await mailed(app, mailbox, VICTIM))
+        # The victim registers as if nothing had happened ...
+        victim = await proved(app, client, mailbox, VICTIM)
+        assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
+        # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
+        assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
+        answer = await client.post("/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD})
+        assert_problem(answer, 400, "invalid_link")
+        assert len(await users(app)) == len(emulator.records("contacts")) == 1
+
+    async def test_a_victim_who_opens_the_attackers_link_makes_no_account_for_them(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration(email=VICTIM, password=ATTACKERS_PASSWORD))
+        bait = token_of(await mailed(app, mailbox, VICTIM))
+        answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
+        assert_problem(answer, 400, "invalid_link")
+        assert await users(app) == emulator.records("contacts") == []
+
+    async def test_registering_again_after_them_changes_nothing(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration(email=VICTIM))
+        token = token_of(await mailed(app, mailbox, VICTIM))
+        for number in range(5):
+            attack = a_registration(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
+            await client.post("/api/register", json=attack)
+        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert answer.status_code == 200
+
+    async def test_registering_with_the_address_of_a_contact_changes_nothing_of_it(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
+        [before] = emulator.records("contacts")
+        before_properties = dict(before.properties)
+        answer = await client.post("/api/register", json=a_registration(email=VICTIM))
+        assert answer.status_code == 202
+        assert before.id not in answer.text
+        assert emulator.requests == []
+        assert dict(emulator.records("contacts")[0].properties) == before_properties
+        assert await login(client, VICTIM, PASSWORD) == 401
+
+    async def test_registering_with_the_address_of_a_user_changes_nothing_of_theirs(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        victim = await proved(app, client, mailbox, VICTIM)
+        attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
+        await client.post("/api/register", json=attack)
+        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
+        assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "VICTIM@EXAMPLE.COM",
+            "victim@example\u3002com",
+            "victim@example\uff0ecom",
+            "victim@ｅｘａｍｐｌｅ.com",
+        ],
+    )
+    async def test_another_spelling_is_the_same_address(
+        self,
+        client: httpx.AsyncClient,
+        app: FastAPI,
+        emulator: Emulator,
+        mailbox: Mailbox,
+        address: str,
+    ) -> None:
+        await proved(app, client, mailbox, VICTIM)
+        await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
+        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert len(await users(app)) == len(emulator.records("contacts")) == 1
+
+    @pytest.mark.parametrize(
+        "address", ["vıctim@example.com", "víctim@example.com", '"victim"@example.com', "victim@example.com."]
+    )
+    async def test_a_look_alike_is_refused(self, client: httpx.AsyncClient, address: str) -> None:
+        answer = await client.post("/api/register", json=a_registration(email=address))
+        assert_problem(answer, 400, "validation_error", fields=["email"])
+
+    async def test_a_secondary_address_of_a_users_contact_links_nobody_else_to_it(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        owner = await proved(app, client, mailbox, VICTIM)
+        emulator.seed({"contacts": [{"email": "second@example.com"}]})
+        [second] = [
+            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+        ]
+        # Merging gives the surviving contact both addresses.
+        emulator.merge("contacts", owner.contact_id, second.id)
+        await client.post("/api/register", json=a_registration(email="second@example.com"))
+        token = token_of(await mailed(app, mailbox, "second@example.com"))
+        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"]["contact"] is None
+        links = [user.contact_id for user in await users(app)]
+        assert len([link for link in links if link is not None]) == 1
+        other = await Caller.log_in(client, "second@example.com", PASSWORD, contact_id="")
+        assert (await other.get(f"/api/contacts/{owner.contact_id}")).status_code in (404, 409)
+
+
+class TestWithoutProof:
+    """`off` is for development: two accounts on one contact are impossible there too."""
+
+    async def test_a_secondary_address_links_nobody_else(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.seed({"contacts": [{"email": "second@example.com"}]})
+        [second] = [
+            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+        ]
+        emulator.merge("contacts", customer.contact_id, second.id)
+        before = [dict(record.properties) for record in emulator.records("contacts")]
+        answer = await customer.client.post(
+            "/api/register", json=a_registration(email="second@example.com", firstname="Mallory")
+        )
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["data"]["contact"] is None
+        assert [dict(record.properties) for record in emulator.records("contacts")] == before
+
+    async def test_case_makes_no_second_account(self, customer: Caller) -> None:
+        answer = await customer.client.post(
+            "/api/register", json=a_registration(email=customer.email.upper())
+        )
+        assert_problem(answer, 409, "user_exists")
+
+
+class TestBruteForce:
+    async def test_of_one_account_from_many_addresses(self, customer: Caller, app: FastAPI) -> None:
+        statuses = []
+        for number in range(10):
+            transport = httpx.ASGITransport(app=app, client=(f"203.0.113.{number}", 1234))
+            async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client:
+                statuses.append(await login(client, customer.email, f"guess number {number}"))
+        assert statuses == [401] * 5 + [429] * 5
+
+    async def test_of_one_account_by_many_names(self, customer: Caller) -> None:
+        spellings = ["CUSTOMER@example.com", "customer@EXAMPLE.com", " customer@example.com "]
+        statuses = [
+            await login(customer.client, spellings[number % 3], f"guess number {number}")
+            for number in range(7)
+        ]
+        assert statuses == [401] * 5 + [429] * 2
+
+    async def test_of_one_account_through_all_doors(self, customer: Caller) -> None:
+        statuses = []
+        for number in range(7):
+            form = {"grant_type": "password", "username": customer.email, "password": f"guess {number}"}
+            if number % 2:
+                statuses.append((await customer.client.post("/api/token", data=form)).status_code)
+            else:
+                statuses.append(await login(customer.client, customer.email, f"guess {number}"))
+        assert statuses == [401, 400, 401, 400, 401, 429, 429]
+
+    async def test_of_many_accounts_from_one_address(self, client: httpx.AsyncClient) -> None:
+        statuses = [await login(client, f"user{number}@example.com", "guess") for number in range(25)]
+        assert statuses == [401] * 20 + [429] * 5
+
+    async def test_of_many_accounts_from_one_ipv6_network(self, app: FastAPI) -> None:
+        statuses = []
+        for number in range(25):
+            transport = httpx.ASGITransport(app=app, client=(f"2001:db8:1:2::{number:x}", 1234))
+            async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client:
+                statuses.append(await login(client, f"user{number}@example.com", "guess"))
+        assert statuses == [401] * 20 + [429] * 5
+
+    async def test_sent_at_one_moment(self, customer: Caller) -> None:
+        statuses = await asyncio.gather(
+            *(login(customer.client, customer.email, f"guess {number}") for number in range(15))
+        )
+        assert sorted(statuses) == [401] * 5 + [429] * 10
+
+
+class TestStolenRefreshToken:
+    async def refresh(self, caller: Caller, token: str) -> httpx.Response:
+        return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
+
+    async def test_used_after_its_owner_ends_the_session_for_both(self, customer: Caller) -> None:
+        stolen = customer.tokens["refresh_token"]
+        mine = (await self.refresh(customer, stolen)).json()["data"]
+        mine = (await self.refresh(customer, mine["refresh_token"])).json()["data"]
+        assert_problem(await self.refresh(customer, stolen), 401, "invalid_token")
+        assert_problem(await self.refresh(customer, mine["refresh_token"]), 401, "invalid_token")
+        headers = {"Authorization": f"Bearer {mine['access_token']}"}
+        assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
+
+    async def test_used_before_its_owner_ends_it_too(self, customer: Caller) -> None:
+        stolen = customer.tokens["refresh_token"]
+        thiefs = (await self.refresh(customer, stolen)).json()["data"]["refresh_token"]
+        thiefs = (await self.refresh(customer, thiefs)).json()["data"]["refresh_token"]
+        assert_problem(await self.refresh(customer, stolen), 401, "invalid_token")
+        assert_problem(await self.refresh(customer, thiefs), 401, "invalid_token")
+
+    async def test_an_access_token_refreshes_nothing(self, customer: Caller) -> None:
+        answer = await self.refresh(customer, customer.tokens["access_token"])
+        assert answer.status_code in (400, 401)
+
+
+class TestRegistrationRules:
+    @pytest.mark.parametrize(
+        ("changes", "email", "status"),
+        [
+            ({"registration": "closed"}, "ada@example.com", 403),
+            ({"registration_email_domains": ["example.org"]}, "ada@example.com", 403),
+            ({"registration_email_domains": ["example.org"]}, "ada@sub.example.org", 403),
+            ({"registration_email_domains": ["example.org"]}, "ada@example.org@example.com", 400),
+            ({"registration_email_domains": ["example.org"]}, "ada@EXAMPLE.org", 201),
+        ],
+    )
+    async def test_who_may_register(
+        self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
+    ) -> None:
+        from tests.support.emulator_transport import EmulatorTransport
+
+        limited = settings.model_copy(update=changes)
+        app = create_app(limited, hubspot_transport=EmulatorTransport(emulator))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
+            ) as client,
+        ):
+            answer = await client.post("/api/register", json=a_registration(email=email))
+        assert answer.status_code == status, answer.text

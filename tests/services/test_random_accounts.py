@@ -1,0 +1,228 @@
+"""Over random accounts: nothing leaves that should not, and nothing that should is missing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import update
+from tests.support.callers import Caller
+from tests.support.records import all_found, all_pages
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import User
+from crm_api.services.fields import RecordFields
+from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.settings import Settings
+
+SECRET = "hidden-from-everybody"
+BASE = {
+    "contacts": {"email", "firstname", "lastname", "phone", "lifecyclestage", "createdate", "lastmodifieddate"},
+    "deals": {
+        "dealname",
+        "dealstage",
+        "pipeline",
+        "amount",
+        "closedate",
+        "description",
+        "createdate",
+        "hs_lastmodifieddate",
+    },
+    "tickets": {
+        "subject",
+        "description",
+        "category",
+        "pipeline",
+        "hs_pipeline_stage",
+        "hs_ticket_priority",
+        "createdate",
+        "hs_lastmodifieddate",
+    },
+}
+EVERY_RECORD = {"id", "hs_object_id", "properties"}
+NESTED = {"deals", "tickets", "incomplete"}
+# Some that hold the secret, and some that are harmless to add.
+ADDABLE = {
+    "contacts": ["jobtitle", "company", "hs_lead_status"],
+    "deals": ["dealtype", "hs_priority"],
+    "tickets": ["source_type"],
+}
+HIDDEN = {
+    "contacts": {"city": SECRET, "message": SECRET},
+    "deals": {"hs_next_step": SECRET, "closed_lost_reason": SECRET},
+    "tickets": {},
+}
+
+
+@dataclass
+class Plan:
+    """An account: for each deal the contacts it hangs on, for each ticket its contacts and deals."""
+
+    contacts: int
+    deals: list[tuple[set[int], dict[str, str]]]
+    tickets: list[tuple[set[int], set[int], dict[str, str]]]
+    added: dict[str, dict[str, list[str]]]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    contacts = draw(st.integers(2, 4))
+    some = st.sets(st.integers(0, contacts - 1), max_size=2)
+    deals = draw(
+        st.lists(
+            st.tuples(
+                some,
+                st.fixed_dictionaries(
+                    {"dealname": st.sampled_from(["alpha", "beta", "Alpha vans"])},
+                    optional={
+                        "amount": st.sampled_from(["1", "2.50", "1000"]),
+                        "description": st.just("alpha too"),
+                    },
+                ),
+            ),
+            max_size=6,
+        )
+    )
+    tickets = draw(
+        st.lists(
+            st.tuples(
+                some,
+                st.sets(st.integers(0, len(deals) - 1), max_size=2) if deals else st.just(set()),
+                st.fixed_dictionaries({"subject": st.sampled_from(["alpha", "gamma"])}),
+            ),
+            max_size=6,
+        )
+    )
+    added = {
+        object_type: {"readable": draw(st.lists(st.sampled_from(names), unique=True))}
+        for object_type, names in ADDABLE.items()
+    }
+    return Plan(contacts, deals, tickets, added)
+
+
+@dataclass
+class Account:
+    """The plan as it stands in the emulator, by id."""
+
+    contacts: list[str]
+    deals: dict[str, set[str]] = field(default_factory=dict)
+    """Deal to its contacts."""
+    tickets: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
+    """Ticket to its contacts and its deals."""
+
+    def scope(self, contact_id: str | None) -> dict[str, set[str]]:
+        """What the contact may see; None: everything."""
+        if contact_id is None:
+            return {
+                "contacts": set(self.contacts),
+                "deals": set(self.deals),
+                "tickets": set(self.tickets),
+            }
+        deals = {deal for deal, contacts in self.deals.items() if contact_id in contacts}
+        tickets = {
+            ticket
+            for ticket, (contacts, on_deals) in self.tickets.items()
+            if contact_id in contacts or on_deals & deals
+        }
+        return {"contacts": {contact_id}, "deals": deals, "tickets": tickets}
+
+
+def build(emulator: Emulator, plan: Plan) -> Account:
+    emulator.reset()
+    contacts = [{"email": f"c{each}@example.com", "firstname": "Al"} | HIDDEN["contacts"] for each in range(plan.contacts)]
+    account = Account(emulator.seed({"contacts": contacts})["contacts"])
+    for on, properties in plan.deals:
+        deal = {"dealstage": "qualifiedtobuy", "pipeline": "default"} | properties | HIDDEN["deals"]
+        [deal_id] = emulator.seed({"deals": [deal]})["deals"]
+        account.deals[deal_id] = {account.contacts[each] for each in on}
+        for contact_id in account.deals[deal_id]:
+            emulator.link(("deals", deal_id), ("contacts", contact_id))
+    deal_ids = list(account.deals)
+    for on, on_deals, properties in plan.tickets:
+        ticket = {"hs_pipeline": "0", "hs_pipeline_stage": "1"} | properties | HIDDEN["tickets"]
+        [ticket_id] = emulator.seed({"tickets": [ticket]})["tickets"]
+        account.tickets[ticket_id] = (
+            {account.contacts[each] for each in on},
+            {deal_ids[each] for each in on_deals},
+        )
+        for contact_id in account.tickets[ticket_id][0]:
+            emulator.link(("tickets", ticket_id), ("contacts", contact_id))
+        for deal_id in account.tickets[ticket_id][1]:
+            emulator.link(("tickets", ticket_id), ("deals", deal_id))
+    return account
+
+
+def records_in(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every record of an answer, however deep, with its type."""
+    if isinstance(node, list):
+        for each in node:
+            yield from records_in(each)
+    elif isinstance(node, dict):
+        if "hs_object_id" in node:
+            yield ("deals" if "dealname" in node else "tickets" if "subject" in node else "contacts"), node
+        for each in node.values():
+            yield from records_in(each)
+
+
+def check(answer: Any, plan: Plan, scope: dict[str, set[str]]) -> None:
+    assert SECRET not in json.dumps(answer)
+    for object_type, record in records_in(answer):
+        assert record["id"] in scope[object_type]
+        assert BASE[object_type] | EVERY_RECORD <= set(record) <= BASE[object_type] | EVERY_RECORD | NESTED
+        assert set(record["properties"]) == set(plan.added[object_type]["readable"])
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Each example asks more than a user may in a minute."""
+    return settings.model_copy(update={"rate_limit_enabled": False})
+
+
+@examples(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(plan=plans(), limit=st.integers(1, 3))
+async def test_answers_hold_what_is_in_scope_and_nothing_else(
+    app: FastAPI, emulator: Emulator, customer: Caller, staff: Caller, plan: Plan, limit: int
+) -> None:
+    account = build(emulator, plan)
+    app.state.record_fields = RecordFields(TICKET_CATEGORIES, plan.added)
+    async with app.state.sessions.begin() as database:
+        await database.execute(update(User).values(contact_id=None))
+        await database.execute(
+            update(User).where(User.email == customer.email).values(contact_id=account.contacts[0])
+        )
+    for caller, contact_id in ((customer, account.contacts[0]), (staff, None)):
+        scope = account.scope(contact_id)
+        for object_type, expected in scope.items():
+            for found in (
+                await all_pages(caller, f"/api/{object_type}", limit=limit),
+                await all_pages(caller, f"/api/{object_type}", limit=limit, sort="-createdate"),
+                await all_found(caller, f"/api/{object_type}/search", limit=limit),
+            ):
+                check(found, plan, scope)
+                # Every record exactly once.
+                assert sorted(each["id"] for each in found) == sorted(expected)
+            for record_id in account.scope(None)[object_type]:
+                answer = await caller.get(f"/api/{object_type}/{record_id}")
+                assert answer.status_code == (200 if record_id in expected else 404)
+                check(answer.json(), plan, scope)
+        check((await caller.get("/api/search", params={"q": "al"})).json(), plan, scope)
+        cursor: str | None = None
+        seen: list[str] = []
+        while True:
+            params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+            page = (await caller.get("/api/new-crm-objects", params=params)).json()["data"]["data"]
+            check(page, plan, scope)
+            seen += [contact["id"] for contact in page["contacts"]]
+            cursor = page["next_after"]
+            if cursor is None:
+                break
+        assert sorted(seen) == sorted(scope["contacts"])
