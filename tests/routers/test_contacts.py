@@ -106,7 +106,9 @@ class TestListContacts:
         assert len(expected) == 25
         assert [each["id"] for each in await all_pages(staff, "/api/contacts", limit=10)] == expected
         by_email = await all_pages(staff, "/api/contacts", limit=10, sort="-email")
-        assert [each["email"] for each in by_email] == sorted((each["email"] for each in by_email), reverse=True)
+        assert [each["email"] for each in by_email] == sorted(
+            (each["email"] for each in by_email), reverse=True
+        )
         assert {each["id"] for each in by_email} == set(expected)
 
 
@@ -141,9 +143,7 @@ class TestGetContact:
         assert answer.json()["data"]["contact"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
-    async def test_250_deals_are_all_there(
-        self, staff: Caller, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_250_deals_are_all_there(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
         made = give_deals(emulator, customer.contact_id, 250)
         for caller in (customer, staff):
             answer = await caller.get(f"/api/contacts/{customer.contact_id}")

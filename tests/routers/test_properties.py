@@ -108,9 +108,7 @@ class TestAddedProperties:
         assert_problem(answer, 400, "validation_error", fields=["properties.hs_is_closed"])
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_they_are_filterable_where_listed(
-        self, who: str, customer: Caller, staff: Caller
-    ) -> None:
+    async def test_they_are_filterable_where_listed(self, who: str, customer: Caller, staff: Caller) -> None:
         caller = customer if who == "customer" else staff
         deal_id = await a_deal_of(customer, properties={"dealtype": "existingbusiness"})
         await a_deal_of(customer)

@@ -104,9 +104,7 @@ def test_the_customers_search_agrees_with_a_plain_filter(
 ) -> None:
     order = None if sort is None else Order(DEALS.by_name[sort[0]], descending=sort[1])
     records = [record(number, row) for number, row in enumerate(rows, start=1)]
-    found = [
-        int(each.id) for each in Wanted(tuple(wanted), order, query).select(reversed(records), DEALS)
-    ]
+    found = [int(each.id) for each in Wanted(tuple(wanted), order, query).select(reversed(records), DEALS)]
     expected = [
         number
         for number, row in enumerate(rows, start=1)

@@ -61,7 +61,12 @@ async def test_credentials_that_may_not_read_the_schema_are_told_once(
 
 
 async def test_a_new_option_is_known_at_once(app: FastAPI, customer: Caller, emulator: Emulator) -> None:
-    body: dict[str, Any] = {"subject": "s", "description": "d", "hs_pipeline_stage": "1", "category": "meeting"}
+    body: dict[str, Any] = {
+        "subject": "s",
+        "description": "d",
+        "hs_pipeline_stage": "1",
+        "category": "meeting",
+    }
     deal = (await customer.post("/api/deals", {"dealname": "d", "dealstage": "closedwon"})).json()["data"]
     path = f"/api/tickets/{deal['deal']['id']}"
     assert (await customer.post(path, body)).status_code == 400

@@ -22,7 +22,15 @@ from crm_api.settings import Settings
 
 SECRET = "hidden-from-everybody"
 BASE = {
-    "contacts": {"email", "firstname", "lastname", "phone", "lifecyclestage", "createdate", "lastmodifieddate"},
+    "contacts": {
+        "email",
+        "firstname",
+        "lastname",
+        "phone",
+        "lifecyclestage",
+        "createdate",
+        "lastmodifieddate",
+    },
     "deals": {
         "dealname",
         "dealstage",
@@ -134,7 +142,10 @@ class Account:
 
 def build(emulator: Emulator, plan: Plan) -> Account:
     emulator.reset()
-    contacts = [{"email": f"c{each}@example.com", "firstname": "Al"} | HIDDEN["contacts"] for each in range(plan.contacts)]
+    contacts = [
+        {"email": f"c{each}@example.com", "firstname": "Al"} | HIDDEN["contacts"]
+        for each in range(plan.contacts)
+    ]
     account = Account(emulator.seed({"contacts": contacts})["contacts"])
     for on, properties in plan.deals:
         deal = {"dealstage": "qualifiedtobuy", "pipeline": "default"} | properties | HIDDEN["deals"]

@@ -20,7 +20,6 @@ REMEMBER_AT_MOST = 10_000
 # A merge normally makes a contact with a new id; the old ones, of which users may still be linked to, stand here.
 # https://github.com/HubSpot/hubspot-api-nodejs/issues/6
 MERGED_IDS = "hs_merged_object_ids"
-_READ = ("hs_object_id", MERGED_IDS)
 
 
 def ids_of(contact: CrmRecord) -> frozenset[str]:
@@ -52,8 +51,7 @@ class ContactLinks:
         found = await self._resolve(hubspot, user, user.contact_id)
         if found is not None and found.id == user.contact_id:
             return False
-        taken = found is not None and await self._is_an_earlier_users(user, ids_of(found))
-        user.contact_id = await self._relink(user, None if found is None or taken else found.id)
+        user.contact_id = await self._relink(user, found.id if found is not None else None)
         return user.contact_id is not None
 
     def _may_look(self, user_id: UUID) -> bool:
@@ -66,24 +64,24 @@ class ContactLinks:
             self._looked.popitem(last=False)
         return True
 
-    @staticmethod
-    async def _resolve(hubspot: HubSpotClient, user: User, contact_id: str) -> CrmRecord | None:
+    async def _resolve(self, hubspot: HubSpotClient, user: User, contact_id: str) -> CrmRecord | None:
         try:
-            return await hubspot.contacts.get(contact_id, properties=_READ)
+            return await hubspot.contacts.get(contact_id, properties=("hs_object_id",))
         except HubSpotNotFoundError:
             pass
         if not user.email_verified:
             return None
         try:
-            return await hubspot.contacts.get(user.email, properties=_READ, id_property="email")
+            found = await hubspot.contacts.get(
+                user.email, properties=("hs_object_id", MERGED_IDS), id_property="email"
+            )
         except HubSpotNotFoundError:
             return None
+        return None if await self._is_anothers(user, ids_of(found)) else found
 
-    async def _is_an_earlier_users(self, user: User, contact_ids: Collection[str]) -> bool:
-        """Whether somebody who came before is linked to one of the ids, perhaps one that was merged away."""
-        query = select(User.id).where(
-            User.contact_id.in_(contact_ids), User.id != user.id, User.created_at < user.created_at
-        )
+    async def _is_anothers(self, user: User, contact_ids: Collection[str]) -> bool:
+        """Whether somebody else is linked to one of the ids, perhaps one that was merged away: that link stays."""
+        query = select(User.id).where(User.contact_id.in_(contact_ids), User.id != user.id)
         async with self._sessions() as database:
             return (await database.execute(query)).first() is not None
 

@@ -10,7 +10,7 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.search import RecordSearch
 from crm_api.services.filters import Wanted, by_id, wanted_of
-from crm_api.services.own_records import own_ids, read_records
+from crm_api.services.own_records import own_ids, own_records, read_records
 from crm_api.services.policy import Access
 from crm_api.services.staff_search import list_account, search_account
 
@@ -76,7 +76,7 @@ async def find_records(
         found = await search_account(access, object_type, wanted, limit=limit, place=place or None)
         next_cursor = _write_cursor(access, found.place, endpoint, wanted)
         return FoundPage(found.records, found.total, next_cursor, found.truncated)
-    records = await read_records(access, object_type, await own_ids(access, object_type))
+    records = await own_records(access, object_type)
     selected = wanted.select(records, access.fields[object_type])
     shown, following = _page(selected, limit, place)
     return FoundPage(shown, len(selected), _write_cursor(access, following, endpoint, wanted), False)
@@ -85,10 +85,10 @@ async def find_records(
 async def _own_list(
     access: Access, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
 ) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    ids = await own_ids(access, object_type)
-    if not wanted.is_everything:
-        records = await read_records(access, object_type, ids)
+    if object_type == "contacts" or not wanted.is_everything:
+        records = await own_records(access, object_type)
         return _page(wanted.select(records, access.fields[object_type]), limit, place)
+    ids = await own_ids(access, object_type)
     after = int(place.get("id", "0"))
     left = [each for each in ids if int(each) > after]
     shown = left[:limit]

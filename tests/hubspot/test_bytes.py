@@ -1,0 +1,164 @@
+"""The bytes of every call, on httpx's own transport: method, path, query, headers and body."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from tests.hubspot.calls import CALLS
+
+from crm_api.hubspot import HubSpotClient, RefreshTokenAuth, StaticTokenAuth, token_url
+from crm_api.hubspot.errors import HubSpotError
+
+BASE_URL = "https://api.hubapi.com"
+OBJECTS = "/crm/objects/2026-09"
+LINKS = [
+    {"to": {"id": "5"}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}]},
+    {"to": {"id": "6"}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 27}]},
+]
+PAIR = [{"id": "1"}, {"id": "2"}]
+
+# Method, path with its query as it stands on the wire, JSON body.
+EXPECTED: dict[str, tuple[str, str, Any]] = {
+    "create": (
+        "POST",
+        f"{OBJECTS}/deals",
+        {"properties": {"dealname": "A", "k": "v"}, "associations": LINKS},
+    ),
+    "create alone": ("POST", f"{OBJECTS}/contacts", {"properties": {"email": "a@b.co"}}),
+    "get": ("GET", f"{OBJECTS}/deals/1?properties=a%2Cb&associations=contacts%2Ctickets", None),
+    "get by property": ("GET", f"{OBJECTS}/contacts/a%40b.co?idProperty=email", None),
+    "update": ("PATCH", f"{OBJECTS}/tickets/1", {"properties": {"subject": "x"}}),
+    "update by property": (
+        "PATCH",
+        f"{OBJECTS}/contacts/a%40b.co?idProperty=email",
+        {"properties": {"phone": ""}},
+    ),
+    "archive": ("DELETE", f"{OBJECTS}/tickets/1", None),
+    "list": ("GET", f"{OBJECTS}/deals?limit=10&after=5&properties=a&associations=contacts", None),
+    "search": (
+        "POST",
+        f"{OBJECTS}/deals/search",
+        {
+            "filterGroups": [
+                {
+                    "filters": [
+                        {"propertyName": "amount", "operator": "BETWEEN", "value": "1", "highValue": "2"},
+                        {"propertyName": "pipeline", "operator": "IN", "values": ["a"]},
+                    ]
+                }
+            ],
+            "query": "x",
+            "sorts": [{"propertyName": "createdate", "direction": "DESCENDING"}],
+            "properties": ["dealname"],
+            "limit": 100,
+            "after": "10",
+        },
+    ),
+    "search for anything": ("POST", f"{OBJECTS}/contacts/search", {"limit": 100}),
+    "merge": ("POST", f"{OBJECTS}/contacts/merge", {"primaryObjectId": "1", "objectIdToMerge": "2"}),
+    "batch read": ("POST", f"{OBJECTS}/deals/batch/read", {"inputs": PAIR, "properties": ["a"]}),
+    "batch read by property": (
+        "POST",
+        f"{OBJECTS}/contacts/batch/read",
+        {"inputs": [{"id": "a@b.co"}], "properties": ["email"], "idProperty": "email"},
+    ),
+    "batch create": (
+        "POST",
+        f"{OBJECTS}/deals/batch/create",
+        {"inputs": [{"properties": {"dealname": "A"}, "associations": LINKS, "objectWriteTraceId": "0"}]},
+    ),
+    "batch update": (
+        "POST",
+        f"{OBJECTS}/deals/batch/update",
+        {"inputs": [{"id": "1", "properties": {"amount": "1"}, "objectWriteTraceId": "0"}]},
+    ),
+    "batch upsert": (
+        "POST",
+        f"{OBJECTS}/contacts/batch/upsert",
+        {"inputs": [{"id": "a@b.co", "idProperty": "email", "properties": {}, "objectWriteTraceId": "0"}]},
+    ),
+    "batch archive": ("POST", f"{OBJECTS}/deals/batch/archive", {"inputs": [{"id": "1"}]}),
+    "association batch read": (
+        "POST",
+        "/crm/associations/2026-09/deals/contacts/batch/read",
+        {"inputs": PAIR},
+    ),
+    "association list": ("GET", f"{OBJECTS}/deals/1/associations/contacts?limit=500&after=x", None),
+    "association create default": ("PUT", f"{OBJECTS}/deals/1/associations/default/contacts/2", None),
+    "association archive": ("DELETE", f"{OBJECTS}/deals/1/associations/contacts/2", None),
+    "association batch create": (
+        "POST",
+        "/crm/associations/2026-09/deals/contacts/batch/create",
+        {"inputs": [{"from": {"id": "1"}, "to": {"id": "2"}, "types": LINKS[0]["types"]}]},
+    ),
+    "association labels": ("GET", "/crm/associations/2026-09/deals/contacts/labels", None),
+    "pipelines": ("GET", "/crm/pipelines/2026-09/deals", None),
+    "properties": ("GET", "/crm/properties/2026-09/contacts", None),
+    "property": ("GET", "/crm/properties/2026-09/contacts/email", None),
+    "property create": (
+        "POST",
+        "/crm/properties/2026-09/tickets",
+        {
+            "name": "k",
+            "label": "K",
+            "groupName": "g",
+            "type": "string",
+            "fieldType": "text",
+            "description": "",
+            "hasUniqueValue": True,
+            "hidden": False,
+        },
+    ),
+    "property update": (
+        "PATCH",
+        "/crm/properties/2026-09/tickets/k",
+        {"options": [{"label": "X", "value": "x", "displayOrder": -1, "hidden": False}]},
+    ),
+    "property group create": ("POST", "/crm/properties/2026-09/tickets/groups", {"name": "g", "label": "G"}),
+    "account": ("GET", "/account-info/2026-09/details", None),
+}
+
+
+def test_every_call_has_its_row() -> None:
+    assert set(EXPECTED) == set(CALLS)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_call_is_these_bytes(call: str) -> None:
+    method, path, body = EXPECTED[call]
+    client = HubSpotClient(base_url=BASE_URL, auth=StaticTokenAuth("pat-na1-not-a-real-one"))
+    with respx.mock() as router:
+        router.route().mock(httpx.Response(418))
+        with pytest.raises(HubSpotError):
+            await CALLS[call](client)
+        [sent] = [each.request for each in router.calls]
+    await client.aclose()
+    assert (sent.method, str(sent.url)) == (method, BASE_URL + path)
+    assert sent.headers["authorization"] == "Bearer pat-na1-not-a-real-one"
+    assert sent.headers["accept"] == "application/json"
+    assert sent.headers["user-agent"].startswith("crm-api/")
+    if body is None:
+        assert sent.content == b""
+        assert "content-type" not in sent.headers
+    else:
+        assert json.loads(sent.content) == body
+        assert sent.headers["content-type"] == "application/json"
+
+
+async def test_the_token_request_is_a_form_and_holds_secrets_in_its_body_alone() -> None:
+    auth = RefreshTokenAuth("an id", "a+secret", "na1-refresh", token_url(BASE_URL, "2026-09"))
+    client = HubSpotClient(base_url=BASE_URL, auth=auth)
+    with respx.mock() as router:
+        router.route().mock(httpx.Response(418))
+        with pytest.raises(HubSpotError):
+            await client.deals.get("1")
+        [sent] = [each.request for each in router.calls]
+    await client.aclose()
+    assert (sent.method, str(sent.url)) == ("POST", f"{BASE_URL}/oauth/2026-09/token")
+    assert sent.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert "authorization" not in sent.headers
+    assert sent.content == (
+        b"grant_type=refresh_token&client_id=an+id&client_secret=a%2Bsecret&refresh_token=na1-refresh"
+    )

