@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator
+from crm_api.hubspot_emulator import Emulator, Refusal
 
 CONTACTS, DEALS = (f"/crm/objects/2026-09/{each}/batch" for each in ("contacts", "deals"))
 
@@ -161,3 +161,46 @@ async def test_archiving_is_a_204_also_for_unknown_ids(
 @pytest.mark.parametrize("what", ["read", "update", "upsert", "archive"])
 async def test_wrong_json_is_a_400(hubspot: httpx.AsyncClient, what: str, content: str) -> None:
     assert (await hubspot.post(f"{CONTACTS}/{what}", content=content)).status_code == 400
+
+
+class TestOneValueTwiceInOneBatch:
+    """A unique value has one holder, also when both claim it at one moment."""
+
+    async def test_two_new_contacts_of_an_upsert_cannot_share_an_email(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        inputs = [
+            {"id": f"{name}@example.com", "idProperty": "email", "properties": {"email": "same@example.com"}}
+            for name in ("a", "b")
+        ]
+        answer = await hubspot.post(f"{CONTACTS}/upsert", json={"inputs": inputs})
+        assert answer.status_code == 400
+        assert emulator.records("contacts") == []
+
+    async def test_two_updates_cannot_take_one_unique_value(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        key = {
+            "name": "key",
+            "label": "Key",
+            "groupName": "dealinformation",
+            "type": "string",
+            "fieldType": "text",
+            "hasUniqueValue": True,
+        }
+        assert (await hubspot.post("/crm/properties/2026-09/deals", json=key)).status_code == 201
+        deal = {"dealname": "D", "dealstage": "qualifiedtobuy"}
+        ids = emulator.seed({"deals": [deal, deal]})["deals"]
+        inputs = [{"id": each, "properties": {"key": "one"}} for each in ids]
+        answer = await hubspot.post(f"{DEALS}/update", json={"inputs": inputs})
+        assert answer.status_code == 400
+        assert [each.properties.get("key") for each in emulator.records("deals")] == [None, None]
+
+
+def test_a_restored_contact_cannot_take_its_email_back(emulator: Emulator) -> None:
+    [first] = emulator.seed({"contacts": [{"email": "a@example.com"}]})["contacts"]
+    emulator.archive_as_other_actor("contacts", first)
+    emulator.seed({"contacts": [{"email": "a@example.com"}]})
+    with pytest.raises(Refusal):
+        emulator.restore_as_other_actor("contacts", first)
+    assert len(emulator.records("contacts")) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.hubspot_emulator.conftest import Build, caller
+from tests.support.processes import emulator_process
 
 from crm_api.hubspot_emulator import StateFileInUseError
 
@@ -101,3 +102,15 @@ def test_what_was_answered_outlives_a_kill(build: Build, tmp_path: Path) -> None
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     assert [each.id for each in build(file).records("contacts")] == answered
+
+
+def test_the_file_is_complete_once_it_was_told_to_stop(build: Build, tmp_path: Path) -> None:
+    with emulator_process(tmp_path, "--state", str(tmp_path / "hubspot.db")) as process:
+        seeded = httpx.post(f"{process.url}/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})
+        assert seeded.status_code == 201
+        process.signal(signal.SIGTERM)
+        process.wait(10)
+    # The file alone, as a backup would take it: what SQLite keeps beside it while it runs is not needed.
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((tmp_path / "hubspot.db").read_bytes())
+    assert [each.properties["email"] for each in build(copy).records("contacts")] == ["a@example.com"]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,12 +64,19 @@ def run_demo(folder: Path, *, port: int, emulator_port: int) -> None:
 def _emulator(state: Path, port: int) -> Generator[None, None, None]:
     command = [sys.executable, "-m", "crm_api.hubspot_emulator", "--port", str(port), "--state", str(state)]
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter; Ctrl-C is for us alone
+    # uvicorn ends by the signal that it was stopped with, and a signal's own handler would leave the emulator behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
     try:
         _wait_for(process, port)
         yield
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def _exit(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, *, timeout_seconds: float = 20.0) -> None:

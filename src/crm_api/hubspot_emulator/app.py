@@ -80,7 +80,7 @@ class EmulatorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -93,6 +93,16 @@ class EmulatorApp:
             await _send(send, reply, reply.content())
             return
         await self._serve(scope, receive, send, path, query, body)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # uvicorn dies of the signal right after this; no `finally` of ours would run.
+                self._account.journal.gather()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
 
     async def _serve(
         self, scope: Scope, receive: Receive, send: Send, path: str, query: dict[str, list[str]], body: bytes
@@ -250,11 +260,3 @@ async def _send_cut(send: Send, reply: Reply, content: bytes) -> None:
     cut = content[: max(1, len(content) * 2 // 3)] if content else b"{"
     await send(_start(reply, len(cut)))
     await send({"type": "http.response.body", "body": cut})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -60,18 +60,14 @@ def create(account: Account, call: Call) -> Reply:
     if object_type == "contacts":
         _refuse_duplicates([_email(each) for each in inputs])
     traced = _are_traced(inputs)
-    unique = account.schema.unique_properties(object_type)
-    claimed: set[tuple[str, str]] = set()
+    claims = _Claims(account, object_type)
     checked, errors = [], []
     for each in inputs:
         try:
             check_association_shape(each.get("associations"))
             values = writes.check_create(account, object_type, properties_of(each), call.version)
             links = writes.check_links(account, object_type, each.get("associations"))
-            for name in unique:
-                if (claim := (name, values.get(name, ""))) in claimed:
-                    raise writes.value_taken(account, object_type, *claim, "another input")
-                claimed.update([claim] if claim[1] else [])
+            claims.add(values)
         except Refusal as refusal:
             if not traced:
                 # Nothing is written: https://github.com/HubSpot/hubspot-api-python/issues/51
@@ -91,6 +87,7 @@ def update(account: Account, call: Call) -> Reply:
     _, inputs = inputs_of(call, most=MOST_INPUTS)
     _refuse_duplicates([text_of(each, "id") for each in inputs])
     traced = _are_traced(inputs)
+    claims = _Claims(account, object_type)
     checked, errors = [], []
     missing: list[Mapping[str, Any]] = []
     for each in inputs:
@@ -103,9 +100,9 @@ def update(account: Account, call: Call) -> Reply:
             missing.append(each)
             continue
         try:
-            checked.append(
-                (each, record, writes.check_update(account, record, properties_of(each), call.version))
-            )
+            values = writes.check_update(account, record, properties_of(each), call.version)
+            claims.add(values)
+            checked.append((each, record, values))
         except Refusal as refusal:
             if not traced:
                 raise
@@ -119,12 +116,6 @@ def update(account: Account, call: Call) -> Reply:
         errors.append(row)
     results = []
     for each, record, values in checked:
-        try:
-            # Once more: two inputs may want one unique value.
-            values = writes.check_update(account, record, properties_of(each), call.version)
-        except Refusal as refusal:
-            errors.append(refusal.row(trace_id=optional_text(each, "objectWriteTraceId")))
-            continue
         changes = writes.update(account, record, values)
         if optional_text(each, "idProperty") is None and record.id != text_of(each, "id"):
             # Merged away: left out without an error.
@@ -139,10 +130,13 @@ def upsert(account: Account, call: Call) -> Reply:
     _refuse_duplicates([_key(object_type, each) for each in inputs])
     traced = _are_traced(inputs)
     checked: list[tuple[dict[str, Any], Record | None, dict[str, str]]] = []
+    claims = _Claims(account, object_type)
     errors = []
     for each in inputs:
         try:
-            checked.append((each, *_check_upsert(account, call, object_type, each)))
+            record, values = _check_upsert(account, call, object_type, each)
+            claims.add(values)
+            checked.append((each, record, values))
         except Refusal as refusal:
             if not traced:
                 raise
@@ -164,6 +158,25 @@ def archive(account: Account, call: Call) -> Reply:
     for record_id in [text_of(each, "id") for each in inputs]:
         writes.archive(account, call.object_type, record_id)
     return Reply(204)
+
+
+class _Claims:
+    """Values that must be unique, as the inputs of one batch claim them."""
+
+    def __init__(self, account: Account, object_type: str) -> None:
+        self._account, self._object_type = account, object_type
+        self._names = account.schema.unique_properties(object_type)
+        if object_type == "contacts":
+            self._names.append("email")
+        self._claimed: set[tuple[str, str]] = set()
+
+    def add(self, values: Mapping[str, str]) -> None:
+        """Raises Refusal (400) for a value that an earlier input has claimed."""
+        wanted = [(name, values[name]) for name in self._names if values.get(name)]
+        for name, value in wanted:
+            if (name, value) in self._claimed:
+                raise writes.value_taken(self._account, self._object_type, name, value, "another input")
+        self._claimed.update(wanted)
 
 
 def _check_upsert(

@@ -160,8 +160,10 @@ class Emulator:
         self._account.journal.flush()
 
     def restore_as_other_actor(self, object_type: str, record_id: str) -> None:
+        """Raises Refusal when its e-mail or a unique value belongs to another record by now."""
         record = self._account_has(object_type, record_id)
         if record.archived:
+            writes.check_restore(self._account, record)
             self._account.store.restore(record)
             self._account.journal.flush()
 

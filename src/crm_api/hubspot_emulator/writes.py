@@ -223,6 +223,11 @@ def _check_unique(
         raise value_taken(account, object_type, name, value, holder.id)
 
 
+def check_restore(account: Account, record: Record) -> None:
+    """Raises Refusal when another record holds one of its unique values by now."""
+    _check_unique(account, record.object_type, record.properties, record)
+
+
 def email_taken(holder_id: str) -> Refusal:
     # The id stands in the text only: https://github.com/HubSpot/hubspot-api-php/issues/59
     return Refusal(409, f"Contact already exists. Existing ID: {holder_id}", category="CONFLICT")
