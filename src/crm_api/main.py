@@ -149,6 +149,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         logger.warning("the database is not ready: %s", problem)
     auth = await hubspot_auth(settings, sessions)
     redis = create_redis(settings)
+    app.state.ping_redis = redis.ping if redis is not None else None
     hubspot = app.state.hubspot = create_hubspot(
         settings,
         auth,

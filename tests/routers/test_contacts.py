@@ -118,12 +118,15 @@ class TestGetContact:
         assert emulator.requests == []
 
     async def test_another_customers_contact_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, stranger: Caller, emulator: Emulator
     ) -> None:
+        emulator.clear_requests()
         same_answers(
             await stranger.get(f"/api/contacts/{customer.contact_id}"),
             await stranger.get("/api/contacts/99999999"),
         )
+        # Nothing is asked about either, so that the time taken does not tell one from the other.
+        assert calls(emulator) == [f"GET objects/contacts/{stranger.contact_id}"]
 
     async def test_ones_own_with_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await a_deal_of(customer)

@@ -217,29 +217,55 @@ class TestSearchDeals:
         assert calls(emulator) == ["POST objects/deals/search"]
         assert ids(await all_found(staff, "/api/deals/search", query="deal", limit=5)) == made
 
-    async def test_hubspot_shows_ten_thousand_and_we_say_so(
-        self, staff: Caller, customer: Caller, emulator: Emulator
+    async def test_a_search_that_hubspot_would_find_too_long_is_refused(
+        self, staff: Caller, emulator: Emulator
     ) -> None:
-        search = {
+        emulator.clear_requests()
+        filters = [condition("dealname", "IN", values=["x" * 100] * 40)]
+        answer = await staff.post("/api/deals/search", {"filters": filters})
+        assert_problem(answer, 400, "validation_error", fields=["filters"])
+        assert emulator.requests == []
+
+
+class TestTenThousand:
+    """HubSpot shows 10,000 results of one search."""
+
+    @pytest.fixture(autouse=True)
+    def endless(self, emulator: Emulator) -> None:
+        moment = "2026-01-01T00:00:00Z"
+        page = {
             "total": 10_050,
             "results": [
-                {
-                    "id": str(number),
-                    "properties": {"dealname": "x"},
-                    "createdAt": "2026-01-01T00:00:00Z",
-                    "updatedAt": "2026-01-01T00:00:00Z",
-                }
-                for number in range(100)
+                {"id": str(number), "properties": {}, "createdAt": moment, "updatedAt": moment}
+                for number in range(1, 101)
             ],
             "paging": {"next": {"after": "100"}},
         }
-        emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=search, times=101)
+        emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=page, times=200)
+
+    async def test_a_search_ends_there_and_says_so(self, staff: Caller) -> None:
         body: dict[str, Any] = {"limit": 100}
         for number in range(100):
             page = (await staff.post("/api/deals/search", body)).json()["data"]
-            assert (page["truncated"], page["next_cursor"] is None) == ((number == 99), (number == 99))
-            body["cursor"] = page["next_cursor"]
+            assert (page["truncated"], page["next_cursor"] is None) == (number == 99, number == 99)
             assert page["total"] == 10_050
+            body["cursor"] = page["next_cursor"]
+
+    async def test_a_sorted_list_does_not_look_whole(self, staff: Caller) -> None:
+        params: dict[str, Any] = {"limit": 100, "sort": "amount"}
+        for _ in range(100):
+            page = (await staff.get("/api/deals", params=params)).json()["data"]
+            params["cursor"] = page["next_cursor"]
+        answer = await staff.get("/api/deals", params=params)
+        assert_problem(answer, 400, "validation_error", fields=["cursor"])
+
+    async def test_a_filtered_list_goes_on_past_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
+        params: dict[str, Any] = {"limit": 100, "pipeline": "default"}
+        for _ in range(2):
+            params["cursor"] = (await staff.get("/api/deals", params=params)).json()["data"]["next_cursor"]
+        [group] = emulator.requests[-1].body["filterGroups"]
+        assert {"propertyName": "hs_object_id", "operator": "GT", "value": "100"} in group["filters"]
+        assert "after" not in emulator.requests[-1].body
 
 
 class TestReadYourOwnWrites:
@@ -274,6 +300,15 @@ class TestReadYourOwnWrites:
         assert ids(by_amount) == [created, old[1], *old[3:]]
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
         assert created in ids(await all_found(staff, "/api/deals/search", query="fleet"))
+
+    async def test_of_very_many_writes_the_latest_are_merged_and_the_cursor_still_fits(
+        self, staff: Caller, customer: Caller, app: Any, emulator: Emulator
+    ) -> None:
+        created = [await a_deal_of(staff, contact_id=customer.contact_id) for _ in range(55)]
+        page = (await staff.post("/api/deals/search", {"limit": 1})).json()["data"]
+        assert len(page["next_cursor"]) <= 2048
+        found = await all_found(staff, "/api/deals/search", limit=20)
+        assert ids(found) == created[-50:]
 
     async def test_it_costs_one_more_call(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
         await a_deal_of(staff, contact_id=customer.contact_id)

@@ -2,10 +2,14 @@
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 from tests.support.callers import Caller
+from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.settings import Settings
 
 
 class TestHealth:
@@ -45,6 +49,25 @@ class TestReadiness:
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert "crm-api migrate" in answer.json()["database"]["problem"]
+
+    async def test_redis_is_told_as_it_is_and_never_stops_requests(
+        self, settings: Settings, emulator: Emulator, valkey_url: str
+    ) -> None:
+        for url, state, status in (
+            (valkey_url, "ok", "ready"),
+            ("redis://127.0.0.1:9/0", "degraded", "degraded"),
+        ):
+            with_redis = settings.model_copy(update={"redis_url": SecretStr(url)})
+            app = create_app(with_redis, hubspot_transport=EmulatorTransport(emulator))
+            transport = httpx.ASGITransport(app=app)
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client,
+            ):
+                await app.state.watching
+                answer = await client.get("/readyz")
+                assert answer.status_code == 200
+                assert (answer.json()["redis"]["state"], answer.json()["status"]) == (state, status)
 
     async def test_draining_takes_no_requests(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         app.state.draining = True

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, all_found, calls, writes
+from tests.support.records import a_deal_of, all_found, writes
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
@@ -142,4 +142,4 @@ class TestAddedProperties:
 )
 def test_lists_that_cannot_be_meant_are_refused(lists: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="hubspot_properties"):
-        Settings(_env_file=None, environment="development", hubspot_properties={"deals": lists})  # type: ignore[call-arg]
+        Settings(_env_file=None, environment="development", hubspot_properties={"deals": lists})

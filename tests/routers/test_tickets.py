@@ -255,6 +255,27 @@ class TestUpdateTicket:
         assert writes(emulator) == []
 
 
+class TestRequiredByTheAccount:
+    """Since 2026-09 HubSpot enforces what an admin has made required."""
+
+    async def test_a_missing_one_comes_back_on_our_field(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
+        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket(hs_ticket_priority="LOW"))
+        problem = assert_problem(answer, 400, "validation_error", fields=["category"])
+        assert problem["details"][0]["message"] == "is required by this account"
+        assert emulator.records("tickets") == []
+
+    async def test_one_that_we_do_not_offer_is_nothing_that_the_caller_could_mend(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        emulator.switches.required_properties = {"tickets": ["source_type"]}
+        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        assert_problem(answer, 502, "hubspot_error")
+        assert "source_type" not in answer.text
+
+
 class TestArchiveTicket:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.delete("/api/tickets/1"), 401, "invalid_token")

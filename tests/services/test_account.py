@@ -32,7 +32,9 @@ async def test_another_account_is_refused(customer: Caller, settings: Settings, 
         assert "belongs to HubSpot account" in readiness["hubspot"]["problem"]
 
 
-async def test_the_same_account_is_taken_up_again(customer: Caller, settings: Settings, emulator: Emulator) -> None:
+async def test_the_same_account_is_taken_up_again(
+    customer: Caller, settings: Settings, emulator: Emulator
+) -> None:
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
         await app.state.watching

@@ -31,7 +31,9 @@ def other_contact(emulator: Emulator) -> str:
 
 
 class TestMergedContact:
-    async def test_lists_go_on_with_the_survivor(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+    async def test_lists_go_on_with_the_survivor(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
         await customer.post("/api/deals", a_deal())
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
@@ -40,7 +42,9 @@ class TestMergedContact:
         assert await contact_of(customer) == survivor
         assert "contact_linked" in await audit(app)
 
-    async def test_tickets_can_be_raised_on_the_deals_of_before(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_tickets_can_be_raised_on_the_deals_of_before(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
         emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
@@ -53,7 +57,9 @@ class TestMergedContact:
         self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         survivor = emulator.merge("contacts", stranger.contact_id, customer.contact_id)
-        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0]["id"] == survivor
+        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
+            "id"
+        ] == survivor
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
         assert await contact_of(stranger) == survivor
@@ -74,13 +80,17 @@ class TestContactThatIsGone:
         assert emulator.associations("deals", answer.json()["data"]["deal"]["id"], "contacts") == [anew]
         assert await contact_of(customer) == anew
 
-    async def test_an_address_that_was_not_proved_finds_nobody(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_an_address_that_was_not_proved_finds_nobody(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         emulator.seed({"contacts": [{"email": customer.email}]})
         assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
-    async def test_nothing_is_made_anew_in_silence(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+    async def test_nothing_is_made_anew_in_silence(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]

@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
-from crm_api.services.fields import RecordFields
+from crm_api.services.fields import Kind, RecordFields
 from crm_api.services.filters import Condition, Order, Wanted
 from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.services.values import milliseconds, same, to_wire
@@ -122,7 +124,7 @@ def test_the_customers_search_agrees_with_a_plain_filter(
     present = [plain(sort[0], value) for value in values if value is not None]
     assert values[len(present) :] == [None] * (len(values) - len(present))
     assert present == sorted(present, reverse=sort[1])
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if rows[one - 1][sort[0]] == rows[other - 1][sort[0]]:
             assert one < other
 
@@ -138,3 +140,36 @@ def test_one_value_in_two_spellings_is_no_change() -> None:
     assert same("text", "", None)
     assert not same("text", "Ada", "ADA")
     assert not same("number", "", "0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wire"),
+    [
+        ("number", "12.50", "12.50"),
+        ("number", "1e3", "1000"),
+        ("bool", "true", "true"),
+        ("date", "2026-12-31", "2026-12-31"),
+        ("moment", "2026-12-31T01:00:00+01:00", "2026-12-31T00:00:00.000Z"),
+        ("text", " as it is ", " as it is "),
+    ],
+)
+def test_values_as_hubspot_takes_them(kind: Kind, value: str, wire: str) -> None:
+    assert to_wire(kind, value) == wire
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("number", "many"),
+        ("number", "1_000"),
+        ("number", "NaN"),
+        ("bool", "yes"),
+        ("date", "31.12.2026"),
+        ("moment", "2026-12-31T01:00:00"),
+        ("moment", "soon"),
+        ("moment", "0001-01-01T00:00:00+14:00"),
+    ],
+)
+def test_what_is_no_value_of_its_kind_is_refused(kind: Kind, value: str) -> None:
+    with pytest.raises(ValueError):
+        to_wire(kind, value)

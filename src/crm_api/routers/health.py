@@ -23,6 +23,7 @@ async def get_readiness(request: Request, response: Response, sessions: Sessions
         request.app.state.hubspot,
         draining=request.app.state.draining,
         refused=request.app.state.account.refused,
+        ping_redis=request.app.state.ping_redis,
     )
     if readiness.status == "unavailable":
         response.status_code = 503

@@ -143,13 +143,13 @@ def to_properties(access: Access, fields: ObjectFields, body: BaseModel) -> dict
     """The properties that a body sets, as HubSpot takes them; "" clears one.
 
     https://github.com/HubSpot/hubspot-api-nodejs/issues/324: null would leave the old value.
-    Raises a 400 that names what the caller's role may not write, what is not a property here, and a required null.
+    Raises a 400 that names what the caller's role may not write and what is not a property here.
     """
     problems: list[FieldProblem] = []
     found: dict[str, str] = {}
     for path, name, value in _sent(body):
         field = fields.by_name.get(name)
-        problem = _problem(access, field, path, value)
+        problem = _problem(access, field, path)
         if problem is not None:
             problems.append(FieldProblem(field=path, message=problem))
         elif field is not None:
@@ -159,13 +159,11 @@ def to_properties(access: Access, fields: ObjectFields, body: BaseModel) -> dict
     return found
 
 
-def _problem(access: Access, field: Field | None, path: str, value: Any) -> str | None:
+def _problem(access: Access, field: Field | None, path: str) -> str | None:
     if field is None or field.path != path:
         return "is not a field of this request"
     if access.user.role not in field.writers:
         return "may not be changed by you"
-    if value is None and field.required:
-        return "is required and cannot be cleared"
     return None
 
 

@@ -1,6 +1,7 @@
 """What the service stands on, as it is now or was last seen."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,27 +15,45 @@ DATABASE_TIMEOUT_SECONDS = 2.0
 
 
 async def readiness(
-    sessions: async_sessionmaker[AsyncSession], hubspot: HubSpotClient, *, draining: bool, refused: str | None
+    sessions: async_sessionmaker[AsyncSession],
+    hubspot: HubSpotClient,
+    *,
+    draining: bool,
+    refused: str | None,
+    ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Unavailable where the database is away or behind or the process is draining; else ready or degraded."""
-    problem = await database_problem(sessions)
+    """Unavailable where the database is away or behind or the process is draining; else ready or degraded.
+
+    HubSpot stands there as last seen: a probe every second must not spend its quota.
+    """
+    problem, redis = await asyncio.gather(database_problem(sessions), _redis_state(ping_redis))
     database = Dependency(state="down" if problem else "ok", seen_at=now(), problem=problem)
-    seen = hubspot.last_seen
-    state = "unknown" if seen.ok is None else "ok" if seen.ok else "degraded"
-    remote = Dependency(
-        state="degraded" if refused else state, seen_at=seen.at, problem=refused or seen.error
-    )
-    redis = Dependency(state="off", seen_at=None, problem=None)
+    remote = _hubspot_state(hubspot, refused)
+    degraded = "degraded" in (remote.state, redis.state)
     return Readiness(
-        status="unavailable"
-        if problem or draining
-        else "degraded"
-        if remote.state == "degraded"
-        else "ready",
+        status="unavailable" if problem or draining else "degraded" if degraded else "ready",
         database=database,
         hubspot=remote,
         redis=redis,
     )
+
+
+def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
+    seen = hubspot.last_seen
+    if refused:
+        return Dependency(state="degraded", seen_at=seen.at, problem=refused)
+    state = "unknown" if seen.ok is None else "ok" if seen.ok else "degraded"
+    return Dependency(state=state, seen_at=seen.at, problem=seen.error)
+
+
+async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependency:
+    if ping is None:
+        return Dependency(state="off", seen_at=None, problem=None)
+    try:
+        await ping()
+    except Exception as error:  # noqa: BLE001 - the service goes on without Redis, whatever ails it
+        return Dependency(state="degraded", seen_at=now(), problem=type(error).__name__)
+    return Dependency(state="ok", seen_at=now(), problem=None)
 
 
 async def database_problem(sessions: async_sessionmaker[AsyncSession]) -> str | None:

@@ -45,13 +45,17 @@ class _Place:
 
     @classmethod
     def of(cls, place: Mapping[str, Any]) -> "_Place":
-        return cls(place["skip"], tuple(place["out"]), tuple(place["next"]), place["found"], place["total"])
+        left_out = tuple(place["out"])
+        to_come = tuple(left_out[position] for position in place["next"])
+        return cls(place["skip"], left_out, to_come, place["found"], place["total"])
 
     def to_cursor(self) -> dict[str, Any]:
+        # By position: a cursor has room for the ids once.
+        positions = [place for place, each in enumerate(self.left_out) if each in self.to_come]
         return {
             "skip": self.skip,
             "out": list(self.left_out),
-            "next": list(self.to_come),
+            "next": positions,
             "found": self.found,
             "total": self.total,
         }

@@ -11,7 +11,7 @@ from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services.fields import Field, Kind, ObjectFields, kind_of
-from crm_api.services.records import moment, moment_to_wire
+from crm_api.services.records import moment, moment_to_wire, plain_number
 
 MAX_AGE_SECONDS: Final = 300.0
 # A value that the schema does not know forces a fresh read; a burst of them shares one.
@@ -62,10 +62,9 @@ def milliseconds(value: str) -> str:
 def to_wire(kind: Kind, value: str) -> str:
     """A value as HubSpot takes it. Raises `ValueError` where it is none of its kind."""
     if kind == "number":
-        number = _number(value)
-        if number is None:
+        if _number(value) is None:
             raise ValueError("must be a number in digits")
-        return value.strip()
+        return plain_number(value.strip()) or ""
     if kind == "moment":
         return moment_to_wire(_zoned(value))
     if kind == "date":
