@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.builders import a_deal
+from tests.support.builders import PASSWORD, a_deal
 from tests.support.callers import registered
 from tests.support.processes import emulator_process, service_process
 
@@ -104,3 +105,47 @@ def test_production_with_unsafe_settings_is_refused_with_one_list(tmp_path: Path
         ),
     ):
         pass
+
+
+async def test_hubspot_that_never_answers_is_told_within_the_deadline(
+    tmp_path: Path, database_url: str
+) -> None:
+    with (
+        emulator_process(tmp_path) as emulator,
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url=emulator.url, REQUEST_DEADLINE_SECONDS="2"
+        ) as service,
+    ):
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+            caller = await registered(client, "ada@example.com")
+            fault = {"method": "*", "path": "/crm/*", "kind": "hang_before", "seconds": 60, "times": 50}
+            (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
+            started = time.monotonic()
+            answers = await asyncio.gather(
+                caller.get("/api/pipelines"),
+                caller.get("/api/new-crm-objects"),
+                caller.post("/api/deals", a_deal()),
+            )
+            assert [answer.json()["code"] for answer in answers] == ["hubspot_timeout"] * 3
+            # Twice the deadline: a busy machine is late, a hang is for ever.
+            assert time.monotonic() - started < 4
+            # What needs nothing of HubSpot's goes on.
+            assert (await caller.get("/api/me")).status_code == 200
+
+
+async def test_it_starts_and_logs_people_in_while_hubspot_is_down(tmp_path: Path, database_url: str) -> None:
+    with emulator_process(tmp_path) as emulator:
+        with service_process(tmp_path, database_url=database_url, hubspot_url=emulator.url) as service:
+            async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+                await registered(client, "ada@example.com")
+        with service_process(
+            tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9"
+        ) as service:
+            async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+                login = {"email": "ada@example.com", "password": PASSWORD}
+                tokens = (await client.post("/api/login", json=login)).json()["data"]
+                headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+                assert (await client.get("/api/me", headers=headers)).status_code == 200
+                assert (await client.get("/api/pipelines", headers=headers)).status_code in (502, 503)
+                readiness = await client.get("/readyz")
+                assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded")

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
 
@@ -157,12 +158,27 @@ class TestUpdateDeal:
         assert writes(emulator) == []
 
     async def test_a_stage_of_another_pipeline_needs_that_pipeline(
-        self, customer: Caller, app: Any, emulator: Emulator
+        self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer, dealstage="contractsent")
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"dealstage": "closedwon"})
-        assert answer.json()["data"]["deal"]["dealstage"] == "closedwon"
+        stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
+        made = await app.state.hubspot.request(
+            "POST",
+            "/crm/pipelines/2026-09/deals",
+            operation="pipelines.create",
+            json={"label": "Partners", "displayOrder": 1, "stages": stages},
+            idempotent=False,
+        )
+        partners, offer = made["id"], made["stages"][0]["id"]
+        path = f"/api/deals/{deal_id}"
+        for body in ({"pipeline": partners}, {"dealstage": offer}):
+            answer = await customer.patch(path, body)
+            assert_problem(answer, 400, "validation_error", fields=["dealstage"])
+        assert (await customer.patch(path, {"dealstage": "closedwon"})).status_code == 200
         assert emulator.requests[-1].body == {"properties": {"dealstage": "closedwon"}}
+        answer = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
+        deal = answer.json()["data"]["deal"]
+        assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
     async def test_hubspots_own_refusal_comes_back_on_our_field(
         self, customer: Caller, emulator: Emulator
