@@ -44,6 +44,7 @@ def test_good_settings_start() -> None:
         ),
         ({"smtp_url": None}, "needs SMTP_URL"),
         ({"rate_limit_enabled": False}, "RATE_LIMIT_ENABLED=false"),
+        ({"forwarded_allow_ips": "*"}, "FORWARDED_ALLOW_IPS=*"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         ({"hubspot_access_token": None}, "no HubSpot credentials"),
         ({"hubspot_access_token": None, "hubspot_client_id": "x"}, "no HubSpot credentials"),
@@ -79,7 +80,11 @@ def test_everything_wrong_is_one_list() -> None:
 
 
 def test_secrets_are_masked() -> None:
-    settings = make(redis_url="redis://:hidden-password@redis:6379/0")
+    settings = make(
+        redis_url="redis://:hidden-password@redis:6379/0",
+        smtp_url="smtp://user:hidden-password@mail.example",
+        database_url="postgresql://crm:hidden-password@db/crm",
+    )
     for secret in (
         GOOD["secret_key"],
         GOOD["jwt_secret_key"],

@@ -267,13 +267,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )
-    app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
     app.add_middleware(
         RequestContext,
         deadline_seconds=settings.request_deadline_seconds,
         max_body_bytes=settings.max_body_bytes,
         on_finished=app.state.metrics.request_finished,
     )
+    # Around the 413 and the 500 of last resort too, which the request's context answers itself.
+    app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
 
 
 def _add_exception_handlers(app: FastAPI) -> None:

@@ -108,10 +108,8 @@ class RateLimits:
 
     async def require(self, request: Request, bucket: Callable[..., None]) -> None:
         """Count the request; past the limit raise the 429."""
-        check: Callable[..., None] = self._limiter._check_request_limit  # noqa: SLF001 - its only way without a decorator
-        # slowapi's Redis storage is synchronous: on the event loop a slow Redis would stall every request.
         try:
-            await run_in_threadpool(check, request, bucket, False)
+            await self._check(request, bucket)
         except RateLimitExceeded as error:
             item, reset_in = await self._exceeded(request)
             raise self._refusal(item, reset_in) from error
@@ -122,6 +120,18 @@ class RateLimits:
                 **getattr(request.state, "response_headers", {}),
                 "RateLimit-Policy": f'"{bucket.__name__}";q={item.amount};w={item.get_expiry()}',
             }
+
+    async def _check(self, request: Request, bucket: Callable[..., None]) -> None:
+        check: Callable[..., None] = self._limiter._check_request_limit  # noqa: SLF001 - its only way without a decorator
+        # slowapi's Redis storage is synchronous: on the event loop a slow Redis would stall every request.
+        try:
+            await run_in_threadpool(check, request, bucket, False)
+        except RateLimitExceeded:
+            raise
+        except Exception:
+            # slowapi falls back to memory for the first who finds Redis away, and raises for the others who were on
+            # their way: asked again, they find it fallen back.
+            await run_in_threadpool(check, request, bucket, False)
 
     async def _exceeded(self, request: Request) -> tuple[RateLimitItem, float]:
         item, identifiers = request.state.view_rate_limit

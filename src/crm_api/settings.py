@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """The longest a request may take, all tries toward HubSpot included."""
 
-    database_url: str = ""
+    database_url: Annotated[str, Field(repr=False)] = ""
     """`postgresql://user:password@host/name`, or `sqlite:///path` for one process."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections a process keeps to PostgreSQL."""
@@ -243,6 +243,8 @@ def _production_problems(settings: Settings) -> list[str]:
         )
     if settings.email_verification == "required" and settings.smtp_url is None:
         problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
+    if "*" in settings.forwarded_allow_ips:
+        problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; name the proxies")
     if not settings.rate_limit_enabled:
         problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
     return problems

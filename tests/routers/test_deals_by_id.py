@@ -169,6 +169,7 @@ class TestUpdateDeal:
             json={"label": "Partners", "displayOrder": 1, "stages": stages},
             idempotent=False,
         )
+        await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
         partners, offer = made["id"], made["stages"][0]["id"]
         path = f"/api/deals/{deal_id}"
         for body in ({"pipeline": partners}, {"dealstage": offer}):
@@ -218,6 +219,18 @@ class TestIfMatch:
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
         answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(answer, 412, "precondition_failed")
+
+    async def test_a_change_that_no_caller_can_read_is_none(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        read = await customer.get(f"/api/deals/{deal_id}")
+        await asyncio.sleep(0.002)  # HubSpot's times have milliseconds
+        emulator.edit_as_other_actor("deals", deal_id, {"hs_next_step": "call"})
+        again = await customer.get(f"/api/deals/{deal_id}")
+        changed = [answer.json()["data"]["deal"]["hs_lastmodifieddate"] for answer in (read, again)]
+        assert changed[0] != changed[1]
+        assert read.headers["etag"] == again.headers["etag"]
 
     async def test_of_many_writers_with_one_etag_one_wins(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await a_deal_of(customer)

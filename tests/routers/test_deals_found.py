@@ -1,13 +1,18 @@
 """Deals over HTTP: listed and searched."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.callers import Caller, assert_problem
+from fastapi import FastAPI
+from sqlalchemy import update
+from tests.support.callers import Caller, assert_problem, registered
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
 from crm_api.hubspot_emulator import Emulator
+from crm_api.models import RecentWrite, now
+from crm_api.services.users import set_role
 
 
 def ids(records: list[dict[str, Any]]) -> list[str]:
@@ -302,13 +307,45 @@ class TestReadYourOwnWrites:
         assert created in ids(await all_found(staff, "/api/deals/search", query="fleet"))
 
     async def test_of_very_many_writes_the_latest_are_merged_and_the_cursor_still_fits(
-        self, staff: Caller, customer: Caller, app: Any, emulator: Emulator
+        self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         created = [await a_deal_of(staff, contact_id=customer.contact_id) for _ in range(55)]
         page = (await staff.post("/api/deals/search", {"limit": 1})).json()["data"]
         assert len(page["next_cursor"]) <= 2048
         found = await all_found(staff, "/api/deals/search", limit=20)
         assert ids(found) == created[-50:]
+
+    @pytest.mark.parametrize("how", ["list", "search"])
+    async def test_a_short_page_of_hubspots_is_not_filled_up_with_what_belongs_further_on(
+        self, how: str, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
+        created = await a_deal_of(staff, contact_id=customer.contact_id)
+        moment = "2026-01-01T00:00:00Z"
+        record = {"id": "7", "properties": {}, "createdAt": moment, "updatedAt": moment}
+        page = {"total": 2, "results": [record], "paging": {"next": {"after": "1"}}}
+        emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=page)
+        if how == "list":
+            first = await staff.get("/api/deals", params={"pipeline": "default"})
+        else:
+            first = await staff.post("/api/deals/search", {})
+        found = first.json()["data"]
+        assert ids(found["results"]) == ["7"]
+        if how == "list":
+            params = {"pipeline": "default", "cursor": found["next_cursor"]}
+            rest = await staff.get("/api/deals", params=params)
+        else:
+            rest = await staff.post("/api/deals/search", {"cursor": found["next_cursor"]})
+        assert ids(rest.json()["data"]["results"]) == [created]
+
+    async def test_it_ends_after_a_minute(
+        self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        await a_deal_of(staff, contact_id=customer.contact_id)
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(RecentWrite).values(at=now() - timedelta(seconds=61)))
+        emulator.clear_requests()
+        await staff.post("/api/deals/search", {})
+        assert calls(emulator) == ["POST objects/deals/search"]
 
     async def test_it_costs_one_more_call(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
         await a_deal_of(staff, contact_id=customer.contact_id)
@@ -317,12 +354,8 @@ class TestReadYourOwnWrites:
         assert calls(emulator) == ["POST objects/deals/batch/read", "POST objects/deals/search"]
 
     async def test_nobody_else_sees_it_that_way(
-        self, client: httpx.AsyncClient, app: Any, staff: Caller, customer: Caller
+        self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
-        from tests.support.callers import registered
-
-        from crm_api.services.users import set_role
-
         other = await registered(client, "colleague@example.com")
         assert await set_role(app.state.sessions, other.email, "staff")
         deal_id = await a_deal_of(staff, contact_id=customer.contact_id)

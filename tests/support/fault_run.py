@@ -57,6 +57,11 @@ class FaultRun:
 
         await asyncio.gather(*(work(caller) for caller in callers))
 
+    async def reached(self, *, deals: int) -> None:
+        """Wait until so many deals are there."""
+        while len(self.deals) < deals:  # noqa: ASYNC110 - tests may look now and then
+            await asyncio.sleep(0.01)
+
     async def _create_deal(self, caller: Caller, name: str) -> str:
         answer = await self._until_created(caller, "/api/deals", a_deal(dealname=name), name)
         self.deals[name] = str(answer["deal"]["id"])

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies import CurrentUser, HubSpotDep, SessionsDep, SettingsDep
@@ -14,13 +15,17 @@ WITH_ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
 }
 
+# Constraints stand with the string: beside `| None` the document would lose the pattern.
+_ETags = Annotated[
+    str, Field(min_length=1, max_length=1000, pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$')
+]
+_SortName = Annotated[str, Field(max_length=101, pattern=r"^-?[a-z][a-z0-9_]*$")]
+FilterText = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
+
 IfMatch = Annotated[
-    str | SkipJsonSchema[None],
+    _ETags | SkipJsonSchema[None],
     Header(
         alias="If-Match",
-        min_length=1,
-        max_length=1000,
-        pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$',
         description=(
             "An ETag of this record; where it has changed since, nothing is written and the answer is a 412. "
             "Exact among the callers of this service; changes by the company's own people in HubSpot are noticed "
@@ -30,10 +35,8 @@ IfMatch = Annotated[
     ),
 ]
 SortBy = Annotated[
-    str | SkipJsonSchema[None],
+    _SortName | SkipJsonSchema[None],
     Query(
-        max_length=101,
-        pattern=r"^-?[a-z][a-z0-9_]*$",
         description=(
             "A filterable name of `GET /api/properties`, with `-` before it for descending; by ascending id where "
             "it is left out. HubSpot sorts the first 10,000 records of an account."
@@ -42,21 +45,15 @@ SortBy = Annotated[
     ),
 ]
 PipelineFilter = Annotated[
-    str | SkipJsonSchema[None],
+    FilterText | SkipJsonSchema[None],
     Query(
-        min_length=1,
-        max_length=100,
-        pattern=NO_NUL,
         description="Only those in this pipeline, an id of `GET /api/pipelines`.",
         examples=["default"],
     ),
 ]
 StageFilter = Annotated[
-    str | SkipJsonSchema[None],
+    FilterText | SkipJsonSchema[None],
     Query(
-        min_length=1,
-        max_length=100,
-        pattern=NO_NUL,
         description="Only those in this stage, an id of `GET /api/pipelines`.",
         examples=["qualifiedtobuy"],
     ),

@@ -7,10 +7,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies import StaffUser
 from crm_api.openapi import problems
-from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, SortBy
+from crm_api.routers.access import WITH_ETAG, AccessDep, FilterText, IfMatch, SortBy
 from crm_api.routers.creating import CreatingDep
 from crm_api.routers.limits import limit_user
-from crm_api.schemas.common import NO_NUL, Cursor, Limit, RecordId
+from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
     ContactCreate,
     ContactPageResponse,
@@ -34,11 +34,8 @@ async def list_contacts(
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
     lifecyclestage: Annotated[
-        str | SkipJsonSchema[None],
+        FilterText | SkipJsonSchema[None],
         Query(
-            min_length=1,
-            max_length=100,
-            pattern=NO_NUL,
             description="Only those in this stage of life, an option of `GET /api/properties/contacts`.",
             examples=["lead"],
         ),

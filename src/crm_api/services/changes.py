@@ -38,10 +38,10 @@ async def change_record(
     properties = await require_valid(access.hubspot, fields, properties)
 
     async def change(record: CrmRecord) -> CrmRecord:
-        wanted = properties | await _stage_of(access, fields, record, properties)
+        await _require_stage(access, fields, record, properties)
         changed = {
             name: value
-            for name, value in wanted.items()
+            for name, value in properties.items()
             if not same(fields.by_property[name].kind, record.get(name), value)
         }
         if not changed:
@@ -113,30 +113,27 @@ async def _send(
         raise ApiError("contact_exists") from None
 
 
-async def _stage_of(
+async def _require_stage(
     access: Access, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
-) -> dict[str, str]:
-    """The pipeline and stage that the record is to be in, where one of them changes. Raises a 400 that names them."""
+) -> None:
+    """Raise a 400 that names pipeline or stage where the record would be in a stage that its pipeline has not."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
     if stage_field is None:
-        return {}
+        return
     pipeline_property = fields.by_name["pipeline"].wire_name
-    stage = properties.get(stage_field, record.get(stage_field))
-    pipeline = properties.get(pipeline_property, record.get(pipeline_property))
-    asked = {name for name in (stage_field, pipeline_property) if name in properties}
-    if not asked or (stage, pipeline) == (record.get(stage_field), record.get(pipeline_property)):
-        return {}
+    before = record.get(pipeline_property), record.get(stage_field)
+    pipeline, stage = properties.get(pipeline_property, before[0]), properties.get(stage_field, before[1])
+    if (pipeline, stage) == before:
+        return
     if stage is None:
         raise invalid(stage_field, "is required with a pipeline")
-    pipeline = await choose_stage(
+    await choose_stage(
         access.hubspot,
         fields.object_type,
         pipeline=pipeline,
         stage=stage,
         stage_field=stage_field,
     )
-    # HubSpot checks a stage against the pipeline that comes with it.
-    return {pipeline_property: pipeline, stage_field: stage}
 
 
 def to_properties(access: Access, fields: ObjectFields, body: BaseModel) -> dict[str, str]:

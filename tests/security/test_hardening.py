@@ -1,0 +1,124 @@
+"""Headers, CORS, sizes and masks: what stands around every request."""
+
+from dataclasses import fields, is_dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from tests.support.accounts import Mailbox
+from tests.support.callers import Caller, assert_problem
+from tests.support.emulator_transport import EmulatorTransport
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.mail import MailQueue
+from crm_api.main import EXPOSED_HEADERS, create_app
+from crm_api.routers.sessions import token_rules
+from crm_api.settings import Settings
+
+ORIGIN = "https://portal.example"
+
+
+class TestCors:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"cors_origins": [ORIGIN]})
+
+    async def test_our_front_end_may_ask_and_read_our_headers(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/api/me", headers={"Origin": ORIGIN})
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        exposed = {each.strip() for each in answer.headers["access-control-expose-headers"].split(",")}
+        assert exposed == set(EXPOSED_HEADERS)
+        # Tokens travel in a header, never in a cookie.
+        assert "access-control-allow-credentials" not in answer.headers
+
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+    async def test_a_preflight_says_what_is_possible(self, client: httpx.AsyncClient, method: str) -> None:
+        headers = {
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, if-match",
+        }
+        answer = await client.options("/api/me", headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+    @pytest.mark.parametrize(
+        "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
+    )
+    async def test_nobody_else_may(self, client: httpx.AsyncClient, origin: str) -> None:
+        answer = await client.get("/healthz", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+class TestHeaders:
+    async def test_every_answer_bears_them_errors_too(
+        self, client: httpx.AsyncClient, customer: Caller
+    ) -> None:
+        answers = [
+            await client.get("/api/me"),
+            await customer.get("/api/me"),
+            await client.get("/nothing"),
+            await client.put("/api/me"),
+            await client.post("/api/login", content="{", headers={"Content-Type": "application/json"}),
+            await client.post("/api/login", content=b" " * 2_000_000),
+        ]
+        for answer in answers:
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["x-frame-options"] == "DENY"
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert answer.headers["cache-control"] == "no-store"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert "strict-transport-security" not in answer.headers
+            assert "server" not in answer.headers
+
+    async def test_production_asks_for_https(self, settings: Settings, emulator: Emulator) -> None:
+        production = settings.model_copy(
+            update={
+                "environment": "production",
+                "secret_key": SecretStr("Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a"),
+                "jwt_secret_key": SecretStr("uE7rY1qW9oP3iA5sD2fG8hJ4kL6zX0cV"),
+                "hubspot_base_url": "https://api.hubapi.com",
+                "registration": "closed",
+            }
+        )
+        app = create_app(production, hubspot_transport=EmulatorTransport(emulator))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="https://crm.example"
+        ) as client:
+            answer = await client.get("/healthz")
+        assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+
+    async def test_a_form_is_bounded_too(self, client: httpx.AsyncClient) -> None:
+        form = {"grant_type": "password", "username": "a" * 2_000_000, "password": "x"}
+        assert_problem(await client.post("/api/token", data=form), 413, "request_too_large")
+
+
+class TestMasks:
+    async def test_no_object_of_ours_shows_a_secret(
+        self, settings: Settings, app: FastAPI, mailbox: Mailbox
+    ) -> None:
+        secret = settings.model_copy(
+            update={"smtp_url": SecretStr("smtp://user:hidden-password@localhost:25")}
+        )
+        key = settings.jwt_secret_key.get_secret_value()
+        queue = MailQueue(secret)
+        shown = [
+            repr(each)
+            for each in (
+                settings,
+                token_rules(settings),
+                queue,
+                queue._server,
+                app.state.hubspot,
+                app.state.sessions,
+                app.state.sessions.kw["bind"],
+                app.state.passwords,
+                app.state.rate_limits,
+                app.state.cursors,
+            )
+        ]
+        assert is_dataclass(queue._server)
+        assert {field.name for field in fields(queue._server) if not field.repr} == {"username", "password"}
+        for hidden in (key, "hidden-password", "test-access-token"):
+            assert not any(hidden in each for each in shown)

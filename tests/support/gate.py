@@ -1,0 +1,76 @@
+"""A door in front of a server: it can be shut, or let nothing through, while people are on their way."""
+
+import asyncio
+import contextlib
+from typing import Literal
+
+State = Literal["open", "shut", "silent"]
+
+
+class Gate:
+    """Passes TCP connections on to a server of the loopback address.
+
+    `shut` drops every connection and refuses new ones; `silent` takes them and says nothing, as a host that hangs.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing = asyncio.Event()
+        self.port = 0
+
+    async def open(self) -> None:
+        """Let everything through, what was silent included."""
+        self._passing.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def set(self, state: State) -> None:
+        """Change what passes."""
+        if state == "open":
+            await self.open()
+        elif state == "silent":
+            self._passing.clear()
+        else:
+            await self.shut()
+
+    async def shut(self) -> None:
+        """Drop everything and listen no more."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        try:
+            await self._passing.wait()
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers.add(there_writer)
+            await asyncio.gather(self._pipe(reader, there_writer), self._pipe(there_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(65_536):
+                await self._passing.wait()
+                writer.write(piece)
+                await writer.drain()
+        writer.transport.abort()

@@ -1,0 +1,184 @@
+"""Database, Redis and HubSpot go away while people work, and come back: nobody restarts anything.
+
+OUTAGE_SECONDS makes the outages longer than a suite wants them.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.hubspot_emulator.conftest import served
+from tests.support.builders import PASSWORD
+from tests.support.callers import Caller, registered
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.gate import Gate, State
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.settings import Settings
+
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "4"))
+WORKERS = 8
+
+pytestmark = pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+
+
+@dataclass
+class Load:
+    """Workers that ask again and again, and what they were answered."""
+
+    answers: list[tuple[float, float, httpx.Response]] = field(default_factory=list)
+    """When it was asked, how long it took, the answer."""
+
+    @asynccontextmanager
+    async def of(self, ask: Callable[[], Awaitable[httpx.Response]]) -> AsyncGenerator[None, None]:
+        """Ask with several workers while the block runs."""
+        done = asyncio.Event()
+
+        async def work() -> None:
+            while not done.is_set():
+                started = time.monotonic()
+                answer = await ask()
+                self.answers.append((started, time.monotonic() - started, answer))
+                await asyncio.sleep(0.02)
+
+        tasks = [asyncio.create_task(work()) for _ in range(WORKERS)]
+        try:
+            yield
+        finally:
+            done.set()
+            await asyncio.gather(*tasks)
+
+    def statuses(self, since: float = 0.0) -> Counter[int]:
+        return Counter(answer.status_code for asked, _, answer in self.answers if asked >= since)
+
+    @property
+    def longest(self) -> float:
+        return max(seconds for _, seconds, _ in self.answers)
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None
+) -> AsyncGenerator[httpx.AsyncClient, None]:
+    app = create_app(settings, hubspot_transport=transport)
+    inner = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=inner, base_url="http://crm.example") as client,
+    ):
+        yield client
+
+
+async def recovered(caller: Caller, path: str) -> float:
+    """Seconds until the first 200; fails after the deadline of one request."""
+    started = time.monotonic()
+    while True:
+        if (await caller.get(path)).status_code == 200:
+            return time.monotonic() - started
+        assert time.monotonic() - started < 15
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("outage", ["shut", "silent"])
+async def test_the_database_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+    parts = urlsplit(settings.database_url)
+    gate = Gate(parts.port or 5432)
+    await gate.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    changes = {"database_url": url, "rate_limit_user": "1000000 per 1 minute"}
+    async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
+        caller = await registered(client, "ada@example.com")
+        load = Load()
+        async with load.of(lambda: caller.get("/api/me")):
+            await asyncio.sleep(0.3)
+            await gate.set(outage)
+            await asyncio.sleep(OUTAGE_SECONDS)
+            await gate.open()
+            await recovered(caller, "/api/me")
+            back = time.monotonic()
+            await asyncio.sleep(0.5)
+        refusals = [answer for _, _, answer in load.answers if answer.status_code != 200]
+        # A short silence is waited out.
+        assert refusals or (outage == "silent" and OUTAGE_SECONDS < 5)
+        assert {answer.status_code for answer in refusals} <= {503}
+        assert {answer.json()["code"] for answer in refusals} <= {"service_unavailable"}
+        assert all(answer.headers["retry-after"] for answer in refusals)
+        assert load.longest < settings.request_deadline_seconds
+        assert set(load.statuses(since=back + 0.2)) == {200}
+    await gate.shut()
+
+
+@pytest.mark.parametrize("outage", ["shut", "silent"])
+async def test_redis_goes_away(
+    settings: Settings, emulator: Emulator, valkey_url: str, outage: State
+) -> None:
+    gate = Gate(urlsplit(valkey_url).port or 6379)
+    await gate.open()
+    changes = {
+        "redis_url": SecretStr(f"redis://127.0.0.1:{gate.port}/0"),
+        "rate_limit_user": "1000000 per 1 minute",
+    }
+    async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
+        caller = await registered(client, "ada@example.com")
+        load = Load()
+        async with load.of(lambda: caller.get("/api/new-crm-objects")):
+            await asyncio.sleep(0.3)
+            await gate.set(outage)
+            await asyncio.sleep(OUTAGE_SECONDS)
+            # Limits are still kept, in this process.
+            bad = {"email": caller.email, "password": "wrong-one"}
+            statuses = [(await client.post("/api/login", json=bad)).status_code for _ in range(6)]
+            assert statuses == [401] * 5 + [429]
+            assert (await client.get("/readyz")).json()["status"] == "degraded"
+            await gate.open()
+            await asyncio.sleep(1.5)
+        assert set(load.statuses()) == {200}
+        assert load.longest < settings.request_deadline_seconds
+        assert (await client.get("/readyz")).json()["status"] == "ready"
+    await gate.shut()
+
+
+@pytest.mark.parametrize("outage", ["shut", "silent"])
+async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+    with served(emulator) as url:
+        gate = Gate(urlsplit(url).port or 80)
+        await gate.open()
+        changes = {
+            "hubspot_base_url": f"http://127.0.0.1:{gate.port}",
+            "rate_limit_user": "1000000 per 1 minute",
+        }
+        async with service(settings.model_copy(update=changes), None) as client:
+            caller = await registered(client, "ada@example.com")
+            load = Load()
+            async with load.of(lambda: caller.get("/api/new-crm-objects")):
+                await asyncio.sleep(0.3)
+                await gate.set(outage)
+                await asyncio.sleep(OUTAGE_SECONDS)
+                # What needs nothing of HubSpot's goes on.
+                good = {"email": caller.email, "password": PASSWORD}
+                login = await client.post("/api/login", json=good)
+                assert login.status_code == 200
+                refresh = {"refresh_token": login.json()["data"]["refresh_token"]}
+                assert (await client.post("/api/token/refresh", json=refresh)).status_code == 200
+                assert (await caller.get("/api/me")).status_code == 200
+                sent = len(emulator.requests)
+                await gate.open()
+                await recovered(caller, "/api/new-crm-objects")
+                back = time.monotonic()
+                await asyncio.sleep(0.5)
+            assert set(load.statuses()) <= {200, 502, 503, 504}
+            # A short silence is over before enough calls have timed out to open the circuit.
+            assert load.statuses()[503] > 0 or (outage == "silent" and OUTAGE_SECONDS < 10)
+            assert load.longest < settings.request_deadline_seconds + 0.5
+            assert set(load.statuses(since=back + 0.2)) == {200}
+            assert len(emulator.requests) > sent
+        await gate.shut()
