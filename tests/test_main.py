@@ -103,6 +103,31 @@ class TestHeaders:
         assert "access-control-allow-origin" not in answer.headers
 
 
+class TestTraces:
+    TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+    async def test_a_trace_is_passed_on_with_a_span_of_our_own(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        headers = customer.headers | {"traceparent": f"00-{self.TRACE}-{self.PARENT}-01"}
+        await customer.client.get("/api/new-crm-objects", headers=headers)
+        # What is read for everybody at once belongs to nobody's trace.
+        own = [request for request in emulator.requests if request.path.startswith("/crm/objects/")]
+        [sent] = {request.headers["traceparent"] for request in own}
+        version, trace, span, flags = sent.split("-")
+        assert (version, trace, flags) == ("00", self.TRACE, "01")
+        assert span != self.PARENT
+
+    @pytest.mark.parametrize(
+        "offered", ["", "nonsense", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{PARENT}"]
+    )
+    async def test_what_is_no_trace_is_left_alone(
+        self, customer: Caller, emulator: Emulator, offered: str
+    ) -> None:
+        await customer.client.get("/api/new-crm-objects", headers=customer.headers | {"traceparent": offered})
+        assert not any("traceparent" in request.headers for request in emulator.requests)
+
+
 class TestDocs:
     async def test_the_page_needs_nobody_else(self, client: httpx.AsyncClient) -> None:
         page = await client.get("/docs")

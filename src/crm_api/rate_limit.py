@@ -128,7 +128,7 @@ class RateLimits:
             await run_in_threadpool(check, request, bucket, False)
         except RateLimitExceeded:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a broken Redis raises
             # slowapi falls back to memory for the first who finds Redis away, and raises for the others who were on
             # their way: asked again, they find it fallen back.
             await run_in_threadpool(check, request, bucket, False)

@@ -2,11 +2,13 @@
 
 import logging
 import re
+import secrets
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -18,6 +20,7 @@ from crm_api.errors import ApiError, problem_response
 from crm_api.hubspot import RequestScope, request_scope
 from crm_api.settings import Settings
 
+_TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 access_log = structlog.stdlib.get_logger("crm_api.access")
 logger = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class RequestContext:
         request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
+        trace = _taken_up(Headers(scope=scope).get("traceparent", ""))
         started = time.perf_counter()
         status = 500
         answering = False
@@ -76,9 +80,10 @@ class RequestContext:
             return message
 
         with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
+            structlog.contextvars.bound_contextvars(request_id=request_id, **trace.log),
             request_scope(self._deadline_seconds) as hubspot,
         ):
+            hubspot.headers.update(trace.headers)
             try:
                 if _announced_bytes(scope) > self._max_body_bytes:
                     # Refused before a byte of it is read.
@@ -110,6 +115,25 @@ class RequestContext:
             hubspot_calls=hubspot.calls,
             hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
         )
+
+
+class _Trace(NamedTuple):
+    """What of a trace is logged, and what is passed on."""
+
+    log: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def _taken_up(traceparent: str) -> _Trace:
+    """A caller's trace, to be logged and passed on with a span of our own. https://www.w3.org/TR/trace-context/"""
+    parts = _TRACEPARENT.fullmatch(traceparent)
+    if parts is None or not int(parts["trace"], 16) or not int(parts["parent"], 16):
+        return _Trace()
+    span = secrets.token_hex(8)
+    return _Trace(
+        {"trace_id": parts["trace"], "span_id": span},
+        {"traceparent": f"00-{parts['trace']}-{span}-{parts['flags']}"},
+    )
 
 
 def _announced_bytes(scope: Scope) -> int:

@@ -269,7 +269,7 @@ class HubSpotClient:
                         call.path,
                         content=call.content,
                         params=call.params or None,
-                        headers=_JSON_BODY if call.content is not None else None,
+                        headers=scope.headers if call.content is None else {**scope.headers, **_JSON_BODY},
                         auth=self._auth,
                         timeout=self._timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
                     )

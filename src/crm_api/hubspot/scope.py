@@ -9,7 +9,7 @@ from contextvars import ContextVar
 class RequestScope:
     """Shared by all tasks of one incoming request; child tasks see the same object."""
 
-    __slots__ = ("_clock", "caller", "calls", "deadline_seconds", "expires_at", "wait_seconds")
+    __slots__ = ("_clock", "caller", "calls", "deadline_seconds", "expires_at", "headers", "wait_seconds")
 
     def __init__(
         self,
@@ -24,6 +24,8 @@ class RequestScope:
         """On the scope's clock."""
         self.caller = caller
         """Whom quota is shared fairly with; None is background work."""
+        self.headers: dict[str, str] = {}
+        """Sent along with every request, such as a trace's `traceparent`."""
         self.calls = 0
         """Requests sent to HubSpot, repeats included."""
         self.wait_seconds = 0.0
