@@ -109,6 +109,7 @@ class TestTraces:
     async def test_a_trace_is_passed_on_with_a_span_of_our_own(
         self, customer: Caller, emulator: Emulator
     ) -> None:
+        emulator.clear_requests()
         headers = customer.headers | {"traceparent": f"00-{self.TRACE}-{self.PARENT}-01"}
         await customer.client.get("/api/new-crm-objects", headers=headers)
         # What is read for everybody at once belongs to nobody's trace.
