@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crm_api.cli.configuration import dotenv, markdown
 from crm_api.settings import Settings, SettingsRefusedError
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -101,6 +102,19 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CORS_ORIGINS", "")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     assert (settings.port, settings.redis_url, settings.cors_origins) == (4012, None, [])
+
+
+def test_the_example_is_written_from_the_settings() -> None:
+    assert EXAMPLE.read_text(encoding="utf-8") == dotenv(), "run: crm-api settings > .env.example"
+
+
+def test_the_table_is_written_from_the_settings() -> None:
+    table = EXAMPLE.parent / "docs" / "configuration.md"
+    assert table.read_text(encoding="utf-8") == markdown(), "run: crm-api settings --markdown > docs/configuration.md"
+
+
+def test_every_setting_says_what_it_does() -> None:
+    assert not [name for name, field in Settings.model_fields.items() if not field.description]
 
 
 def test_the_example_names_exactly_the_settings() -> None:

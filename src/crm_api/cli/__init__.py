@@ -93,7 +93,7 @@ def logout(email: str) -> None:
 @click.option("--since", type=click.DateTime(), default=None, help="Only from this moment (UTC) on.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def audit(email: str | None, event: str | None, since: datetime | None, limit: int, as_json: bool) -> None:
+def audit(email: str | None, event: str | None, since: datetime | None, limit: int, *, as_json: bool) -> None:
     """Print who did what, when and from where; the latest is last."""
     from crm_api.cli.audit import print_audit
 
@@ -134,6 +134,15 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
     from crm_api.hubspot_emulator.serve import serve as serve_emulator
 
     serve_emulator(host=host, port=port, state=state, latency_ms=latency_ms, search_lag=search_lag)
+
+
+@main.command()
+@click.option("--markdown", "as_markdown", is_flag=True, help="As docs/configuration.md has them.")
+def settings(*, as_markdown: bool) -> None:
+    """Print every setting with its default and what it does, as a .env to begin with."""
+    from crm_api.cli.configuration import dotenv, markdown
+
+    click.echo(markdown() if as_markdown else dotenv(), nl=False)
 
 
 @main.command()

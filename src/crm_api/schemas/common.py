@@ -12,13 +12,13 @@ Value = TypeVar("Value")
 class Answer(BaseModel):
     """What we send: every key is always present."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
 
 
 class Request(BaseModel):
     """What we accept: a key we do not know is refused by name, never dropped in silence."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
 class Envelope(Answer, Generic[Data]):

@@ -1,0 +1,70 @@
+"""The settings as a table for people, and as a `.env` to begin with: both written from `Settings`."""
+
+import json
+from typing import Any, Final
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from crm_api.settings import Settings
+
+# The setting that each group begins with.
+GROUPS: Final = {
+    "environment": "The service",
+    "host": "Serving",
+    "database_url": "Database and Redis",
+    "hubspot_base_url": "HubSpot",
+    "registration": "Accounts",
+    "bcrypt_rounds": "Passwords and tokens",
+    "rate_limit_enabled": "Limits",
+    "metrics_port": "Metrics and logs",
+}
+
+
+def markdown() -> str:
+    """`docs/configuration.md`."""
+    lines = [
+        "# Configuration",
+        "",
+        "Settings are environment variables, or lines of a `.env` file. This page is written by",
+        "`crm-api settings --markdown`; a test holds it to the code.",
+        "",
+        "Where no default stands, the setting is unset. In production `SECRET_KEY`, `JWT_SECRET_KEY`, `DATABASE_URL`",
+        "and HubSpot credentials are needed, and everything unsafe is refused at start with one list.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in GROUPS:
+            lines += ["", f"## {GROUPS[name]}", "", "| Variable | Default | What it does |", "|---|---|---|"]
+        default = f"`{_text(field)}`" if _text(field) else ""
+        lines.append(f"| `{name.upper()}` | {default} | {_described(field)} |")
+    return "\n".join(lines) + "\n"
+
+
+def dotenv() -> str:
+    """`.env.example`."""
+    lines = [
+        "# Every setting, with its default. Copy this file to .env and uncomment what you change.",
+        "# Written by `crm-api settings`; a test holds it to the code.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in GROUPS:
+            lines += ["", f"# --- {GROUPS[name]}"]
+        lines += [f"# {_described(field)}", f"# {name.upper()}={_text(field)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _described(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _text(field: FieldInfo) -> str:
+    default: Any = field.get_default(call_default_factory=True)
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if default is None or default == []:
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list):
+        return ",".join(default)
+    return json.dumps(default) if isinstance(default, dict) else str(default)
