@@ -93,3 +93,8 @@ def test_every_error_of_hubspots_has_its_row() -> None:
     }
     assert classes == set(_FROM_HUBSPOT)
     assert not {KINDS[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
+
+
+def test_troubleshooting_names_every_code() -> None:
+    page = (COMMITTED.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert not [code for code in KINDS if f"`{code}`" not in page]
