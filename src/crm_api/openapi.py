@@ -1,7 +1,8 @@
 """The OpenAPI document: what FastAPI derives from the code, made exact and fit for generators."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -9,6 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from crm_api.errors import KINDS, Kind
+from crm_api.openapi_examples import error_examples, request_examples, sample
+from crm_api.openapi_headers import HEADERS, PROBLEM_HEADERS
+from crm_api.schemas.common import NO_NUL
 from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
 TITLE: Final = "crm-api"
@@ -18,75 +22,77 @@ DESCRIPTION: Final = """Register, log in, open deals, raise tickets on them and 
 * A success is `{"message", "data"}`; an error is `application/problem+json`, and `code` says which.
 * Every answer has an `X-Request-ID`; name it when you ask for help.
 * Send `Authorization: Bearer <access_token>`; `POST /api/login` gives one, `POST /api/token/refresh` renews it.
+* A list has `results` and a `next_cursor`: send it as `cursor` for the next page, until it is null.
+* Send an `Idempotency-Key` with what creates; sent again with the same key, it creates nothing more.
+* An operation lists the errors that are its own. Any path may also answer 404 where there is nothing, and 405 with
+  `Allow` where there is, but not for this method.
+
+<details><summary>All errors</summary>
+
+| Status | `code` | `title` | What it means |
+|---|---|---|---|
 """
 TAGS: Final = [
     {"name": "Account", "description": "Register, log in, and see who you are."},
     {"name": "CRM", "description": "Pipelines, contacts, deals and tickets."},
     {"name": "Operations", "description": "For probes; not for front ends."},
 ]
-_EXAMPLE_REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
-_REASONS: Final = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    409: "Conflict",
-    412: "PreconditionFailed",
-    413: "ContentTooLarge",
-    415: "UnsupportedMediaType",
-    422: "KeyReused",
-    429: "TooManyRequests",
-    500: "InternalServerError",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
-}
-_HEADERS: Final[dict[str, dict[str, Any]]] = {
-    "X-Request-ID": {
-        "description": "Names this request in our logs; yours is kept where it is 8 to 64 characters of "
-        "A-Z, a-z, 0-9, `.`, `_`, `-`.",
-        "required": True,
-        "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._-]{8,64}$"},
-        "example": _EXAMPLE_REQUEST_ID,
-    },
-    "Retry-After": {
-        "description": "Seconds to wait before asking again.",
-        "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 86_400},
-        "example": 12,
-    },
-    "ETag": {
-        "description": "Names this state of the record, for If-Match.",
-        "schema": {"type": "string", "maxLength": 100, "pattern": '^"[0-9a-f]+"$'},
-        "example": '"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"',
-    },
-    "WWW-Authenticate": {
-        "description": "How to authenticate (RFC 6750).",
-        "schema": {"type": "string", "maxLength": 200, "pattern": "^Bearer .*$"},
-        "example": 'Bearer realm="crm-api"',
-    },
-    "RateLimit": {
-        "description": "What is left of the limit: `r` requests, for `t` seconds.",
-        "schema": {"type": "string", "maxLength": 200, "pattern": "^.*$"},
-        "example": '"default";r=0;t=12',
-    },
-    "RateLimit-Policy": {
-        "description": "The limit: `q` requests in `w` seconds.",
-        "schema": {"type": "string", "maxLength": 200, "pattern": "^.*$"},
-        "example": '"user_requests";q=120;w=60',
-    },
-}
-_HEADERS_OF: Final[dict[int, tuple[str, ...]]] = {
-    401: ("WWW-Authenticate",),
-    409: ("Retry-After",),
-    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
-    503: ("Retry-After",),
+# In the order in which a newcomer needs them; Swagger UI and generated references keep it.
+PATHS: Final = (
+    "/api/register",
+    "/api/email/verify",
+    "/api/email/verify/resend",
+    "/api/login",
+    "/api/token",
+    "/api/token/refresh",
+    "/api/me",
+    "/api/me/password",
+    "/api/password/forgot",
+    "/api/password/reset",
+    "/api/logout",
+    "/api/me/export",
+    "/api/pipelines",
+    "/api/deals",
+    "/api/deals/{id}",
+    "/api/tickets/{id}",
+    "/api/tickets",
+    "/api/new-crm-objects",
+    "/api/search",
+    "/api/deals/search",
+    "/api/tickets/search",
+    "/api/contacts",
+    "/api/contacts/{id}",
+    "/api/contacts/search",
+    "/api/properties/{object_type}",
+    "/healthz",
+    "/readyz",
+)
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+# HubSpot keeps up to 65,536 characters in a string property; where nothing is said, that is the bound.
+# https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+_LONGEST_TEXT: Final = 65_536
+_LARGEST_NUMBER: Final = 10**15
+_LONGEST_SUMMARY: Final = 80
+
+# The errors that only these operations answer with; see `_is_of` for those that follow from the operation's shape.
+_ONLY: Final[dict[str, frozenset[str]]] = {
+    "wrong_password": frozenset({"changePassword"}),
+    "invalid_grant": frozenset({"createToken"}),
+    "invalid_request": frozenset({"createToken"}),
+    "unsupported_grant_type": frozenset({"createToken"}),
+    "invalid_link": frozenset({"verifyEmail", "resetPassword"}),
+    "invalid_credentials": frozenset({"logIn"}),
+    "registration_closed": frozenset({"register", "verifyEmail"}),
+    "user_exists": frozenset({"register", "verifyEmail"}),
+    "contact_exists": frozenset({"createContact", "updateContact"}),
+    "contact_missing": frozenset({"createDeal", "createTicket"}),
+    "outcome_unknown": frozenset({"register", "verifyEmail", "createContact", "createDeal", "createTicket"}),
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that an operation may answer with, for its `responses`."""
-    return {status: {"$ref": f"#/components/responses/{_REASONS[status]}"} for status in statuses}
+    return {status: {"description": "", "x-problem": True} for status in statuses}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -102,32 +108,58 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         openapi_version="3.1.0",
         summary=SUMMARY,
-        description=DESCRIPTION,
+        description=DESCRIPTION + "".join(_row(kind) for kind in KINDS.values()) + "\n</details>\n",
         routes=app.routes,
         tags=TAGS,
         contact={"name": "The operator of this service", "url": "https://example.com/support"},
         license_info={"name": "MIT", "identifier": "MIT"},
-        servers=[{"url": "/", "description": "This server; production or development as it was set up."}],
+        servers=[
+            {
+                "url": "/",
+                "description": "This server; production or development as it was set up.",
+                "x-internal": False,
+            }
+        ],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
-    components["responses"] = {_REASONS[status]: _response(status) for status in _REASONS}
-    components["headers"] = _HEADERS
+    components["headers"] = HEADERS
     # The scheme for tokens pasted by hand stands beside OAuth2's; generators take the first.
     document["security"] = []
-    for path in document["paths"].values():
-        for operation in path.values():
-            _finish_operation(operation)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    _clean(document)
+    for schema in schemas.values():
+        _mend(schema)
+    document["paths"] = dict(sorted(document["paths"].items(), key=_place))
+    for path, item in document["paths"].items():
+        document["paths"][path] = {method: item[method] for method in _METHODS if method in item}
+        for operation in item.values():
+            _finish_operation(operation, document)
     return document
 
 
 def dump(document: dict[str, Any]) -> str:
-    """The document as it is committed: sorted and byte-stable."""
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """The document as it is committed: byte-stable, sorted but for the paths, which stand as they are needed."""
+    paths = {
+        path: {method: _sorted(operation) for method, operation in item.items()}
+        for path, item in document["paths"].items()
+    }
+    return json.dumps({**_sorted(document), "paths": paths}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _sorted(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _sorted(node[key]) for key in sorted(node)}
+    return [_sorted(each) for each in node] if isinstance(node, list) else node
+
+
+def _place(path_item: tuple[str, Any]) -> int:
+    return PATHS.index(path_item[0]) if path_item[0] in PATHS else len(PATHS)
+
+
+def _row(kind: Kind) -> str:
+    return f"| {kind.status} | `{kind.code}` | {kind.title} | {kind.detail} |\n"
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
@@ -137,86 +169,168 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
         schemas[model.__name__] = schema
 
 
-def _response(status: int) -> dict[str, Any]:
-    kinds = [kind for kind in KINDS.values() if kind.status == status]
-    return {
+def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    operation["summary"] = _summary(operation["description"])
+    for parameter in operation.get("parameters", ()):
+        _mend(parameter["schema"])
+        # It would stand there twice.
+        described = parameter["schema"].pop("description", "")
+        parameter.setdefault("description", described)
+    responses = operation["responses"]
+    # Our validation answers 400, which each operation declares.
+    if responses.get("422", {}).get("description") == "Validation Error":
+        del responses["422"]
+    responses["500"] = {"x-problem": True}
+    if "requestBody" in operation:
+        for status in (413, 415):
+            responses[str(status)] = {"x-problem": True}
+        for content in operation["requestBody"]["content"].values():
+            schema = content["schema"]
+            _mend(schema)
+            content["examples"] = request_examples(schema, schemas)
+    if operation.get("security"):
+        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
+    for status, response in responses.items():
+        if response.get("x-problem"):
+            responses[status] = _problem(operation, int(status), document["components"])
+        else:
+            _finish_success(operation, response, schemas)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _finish_success(operation: dict[str, Any], response: dict[str, Any], schemas: dict[str, Any]) -> None:
+    names = ["X-Request-ID", "Access-Control-Allow-Origin"]
+    if operation["tags"] != ["Operations"]:
+        names.append("RateLimit-Policy")
+    if _takes(operation, "Idempotency-Key"):
+        names.append("Idempotency-Replayed")
+    if operation["operationId"] in {"logIn", "createToken", "refreshToken"}:
+        names.append("Cache-Control")
+    headers = response.setdefault("headers", {})
+    headers.update(_headers(*names))
+    for content in response.get("content", {}).values():
+        schema = content["schema"]
+        _mend(schema)
+        content["examples"] = {"success": {"summary": "Success", "value": sample(schema, schemas)}}
+        name = schema.get("$ref", "").rpartition("/")[2]
+        if response["description"] == "Successful Response" and name:
+            response["description"] = schemas[name]["description"].splitlines()[0]
+    if response["description"] == "Successful Response":
+        response["description"] = "Done; there is nothing to say about it."
+
+
+def _problem(operation: dict[str, Any], status: int, components: dict[str, Any]) -> dict[str, Any]:
+    """The answer with a status; one that several operations share is a component, named for its codes."""
+    kinds = [kind for kind in KINDS.values() if kind.status == status and _is_of(operation, kind)]
+    headers = PROBLEM_HEADERS.get(status, ("RateLimit-Policy",))
+    response = {
         "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)) + ".",
-        "headers": _headers("X-Request-ID", *_HEADERS_OF.get(status, ())),
+        "headers": _headers("X-Request-ID", "Access-Control-Allow-Origin", *headers),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {kind.code: {"value": _example(kind)} for kind in kinds},
+                "examples": error_examples(operation, kinds, components["schemas"]),
             }
         },
     }
+    if status == 400:
+        return response  # names a field of this operation
+    name = "Or".join("".join(word.capitalize() for word in kind.code.split("_")) for kind in kinds)
+    components.setdefault("responses", {})[name] = response
+    return {"$ref": f"#/components/responses/{name}"}
 
 
-def _example(kind: Kind) -> dict[str, Any]:
-    named = kind.code == "validation_error"
+def _is_of(operation: dict[str, Any], kind: Kind) -> bool:
+    """Whether the operation answers with this kind of error."""
+    name, code = operation["operationId"], kind.code
+    if code in _ONLY:
+        return name in _ONLY[code]
+    body = operation.get("requestBody", {}).get("content", {})
+    searches = "RecordSearch" in json.dumps(body)
     return {
-        "type": f"/problems/{kind.type}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": "One field is not valid: dealstage." if named else kind.detail,
-        "error": "ratelimit exceeded 120 per 1 minute" if kind.status == 429 else kind.title,
-        "code": kind.code,
-        "details": [{"field": "dealstage", "message": "is not a stage of this pipeline"}] if named else [],
-        "request_id": _EXAMPLE_REQUEST_ID,
-    }
+        "malformed_body": "application/json" in body,
+        "invalid_cursor": searches or _takes(operation, "cursor"),
+        "invalid_token": bool(operation.get("security")) or name == "refreshToken",
+        "forbidden": bool(operation.get("security")),
+        "request_in_progress": _takes(operation, "Idempotency-Key"),
+        "hubspot_unavailable": "502" in operation["responses"],
+    }.get(code, True)
+
+
+def _takes(operation: dict[str, Any], parameter: str) -> bool:
+    return any(each["name"] == parameter for each in operation.get("parameters", ()))
 
 
 def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _finish_operation(operation: dict[str, Any]) -> None:
-    responses = operation["responses"]
-    # Our validation answers 400, which each operation declares.
-    if responses.get("422", {}).get("description") == "Validation Error":
-        del responses["422"]
-    responses["500"] = {"$ref": "#/components/responses/InternalServerError"}
-    if "requestBody" in operation:
-        for status in (413, 415):
-            responses[str(status)] = {"$ref": f"#/components/responses/{_REASONS[status]}"}
-    for status, response in responses.items():
-        if "$ref" in response:
-            responses[status] = {"$ref": response["$ref"]}
-        else:
-            response.setdefault("headers", {}).update(_headers("X-Request-ID"))
-    if operation.get("security"):
-        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
-        if "RateLimit-Policy" in _HEADERS:
-            for status, response in responses.items():
-                if status.startswith("2") and "$ref" not in response:
-                    response["headers"].update(_headers("RateLimit-Policy"))
+def _summary(description: str) -> str:
+    """The first sentence, or as much of it as fits a line."""
+    sentence = re.split(r"[.\n]", description, maxsplit=1)[0]
+    return sentence if len(sentence) <= _LONGEST_SUMMARY else re.split(r"[;:,]| \(", sentence, maxsplit=1)[0]
 
 
-def _clean(node: Any) -> None:
-    """Drop derived titles, and give integers the bounds and the format that generators want."""
-    if isinstance(node, list):
-        for each in node:
-            _clean(each)
+def _mend(schema: dict[str, Any]) -> None:
+    """Drop derived titles, and give each value the bounds, format and example that generators want."""
+    for each in _walk(schema):
+        each.pop("title", None)
+        # No model is both sent and answered with; generators would split it in two.
+        each.pop("writeOnly", None)
+        kind = each.get("type")
+        if kind == "string":
+            _mend_string(each)
+        elif kind in {"integer", "number"}:
+            _mend_number(each)
+        if "enum" in each:
+            each.setdefault("examples", [each["enum"][0]])
+        elif "const" in each:
+            each.setdefault("examples", [each["const"]])
+        elif kind == "boolean":
+            each.setdefault("examples", [each.get("default", False)])
+        elif kind == "null":
+            each.setdefault("examples", [None])
+        elif each.get("format") == "password":
+            each.setdefault("examples", ["correct horse battery"])
+
+
+def _mend_string(schema: dict[str, Any]) -> None:
+    if schema.keys() & {"enum", "const"}:
         return
-    if not isinstance(node, dict):
+    # A date's own format bounds it, and some generators choke on a length beside it.
+    if schema.get("format") in {"date", "date-time", "uuid"}:
         return
-    if node.get("type") == "integer":
-        node.setdefault("format", "int32")
-        for bound in ("minimum", "maximum"):
-            if isinstance(node.get(bound), float):
-                node[bound] = int(node[bound])
-    for key, value in node.items():
-        # Under `properties` the keys are names of fields, and a field may be called title.
-        if key == "properties":
-            for schema in value.values():
-                schema.pop("title", None)
-                _clean(schema)
-            continue
-        if key == "schema" and isinstance(value, dict):
-            value.pop("title", None)
-        if key == "schemas":
-            for schema in value.values():
-                schema.pop("title", None)
-        _clean(value)
+    schema.setdefault("maxLength", _LONGEST_TEXT)
+    if "pattern" in schema:
+        # Python lets these be escaped, ECMA 262 with the u flag does not.
+        schema["pattern"] = re.sub(r"""\\(["'#&~])""", r"\1", schema["pattern"])
+    elif "format" not in schema:
+        schema["pattern"] = NO_NUL
+
+
+def _mend_number(schema: dict[str, Any]) -> None:
+    if schema["type"] == "integer":
+        schema.setdefault("format", "int32")
+    else:
+        schema.setdefault("minimum", -_LARGEST_NUMBER)
+        schema.setdefault("maximum", _LARGEST_NUMBER)
+    for bound in ("minimum", "maximum"):
+        if isinstance(schema.get(bound), float) and schema[bound].is_integer():
+            schema[bound] = int(schema[bound])
+
+
+def _walk(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schema and those inside it; the keys under `properties` are names of fields, one may be called title."""
+    yield schema
+    for inner in schema.get("properties", {}).values():
+        yield from _walk(inner)
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            yield from _walk(schema[keyword])
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for inner in schema.get(keyword, ()):
+            yield from _walk(inner)
 
 
 def lazy_document(app: FastAPI) -> Callable[[], bytes]:

@@ -53,6 +53,15 @@ class TestListDeals:
         assert ids(await all_pages(customer, "/api/deals", limit=100)) == made
         assert ids(await all_pages(customer, "/api/deals", limit=100, sort="-hs_object_id")) == made[::-1]
 
+    async def test_a_record_that_goes_between_two_pages_hides_no_other(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        made = give_deals(emulator, customer.contact_id, 6, amount="5")
+        params: dict[str, Any] = {"limit": 2, "sort": "amount"}
+        params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
+        emulator.archive_as_other_actor("deals", made[0])
+        assert ids(await all_pages(customer, "/api/deals", **params)) == made[2:]
+
     async def test_staff_page_through_the_account(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:

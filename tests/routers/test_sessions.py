@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jose import jwt
-from sqlalchemy import update
+from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem
 
@@ -75,6 +75,15 @@ class TestLogIn:
         bad = {"email": customer.email, "password": "wrong-one"}
         answers = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
         assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 10
+
+    async def test_it_clears_away_what_has_expired(self, customer: Caller, app: FastAPI) -> None:
+        async with app.state.sessions.begin() as database:
+            await database.execute(update(Session).values(expires_at=now()))
+        again = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
+        assert (await again.get("/api/me")).status_code == 200
+        async with app.state.sessions() as database:
+            assert len((await database.execute(select(Session))).all()) == 1
+            assert len((await database.execute(select(RefreshToken))).all()) == 1
 
     async def test_logging_in_is_no_failure(self, customer: Caller) -> None:
         good = {"email": customer.email, "password": PASSWORD}
@@ -360,7 +369,7 @@ class TestAudit:
     async def test_it_holds_no_personal_data(self, customer: Caller, app: FastAPI) -> None:
         await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
         for entry in await self.events(app):
-            for personal in (customer.email, "Ada", "Eve", "Lovelace", "7946"):
+            for personal in (customer.email, "Ada", "Eve", "Lovelace", "7946 0018"):
                 assert personal not in f"{entry.detail} {entry.actor} {entry.event}"
 
 

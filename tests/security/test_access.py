@@ -132,7 +132,7 @@ def example(schema: dict[str, Any]) -> Any:
 OPERATIONS = operations()
 
 
-def by_policy(*policies: Policy) -> Any:
+def by_policy(*policies: Policy) -> pytest.MarkDecorator:
     wanted = [each for each in OPERATIONS if POLICIES.get(each.id) in policies]
     return pytest.mark.parametrize("operation", wanted, ids=lambda operation: operation.id)
 

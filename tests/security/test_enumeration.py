@@ -65,8 +65,10 @@ async def observe(
         emulator.clear_requests()
         await app.state.mail.flush()
         mailbox.mails.clear()
-        sent = {"data": body} if form else {"json": body}
-        answer = await client.post(path, headers={"X-Request-ID": "the-same-every-time"}, **sent)
+        headers = {"X-Request-ID": "the-same-every-time"}
+        answer = await client.post(
+            path, headers=headers, data=body if form else None, json=None if form else body
+        )
         await app.state.mail.flush()
         return Observed(
             answer.status_code,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,11 @@ from crm_api.models import PendingRegistration, User
 PAIRS = 100
 # Each pair at one moment; not all pairs at once, which would measure the queue.
 PAIRS_AT_ONCE = 10
-WITHOUT_LIMITS = {"RATE_LIMIT_ENABLED": "false", "HUBSPOT_BURST_LIMIT": "100000", "LOG_LEVEL": "WARNING"}
+WITHOUT_LIMITS: dict[str, Any] = {
+    "RATE_LIMIT_ENABLED": "false",
+    "HUBSPOT_BURST_LIMIT": "100000",
+    "LOG_LEVEL": "WARNING",
+}
 
 
 def address(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.processes import Process, emulator_process, service_process
 
 PROXY = "127.0.0.1"  # where these tests call from
-LIMIT = {"RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": "3 per 1 minute"}
+LIMIT: dict[str, Any] = {"RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": "3 per 1 minute"}
 
 
 async def guesses(service: Process, forwarded: list[str]) -> list[int]:
@@ -140,7 +141,8 @@ async def test_a_full_run_logs_no_secret_and_nobodys_address_or_phone(
         written = service.output
     assert "/api/me/export" in written
     assert '"level": "debug"' in written or "[debug" in written
-    secrets += ["ada@example.com", "Lovelace", "7946", "private words", "test-access-token"]
+    secrets += ["ada@example.com", "Lovelace", "private words", "test-access-token"]
+    secrets += ["7946 0018", "7946 0999", "79460018"]
     secrets += ["a-secret-key-that-must-not-be-logged", "wrong"]
     found = [secret for secret in secrets if secret in written]
     assert found == [], [line for line in written.splitlines() if any(each in line for each in found)][:5]

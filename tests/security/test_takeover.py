@@ -56,7 +56,7 @@ class TestWithProof:
         bait = token_of(await mailed(app, mailbox, VICTIM))
         answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
         assert_problem(answer, 400, "invalid_link")
-        assert await users(app) == emulator.records("contacts") == []
+        assert (await users(app), emulator.records("contacts")) == ([], [])
 
     async def test_registering_again_after_them_changes_nothing(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crm_api.errors import ApiError
@@ -63,6 +63,8 @@ async def _open(database: AsyncSession, user: User, new_hash: str | None, rules:
     if (await database.execute(unchanged.with_for_update())).first() is None:
         return None
     moment = now()
+    # Here, so that what has ended cannot pile up; its refresh tokens go with it.
+    await database.execute(delete(Session).where(Session.user_id == user.id, Session.expires_at <= moment))
     session = Session(id=uuid4(), user_id=user.id, expires_at=moment + timedelta(days=rules.session_days))
     database.add(session)
     await database.flush()

@@ -1,0 +1,204 @@
+// A customer's portal: register or log in, my deals with their tickets, new deals and tickets, search.
+import * as api from "../../sdk/hey-api/sdk.gen";
+import type {
+  ContactWithDeals, DealCreate, DealWithTickets, FoundRecords, Pipeline, Pipelines, RecordProperty, Registration,
+  TicketCreate,
+} from "../../sdk/hey-api/types.gen";
+import { ask, endSession, isLoggedIn, keep } from "./api";
+import { element, form, type Field } from "./dom";
+
+const root = document.querySelector("#portal") as HTMLElement;
+
+const LOGIN: Field[] = [
+  { name: "email", label: "E-mail", type: "email" },
+  { name: "password", label: "Password", type: "password" },
+];
+const REGISTRATION: Field[] = [
+  { name: "firstname", label: "First name" },
+  { name: "lastname", label: "Last name" },
+  { name: "phone", label: "Phone", type: "tel" },
+  ...LOGIN,
+];
+
+async function logIn(email: string, password: string): Promise<void> {
+  keep(await ask(() => api.logIn({ body: { email, password } })));
+  await showDeals();
+}
+
+function showWelcome(): void {
+  const notice = element("p", { class: "quiet", id: "notice" });
+  root.replaceChildren(
+    element("header", {}, element("h1", {}, "My deals")),
+    notice,
+    element(
+      "div",
+      { class: "columns" },
+      element(
+        "section",
+        {},
+        element("h2", {}, "Log in"),
+        form(LOGIN, "Log in", ({ email = "", password = "" }) => logIn(email, password), "login"),
+      ),
+      element(
+        "section",
+        {},
+        element("h2", {}, "Register"),
+        form(
+          REGISTRATION,
+          "Register",
+          async (values) => {
+            const body = { email: "", firstname: "", lastname: "", password: "", phone: "", ...values } as Registration;
+            const registered = await ask<unknown>(() => api.register({ body }));
+            // Where addresses have to be proved there is nothing yet to log in to.
+            if (registered === null) notice.textContent = "Check your e-mail to finish.";
+            else await logIn(body.email, body.password);
+          },
+          "register",
+        ),
+      ),
+    ),
+  );
+}
+
+function stagesOf(pipelines: Pipeline[]): { value: string; label: string }[] {
+  return (pipelines[0]?.stages ?? []).map(({ id, label }) => ({ value: id, label }));
+}
+
+function stageLabel(pipelines: Pipeline[], stage: string | null): string {
+  return pipelines.flatMap(({ stages }) => stages).find(({ id }) => id === stage)?.label ?? stage ?? "";
+}
+
+function optionsOf(properties: RecordProperty[], name: string): { value: string; label: string }[] {
+  return properties.find((property) => property.name === name)?.options ?? [];
+}
+
+function ticketForm(deal: DealWithTickets, pipelines: Pipelines, properties: RecordProperty[]): HTMLElement {
+  const fields: Field[] = [
+    { name: "subject", label: "Subject" },
+    { name: "description", label: "What is wrong", type: "textarea" },
+    { name: "hs_pipeline_stage", label: "Stage", options: stagesOf(pipelines.tickets) },
+    { name: "category", label: "Category", options: optionsOf(properties, "category"), optional: true },
+    { name: "hs_ticket_priority", label: "Priority", options: optionsOf(properties, "hs_ticket_priority"), optional: true },
+  ];
+  const key = crypto.randomUUID();
+  const send = async (values: Record<string, string>): Promise<void> => {
+    const body = { subject: "", description: "", hs_pipeline_stage: "", ...values } as TicketCreate;
+    await ask(() => api.createTicket({ path: { id: deal.id }, body, headers: { "Idempotency-Key": key + digest(body) } }));
+    await showDeals();
+  };
+  return element("details", {}, element("summary", {}, "New ticket"), form(fields, "Raise ticket", send, `ticket-${deal.id}`));
+}
+
+/** Another body is another request; the same one sent twice creates once. */
+function digest(body: object): string {
+  let sum = 0;
+  for (const char of JSON.stringify(body)) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) | 0;
+  return `.${sum >>> 0}`;
+}
+
+function dealForm(pipelines: Pipelines): HTMLElement {
+  const fields: Field[] = [
+    { name: "dealname", label: "Name" },
+    { name: "dealstage", label: "Stage", options: stagesOf(pipelines.deals) },
+    { name: "amount", label: "Amount", optional: true },
+    { name: "closedate", label: "Expected close", type: "date", optional: true },
+    { name: "description", label: "Description", type: "textarea", optional: true },
+  ];
+  const key = crypto.randomUUID();
+  const send = async (values: Record<string, string>): Promise<void> => {
+    const body = { dealname: "", dealstage: "", ...values } as DealCreate;
+    await ask(() => api.createDeal({ body, headers: { "Idempotency-Key": key + digest(body) } }));
+    await showDeals();
+  };
+  return element("section", {}, element("h2", {}, "New deal"), form(fields, "Open deal", send, "deal"));
+}
+
+function dealCard(deal: DealWithTickets, pipelines: Pipelines, properties: RecordProperty[]): HTMLElement {
+  const tickets = deal.tickets.map((ticket) =>
+    element(
+      "li",
+      {},
+      `${ticket.subject ?? ""} `,
+      element("span", { class: "stage" }, stageLabel(pipelines.tickets, ticket.hs_pipeline_stage)),
+    ),
+  );
+  const facts = [
+    deal.amount && `Amount ${deal.amount}`,
+    deal.closedate && `closes ${new Date(deal.closedate).toLocaleDateString("en-GB", { timeZone: "UTC" })}`,
+  ];
+  return element(
+    "article",
+    { "data-deal": deal.id },
+    element(
+      "h2",
+      {},
+      deal.dealname ?? "",
+      element("span", { class: "stage" }, stageLabel(pipelines.deals, deal.dealstage)),
+    ),
+    element("p", { class: "quiet" }, facts.filter(Boolean).join(", ") || "No amount yet"),
+    tickets.length > 0 ? element("ul", {}, ...tickets) : element("p", { class: "quiet" }, "No tickets"),
+    deal.incomplete ? element("p", { class: "wrong" }, "Not all tickets could be read; try again.") : null,
+    ticketForm(deal, pipelines, properties),
+  );
+}
+
+function foundList(found: FoundRecords): HTMLElement {
+  const named = [
+    ...found.deals.map(({ dealname }) => `Deal: ${dealname ?? ""}`),
+    ...found.tickets.map(({ subject }) => `Ticket: ${subject ?? ""}`),
+    ...found.contacts.map(({ firstname, lastname }) => `Contact: ${firstname ?? ""} ${lastname ?? ""}`),
+    ...found.failed.map((part) => `${part} could not be searched`),
+  ];
+  if (named.length === 0) return element("p", { class: "quiet", id: "found" }, "Nothing found");
+  return element("ul", { id: "found" }, ...named.map((text) => element("li", {}, text)));
+}
+
+function searchBox(): HTMLElement {
+  const section = element("section", {}, element("h2", {}, "Search"));
+  const send = async ({ q = "" }: Record<string, string>): Promise<void> => {
+    const found = await ask(() => api.searchEverything({ query: { q } }));
+    section.querySelector("#found")?.remove();
+    section.append(foundList(found));
+  };
+  section.append(form([{ name: "q", label: "Words in my deals and tickets" }], "Search", send, "search"));
+  return section;
+}
+
+async function myContacts(): Promise<ContactWithDeals[]> {
+  const contacts: ContactWithDeals[] = [];
+  let cursor: string | null = null;
+  do {
+    const query: { cursor?: string } = cursor ? { cursor } : {};
+    const page = (await ask(() => api.listCrmObjects({ query }))).data;
+    contacts.push(...page.contacts);
+    cursor = page.next_after;
+  } while (cursor);
+  return contacts;
+}
+
+async function showDeals(): Promise<void> {
+  const [me, pipelines, { results: properties }, contacts] = await Promise.all([
+    ask(() => api.getMe()),
+    ask(() => api.listPipelines()),
+    ask(() => api.listProperties({ path: { object_type: "tickets" } })),
+    myContacts(),
+  ]);
+  const leave = element("button", { class: "plain", id: "logout" }, "Log out");
+  leave.addEventListener("click", () => void endSession().then(showWelcome));
+  const deals = contacts.flatMap((contact) => contact.deals);
+  root.replaceChildren(
+    element("header", {}, element("h1", {}, `Deals of ${me.firstname} ${me.lastname}`), leave),
+    element("div", { class: "columns" }, dealForm(pipelines), searchBox()),
+    ...deals.map((deal) => dealCard(deal, pipelines, properties)),
+    deals.length === 0 ? element("p", { class: "quiet" }, "You have no deals yet.") : "",
+  );
+}
+
+if (isLoggedIn()) {
+  showDeals().catch(() => {
+    keep(null);
+    showWelcome();
+  });
+} else {
+  showWelcome();
+}

@@ -1,0 +1,106 @@
+"""Over random writes while HubSpot's index lags: a staff member's searches show what they wrote, exactly once."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import delete
+from tests.support.callers import Caller
+from tests.support.records import a_deal_of, all_found, all_pages, give_deals
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import RecentWrite
+from crm_api.settings import Settings
+
+STAGES = st.sampled_from(["closedwon", "qualifiedtobuy"])
+AMOUNTS = st.sampled_from(["1", "2", "3", "20"])
+WRITES = st.one_of(
+    st.tuples(st.just("create"), st.just(0), STAGES, AMOUNTS),
+    st.tuples(st.just("change"), st.integers(0, 20), STAGES, AMOUNTS),
+    st.tuples(st.just("archive"), st.integers(0, 20), STAGES, AMOUNTS),
+)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Each example asks more than a user may in a minute."""
+    return settings.model_copy(update={"rate_limit_enabled": False})
+
+
+@examples(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    old=st.lists(st.tuples(STAGES, AMOUNTS), max_size=6),
+    writes=st.lists(WRITES, max_size=6),
+    limit=st.integers(1, 4),
+    descending=st.booleans(),
+)
+async def test_every_record_shows_once_and_as_it_is(
+    app: FastAPI,
+    emulator: Emulator,
+    customer: Caller,
+    staff: Caller,
+    old: list[tuple[str, str]],
+    writes: list[tuple[str, int, str, str]],
+    limit: int,
+    descending: bool,
+) -> None:
+    emulator.switches.search_lag_seconds = 0.0
+    for record in emulator.records("deals"):
+        emulator.archive_as_other_actor("deals", record.id)
+    live = [
+        give_deals(emulator, customer.contact_id, 1, dealstage=stage, amount=amount)[0]
+        for stage, amount in old
+    ]
+    emulator.settle_search()
+    async with app.state.sessions.begin() as database:
+        await database.execute(delete(RecentWrite))
+    emulator.switches.search_lag_seconds = 30.0
+    for verb, place, stage, amount in writes:
+        if verb == "create":
+            live.append(
+                await a_deal_of(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount)
+            )
+        elif live:
+            deal_id = live[place % len(live)]
+            if verb == "change":
+                answer = await staff.patch(f"/api/deals/{deal_id}", {"dealstage": stage, "amount": amount})
+                assert answer.status_code == 200, answer.text
+            else:
+                assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
+                live.remove(deal_id)
+    truth = {
+        record.id: record.properties
+        for record in emulator.records("deals")
+        if record.properties["dealstage"] == "closedwon"
+    }
+    filters = [{"property": "dealstage", "operator": "EQ", "value": "closedwon"}]
+    sort = {"property": "amount", "direction": "descending" if descending else "ascending"}
+    path = "/api/deals/search"
+    plain = await all_found(staff, path, filters=filters, limit=limit)
+    listed = await all_pages(staff, "/api/deals", dealstage="closedwon", limit=limit)
+    ordered = await all_found(staff, path, filters=filters, sort=sort, limit=limit)
+    named = await all_found(staff, path, filters=filters, query="deal", limit=limit)
+
+    def amount_of(record: dict[str, Any]) -> float:
+        return float(record["amount"])
+
+    for found in (plain, listed, ordered):
+        assert sorted(each["id"] for each in found) == sorted(truth)
+        assert {each["id"]: each["amount"] for each in found} == {
+            each: properties["amount"] for each, properties in truth.items()
+        }
+    assert [each["id"] for each in plain] == [each["id"] for each in listed] == sorted(truth, key=int)
+    assert [amount_of(each) for each in ordered] == sorted(map(amount_of, ordered), reverse=descending)
+    assert len({each["id"] for each in named}) == len(named)
+    assert {each["id"] for each in named} == {
+        each for each, properties in truth.items() if "deal" in (properties["dealname"] or "")
+    }
+    page = (await staff.post(path, {"filters": filters, "limit": 1})).json()["data"]
+    assert page["total"] == len(truth)
