@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types openapi soak lock clean
+.PHONY: help run test check format lint types openapi contract sdk browser-test soak lock lock-contract clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,17 @@ format: $(BIN)/.dev ## Reformat and fix what can be fixed
 openapi: $(BIN)/.dev ## Write openapi.json anew
 	$(BIN)/crm-api openapi > openapi.json
 
+contract: $(BIN)/.dev ## Lint openapi.json, hold it against the released one, and try the service with generated requests
+	@contract/lint.sh
+	@contract/schemathesis.sh
+
+sdk: $(BIN)/.dev ## Generate the TypeScript and Python SDKs into sdk/, type-check them, and drive the service with them
+	@contract/sdk.sh
+	@contract/round_trip.sh
+
+browser-test: $(BIN)/.dev ## Drive /docs and examples/portal in Chromium (IMAGES=docs/images keeps the screenshots)
+	@contract/browser_test.sh
+
 # The locks hold hashes and no addresses, so they install from whichever index pip is set up for.
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(LOCK_ARGS)
@@ -54,6 +65,9 @@ lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer relea
 	$(LOCK) pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --group build -o requirements/build.lock
 	$(LOCK) pyproject.toml --extra dev -o requirements/dev.lock
+
+lock-contract: ## Resolve the lock of the contract's Python tools anew
+	$(LOCK) contract/requirements.in -o contract/requirements.lock
 
 clean: ## Remove the environment and caches (the demo's records in .demo/ stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -177,7 +177,7 @@ class TestLogs:
         for secret in (
             "ada@example.com",
             "Lovelace",
-            "7946",
+            "20 7946 0018",
             PASSWORD,
             token,
             "test-access-token",

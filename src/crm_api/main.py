@@ -59,6 +59,7 @@ from crm_api.services.contact_link import ContactLinks
 from crm_api.services.cursors import Cursors
 from crm_api.services.fields import RecordFields
 from crm_api.services.health import database_problem
+from crm_api.services.pipelines import CustomerStages
 from crm_api.services.policy import KnownOwners
 from crm_api.services.properties import watch_schema
 from crm_api.services.records import TICKET_CATEGORIES
@@ -105,6 +106,7 @@ def create_app(
         {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories},
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
     )
+    app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
     app.state.docs_assets = {}

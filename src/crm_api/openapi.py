@@ -297,6 +297,8 @@ def _mend(schema: dict[str, Any]) -> None:
 
 def _mend_string(schema: dict[str, Any]) -> None:
     if schema.keys() & {"enum", "const"}:
+        for bound in ("maxLength", "pattern"):
+            schema.pop(bound, None)
         return
     # A date's own format bounds it, and some generators choke on a length beside it.
     if schema.get("format") in {"date", "date-time", "uuid"}:

@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     """Requests per day that the account allows."""
     hubspot_ticket_categories: dict[str, str] = {}
     """Our ticket category to HubSpot's option, as JSON, where the account has other options."""
+    customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
+    """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`;
+    a type that is left out is unrestricted, and an empty list means all stages."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 

@@ -73,6 +73,7 @@ def get_access(
         owners=state.known_owners,
         links=state.contact_links,
         cursors=state.cursors,
+        customer_stages=state.customer_stages,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies import SessionsDep, SettingsDep
@@ -14,12 +14,10 @@ from crm_api.services.idempotency import REPLAYED, Attempt, Idempotency, run_onc
 LEASE_MARGIN_SECONDS = 5.0
 
 IdempotencyKeyHeader = Annotated[
-    str | SkipJsonSchema[None],
+    # Constraints stand with the string: beside `| None` the document would lose the pattern.
+    Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | SkipJsonSchema[None],
     Header(
         alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
         description=(
             "Any name for this request, such as a UUID. Sent again within 24 hours with the same body, "
             "it creates nothing more and brings the first answer back; with another body it is a 422."

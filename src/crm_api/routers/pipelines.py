@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Depends
 
-from crm_api.dependencies import CurrentUser, HubSpotDep
 from crm_api.openapi import problems
+from crm_api.routers.access import AccessDep
 from crm_api.routers.limits import limit_user
 from crm_api.schemas.pipelines import PipelinesResponse
 from crm_api.services import pipelines
@@ -12,8 +12,9 @@ router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user
 
 
 @router.get("/pipelines", responses=problems(401, 429, 502, 503, 504))
-async def list_pipelines(_user: CurrentUser, hubspot: HubSpotDep) -> PipelinesResponse:
+async def list_pipelines(access: AccessDep) -> PipelinesResponse:
     """List the deal and ticket pipelines with their stages, in display order."""
     return PipelinesResponse(
-        message="Pipelines retrieved successfully", data=await pipelines.list_pipelines(hubspot)
+        message="Pipelines retrieved successfully",
+        data=await pipelines.list_pipelines(access.hubspot, access.stages),
     )

@@ -16,6 +16,8 @@ class Stage(Answer):
     display_order: Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1])]
     is_closed: bool
     """Whether a deal or ticket in this stage is done."""
+    may_set: bool
+    """Whether you may put a deal or ticket into this stage."""
 
 
 class Pipeline(Answer):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.common import NO_NUL, Answer, Envelope, Request
@@ -34,24 +34,27 @@ class TokenGrant(BaseModel):
     """An OAuth2 token request; parameters that we do not know are ignored, as RFC 6749 (section 3.2) asks."""
 
     grant_type: Annotated[
-        str | SkipJsonSchema[None], Field(max_length=100, pattern=_PRINTABLE, examples=["password"])
+        Annotated[str, Field(max_length=100, pattern=_PRINTABLE)] | SkipJsonSchema[None],
+        Field(examples=["password"], json_schema_extra={"enum": ["password", "refresh_token"]}),
     ] = None
     """`password` or `refresh_token`."""
     username: Annotated[
-        str | SkipJsonSchema[None], Field(max_length=254, pattern=NO_NUL, examples=["ada@example.com"])
+        Annotated[str, Field(max_length=254, pattern=NO_NUL)] | SkipJsonSchema[None],
+        Field(examples=["ada@example.com"]),
     ] = None
     """With `password`: the e-mail address."""
     password: Annotated[SecretStr | SkipJsonSchema[None], Field(max_length=128)] = None
     """With `password`."""
     refresh_token: Annotated[
-        str | SkipJsonSchema[None],
-        Field(max_length=200, pattern=_PRINTABLE, examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"]),
+        Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
+        Field(examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"]),
     ] = None
     """With `refresh_token`."""
     scope: Annotated[str, Field(max_length=500, pattern=_PRINTABLE, examples=[""])] = ""
     """Ignored: roles decide."""
     client_id: Annotated[
-        str | SkipJsonSchema[None], Field(max_length=200, pattern=_PRINTABLE, examples=["portal"])
+        Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
+        Field(examples=["portal"]),
     ] = None
     """Ignored: clients are public."""
     client_secret: Annotated[SecretStr | SkipJsonSchema[None], Field(max_length=200)] = None
@@ -67,7 +70,7 @@ class TokenRefresh(Request):
 class Logout(Request):
     """What to end."""
 
-    everywhere: bool = False
+    everywhere: StrictBool = False
     """Whether all of the caller's sessions end, not only this one."""
 
 

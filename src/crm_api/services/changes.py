@@ -133,6 +133,7 @@ async def _require_stage(
         pipeline=pipeline,
         stage=stage,
         stage_field=stage_field,
+        stages=access.stages,
     )
 
 

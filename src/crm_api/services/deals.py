@@ -38,6 +38,7 @@ async def create_deal(access: Access, deal: DealCreate, *, attempt: Attempt) -> 
         pipeline=None if deal.pipeline is MISSING else deal.pipeline,
         stage=deal.dealstage,
         stage_field="dealstage",
+        stages=access.stages,
     )
     properties = await require_valid(access.hubspot, fields, properties) | {"pipeline": pipeline}
     sent = {name: value for name, value in properties.items() if value}

@@ -1,7 +1,8 @@
 """Pipelines and stages as the account has them now."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import HubSpotClient
@@ -14,53 +15,92 @@ MAX_AGE_SECONDS = 300.0
 FRESH_SECONDS = 1.0
 
 
-async def list_pipelines(hubspot: HubSpotClient) -> Pipelines:
+@dataclass(frozen=True, slots=True)
+class CustomerStages:
+    """What customers may use of the pipelines: the operator's `{object type: {pipeline: [stages]}}`.
+
+    A type without an entry is unrestricted; a pipeline that its type's entry leaves out is not there for customers,
+    and a deal or ticket can be put into the listed stages only. An empty list means all stages.
+    """
+
+    allowed: Mapping[str, Mapping[str, Sequence[str]]]
+
+    def shows(self, object_type: ObjectType, pipeline_id: str) -> bool:
+        """Whether customers see the pipeline."""
+        entry = self.allowed.get(object_type)
+        return not entry or pipeline_id in entry
+
+    def allows(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
+        """Whether customers may put something into the stage."""
+        stages = self.allowed.get(object_type, {}).get(pipeline_id)
+        return self.shows(object_type, pipeline_id) and (not stages or stage_id in stages)
+
+
+# Staff may use all.
+UNRESTRICTED = CustomerStages({})
+
+
+async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNRESTRICTED) -> Pipelines:
     """The deal and ticket pipelines with their stages, in display order."""
     deals, tickets = await asyncio.gather(
-        hubspot.pipelines.list("deals", max_age_seconds=MAX_AGE_SECONDS),
-        hubspot.pipelines.list("tickets", max_age_seconds=MAX_AGE_SECONDS),
+        _visible(hubspot, "deals", stages, max_age_seconds=MAX_AGE_SECONDS),
+        _visible(hubspot, "tickets", stages, max_age_seconds=MAX_AGE_SECONDS),
     )
     return Pipelines(
-        deals=[_from_wire(each) for each in deals], tickets=[_from_wire(each) for each in tickets]
+        deals=[_from_wire("deals", each, stages) for each in deals],
+        tickets=[_from_wire("tickets", each, stages) for each in tickets],
     )
 
 
 async def choose_stage(
-    hubspot: HubSpotClient, object_type: ObjectType, *, pipeline: str | None, stage: str, stage_field: str
+    hubspot: HubSpotClient,
+    object_type: ObjectType,
+    *,
+    pipeline: str | None,
+    stage: str,
+    stage_field: str,
+    stages: CustomerStages,
 ) -> str:
-    """The id of the pipeline that the stage is in; the account's first where none is named.
+    """The id of the pipeline that the stage is in; the caller's first where none is named.
 
-    Raises a 400 that names `pipeline` or the stage's field when the account, read afresh, has no such thing.
+    Raises a 400 that names `pipeline` or the stage's field when the account, read afresh, has no such thing, or
+    the caller may not use it.
     """
-    known = await hubspot.pipelines.list(object_type, max_age_seconds=MAX_AGE_SECONDS)
-    refusal = _refusal(known, pipeline, stage, stage_field)
-    if refusal is not None:
-        known = await hubspot.pipelines.list(object_type, max_age_seconds=FRESH_SECONDS)
-        refusal = _refusal(known, pipeline, stage, stage_field)
-    if refusal is not None:
-        raise refusal
-    return pipeline or known[0].id
+    refusal: ApiError | None = None
+    for max_age_seconds in (MAX_AGE_SECONDS, FRESH_SECONDS):
+        known = await _visible(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
+        chosen = next((each for each in known if pipeline is None or each.id == pipeline), None)
+        if chosen is None:
+            refusal = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
+        elif all(each.id != stage for each in chosen.stages):
+            refusal = invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
+        elif not stages.allows(object_type, chosen.id, stage):
+            raise invalid(stage_field, "is a stage that only the company's own people set")
+        else:
+            return chosen.id
+    assert refusal is not None  # the loop ran
+    raise refusal
 
 
-def _refusal(
-    known: Sequence[HubSpotPipeline], pipeline: str | None, stage: str, stage_field: str
-) -> ApiError | None:
-    chosen = next((each for each in known if pipeline is None or each.id == pipeline), None)
-    if chosen is None:
-        return invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
-    if all(each.id != stage for each in chosen.stages):
-        return invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
-    return None
+async def _visible(
+    hubspot: HubSpotClient, object_type: ObjectType, stages: CustomerStages, *, max_age_seconds: float
+) -> list[HubSpotPipeline]:
+    known = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
+    return [each for each in known if stages.shows(object_type, each.id)]
 
 
-def _from_wire(pipeline: HubSpotPipeline) -> Pipeline:
+def _from_wire(object_type: ObjectType, pipeline: HubSpotPipeline, stages: CustomerStages) -> Pipeline:
     return Pipeline(
         id=pipeline.id,
         label=pipeline.label,
         display_order=pipeline.display_order,
         stages=[
             Stage(
-                id=stage.id, label=stage.label, display_order=stage.display_order, is_closed=stage.is_closed
+                id=stage.id,
+                label=stage.label,
+                display_order=stage.display_order,
+                is_closed=stage.is_closed,
+                may_set=stages.allows(object_type, pipeline.id, stage.id),
             )
             for stage in pipeline.stages
         ],

@@ -15,6 +15,7 @@ from crm_api.models import User
 from crm_api.services.contact_link import ContactLinks
 from crm_api.services.cursors import Cursors
 from crm_api.services.fields import RecordFields
+from crm_api.services.pipelines import UNRESTRICTED, CustomerStages
 
 REMEMBER_SECONDS = 10.0
 REMEMBER_AT_MOST = 10_000
@@ -59,6 +60,7 @@ class Access:
     owners: KnownOwners
     links: ContactLinks
     cursors: Cursors
+    customer_stages: CustomerStages
     lease_seconds: float
     """The longest that a request of this caller's may hold a record."""
 
@@ -66,6 +68,11 @@ class Access:
     def is_staff(self) -> bool:
         """Whether the caller sees and changes everybody's records."""
         return self.user.role == "staff"
+
+    @property
+    def stages(self) -> CustomerStages:
+        """The pipelines and stages that the caller may use."""
+        return UNRESTRICTED if self.is_staff else self.customer_stages
 
     async def heal(self) -> bool:
         """Look again whom the caller is linked to; whether that is somebody else now."""

@@ -34,6 +34,7 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
         pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
         stage=ticket.hs_pipeline_stage,
         stage_field="hs_pipeline_stage",
+        stages=access.stages,
     )
     properties = await require_valid(access.hubspot, fields, properties) | {"hs_pipeline": pipeline}
     associations = [NewAssociation("deals", deal_id)]
