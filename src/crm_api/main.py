@@ -102,10 +102,7 @@ def create_app(
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
     app.state.known_owners = KnownOwners()
-    app.state.record_fields = RecordFields(
-        {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories},
-        {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
-    )
+    app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
@@ -176,6 +173,14 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         await app.state.rate_limits.aclose()
         await engine.dispose()
         worker_ended()
+
+
+def record_fields(settings: Settings) -> RecordFields:
+    """The fields that records have, those that the operator adds included."""
+    return RecordFields(
+        {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories},
+        {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
+    )
 
 
 def create_redis(settings: Settings) -> Redis | None:

@@ -268,7 +268,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _summary(description: str) -> str:
     """The first sentence, or as much of it as fits a line."""
-    sentence = re.split(r"[.\n]", description, maxsplit=1)[0]
+    sentence = re.split(r"\.\s|\.$|\n", description, maxsplit=1)[0]
     return sentence if len(sentence) <= _LONGEST_SUMMARY else re.split(r"[;:,]| \(", sentence, maxsplit=1)[0]
 
 

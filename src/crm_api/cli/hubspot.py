@@ -10,10 +10,9 @@ import click
 from crm_api.database import create_engine, create_sessions
 from crm_api.hubspot import HubSpotClient, request_scope
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
-from crm_api.main import create_hubspot, hubspot_auth
+from crm_api.main import create_hubspot, hubspot_auth, record_fields
 from crm_api.services.account_check import Finding, as_json, check_account
 from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
@@ -50,13 +49,13 @@ def check(settings: Settings, *, as_json_text: bool) -> int:
 
 async def _provision(settings: Settings) -> list[str]:
     async with _hubspot(settings) as hubspot:
-        return await provision(hubspot, _categories(settings))
+        return await provision(hubspot, record_fields(settings).categories)
 
 
 async def _check(settings: Settings) -> list[Finding]:
     async with _hubspot(settings) as hubspot:
         return await check_account(
-            hubspot, api_version=settings.hubspot_api_version, categories=_categories(settings)
+            hubspot, api_version=settings.hubspot_api_version, fields=record_fields(settings)
         )
 
 
@@ -70,7 +69,3 @@ async def _hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
     finally:
         await hubspot.aclose()
         await engine.dispose()
-
-
-def _categories(settings: Settings) -> dict[str, str]:
-    return {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories}

@@ -1,14 +1,15 @@
 """Whether the HubSpot account has what this service needs: one list of findings, for an operator."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
 from crm_api.hubspot.names import ObjectType
+from crm_api.services.fields import RecordFields
+from crm_api.services.properties import check_schema
 from crm_api.services.provisioning import REQUEST_ID_PROPERTY
-from crm_api.services.records import CONTACT_PROPERTIES, DEAL_PROPERTIES, TICKET_PROPERTIES
 
 Answer = TypeVar("Answer")
 
@@ -44,9 +45,7 @@ class Finding:
     finding: str
 
 
-async def check_account(
-    hubspot: HubSpotClient, *, api_version: str, categories: Mapping[str, str]
-) -> list[Finding]:
+async def check_account(hubspot: HubSpotClient, *, api_version: str, fields: RecordFields) -> list[Finding]:
     """Look at everything; what cannot be read is a finding too, and nothing is written."""
     findings = [_check_version(api_version)]
     details, problem = await _ask(hubspot.account.details)
@@ -54,13 +53,9 @@ async def check_account(
         return [*findings, Finding("failed", "credentials", problem)]
     findings.append(Finding("ok", "credentials", f"account {details.portal_id}"))
     findings.append(await _check_scopes(hubspot))
-    needed: Mapping[ObjectType, tuple[str, ...]] = {
-        "contacts": CONTACT_PROPERTIES,
-        "deals": DEAL_PROPERTIES,
-        "tickets": TICKET_PROPERTIES,
-    }
-    for object_type, names in needed.items():
-        findings += await _check_properties(hubspot, object_type, names, categories)
+    findings += await _check_schema(hubspot, fields)
+    for object_type in ("deals", "tickets"):
+        findings += await _check_request_id(hubspot, object_type)
     for piped in ("deals", "tickets"):
         findings.append(await _check_pipelines(hubspot, piped))
     limits = hubspot.quota.snapshot()
@@ -95,33 +90,26 @@ async def _check_scopes(hubspot: HubSpotClient) -> Finding:
     return Finding("ok", "scopes", "what is needed, and no more")
 
 
-async def _check_properties(
-    hubspot: HubSpotClient, object_type: ObjectType, names: tuple[str, ...], categories: Mapping[str, str]
-) -> list[Finding]:
-    subject = f"{object_type} properties"
-    known, problem = await _ask(lambda: hubspot.properties.list(object_type, max_age_seconds=0))
+async def _check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
+    problems, unread = await _ask(lambda: check_schema(hubspot, fields))
+    if problems is None:
+        return [Finding("warning", "properties", unread)]
+    if not problems:
+        return [Finding("ok", "properties", "all are there, as they are needed")]
+    return [Finding("warning", "properties", problem) for problem in problems]
+
+
+async def _check_request_id(hubspot: HubSpotClient, object_type: ObjectType) -> list[Finding]:
+    known, problem = await _ask(lambda: hubspot.properties.list(object_type))
+    subject = f"{object_type} created once"
     if known is None:
         return [Finding("warning", subject, problem)]
-    missing = [name for name in names if name not in known]
-    findings = [
-        Finding("failed", subject, f"missing: {', '.join(missing)}")
-        if missing
-        else Finding("ok", subject, f"all {len(names)} are there")
-    ]
-    if object_type == "contacts":
-        return findings
     marker = known.get(REQUEST_ID_PROPERTY)
-    if marker is None or not marker.has_unique_value:
-        state = "is missing" if marker is None else "has no unique values"
-        finding = f"{REQUEST_ID_PROPERTY} {state}: lost answers stay unknown; run crm-api hubspot provision"
-        findings.append(Finding("warning", subject, finding))
-    if object_type == "tickets" and "hs_ticket_category" in known:
-        options = {option.value for option in known["hs_ticket_category"].options}
-        absent = [value for value in categories.values() if value not in options]
-        if absent:
-            finding = f"categories missing: {', '.join(absent)}; run crm-api hubspot provision"
-            findings.append(Finding("warning", subject, finding))
-    return findings
+    if marker is not None and marker.has_unique_value:
+        return [Finding("ok", subject, f"{REQUEST_ID_PROPERTY} is there")]
+    state = "is missing" if marker is None else "has no unique values"
+    finding = f"{REQUEST_ID_PROPERTY} {state}: lost answers stay unknown; run crm-api hubspot provision"
+    return [Finding("warning", subject, finding)]
 
 
 async def _check_pipelines(hubspot: HubSpotClient, object_type: ObjectType) -> Finding:

@@ -27,8 +27,6 @@ TICKET_CATEGORIES: Final[Mapping[str, str]] = {
 _BASE: Final = RecordFields(TICKET_CATEGORIES)
 # Without what operators add.
 CONTACT_PROPERTIES: Final = _BASE["contacts"].properties
-DEAL_PROPERTIES: Final = _BASE["deals"].properties
-TICKET_PROPERTIES: Final = _BASE["tickets"].properties
 
 
 def contact_from_record(record: CrmRecord, fields: RecordFields | None = None) -> Contact:
