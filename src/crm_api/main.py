@@ -37,7 +37,7 @@ from crm_api.mail import MailQueue
 from crm_api.metrics import Metrics, worker_ended
 from crm_api.rate_limit import RateLimits
 from crm_api.redis_quota import RedisQuota
-from crm_api.request_logging import RequestContext, configure_logging, log_without_message
+from crm_api.request_logging import LastResort, RequestContext, configure_logging, log_without_message
 from crm_api.routers import (
     contacts,
     crm_objects,
@@ -265,6 +265,7 @@ async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost.
+    app.add_middleware(LastResort, max_body_bytes=settings.max_body_bytes)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -277,10 +278,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         RequestContext,
         deadline_seconds=settings.request_deadline_seconds,
-        max_body_bytes=settings.max_body_bytes,
         on_finished=app.state.metrics.request_finished,
     )
-    # Around the 413 and the 500 of last resort too, which the request's context answers itself.
     app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
 
 

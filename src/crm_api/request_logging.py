@@ -33,35 +33,28 @@ class RequestContext:
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        deadline_seconds: float,
-        max_body_bytes: int,
-        on_finished: Callable[..., None] = lambda **_: None,
+        self, app: ASGIApp, *, deadline_seconds: float, on_finished: Callable[..., None] = lambda **_: None
     ) -> None:
         self._app = app
         self._on_finished = on_finished
         self._deadline_seconds = deadline_seconds
-        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        offered = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        offered = headers.get("x-request-id", "")
         request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
-        trace = _taken_up(Headers(scope=scope).get("traceparent", ""))
+        trace = _taken_up(headers.get("traceparent", ""))
         started = time.perf_counter()
         status = 500
-        answering = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status, answering
+            nonlocal status
             if message["type"] == "http.response.start":
-                answering = True
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
@@ -69,34 +62,13 @@ class RequestContext:
                     headers.setdefault(name, value)
             await send(message)
 
-        received = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise HTTPException(413)
-            return message
-
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id, **trace.log),
             request_scope(self._deadline_seconds) as hubspot,
         ):
             hubspot.headers.update(trace.headers)
             try:
-                if _announced_bytes(scope) > self._max_body_bytes:
-                    # Refused before a byte of it is read.
-                    refusal = problem_response(ApiError("request_too_large"), request_id)
-                    await refusal(scope, receive, send_with_headers)
-                else:
-                    await self._app(scope, receive_within_limit, send_with_headers)
-            except Exception as error:
-                log_without_message(logger, error)
-                if answering:
-                    raise
-                answer = problem_response(ApiError("internal_server_error"), request_id)
-                await answer(scope, receive, send_with_headers)
+                await self._app(scope, receive, send_with_headers)
             finally:
                 self._finish(scope, status, time.perf_counter() - started, hubspot)
 
@@ -115,6 +87,50 @@ class RequestContext:
             hubspot_calls=hubspot.calls,
             hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
         )
+
+
+class LastResort:
+    """Pure ASGI: refuses bodies over the limit, and answers 500 for what nobody foresaw.
+
+    It stands inside of CORS and the request's context, so that these answers bear the headers that all do.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["state"]["request_id"]
+        received = 0
+        answering = False
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise HTTPException(413)
+            return message
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        if _announced_bytes(scope) > self._max_body_bytes:
+            # Refused before a byte of it is read.
+            await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive_within_limit, note_and_send)
+        except Exception as error:
+            log_without_message(logger, error)
+            if answering:
+                raise
+            await problem_response(ApiError("internal_server_error"), request_id)(scope, receive, send)
 
 
 class _Trace(NamedTuple):

@@ -32,6 +32,26 @@ class TestCors:
         # Tokens travel in a header, never in a cookie.
         assert "access-control-allow-credentials" not in answer.headers
 
+    async def test_errors_can_be_read_too_whatever_answers_them(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        @app.get("/broken")
+        async def broken() -> None:
+            raise RuntimeError
+
+        headers = {"Origin": ORIGIN, "Content-Type": "application/json"}
+        answers = [
+            await client.get("/broken", headers=headers),
+            await client.post("/api/login", content=b" " * 2_000_000, headers=headers),
+            await client.get("/nothing", headers=headers),
+            await client.options("/api/me", headers=headers | {"Access-Control-Request-Method": "GET"}),
+        ]
+        assert [answer.status_code for answer in answers] == [500, 413, 404, 200]
+        for answer in answers:
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
+            assert answer.headers["x-request-id"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
     @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
     async def test_a_preflight_says_what_is_possible(self, client: httpx.AsyncClient, method: str) -> None:
         headers = {
