@@ -110,7 +110,9 @@ def test_the_example_is_written_from_the_settings() -> None:
 
 def test_the_table_is_written_from_the_settings() -> None:
     table = EXAMPLE.parent / "docs" / "configuration.md"
-    assert table.read_text(encoding="utf-8") == markdown(), "run: crm-api settings --markdown > docs/configuration.md"
+    assert table.read_text(encoding="utf-8") == markdown(), (
+        "run: crm-api settings --markdown > docs/configuration.md"
+    )
 
 
 def test_every_setting_says_what_it_does() -> None:

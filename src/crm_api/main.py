@@ -16,6 +16,8 @@ from fastapi.routing import iter_route_contexts
 from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -66,6 +68,8 @@ from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+MEASURE_SECONDS = 5.0
 
 EXPOSED_HEADERS = (
     "X-Request-ID",
@@ -159,13 +163,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     app.state.account = AccountBinding(sessions, hubspot)
     # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
     watching = app.state.watching = asyncio.create_task(_watch(app))
+    measuring = asyncio.create_task(_measure(app, engine))
     app.state.mail.start()
     try:
         yield
     finally:
         app.state.draining = True
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in (watching, measuring):
+            task.cancel()
+        await asyncio.gather(watching, measuring, return_exceptions=True)
         await app.state.mail.aclose()
         await hubspot.aclose()
         if redis is not None:
@@ -212,6 +218,17 @@ async def _watch(app: FastAPI) -> None:
     """Find out about the HubSpot account, again and again until it answers."""
     await app.state.account.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
+
+
+async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
+    """Note every few seconds what is used and left: HubSpot's quota and the database's connections."""
+    while True:
+        levels = {f"hubspot_{name}": value for name, value in app.state.hubspot.quota.snapshot().items()}
+        pool = engine.pool
+        if isinstance(pool, QueuePool):
+            levels |= {"database_connections_used": pool.checkedout(), "database_connections": pool.size()}
+        app.state.metrics.levels(levels)
+        await asyncio.sleep(MEASURE_SECONDS)
 
 
 def create_hubspot(

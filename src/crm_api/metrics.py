@@ -1,7 +1,7 @@
 """What is counted for Prometheus: requests, and everything between us and HubSpot."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -78,9 +78,9 @@ class Metrics:
         self._requests.labels(method, route, status).inc()
         self._request_seconds.labels(method, route).observe(seconds)
 
-    def levels(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Take the levels as they are now."""
-        for name, value in read().items():
+    def levels(self, values: Mapping[str, float]) -> None:
+        """The levels as they are now, by name."""
+        for name, value in values.items():
             self._levels.labels(name).set(value)
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
