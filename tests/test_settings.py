@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
 
 
 def make(**changes: Any) -> Settings:
-    return Settings(_env_file=None, **(GOOD | changes))  # type: ignore[call-arg]
+    return Settings(_env_file=None, **(GOOD | changes))
 
 
 def test_good_settings_start() -> None:
@@ -100,7 +100,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("REDIS_URL", "")
     monkeypatch.setenv("CORS_ORIGINS", "")
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     assert (settings.port, settings.redis_url, settings.cors_origins) == (4012, None, [])
 
 

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Lints ../openapi.json by every rule of three linters, and holds it against the released document.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./tools.sh
+document=${OPENAPI:-../openapi.json}
+../.venv/bin/openapi-spec-validator "$document"
+need_node
+node_modules/.bin/redocly lint --config redocly.yaml --format summary "$document" 2>&1 | grep -v '^$' | tail -n 2
+node_modules/.bin/spectral lint --ruleset spectral.mjs --fail-severity hint "$document"
+node gate.mjs released/openapi.json "$document"

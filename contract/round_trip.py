@@ -1,0 +1,174 @@
+"""Drives the running service through the SDK of openapi-python-client: python round_trip.py BASE."""
+
+import datetime
+import sys
+import time
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from crm_api_client import AuthenticatedClient, Client
+from crm_api_client.api.account import create_token, get_me, log_in, log_out, refresh_token, register
+from crm_api_client.api.crm import (
+    create_deal,
+    create_ticket,
+    get_deal,
+    list_deals,
+    list_pipelines,
+    search_deals,
+    search_everything,
+    update_deal,
+)
+from crm_api_client.models import (
+    Deal,
+    DealCreate,
+    DealDetailResponse,
+    DealPageResponse,
+    DealResponse,
+    DealSearchResponse,
+    DealUpdate,
+    FoundRecordsResponse,
+    Login,
+    Logout,
+    PipelinesResponse,
+    Problem,
+    RecordSearch,
+    Registration,
+    RegistrationResponse,
+    TicketCreate,
+    TicketCreateCategory,
+    TicketResponse,
+    TokenGrant,
+    TokenGrantGrantType,
+    TokenRefresh,
+    Tokens,
+    TokensResponse,
+)
+from crm_api_client.types import UNSET, Response, Unset
+
+BASE = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:4012"
+EMAIL = f"python-{time.time_ns()}@example.com"
+PASSWORD = "a lighthouse in the fog"
+Model = TypeVar("Model")
+
+
+def given(response: Response[Any], model: type[Model]) -> Model:
+    """The success, of the type that the document says."""
+    assert isinstance(response.parsed, model), (response.status_code, response.content)
+    return response.parsed
+
+
+def refused(response: Response[Any], status: int, code: str) -> Problem:
+    """The error, of the type that the document says."""
+    assert isinstance(response.parsed, Problem), (response.status_code, response.content)
+    assert response.status_code == HTTPStatus(status), response.status_code
+    assert response.parsed.code == code, response.parsed
+    return response.parsed
+
+
+def deals_to_the_end(client: AuthenticatedClient) -> list[Deal]:
+    """All deals, two at a time."""
+    found: list[Deal] = []
+    cursor: str | Unset = UNSET
+    while True:
+        page = given(list_deals.sync_detailed(client=client, limit=2, cursor=cursor), DealPageResponse).data
+        found += page.results
+        if page.next_cursor is None:
+            return found
+        cursor = page.next_cursor
+
+
+def main() -> None:
+    """The whole trip; an assertion fails where the document does not hold."""
+    anonymous = Client(base_url=BASE)
+    registration = Registration(
+        email=EMAIL, firstname="Søren", lastname="García", password=PASSWORD, phone="+44 20 7946 0018"
+    )
+    given(register.sync_detailed(client=anonymous, body=registration), RegistrationResponse)
+    refused(register.sync_detailed(client=anonymous, body=registration), 409, "user_exists")
+    wrong_login = Login(email=EMAIL, password="wrong")
+    refused(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
+    grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password=PASSWORD)
+    given(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
+    login = given(
+        log_in.sync_detailed(client=anonymous, body=Login(email=EMAIL, password=PASSWORD)), TokensResponse
+    )
+    refreshed = given(
+        refresh_token.sync_detailed(client=anonymous, body=TokenRefresh(login.data.refresh_token)),
+        TokensResponse,
+    )
+    client = AuthenticatedClient(base_url=BASE, token=refreshed.data.access_token)
+    forged = AuthenticatedClient(base_url=BASE, token="forged")
+    refused(get_me.sync_detailed(client=forged), 401, "invalid_token")
+
+    pipelines = given(list_pipelines.sync_detailed(client=client), PipelinesResponse).data
+    stage, ticket_stage = pipelines.deals[0].stages[0].id, pipelines.tickets[0].stages[0].id
+    body = DealCreate(
+        dealname="Annual support",
+        dealstage=stage,
+        amount="12.5",
+        closedate=datetime.datetime(2026, 12, 31, 17, tzinfo=datetime.UTC),
+    )
+    key = f"key-{time.time_ns()}"
+    deal = given(
+        create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
+    ).data.deal
+    again = given(
+        create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
+    ).data.deal
+    assert again.id == deal.id
+    assert deal.closedate == body.closedate
+    other = DealCreate(dealname="Other", dealstage=stage)
+    refused(
+        create_deal.sync_detailed(client=client, body=other, idempotency_key=key),
+        422,
+        "idempotency_key_reused",
+    )
+    nowhere = DealCreate(dealname="Other", dealstage="nowhere")
+    problem = refused(create_deal.sync_detailed(client=client, body=nowhere), 400, "validation_error")
+    assert [each.field for each in problem.details] == ["dealstage"]
+    not_mine = DealCreate(dealname="Other", dealstage=stage, contact_id="1")
+    refused(create_deal.sync_detailed(client=client, body=not_mine), 403, "forbidden")
+    refused(get_deal.sync_detailed("99999999", client=client), 404, "not_found")
+    refused(
+        update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount="1"), if_match='"0"'),
+        412,
+        "precondition_failed",
+    )
+    cleared = given(
+        update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount=None)), DealResponse
+    )
+    assert cleared.data.deal.amount is None
+
+    ticket = TicketCreate(
+        subject="Spare part",
+        description="Needed soon",
+        hs_pipeline_stage=ticket_stage,
+        category=TicketCreateCategory.TECHNICAL_ISSUE,
+    )
+    given(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
+    for number in range(4):
+        more = DealCreate(dealname=f"Deal {number}", dealstage=stage)
+        given(create_deal.sync_detailed(client=client, body=more), DealResponse)
+    assert len({each.id for each in deals_to_the_end(client)}) == 5
+    refused(list_deals.sync_detailed(client=client, cursor="made-up"), 400, "invalid_cursor")
+    detail = given(get_deal.sync_detailed(deal.id, client=client), DealDetailResponse)
+    assert [each.subject for each in detail.data.deal.tickets] == ["Spare part"]
+    found = given(
+        search_deals.sync_detailed(client=client, body=RecordSearch(query="annual")), DealSearchResponse
+    )
+    assert found.data.total == 1
+    everything = given(search_everything.sync_detailed(client=client, q="spare"), FoundRecordsResponse)
+    assert len(everything.data.tickets) == 1
+
+    guess = Login(email=f"nobody-{EMAIL}", password="wrong")
+    answers = [log_in.sync_detailed(client=anonymous, body=guess) for _ in range(6)]
+    limited = refused(answers[-1], 429, "rate_limit_exceeded")
+    assert limited.error.startswith("ratelimit exceeded 5 per 1 minute")
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert log_out.sync_detailed(client=client, body=Logout(everywhere=True)).status_code == 204
+    refused(get_me.sync_detailed(client=client), 401, "invalid_token")
+    print("openapi-python-client: round trip done")
+
+
+if __name__ == "__main__":
+    main()

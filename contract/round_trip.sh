@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs the round trips on the SDKs of ../sdk against a demo of their own.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./tools.sh
+need_node
+need_python
+serve "${PORT:-4301}"
+for name in hey_api openapi_fetch; do
+  node_modules/.bin/esbuild "../sdk/round_trip.$name.ts" --bundle --platform=node --format=esm --target=node20 \
+    --preserve-symlinks --log-level=warning --outfile="../sdk/round_trip.$name.mjs"
+  node "../sdk/round_trip.$name.mjs" "$BASE"
+done
+PYTHONPATH=../sdk/python .venv/bin/python ../sdk/python/round_trip.py "$BASE"

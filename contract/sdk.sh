@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Generates the SDKs from ../openapi.json into ../sdk/ and type-checks them as they are, with the round trips on them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./tools.sh
+need_node
+need_python
+document=${OPENAPI:-$PWD/../openapi.json}
+out=$PWD/../sdk
+rm -rf "$out"
+mkdir -p "$out"
+
+export DO_NOT_TRACK=1
+node_modules/.bin/openapi-ts --input "$document" --output "$out/hey-api" --client @hey-api/client-fetch --silent
+mkdir -p "$out/openapi-fetch"
+# Elsewhere than here, where it would take redocly.yaml for its own.
+(cd "$out" && ../contract/node_modules/.bin/openapi-typescript "$document" --default-non-nullable=false --root-types \
+  --root-types-no-schema-prefix --output openapi-fetch/schema.d.ts >/dev/null)
+.venv/bin/openapi-python-client generate --path "$document" --config openapi-python-client.yaml --meta none \
+  --fail-on-warning --output-path "$out/python/crm_api_client" --overwrite
+
+# The generated files look for their dependencies beside themselves.
+ln -s "$PWD/node_modules" "$out/node_modules"
+cp tsconfig.sdk.json "$out/tsconfig.json"
+cp round_trip.hey_api.ts "$out/round_trip.hey_api.ts"
+cp round_trip.openapi_fetch.ts "$out/round_trip.openapi_fetch.ts"
+cp round_trip.py "$out/python/round_trip.py"
+echo "tsc --strict: the TypeScript SDKs and their round trips"
+node_modules/.bin/tsc --noEmit -p "$out/tsconfig.json"
+echo "mypy --strict: the Python SDK and its round trip"
+(cd "$out/python" && "$OLDPWD/.venv/bin/mypy" --strict --python-version 3.11 crm_api_client round_trip.py)

@@ -1,0 +1,79 @@
+// spectral:oas and the OWASP API security rules, all of them. What is set otherwise stands here with its reason.
+import { schema } from "@stoplight/spectral-functions";
+import { oas } from "@stoplight/spectral-rulesets";
+import owasp from "@stoplight/spectral-owasp-ruleset";
+
+const strings = ['$..[?(@ && @.type=="string")]', '$..[?(@ && @.type && @.type.constructor.name === "Array" && @.type.includes("string"))]'];
+const has = (...names) => names.map((name) => ({ required: [name] }));
+
+const pointer = (path) => path.replaceAll("/", "~1");
+const item = (path) => `**#/paths/${pointer(path)}`;
+const operation = (name) => item(name.replace(/\/\w+$/, "")) + name.match(/\/\w+$/)[0];
+
+export default {
+  extends: [[oas, "all"], [owasp, "all"]],
+  rules: {
+    // A date is bounded by its own format; a length beside it breaks generated models (datamodel-code-generator).
+    "owasp:api4:2023-string-limit": {
+      severity: "error",
+      message: "Schema of type string must specify maxLength, enum, const, or a format that bounds it.",
+      given: strings,
+      then: {
+        function: schema,
+        functionOptions: {
+          schema: {
+            type: "object",
+            anyOf: [
+              ...has("maxLength", "enum", "const"),
+              { properties: { format: { enum: ["date", "date-time", "uuid"] } }, required: ["format"] },
+            ],
+          },
+        },
+      },
+    },
+    // What is left of the limit stands on the 429 alone; every other answer names the policy.
+    "owasp:api4:2023-rate-limit": {
+      severity: "error",
+      message: "All 2XX and 4XX responses should name the rate limit.",
+      given: "$.paths[?(!@property.match(/z$/))]..responses[?(@property.match(/^(2|4)/))]",
+      then: {
+        field: "headers",
+        function: schema,
+        functionOptions: { schema: { type: "object", anyOf: has("RateLimit", "RateLimit-Policy") } },
+      },
+    },
+    // The licence has an SPDX identifier, which excludes a URL (OpenAPI 3.1, License Object).
+    "license-url": "off",
+    // Support is a page; an operator's address is theirs to publish.
+    "contact-properties": "off",
+  },
+  overrides: [
+    {
+      // How one comes by a token: nobody has one yet.
+      files: [
+        "/api/register", "/api/email/verify", "/api/email/verify/resend", "/api/login", "/api/token",
+        "/api/token/refresh", "/api/password/forgot", "/api/password/reset",
+      ].map(item),
+      rules: {
+        "owasp:api2:2023-write-restricted": "off",
+        "owasp:api8:2023-define-error-responses-401": "off",
+      },
+    },
+    {
+      // Nothing in the request that could be wrong.
+      files: ["/api/me/get", "/api/me/delete", "/api/me/export/get", "/api/pipelines/get"].map(operation),
+      rules: { "owasp:api8:2023-define-error-validation": "off" },
+    },
+    {
+      // Probes: no caller to know, no input to refuse, no limit; they stand on the operator's own network.
+      files: ["/healthz", "/readyz"].map(item),
+      rules: {
+        "owasp:api2:2023-read-restricted": "off",
+        "owasp:api4:2023-rate-limit": "off",
+        "owasp:api4:2023-rate-limit-responses-429": "off",
+        "owasp:api8:2023-define-error-validation": "off",
+        "owasp:api8:2023-define-error-responses-401": "off",
+      },
+    },
+  ],
+};

@@ -1,0 +1,54 @@
+# What the scripts here share: finding their tools, and installing them where they are not yet installed.
+export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
+
+need_node() {
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    echo "node and npm are not installed; $(basename "$0") is not run"
+    exit 0
+  fi
+  if [[ ! -f node_modules/.installed || package-lock.json -nt node_modules/.installed ]]; then
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    touch node_modules/.installed
+  fi
+}
+
+need_python() {
+  if [[ ! -f .venv/.installed || requirements.lock -nt .venv/.installed ]]; then
+    "${PYTHON:-python3}" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+    touch .venv/.installed
+  fi
+}
+
+need_chromium() {
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
+  if [[ -z $CHROMIUM ]]; then
+    echo "chromium is not installed; $(basename "$0") is not run"
+    exit 0
+  fi
+  export CHROMIUM
+}
+
+# Serves the demo, in a folder that goes away with it, on a port of its own: `serve PORT [NAME=VALUE ...]`.
+serve() {
+  local port=$1
+  shift
+  FOLDER=$(mktemp -d)
+  env "$@" ../.venv/bin/crm-api demo --folder "$FOLDER/demo" --port "$port" --emulator-port $((port + 1000)) \
+    >"$FOLDER/log" 2>&1 &
+  SERVER=$!
+  trap 'kill "$SERVER" 2>/dev/null; wait "$SERVER" 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
+  trap 'exit 130' INT TERM
+  BASE=http://localhost:$port
+  local tries=0
+  until ../.venv/bin/python -c "import sys, httpx; sys.exit(httpx.get('$BASE/readyz').status_code != 200)" 2>/dev/null; do
+    tries=$((tries + 1))
+    if ((tries > 60)) || ! kill -0 "$SERVER" 2>/dev/null; then
+      cat "$FOLDER/log" >&2
+      echo "the service does not answer on port $port" >&2
+      exit 1
+    fi
+    sleep 0.5
+  done
+  export BASE
+}
