@@ -118,7 +118,7 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     """An HMAC of the body."""
     request_id: Mapped[str] = mapped_column(String(36))
-    """What the HubSpot record bears; every attempt with this key bears the same."""
+    """What the HubSpot record bears, the same for every attempt; empty once one was sent that could not bear it."""
     lease_id: Mapped[UUID] = mapped_column(Uuid)
     lease_until: Mapped[datetime]
     status: Mapped[int | None]

@@ -127,20 +127,58 @@ async def test_a_refusal_that_says_it_exists_while_it_cannot_be_found_is_an_unkn
     assert (await create(build_client(stub))).id == "9"
 
 
-async def test_the_first_refusal_is_the_callers_to_decide() -> None:
+EMAIL = UniqueValue("email", "a@b.co")
+TAKEN = refusal(
+    400, "Property values were not valid", category="VALIDATION_ERROR",
+    errors=[{
+        "message": "1 already has that value.", "code": "CONFLICTING_UNIQUE_VALUE",
+        "context": {"propertyName": ["crm_api_request_id"]},
+    }],
+)  # fmt: skip
+
+
+async def test_the_first_refusal_of_a_shared_identifier_is_the_callers_to_decide() -> None:
     stub = Stub(refusal(409, "Contact already exists. Existing ID: 51", category="CONFLICT"))
     with pytest.raises(HubSpotConflictError) as raised:
-        await create(build_client(stub))
+        await build_client(stub).contacts.create({}, unique=EMAIL)
     assert raised.value.existing_id == "51"
     assert not raised.value.sent
-    assert stub.sent == [CREATE]
+    assert len(stub.sent) == 1
 
 
 async def test_a_refusal_after_a_429_is_still_the_first() -> None:
     stub = Stub(refusal(429, headers={"Retry-After": "1"}), refusal(409, "taken"))
     with pytest.raises(HubSpotConflictError):
+        await build_client(stub).contacts.create({}, unique=EMAIL)
+    assert len(stub.sent) == 2
+
+
+@pytest.mark.parametrize("taken", [TAKEN, refusal(409, "taken"), refusal(400, "r-1 already has that value")])
+async def test_only_a_try_of_ours_can_have_taken_a_value_of_our_own_property(taken: httpx.Response) -> None:
+    stub = Stub(taken, ok(record("9")))
+    assert (await create(build_client(stub))).id == "9"
+    assert stub.sent == [CREATE, LOOK]
+
+
+async def test_what_our_own_property_was_refused_for_and_cannot_be_found_is_that_refusal() -> None:
+    stub = Stub(TAKEN, refusal(404))
+    with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
-    assert stub.sent == [CREATE, CREATE]
+    assert stub.sent == [CREATE, LOOK, LOOK]
+
+
+async def test_a_value_of_another_unique_property_that_is_taken_is_the_callers_to_mend() -> None:
+    said = refusal(
+        400, "Property values were not valid", category="VALIDATION_ERROR",
+        errors=[{
+            "message": "1 already has that value.", "code": "CONFLICTING_UNIQUE_VALUE",
+            "context": {"propertyName": ["erp_number"]},
+        }],
+    )  # fmt: skip
+    stub = Stub(said)
+    with pytest.raises(HubSpotValidationError):
+        await create(build_client(stub))
+    assert stub.sent == [CREATE]
 
 
 async def test_without_a_unique_property_an_unclear_create_is_not_repeated_and_says_so() -> None:

@@ -1,9 +1,8 @@
 """A registration or a proof that dies anywhere on its way: the next attempt ends with one user and one contact."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, select, update
 from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
-from tests.support.death import Died, Life, MortalTransport, mortal_database
+from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot_emulator import Emulator
@@ -229,7 +228,7 @@ async def cancel_everywhere(
         await start_over(app, emulator)
         if prepare is not None:
             await prepare()
-        running = asyncio.create_task(_cancelled_at(place, step(client)))
+        running = asyncio.create_task(cancelled_at(place, step(client)))
         survived = await running
         if survived:
             return place - 1
@@ -242,40 +241,3 @@ async def cancel_everywhere(
         await check_one_user_and_one_contact(app, emulator)
         assert await login(client) == 200, place
     pytest.fail("it never got through")
-
-
-class _CancelledAt:
-    """Awaits something, and throws a cancellation into it at one of its awaits."""
-
-    def __init__(self, place: int, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._left = place
-        self._coroutine = coroutine
-
-    def __await__(self) -> Any:
-        sent: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                awaited = self._coroutine.throw(error) if error is not None else self._coroutine.send(sent)
-            except StopIteration:
-                return self._left > 0
-            except asyncio.CancelledError:
-                return False
-            error = None
-            self._left -= 1
-            if self._left == 0:
-                # What a task does that is cancelled: first what it waits for, then the waiting.
-                if awaited is not None:
-                    awaited._asyncio_future_blocking = False
-                    awaited.cancel()
-                error = asyncio.CancelledError()
-                continue
-            try:
-                sent = yield awaited
-            except BaseException as raised:  # noqa: BLE001 - handed on to what awaits it
-                error = raised
-
-
-async def _cancelled_at(place: int, awaitable: Any) -> bool:
-    survived: bool = await _CancelledAt(place, awaitable)
-    return survived

@@ -1,6 +1,7 @@
-"""A process that dies at its n-th word to the outside: what was said before stands, nothing is said after."""
+"""A process that dies at its n-th word to the outside, and a request that is cancelled at its n-th await."""
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 
 class Died(BaseException):
-    """Nothing of the process goes on from here, its clean-up included."""
+    """What was said before stands, and nothing of the process goes on from here, its clean-up included."""
 
 
 class Life:
@@ -64,3 +65,41 @@ def mortal_database(engine: Engine, life: Life) -> Generator[None, None, None]:
     finally:
         event.remove(engine, "before_cursor_execute", before_statement)
         event.remove(engine, "commit", before_commit)
+
+
+class _CancelledAt:
+    """Awaits something, and throws a cancellation into it at one of its awaits."""
+
+    def __init__(self, place: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._left = place
+        self._coroutine = coroutine
+
+    def __await__(self) -> Any:
+        sent: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                awaited = self._coroutine.throw(error) if error is not None else self._coroutine.send(sent)
+            except StopIteration:
+                return self._left > 0
+            except asyncio.CancelledError:
+                return False
+            error = None
+            self._left -= 1
+            if self._left == 0:
+                # What a task does that is cancelled: first what it waits for, then the waiting.
+                if awaited is not None:
+                    awaited._asyncio_future_blocking = False
+                    awaited.cancel()
+                error = asyncio.CancelledError()
+                continue
+            try:
+                sent = yield awaited
+            except BaseException as raised:  # noqa: BLE001 - handed on to what awaits it
+                error = raised
+
+
+async def cancelled_at(place: int, awaitable: Any) -> bool:
+    """Await it, and cancel it at its n-th await; whether it was done before."""
+    survived: bool = await _CancelledAt(place, awaitable)
+    return survived

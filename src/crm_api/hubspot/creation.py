@@ -63,9 +63,9 @@ class Creation:
                 return await self._send(reserve_seconds=self._client.create_reserve_seconds(self._scope))
             except HubSpotError as error:
                 failure = error
-            refused = isinstance(failure, HubSpotConflictError | HubSpotValidationError)
-            if refused and (resume or unclear is not None):
-                return await self._settle_refusal(failure, unclear)
+            tried_before = resume or unclear is not None
+            if self._may_be_our_own(failure, tried_before=tried_before):
+                return await self._settle_refusal(failure, unclear, tried_before=tried_before)
             if not failure.sent:
                 if unclear is None:
                     raise failure
@@ -79,6 +79,21 @@ class Creation:
             if not await self._client.pause_before_repeat(failure, attempt=attempt, seconds=left):
                 raise self._unknown(failure)
         raise AssertionError  # pragma: no cover - count() does not end
+
+    def _may_be_our_own(self, failure: HubSpotError, *, tried_before: bool) -> bool:
+        """Whether a refusal may come from the record that a try of ours has made.
+
+        That try may be another process's, which has taken our request over because we were slow: so the value of a
+        property of our own alone says it.
+        """
+        if not isinstance(failure, HubSpotConflictError | HubSpotValidationError):
+            return False
+        if tried_before or self._unique is None or self._unique.property in SHARED_IDENTIFIERS:
+            return tried_before
+        if isinstance(failure, HubSpotConflictError):
+            return True
+        named = {problem.property for problem in failure.problems if problem.property is not None}
+        return failure.duplicate_unique_value and (not named or self._unique.property in named)
 
     async def _create_without_unique(self) -> CrmRecord:
         try:
@@ -120,8 +135,10 @@ class Creation:
             failure = error
         raise self._unknown(cause or failure)
 
-    async def _settle_refusal(self, refusal: HubSpotError, unclear: HubSpotError | None) -> CrmRecord:
-        """A repeated create was refused: because it has been created, or on its own account."""
+    async def _settle_refusal(
+        self, refusal: HubSpotError, unclear: HubSpotError | None, *, tried_before: bool
+    ) -> CrmRecord:
+        """A create was refused: because a try of ours has made the record, or on its own account."""
         cause = unclear or refusal
         found = await self._find(cause=cause)
         if found is not None:
@@ -134,7 +151,7 @@ class Creation:
             found = await self._find(cause=cause)
             if found is not None:
                 return self._adopt(found)
-        raise self._unknown(cause)
+        raise self._unknown(cause) if tried_before else refusal
 
     def _adopt(self, found: CrmRecord) -> CrmRecord:
         """Take a record found by the unique value for ours.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crm_api.errors import ApiError
-from crm_api.hubspot.errors import HubSpotOutcomeUnknownError
+from crm_api.hubspot.errors import HubSpotError, HubSpotOutcomeUnknownError
 from crm_api.models import IdempotencyKey, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.security import keyed_hash
@@ -33,9 +33,11 @@ class Attempt:
     """One try at creating something."""
 
     request_id: str
-    """What the HubSpot record is to bear."""
+    """What the HubSpot record is to bear; empty where an earlier try of this key was sent without it."""
     resumes: bool = False
-    """An earlier try bore the same id, and nobody knows what became of it."""
+    """An earlier try was made, and nobody knows what became of it."""
+    send_without_id: Callable[[], Awaitable[None]] | None = None
+    """Notes that this try is about to be sent without the id; no later one will look by it then."""
     record: Callable[[AsyncSession, BaseModel], Awaitable[None]] | None = None
     """Stores the answer in the caller's own transaction, where there is one to share."""
 
@@ -110,16 +112,23 @@ async def run_once(
     async def record(database: AsyncSession, answer: BaseModel) -> None:
         await _store(database, idempotency.row_id, lease_id, status, answer.model_dump_json())
 
+    async def send_without_id() -> None:
+        await _forget_request_id(sessions, idempotency.row_id, lease_id)
+
+    attempt = Attempt(row.request_id, resumes=resumes, send_without_id=send_without_id, record=record)
     try:
-        answer = await create(Attempt(request_id=row.request_id, resumes=resumes, record=record))
-    except HubSpotOutcomeUnknownError:
-        await _end_lease(sessions, idempotency.row_id, lease_id)
-        raise
+        answer = await create(attempt)
     except ApiError as error:
         await _store_or_release(sessions, idempotency.row_id, lease_id, error, resumes=resumes)
         raise
+    except HubSpotError as error:
+        # A refusal; what may have been done, `create` says as an unknown outcome.
+        unknown = isinstance(error, HubSpotOutcomeUnknownError)
+        await _release(sessions, idempotency.row_id, lease_id, resumes=resumes or unknown)
+        raise
     except Exception:
-        await _release(sessions, idempotency.row_id, lease_id, resumes=resumes)
+        # Nobody foresaw it, so nobody knows whether it came before or after the record was made.
+        await _end_lease(sessions, idempotency.row_id, lease_id)
         raise
     # Cancellation and death fall through: the lease ends by itself, and the next try resumes.
     body = answer.model_dump_json()
@@ -217,6 +226,19 @@ async def _release(sessions: Sessions, row_id: str, lease_id: UUID, *, resumes: 
         await database.execute(
             delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
         )
+
+
+async def _forget_request_id(sessions: Sessions, row_id: str, lease_id: UUID) -> None:
+    """Raises 409 `request_in_progress` where another request has taken the key over meanwhile."""
+    statement = (
+        update(IdempotencyKey)
+        .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
+        .values(request_id="")
+        .returning(IdempotencyKey.id)
+    )
+    async with sessions.begin() as database:
+        if (await database.execute(statement)).first() is None:
+            raise ApiError("request_in_progress", retry_after=1)
 
 
 async def _end_lease(sessions: Sessions, row_id: str, lease_id: UUID) -> None:

@@ -5,11 +5,11 @@ from typing import Final
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient, PropertyOption, UniqueValue
-from crm_api.hubspot.errors import HubSpotError, HubSpotNotFoundError
+from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
+from crm_api.services.values import schema_of
 
-MAX_AGE_SECONDS: Final = 300.0
 REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
 _GROUP: Final = "crm_api"
 _GROUP_LABEL: Final = "crm-api"
@@ -23,18 +23,17 @@ async def unique_value(
 ) -> UniqueValue | None:
     """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
 
-    Raises `outcome_unknown` where an earlier try may have created the record and there is no property to look it up by.
+    Raises `outcome_unknown` where an earlier try may have created the record and it cannot be looked up: there is no
+    property now, or there was none then. Raises HubSpot's errors where the schema cannot be read.
     """
-    try:
-        known = await hubspot.properties.list(object_type, max_age_seconds=MAX_AGE_SECONDS)
-    except HubSpotError:
-        # Creating needs less than reading the schema does: some keys may not read it. Not sending it is the safe side.
-        known = {}
-    found = known.get(REQUEST_ID_PROPERTY)
-    if found is not None and found.has_unique_value and not found.archived:
-        return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
-    if attempt.resumes:
+    found = (await schema_of(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
+    is_there = found is not None and found.has_unique_value and not found.archived
+    if attempt.resumes and not (is_there and attempt.request_id):
         raise ApiError("outcome_unknown")
+    if is_there:
+        return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
+    if attempt.send_without_id is not None:
+        await attempt.send_without_id()
     return None
 
 

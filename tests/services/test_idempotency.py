@@ -1,0 +1,271 @@
+"""One key, one record, in every order in which answers are lost, processes die and requests are taken over."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import BaseModel
+from sqlalchemy import delete, update
+from tests.support.builders import a_deal, a_ticket
+from tests.support.callers import Caller, assert_problem
+from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.emulator_transport import EmulatorTransport
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.models import IdempotencyKey, now
+from crm_api.services.idempotency import Attempt, Idempotency, run_once
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.settings import Settings
+
+KEY = {"Idempotency-Key": "the-same-key"}
+# More than any of them needs; the loops end when one is survived.
+MOST_WORDS, MOST_AWAITS = 80, 2000
+# aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
+ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
+Post = Callable[[], Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+async def provisioned(app: FastAPI) -> None:
+    """The account has the property that makes creating exact."""
+    await provision(app.state.hubspot, TICKET_CATEGORIES)
+
+
+async def leases_end(app: FastAPI) -> None:
+    """As time would."""
+    async with app.state.sessions.begin() as database:
+        await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
+
+
+class TestTheAccountChanges:
+    """Whether the record could bear our id is decided when it is sent, and remembered."""
+
+    async def test_what_was_sent_before_provisioning_is_not_sent_again_after_it(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        await customer.get("/api/pipelines")
+        emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        await provision(app.state.hubspot, TICKET_CATEGORIES)
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert len(emulator.records("deals")) == 1
+
+    async def test_what_was_sent_by_a_token_that_could_not_read_the_schema_is_not_sent_again(
+        self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
+    ) -> None:
+        async with another_process(settings, emulator) as other:
+            emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
+            emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
+            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            assert_problem(answer, 504, "outcome_unknown")
+        emulator.reset_faults()
+        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert len(emulator.records("deals")) == 1
+
+    async def test_a_schema_that_cannot_be_read_at_the_moment_creates_nothing_and_gives_the_key_back(
+        self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
+    ) -> None:
+        async with another_process(settings, emulator) as other:
+            emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
+            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            assert answer.status_code in (502, 503)
+            assert emulator.records("deals") == []
+            emulator.reset_faults()
+        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+        assert len(emulator.records("deals")) == 1
+
+
+class TestTakenOver:
+    """Another process goes on with the key while the first, which was slow, is still at it."""
+
+    async def test_both_answer_with_the_one_record(
+        self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
+    ) -> None:
+        slow = HeldTransport(emulator)
+        async with another_process(settings, emulator, transport=slow) as other:
+            first = asyncio.create_task(
+                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            )
+            await slow.held.wait()
+            await leases_end(app)
+            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            assert second.status_code == 201, second.text
+            slow.go_on.set()
+            answer = await first
+        [record] = emulator.records("deals")
+        assert answer.status_code == 201, answer.text
+        assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
+        replayed = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert replayed.headers["idempotency-replayed"] == "true"
+        assert replayed.content == second.content
+
+    async def test_the_slow_one_finds_the_key_taken_where_nothing_can_be_looked_up(
+        self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator
+    ) -> None:
+        """Without the property the second creates nothing, and the first creates its one."""
+        slow = HeldTransport(emulator)
+        async with another_process(settings, emulator, transport=slow) as other:
+            first = asyncio.create_task(
+                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            )
+            await slow.held.wait()
+            await leases_end(app)
+            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            assert_problem(second, 504, "outcome_unknown")
+            slow.go_on.set()
+            assert (await first).status_code == 201
+        assert len(emulator.records("deals")) == 1
+
+
+class TestEverywhere:
+    """The same at every single step: what is sent again afterwards ends with one record and its associations."""
+
+    @pytest.fixture
+    def transport(self, emulator: Emulator) -> MortalTransport:
+        return MortalTransport(EmulatorTransport(emulator))
+
+    @pytest.fixture
+    async def app(self, settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+        free = settings.model_copy(update={"rate_limit_enabled": False})
+        app = create_app(free, hubspot_transport=transport)
+        async with app.router.lifespan_context(app):
+            await app.state.watching
+            yield app
+
+    @pytest.mark.parametrize("object_type", ["deals", "tickets"])
+    async def test_killed_anywhere(
+        self,
+        customer: Caller,
+        app: FastAPI,
+        emulator: Emulator,
+        transport: MortalTransport,
+        provisioned: None,
+        object_type: str,
+    ) -> None:
+        post = await posting(object_type, customer)
+        deaths = 0
+        for words in range(MOST_WORDS):
+            await start_over(object_type, app, emulator)
+            if not await dies_after(words, post, app, transport):
+                break
+            deaths += 1
+            await leases_end(app)
+            await check_converges(post, object_type, customer, emulator)
+        else:
+            pytest.fail("it never got through")
+        assert deaths >= 6
+
+    @ON_POSTGRESQL
+    @pytest.mark.parametrize("object_type", ["deals", "tickets"])
+    async def test_cancelled_anywhere(
+        self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
+    ) -> None:
+        post = await posting(object_type, customer)
+        for place in range(1, MOST_AWAITS):
+            await start_over(object_type, app, emulator)
+            if await asyncio.create_task(cancelled_at(place, post())):
+                break
+            await leases_end(app)
+            await check_converges(post, object_type, customer, emulator)
+        else:
+            pytest.fail("it never got through")
+        assert place > 6
+
+
+class TestRunOnce:
+    """What `create` may raise, and what becomes of the key."""
+
+    async def test_an_error_that_nobody_foresaw_may_have_come_after_the_record_was_made(
+        self, app: FastAPI
+    ) -> None:
+        attempts: list[Attempt] = []
+
+        async def create(attempt: Attempt) -> BaseModel:
+            attempts.append(attempt)
+            raise RuntimeError
+
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await run_once(app.state.sessions, a_key(), create)
+        first, second = attempts
+        assert first.request_id == second.request_id
+        assert (first.resumes, second.resumes) == (False, True)
+
+
+class Body(BaseModel):
+    name: str = "x"
+
+
+def a_key() -> Idempotency:
+    return Idempotency.of("secret", "key", operation="test", owner="me", body=Body(), lease_seconds=15)
+
+
+class HeldTransport(httpx.AsyncBaseTransport):
+    """Holds the first create back, as a slow network does."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._transport = EmulatorTransport(emulator)
+        self.held, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/deals") and not self.held.is_set():
+            self.held.set()
+            await self.go_on.wait()
+        return await self._transport.handle_async_request(request)
+
+
+@asynccontextmanager
+async def another_process(
+    settings: Settings, emulator: Emulator, *, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """The service once more, over the same database and account."""
+    app = create_app(settings, hubspot_transport=transport or EmulatorTransport(emulator))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
+    ):
+        app.state.watching.cancel()  # its reads of the schema are not this test's
+        await asyncio.gather(app.state.watching, return_exceptions=True)
+        yield client
+
+
+async def posting(object_type: str, customer: Caller) -> Post:
+    """The request that creates one, with a key."""
+    if object_type == "deals":
+        return lambda: customer.post("/api/deals", a_deal(), headers=KEY)
+    deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    return lambda: customer.post(f"/api/tickets/{deal}", a_ticket(), headers=KEY)
+
+
+async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None:
+    async with app.state.sessions.begin() as database:
+        await database.execute(delete(IdempotencyKey))
+    for record in emulator.records(object_type):
+        emulator.archive_as_other_actor(object_type, record.id)
+
+
+async def dies_after(words: int, post: Post, app: FastAPI, transport: MortalTransport) -> bool:
+    """Send the request to a process that dies after so many words; whether it died."""
+    life = transport.life = Life(words)
+    with mortal_database(app.state.sessions.kw["bind"].sync_engine, life):
+        try:
+            await post()
+        except Died:
+            return True
+        finally:
+            transport.life = Life()
+    return False
+
+
+async def check_converges(post: Post, object_type: str, customer: Caller, emulator: Emulator) -> None:
+    answer = await post()
+    assert answer.status_code == 201, answer.text
+    [record] = emulator.records(object_type)
+    assert answer.json()["data"][object_type.removesuffix("s")]["id"] == record.id
+    assert emulator.associations(object_type, record.id, "contacts") == [customer.contact_id]
