@@ -122,6 +122,26 @@ async def test_a_429_is_waited_out_for_as_long_as_hubspot_asks() -> None:
     assert len(stub.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("rejection", "tries_in_ten_seconds"),
+    [(refusal(429, headers={"Retry-After": "1"}), 6), (refusal(423), 5)],
+)
+async def test_what_hubspot_lets_wait_is_waited_out_until_the_deadline(
+    rejection: httpx.Response, tries_in_ten_seconds: int
+) -> None:
+    clock = FakeClock()
+    stub = Stub(*[rejection] * 9, ok({"a": 1}))
+    with request_scope(60, clock=clock):
+        assert await read(build_client(stub, fake_clock=clock), idempotent=False) == {"a": 1}
+    stub = Stub(rejection)
+    with request_scope(10, clock=clock) as scope, pytest.raises(HubSpotError) as raised:
+        await read(build_client(stub, fake_clock=clock), idempotent=False)
+    assert len(stub.requests) == tries_in_ten_seconds
+    assert not raised.value.sent
+    assert raised.value.retry_after is not None
+    assert 0 <= scope.remaining() <= raised.value.retry_after
+
+
 async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() -> None:
     clock = FakeClock()
     stub = Stub(refusal(429, headers={"Retry-After": "600"}))
@@ -308,6 +328,41 @@ async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hub
     with request_scope(5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state is CircuitState.OPEN
+
+
+async def test_a_probe_that_had_no_time_closes_nothing_and_leaves_its_place_to_the_next() -> None:
+    clock = FakeClock()
+    circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
+    stub = Stub(httpx.ReadTimeout("slow"))
+    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    with pytest.raises(HubSpotTimeoutError):
+        await read(client, idempotent=False)
+    clock.now += 2
+    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+        await read(client, idempotent=False)
+    assert circuit.state.value == "half_open"
+    stub.replies = [ok({})]
+    await read(client)
+    assert circuit.state is CircuitState.CLOSED
+
+
+async def test_a_probe_that_is_cancelled_leaves_its_place_to_the_next() -> None:
+    clock = FakeClock()
+    circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
+    stub = Stub(refusal(500), lambda _: asyncio.Event().wait())
+    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    with pytest.raises(HubSpotServerError):
+        await read(client, idempotent=False)
+    clock.now += 2
+    probe = asyncio.create_task(read(client))
+    await stub.busy()
+    with pytest.raises(HubSpotUnavailableError):
+        await read(client)
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+    stub.replies = [ok({})]
+    await read(client)
+    assert circuit.state is CircuitState.CLOSED
 
 
 async def test_a_cancelled_probe_leaves_the_probe_to_the_next_caller() -> None:

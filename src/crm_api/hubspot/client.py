@@ -21,6 +21,7 @@ from crm_api.hubspot.errors import (
     HubSpotConnectionError,
     HubSpotDeadlineError,
     HubSpotError,
+    HubSpotGrantError,
     HubSpotQuotaError,
     HubSpotServerError,
     HubSpotTimeoutError,
@@ -257,44 +258,44 @@ class HubSpotClient:
         self, call: "_Call", attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
     ) -> tuple[HubSpotError | None, Any]:
         started = self.clock()
-        error: HubSpotError | None = None
-        result: Any = None
-        finished = False
         scope.calls += 1
+        failed: bool | None = None
         try:
-            try:
-                async with asyncio.timeout(max(0.0, seconds)):
-                    response = await self._http.request(
-                        call.method,
-                        call.path,
-                        content=call.content,
-                        params=call.params or None,
-                        headers=scope.headers if call.content is None else {**scope.headers, **_JSON_BODY},
-                        auth=self._auth,
-                        timeout=self._timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
-                    )
-            except TimeoutError:
-                error = HubSpotDeadlineError("cut off", operation=call.operation)
-            except httpx.TransportError as failure:
-                error = error_from_transport(failure, operation=call.operation)
-            except (
-                httpx.HTTPError,
-                httpx.StreamError,
-            ) as failure:  # a body that does not decompress, for one
-                error = HubSpotUnreadableError(type(failure).__name__, operation=call.operation)
-            except HubSpotError as failure:  # from the authentication: the call itself never left
-                failure.operation = call.operation
-                error = failure.with_traceback(None)
-            else:
-                error, result = self._read(call, response, self.clock() - started)
-            elapsed = self.clock() - started
-            self._circuit.finish(permit, failed=_is_failure(error, seconds))
-            finished = True
+            error, result = await self._exchange(call, scope, seconds)
+            failed = _speaks_against_hubspot(error, seconds)
         finally:
-            if not finished:
+            if failed is None:
                 self._circuit.abandon(permit)
-        self._note(call, attempt, error, elapsed)
+            else:
+                self._circuit.finish(permit, failed=failed)
+        self._note(call, attempt, error, self.clock() - started)
         return error, result
+
+    async def _exchange(
+        self, call: "_Call", scope: RequestScope, seconds: float
+    ) -> tuple[HubSpotError | None, Any]:
+        started = self.clock()
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                response = await self._http.request(
+                    call.method,
+                    call.path,
+                    content=call.content,
+                    params=call.params or None,
+                    headers=scope.headers if call.content is None else {**scope.headers, **_JSON_BODY},
+                    auth=self._auth,
+                    timeout=self._timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
+                )
+        except TimeoutError:
+            return HubSpotDeadlineError("cut off", operation=call.operation), None
+        except httpx.TransportError as failure:
+            return error_from_transport(failure, operation=call.operation), None
+        except (httpx.HTTPError, httpx.StreamError) as failure:  # a body that does not decompress, for one
+            return HubSpotUnreadableError(type(failure).__name__, operation=call.operation), None
+        except HubSpotError as failure:  # from the authentication: the call itself never left
+            failure.operation = call.operation
+            return failure.with_traceback(None), None
+        return self._read(call, response, self.clock() - started)
 
     def _read(
         self, call: "_Call", response: httpx.Response, elapsed: float
@@ -365,8 +366,13 @@ def _least(own: float | None, seconds: float) -> float:
     return seconds if own is None else min(own, seconds)
 
 
-def _is_failure(error: HubSpotError | None, given_seconds: float) -> bool:
-    """Whether an outcome speaks against HubSpot: never 4xx and 429, nor a timeout that our deadline made short."""
-    if isinstance(error, HubSpotTimeoutError | HubSpotDeadlineError):
-        return given_seconds >= FAIR_CHANCE_SECONDS
-    return isinstance(error, HubSpotConnectionError | HubSpotServerError)
+def _speaks_against_hubspot(error: HubSpotError | None, given_seconds: float) -> bool | None:
+    """Whether HubSpot fails: 4xx and 429 do not say so. None where nothing was learned.
+
+    Nothing says a timeout that our deadline made short, nor a dead grant that was not even asked about.
+    """
+    if isinstance(error, HubSpotGrantError):
+        return None
+    if isinstance(error, HubSpotTimeoutError | HubSpotDeadlineError) and given_seconds < FAIR_CHANCE_SECONDS:
+        return None
+    return isinstance(error, HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError)

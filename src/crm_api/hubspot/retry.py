@@ -22,6 +22,7 @@ LOCKED_SECONDS = 2.0
 # The windows of the limits. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 BURST_WINDOW_SECONDS = 10.0
 SEARCH_WINDOW_SECONDS = 1.0
+MOST_DOUBLINGS = 30
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -49,7 +50,10 @@ def _seconds_until(date: str, now: datetime) -> float | None:
 
 
 class RetryPolicy:
-    """The rule. Rejected before being acted on: always; ambiguous: only when the call is idempotent."""
+    """The rule. Rejected before being acted on: always; ambiguous: only when the call is idempotent.
+
+    Failures are repeated so many times; what HubSpot lets wait (429, 423) is waited out for as long as the caller can.
+    """
 
     def __init__(
         self,
@@ -77,9 +81,12 @@ class RetryPolicy:
 
     def delay(self, error: HubSpotError, *, attempt: int, idempotent: bool) -> float | None:
         """Seconds to wait before attempt + 1, or None where the error is final."""
-        if attempt >= self.max_attempts or not self.may_repeat(error, idempotent=idempotent):
+        if not self.may_repeat(error, idempotent=idempotent):
             return None
-        backoff = self._random() * min(self.cap, self.base * 2.0 ** (attempt - 1))
+        if attempt >= self.max_attempts and not isinstance(error, HubSpotQuotaError | HubSpotLockedError):
+            return None
+        doublings = min(attempt - 1, MOST_DOUBLINGS)
+        backoff = self._random() * min(self.cap, self.base * 2.0**doublings)
         if error.retry_after is not None:
             return error.retry_after + backoff
         if isinstance(error, HubSpotLockedError):
@@ -88,7 +95,7 @@ class RetryPolicy:
             if error.policy in ("search", "token"):
                 return SEARCH_WINDOW_SECONDS + backoff
             # A quarter of the window, then a half, then all of it: it slides, so room appears bit by bit.
-            longest = min(BURST_WINDOW_SECONDS, BURST_WINDOW_SECONDS / 4 * 2.0 ** (attempt - 1))
+            longest = min(BURST_WINDOW_SECONDS, BURST_WINDOW_SECONDS / 4 * 2.0**doublings)
             return longest * (0.5 + self._random() / 2)
         return backoff
 
