@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.support.builders import PASSWORD, a_deal
 from tests.support.callers import registered
-from tests.support.processes import emulator_process, free_port, service_process
+from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
 from crm_api.services.provisioning import provision
@@ -81,8 +81,7 @@ async def test_it_serves_with_workers_and_stops_when_told(
             assert answer.status_code == 201, answer.text
             assert (await client.get("/readyz")).json()["database"]["state"] == "ok"
         service.signal(signal.SIGTERM)
-        # uvicorn ends by the signal that it was stopped with, once it is done.
-        assert service.wait(15) in (0, -signal.SIGTERM)
+        assert service.wait(15) == 0
         assert service.output.count("Application shutdown complete") == workers
         assert "ada@example.com" not in service.output
 
@@ -149,30 +148,3 @@ async def test_it_starts_and_logs_people_in_while_hubspot_is_down(tmp_path: Path
                 assert (await client.get("/api/pipelines", headers=headers)).status_code in (502, 503)
                 readiness = await client.get("/readyz")
                 assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded")
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_metrics_count_what_all_workers_did(tmp_path: Path, database_url: str, workers: int) -> None:
-    port = free_port()
-    with (
-        emulator_process(tmp_path) as emulator,
-        service_process(
-            tmp_path,
-            database_url=database_url,
-            hubspot_url=emulator.url,
-            workers=workers,
-            METRICS_PORT=str(port),
-        ) as service,
-    ):
-        async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
-            for _ in range(20):
-                # A connection each, so that every worker gets some.
-                async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:
-                    assert (await other.get("/api/me", headers=caller.headers)).status_code == 200
-            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-    assert 'crm_api_requests_total{method="GET",route="/api/me",status="200"} 20.0' in text
-    assert 'crm_api_hubspot_attempts_total{operation="contacts.create",outcome="ok"} 1.0' in text
-    assert f'crm_api_hubspot_circuit{{state="closed"}} {float(workers)}' in text
-    assert 'crm_api_level{name="hubspot_daily_remaining"}' in text
-    assert "ada@example.com" not in text

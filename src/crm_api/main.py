@@ -25,6 +25,7 @@ from starlette.routing import Match
 
 from crm_api import errors, openapi
 from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.draining import announce_leaving
 from crm_api.errors import ApiError, problem_response
 from crm_api.hubspot import (
     HubSpotClient,
@@ -111,7 +112,7 @@ def create_app(
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
     app.state.docs_assets = {}
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(version=app.version)
     app.state.openapi_document = openapi.lazy_document(app)
     for module in (
         users,
@@ -165,6 +166,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     watching = app.state.watching = asyncio.create_task(_watch(app))
     measuring = asyncio.create_task(_measure(app, engine))
     app.state.mail.start()
+    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
@@ -221,13 +223,15 @@ async def _watch(app: FastAPI) -> None:
 
 
 async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
-    """Note every few seconds what is used and left: HubSpot's quota and the database's connections."""
+    """Note every few seconds what is used and left: HubSpot's quota and the pools."""
+    metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
-        levels = {f"hubspot_{name}": value for name, value in app.state.hubspot.quota.snapshot().items()}
+        metrics.quota(hubspot.quota.snapshot())
         pool = engine.pool
         if isinstance(pool, QueuePool):
-            levels |= {"database_connections_used": pool.checkedout(), "database_connections": pool.size()}
-        app.state.metrics.levels(levels)
+            metrics.pool("database", used=pool.checkedout(), size=pool.size())
+        metrics.pool("hubspot", used=hubspot.in_flight, size=hubspot.max_connections)
+        metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
         await asyncio.sleep(MEASURE_SECONDS)
 
 

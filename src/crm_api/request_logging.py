@@ -60,6 +60,9 @@ class RequestContext:
                 headers["X-Request-ID"] = request_id
                 for name, value in state.get("response_headers", {}).items():
                     headers.setdefault(name, value)
+                if scope["app"].state.draining:
+                    # The caller's next request then finds another process, instead of a connection being closed.
+                    headers["Connection"] = "close"
             await send(message)
 
         with (

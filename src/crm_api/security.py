@@ -52,10 +52,16 @@ class Passwords:
             bcrypt__rounds=rounds,
             truncate_error=True,
         )
-        self._turns = asyncio.Semaphore(max(1, workers))
+        self.workers = max(1, workers)
+        self._turns = asyncio.Semaphore(self.workers)
         # Its own, so that passwords take no thread from whatever else runs in threads.
-        self._threads = anyio.CapacityLimiter(max(1, workers))
+        self._threads = anyio.CapacityLimiter(self.workers)
         self._wait_seconds = wait_seconds
+
+    @property
+    def in_flight(self) -> int:
+        """Passwords that are being hashed."""
+        return self._threads.borrowed_tokens
 
     async def hash(self, password: str) -> str:
         """A new hash of the password."""

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     """Larger request bodies are refused with 413."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """The longest a request may take, all tries toward HubSpot included."""
+    shutdown_notice_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
+    """How long `/readyz` says 503 before a process that is told to stop (SIGTERM) takes no more requests: as long as
+    balancers take to notice; 5 in production and 0 in development by default."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
     """`postgresql://user:password@host/name`, or `sqlite:///path` for one process."""
@@ -188,6 +191,8 @@ class Settings(BaseSettings):
             "60 per 1 minute" if development else "10 per 1 hour"
         )
         self.log_format = self.log_format or ("text" if development else "json")
+        if self.shutdown_notice_seconds is None:
+            self.shutdown_notice_seconds = 0.0 if development else 5.0
         return self
 
     @property

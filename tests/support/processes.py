@@ -51,6 +51,10 @@ class Process:
         """What it has written."""
         return self._log.read_text(encoding="utf-8")
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the process alone, as an orchestrator does."""
+        self._process.send_signal(number)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and its workers."""
         if self._process.poll() is None:

@@ -2,26 +2,53 @@
 
 import asyncio
 import os
+import shutil
+import signal
+import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from crm_api.database import create_engine, create_sessions
+from crm_api.request_logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
 
-DRAIN_SECONDS = 15
+SHORTEST_DRAIN_SECONDS = 15
+# Past a request's deadline: what hashes a password or waits for the database comes on top of HubSpot's share.
+DRAIN_MARGIN_SECONDS = 5
+# Longer than balancers keep an idle connection (60 s in most): the side that sends must be the one that closes it,
+# or a request meets a connection that is just being closed.
+KEEP_ALIVE_SECONDS = 75
+
+
+class Workers(Multiprocess):
+    """uvicorn's workers, whose parent stops listening with them.
+
+    As long as the parent holds the socket, the system takes connections that nobody will ever serve.
+    """
+
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for socket in self.sockets:
+            socket.close()
 
 
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until a signal comes; a request under way then has some seconds to end."""
+    configure_logging(settings)
     problem = asyncio.run(_schema_problem(settings))
     if problem is not None and "crm-api migrate" in problem:
         raise click.ClickException(f"the database is not usable: {problem}")
-    if settings.metrics_port is not None:
-        _serve_metrics(settings.metrics_host, settings.metrics_port)
-    uvicorn.run(
+    # uvicorn ends by the signal that it was stopped with; this makes an end of it that tidies up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    config = uvicorn.Config(
         "crm_api.main:create_app",
         factory=True,
         host=host,
@@ -33,17 +60,59 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         server_header=False,
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=settings.forwarded_allow_ips or None,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        limit_concurrency=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds(settings),
     )
+    with _metrics(settings):
+        if workers == 1:
+            _serve_alone(config)
+        else:
+            _serve_with_workers(config)
 
 
-def _serve_metrics(host: str, port: int) -> None:
-    # prometheus_client looks for the folder when it is imported, here and in every worker.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="crm-api-metrics-"))
+def drain_seconds(settings: Settings) -> int:
+    """How long requests under way may take to end, once the process has stopped listening."""
+    return max(SHORTEST_DRAIN_SECONDS, round(settings.request_deadline_seconds) + DRAIN_MARGIN_SECONDS)
+
+
+def _serve_alone(config: uvicorn.Config) -> None:
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _serve_with_workers(config: uvicorn.Config) -> None:
+    parent = Workers(config, sockets=[config.bind_socket()])
+    parent.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in parent.processes):
+        sys.exit(STARTUP_FAILURE)
+
+
+@contextmanager
+def _metrics(settings: Settings) -> Generator[None, None, None]:
+    """Serve the metrics, if they are wanted, from a folder that all workers count in."""
+    if settings.metrics_port is None:
+        yield
+        return
+    # A new one for each start: what an earlier one left would be counted again.
+    folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
+    # prometheus_client looks for it when it is imported, here and in every worker.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     from crm_api.metrics import serve_metrics
 
-    serve_metrics(host, port)
+    try:
+        try:
+            serve_metrics(settings.metrics_host, settings.metrics_port, folder)
+        except OSError as error:
+            raise click.ClickException(
+                f"METRICS_PORT: {settings.metrics_host}:{settings.metrics_port} cannot be listened on "
+                f"({error.strerror})"
+            ) from None
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _schema_problem(settings: Settings) -> str | None:

@@ -99,6 +99,9 @@ class HubSpotClient:
         self._sleep = sleep
         self._now = now
         self._slots = asyncio.Semaphore(max_connections)
+        self.max_connections = max_connections
+        self.in_flight = 0
+        """Requests that HubSpot has not answered yet."""
         self._http = httpx.AsyncClient(
             base_url=base_url,
             transport=transport,
@@ -259,11 +262,13 @@ class HubSpotClient:
     ) -> tuple[HubSpotError | None, Any]:
         started = self.clock()
         scope.calls += 1
+        self.in_flight += 1
         failed: bool | None = None
         try:
             error, result = await self._exchange(call, scope, seconds)
             failed = _speaks_against_hubspot(error, seconds)
         finally:
+            self.in_flight -= 1
             if failed is None:
                 self._circuit.abandon(permit)
             else:

@@ -1,0 +1,111 @@
+"""A process that is told to stop: it says so, answers what it has begun, and then stops listening."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.builders import a_deal
+from tests.support.callers import registered
+from tests.support.processes import emulator_process, service_process
+
+from crm_api.cli.serve import drain_seconds
+from crm_api.settings import Settings
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 15
+    while not await holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, workers: int) -> None:
+    with (
+        emulator_process(tmp_path, "--latency-ms", "1500") as emulator,
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url=emulator.url,
+            workers=workers,
+            SHUTDOWN_NOTICE_SECONDS="2",
+        ) as service,
+    ):
+
+        async def new_connection(path: str) -> httpx.Response:
+            async with httpx.AsyncClient(base_url=service.url, timeout=5) as client:
+                return await client.get(path)
+
+        async def is_unready() -> bool:
+            return (await new_connection("/readyz")).status_code == 503
+
+        async def is_refused() -> bool:
+            try:
+                await new_connection("/healthz")
+            except httpx.ConnectError:
+                return True
+            return False
+
+        async with (
+            httpx.AsyncClient(base_url=service.url, timeout=20) as client,
+            httpx.AsyncClient(base_url=service.url) as idle,
+        ):
+            # A connection that stays open keeps nothing from stopping.
+            await idle.get("/healthz")
+            caller = await registered(client, "ada@example.com")
+            begun = asyncio.create_task(caller.post("/api/deals", a_deal()))
+            await asyncio.sleep(0.2)
+            service.tell(signal.SIGTERM)
+            await until(is_unready)
+            # Balancers need time to notice: until then everything is answered, on one connection each.
+            for _ in range(3):
+                answer = await caller.get("/api/me")
+                assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+            await until(is_refused)
+            # It stopped listening while HubSpot was still being asked.
+            assert not begun.done()
+            assert (await begun).status_code == 201
+        assert service.wait(15) == 0
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_told_twice_it_keeps_its_notice(tmp_path: Path, database_url: str) -> None:
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        SHUTDOWN_NOTICE_SECONDS="3",
+    ) as service:
+        started = time.monotonic()
+        service.tell(signal.SIGTERM)
+        service.tell(signal.SIGTERM)
+        assert service.wait(15) == 0
+        assert time.monotonic() - started >= 3
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) -> None:
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        SHUTDOWN_NOTICE_SECONDS="300",
+    ) as service:
+        service.tell(signal.SIGINT)
+        assert service.wait(30) == 0
+
+
+@pytest.mark.parametrize(("deadline", "drain"), [(1.0, 15), (10.0, 15), (10.6, 16), (120.0, 125)])
+def test_a_request_may_use_its_whole_deadline(settings: Settings, deadline: float, drain: int) -> None:
+    assert drain_seconds(settings.model_copy(update={"request_deadline_seconds": deadline})) == drain
+
+
+def test_production_gives_notice_and_development_does_not(settings: Settings) -> None:
+    assert settings.shutdown_notice_seconds == 0
+    production = Settings(_env_file=None, environment="production")
+    assert production.shutdown_notice_seconds == 5

@@ -1,0 +1,152 @@
+"""What Prometheus reads: right with several workers, and after one of them was killed."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.callers import registered
+from tests.support.processes import Process, emulator_process, free_port, service_process
+
+from crm_api.metrics import Metrics
+
+
+def worker_pids(service: Process) -> list[int]:
+    return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", service.output)]
+
+
+def samples(text: str) -> dict[str, float]:
+    """Sample to value."""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_they_count_what_all_workers_did(
+    tmp_path: Path, database_url: str, valkey_url: str, workers: int
+) -> None:
+    port = free_port()
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    # What an earlier process left is nobody's.
+    (folder / "counter_1.db").write_bytes(b"nonsense")
+    with (
+        emulator_process(tmp_path) as emulator,
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url=emulator.url,
+            workers=workers,
+            METRICS_PORT=str(port),
+            PROMETHEUS_MULTIPROC_DIR=str(folder),
+            REDIS_URL=valkey_url,
+        ) as service,
+    ):
+        async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+            caller = await registered(client, "ada@example.com")
+            for _ in range(20):
+                # A connection each, so that every worker gets some.
+                async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:
+                    assert (await other.get("/api/me", headers=caller.headers)).status_code == 200
+            fault = {"method": "*", "path": "/crm/pipelines/*", "status": 500, "times": 2}
+            (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
+            assert (await caller.get("/api/pipelines")).status_code == 200
+            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        service.tell(signal.SIGTERM)
+        assert service.wait(15) == 0
+    found = samples(text)
+    assert found['crm_api_requests_total{method="GET",route="/api/me",status="200"}'] == 20
+    assert found['crm_api_request_seconds_count{method="GET",route="/api/me"}'] == 20
+    assert found['crm_api_hubspot_attempts_total{operation="contacts.create",outcome="ok"}'] == 1
+    assert found['crm_api_hubspot_attempt_seconds_count{operation="contacts.create"}'] == 1
+    assert sum(value for name, value in found.items() if name.startswith("crm_api_hubspot_retries")) == 2
+    assert found['crm_api_hubspot_wait_seconds_count{budget="burst"}'] > 3
+    assert found['crm_api_hubspot_circuit{state="closed"}'] == workers
+    assert found['crm_api_hubspot_quota_limit{budget="burst"}'] == 100
+    assert 0 < found['crm_api_hubspot_quota_remaining{budget="daily"}'] <= 250_000
+    assert found['crm_api_hubspot_quota_waiting{budget="search"}'] == 0
+    assert found["crm_api_hubspot_quota_shared"] == 1
+    assert found['crm_api_pool_size{pool="hubspot"}'] == 10 * workers
+    assert found['crm_api_pool_used{pool="passwords"}'] == 0
+    assert found['crm_api_pool_size{pool="database"}'] >= workers
+    assert found['crm_api_build_info{version="0.1.0"}'] == 1
+    assert "ada@example.com" not in text
+    assert [file.name for file in folder.iterdir()] == ["counter_1.db"]
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+def test_a_killed_worker_takes_its_levels_with_it_and_leaves_its_counts(
+    tmp_path: Path, database_url: str
+) -> None:
+    port = free_port()
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        workers=2,
+        METRICS_PORT=str(port),
+    ) as service:
+
+        def scrape() -> dict[str, float]:
+            return samples(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text)
+
+        def wait_for(count: int) -> None:
+            deadline = time.monotonic() + 20
+            while (len(worker_pids(service)), scrape().get(POOL)) != (count, 20.0):
+                assert time.monotonic() < deadline, service.output
+                time.sleep(0.1)
+
+        wait_for(2)
+        before = scrape()[HEALTH]
+        for _ in range(10):
+            assert httpx.get(service.url + "/healthz").status_code == 200
+        os.kill(worker_pids(service)[0], signal.SIGKILL)
+        wait_for(3)
+        assert scrape()[HEALTH] == before + 10
+        assert "died" in service.output
+
+
+POOL = 'crm_api_pool_size{pool="hubspot"}'
+HEALTH = 'crm_api_requests_total{method="GET",route="/healthz",status="200"}'
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+def test_a_taken_port_is_said(tmp_path: Path, database_url: str) -> None:
+    with (
+        service_process(tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9") as other,
+        pytest.raises(AssertionError, match=r"METRICS_PORT: .* cannot be listened on"),
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url="http://127.0.0.1:9",
+            METRICS_PORT=other.url.rpartition(":")[2],
+        ),
+    ):
+        pass
+
+
+def test_callers_cannot_make_series() -> None:
+    metrics = Metrics()
+    for number in range(3):
+        metrics.request_finished(method=f"MADE-UP-{number}", route="unknown", status=405, seconds=0.1)
+    assert (
+        metrics.registry.get_sample_value(
+            "crm_api_requests_total", {"method": "other", "route": "unknown", "status": "405"}
+        )
+        == 3
+    )
+
+
+def test_the_page_names_every_metric() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `crm_api_")]
+    named = {name for row in rows for name in re.findall(r"`(crm_api_\w+)`", row)}
+    known = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in Metrics().registry.collect()
+    }
+    assert named == known
