@@ -15,10 +15,10 @@ from crm_api.settings import Settings
 MAIL = {"to": "ada@example.com", "subject": "Hello", "text": "Dear Ada — welcome\n", "html": "<p>welcome</p>"}
 
 
-def queue_for(url: str | None, **options: Any) -> MailQueue:
+def queue_for(url: str | None, *, environment: str = "development", **options: Any) -> MailQueue:
     settings = Settings(
         _env_file=None,
-        environment="development",
+        environment=environment,
         smtp_url=SecretStr(url) if url else None,
         mail_from="Portal <no-reply@portal.example>",
     )
@@ -162,6 +162,20 @@ async def test_without_a_server_the_link_is_printed_and_the_address_is_not(
     assert "ada@example.com" not in printed
 
 
+async def test_production_prints_no_link(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who reads the log could else ask for a link and choose a password for anybody."""
+    queue = queue_for(None, environment="production")
+    queue.start()
+    queue.send(**(MAIL | {"text": "http://localhost:4012/reset-password#token=abc"}))
+    await queue.aclose()
+    printed = capsys.readouterr().out + caplog.text
+    assert "SMTP_URL is not set" in printed
+    assert "abc" not in printed
+    assert "ada@example.com" not in printed
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -186,10 +200,15 @@ def test_a_password_is_never_sent_unencrypted(url: str, expected: tuple[Any, ...
     assert "p:w" not in repr(server)
 
 
-@pytest.mark.parametrize("url", ["mail.example:25", "http://mail.example", "smtp://"])
-def test_another_url_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="SMTP_URL"):
+@pytest.mark.parametrize(
+    "url",
+    ["mail.example:25", "http://mail.example", "smtp://", "smtp://u:hid/den@mail.example", "smtp://[hidden"],
+)
+def test_another_url_is_refused_without_a_word_of_it(url: str) -> None:
+    with pytest.raises(ValueError, match="SMTP_URL") as refused:
         SmtpServer.of(url)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert "hid" not in str(refused.value)
 
 
 def test_an_address_cannot_add_a_header() -> None:

@@ -17,6 +17,7 @@ GOOD: dict[str, Any] = {
     "database_url": "postgresql://crm@db/crm",
     "hubspot_access_token": "pat-na1-not-a-real-one",
     "smtp_url": "smtp://mail.example:587",
+    "app_public_url": "https://portal.example",
 }
 
 
@@ -44,6 +45,7 @@ def test_good_settings_start() -> None:
             "NEW_USER_ROLE=staff",
         ),
         ({"smtp_url": None}, "needs SMTP_URL"),
+        ({"app_public_url": "http://localhost:4012"}, "APP_PUBLIC_URL is not https"),
         ({"rate_limit_enabled": False}, "RATE_LIMIT_ENABLED=false"),
         ({"forwarded_allow_ips": "*"}, "FORWARDED_ALLOW_IPS=*"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
@@ -72,6 +74,37 @@ def test_production_refuses(changes: dict[str, Any], problem: str) -> None:
 )
 def test_production_allows(changes: dict[str, Any]) -> None:
     make(**changes).require_startable()
+
+
+@pytest.mark.parametrize(
+    ("domains", "expected"),
+    [
+        ("Example.ORG, @example.com", ["example.org", "example.com"]),
+        ("b\u00fccher.example", ["xn--bcher-kva.example"]),
+        ("", []),
+    ],
+)
+def test_domains_are_spelled_as_in_addresses(domains: str, expected: list[str]) -> None:
+    assert make(registration_email_domains=domains).registration_email_domains == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"registration_email_domains": "*.example.org"},
+        {"registration_email_domains": "ada@example.org"},
+        {"registration_email_domains": "localhost"},
+        {"mail_from": "Portal"},
+        {"mail_from": "Portal, Inc <no-reply@portal.example>"},
+        {"app_public_url": "portal.example"},
+        {"app_public_url": "javascript:alert(1)"},
+        {"app_public_url": "https://portal.example/?page="},
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once(changes: dict[str, str]) -> None:
+    [name] = changes
+    with pytest.raises(ValueError, match=name):
+        make(**changes)
 
 
 def test_everything_wrong_is_one_list() -> None:

@@ -52,19 +52,29 @@ class SmtpServer:
     @classmethod
     def of(cls, url: str) -> "SmtpServer":
         """The server that `smtp://` or `smtps://` names; a password is never sent unencrypted over a network."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # its message may hold a piece of the password
+            raise _malformed() from None
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-            raise ValueError("SMTP_URL: write smtp://user:password@host:587 or smtps://...")
+            raise _malformed()
         secure = parts.scheme == "smtps"
         demanded = bool(parts.username) and parts.hostname not in _LOOPBACK
         return cls(
             host=parts.hostname,
-            port=parts.port or (465 if secure else 587),
+            port=port or (465 if secure else 587),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             use_tls=secure,
             start_tls=False if secure else (True if demanded else None),
         )
+
+
+def _malformed() -> ValueError:
+    return ValueError(
+        "SMTP_URL: write smtp://user:password@host:587 or smtps://..., with special characters as %40 and the like"
+    )
 
 
 class MailQueue:
@@ -82,6 +92,7 @@ class MailQueue:
         url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
         self._server = SmtpServer.of(url) if url else None
         self._mail_from = settings.mail_from
+        self._prints = settings.environment == "development"
         self._waiting: asyncio.Queue[Mail] = asyncio.Queue(maximum_waiting)
         self._send_timeout_seconds = send_timeout_seconds
         self._flush_timeout_seconds = flush_timeout_seconds
@@ -126,6 +137,10 @@ class MailQueue:
                 self._waiting.task_done()
 
     async def _send(self, mail: Mail) -> None:
+        if self._server is None and not self._prints:
+            # A link in a log would be a key for everybody who reads logs.
+            logger.error("a mail is dropped: SMTP_URL is not set")
+            return
         if self._server is None:
             # Development: the link is wanted on the terminal, whatever the log level; the address is not.
             sys.stdout.write(f"\n--- mail (no SMTP_URL is set): {mail.subject}\n{mail.text}\n---\n")

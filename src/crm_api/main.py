@@ -99,6 +99,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # Its redirects lead wherever the Host header says.
+        redirect_slashes=False,
         lifespan=_lifespan,
         generate_unique_id_function=openapi.operation_id,
     )

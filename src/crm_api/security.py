@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,20 +65,22 @@ class Passwords:
         return self._threads.borrowed_tokens
 
     async def hash(self, password: str) -> str:
-        """A new hash of the password."""
-        return await self._run(lambda: self._context.hash(password))
+        """A new hash of the password. Raises `ValueError` for lone surrogates, which no keyboard writes."""
+        prepared = _prepared(password)
+        return await self._run(lambda: self._context.hash(prepared))
 
     async def verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         """Whether the password fits, and a new hash where the old one's policy is out of date.
 
         Without a hash it takes the same work, so that an unknown user cannot be told from a wrong password.
         """
-        if password_hash is None:
+        prepared = _prepared_or_none(password)
+        if prepared is None or password_hash is None:
             await self._run(self._context.dummy_verify)
             return False, None
         try:
-            return await self._run(lambda: self._context.verify_and_update(password, password_hash))
-        except ValueError:  # lone surrogates, or a column that holds no hash
+            return await self._run(lambda: self._context.verify_and_update(prepared, password_hash))
+        except ValueError:  # a column that holds no hash
             return False, None
 
     async def _run(self, work: Callable[[], Result]) -> Result:
@@ -91,6 +94,18 @@ class Passwords:
             return await anyio.to_thread.run_sync(work, limiter=self._threads)
         finally:
             self._turns.release()
+
+
+def _prepared(password: str) -> bytes:
+    # RFC 8265, section 4.2: one keyboard sends an accented letter as one code point, another as two.
+    return unicodedata.normalize("NFC", password).encode()
+
+
+def _prepared_or_none(password: str) -> bytes | None:
+    try:
+        return _prepared(password)
+    except UnicodeEncodeError:
+        return None
 
 
 @cache

@@ -1,8 +1,12 @@
 """Everything an operator can set, read from environment variables and a `.env` file."""
 
+from email.headerregistry import Address
+from email.utils import parseaddr
 from functools import cached_property
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -47,6 +51,15 @@ class PropertyLists(BaseModel):
         return self
 
 
+def _normalised_domain(domain: str) -> str:
+    try:
+        return validate_email(
+            f"x@{domain.removeprefix('@')}", check_deliverability=False
+        ).ascii_domain.lower()
+    except EmailNotValidError:
+        raise ValueError("write domains, such as example.com, example.org") from None
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -65,7 +78,7 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = "production"
     """`production` refuses unsafe settings at start."""
     secret_key: SecretStr = SecretStr("")
-    """Signs cursors and mail links and keys our HMACs; at least 32 characters."""
+    """Signs cursors, keys our HMACs and encrypts a refresh token that HubSpot changed; at least 32 characters."""
     jwt_secret_key: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters, another than SECRET_KEY."""
 
@@ -125,13 +138,13 @@ class Settings(BaseSettings):
     registration: Literal["open", "closed"] = "open"
     """Whether anyone may register."""
     registration_email_domains: Annotated[list[str], NoDecode] = []
-    """Domains whose addresses may register, separated by commas; all by default."""
+    """Domains whose addresses may register, separated by commas, without their subdomains; all by default."""
     email_verification: Literal["off", "required"] | None = None
     """Whether an address has to be proved; `off` in development and `required` in production by default."""
     new_user_role: Literal["customer", "staff"] = "customer"
     """The role of a new user; `staff` makes an internal tool in which everybody sees everything."""
     app_public_url: str = "http://localhost:4012"
-    """Where the links in mails lead."""
+    """Where the links in mails lead; https in production."""
     smtp_url: SecretStr | None = None
     """`smtp://user:password@host:587` or `smtps://...`; development without it prints mails."""
     mail_from: str = "no-reply@example.com"
@@ -170,6 +183,31 @@ class Settings(BaseSettings):
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         return _split(value)
+
+    @field_validator("registration_email_domains")
+    @classmethod
+    def _as_addresses_have_them(cls, domains: list[str]) -> list[str]:
+        return [_normalised_domain(domain) for domain in domains]
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        name, address = parseaddr(value)
+        try:
+            sender = Address(display_name=name, addr_spec=address)
+        except (ValueError, IndexError):
+            sender = Address()
+        if not (sender.username and sender.domain):
+            raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
+        return value
+
+    @field_validator("app_public_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("write https://portal.example.com, with a path where there is one")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -255,6 +293,8 @@ def _production_problems(settings: Settings) -> list[str]:
         )
     if settings.email_verification == "required" and settings.smtp_url is None:
         problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
+    if settings.smtp_url is not None and not settings.app_public_url.startswith("https://"):
+        problems.append("APP_PUBLIC_URL is not https: it is where the links in mails lead")
     if "*" in settings.forwarded_allow_ips:
         problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; name the proxies")
     if not settings.rate_limit_enabled:

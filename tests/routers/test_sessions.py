@@ -61,6 +61,13 @@ class TestLogIn:
         del one["request_id"], other["request_id"]
         assert one == other
 
+    async def test_one_keyboard_composes_and_another_does_not(self, client: httpx.AsyncClient) -> None:
+        body = a_registration(password="caf\u00e9 in the harbour")
+        assert (await client.post("/api/register", json=body)).status_code == 201
+        for spelling in ("caf\u00e9 in the harbour", "cafe\u0301 in the harbour"):
+            login = {"email": body["email"], "password": spelling}
+            assert (await client.post("/api/login", json=login)).status_code == 200
+
     async def test_failures_of_one_account_are_limited(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
         for _ in range(5):
@@ -118,10 +125,19 @@ class TestToken:
             ({"grant_type": "password", "username": "customer@example.com"}, "invalid_request"),
             ({}, "invalid_request"),
             ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+            (
+                {
+                    "grant_type": "password",
+                    "username": ["nobody@example.com", "customer@example.com"],
+                    "password": PASSWORD,
+                },
+                "invalid_request",
+            ),
+            ({"scope": ["", ""], "grant_type": "password"}, "invalid_request"),
         ],
     )
     async def test_errors_are_oauth2s_with_our_members_beside(
-        self, customer: Caller, form: dict[str, str], code: str
+        self, customer: Caller, form: dict[str, Any], code: str
     ) -> None:
         answer = await customer.client.post("/api/token", data=form)
         assert assert_problem(answer, 400, code)["error"] == code

@@ -78,6 +78,10 @@ class TestRegister:
         answer = await client.post("/api/register", json=a_registration(firstname=name))
         assert answer.json()["data"]["contact"]["firstname"] == name
 
+    async def test_a_name_is_kept_composed(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/register", json=a_registration(firstname="Jose\u0301"))
+        assert answer.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
+
     async def test_an_existing_contact_is_linked_and_brought_up_to_date(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
@@ -120,6 +124,8 @@ class TestRegister:
             ({"firstname": ""}, "firstname"),
             ({"firstname": "   "}, "firstname"),
             ({"firstname": "x" * 101}, "firstname"),
+            # Composed, each of these is two code points (https://www.unicode.org/charts/normalization/).
+            ({"firstname": "\u0958" * 51}, "firstname"),
             ({"firstname": "<b>Ada</b>"}, "firstname"),
             ({"firstname": "R2D2"}, "firstname"),
             ({"lastname": "A\x00B"}, "lastname"),
@@ -280,6 +286,7 @@ class TestUpdateMe:
         [
             {"firstname": None},
             {"phone": "call me maybe"},
+            {"firstname": "\u0958" * 51},
             {"lastname": "<b>"},
             {"email": "eve@example.com"},
             {"role": "staff"},

@@ -1,12 +1,13 @@
 """What is stored and given back is plain text, and nothing is taken that was not asked for."""
 
+import json
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
@@ -70,6 +71,29 @@ class TestPlainText:
     async def test_nul_in_a_password_is_a_password(self, customer: Caller) -> None:
         body = {"email": customer.email, "password": "nul\x00in it"}
         assert_problem(await customer.client.post("/api/login", json=body), 401, "invalid_credentials")
+
+    @pytest.mark.parametrize(
+        ("path", "field"),
+        [
+            ("/api/register", "password"),
+            ("/api/register", "firstname"),
+            ("/api/register", "email"),
+            ("/api/me/password", "new_password"),
+            ("/api/me/password", "current_password"),
+            ("/api/deals", "dealname"),
+        ],
+    )
+    async def test_half_of_a_character_is_refused(self, customer: Caller, path: str, field: str) -> None:
+        """JSON can write a lone surrogate; UTF-8, and so every database, cannot."""
+        bodies = {
+            "/api/register": a_registration(),
+            "/api/deals": a_deal(),
+            "/api/me/password": {"current_password": PASSWORD, "new_password": "a harbour in the morning"},
+        }
+        body = json.dumps(bodies[path] | {field: "a harbour\ud800"})
+        headers = customer.headers | {"Content-Type": "application/json"}
+        answer = await customer.client.post(path, content=body, headers=headers)
+        assert_problem(answer, 400, "validation_error", fields=[field])
 
     @pytest.mark.parametrize(
         "name",

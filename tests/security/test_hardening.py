@@ -114,6 +114,14 @@ class TestHeaders:
         assert_problem(await client.post("/api/token", data=form), 413, "request_too_large")
 
 
+class TestHostHeader:
+    @pytest.mark.parametrize("path", ["/api/me/", "/api/deals/", "/docs/", "/healthz/"])
+    async def test_no_redirect_leads_where_it_says(self, client: httpx.AsyncClient, path: str) -> None:
+        answer = await client.get(path, headers={"Host": "evil.example"})
+        assert_problem(answer, 404, "not_found")
+        assert "location" not in answer.headers
+
+
 class TestMasks:
     async def test_no_object_of_ours_shows_a_secret(
         self, settings: Settings, app: FastAPI, mailbox: Mailbox

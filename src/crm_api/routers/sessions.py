@@ -74,6 +74,7 @@ async def create_token(
     """
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
+    await _refuse_repeated(request)
     rules = token_rules(settings)
     if grant.grant_type == "refresh_token":
         if grant.refresh_token is None:
@@ -96,6 +97,13 @@ async def create_token(
         )
         attempt.succeeded = True
     return tokens
+
+
+async def _refuse_repeated(request: Request) -> None:
+    """RFC 6749, section 3.2: no parameter more than once, lest somebody before us reads the other one."""
+    form = await request.form()
+    if len(form.multi_items()) != len(form):
+        raise ApiError("invalid_request")
 
 
 async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:

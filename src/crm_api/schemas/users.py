@@ -26,6 +26,7 @@ Role = Literal["customer", "staff"]
 # What this class lets through is narrowed to letters and marks below: a pattern that names
 # them needs \p{L}, which Python's and many JSON Schema validators' regular expressions lack.
 _NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,./0-9:;<=>?@\[\\\]^_`{|}~]+$"
+_NAME_LENGTH = 100
 _NAME_PUNCTUATION = {" ", "-", "'", "\N{RIGHT SINGLE QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"}
 
 
@@ -43,7 +44,10 @@ def normalise_email(address: str) -> str:
 
 
 def _only_name_characters(name: str) -> str:
+    # Composing takes letters together, and some of them apart: https://unicode.org/faq/normalization.html#12
     name = unicodedata.normalize("NFC", name)
+    if len(name) > _NAME_LENGTH:
+        raise ValueError(f"must have at most {_NAME_LENGTH} characters")
     if not any(unicodedata.category(char).startswith("L") for char in name):
         raise ValueError("needs at least one letter")
     for char in name:
@@ -68,7 +72,7 @@ PersonName = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=100,
+        max_length=_NAME_LENGTH,
         pattern=_NAME_PATTERN,
         description="Letters of any script, spaces, hyphens and apostrophes.",
         examples=["Ada"],
@@ -90,7 +94,11 @@ Phone = Annotated[
 
 def _keep_spaces(password: object) -> object:
     # `Request` strips strings; a password's spaces are part of it, as they are in the OAuth2 form.
-    return SecretStr(password) if isinstance(password, str) else password
+    if not isinstance(password, str):
+        return password
+    if any("\ud800" <= char <= "\udfff" for char in password):
+        raise ValueError("has characters that are not allowed here")
+    return SecretStr(password)
 
 
 NewPassword = Annotated[
