@@ -272,8 +272,11 @@ async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
     async def keep(changed: str) -> None:
         await store_refresh_token(sessions, secret, configured, changed)
 
+    async def kept() -> str | None:
+        return await stored_refresh_token(sessions, secret, configured)
+
     try:
-        stored = await stored_refresh_token(sessions, secret, configured)
+        stored = await kept()
     except (SQLAlchemyError, OSError, TimeoutError):
         logger.warning("the database is away: a refresh token kept there cannot be read")
         stored = None
@@ -282,7 +285,8 @@ async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
         client_secret=settings.hubspot_client_secret.get_secret_value(),
         refresh_token=stored or configured,
         token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
-        on_refresh_token_changed=keep,
+        keep_refresh_token=keep,
+        kept_refresh_token=kept,
     )
 
 

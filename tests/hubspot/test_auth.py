@@ -1,6 +1,7 @@
 """Tokens: one renewal for all, before it is too late, and never in anybody's way."""
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from typing import Any
@@ -12,6 +13,7 @@ from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, ref
 
 from crm_api.hubspot import (
     HubSpotClient,
+    NullObserver,
     RefreshTokenAuth,
     RetryPolicy,
     StaticTokenAuth,
@@ -155,12 +157,22 @@ async def test_a_late_refusal_of_an_old_token_does_not_invalidate_the_new_one(ac
     assert len(account.token_requests) == 2
 
 
+async def settled(client: HubSpotClient) -> None:
+    """A renewal that nobody waits for is over."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_a_token_is_renewed_before_it_expires(account: Account) -> None:
     client = connect(account, renew_margin_seconds=300)
     await call(client)
     account.clock.now += 1499
     assert await call(client) == "t1"
+    await settled(client)
+    assert len(account.token_requests) == 1
     account.clock.now += 1
+    await call(client)
+    await settled(client)
     assert await call(client) == "t2"
 
 
@@ -170,19 +182,30 @@ async def test_the_margin_is_at_most_half_the_lifetime() -> None:
     await call(client)
     account.clock.now += 49
     assert await call(client) == "t1"
+    await settled(client)
+    assert len(account.token_requests) == 1
     account.clock.now += 1
+    await call(client)
+    await settled(client)
     assert await call(client) == "t2"
 
 
-async def test_while_one_caller_renews_early_the_others_go_on_with_the_token_that_holds(
-    account: Account,
-) -> None:
+async def test_nobody_waits_for_an_early_renewal_while_the_token_holds(account: Account) -> None:
     client = connect(account)
     await call(client)
     account.clock.now += 1600
-    answers = await asyncio.gather(*(call(client) for _ in range(5)))
-    assert sorted(answers) == ["t1"] * 4 + ["t2"]
+    go_on = asyncio.Event()
+
+    async def slow() -> httpx.Response:
+        await go_on.wait()
+        return refusal(503)
+
+    account.token_replies = [slow]
+    assert await asyncio.gather(*(call(client) for _ in range(5))) == ["t1"] * 5
     assert len(account.token_requests) == 2
+    go_on.set()
+    await settled(client)
+    assert await call(client) == "t1"
 
 
 async def test_an_early_renewal_that_fails_does_not_matter_while_the_token_holds(account: Account) -> None:
@@ -191,9 +214,13 @@ async def test_an_early_renewal_that_fails_does_not_matter_while_the_token_holds
     account.clock.now += 1600
     account.token_replies = [refusal(503)]
     assert await call(client) == "t1"
+    await settled(client)
     assert await call(client) == "t1"
+    await settled(client)
     assert len(account.token_requests) == 2
     account.clock.now += 11
+    await call(client)
+    await settled(client)
     assert await call(client) == "t3"
 
 
@@ -220,23 +247,120 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
-async def test_a_cancelled_renewal_is_taken_over_by_the_next_caller(account: Account) -> None:
-    client = connect_without_repeats(account)
-    asked = asyncio.Event()
+async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Account) -> None:
+    kept: list[str] = []
 
-    async def never() -> None:
+    async def keep(refresh_token: str) -> None:
+        kept.append(refresh_token)
+
+    client = connect(account, keep_refresh_token=keep)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> httpx.Response:
         asked.set()
-        await asyncio.Event().wait()
+        await go_on.wait()
+        return ok({"access_token": "t1", "refresh_token": "r2", "expires_in": 1800})
 
-    account.token_replies = [never]
+    account.token_replies = [slow]
     first = asyncio.create_task(call(client))
     await asked.wait()
     second = asyncio.create_task(call(client))
     await asyncio.sleep(0)
     first.cancel()
-    assert await asyncio.wait_for(second, 2) == "t2"
     with pytest.raises(asyncio.CancelledError):
         await first
+    go_on.set()
+    assert await asyncio.wait_for(second, 2) == "t1"
+    assert kept == ["r2"]
+    assert len(account.token_requests) == 1
+
+
+async def test_closing_gives_a_renewal_a_moment_to_end(account: Account) -> None:
+    kept: list[str] = []
+
+    async def keep(refresh_token: str) -> None:
+        await asyncio.sleep(0.01)
+        kept.append(refresh_token)
+
+    account.refresh_token = "r2"
+    client = connect(account, keep_refresh_token=keep)
+    task = asyncio.create_task(call(client))
+    await settled(client)
+    assert len(account.token_requests) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await client.aclose()
+    assert kept == ["r2"]
+
+
+class TestAnotherProcessRenewedFirst:
+    """HubSpot changed the refresh token for another process, which kept it; ours is dead now."""
+
+    async def test_the_kept_token_is_taken_up(
+        self, account: Account, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def kept() -> str:
+            return "r2"
+
+        client = connect(account, kept_refresh_token=kept)
+        account.token_replies = [DEAD]
+        assert await call(client) == "t2"
+        sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
+        assert sent == [["r1"], ["r2"]]
+        assert not caplog.records
+
+    async def test_a_kept_token_that_is_dead_too_is_asked_about_once(self, account: Account) -> None:
+        async def kept() -> str:
+            return "r2"
+
+        client = connect(account, kept_refresh_token=kept)
+        account.token_replies = [DEAD] * 10
+        with pytest.raises(HubSpotGrantError):
+            await call(client)
+        assert len(account.token_requests) == 2
+
+    @pytest.mark.parametrize("found", [None, "r1", RuntimeError("secret")])
+    async def test_without_another_one_the_grant_is_dead(
+        self, account: Account, found: str | Exception | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def kept() -> str | None:
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        client = connect(account, kept_refresh_token=kept)
+        account.token_replies = [DEAD] * 10
+        with pytest.raises(HubSpotGrantError):
+            await call(client)
+        assert len(account.token_requests) == 1
+        assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, "soon", None, "NaN", "Infinity"])
+async def test_a_lifetime_that_is_none_is_not_understood(account: Account, lifetime: Any) -> None:
+    text = lifetime if lifetime in ("NaN", "Infinity") else json.dumps(lifetime)
+    content = f'{{"access_token": "t", "expires_in": {text}}}'.encode()
+    account.token_replies = [httpx.Response(200, content=content)]
+    client = connect_without_repeats(account)
+    with pytest.raises(HubSpotUnreadableError):
+        await call(client)
+
+
+async def test_token_requests_are_told(account: Account) -> None:
+    told: list[str] = []
+
+    class Watching(NullObserver):
+        def token_refreshed(self, *, outcome: str) -> None:
+            told.append(outcome)
+
+    auth = connect(account).auth
+    client = build_client(Stub(account), auth=auth, fake_clock=account.clock, observer=Watching())
+    account.token_replies = [refusal(503), DEAD]
+    with pytest.raises(HubSpotGrantError):
+        await call(client)
+    account.clock.now += 61
+    await call(client)
+    assert told == ["HubSpotServerError", "dead_grant", "ok"]
 
 
 async def test_a_dead_grant_is_reported_once_and_then_refused_without_asking(
@@ -348,7 +472,7 @@ async def test_callers_share_a_failed_connection_too(account: Account) -> None:
 
 
 async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Account) -> None:
-    client = connect(account)
+    client = connect(account, renewal_seconds=0.3)
     account.token_replies = [lambda: asyncio.Event().wait()] * 100
     started = asyncio.get_running_loop().time()
 
@@ -369,7 +493,7 @@ async def test_a_changed_refresh_token_is_kept_and_handed_over(account: Account)
     async def keep(refresh_token: str) -> None:
         kept.append(refresh_token)
 
-    client = connect(account, on_refresh_token_changed=keep)
+    client = connect(account, keep_refresh_token=keep)
     await call(client)
     assert kept == []
     account.refresh_token = "r2"
@@ -393,7 +517,7 @@ async def test_a_changed_refresh_token_is_handed_over_even_if_the_caller_is_canc
         kept.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, on_refresh_token_changed=keep)
+    client = connect(account, keep_refresh_token=keep)
     task = asyncio.create_task(call(client))
     await began.wait()
     task.cancel()
@@ -410,7 +534,7 @@ async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
         raise RuntimeError(refresh_token)
 
     account.refresh_token = "r2-secret"
-    assert await call(connect(account, on_refresh_token_changed=keep)) == "t1"
+    assert await call(connect(account, keep_refresh_token=keep)) == "t1"
     await asyncio.sleep(0)
     assert "could not be kept: RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text

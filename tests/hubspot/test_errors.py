@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_api.hubspot import errors as e
-from crm_api.hubspot.replies import TOKEN_REQUEST, error_from_response, error_from_transport
+from crm_api.hubspot.replies import error_from_response, error_from_transport
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PERSONAL = "jane.doe@example.com"
@@ -236,17 +236,15 @@ def test_an_ordinary_refusal_is_neither(message: str) -> None:
         (httpx.LocalProtocolError, e.HubSpotConnectionError, True),
     ],
 )
-@pytest.mark.parametrize("at_token_endpoint", [False, True])
 def test_only_what_may_have_left_counts_as_sent(
-    failure: type[httpx.TransportError], kind: type[e.HubSpotError], *, sent: bool, at_token_endpoint: bool
+    failure: type[httpx.TransportError], kind: type[e.HubSpotError], *, sent: bool
 ) -> None:
-    extensions = {TOKEN_REQUEST: True} if at_token_endpoint else {}
-    request = httpx.Request("POST", "https://hubspot.example/x", extensions=extensions)
+    request = httpx.Request("POST", "https://hubspot.example/x")
     error = error_from_transport(
         failure(f"{PERSONAL} Bearer secret", request=request), operation="deals.create"
     )
     assert type(error) is kind
-    assert error.sent == (sent and not at_token_endpoint)
+    assert error.sent == sent
     assert PERSONAL not in str(error)
     assert error.__cause__ is None
 

@@ -1,14 +1,18 @@
 """The database belongs to one HubSpot account, and keeps the refresh token that HubSpot last gave."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import delete, select
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
 from crm_api.models import HubSpotAccount
-from crm_api.services.account import store_refresh_token, stored_refresh_token
+from crm_api.services.account import AccountBinding, store_refresh_token, stored_refresh_token
 from crm_api.settings import Settings
 
 SECRET = "a secret key of the service, long enough"
@@ -66,9 +70,30 @@ async def test_a_newly_configured_token_goes_before_an_older_ones_successor(app:
     assert await stored_refresh_token(sessions, "another secret key of the service", "na1-configured") is None
 
 
-async def test_oauth_keeps_a_token_that_hubspot_rotates(database_url: str) -> None:
-    emulator = create_emulator(rotate_refresh_tokens=True)
-    settings = Settings(
+async def test_processes_that_note_something_at_one_moment_all_do(app: FastAPI, emulator: Emulator) -> None:
+    sessions = app.state.sessions
+    async with sessions.begin() as database:
+        await database.execute(delete(HubSpotAccount))
+    if "postgresql" in app.state.settings.database_url:  # SQLite has one connection, and so no race
+        async with (
+            AsyncExitStack() as stack
+        ):  # all connections are open already, so that nobody is much earlier
+            for _ in range(8):
+                await (await stack.enter_async_context(sessions())).execute(select(1))
+    await asyncio.gather(
+        *(store_refresh_token(sessions, SECRET, "na1-configured", f"na1-changed-{n}") for n in range(4)),
+        *(AccountBinding(sessions, app.state.hubspot).bind() for _ in range(4)),
+    )
+    async with sessions() as database:
+        [row] = (await database.execute(select(HubSpotAccount))).scalars()
+    assert row.portal_id == str(emulator.portal_id)
+    kept = await stored_refresh_token(sessions, SECRET, "na1-configured")
+    assert kept is not None
+    assert kept.startswith("na1-changed-")
+
+
+def oauth_settings(database_url: str) -> Settings:
+    return Settings(
         _env_file=None,
         environment="development",
         database_url=database_url,
@@ -78,9 +103,41 @@ async def test_oauth_keeps_a_token_that_hubspot_rotates(database_url: str) -> No
         hubspot_refresh_token="demo-refresh-token",
         log_level="WARNING",
     )
+
+
+async def test_oauth_keeps_a_token_that_hubspot_rotates(database_url: str) -> None:
+    emulator = create_emulator(rotate_refresh_tokens=True)
+    settings = oauth_settings(database_url)
     for _ in range(3):  # each start takes up the token of the one before
         app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
         async with app.router.lifespan_context(app):
             await app.state.watching
             assert await app.state.hubspot.pipelines.list("deals")
     assert {request.status for request in emulator.requests} == {200}
+
+
+async def test_processes_hand_each_other_the_token_that_hubspot_rotates(database_url: str) -> None:
+    emulator = create_emulator(rotate_refresh_tokens=True)
+    settings = oauth_settings(database_url)
+    async with AsyncExitStack() as stack:
+        apps = [create_app(settings, hubspot_transport=EmulatorTransport(emulator)) for _ in range(3)]
+        for app in apps:
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            await app.state.watching
+        for _ in range(2):
+            for app in apps:
+                emulator.expire_access_tokens()
+                assert await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
+
+
+async def test_a_dead_grant_is_asked_again_whose_account_it_is(app: FastAPI, emulator: Emulator) -> None:
+    """Installed anew, the app may be another account's."""
+    emulator.fail_next("GET", "/account-info/*", status=401, times=2)
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    binding = AccountBinding(app.state.sessions, app.state.hubspot)
+    await binding.watch(sleep=sleep)
+    assert len(waited) == 2

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import math
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -17,16 +19,16 @@ from crm_api.hubspot.errors import (
     HubSpotGrantError,
     HubSpotQuotaError,
     HubSpotServerError,
+    HubSpotTimeoutError,
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.observer import NullObserver, Observer
-from crm_api.hubspot.replies import TOKEN_REQUEST
 from crm_api.hubspot.retry import parse_retry_after
 
 logger = logging.getLogger(__name__)
 
-# A request yielded from an auth flow does not inherit the client's timeouts.
 TOKEN_TIMEOUT: Final = httpx.Timeout(connect=2.0, pool=1.0, read=4.0, write=4.0)
+CLOSE_SECONDS: Final = 2.0
 # `status` in the answers of the token endpoint that no repeat will change.
 # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide and
 # https://github.com/NangoHQ/nango/pull/7664
@@ -56,9 +58,12 @@ class StaticTokenAuth(httpx.Auth):
 class RefreshTokenAuth(httpx.Auth):
     """Access tokens for a refresh token: renewed before they expire, by one token request at a time.
 
-    A 401 leads to one renewal and one more try, and only if the token refused is still the current one. A
-    refresh token or app that HubSpot no longer knows is logged once and then refused here, without asking, for
-    `dead_seconds`. Errors raised here have `sent` False: the call itself never left.
+    A renewal is a task of its own: who gives up waiting leaves it to the others, and a refresh token that HubSpot
+    changed is not lost with whoever happened to ask. While the current token holds, nobody waits for the next one.
+    A 401 leads to one renewal and one more try, and only if the token refused is still the current one. A refresh
+    token or app that HubSpot no longer knows is logged once and then refused here, without asking, for
+    `dead_seconds`; before that the kept refresh token is read again, which another process may have been given.
+    Errors raised here have `sent` False: the call itself never left.
     """
 
     def __init__(
@@ -68,34 +73,35 @@ class RefreshTokenAuth(httpx.Auth):
         refresh_token: str,
         token_url: str,
         *,
-        on_refresh_token_changed: Callable[[str], Awaitable[None]] | None = None,
+        keep_refresh_token: Callable[[str], Awaitable[None]] | None = None,
+        kept_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         renew_margin_seconds: float = 300.0,
         dead_seconds: float = 60.0,
         renewal_pause_seconds: float = 10.0,
-        observer: Observer | None = None,
+        renewal_seconds: float = 10.0,
     ) -> None:
         self._client_id = client_id
         self._client_secret = client_secret
         self._refresh_token = refresh_token
         self._token_url = token_url
-        self._on_refresh_token_changed = on_refresh_token_changed
+        self._keep_refresh_token = keep_refresh_token
+        self._kept_refresh_token = kept_refresh_token
         self._clock = clock
         self._renew_margin_seconds = renew_margin_seconds
         self._dead_seconds = dead_seconds
         self._renewal_pause_seconds = renewal_pause_seconds
-        self.observer: Observer = observer or NullObserver()
-        """Told of token requests."""
-        self._lock = asyncio.Lock()
+        # An answer may come byte by byte, and nobody's deadline ends a renewal.
+        self._renewal_seconds = renewal_seconds
+        self._observer: Observer = NullObserver()
+        self._http: httpx.AsyncClient | None = None
+        self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None
         self._expires_at = 0.0
         self._renew_at = 0.0
+        self._dead: _Failure | None = None
         self._dead_until = float("-inf")
-        self._dead_code: str | None = None
         self._refusals_ignored_until = float("-inf")
-        self._failures = 0
-        self._last_failure: Callable[[], HubSpotError] | None = None
-        self._saving: set[asyncio.Future[None]] = set()
         self.hub_id: str | None = None
         """The account, once HubSpot has named it."""
         self.granted_scopes: frozenset[str] | None = None
@@ -104,43 +110,49 @@ class RefreshTokenAuth(httpx.Auth):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id='***', client_secret='***', refresh_token='***')"
 
+    def connect(self, http: httpx.AsyncClient, observer: Observer) -> None:
+        """Send token requests through these connections, and tell of them."""
+        self._http = http
+        self._observer = observer
+
+    async def aclose(self) -> None:
+        """End a renewal under way, after giving it a moment: its answer may hold a changed refresh token."""
+        if self._renewal is not None:
+            await asyncio.wait([self._renewal], timeout=CLOSE_SECONDS)
+            self._renewal.cancel()
+
     def sync_auth_flow(self, request: httpx.Request) -> NoReturn:
         """There is none."""
         raise RuntimeError("this authentication is for asynchronous clients")
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Renew if due, send, and after a 401 renew and send once more.
-
-        The lock is held across the token request; httpx closes this generator, and so frees the lock, when that
-        fails or its caller is cancelled.
-        """
-        failures = self._failures
+        """Renew if due, send, and after a 401 renew and send once more."""
         for is_last in (False, True):
-            token = self._usable_token()
-            if token is None:
-                async with self._lock:
-                    token = self._usable_token()
-                    if token is None:
-                        self._raise_if_pointless(failures)
-                        answered = False
-                        self._renew_at = self._clock() + self._renewal_pause_seconds
-                        try:
-                            answer = yield self._token_request()
-                            answered = True
-                            await answer.aread()
-                        finally:
-                            if not answered and not _is_being_cancelled():
-                                self._note_failure(HubSpotConnectionError, "token request failed")
-                        token = await self._token_from(answer)
+            token = await self._current_token()
             request.headers["Authorization"] = bearer(token)
             response = yield request
             if response.status_code != 401 or not self._may_renew_after_refusal(token, is_last=is_last):
                 return
 
-    def _usable_token(self) -> str | None:
-        """The current token; None where it has expired or is due. Who renews it puts the due time off first."""
-        due = self._access_token is None or self._clock() >= min(self._renew_at, self._expires_at)
-        return None if due else self._access_token
+    async def _current_token(self) -> str:
+        now = self._clock()
+        if self._access_token is not None and now < self._expires_at:
+            if now >= self._renew_at and now >= self._dead_until:
+                self._begin_renewal()
+            return self._access_token
+        if self._dead is not None and now < self._dead_until:
+            raise self._dead.error()
+        outcome = await asyncio.shield(self._begin_renewal())
+        if isinstance(outcome, _Failure):
+            raise outcome.error()
+        return outcome
+
+    def _begin_renewal(self) -> "asyncio.Task[_Renewal]":
+        """The renewal under way, or a new one."""
+        if self._renewal is None or self._renewal.done():
+            self._renew_at = self._clock() + self._renewal_pause_seconds
+            self._renewal = asyncio.create_task(self._renew())
+        return self._renewal
 
     def _may_renew_after_refusal(self, token: str, *, is_last: bool) -> bool:
         """Whether a 401 is worth a renewal; a token that is no longer the current one was renewed already.
@@ -158,16 +170,19 @@ class RefreshTokenAuth(httpx.Auth):
             self._access_token = None
         return True
 
-    def _raise_if_pointless(self, failures_seen: int) -> None:
-        """Share the failure of the renewal that this caller waited for; leave a dead grant alone for a while."""
-        if self._clock() < self._dead_until:
-            raise HubSpotGrantError(
-                "refresh token or app credentials are dead", category=self._dead_code, operation=OPERATION
-            )
-        if self._failures > failures_seen and self._last_failure is not None:
-            raise self._last_failure()
+    async def _renew(self) -> "_Renewal":
+        outcome = await self._ask()
+        if isinstance(outcome, _Failure) and outcome.is_dead:
+            if await self._take_up_kept_token():
+                outcome = await self._ask()
+            if isinstance(outcome, _Failure) and outcome.is_dead:
+                self._note_dead(outcome)
+        self._observer.token_refreshed(outcome=outcome.name if isinstance(outcome, _Failure) else "ok")
+        return outcome
 
-    def _token_request(self) -> httpx.Request:
+    async def _ask(self) -> "_Renewal":
+        if self._http is None:
+            raise RuntimeError("this authentication is not connected")
         # Everything in the body: queries end up in logs.
         # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide
         form = {
@@ -176,107 +191,112 @@ class RefreshTokenAuth(httpx.Auth):
             "client_secret": self._client_secret,
             "refresh_token": self._refresh_token,
         }
-        return httpx.Request(
-            "POST",
-            self._token_url,
-            data=form,
-            headers={"Accept": "application/json"},
-            extensions={"timeout": TOKEN_TIMEOUT.as_dict(), TOKEN_REQUEST: True},
-        )
+        try:
+            async with asyncio.timeout(self._renewal_seconds):
+                answer = await self._http.post(self._token_url, data=form, timeout=TOKEN_TIMEOUT)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
+        except httpx.TransportError as error:
+            return _Failure(HubSpotConnectionError, f"{type(error).__name__} at the token endpoint")
+        except (httpx.HTTPError, httpx.StreamError):  # a body that does not decompress, for one
+            return _Failure(HubSpotUnreadableError, "token answer not understood")
+        return await self._outcome_of(answer)
 
-    async def _token_from(self, answer: httpx.Response) -> str:
+    async def _outcome_of(self, answer: httpx.Response) -> "_Renewal":
         body = _object(answer)
-        access_token, lifetime_seconds = body.get("access_token"), body.get("expires_in")
-        if (
-            answer.is_success
-            and isinstance(access_token, str)
-            and _TOKEN.fullmatch(access_token)
-            and isinstance(lifetime_seconds, int | float)
-        ):
-            await self._accept(body, access_token, float(lifetime_seconds))
+        facts: dict[str, Any] = {"status_code": answer.status_code}
+        if answer.is_success:
+            access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
+            if (
+                not isinstance(access_token, str)
+                or not _TOKEN.fullmatch(access_token)
+                or not lifetime_seconds
+            ):
+                return _Failure(HubSpotUnreadableError, "token answer not understood", facts)
+            await self._accept(body, access_token, lifetime_seconds)
             return access_token
-        error = self._error_from(answer, body)
-        self.observer.token_refreshed(
-            outcome="dead_grant" if isinstance(error, HubSpotGrantError) else type(error).__name__
-        )
-        if self._access_token is not None and self._clock() < self._expires_at:
-            return self._access_token  # renewed too early to matter: the current one still holds
-        raise error
+        retry_after = parse_retry_after(answer.headers, now=datetime.now(UTC))
+        if answer.status_code == 429:
+            # https://github.com/PostHog/posthog/issues/64049: many refreshes at once.
+            facts |= {"policy": "token", "retry_after": retry_after}
+            return _Failure(HubSpotQuotaError, "", facts)
+        if answer.status_code >= 500 or answer.status_code == 408:
+            return _Failure(HubSpotServerError, "token endpoint failed", facts | {"retry_after": retry_after})
+        code = body.get("status") if body.get("status") in DEAD_STATUSES else body.get("error")
+        facts["category"] = code if isinstance(code, str) else None
+        return _Failure(HubSpotGrantError, "refresh token or app credentials are dead", facts)
 
     async def _accept(self, body: dict[str, Any], access_token: str, lifetime_seconds: float) -> None:
-        now = self._clock()
         margin = min(self._renew_margin_seconds, lifetime_seconds / 2)
         self._access_token = access_token
-        self._expires_at = now + lifetime_seconds
+        self._expires_at = self._clock() + lifetime_seconds
         self._renew_at = self._expires_at - margin
+        self._dead = None
         self._dead_until = float("-inf")
-        self._dead_code = None
         if isinstance(body.get("hub_id"), int | str):
             self.hub_id = str(body["hub_id"])
         if isinstance(body.get("scopes"), list):
             self.granted_scopes = frozenset(each for each in body["scopes"] if isinstance(each, str))
-        self.observer.token_refreshed(outcome="ok")
         refresh_token = body.get("refresh_token")
         if isinstance(refresh_token, str) and refresh_token and refresh_token != self._refresh_token:
             self._refresh_token = refresh_token
-            await self._save(refresh_token)
+            await self._keep(refresh_token)
 
-    async def _save(self, refresh_token: str) -> None:
-        """Hand the new refresh token over, even if the caller who happened to get it is cancelled meanwhile."""
-        if self._on_refresh_token_changed is None:
+    async def _keep(self, refresh_token: str) -> None:
+        if self._keep_refresh_token is None:
             return
-        task = asyncio.ensure_future(self._on_refresh_token_changed(refresh_token))
-        self._saving.add(task)
-        task.add_done_callback(self._saved)
-        await asyncio.wait([task])
-
-    def _saved(self, task: asyncio.Future[None]) -> None:
-        self._saving.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        try:
+            await self._keep_refresh_token(refresh_token)
+        except Exception as error:  # noqa: BLE001 - the calls go on; the operator has to know
             logger.error("the changed HubSpot refresh token could not be kept: %s", type(error).__name__)
 
-    def _error_from(self, answer: httpx.Response, body: dict[str, Any]) -> HubSpotError:
-        status = answer.status_code
-        facts: dict[str, Any] = {"status_code": status}
-        if answer.is_success:
-            return self._note_failure(HubSpotUnreadableError, "token answer not understood", **facts)
-        retry_after = parse_retry_after(answer.headers, now=datetime.now(UTC))
-        if status == 429:
-            # https://github.com/PostHog/posthog/issues/64049: many refreshes at once.
-            return self._note_failure(HubSpotQuotaError, policy="token", retry_after=retry_after, **facts)
-        if status >= 500 or status == 408:
-            reason = "token endpoint failed"
-            return self._note_failure(HubSpotServerError, reason, retry_after=retry_after, **facts)
-        code = body.get("status") if body.get("status") in DEAD_STATUSES else body.get("error")
-        return self._note_dead(status, code if isinstance(code, str) else None)
+    async def _take_up_kept_token(self) -> bool:
+        """Whether another refresh token is kept than the one refused: the one that another process was given."""
+        if self._kept_refresh_token is None:
+            return False
+        try:
+            kept = await self._kept_refresh_token()
+        except Exception as error:  # noqa: BLE001 - then it is as if none was kept
+            logger.warning("the kept HubSpot refresh token could not be read: %s", type(error).__name__)
+            return False
+        if kept is None or kept == self._refresh_token:
+            return False
+        self._refresh_token = kept
+        return True
 
-    def _note_dead(self, status: int, code: str | None) -> HubSpotGrantError:
-        error = HubSpotGrantError(
-            "refresh token or app credentials are dead",
-            status_code=status,
-            category=code,
-            operation=OPERATION,
-        )
-        if self._dead_code is None:
+    def _note_dead(self, failure: "_Failure") -> None:
+        if self._dead is None:
             logger.error(
                 "HubSpot refuses the refresh token or the app's credentials (%s); install the app anew or set "
                 "other credentials",
-                error.category or status,
+                failure.error().category or failure.facts.get("status_code"),
             )
-        self._dead_code = error.category or "UNKNOWN"
+        self._dead = failure
         self._dead_until = self._clock() + self._dead_seconds
-        return error
 
-    def _note_failure(self, kind: type[HubSpotError], reason: str = "", **facts: Any) -> HubSpotError:
-        """Remember a failure for those who wait behind it: they share it instead of each asking again."""
 
-        def failure() -> HubSpotError:
-            return kind(reason, operation=OPERATION, sent=False, **facts)
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """How a renewal failed; each who waited for it raises an error of their own."""
 
-        self._failures += 1
-        self._last_failure = failure
-        return failure()
+    kind: type[HubSpotError]
+    reason: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_dead(self) -> bool:
+        return self.kind is HubSpotGrantError
+
+    @property
+    def name(self) -> str:
+        return "dead_grant" if self.is_dead else self.kind.__name__
+
+    def error(self) -> HubSpotError:
+        return self.kind(self.reason, operation=OPERATION, sent=False, **self.facts)
+
+
+_Renewal = str | _Failure
+"""The new access token, or why there is none."""
 
 
 def bearer(token: str) -> str:
@@ -286,9 +306,11 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _positive(value: object) -> float | None:
+    """A number of seconds; None where it is none."""
+    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+        return float(value)
+    return None
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

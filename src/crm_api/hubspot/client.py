@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from crm_api.hubspot.account import AccountApi
 from crm_api.hubspot.associations import AssociationsApi
+from crm_api.hubspot.auth import RefreshTokenAuth
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
@@ -107,7 +108,7 @@ class HubSpotClient:
             transport=transport,
             timeout=timeout,
             limits=httpx.Limits(
-                max_connections=max_connections,
+                max_connections=max_connections + 1,  # one for token requests
                 max_keepalive_connections=max_connections,
                 keepalive_expiry=KEEPALIVE_SECONDS,
             ),
@@ -115,6 +116,8 @@ class HubSpotClient:
             follow_redirects=False,
             headers={"User-Agent": user_agent, "Accept": "application/json"},
         )
+        if isinstance(auth, RefreshTokenAuth):
+            auth.connect(self._http, self._observer)
         self.last_seen = LastSeen()
         self.paths = Paths(api_version)
         self._objects: dict[str, ObjectsApi] = {}
@@ -162,6 +165,8 @@ class HubSpotClient:
         """Close the connections."""
         await self.pipelines.aclose()
         await self.properties.aclose()
+        if isinstance(self._auth, RefreshTokenAuth):
+            await self._auth.aclose()
         await self._http.aclose()
 
     async def pause(self, seconds: float) -> None:

@@ -48,7 +48,6 @@ class HubSpotError(Exception):
         operation: str | None = None,
         sent: bool | None = None,
         retry_after: float | None = None,
-        raw_message: str | None = None,
     ) -> None:
         self.reason = reason
         """Our own words, or the name of an exception class; never HubSpot's text."""
@@ -62,7 +61,6 @@ class HubSpotError(Exception):
         """False: never left this process, or was rejected before being acted on."""
         self.retry_after = retry_after
         """Seconds after which it may be tried again, where that is known."""
-        self._raw_message = raw_message
         super().__init__()
 
     def __str__(self) -> str:

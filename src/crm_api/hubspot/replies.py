@@ -27,9 +27,6 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.retry import parse_retry_after
 
-TOKEN_REQUEST: Final = "crm_api.token_request"
-"""Extension that marks a token request, whose failures mean that the call itself was never sent."""
-
 # https://github.com/HubSpot/hubspot-api-php/issues/59: the id stands nowhere but in the text.
 _EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,79}")
@@ -67,9 +64,7 @@ def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubS
     """The error that a failure of the connection is; the original's text may quote headers and is dropped."""
     never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     kind = HubSpotTimeoutError if isinstance(error, httpx.TimeoutException) else HubSpotConnectionError
-    token = _is_token_request(error)
-    reason = f"{type(error).__name__} at the token endpoint" if token else type(error).__name__
-    return kind(reason, operation=operation, sent=not (never_sent or token))
+    return kind(type(error).__name__, operation=operation, sent=not never_sent)
 
 
 def error_from_response(
@@ -88,7 +83,6 @@ def error_from_response(
         "correlation_id": _text(body, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
         "operation": operation,
         "retry_after": parse_retry_after(response.headers, now=now),
-        "raw_message": message,
     }
     match status:
         case 400:
@@ -145,13 +139,6 @@ def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
 def problem_message(code: str) -> str:
     """Our words for one of HubSpot's codes."""
     return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
-
-
-def _is_token_request(error: httpx.TransportError) -> bool:
-    try:
-        return bool(error.request.extensions.get(TOKEN_REQUEST))
-    except RuntimeError:  # httpx has not attached a request
-        return False
 
 
 def _object(response: httpx.Response) -> Mapping[str, Any]:

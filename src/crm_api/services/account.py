@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -10,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
-from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
 from crm_api.models import HubSpotAccount
 from crm_api.security import decrypt, encrypt, keyed_hash
 
 logger = logging.getLogger(__name__)
 
 Sessions = async_sessionmaker[AsyncSession]
+T = TypeVar("T")
 _TOKEN = "hubspot-refresh-token"
 
 
@@ -44,11 +46,14 @@ class AccountBinding:
             try:
                 await self.bind()
                 return
-            except HubSpotCredentialsError:
-                logger.warning(
-                    "the HubSpot account's id cannot be read with these credentials; it is not checked"
-                )
-                return
+            except HubSpotCredentialsError as error:
+                # A 403 stays one. A dead grant or a refused token may be mended in HubSpot, and be another account's.
+                if error.status_code == 403 and not isinstance(error, HubSpotGrantError):
+                    logger.warning(
+                        "the HubSpot account's id cannot be read with these credentials; it is not checked"
+                    )
+                    return
+                logger.info("the HubSpot account is not known yet: %s", type(error).__name__)
             except (HubSpotError, SQLAlchemyError, OSError, TimeoutError) as error:
                 logger.info("the HubSpot account is not known yet: %s", type(error).__name__)
             await sleep(wait_seconds)
@@ -65,18 +70,26 @@ class AccountBinding:
             logger.error("%s: no request to HubSpot is answered", self.refused)
 
     async def _remember(self, portal_id: str) -> str:
-        for _ in range(2):
-            try:
-                async with self._sessions.begin() as database:
-                    row = await database.get(HubSpotAccount, 1)
-                    if row is None:
-                        row = HubSpotAccount(id=1)
-                        database.add(row)
-                    row.portal_id = row.portal_id or portal_id
-                    return row.portal_id
-            except IntegrityError:
-                continue  # another process was first
-        raise ApiError("service_unavailable")
+        def note(row: HubSpotAccount) -> str:
+            row.portal_id = row.portal_id or portal_id
+            return row.portal_id
+
+        return await _change_row(self._sessions, note)
+
+
+async def _change_row(sessions: Sessions, change: Callable[[HubSpotAccount], T]) -> T:
+    """Change the one row, and make it where it is not there yet: another process may be making it at this moment."""
+    for _ in range(2):
+        try:
+            async with sessions.begin() as database:
+                row = await database.get(HubSpotAccount, 1, with_for_update=True)
+                if row is None:
+                    row = HubSpotAccount(id=1)
+                    database.add(row)
+                return change(row)
+        except IntegrityError:
+            continue  # another process was first
+    raise ApiError("service_unavailable")
 
 
 async def stored_refresh_token(sessions: Sessions, secret: str, configured: str) -> str | None:
@@ -90,13 +103,12 @@ async def stored_refresh_token(sessions: Sessions, secret: str, configured: str)
 
 async def store_refresh_token(sessions: Sessions, secret: str, configured: str, changed: str) -> None:
     """Keep a refresh token that HubSpot has changed."""
-    async with sessions.begin() as database:
-        row = await database.get(HubSpotAccount, 1)
-        if row is None:
-            row = HubSpotAccount(id=1)
-            database.add(row)
+
+    def note(row: HubSpotAccount) -> None:
         row.refresh_token = encrypt(secret, _TOKEN, changed)
         row.refresh_token_origin = _origin(secret, configured)
+
+    await _change_row(sessions, note)
 
 
 def _origin(secret: str, configured: str) -> str:
