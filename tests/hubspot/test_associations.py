@@ -76,8 +76,20 @@ async def test_pages_are_followed_for_the_records_that_have_more_and_only_those(
 
 async def test_a_page_that_leads_to_itself_is_not_read_for_ever() -> None:
     stub = Stub(ok({"results": [entry("1", "a", after="x")]}))
-    assert (await read(stub, "1")).targets == {"1": ["a"]}
+    result = await read(stub, "1")
+    assert result.targets == {"1": ["a"]}
+    assert result.failed == {"1"}
     assert len(stub.requests) == 2
+
+
+async def test_a_promised_page_that_is_left_out_is_a_failure_and_no_shorter_list() -> None:
+    first = ok(
+        {"results": [entry("1", "a", after="x"), entry("2", "b", after="y"), entry("3", "c", after="z")]}
+    )
+    second = ok({"results": [entry("2", "d")], **unlinked("3")}, 207)
+    result = await read(Stub(first, second), "1", "2", "3", "4")
+    assert result.targets == {"1": ["a"], "2": ["b", "d"], "3": ["c"], "4": []}
+    assert result.failed == {"1"}
 
 
 async def test_a_record_whose_later_page_could_not_be_read_is_failed_with_what_was_read() -> None:

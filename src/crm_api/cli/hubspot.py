@@ -12,7 +12,7 @@ from crm_api.hubspot import HubSpotClient, request_scope
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
 from crm_api.main import create_hubspot, hubspot_auth, record_fields
 from crm_api.services.account_check import Finding, as_json, check_account
-from crm_api.services.provisioning import provision
+from crm_api.services.provisioning import ProvisioningError, provision
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
@@ -21,8 +21,11 @@ _MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
 
 def provision_account(settings: Settings) -> None:
     """Make what is missing, and print what was done."""
+    problems: list[str] = []
     try:
         done = asyncio.run(_provision(settings))
+    except ProvisioningError as error:
+        done, problems = error.done, error.problems
     except HubSpotScopeError as error:
         scopes = ", ".join(error.required_scopes) or "crm.schemas.deals.write, crm.schemas.tickets.write"
         raise click.ClickException(f"HubSpot refuses: the token lacks a scope; it needs {scopes}") from None
@@ -30,8 +33,10 @@ def provision_account(settings: Settings) -> None:
         raise click.ClickException(
             f"HubSpot could not be asked: {type(error).__name__}, status {error.status_code}"
         ) from None
-    for line in done or ["Nothing was missing."]:
+    for line in done or ([] if problems else ["Nothing was missing."]):
         click.echo(line)
+    if problems:
+        raise click.ClickException("; ".join(problems))
 
 
 def check(settings: Settings, *, as_json_text: bool) -> int:

@@ -72,10 +72,17 @@ class AssociationsApi:
             following: dict[str, str | None] = {}
             for entry in answer.results:
                 targets.setdefault(entry.from_id, {}).update(dict.fromkeys(each.id for each in entry.to))
-                # A page that leads to itself would be read for ever.
-                if entry.after is not None and entry.after != pages.get(entry.from_id):
+                if entry.after is None:
+                    continue
+                if entry.after == pages.get(entry.from_id):
+                    # A page that leads to itself would be read for ever, and hides what comes after it.
+                    failed.add(entry.from_id)
+                else:
                     following[entry.from_id] = entry.after
             failed |= _failed_ids(answer, pages.keys())
+            if not is_first:
+                # A page was promised: one that is left out in silence is not an empty one.
+                failed |= pages.keys() - _named_ids(answer)
             pages, is_first = following, False
         return AssociationResult({each: list(of) for each, of in targets.items()}, failed)
 
@@ -181,11 +188,19 @@ def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[s
     answered = {entry.from_id for entry in answer.results}
     nameless = False
     for error in answer.errors:
-        named = {each for key in ("fromObjectId", "id", "ids") for each in error.context.get(key, [])}
-        named |= {error.id} if error.id is not None else set()
+        named = _ids_of(error)
         if NO_ASSOCIATIONS_FOUND in str(error.sub_category):
             answered |= named
         else:
             failed |= named & set(asked)
             nameless = nameless or not named
     return failed | (set(asked) - answered) if nameless else failed
+
+
+def _named_ids(answer: AssociationBatchAnswer) -> set[str]:
+    return {entry.from_id for entry in answer.results}.union(*map(_ids_of, answer.errors))
+
+
+def _ids_of(error: BatchItemError) -> set[str]:
+    named = {each for key in ("fromObjectId", "id", "ids") for each in error.context.get(key, [])}
+    return named | {error.id} if error.id is not None else named

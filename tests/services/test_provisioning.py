@@ -1,0 +1,18 @@
+"""What this service needs in the account is made once, whoever else is at it."""
+
+import asyncio
+
+from fastapi import FastAPI
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.services.provisioning import provision
+from crm_api.services.records import TICKET_CATEGORIES
+
+
+async def test_two_operators_at_one_moment_make_it_once(app: FastAPI, emulator: Emulator) -> None:
+    await asyncio.gather(*(provision(app.state.hubspot, TICKET_CATEGORIES) for _ in range(2)))
+    assert 409 in {request.status for request in emulator.requests}
+    category = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
+    values = [option.value for option in category.options]
+    assert len(values) == len(set(values))
+    assert {"SERVICE_REQUEST", "MEETING"} < set(values)
