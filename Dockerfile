@@ -11,13 +11,16 @@ ENV PIP_NO_CACHE_DIR=1 \
 
 WORKDIR /source
 
+# `otel` takes what sends traces along.
+ARG LOCK=runtime
+
 # The dependencies come first: this layer is made anew only when a lock changes.
-COPY requirements/runtime.lock requirements/build.lock requirements/
+COPY requirements/${LOCK}.lock requirements/build.lock requirements/
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.lock \
     && python -m venv --without-pip /opt/crm-api \
     && /opt/build/bin/pip --python /opt/crm-api/bin/python install \
-        --require-hashes --only-binary :all: -r requirements/runtime.lock
+        --require-hashes --only-binary :all: -r "requirements/${LOCK}.lock"
 
 COPY pyproject.toml README.md ./
 COPY alembic/ alembic/

@@ -64,7 +64,8 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer releases)
 	$(LOCK) pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --group build -o requirements/build.lock
-	$(LOCK) pyproject.toml --extra dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra otel -o requirements/otel.lock
+	$(LOCK) pyproject.toml --extra otel --extra dev -o requirements/dev.lock
 
 lock-contract: ## Resolve the lock of the contract's Python tools anew
 	$(LOCK) contract/requirements.in -o contract/requirements.lock

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from tests.support.callers import registered
+from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
 from crm_api.metrics import Metrics
+from crm_api.settings import Settings
 
 
 def worker_pids(service: Process) -> list[int]:
@@ -127,6 +132,21 @@ def test_a_taken_port_is_said(tmp_path: Path, database_url: str) -> None:
         ),
     ):
         pass
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_token_requests_are_counted(settings: Settings, emulator: Emulator) -> None:
+    oauth = {
+        "hubspot_access_token": None,
+        "hubspot_client_id": "demo-client-id",
+        "hubspot_client_secret": SecretStr("demo-client-secret"),
+        "hubspot_refresh_token": SecretStr("demo-refresh-token"),
+    }
+    app = create_app(settings.model_copy(update=oauth), hubspot_transport=EmulatorTransport(emulator))
+    async with app.router.lifespan_context(app):
+        await app.state.watching
+    registry = app.state.metrics.registry
+    assert registry.get_sample_value("crm_api_hubspot_token_refreshes_total", {"outcome": "ok"}) == 1
 
 
 def test_callers_cannot_make_series() -> None:

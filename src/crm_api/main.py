@@ -31,6 +31,7 @@ from crm_api.hubspot import (
     HubSpotClient,
     LocalQuota,
     Observer,
+    Observers,
     Quota,
     RefreshTokenAuth,
     StaticTokenAuth,
@@ -67,6 +68,7 @@ from crm_api.services.policy import KnownOwners
 from crm_api.services.properties import watch_schema
 from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from crm_api.tracing import NOT_TRACED, start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +95,9 @@ def create_app(
     settings = settings or Settings()
     settings.require_startable()
     configure_logging(settings)
+    tracing = start_tracing(settings.otel_exporter_otlp_endpoint, version=version("crm-api"))
     app = FastAPI(
+        telemetry=tracing.config if tracing is not None else NOT_TRACED,
         title=openapi.TITLE,
         version=version("crm-api"),
         docs_url=None,
@@ -115,6 +119,7 @@ def create_app(
     app.state.mail = MailQueue(settings)
     app.state.docs_assets = {}
     app.state.metrics = Metrics(version=app.version)
+    app.state.tracing = tracing
     app.state.openapi_document = openapi.lazy_document(app)
     for module in (
         users,
@@ -153,6 +158,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     problem = await database_problem(sessions)
     if problem is not None:
         logger.warning("the database is not ready: %s", problem)
+    metrics, tracing = app.state.metrics, app.state.tracing
     auth = await hubspot_auth(settings, sessions)
     redis = create_redis(settings)
     app.state.ping_redis = redis.ping if redis is not None else None
@@ -161,7 +167,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         auth,
         transport=app.state.hubspot_transport,
         quota=hubspot_quota(settings, redis),
-        observer=app.state.metrics,
+        observer=metrics if tracing is None else Observers(metrics, tracing),
     )
     app.state.account = AccountBinding(sessions, hubspot)
     # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
@@ -182,6 +188,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
             await redis.aclose()
         await app.state.rate_limits.aclose()
         await engine.dispose()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.shut_down)
         worker_ended()
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
+from opentelemetry import trace as otel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,7 +49,7 @@ class RequestContext:
         request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
-        trace = _taken_up(headers.get("traceparent", ""))
+        trace = _own_span() or _taken_up(headers.get("traceparent", ""))
         started = time.perf_counter()
         status = 500
 
@@ -143,16 +144,24 @@ class _Trace(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
+def _own_span() -> _Trace | None:
+    """The span that OpenTelemetry has begun for this request, where it is on."""
+    span = otel.get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    return _traced(f"{span.trace_id:032x}", f"{span.span_id:016x}", f"{span.trace_flags:02x}")
+
+
 def _taken_up(traceparent: str) -> _Trace:
     """A caller's trace, to be logged and passed on with a span of our own. https://www.w3.org/TR/trace-context/"""
     parts = _TRACEPARENT.fullmatch(traceparent)
     if parts is None or not int(parts["trace"], 16) or not int(parts["parent"], 16):
         return _Trace()
-    span = secrets.token_hex(8)
-    return _Trace(
-        {"trace_id": parts["trace"], "span_id": span},
-        {"traceparent": f"00-{parts['trace']}-{span}-{parts['flags']}"},
-    )
+    return _traced(parts["trace"], secrets.token_hex(8), parts["flags"])
+
+
+def _traced(trace: str, span: str, flags: str) -> _Trace:
+    return _Trace({"trace_id": trace, "span_id": span}, {"traceparent": f"00-{trace}-{span}-{flags}"})
 
 
 def _announced_bytes(scope: Scope) -> int:

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     """Where Prometheus finds the metrics of all workers; off by default."""
     metrics_host: str = "127.0.0.1"
     """The address that the metrics are served on."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """The OpenTelemetry collector that takes traces (OTLP over HTTP), such as `http://collector:4318`; off by default.
+    Needs `crm-api[otel]`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least severe line that is written."""
     log_format: Literal["json", "text"] | None = None

@@ -17,7 +17,7 @@ GROUPS: Final = {
     "registration": "Accounts",
     "bcrypt_rounds": "Passwords and tokens",
     "rate_limit_enabled": "Limits",
-    "metrics_port": "Metrics and logs",
+    "metrics_port": "Metrics, traces and logs",
 }
 
 

@@ -30,7 +30,7 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType, token_url
 from crm_api.hubspot.objects import ObjectsApi
-from crm_api.hubspot.observer import NullObserver, Observer
+from crm_api.hubspot.observer import NullObserver, Observer, Observers
 from crm_api.hubspot.pipelines import PipelinesApi
 from crm_api.hubspot.properties import PropertiesApi
 from crm_api.hubspot.quota import Budget, LocalQuota, Quota, QuotaTimeout, TurnTaking
@@ -106,6 +106,7 @@ __all__ = [
     "ObjectType",
     "ObjectsApi",
     "Observer",
+    "Observers",
     "Operator",
     "Page",
     "Pipeline",

@@ -39,3 +39,35 @@ class NullObserver:
 
     def token_refreshed(self, *, outcome: str) -> None:
         """Ignore."""
+
+
+class Observers:
+    """Several, told one after the other."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
+        """Pass it on."""
+        for each in self._observers:
+            each.call_finished(operation=operation, outcome=outcome, attempt=attempt, seconds=seconds)
+
+    def quota_waited(self, *, budget: str, seconds: float) -> None:
+        """Pass it on."""
+        for each in self._observers:
+            each.quota_waited(budget=budget, seconds=seconds)
+
+    def retried(self, *, operation: str, reason: str) -> None:
+        """Pass it on."""
+        for each in self._observers:
+            each.retried(operation=operation, reason=reason)
+
+    def circuit_changed(self, *, state: str) -> None:
+        """Pass it on."""
+        for each in self._observers:
+            each.circuit_changed(state=state)
+
+    def token_refreshed(self, *, outcome: str) -> None:
+        """Pass it on."""
+        for each in self._observers:
+            each.token_refreshed(outcome=outcome)
