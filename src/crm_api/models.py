@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The Alembic revision that these models are; a test holds the two together."""
 
 NAMING_CONVENTION = {
@@ -115,6 +115,8 @@ class IdempotencyKey(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     """An HMAC of the operation, whose it is, and the key."""
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    """An HMAC of whose it is, so that it can go with its owner."""
     fingerprint: Mapped[str] = mapped_column(String(64))
     """An HMAC of the body."""
     request_id: Mapped[str] = mapped_column(String(36))

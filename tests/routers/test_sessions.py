@@ -10,9 +10,10 @@ import pytest
 from fastapi import FastAPI
 from jose import jwt
 from sqlalchemy import select, update
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
+from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, RefreshToken, Session, User, now
 from crm_api.security import Passwords
 from crm_api.services.audit import OPERATOR, entries
@@ -183,6 +184,48 @@ class TestRefresh:
             )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
 
+    async def test_twice_at_one_moment_leaves_one_token(self, customer: Caller, app: FastAPI) -> None:
+        """Two tabs of one browser: both are answered, and only the later answer's token is good."""
+        first = customer.tokens["refresh_token"]
+        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
+        assert [answer.status_code for answer in answers] == [200, 200]
+        async with app.state.sessions() as database:
+            unused = select(RefreshToken).where(RefreshToken.replaced_at.is_(None))
+            assert len((await database.execute(unused)).all()) == 1
+
+    async def test_three_times_at_one_moment_is_theft(self, customer: Caller) -> None:
+        first = customer.tokens["refresh_token"]
+        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 401]
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+    @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
+    async def test_what_ends_the_session_meanwhile_ends_the_successor_too(
+        self, customer: Caller, app: FastAPI, ends: str
+    ) -> None:
+        other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
+
+        async def end() -> None:
+            change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
+            if ends == "logout":
+                assert (await other.post("/api/logout")).status_code == 204
+            elif ends == "everywhere":
+                assert (await customer.post("/api/logout", {"everywhere": True})).status_code == 204
+            elif ends == "password":
+                assert (await customer.post("/api/me/password", change)).status_code == 204
+            elif ends == "operator":
+                assert await end_sessions(app.state.sessions, customer.email, origin=OPERATOR)
+            else:
+                assert (await customer.delete("/api/me")).status_code == 204
+
+        answer, _ = await asyncio.gather(self.refresh(other, other.tokens["refresh_token"]), end())
+        assert answer.status_code in (200, 401)
+        if answer.status_code == 200:
+            tokens = answer.json()["data"]
+            assert_problem(await self.refresh(other, tokens["refresh_token"]), 401, "invalid_token")
+            headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+            assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
+
     async def test_an_expired_session_is_over(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.sessions.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))
@@ -302,6 +345,23 @@ class TestLogOut:
 
 
 class TestEffectOnTheNextRequest:
+    async def test_a_login_beside_a_change_of_the_password_leaves_no_session_of_the_old_one(
+        self, customer: Caller
+    ) -> None:
+        login = {"email": customer.email, "password": PASSWORD}
+        change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
+        changed, *answers = await asyncio.gather(
+            customer.post("/api/me/password", change),
+            *(customer.client.post("/api/login", json=login) for _ in range(4)),
+        )
+        assert changed.status_code == 204
+        for answer in answers:
+            assert answer.status_code in (200, 401)
+            if answer.status_code == 200:
+                headers = {"Authorization": f"Bearer {answer.json()['data']['access_token']}"}
+                again = await customer.client.get("/api/me", headers=headers)
+                assert_problem(again, 401, "invalid_token")
+
     async def test_a_demotion(self, staff: Caller, app: FastAPI) -> None:
         assert (await staff.get("/api/contacts")).status_code == 200
         everybody = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
@@ -375,6 +435,35 @@ class TestAudit:
             ("profile_changed", "user", True),
             ("user_deleted", "user", True),
         ]
+
+    async def test_a_record_that_was_archived_is_there(self, customer: Caller, app: FastAPI) -> None:
+        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        ticket_id = ticket.json()["data"]["ticket"]["id"]
+        for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
+            answer = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
+            assert answer.status_code == 204
+        # Gone already: nobody deletes it a second time.
+        assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 404
+        found = [entry for entry in await self.events(app) if entry.event == "record_archived"]
+        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in found] == [
+            ("user", f"tickets {ticket_id}", "127.0.0.1", "front-end-0002"),
+            ("user", f"deals {deal_id}", "127.0.0.1", "front-end-0002"),
+        ]
+        assert len({entry.user_id for entry in found}) == 1
+
+    async def test_a_link_that_healed_says_which_request_made_us_look(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        await customer.get("/api/deals", headers={"X-Request-ID": "front-end-0003"})
+        entry = (await self.events(app))[-1]
+        assert (entry.event, entry.actor, entry.address, entry.request_id) == (
+            "contact_link_lost",
+            "system",
+            "127.0.0.1",
+            "front-end-0003",
+        )
 
     async def test_the_use_of_a_stolen_token_is_written_down(self, customer: Caller, app: FastAPI) -> None:
         body = {"refresh_token": customer.tokens["refresh_token"]}

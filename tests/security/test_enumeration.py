@@ -1,8 +1,9 @@
 """Nobody can tell a known address from an unknown one: the same bytes, rows, queries, hashes and mails."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -60,20 +61,27 @@ async def observe(
 
     event.listen(engine, "before_cursor_execute", note)
 
-    async def observe(path: str, body: dict[str, Any], *, form: bool = False, raw: bool = False) -> Observed:
+    async def observe(
+        path: str,
+        body: dict[str, Any],
+        *,
+        form: bool = False,
+        raw: bool = False,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Observed:
         statements.clear()
         passwords.hashes = 0
         emulator.clear_requests()
         await app.state.mail.flush()
         mailbox.mails.clear()
-        headers = {"X-Request-ID": "the-same-every-time", "Content-Type": "application/json"}
+        as_json = {"X-Request-ID": "the-same-every-time", "Content-Type": "application/json", **headers}
         if raw:
-            answer = await client.post(path, content=body["content"], headers=headers | body["headers"])
+            answer = await client.post(path, content=body["content"], headers=as_json | body["headers"])
         elif form:
             answer = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
         else:
             # ASCII alone, so that lone surrogates travel too.
-            answer = await client.post(path, content=json.dumps(body), headers=headers)
+            answer = await client.post(path, content=json.dumps(body), headers=as_json)
         await app.state.mail.flush()
         return Observed(
             answer.status_code,
@@ -113,6 +121,21 @@ async def test_known_pending_and_unknown_are_the_same(
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
     assert seen[0] == seen[1] == seen[2]
     assert (seen[0].mails, seen[0].hashes, seen[0].hubspot) == (mails, hashes, 0)
+
+
+@pytest.mark.usefixtures("addresses")
+async def test_a_guessed_key_does_not_tell_who_has_used_it(
+    observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
+) -> None:
+    headers = {"Idempotency-Key": "1"}
+    used = await client.post("/api/register", json=a_registration(email=PENDING), headers=headers)
+    assert used.status_code == 202
+    seen = []
+    for email in (KNOWN, PENDING, UNKNOWN):
+        guess = a_registration(email=email, password="the password of mallory")
+        seen.append(await observe("/api/register", guess, headers=headers))
+    assert seen[0] == seen[1] == seen[2]
+    assert (seen[0].status, seen[0].mails) == (202, 1)
 
 
 @pytest.mark.usefixtures("addresses")

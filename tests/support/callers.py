@@ -28,9 +28,11 @@ class Caller:
         """The header that says who calls."""
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
-    async def get(self, path: str, **arguments: Any) -> httpx.Response:
+    async def get(
+        self, path: str, *, headers: dict[str, str] | None = None, **arguments: Any
+    ) -> httpx.Response:
         """GET as this caller."""
-        return await self.client.get(path, headers=self.headers, **arguments)
+        return await self.client.get(path, headers=self.headers | (headers or {}), **arguments)
 
     async def post(
         self, path: str, json: Any = None, *, headers: dict[str, str] | None = None

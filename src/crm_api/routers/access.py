@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies import CurrentUser, HubSpotDep, SessionsDep, SettingsDep
+from crm_api.routers.accounts import get_origin
 from crm_api.routers.creating import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
 from crm_api.services.policy import Access
@@ -75,6 +76,7 @@ def get_access(
         cursors=state.cursors,
         customer_stages=state.customer_stages,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        origin=get_origin(request),  # not as a dependency: only now it is known who asks
     )
 
 

@@ -44,6 +44,7 @@ class Creating:
         operation: str,
         owner: str,
         body: BaseModel,
+        proof: str = "",
         target: str = "",
         status: int = 201,
     ) -> Response:
@@ -54,6 +55,7 @@ class Creating:
             operation=operation,
             owner=owner,
             body=body,
+            proof=proof,
             target=target,
             lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         )

@@ -64,6 +64,8 @@ async def register(
         create,
         operation="register",
         owner=registration.email,
+        # Else a guessed key would tell that this address was registered with it.
+        proof=registration.password.get_secret_value() if proof else "",
         body=registration,
         status=status.HTTP_202_ACCEPTED if proof else status.HTTP_201_CREATED,
     )
@@ -95,9 +97,11 @@ async def update_me(
     responses=problems(401, 429, 503),
     dependencies=[Depends(limit_user)],
 )
-async def delete_me(user: CurrentUser, sessions: SessionsDep, origin: OriginDep) -> None:
+async def delete_me(
+    user: CurrentUser, sessions: SessionsDep, settings: SettingsDep, origin: OriginDep
+) -> None:
     """Delete your account: its profile, sessions and tokens. Your contact in the CRM stays the company's."""
-    await users.delete_user(sessions, user, origin=origin)
+    await users.delete_user(sessions, user, secret=settings.secret_key.get_secret_value(), origin=origin)
 
 
 @router.get("/me/export", responses=problems(401, 429, 502, 503, 504), dependencies=[Depends(limit_user)])

@@ -27,6 +27,7 @@ Event = Literal[
     "contact_linked",
     "contact_link_lost",
     "user_deleted",
+    "record_archived",
     "exported",
 ]
 

@@ -16,6 +16,7 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.problems import FieldProblem
+from crm_api.services import audit
 from crm_api.services.etags import require_match
 from crm_api.services.fields import STAGE_FIELDS, Field, ObjectFields
 from crm_api.services.pipelines import choose_stage
@@ -73,6 +74,9 @@ async def archive_record(
     record = await _write(access, object_type, record_id, archive, if_match=if_match)
     if object_type == "deals":
         access.owners.forget_deal(record.id)
+    async with access.sessions.begin() as database:
+        detail = f"{object_type} {record.id}"
+        audit.record(database, "record_archived", access.user.id, origin=access.origin, detail=detail)
 
 
 async def _write(

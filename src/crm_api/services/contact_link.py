@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -13,6 +14,7 @@ from crm_api.hubspot import CrmRecord, HubSpotClient
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.models import User
 from crm_api.services import audit
+from crm_api.services.audit import Origin
 
 # A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
 LOOK_AGAIN_SECONDS = 60.0
@@ -38,7 +40,7 @@ class ContactLinks:
         self._clock = clock
         self._looked: OrderedDict[UUID, float] = OrderedDict()
 
-    async def heal(self, hubspot: HubSpotClient, user: User) -> bool:
+    async def heal(self, hubspot: HubSpotClient, user: User, *, origin: Origin) -> bool:
         """Look again whom the user is linked to, and say whether that is somebody else now.
 
         A merged contact answers to its old id with its new one
@@ -51,7 +53,7 @@ class ContactLinks:
         found = await self._resolve(hubspot, user, user.contact_id)
         if found is not None and found.id == user.contact_id:
             return False
-        user.contact_id = await self._relink(user, found.id if found is not None else None)
+        user.contact_id = await self._relink(user, found.id if found is not None else None, origin)
         return user.contact_id is not None
 
     def _may_look(self, user_id: UUID) -> bool:
@@ -85,19 +87,22 @@ class ContactLinks:
         async with self._sessions() as database:
             return (await database.execute(query)).first() is not None
 
-    async def _relink(self, user: User, contact_id: str | None) -> str | None:
+    async def _relink(self, user: User, contact_id: str | None, origin: Origin) -> str | None:
         try:
-            await self._store(user, contact_id)
+            await self._store(user, contact_id, origin)
         except IntegrityError:
             # Another user is linked to the surviving contact: the earlier link stays.
-            await self._store(user, None)
+            await self._store(user, None, origin)
             return None
         return contact_id
 
-    async def _store(self, user: User, contact_id: str | None) -> None:
+    async def _store(self, user: User, contact_id: str | None, origin: Origin) -> None:
+        # Nobody asked for it, but a request made us look.
+        ours = replace(origin, actor="system")
         statement = update(User).where(User.id == user.id, User.contact_id == user.contact_id)
         async with self._sessions.begin() as database:
             changed = await database.execute(statement.values(contact_id=contact_id).returning(User.id))
             if changed.first() is not None:
                 event: audit.Event = "contact_linked" if contact_id else "contact_link_lost"
-                audit.record(database, event, user.id, detail=f"was {user.contact_id}, is {contact_id}")
+                detail = f"was {user.contact_id}, is {contact_id}"
+                audit.record(database, event, user.id, origin=ours, detail=detail)

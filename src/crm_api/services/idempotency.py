@@ -5,7 +5,7 @@ a process that dies leaves it behind, and the next request with the same key goe
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -47,6 +47,7 @@ class Idempotency:
     """The key of one request: whose, for what, and with which body."""
 
     row_id: str
+    owner: str
     fingerprint: str
     lease_seconds: float
 
@@ -59,12 +60,14 @@ class Idempotency:
         operation: str,
         owner: str,
         body: BaseModel,
+        proof: str = "",
         target: str = "",
         lease_seconds: float,
     ) -> "Idempotency":
         """The key as it is stored: HMACs, so that the table holds neither keys nor bodies.
 
-        `target` is what the path names; it counts as part of the body.
+        `proof` is what only the owner knows, where anybody may claim to be the owner and must not be told whether
+        the owner has used a key. `target` is what the path names; it counts as part of the body.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
@@ -74,10 +77,21 @@ class Idempotency:
         }
         canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
         return cls(
-            row_id=keyed_hash(secret, "idempotency-key", operation, owner, bare),
+            row_id=keyed_hash(secret, "idempotency-key", operation, owner, proof, bare),
+            owner=_owner(secret, owner),
             fingerprint=keyed_hash(secret, "idempotency-body", target, canonical),
             lease_seconds=lease_seconds,
         )
+
+
+def _owner(secret: str, name: str) -> str:
+    return keyed_hash(secret, "idempotency-owner", name)
+
+
+async def forget_keys(database: AsyncSession, secret: str, owners: Collection[str]) -> None:
+    """Delete the keys of these owners, with the answers that they would have brought back."""
+    hashes = [_owner(secret, name) for name in owners]
+    await database.execute(delete(IdempotencyKey).where(IdempotencyKey.owner.in_(hashes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,7 @@ async def _claim(sessions: Sessions, idempotency: Idempotency, lease_id: UUID) -
         await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < moment))
     row = IdempotencyKey(
         id=idempotency.row_id,
+        owner=idempotency.owner,
         fingerprint=idempotency.fingerprint,
         request_id=uuid4().hex,
         lease_id=lease_id,

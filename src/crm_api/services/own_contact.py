@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from crm_api.hubspot import CrmRecord, HubSpotClient, UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, HubSpotValidationError
 from crm_api.models import User
+from crm_api.services.audit import Origin
 from crm_api.services.contact_link import MERGED_IDS, ContactLinks, ids_of
 from crm_api.services.records import CONTACT_PROPERTIES, refused_fields
 
@@ -49,7 +50,7 @@ async def find_or_create_contact(
 
 
 async def update_own_contact(
-    hubspot: HubSpotClient, user: User, changed: Mapping[str, str], *, links: ContactLinks
+    hubspot: HubSpotClient, user: User, changed: Mapping[str, str], *, links: ContactLinks, origin: Origin
 ) -> None:
     """Write what somebody changed about themselves; where they have no contact any more, there is nothing to write."""
     if user.contact_id is None:
@@ -57,7 +58,7 @@ async def update_own_contact(
     try:
         await _update(hubspot, user.contact_id, changed)
     except HubSpotNotFoundError:
-        if await links.heal(hubspot, user) and user.contact_id is not None:
+        if await links.heal(hubspot, user, origin=origin) and user.contact_id is not None:
             await _update(hubspot, user.contact_id, changed)
 
 

@@ -12,6 +12,7 @@ from crm_api.hubspot import CrmRecord, HubSpotClient
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import User
+from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinks
 from crm_api.services.cursors import Cursors
 from crm_api.services.fields import RecordFields
@@ -63,6 +64,8 @@ class Access:
     customer_stages: CustomerStages
     lease_seconds: float
     """The longest that a request of this caller's may hold a record."""
+    origin: Origin
+    """Where the request comes from."""
 
     @property
     def is_staff(self) -> bool:
@@ -76,7 +79,7 @@ class Access:
 
     async def heal(self) -> bool:
         """Look again whom the caller is linked to; whether that is somebody else now."""
-        return await self.links.heal(self.hubspot, self.user)
+        return await self.links.heal(self.hubspot, self.user, origin=self.origin)
 
 
 def require_contact(user: User) -> str:

@@ -14,7 +14,7 @@ from crm_api.security import Passwords, is_common_password
 from crm_api.services import audit
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinks
-from crm_api.services.idempotency import Attempt
+from crm_api.services.idempotency import Attempt, forget_keys
 from crm_api.services.own_contact import find_or_create_contact, update_own_contact
 from crm_api.services.records import contact_from_record
 from crm_api.services.registration import (
@@ -127,7 +127,7 @@ async def update_profile(
     changed: Mapping[str, str] = change.model_dump(exclude_unset=True)
     if not changed:
         return profile(user)
-    await update_own_contact(hubspot, user, changed, links=links)
+    await update_own_contact(hubspot, user, changed, links=links, origin=origin)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)
     async with sessions.begin() as database:
         stored = (await database.execute(statement)).scalar_one_or_none()
@@ -138,9 +138,10 @@ async def update_profile(
     return profile(stored)
 
 
-async def delete_user(sessions: Sessions, user: User, *, origin: Origin) -> None:
-    """Delete the account with its sessions and links; the contact and its records stay the company's in HubSpot."""
+async def delete_user(sessions: Sessions, user: User, *, secret: str, origin: Origin) -> None:
+    """Delete the account with its sessions, links and answers; the contact and its records stay the company's."""
     async with sessions.begin() as database:
+        await forget_keys(database, secret, (str(user.id), user.email))
         await database.execute(delete(User).where(User.id == user.id))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=origin)
