@@ -4,23 +4,36 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
 
 
+class DatabaseUrlError(ValueError):
+    """DATABASE_URL names no database that can be used."""
+
+
 def async_url(url: str) -> str:
-    """The URL with its async driver; plain `postgresql://`, `postgres://` and `sqlite:///` are accepted."""
+    """The URL with its async driver; plain `postgresql://`, `postgres://` and `sqlite:///` are accepted.
+
+    Raises `DatabaseUrlError`, which does not repeat the URL: it holds a password.
+    """
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise DatabaseUrlError(
+            "DATABASE_URL: write postgresql://user:password@host/name or sqlite:///path"
+        ) from None
     drivers = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
     backend = parsed.get_backend_name()
     if backend not in drivers:
-        raise ValueError(f"DATABASE_URL: {backend} is not supported; use postgresql or sqlite")
+        raise DatabaseUrlError(f"DATABASE_URL: {backend} is not supported; use postgresql or sqlite")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         # Its connections would each have a database of their own, or lose rows sharing one.
-        raise ValueError("DATABASE_URL: SQLite needs a file, such as sqlite:///crm-api.db")
+        raise DatabaseUrlError("DATABASE_URL: SQLite needs a file, such as sqlite:///crm-api.db")
     return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 

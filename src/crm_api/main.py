@@ -92,7 +92,7 @@ def create_app(
 
     Raises `SettingsRefusedError` with everything that is wrong with the settings.
     """
-    settings = settings or Settings()
+    settings = settings or Settings.load()
     settings.require_startable()
     configure_logging(settings)
     tracing = start_tracing(settings.otel_exporter_otlp_endpoint, version=version("crm-api"))

@@ -6,9 +6,19 @@ from functools import cached_property
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import limits
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
@@ -17,11 +27,12 @@ NEVER_WRITTEN_BY_CUSTOMERS = frozenset({"email", "lifecyclestage", "hubspot_owne
 
 
 class SettingsRefusedError(ValueError):
-    """Production was asked for with settings that would be unsafe; `problems` has all of them."""
+    """The service cannot start with these settings, or would be unsafe in production; `problems` has all of them."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(
-            "production refuses to start:\n" + "\n".join(f"  - {problem}" for problem in problems)
+            "crm-api refuses to start with these settings:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
         )
         self.problems = problems
 
@@ -182,6 +193,21 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """`json` in production and `text` in development by default."""
 
+    @field_validator(
+        "rate_limit_failed_logins_per_account",
+        "rate_limit_failed_logins_per_address",
+        "rate_limit_registrations",
+        "rate_limit_user",
+    )
+    @classmethod
+    def _is_a_rate_limit(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                limits.parse_many(value)
+            except ValueError:
+                raise ValueError("write it as `120 per 1 minute`") from None
+        return value
+
     @field_validator("cors_origins", "registration_email_domains", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
@@ -246,17 +272,44 @@ class Settings(BaseSettings):
         """Everything that makes these settings unsafe in production; empty elsewhere."""
         return list(_production_problems(self)) if self.environment == "production" else []
 
+    @classmethod
+    def load(cls) -> "Settings":
+        """What the environment and `.env` say. Raises `SettingsRefusedError` with every value that is not valid."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsRefusedError([_described(each) for each in error.errors()]) from None
+        except SettingsError as error:
+            name = str(error).partition('"')[2].partition('"')[0]
+            raise SettingsRefusedError([f"{name.upper()}: not JSON"]) from None
+
     def require_startable(self) -> None:
         """Raise `SettingsRefusedError` with everything wrong at once."""
-        problems = [*self.production_problems, *_missing(self)]
+        problems = [*self.production_problems, *_missing_database(self), *_missing_credentials(self)]
         if problems:
             raise SettingsRefusedError(problems)
 
+    def require_hubspot(self) -> None:
+        """Raise `SettingsRefusedError` where HubSpot cannot be asked with these settings."""
+        if self.hubspot_access_token is None:
+            # A refresh token that HubSpot has changed is kept in the database, encrypted.
+            self.require_startable()
 
-def _missing(settings: Settings) -> list[str]:
+
+def _described(error: ErrorDetails) -> str:
+    names = [part for part in error["loc"] if isinstance(part, str)]
+    variable = names[0].upper() if names else "settings"
+    within = ".".join(str(part) for part in error["loc"][1:])
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{variable}: {within + ': ' if within else ''}{message}"
+
+
+def _missing_database(settings: Settings) -> list[str]:
+    return [] if settings.database_url else ["DATABASE_URL is not set"]
+
+
+def _missing_credentials(settings: Settings) -> list[str]:
     problems = []
-    if not settings.database_url:
-        problems.append("DATABASE_URL is not set")
     oauth = (settings.hubspot_client_id, settings.hubspot_client_secret, settings.hubspot_refresh_token)
     if settings.hubspot_access_token is None and not all(oauth):
         problems.append(

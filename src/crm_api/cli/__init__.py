@@ -3,13 +3,42 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
+from crm_api.cli.progress import Progress
 from crm_api.settings import Settings, SettingsRefusedError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Says in a line what an operator can mend, and leaves tracebacks to mistakes of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingsRefusedError as error:
+            click.echo(str(error), err=True)
+            sys.exit(2)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from sqlalchemy.exc import SQLAlchemyError
+
+            from crm_api.database import DatabaseUrlError
+
+            if isinstance(error, DatabaseUrlError):
+                raise click.ClickException(str(error)) from None
+            if isinstance(error, (SQLAlchemyError, ConnectionError, TimeoutError)):
+                cause = getattr(error, "orig", None) or error
+                raise click.ClickException(f"the database cannot be used: {type(cause).__name__}") from None
+            raise
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="crm-api")
 def main() -> None:
     """An API in front of HubSpot CRM. Settings are environment variables; .env.example names them all."""
@@ -48,10 +77,11 @@ def migrate() -> None:
     """Bring the database's schema up to date."""
     from crm_api.cli.migrations import upgrade
 
-    settings = Settings()
+    settings = Settings.load()
     if not settings.database_url:
         raise click.ClickException("DATABASE_URL is not set")
-    upgrade(settings.database_url)
+    with Progress("migrating"):
+        upgrade(settings.database_url)
     click.echo("The database is up to date.")
 
 
@@ -111,7 +141,7 @@ def provision() -> None:
     """Create what this service needs in the account: a unique property, and two ticket categories."""
     from crm_api.cli.hubspot import provision_account
 
-    provision_account(_settings())
+    provision_account(_settings(for_hubspot=True))
 
 
 @hubspot.command()
@@ -120,7 +150,7 @@ def check(*, as_json: bool) -> None:
     """Look whether the account has what this service needs; nothing is written. Ends with 1 where it has not."""
     from crm_api.cli.hubspot import check as check_account
 
-    sys.exit(check_account(_settings(), as_json_text=as_json))
+    sys.exit(check_account(_settings(for_hubspot=True), as_json_text=as_json))
 
 
 @main.command()
@@ -156,11 +186,10 @@ def openapi() -> None:
     click.echo(dump(build_document(create_app(settings))), nl=False)
 
 
-def _settings() -> Settings:
-    settings = Settings()
-    try:
+def _settings(*, for_hubspot: bool = False) -> Settings:
+    settings = Settings.load()
+    if for_hubspot:
+        settings.require_hubspot()
+    else:
         settings.require_startable()
-    except SettingsRefusedError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
     return settings

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import click
 
-from crm_api.database import create_engine, create_sessions
+from crm_api.database import DatabaseUrlError, create_engine, create_sessions
 from crm_api.models import AuditEntry
 from crm_api.schemas.users import normalise_email
 from crm_api.services.audit import entries
-from crm_api.settings import Settings
+from crm_api.settings import Settings, SettingsRefusedError
 
 
 def print_audit(
@@ -19,7 +19,7 @@ def print_audit(
     """Print what fits, the latest last: when, what, about whom, by whom, from where, in which request."""
 
     async def run() -> list[AuditEntry]:
-        engine = create_engine(Settings().database_url)
+        engine = create_engine(Settings.load().database_url)
         try:
             return await entries(
                 create_sessions(engine),
@@ -33,6 +33,8 @@ def print_audit(
 
     try:
         found = asyncio.run(run())
+    except (SettingsRefusedError, DatabaseUrlError):
+        raise
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     for entry in found:

@@ -33,7 +33,7 @@ def run_demo(folder: Path, *, port: int, emulator_port: int) -> None:
     os.environ.setdefault("DATABASE_URL", f"sqlite:///{folder.resolve()}/crm-api.db")
     upgrade(os.environ["DATABASE_URL"])
     if any(os.environ.get(name) for name in HUBSPOT_CREDENTIALS):
-        settings = Settings()
+        settings = Settings.load()
         _announce(
             port,
             f"HubSpot at {settings.hubspot_base_url}, as the environment says; no demo records.",
@@ -45,7 +45,7 @@ def run_demo(folder: Path, *, port: int, emulator_port: int) -> None:
     os.environ["HUBSPOT_BASE_URL"] = f"http://127.0.0.1:{emulator_port}"
     os.environ["HUBSPOT_ACCESS_TOKEN"] = "demo-access-token"
     with _emulator(folder / "hubspot.db", emulator_port):
-        settings = Settings()
+        settings = Settings.load()
         marker = folder / "seeded"
         if not marker.exists():
             # An earlier start may have been stopped half way through.

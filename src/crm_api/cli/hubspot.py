@@ -3,15 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 
 import click
+import httpx
 
+from crm_api.cli.progress import Progress
 from crm_api.database import create_engine, create_sessions
-from crm_api.hubspot import HubSpotClient, request_scope
+from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, request_scope
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
 from crm_api.main import create_hubspot, hubspot_auth, record_fields
-from crm_api.services.account_check import Finding, as_json, check_account
+from crm_api.services.account_check import UNLIMITED, Finding, Limits, as_json, check_account, told
 from crm_api.services.provisioning import ProvisioningError, provision
 from crm_api.settings import Settings
 
@@ -30,9 +33,7 @@ def provision_account(settings: Settings) -> None:
         scopes = ", ".join(error.required_scopes) or "crm.schemas.deals.write, crm.schemas.tickets.write"
         raise click.ClickException(f"HubSpot refuses: the token lacks a scope; it needs {scopes}") from None
     except HubSpotError as error:
-        raise click.ClickException(
-            f"HubSpot could not be asked: {type(error).__name__}, status {error.status_code}"
-        ) from None
+        raise click.ClickException(told(error)) from None
     for line in done or ([] if problems else ["Nothing was missing."]):
         click.echo(line)
     if problems:
@@ -54,23 +55,42 @@ def check(settings: Settings, *, as_json_text: bool) -> int:
 
 async def _provision(settings: Settings) -> list[str]:
     async with _hubspot(settings) as hubspot:
-        return await provision(hubspot, record_fields(settings).categories)
+        with Progress("provisioning"):
+            return await provision(hubspot, record_fields(settings).categories)
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    async with _hubspot(settings) as hubspot:
-        return await check_account(
-            hubspot, api_version=settings.hubspot_api_version, fields=record_fields(settings)
-        )
+    limits = Limits(
+        burst=settings.hubspot_burst_limit,
+        search=settings.hubspot_search_limit,
+        daily=settings.hubspot_daily_limit,
+    )
+    # As wide as can be, so that what HubSpot allows is seen beside what is set.
+    quota = LocalQuota(burst_limit=UNLIMITED, search_limit=UNLIMITED, daily_limit=UNLIMITED)
+    async with _hubspot(settings, quota) as hubspot:
+        with Progress("asking") as progress:
+            return await check_account(
+                hubspot,
+                api_version=settings.hubspot_api_version,
+                fields=record_fields(settings),
+                limits=limits,
+                today=datetime.now(UTC).date(),
+                asking=lambda what: progress(f"asking for {what}"),
+            )
 
 
 @asynccontextmanager
-async def _hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
-    engine = create_engine(settings.database_url)
-    hubspot = create_hubspot(settings, await hubspot_auth(settings, create_sessions(engine)))
-    try:
+async def _hubspot(settings: Settings, quota: Quota | None = None) -> AsyncGenerator[HubSpotClient, None]:
+    async with AsyncExitStack() as stack:
+        auth: httpx.Auth
+        if settings.hubspot_access_token is not None:
+            # Nothing else is needed to ask: the database may not be set up yet.
+            auth = StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
+        else:
+            engine = create_engine(settings.database_url)
+            stack.push_async_callback(engine.dispose)
+            auth = await hubspot_auth(settings, create_sessions(engine))
+        hubspot = create_hubspot(settings, auth, quota=quota)
+        stack.push_async_callback(hubspot.aclose)
         with request_scope(DEADLINE_SECONDS):
             yield hubspot
-    finally:
-        await hubspot.aclose()
-        await engine.dispose()

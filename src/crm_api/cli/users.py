@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.database import DatabaseUrlError, Sessions, create_engine, create_sessions
 from crm_api.schemas.users import normalise_email
 from crm_api.services.audit import OPERATOR
 from crm_api.services.sessions import end_sessions
 from crm_api.services.users import set_role
-from crm_api.settings import Settings
+from crm_api.settings import Settings, SettingsRefusedError
 
 
 def change_role(email: str, role: str) -> None:
@@ -27,7 +27,7 @@ def log_out(email: str) -> None:
 
 def _with_user(email: str, change: Callable[[Sessions, str], Awaitable[bool]]) -> None:
     async def run() -> bool:
-        engine = create_engine(Settings().database_url)
+        engine = create_engine(Settings.load().database_url)
         try:
             return await change(create_sessions(engine), normalise_email(email))
         finally:
@@ -35,6 +35,8 @@ def _with_user(email: str, change: Callable[[Sessions, str], Awaitable[bool]]) -
 
     try:
         found = asyncio.run(run())
+    except (SettingsRefusedError, DatabaseUrlError):
+        raise
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     if not found:

@@ -1,13 +1,14 @@
 """Whether the HubSpot account has what this service needs: one list of findings, for an operator."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from datetime import date
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.fields import RecordFields
+from crm_api.services.fields import OBJECT_TYPES, RecordFields
 from crm_api.services.properties import check_schema
 from crm_api.services.provisioning import REQUEST_ID_PROPERTY
 
@@ -16,6 +17,9 @@ Answer = TypeVar("Answer")
 # A version is supported until the month 18 months after its own.
 # https://developers.hubspot.com/docs/developer-tooling/platform/versioning
 SUPPORTED_MONTHS: Final = 18
+ENDS_SOON_MONTHS: Final = 6
+# More than any account allows: a limit that still stands there, HubSpot has not stated.
+UNLIMITED: Final = 100_000_000
 # Alternatives stand beside each other: tickets have an old scope and a new one.
 NEEDED_SCOPES: Final = (
     frozenset({"crm.objects.contacts.read"}),
@@ -45,23 +49,44 @@ class Finding:
     finding: str
 
 
-async def check_account(hubspot: HubSpotClient, *, api_version: str, fields: RecordFields) -> list[Finding]:
-    """Look at everything; what cannot be read is a finding too, and nothing is written."""
-    findings = [_check_version(api_version)]
+class Limits(NamedTuple):
+    """What the settings say that the account allows."""
+
+    burst: int
+    search: int
+    daily: int
+
+
+async def check_account(
+    hubspot: HubSpotClient,
+    *,
+    api_version: str,
+    fields: RecordFields,
+    limits: Limits,
+    today: date,
+    asking: Callable[[str], None] = lambda _: None,
+) -> list[Finding]:
+    """Look at everything; what cannot be read is a finding too, and nothing is written.
+
+    `asking` is told what is asked for next. The client's quota is to be wider than any account's: what HubSpot states
+    is then seen as it is.
+    """
+    findings = [_check_version(api_version, today)]
+    asking("the account")
     details, problem = await _ask(hubspot.account.details)
     if details is None:
         return [*findings, Finding("failed", "credentials", problem)]
     findings.append(Finding("ok", "credentials", f"account {details.portal_id}"))
+    asking("scopes")
     findings.append(await _check_scopes(hubspot))
+    asking("properties")
     findings += await _check_schema(hubspot, fields)
     for object_type in ("deals", "tickets"):
         findings += await _check_request_id(hubspot, object_type)
+    asking("pipelines")
     for piped in ("deals", "tickets"):
         findings.append(await _check_pipelines(hubspot, piped))
-    limits = hubspot.quota.snapshot()
-    daily = f"{limits.get('daily_remaining', 0):.0f} of {limits.get('daily_limit', 0):.0f} left today"
-    findings.append(Finding("ok", "limits", f"{limits.get('burst_limit', 0):.0f} per 10 s; {daily}"))
-    return findings
+    return findings + check_limits(hubspot.quota.snapshot(), limits)
 
 
 def end_of_support(api_version: str) -> tuple[int, int]:
@@ -71,23 +96,70 @@ def end_of_support(api_version: str) -> tuple[int, int]:
     return months // 12, months % 12 + 1
 
 
-def _check_version(api_version: str) -> Finding:
+def _check_version(api_version: str, today: date) -> Finding:
     year, month = end_of_support(api_version)
-    return Finding("ok", "API version", f"{api_version}, supported until about {year}-{month:02}")
+    left = (year - today.year) * 12 + month - today.month
+    if left <= 0:
+        finding = f"{api_version} left support in about {year}-{month:02}: set a newer HUBSPOT_API_VERSION"
+        return Finding("failed", "API version", finding)
+    supported = f"{api_version}, supported until about {year}-{month:02}"
+    if left <= ENDS_SOON_MONTHS:
+        return Finding("warning", "API version", f"{supported}: plan for a newer HUBSPOT_API_VERSION")
+    return Finding("ok", "API version", supported)
 
 
 async def _check_scopes(hubspot: HubSpotClient) -> Finding:
     scopes, problem = await _ask(hubspot.account.token_scopes)
+    if problem:
+        return Finding("warning", "scopes", problem)
     if scopes is None:
-        return Finding("warning", "scopes", problem or "cannot be read with these credentials")
+        return await _check_reading(hubspot)
     held = set(scopes)
     missing = [" or ".join(sorted(each)) for each in NEEDED_SCOPES if not each & held]
+    excess = sorted(held - WELCOME_SCOPES - frozenset().union(*NEEDED_SCOPES))
+    told = [f"missing: {', '.join(missing)}"] * bool(missing)
+    told += [f"more than needed: {', '.join(excess)}"] * bool(excess)
+    if not told:
+        return Finding("ok", "scopes", "what is needed, and no more")
+    return Finding("failed" if missing else "warning", "scopes", "; ".join(told))
+
+
+async def _check_reading(hubspot: HubSpotClient) -> Finding:
+    """A static token's scopes can be read on no dated path: what it may read is seen by reading."""
+    missing = []
+    for object_type in OBJECT_TYPES:
+        try:
+            await hubspot.objects(object_type).list_page(limit=1)
+        except HubSpotScopeError as error:
+            missing += error.required_scopes or [f"crm.objects.{object_type}.read"]
+        except HubSpotError as error:
+            return Finding("warning", "scopes", told(error))
     if missing:
-        return Finding("failed", "scopes", f"missing: {', '.join(missing)}")
-    excess = held - WELCOME_SCOPES - frozenset().union(*NEEDED_SCOPES)
-    if excess:
-        return Finding("warning", "scopes", f"more than needed: {', '.join(sorted(excess))}")
-    return Finding("ok", "scopes", "what is needed, and no more")
+        return Finding("failed", "scopes", f"missing: {', '.join(dict.fromkeys(missing))}")
+    finding = (
+        "contacts, deals and tickets can be read; what else a static token may do, HubSpot's settings show"
+    )
+    return Finding("ok", "scopes", finding)
+
+
+def check_limits(found: Mapping[str, float], limits: Limits) -> list[Finding]:
+    """What HubSpot has stated (`Quota.snapshot`) beside what is set."""
+    stated = {"burst": (found["burst_limit"], limits.burst, "per 10 s")}
+    stated["daily"] = (found["daily_limit"], limits.daily, "a day")
+    findings = []
+    for budget, (allowed, configured, unit) in stated.items():
+        name, subject = f"HUBSPOT_{budget.upper()}_LIMIT", f"{budget} limit"
+        left = f", {found['daily_remaining']:.0f} left today" if budget == "daily" else ""
+        if allowed >= UNLIMITED:
+            findings.append(Finding("ok", subject, f"{configured} {unit} as set; HubSpot does not say"))
+        elif allowed < configured:
+            finding = f"HubSpot allows {allowed:.0f} {unit}{left}, {name} says {configured}: lower it"
+            findings.append(Finding("warning", subject, finding))
+        else:
+            more = f"; {name} says {configured}: it may be raised" if allowed > configured else ""
+            findings.append(Finding("ok", subject, f"{allowed:.0f} {unit}{left}{more}"))
+    search = f"{limits.search} per second as set; HubSpot does not say"
+    return [*findings, Finding("ok", "search limit", search)]
 
 
 async def _check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
@@ -126,12 +198,19 @@ async def _ask(question: Callable[[], Awaitable[Answer]]) -> tuple[Answer | None
     """The answer, or in words why there is none."""
     try:
         return await question(), ""
-    except HubSpotScopeError as error:
-        return None, f"a scope is missing: {', '.join(error.required_scopes) or 'HubSpot does not say which'}"
-    except HubSpotCredentialsError as error:
-        return None, f"HubSpot refuses the credentials ({type(error).__name__})"
     except HubSpotError as error:
-        return None, f"HubSpot could not be asked ({type(error).__name__}, status {error.status_code})"
+        return None, told(error)
+
+
+def told(error: HubSpotError) -> str:
+    """What went wrong, for an operator."""
+    if isinstance(error, HubSpotScopeError):
+        return f"a scope is missing: {', '.join(error.required_scopes) or 'HubSpot does not say which'}"
+    if isinstance(error, HubSpotCredentialsError):
+        return f"HubSpot refuses the credentials ({type(error).__name__})"
+    if error.status_code is not None:
+        return f"HubSpot answered {error.status_code} ({type(error).__name__})"
+    return f"HubSpot could not be reached ({type(error).__name__})"
 
 
 def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
