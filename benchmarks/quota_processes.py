@@ -45,6 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--burst-limit", type=int, default=100)
     parser.add_argument("--search-limit", type=int, default=5)
     parser.add_argument("--deadline-seconds", type=float, default=60.0)
+    parser.add_argument("--most-refused-share", type=float, default=MOST_REFUSED_SHARE)
     parser.add_argument("--redis-url", help="a running Redis or Valkey; one is started where none is named")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--base-url", help=argparse.SUPPRESS)
@@ -163,7 +164,7 @@ def problems(counts: dict[str, Any], options: argparse.Namespace) -> list[str]:
     gap_seconds = 10.0 / (options.burst_limit * PACED_SHARE)
     longest_quiet_wait = GAPS_IN_EACH_PROCESS * options.processes * gap_seconds + SLACK_SECONDS
     found = []
-    if counts["refused_share"] > MOST_REFUSED_SHARE:
+    if counts["refused_share"] > options.most_refused_share:
         found.append("too many requests were refused")
     if set(counts["outcomes"]) != {"ok"}:
         found.append("calls failed")

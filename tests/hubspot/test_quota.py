@@ -151,22 +151,49 @@ async def test_a_token_429_stops_no_budget() -> None:
     assert await acquire(quota) == 0.0
 
 
-async def test_a_spent_day_is_refused_with_the_time_to_ask_again() -> None:
+async def test_a_new_day_gives_a_new_allowance() -> None:
     time = VirtualTime(start=10 * 24 * HOUR + 20 * HOUR)
-    quota = quota_on(time, daily_limit=1, account_utc_offset_seconds=HOUR)
+    quota = quota_on(time, daily_limit=1)
     await acquire(quota)
-    with pytest.raises(QuotaTimeout) as refusal:
-        await acquire(quota)
-    # 20:00 UTC is 21:00 there: three hours to midnight.
-    assert refusal.value.retry_after == pytest.approx(3 * HOUR, abs=1)
-
-
-async def test_the_account_s_midnight_gives_a_new_day() -> None:
-    time = VirtualTime(start=10 * 24 * HOUR + 20 * HOUR)
-    quota = quota_on(time, daily_limit=1, account_utc_offset_seconds=HOUR)
-    await acquire(quota)
-    time.now += 3 * HOUR + 1
+    with pytest.raises(QuotaTimeout):
+        await acquire(quota), await acquire(quota)  # one finds out whether the account's day has turned
+    time.now += 4 * HOUR + 1
     assert await acquire(quota) == 0.0
+
+
+async def test_headers_of_another_window_are_not_compared_with_ours() -> None:
+    quota = quota_on(VirtualTime())
+    before = quota.snapshot()
+    quota.observe(
+        "burst",
+        httpx.Headers(
+            {
+                "x-hubspot-ratelimit-max": "10",
+                "x-hubspot-ratelimit-remaining": "0",
+                "x-hubspot-ratelimit-interval-milliseconds": "1000",
+            }
+        ),
+    )
+    assert quota.snapshot() == before
+
+
+async def test_a_limit_that_hubspot_lowered_and_raised_again_is_ours_again() -> None:
+    quota = quota_on(VirtualTime(), burst_limit=100)
+    quota.observe("burst", rate_headers(limit=10, remaining=10))
+    quota.observe("burst", rate_headers(limit=190, remaining=190))
+    assert quota.snapshot()["burst_limit"] == 100
+
+
+async def test_a_count_lower_than_ours_is_not_believed() -> None:
+    """Requests on their way are not counted there yet."""
+    time = VirtualTime()
+    quota = quota_on(time, burst_limit=10)
+    for _ in range(10):
+        await acquire(quota)
+    used = quota.snapshot()["burst_used"]
+    quota.observe("burst", rate_headers(limit=10, remaining=10))
+    quota.observe("burst", rate_headers(limit=10, remaining=99))
+    assert quota.snapshot()["burst_used"] == used
 
 
 async def test_where_midnight_is_unknown_one_call_finds_out_now_and_then() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import delete, update
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
 from tests.support.emulator_transport import EmulatorTransport
@@ -123,6 +123,29 @@ class TestTakenOver:
         assert len(emulator.records("deals")) == 1
 
 
+class TestRegistration:
+    async def test_an_address_that_is_being_registered_is_no_final_answer(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
+        """Two with keys of their own at one moment; the one who was first fails, and the other may try again."""
+        slow = HeldTransport(emulator, "/contacts")
+        keys = [{"Idempotency-Key": name} for name in ("one", "other")]
+        async with another_process(settings, emulator, transport=slow) as client:
+            running = [
+                asyncio.create_task(client.post("/api/register", json=a_registration(), headers=key))
+                for key in keys
+            ]
+            [refused], [held] = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            assert_problem(refused.result(), 409, "user_exists")
+            assert int(refused.result().headers["retry-after"]) >= 1
+            emulator.fail_next("POST", "/crm/objects/*/contacts", status=403)
+            slow.go_on.set()
+            assert (await held).status_code == 502
+            key = keys[running.index(refused)]
+            assert (await client.post("/api/register", json=a_registration(), headers=key)).status_code == 201
+        assert len(emulator.records("contacts")) == 1
+
+
 class TestEverywhere:
     """The same at every single step: what is sent again afterwards ends with one record and its associations."""
 
@@ -209,12 +232,13 @@ def a_key() -> Idempotency:
 class HeldTransport(httpx.AsyncBaseTransport):
     """Holds the first create back, as a slow network does."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, path: str = "/deals") -> None:
         self._transport = EmulatorTransport(emulator)
+        self._path = path
         self.held, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "POST" and request.url.path.endswith("/deals") and not self.held.is_set():
+        if request.method == "POST" and request.url.path.endswith(self._path) and not self.held.is_set():
             self.held.set()
             await self.go_on.wait()
         return await self._transport.handle_async_request(request)

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 
 _DAY_SECONDS = 86_400.0
-# The counters turn at midnight of the account's time zone, which the answers do not tell.
+# The counters turn at midnight of the account's time zone, which the answers do not tell, and more may be bought at
+# any time: one call in so many seconds finds out whether there is room again.
 # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-# Where it is unknown, one call in so many seconds finds out whether they have.
 PROBE_SECONDS = 300.0
 
 
@@ -17,11 +17,9 @@ class DailyAllowance:
         self,
         limit: int,
         *,
-        account_utc_offset_seconds: float | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.limit = limit
-        self.account_utc_offset_seconds = account_utc_offset_seconds
         self._wall_clock = wall_clock
         self._used = 0
         self._day = self._today()
@@ -38,8 +36,6 @@ class DailyAllowance:
         self._turn_day()
         now = self._wall_clock()
         if self._used >= self.limit:
-            if self.account_utc_offset_seconds is not None:
-                return (self._day + 1) * _DAY_SECONDS - (now + self.account_utc_offset_seconds)
             if now < self._probe_at:
                 return self._probe_at - now
             self._probe_at = now + PROBE_SECONDS
@@ -65,7 +61,7 @@ class DailyAllowance:
         self._probe_at = self._wall_clock() + PROBE_SECONDS
 
     def _today(self) -> int:
-        return int((self._wall_clock() + (self.account_utc_offset_seconds or 0.0)) // _DAY_SECONDS)
+        return int(self._wall_clock() // _DAY_SECONDS)
 
     def _turn_day(self) -> None:
         today = self._today()

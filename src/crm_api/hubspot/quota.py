@@ -14,12 +14,10 @@ from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.fair_queue import FairQueue
 from crm_api.hubspot.window import SlidingWindow
 
-Budget = Literal["burst", "search"]
-BUDGETS: Final[tuple[Budget, ...]] = ("burst", "search")
-
 # Searches have a limit of their own and their answers carry no rate headers; that they count in the burst limit
 # too is stated nowhere. https://developers.hubspot.com/docs/api-reference/search/guide
-SEARCH_COUNTS_AS_BURST: Final = False
+Budget = Literal["burst", "search"]
+BUDGETS: Final[tuple[Budget, ...]] = ("burst", "search")
 CLOCK_RESOLUTION_SECONDS: Final = 1e-6
 # After a 429 without Retry-After nothing leaves for so long; the windows slide, so room appears bit by bit.
 PAUSE_SECONDS: Final[Mapping[Budget, float]] = {"burst": 1.0, "search": 1.0}
@@ -133,7 +131,6 @@ class LocalQuota(TurnTaking):
         search_limit: int = 5,
         search_window_seconds: float = 1.0,
         daily_limit: int = 250_000,
-        account_utc_offset_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wall_clock: Callable[[], float] = time.time,
@@ -143,10 +140,7 @@ class LocalQuota(TurnTaking):
             "burst": SlidingWindow(burst_limit, burst_window_seconds),
             "search": SlidingWindow(search_limit, search_window_seconds),
         }
-        self._configured_limits = {budget: window.limit for budget, window in self.windows.items()}
-        self.daily = DailyAllowance(
-            daily_limit, account_utc_offset_seconds=account_utc_offset_seconds, wall_clock=wall_clock
-        )
+        self.daily = DailyAllowance(daily_limit, wall_clock=wall_clock)
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Lower the limit to what HubSpot states, and count what other programs used."""
@@ -160,13 +154,18 @@ class LocalQuota(TurnTaking):
     def server_used(self, headers: Mapping[str, str]) -> int | None:
         """What HubSpot counted in the burst window; its limit, where lower than ours, becomes ours.
 
-        Answers to searches carry none of these. https://developers.hubspot.com/docs/api-reference/search/guide
+        None where the headers do not say, or speak of another window. Answers to searches carry none of these.
+        https://developers.hubspot.com/docs/api-reference/search/guide
         """
+        window = self.windows["burst"]
         limit = whole_number(headers.get("x-hubspot-ratelimit-max"))
         remaining = whole_number(headers.get("x-hubspot-ratelimit-remaining"))
+        interval = whole_number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
         if limit is None or remaining is None or limit <= 0:
             return None
-        self.windows["burst"].limit = min(limit, self._configured_limits["burst"])
+        if interval is not None and interval != round(window.window_seconds * 1000):
+            return None
+        window.adopt_limit(limit)
         return max(0, limit - remaining)
 
     def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
@@ -208,8 +207,6 @@ class LocalQuota(TurnTaking):
         window.reserve(max(when, self._clock()))
 
     async def _wait_for_room(self, budget: Budget, expires_at: float) -> None:
-        if SEARCH_COUNTS_AS_BURST and budget == "search":
-            await self.wait_for_room("burst", expires_at)
         await self.wait_for_room(budget, expires_at)
 
     def count(self, budget: Budget) -> None:

@@ -92,7 +92,9 @@ async def claim(sessions: Sessions, new: NewUser, password_hash: str, rules: Reg
     async with sessions.begin() as database:
         taken = (await database.execute(take_over)).scalar_one_or_none()
     if taken is None:
-        raise ApiError("user_exists")
+        # Taken since we looked: by a user, or by a registration that may yet come to nothing.
+        await refuse_if_taken(sessions, new.email)
+        raise ApiError("user_exists", retry_after=1)
     return Claim(taken, lease_id)
 
 
@@ -126,7 +128,7 @@ async def activate(
         )
         async with sessions.begin() as database:
             if (await database.execute(statement)).first() is None:
-                raise ApiError("user_exists")
+                raise ApiError("user_exists", retry_after=1)
             await also(database, contact_id)
 
     try:
