@@ -8,16 +8,10 @@ from typing import Any, TypeVar
 
 from crm_api_client import AuthenticatedClient, Client
 from crm_api_client.api.account import create_token, get_me, log_in, log_out, refresh_token, register
-from crm_api_client.api.crm import (
-    create_deal,
-    create_ticket,
-    get_deal,
-    list_deals,
-    list_pipelines,
-    search_deals,
-    search_everything,
-    update_deal,
-)
+from crm_api_client.api.deals import create_deal, get_deal, list_deals, search_deals, update_deal
+from crm_api_client.api.overview import search_everything
+from crm_api_client.api.schema import list_pipelines
+from crm_api_client.api.tickets import create_ticket
 from crm_api_client.models import (
     Deal,
     DealCreate,

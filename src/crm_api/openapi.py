@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from crm_api.errors import KINDS, Kind
-from crm_api.openapi_examples import error_examples, request_examples, sample
-from crm_api.openapi_headers import HEADERS, PROBLEM_HEADERS
+from crm_api.openapi_examples import SAID_BY, error_examples, request_examples, success_example
+from crm_api.openapi_headers import EVERY_ANSWER, HEADERS, PROBLEM_HEADERS
 from crm_api.schemas.common import NO_NUL
 from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
@@ -33,8 +33,21 @@ DESCRIPTION: Final = """Register, log in, open deals, raise tickets on them and 
 |---|---|---|---|
 """
 TAGS: Final = [
-    {"name": "Account", "description": "Register, log in, and see who you are."},
-    {"name": "CRM", "description": "Pipelines, contacts, deals and tickets."},
+    {"name": "Account", "description": "Register, log in, and look after your account."},
+    {
+        "name": "Schema",
+        "description": "What forms offer: pipelines with their stages, and the fields of records.",
+    },
+    {"name": "Deals", "description": "Open deals and follow them."},
+    {"name": "Tickets", "description": "Raise tickets on your deals and follow them."},
+    {
+        "name": "Overview",
+        "description": "Contacts with all their deals and tickets, and one search for everything.",
+    },
+    {
+        "name": "Contacts",
+        "description": "People in the CRM; a customer's own contact, or for staff all of them.",
+    },
     {"name": "Operations", "description": "For probes; not for front ends."},
 ]
 # In the order in which a newcomer needs them; Swagger UI and generated references keep it.
@@ -52,27 +65,27 @@ PATHS: Final = (
     "/api/logout",
     "/api/me/export",
     "/api/pipelines",
+    "/api/properties/{object_type}",
     "/api/deals",
     "/api/deals/{id}",
-    "/api/tickets/{id}",
+    "/api/deals/search",
     "/api/tickets",
+    "/api/tickets/{id}",
+    "/api/tickets/search",
     "/api/new-crm-objects",
     "/api/search",
-    "/api/deals/search",
-    "/api/tickets/search",
     "/api/contacts",
     "/api/contacts/{id}",
     "/api/contacts/search",
-    "/api/properties/{object_type}",
     "/healthz",
     "/readyz",
 )
+# Operations as a newcomer needs them, a record's fields with its id first, and first the example that is tried first.
+_IN_ORDER: Final = frozenset({"paths", "properties", "examples"})
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 # HubSpot keeps up to 65,536 characters in a string property; where nothing is said, that is the bound.
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 _LONGEST_TEXT: Final = 65_536
-_LARGEST_NUMBER: Final = 10**15
-_LONGEST_SUMMARY: Final = 80
 
 # The errors that only these operations answer with; see `_is_of` for those that follow from the operation's shape.
 _ONLY: Final[dict[str, frozenset[str]]] = {
@@ -103,6 +116,7 @@ def operation_id(route: APIRoute) -> str:
 
 def build_document(app: FastAPI) -> dict[str, Any]:
     """The document of an application."""
+    settings = app.state.settings
     document = get_openapi(
         title=TITLE,
         version=app.version,
@@ -111,12 +125,13 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         description=DESCRIPTION + "".join(_row(kind) for kind in KINDS.values()) + "\n</details>\n",
         routes=app.routes,
         tags=TAGS,
-        contact={"name": "The operator of this service", "url": "https://example.com/support"},
+        contact={"name": "Support", "url": settings.support_url},
+        terms_of_service=settings.terms_url,
         license_info={"name": "MIT", "identifier": "MIT"},
         servers=[
             {
                 "url": "/",
-                "description": "This server; production or development as it was set up.",
+                "description": "The service that serves this document, in production or development.",
                 "x-internal": False,
             }
         ],
@@ -140,18 +155,18 @@ def build_document(app: FastAPI) -> dict[str, Any]:
 
 
 def dump(document: dict[str, Any]) -> str:
-    """The document as it is committed: byte-stable, sorted but for the paths, which stand as they are needed."""
-    paths = {
-        path: {method: _sorted(operation) for method, operation in item.items()}
-        for path, item in document["paths"].items()
-    }
-    return json.dumps({**_sorted(document), "paths": paths}, indent=2, ensure_ascii=False) + "\n"
+    """The document as it is committed: byte-stable, and sorted but for what readers need in an order of its own."""
+    return json.dumps(_sorted(document, ""), indent=2, ensure_ascii=False) + "\n"
 
 
-def _sorted(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _sorted(node[key]) for key in sorted(node)}
-    return [_sorted(each) for each in node] if isinstance(node, list) else node
+def _sorted(node: Any, key: str) -> Any:
+    if isinstance(node, list):
+        return [_sorted(each, key) for each in node]
+    if not isinstance(node, dict) or key == "value":
+        return node
+    # A path's methods stand under it.
+    in_order = key in _IN_ORDER or key.startswith("/")
+    return {name: _sorted(node[name], name) for name in (node if in_order else sorted(node))}
 
 
 def _place(path_item: tuple[str, Any]) -> int:
@@ -183,8 +198,10 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
         del responses["422"]
     responses["500"] = {"x-problem": True}
     if "requestBody" in operation:
-        for status in (413, 415):
-            responses[str(status)] = {"x-problem": True}
+        responses["413"] = {"x-problem": True}
+        # A form that is none lacks its parameters, which is a 400 (RFC 6749, section 5.2).
+        if "application/json" in operation["requestBody"]["content"]:
+            responses["415"] = {"x-problem": True}
         for content in operation["requestBody"]["content"].values():
             schema = content["schema"]
             _mend(schema)
@@ -195,29 +212,31 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
         if response.get("x-problem"):
             responses[status] = _problem(operation, int(status), document["components"])
         else:
-            _finish_success(operation, response, schemas)
+            _finish_success(operation, int(status), response, schemas)
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _finish_success(operation: dict[str, Any], response: dict[str, Any], schemas: dict[str, Any]) -> None:
-    names = ["X-Request-ID", "Access-Control-Allow-Origin"]
+def _finish_success(
+    operation: dict[str, Any], status: int, response: dict[str, Any], schemas: dict[str, Any]
+) -> None:
+    names = list(EVERY_ANSWER)
     if operation["tags"] != ["Operations"]:
         names.append("RateLimit-Policy")
     if _takes(operation, "Idempotency-Key"):
         names.append("Idempotency-Replayed")
-    if operation["operationId"] in {"logIn", "createToken", "refreshToken"}:
-        names.append("Cache-Control")
+    if status == 503:
+        names.append("Retry-After")
     headers = response.setdefault("headers", {})
     headers.update(_headers(*names))
     for content in response.get("content", {}).values():
         schema = content["schema"]
         _mend(schema)
-        content["examples"] = {"success": {"summary": "Success", "value": sample(schema, schemas)}}
+        content["examples"] = success_example(operation["operationId"], status, schema, schemas)
         name = schema.get("$ref", "").rpartition("/")[2]
         if response["description"] == "Successful Response" and name:
             response["description"] = schemas[name]["description"].splitlines()[0]
     if response["description"] == "Successful Response":
-        response["description"] = "Done; there is nothing to say about it."
+        response["description"] = "Done; the answer has no body."
 
 
 def _problem(operation: dict[str, Any], status: int, components: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +245,7 @@ def _problem(operation: dict[str, Any], status: int, components: dict[str, Any])
     headers = PROBLEM_HEADERS.get(status, ("RateLimit-Policy",))
     response = {
         "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)) + ".",
-        "headers": _headers("X-Request-ID", "Access-Control-Allow-Origin", *headers),
+        "headers": _headers(*EVERY_ANSWER, *headers),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
@@ -234,8 +253,8 @@ def _problem(operation: dict[str, Any], status: int, components: dict[str, Any])
             }
         },
     }
-    if status == 400:
-        return response  # names a field of this operation
+    if status == 400 or any((operation["operationId"], kind.code) in SAID_BY for kind in kinds):
+        return response  # is this operation's alone
     name = "Or".join("".join(word.capitalize() for word in kind.code.split("_")) for kind in kinds)
     components.setdefault("responses", {})[name] = response
     return {"$ref": f"#/components/responses/{name}"}
@@ -267,9 +286,8 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _summary(description: str) -> str:
-    """The first sentence, or as much of it as fits a line."""
-    sentence = re.split(r"\.\s|\.$|\n", description, maxsplit=1)[0]
-    return sentence if len(sentence) <= _LONGEST_SUMMARY else re.split(r"[;:,]| \(", sentence, maxsplit=1)[0]
+    """The first sentence; a test holds that it fits a line."""
+    return re.split(r"\.\s|\.$|\n", description, maxsplit=1)[0]
 
 
 def _mend(schema: dict[str, Any]) -> None:
@@ -314,9 +332,6 @@ def _mend_string(schema: dict[str, Any]) -> None:
 def _mend_number(schema: dict[str, Any]) -> None:
     if schema["type"] == "integer":
         schema.setdefault("format", "int32")
-    else:
-        schema.setdefault("minimum", -_LARGEST_NUMBER)
-        schema.setdefault("maximum", _LARGEST_NUMBER)
     for bound in ("minimum", "maximum"):
         if isinstance(schema.get(bound), float) and schema[bound].is_integer():
             schema[bound] = int(schema[bound])

@@ -6,17 +6,120 @@ from typing import Any, Final
 from crm_api.errors import Kind
 
 _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
+# What the operations say when they succeed.
+_MESSAGES: Final = {
+    "register": "User registered successfully",
+    "verifyEmail": "E-mail verified successfully",
+    "resendVerification": "Check your e-mail to finish",
+    "logIn": "User authenticated successfully",
+    "refreshToken": "Token refreshed successfully",
+    "getMe": "Profile retrieved successfully",
+    "updateMe": "Profile updated successfully",
+    "forgotPassword": "Check your e-mail to finish",
+    "exportMe": "Export created successfully",
+    "listPipelines": "Pipelines retrieved successfully",
+    "listDeals": "Deals retrieved successfully",
+    "createDeal": "Deal created successfully",
+    "getDeal": "Deal retrieved successfully",
+    "updateDeal": "Deal updated successfully",
+    "getTicket": "Ticket retrieved successfully",
+    "createTicket": "Ticket created successfully",
+    "updateTicket": "Ticket updated successfully",
+    "listTickets": "Tickets retrieved successfully",
+    "listCrmObjects": "CRM objects retrieved successfully",
+    "searchEverything": "Search completed successfully",
+    "searchDeals": "Deals found successfully",
+    "searchTickets": "Tickets found successfully",
+    "listContacts": "Contacts retrieved successfully",
+    "createContact": "Contact created successfully",
+    "getContact": "Contact retrieved successfully",
+    "updateContact": "Contact updated successfully",
+    "searchContacts": "Contacts found successfully",
+    "listProperties": "Properties retrieved successfully",
+}
+# One story through all examples: Ada's contact, her deal, and the ticket on it, in an account as HubSpot sets it up.
+_CONTACT: Final = {"id": "501", "hs_object_id": "501", "properties": {}}
+_DEAL: Final = {
+    "id": "9001",
+    "hs_object_id": "9001",
+    "closedate": "2026-12-31T00:00:00.000Z",
+    "createdate": "2026-11-02T10:05:00.000Z",
+    "hs_lastmodifieddate": "2026-11-02T10:05:00.000Z",
+    "properties": {},
+}
+_TICKET: Final = {
+    "id": "7001",
+    "hs_object_id": "7001",
+    "createdate": "2026-11-02T10:10:00.000Z",
+    "hs_lastmodifieddate": "2026-11-02T10:10:00.000Z",
+    "properties": {},
+}
+_LAST_PAGE: Final = {"next_cursor": None, "total": 1, "truncated": False}
+_DEAL_STAGES: Final = (
+    ("appointmentscheduled", "Appointment Scheduled", False),
+    ("qualifiedtobuy", "Qualified To Buy", False),
+    ("closedwon", "Closed Won", True),
+)
+_TICKET_STAGES: Final = (("1", "New", False), ("2", "Waiting on contact", False), ("4", "Closed", True))
+
+
+def _pipeline(name: str, label: str, stages: Iterable[tuple[str, str, bool]]) -> dict[str, Any]:
+    return {
+        "id": name,
+        "label": label,
+        "display_order": 0,
+        "stages": [
+            {"id": stage, "label": words, "display_order": order, "is_closed": closed, "may_set": True}
+            for order, (stage, words, closed) in enumerate(stages)
+        ],
+    }
+
+
+# Where the examples of a schema's fields, put together, would contradict each other.
+_ANSWERS: Final[dict[str, dict[str, Any]]] = {
+    "Contact": _CONTACT,
+    "ContactWithDeals": _CONTACT,
+    "Deal": _DEAL,
+    "DealWithTickets": _DEAL,
+    "Ticket": _TICKET,
+    "ContactSearchPage": _LAST_PAGE,
+    "DealSearchPage": _LAST_PAGE,
+    "TicketSearchPage": _LAST_PAGE,
+    "FoundRecords": {"failed": []},
+    "Profile": {"contact_id": "501", "email_verified": True},
+    "AuditRecord": {"actor": "anonymous", "detail": None},
+    "SessionRecord": {"expires_at": "2027-01-31T10:00:00.000Z", "revoked_at": None},
+    "Pipelines": {
+        "deals": [_pipeline("default", "Sales Pipeline", _DEAL_STAGES)],
+        "tickets": [_pipeline("0", "Support Pipeline", _TICKET_STAGES)],
+    },
+    "RecordProperty": {"filterable": True},
+    "Dependency": {"problem": None},
+}
 # Where sending every field at once would be refused, or would not be what anybody does.
 _REQUESTS: Final[dict[str, dict[str, Any]]] = {
+    "PasswordChange": {
+        "request": {
+            "current_password": "correct horse battery",
+            "new_password": "a lighthouse in the fog",
+        }
+    },
+    "PasswordReset": {
+        "request": {
+            "token": "pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc",
+            "password": "a lighthouse in the fog",
+        }
+    },
     "DealCreate": {
         "deal": {
             "dealname": "Fleet renewal",
             "dealstage": "qualifiedtobuy",
-            "amount": 1500.5,
+            "amount": "1500.50",
             "closedate": "2026-12-31",
             "description": "Twelve vans",
         },
         "shortest": {"dealname": "Fleet renewal", "dealstage": "appointmentscheduled"},
+        "amount_as_number": {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": 1500.5},
     },
     "DealUpdate": {
         "next_stage": {"dealstage": "presentationscheduled"},
@@ -57,6 +160,28 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
         },
     },
 }
+# Where an operation says more than the table of errors does.
+SAID_BY: Final = {
+    ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
+    ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
+}
+# What is said of a field where "is required" would not fit.
+_NO_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"
+_WRONG: Final = {
+    "createToken": ("username", "must have at most 254 characters"),
+    "updateMe": ("phone", "needs at least five digits"),
+    "logOut": ("everywhere", "should be a valid boolean"),
+    "createDeal": ("dealstage", _NO_STAGE),
+    "updateDeal": ("dealstage", _NO_STAGE),
+    "createTicket": ("hs_pipeline_stage", _NO_STAGE),
+    "updateTicket": ("hs_pipeline_stage", _NO_STAGE),
+    "updateContact": ("email", "may not be changed by you"),
+    "searchEverything": ("q", "is required"),
+    "searchDeals": ("filters.0.property", "is not filterable; GET /api/properties/deals lists what is"),
+    "searchTickets": ("filters.0.property", "is not filterable; GET /api/properties/tickets lists what is"),
+    "searchContacts": ("filters.0.property", "is not filterable; GET /api/properties/contacts lists what is"),
+    "listProperties": ("object_type", "should be 'contacts', 'deals' or 'tickets'"),
+}
 
 
 def request_examples(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +191,22 @@ def request_examples(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[st
     return {each: {"summary": each.replace("_", " ").capitalize(), "value": shown[each]} for each in shown}
 
 
+def success_example(operation_id: str, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """What an operation answers with when it succeeds, as `examples` holds it."""
+    value = sample(schema, schemas)
+    if operation_id in _MESSAGES:
+        value["message"] = _MESSAGES[operation_id] if status != 202 else _MESSAGES["resendVerification"]
+    if status != 503:
+        return {"success": {"summary": "Success", "value": value}}
+    database = {**value["database"], "state": "down", "problem": "TimeoutError"}
+    return {
+        "unavailable": {
+            "summary": "Unavailable",
+            "value": {**value, "status": "unavailable", "database": database},
+        }
+    }
+
+
 def error_examples(
     operation: dict[str, Any], kinds: Iterable[Kind], schemas: dict[str, Any]
 ) -> dict[str, Any]:
@@ -73,7 +214,10 @@ def error_examples(
     field, message = _wrong_field(operation, schemas)
     return {
         kind.code: {"summary": kind.detail, "value": _problem(kind, field=field, message=message)}
-        for kind in kinds
+        for kind in (
+            kind._replace(detail=SAID_BY.get((operation["operationId"], kind.code), kind.detail))
+            for kind in kinds
+        )
     }
 
 
@@ -82,7 +226,9 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     if schema.get("examples"):
         return schema["examples"][0]
     if "$ref" in schema:
-        return sample(schemas[_name(schema)], schemas)
+        name = _name(schema)
+        made = sample(schemas[name], schemas)
+        return {**made, **_ANSWERS[name]} if name in _ANSWERS else made
     if "anyOf" in schema:
         return sample(schema["anyOf"][0], schemas)
     if schema.get("type") == "object":
@@ -111,21 +257,15 @@ def _problem(kind: Kind, *, field: str, message: str) -> dict[str, Any]:
 
 
 def _wrong_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[str, str]:
-    """A field of this request, and what may be wrong with it."""
+    """A field of this request, and what is said of it where it is wrong."""
+    if operation["operationId"] in _WRONG:
+        return _WRONG[operation["operationId"]]
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        body = schemas.get(_name(content["schema"]), {})
-        if "dealstage" in body.get("properties", {}):
-            return "dealstage", "is not a stage of this pipeline"
-        if body.get("required"):
-            return body["required"][0], "is required"
-        if body.get("properties"):
-            return next(iter(body["properties"])), "is not valid"
+        return schemas[_name(content["schema"])]["required"][0], "is required"
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "limit":
             return "limit", "should be less than or equal to 100"
-        if parameter["in"] != "header":
-            return parameter["name"], "has characters that are not allowed here"
-    return "X-Request-ID", "is not valid"
+    return "id", "has characters that are not allowed here"
 
 
 def _name(schema: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": "https://portal.example.com",
     },
     "Cache-Control": {
-        "description": "Tokens are kept by no cache.",
+        "description": "Nothing here is to be kept by a cache.",
         "required": True,
         "schema": {"type": "string", "const": "no-store"},
         "example": "no-store",
@@ -55,6 +55,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": 'Bearer realm="crm-api"',
     },
 }
+EVERY_ANSWER: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
 PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate", "RateLimit-Policy"),
     409: ("Retry-After", "RateLimit-Policy"),

@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     """The port to listen on."""
     docs_enabled: bool = True
     """Whether `/docs` and `/openapi.json` are served."""
+    support_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/support"
+    """Where the document at `/openapi.json` sends people who need help."""
+    terms_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/terms"
+    """Where it sends them for the terms of use."""
     forwarded_allow_ips: str = ""
     """Addresses of proxies whose `X-Forwarded-For` is believed, separated by commas; none by default."""
     cors_origins: Annotated[list[str], NoDecode] = []

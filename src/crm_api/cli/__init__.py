@@ -181,7 +181,7 @@ def openapi() -> None:
     from crm_api.main import create_app
     from crm_api.openapi import build_document, dump
 
-    # The document does not depend on settings; these only let the application be built.
+    # Only SUPPORT_URL and TERMS_URL stand in the document; the rest lets the application be built.
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")  # noqa: S106
     click.echo(dump(build_document(create_app(settings))), nl=False)
 

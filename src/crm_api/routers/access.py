@@ -45,20 +45,13 @@ SortBy = Annotated[
         examples=["-createdate"],
     ),
 ]
-PipelineFilter = Annotated[
-    FilterText | SkipJsonSchema[None],
-    Query(
-        description="Only those in this pipeline, an id of `GET /api/pipelines`.",
-        examples=["default"],
-    ),
-]
-StageFilter = Annotated[
-    FilterText | SkipJsonSchema[None],
-    Query(
-        description="Only those in this stage, an id of `GET /api/pipelines`.",
-        examples=["qualifiedtobuy"],
-    ),
-]
+_IN_PIPELINE = "Only those in this pipeline, an id of `GET /api/pipelines`."
+_IN_STAGE = "Only those in this stage, an id of `GET /api/pipelines`."
+_OptionalText = FilterText | SkipJsonSchema[None]
+DealPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, examples=["default"])]
+DealStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["qualifiedtobuy"])]
+TicketPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, examples=["0"])]
+TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["1"])]
 
 
 def get_access(

@@ -23,9 +23,9 @@ from crm_api.schemas.search import ContactSearchResponse, RecordSearch
 from crm_api.services import contacts
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api/contacts", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api/contacts", tags=["Contacts"], dependencies=[Depends(limit_user)])
 
-ContactId = Annotated[RecordId, Path(description="The id of the contact.")]
+ContactId = Annotated[RecordId, Path(description="The id of the contact.", examples=["501"])]
 
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))

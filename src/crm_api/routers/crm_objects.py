@@ -12,7 +12,7 @@ from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.crm_objects import CrmObjects, CrmObjectsResponse
 from crm_api.services import crm_objects
 
-router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Overview"], dependencies=[Depends(limit_user)])
 
 
 @router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.openapi import problems
-from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, PipelineFilter, SortBy, StageFilter
+from crm_api.routers.access import WITH_ETAG, AccessDep, DealPipelineFilter, DealStageFilter, IfMatch, SortBy
 from crm_api.routers.creating import CreatingDep
 from crm_api.routers.limits import limit_user
 from crm_api.schemas.common import Cursor, Limit, RecordId
@@ -17,9 +17,9 @@ from crm_api.services import changes as record_changes
 from crm_api.services import deals
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api/deals", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api/deals", tags=["Deals"], dependencies=[Depends(limit_user)])
 
-DealId = Annotated[RecordId, Path(description="The id of the deal.")]
+DealId = Annotated[RecordId, Path(description="The id of the deal.", examples=["9001"])]
 
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))
@@ -27,8 +27,8 @@ async def list_deals(
     access: AccessDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
-    pipeline: PipelineFilter = None,
-    dealstage: StageFilter = None,
+    pipeline: DealPipelineFilter = None,
+    dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
     """List deals. Staff page through the account; a customer through the deals of their own contact."""

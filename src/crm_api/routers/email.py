@@ -24,10 +24,10 @@ async def verify_email(
     rules: RulesDep,
     origin: OriginDep,
 ) -> EmailVerifiedResponse:
-    """Finish a registration with the mailed token and the password given at that registration.
+    """Finish a registration with the mailed token and the password.
 
-    A wrong password does not use the token up. A contact that has this address already is linked and keeps its
-    values; empty ones are filled in.
+    The password is the one given at that registration; a wrong one does not use the token up. A contact that has
+    this address already is linked and keeps its values; empty ones are filled in.
     """
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         answer = await verification.verify(

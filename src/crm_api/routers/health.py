@@ -17,7 +17,7 @@ async def get_health() -> Health:
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Send no requests here."}})
 async def get_readiness(request: Request, response: Response, sessions: SessionsDep) -> Readiness:
-    """Whether to send requests here, and what is degraded; HubSpot and Redis stand there as last seen."""
+    """Whether to send requests here. What is degraded stands beside it; HubSpot and Redis as last seen."""
     readiness = await health.readiness(
         sessions,
         request.app.state.hubspot,

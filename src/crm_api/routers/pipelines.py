@@ -8,7 +8,7 @@ from crm_api.routers.limits import limit_user
 from crm_api.schemas.pipelines import PipelinesResponse
 from crm_api.services import pipelines
 
-router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Schema"], dependencies=[Depends(limit_user)])
 
 
 @router.get("/pipelines", responses=problems(401, 429, 502, 503, 504))

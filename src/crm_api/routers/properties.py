@@ -11,14 +11,17 @@ from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part
 from crm_api.services import properties
 
-router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Schema"], dependencies=[Depends(limit_user)])
 
 
 @router.get("/properties/{object_type}", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_properties(
     object_type: Annotated[Part, Path(description="Whose properties.")], access: AccessDep
 ) -> RecordPropertiesResponse:
-    """List what you may read of contacts, deals or tickets, with labels, types, options, and what you may write."""
+    """List the properties of contacts, deals or tickets.
+
+    Those that you may read, each with its label, type and options, and whether you may write it.
+    """
     return RecordPropertiesResponse(
         message="Properties retrieved successfully",
         data=await properties.list_properties(access, object_type),

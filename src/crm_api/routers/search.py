@@ -10,7 +10,7 @@ from crm_api.routers.limits import limit_user
 from crm_api.schemas.search import FoundRecordsResponse, SearchText
 from crm_api.services import search
 
-router = APIRouter(prefix="/api", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Overview"], dependencies=[Depends(limit_user)])
 
 
 @router.get("/search", responses=problems(400, 401, 429, 502, 503, 504))

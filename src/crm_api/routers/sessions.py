@@ -68,9 +68,10 @@ async def create_token(
     origin: OriginDep,
     grant: Annotated[TokenGrant, Form()],
 ) -> Tokens:
-    """Issue tokens the OAuth2 way (RFC 6749, sections 4.3 and 6), for OAuth2 client libraries and Swagger UI.
+    """Issue tokens the OAuth2 way.
 
-    Answers and errors are OAuth2's: an error is a 400 whose `error` is `invalid_grant`, with our members beside it.
+    For OAuth2 client libraries and Swagger UI (RFC 6749, sections 4.3 and 6). Answers and errors are OAuth2's: an
+    error is a 400 whose `error` is `invalid_grant`, with our members beside it.
     """
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"

@@ -6,7 +6,14 @@ from fastapi import APIRouter, Depends, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.openapi import problems
-from crm_api.routers.access import WITH_ETAG, AccessDep, IfMatch, PipelineFilter, SortBy, StageFilter
+from crm_api.routers.access import (
+    WITH_ETAG,
+    AccessDep,
+    IfMatch,
+    SortBy,
+    TicketPipelineFilter,
+    TicketStageFilter,
+)
 from crm_api.routers.creating import CreatingDep
 from crm_api.routers.limits import limit_user
 from crm_api.schemas.common import Cursor, Limit, RecordId
@@ -22,10 +29,10 @@ from crm_api.services import changes as record_changes
 from crm_api.services import tickets
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api/tickets", tags=["CRM"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api/tickets", tags=["Tickets"], dependencies=[Depends(limit_user)])
 
 # One name for the parameter of all operations here: two templates that differ in it are one path in OpenAPI.
-TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.")]
+TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.", examples=["7001"])]
 
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))
@@ -33,8 +40,8 @@ async def list_tickets(
     access: AccessDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
-    pipeline: PipelineFilter = None,
-    hs_pipeline_stage: StageFilter = None,
+    pipeline: TicketPipelineFilter = None,
+    hs_pipeline_stage: TicketStageFilter = None,
     sort: SortBy = None,
 ) -> TicketPageResponse:
     """List tickets. Staff page through the account; a customer through those of their contact and its deals."""
@@ -58,7 +65,9 @@ async def search_tickets(search: RecordSearch, access: AccessDep) -> TicketSearc
     responses=problems(400, 401, 404, 409, 422, 429, 502, 503, 504),
 )
 async def create_ticket(
-    id: Annotated[RecordId, Path(description="The id of the **deal** to raise it on.")],  # noqa: A002
+    id: Annotated[  # noqa: A002
+        RecordId, Path(description="The id of the **deal** to raise it on.", examples=["9001"])
+    ],
     ticket: TicketCreate,
     access: AccessDep,
     creating: CreatingDep,

@@ -106,7 +106,7 @@ async def delete_me(
 
 @router.get("/me/export", responses=problems(401, 429, 502, 503, 504), dependencies=[Depends(limit_user)])
 async def export_me(access: AccessDep, origin: OriginDep) -> PersonalExportResponse:
-    """Read everything that is held about you: profile, sessions, audit log, and your records in the CRM."""
+    """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
     return PersonalExportResponse(
         message="Export created successfully", data=await export.export(access, origin=origin)
     )

@@ -62,6 +62,7 @@ RecordId = Annotated[
         examples=["512"],
     ),
 ]
+SameId = Annotated[RecordId, Field(description="The same id, under HubSpot's own name.")]
 Cursor = Annotated[
     str,
     Field(
@@ -69,7 +70,7 @@ Cursor = Annotated[
         max_length=2048,
         pattern=r"^[A-Za-z0-9_.~-]+$",
         description="An opaque place in a list, as an earlier answer gave it.",
-        examples=["djE.eyJhIjoiMTAxIn0.c2ln"],
+        examples=["eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"],
     ),
 ]
 Limit = Annotated[int, Field(ge=1, le=100, description="How many to return at the most.", examples=[10])]

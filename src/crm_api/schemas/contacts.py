@@ -12,6 +12,7 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordId,
     Request,
+    SameId,
     Timestamp,
     text,
 )
@@ -37,8 +38,7 @@ class Contact(Answer):
     """A person in the CRM."""
 
     id: RecordId
-    hs_object_id: RecordId
-    """The same id, under HubSpot's own name."""
+    hs_object_id: SameId
     email: Annotated[str | None, Field(examples=["ada@example.com"])]
     firstname: Annotated[str | None, Field(examples=["Ada"])]
     lastname: Annotated[str | None, Field(examples=["Lovelace"])]
@@ -54,7 +54,7 @@ class ContactCreate(Request):
 
     email: ContactEmail
     firstname: ContactName | MISSING = MISSING
-    lastname: ContactName | MISSING = MISSING
+    lastname: Annotated[ContactName, Field(examples=["Lovelace"])] | MISSING = MISSING
     phone: ContactPhone | MISSING = MISSING
     lifecyclestage: LifecycleStage | MISSING = MISSING
     properties: PropertyChanges | MISSING = MISSING
@@ -66,7 +66,7 @@ class ContactUpdate(Request):
     email: ContactEmail | MISSING = MISSING
     """For staff."""
     firstname: ContactName | MISSING | None = MISSING
-    lastname: ContactName | MISSING | None = MISSING
+    lastname: Annotated[ContactName, Field(examples=["Lovelace"])] | MISSING | None = MISSING
     phone: ContactPhone | MISSING | None = MISSING
     lifecyclestage: LifecycleStage | MISSING | None = MISSING
     """For staff. HubSpot moves it forward only; clear it first to move it back."""

@@ -16,6 +16,7 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordId,
     Request,
+    SameId,
     Timestamp,
     text,
 )
@@ -100,7 +101,7 @@ class DealCreate(Request):
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
     dealstage: StageId
     amount: Amount | MISSING = MISSING
-    """Sent on as plain decimal; answers have it as a string."""
+    """In the account's currency. A number has up to 15 significant digits, a string more; answers have a string."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
     """When it is expected to close; a date means 00:00 UTC of that day."""
@@ -128,8 +129,7 @@ class Deal(Answer):
     """A possible sale."""
 
     id: RecordId
-    hs_object_id: RecordId
-    """The same id, under HubSpot's own name."""
+    hs_object_id: SameId
     dealname: Annotated[str | None, Field(examples=["Fleet renewal"])]
     dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
     pipeline: Annotated[str | None, Field(examples=["default"])]

@@ -1,6 +1,8 @@
 """What an operator's probe is told."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from crm_api.schemas.common import Answer, Timestamp
 
@@ -17,7 +19,7 @@ class Dependency(Answer):
     state: Literal["ok", "degraded", "down", "unknown", "off"]
     seen_at: Timestamp | None
     """When it last answered or failed; null before the first time."""
-    problem: str | None
+    problem: Annotated[str | None, Field(examples=["TimeoutError"])]
     """What was wrong, without names or values."""
 
 

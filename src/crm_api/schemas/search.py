@@ -11,6 +11,7 @@ from crm_api.schemas.tickets import Ticket
 
 Operator = Literal["EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY"]
 Part = Literal["contacts", "deals", "tickets"]
+_LARGEST_NUMBER = 10**15
 
 
 def _as_text(value: Any) -> Any:
@@ -18,7 +19,9 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        # inf and nan are not JSON, and Python reads them.
+        # inf and nan are not JSON, and Python reads them; what is larger is no amount, and a double rounds it.
+        if not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
+            raise ValueError("is out of range; send a string")
         return format(value, "d") if isinstance(value, int) else repr(value)
     return value
 
@@ -31,7 +34,7 @@ FilterValue = Annotated[
         {
             "anyOf": [
                 {"type": "string", "minLength": 1, "maxLength": 500},
-                {"type": "number"},
+                {"type": "number", "minimum": -_LARGEST_NUMBER, "maximum": _LARGEST_NUMBER},
                 {"type": "boolean"},
             ],
             "examples": ["1500"],

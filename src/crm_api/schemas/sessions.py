@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.common import NO_NUL, Answer, Envelope, Request
@@ -32,6 +32,8 @@ _PRINTABLE = r"^[\x20-\x7e]*$"
 
 class TokenGrant(BaseModel):
     """An OAuth2 token request; parameters that we do not know are ignored, as RFC 6749 (section 3.2) asks."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     grant_type: Annotated[
         Annotated[str, Field(max_length=100, pattern=_PRINTABLE)] | SkipJsonSchema[None],

@@ -12,15 +12,18 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordId,
     Request,
+    SameId,
     Timestamp,
     text,
 )
-from crm_api.schemas.deals import PipelineId
 
 Category = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
 Priority = Literal["LOW", "MEDIUM", "HIGH", "URGENT"]
 Subject = Annotated[str, text(500, minimum=1, example="Third van is late")]
 TicketText = Annotated[str, text(65_536, minimum=1, example="It was due on Monday.")]
+TicketPipelineId = Annotated[
+    str, text(100, minimum=1, example="0", description="An id of `GET /api/pipelines`.")
+]
 TicketStageId = Annotated[
     str, text(100, minimum=1, example="1", description="A stage id of that ticket pipeline.")
 ]
@@ -34,7 +37,7 @@ class TicketCreate(Request):
     """HubSpot's `content`."""
     hs_pipeline_stage: TicketStageId
     category: Category | MISSING = MISSING
-    pipeline: PipelineId | MISSING = MISSING
+    pipeline: TicketPipelineId | MISSING = MISSING
     """The account's first ticket pipeline where it is left out."""
     hs_ticket_priority: Priority | MISSING = MISSING
     properties: PropertyChanges | MISSING = MISSING
@@ -46,7 +49,7 @@ class TicketUpdate(Request):
     subject: Subject | MISSING = MISSING
     description: TicketText | MISSING = MISSING
     hs_pipeline_stage: TicketStageId | MISSING = MISSING
-    pipeline: PipelineId | MISSING = MISSING
+    pipeline: TicketPipelineId | MISSING = MISSING
     """With another pipeline goes a stage of it."""
     category: Category | MISSING | None = MISSING
     hs_ticket_priority: Priority | MISSING | None = MISSING
@@ -57,8 +60,7 @@ class Ticket(Answer):
     """A request for help."""
 
     id: RecordId
-    hs_object_id: RecordId
-    """The same id, under HubSpot's own name."""
+    hs_object_id: SameId
     subject: Annotated[str | None, Field(examples=["Third van is late"])]
     description: Annotated[str | None, Field(examples=["It was due on Monday."])]
     category: Annotated[str | None, Field(examples=["technical_issue"])]

@@ -124,7 +124,7 @@ class Registration(Request):
     email: Email
     """Where to reach them; the name they log in with."""
     firstname: PersonName
-    lastname: PersonName
+    lastname: Annotated[PersonName, Field(examples=["Lovelace"])]
     password: NewPassword
     phone: Phone
 
@@ -156,7 +156,7 @@ class ProfileUpdate(Request):
     """What to change of one's own profile; what is left out stays."""
 
     firstname: PersonName | MISSING = MISSING
-    lastname: PersonName | MISSING = MISSING
+    lastname: Annotated[PersonName, Field(examples=["Lovelace"])] | MISSING = MISSING
     phone: Phone | MISSING = MISSING
 
 
