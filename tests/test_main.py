@@ -1,10 +1,13 @@
 """What holds for every request, whatever it asks for."""
 
+import asyncio
 import logging
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from tests.support.builders import PASSWORD, a_deal, a_registration
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
@@ -152,12 +155,59 @@ class TestDocs:
 
 class TestDatabaseAway:
     async def test_it_is_a_503_that_says_when_to_come_back(
-        self, customer: Caller, break_commits: object
+        self, customer: Caller, break_commits: object, caplog: pytest.LogCaptureFixture
     ) -> None:
         break_commits("SELECT")  # type: ignore[operator]
         answer = await customer.get("/api/me")
+        # Thousands of requests meet an outage: a line each, no traceback.
+        [line] = [each for each in caplog.messages if "does not answer" in each]
+        assert len(line.splitlines()) == 1
+        assert "ConnectionError" in line
         assert_problem(answer, 503, "service_unavailable")
         assert answer.headers["retry-after"] == "5"
+
+
+class TestDeadline:
+    """Nothing takes longer than the deadline and a second, whatever it waits for."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"request_deadline_seconds": 0.2})
+
+    async def test_what_never_ends_is_a_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        ended = asyncio.Event()
+
+        @app.get("/endless")
+        async def endless() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        answer = await client.get("/endless")
+        assert_problem(answer, 503, "service_unavailable")
+        assert answer.headers["retry-after"] == "5"
+        assert ended.is_set()
+
+    async def test_a_slow_network_is_given_its_time(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        @app.post("/echo")
+        async def echo(request: Request) -> StreamingResponse:
+            body = await request.body()
+
+            async def pieces() -> AsyncGenerator[bytes, None]:
+                for piece in body:
+                    await asyncio.sleep(0.5)
+                    yield bytes([piece])
+
+            return StreamingResponse(pieces())
+
+        async def upload() -> AsyncGenerator[bytes, None]:
+            for piece in (b"a", b"b", b"c"):
+                await asyncio.sleep(0.5)
+                yield piece
+
+        answer = await client.post("/echo", content=upload(), headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.text) == (200, "abc")
 
 
 class TestLogs:

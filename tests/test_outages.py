@@ -117,6 +117,27 @@ async def test_the_database_goes_away(settings: Settings, emulator: Emulator, ou
     await gate.shut()
 
 
+async def test_a_database_that_hangs_is_not_waited_for_past_the_deadline(
+    settings: Settings, emulator: Emulator
+) -> None:
+    parts = urlsplit(settings.database_url)
+    gate = Gate(parts.port or 5432)
+    await gate.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    changes = {"database_url": url, "request_deadline_seconds": 0.5}
+    async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
+        caller = await registered(client, "ada@example.com")
+        await gate.set("silent")
+        started = time.monotonic()
+        answer = await caller.get("/api/me")
+        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+        # A second more than the deadline, and 2 s in which SQLAlchemy closes what is broken; the timeouts alone are 7.
+        assert time.monotonic() - started < 6
+        await gate.open()
+        await recovered(caller, "/api/me")
+    await gate.shut()
+
+
 @pytest.mark.parametrize("outage", ["shut", "silent"])
 async def test_redis_goes_away(
     settings: Settings, emulator: Emulator, valkey_url: str, outage: State

@@ -7,26 +7,19 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import httpx
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
+from fastapi import FastAPI
 from redis.asyncio import Redis
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.routing import Match
 
-from crm_api import errors, openapi
+from crm_api import openapi
 from crm_api.database import Sessions, create_engine, create_sessions
 from crm_api.draining import announce_leaving
-from crm_api.errors import ApiError, problem_response
+from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import (
     HubSpotClient,
     LocalQuota,
@@ -36,12 +29,11 @@ from crm_api.hubspot import (
     RefreshTokenAuth,
     StaticTokenAuth,
 )
-from crm_api.hubspot.errors import HubSpotError
 from crm_api.mail import MailQueue
 from crm_api.metrics import Metrics, worker_ended
 from crm_api.rate_limit import RateLimits
 from crm_api.redis_quota import RedisQuota
-from crm_api.request_logging import LastResort, RequestContext, configure_logging, log_without_message
+from crm_api.request_logging import LastResort, RequestContext, configure_logging
 from crm_api.routers import (
     contacts,
     crm_objects,
@@ -138,7 +130,7 @@ def create_app(
         app.include_router(module.router)
     if settings.docs_enabled:
         app.include_router(docs.router)
-    _add_exception_handlers(app)
+    add_exception_handlers(app)
     _add_middleware(app, settings)
     return app
 
@@ -300,7 +292,11 @@ async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost.
-    app.add_middleware(LastResort, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        LastResort,
+        max_body_bytes=settings.max_body_bytes,
+        deadline_seconds=settings.request_deadline_seconds,
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -316,86 +312,3 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
-
-
-def _add_exception_handlers(app: FastAPI) -> None:
-    async def on_api_error(request: Request, error: Any) -> Response:
-        return _answer(request, error)
-
-    async def on_hubspot_error(request: Request, error: Any) -> Response:
-        logger.warning(
-            "hubspot: %s status=%s category=%s correlation_id=%s operation=%s",
-            type(error).__name__,
-            error.status_code,
-            error.category,
-            error.correlation_id,
-            error.operation,
-        )
-        return _answer(request, errors.from_hubspot(error))
-
-    async def on_invalid_request(request: Request, error: Any) -> Response:
-        failures = error.errors()
-        if not _is_json(request) and any(failure["loc"] == ("body",) for failure in failures):
-            return _answer(request, ApiError("unsupported_media_type"))
-        return _answer(request, errors.from_validation(failures))
-
-    async def on_http_exception(request: Request, error: Any) -> Response:
-        return _answer(request, _from_http_exception(request, error))
-
-    async def on_database_error(request: Request, error: Any) -> Response:
-        log_without_message(logger, error)
-        away = (
-            not isinstance(error, DBAPIError)
-            or error.connection_invalidated
-            or isinstance(error, (OperationalError, InterfaceError))
-        )
-        if not away:
-            return _answer(request, ApiError("internal_server_error"))
-        return _answer(
-            request, ApiError("service_unavailable", retry_after=errors.DEFAULT_RETRY_AFTER_SECONDS)
-        )
-
-    app.add_exception_handler(ApiError, on_api_error)
-    app.add_exception_handler(HubSpotError, on_hubspot_error)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    # Starlette's, not FastAPI's: the router's own 404 and 405 and the body parser's 400 are only that.
-    app.add_exception_handler(HTTPException, on_http_exception)
-    for kind in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
-        app.add_exception_handler(kind, on_database_error)
-
-
-def _answer(request: Request, error: ApiError) -> Response:
-    return problem_response(error, request.state.request_id)
-
-
-def _from_http_exception(request: Request, error: HTTPException) -> ApiError:
-    codes = {
-        400: "malformed_body",
-        401: "invalid_token",
-        403: "forbidden",
-        404: "not_found",
-        405: "method_not_allowed",
-        413: "request_too_large",
-        415: "unsupported_media_type",
-    }
-    code = codes.get(error.status_code, "internal_server_error")
-    if error.status_code == 405:
-        return ApiError(code, headers={"Allow": ", ".join(_methods_here(request))})
-    return ApiError(code)
-
-
-def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A request without a body has no type to be wrong.
-    no_body = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
-    return no_body or media_type == "application/json" or media_type.endswith("+json")
-
-
-def _methods_here(request: Request) -> list[str]:
-    """All methods of the path; the router itself names only those of the first route that fits."""
-    methods: set[str] = set()
-    for context in iter_route_contexts(request.app.routes):
-        match, _ = context.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= context.methods or set()
-    return sorted(methods)

@@ -1,5 +1,6 @@
 """Around every request: its id, its deadline toward HubSpot, its log line, and the 500 of last resort."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -17,10 +18,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crm_api.errors import ApiError, problem_response
+from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, problem_response
 from crm_api.hubspot import RequestScope, request_scope
 from crm_api.settings import Settings
 
+# What is asked of HubSpot ends by itself at the deadline; this is for what does not, such as a database that hangs.
+PAST_DEADLINE_SECONDS = 1.0
 _TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 access_log = structlog.stdlib.get_logger("crm_api.access")
@@ -94,14 +97,15 @@ class RequestContext:
 
 
 class LastResort:
-    """Pure ASGI: refuses bodies over the limit, and answers 500 for what nobody foresaw.
+    """Pure ASGI: refuses bodies over the limit, ends what takes too long, and answers 500 for what nobody foresaw.
 
     It stands inside of CORS and the request's context, so that these answers bear the headers that all do.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, deadline_seconds: float) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._longest_seconds = deadline_seconds + PAST_DEADLINE_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -115,6 +119,9 @@ class LastResort:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
+            # How fast a caller's network is counts neither here nor while the answer is sent.
+            if not answering and not limit.expired():
+                limit.reschedule(loop.time() + self._longest_seconds)
             if received > self._max_body_bytes:
                 raise HTTPException(413)
             return message
@@ -122,18 +129,31 @@ class LastResort:
         async def note_and_send(message: Message) -> None:
             nonlocal answering
             answering = True
+            if not limit.expired():
+                limit.reschedule(None)
             await send(message)
 
         if _announced_bytes(scope) > self._max_body_bytes:
             # Refused before a byte of it is read.
             await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
             return
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(self._longest_seconds)
         try:
-            await self._app(scope, receive_within_limit, note_and_send)
+            async with limit:
+                await self._app(scope, receive_within_limit, note_and_send)
         except Exception as error:
-            log_without_message(logger, error)
             if answering:
+                log_without_message(logger, error)
                 raise
+            if limit.expired():
+                logger.warning(
+                    "ended after %.1f s: something other than HubSpot did not answer", self._longest_seconds
+                )
+                late = ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
+                await problem_response(late, request_id)(scope, receive, send)
+                return
+            log_without_message(logger, error)
             await problem_response(ApiError("internal_server_error"), request_id)(scope, receive, send)
 
 
