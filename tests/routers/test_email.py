@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import assert_problem
@@ -153,6 +153,35 @@ class TestVerify:
         assert statuses[0] == 200
         assert set(statuses[1:]) <= {400, 409}
         assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
+
+    async def test_a_registration_that_was_closed_since_makes_nobody(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        app.state.settings = app.state.settings.model_copy(
+            update={"registration_email_domains": ["example.org"]}
+        )
+        assert_problem(await verify(client, token), 403, "registration_closed")
+        assert await rows(app, User) == []
+        assert emulator.requests == []
+
+    async def test_a_registration_that_goes_meanwhile_makes_nobody(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await client.post("/api/register", json=a_registration())
+        token = token_of(await mailed(app, mailbox, ADDRESS))
+        verify_password = app.state.passwords.verify
+
+        async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+            result: tuple[bool, str | None] = await verify_password(password, password_hash)
+            async with app.state.sessions.begin() as database:
+                await database.execute(delete(PendingRegistration))
+            return result
+
+        app.state.passwords.verify = slow_verify
+        assert_problem(await verify(client, token), 400, "invalid_link")
+        assert await rows(app, User) == []
 
     async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
         await client.post("/api/register", json=a_registration())

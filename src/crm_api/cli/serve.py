@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from crm_api.cli.http_protocol import BoundedProtocol
 from crm_api.database import create_engine, create_sessions
 from crm_api.request_logging import configure_logging
 from crm_api.services.health import database_problem
@@ -58,6 +59,8 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         access_log=False,
         log_config=None,
         server_header=False,
+        http=BoundedProtocol,
+        ws="none",
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=settings.forwarded_allow_ips or None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
