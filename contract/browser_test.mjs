@@ -93,6 +93,10 @@ assert.deepEqual(shown.filter((name) => order.includes(name)), order);
 await picture(docs, "docs.png");
 
 await press(docs, ".auth-wrapper .authorize");
+await docs.waitForSelector("#oauth_username");
+// Logging in comes first, and nothing is asked for that this service has no use for.
+assert.match(await text(docs, ".auth-container h4"), /oauth2/);
+assert.equal(await docs.$eval("#client_id_password", (each) => each.offsetParent), null);
 await enter(docs, "#oauth_username", "customer@example.com");
 await enter(docs, "#oauth_password", PASSWORD);
 await picture(docs, "docs-authorize.png");
@@ -204,7 +208,7 @@ await docs.close();
 
 // The portal -------------------------------------------------------------------------------------------------------
 
-const page = await open(portal);
+const page = await open(portal, 820);
 const fill = async (form, values) => {
   for (const [name, value] of Object.entries(values)) await enter(page, `${form} [name="${name}"]`, value);
 };
@@ -213,31 +217,58 @@ await fill("#register", {
 });
 await press(page, "#register button");
 await until(page, () => document.querySelector('#register [data-field="lastname"]').textContent !== "");
+assert.equal(await page.evaluate(() => document.activeElement.name), "lastname");
 await picture(page, "portal-register.png");
 await enter(page, '#register [name="lastname"]', "Hopper");
 await press(page, "#register button");
 await page.waitForSelector("#deal");
 assert.match(await text(page, "h1"), /Grace Hopper/);
 
+await fill("#deal", { dealname: "Website relaunch", amount: "12000", closedate: "2027-03-31" });
+await press(page, "#deal button");
+await page.waitForSelector("[data-deal]");
 await fill("#deal", { dealname: "Fleet renewal", amount: "12 apples" });
 await press(page, "#deal button");
 await until(page, () => document.querySelector('#deal [data-field="amount"]').textContent !== "");
 await enter(page, '#deal [name="amount"]', "1500.50");
 await enter(page, '#deal [name="dealstage"]', "contractsent");
 await press(page, "#deal button");
-await page.waitForSelector("[data-deal]");
-await press(page, "[data-deal] summary");
-await fill("[data-deal] form", { subject: "Third van is late", description: "It was due on Monday." });
-await enter(page, '[data-deal] form [name="category"]', "technical_issue");
-await press(page, "[data-deal] form button");
-await page.waitForSelector("[data-deal] li");
-assert.match(await text(page, "[data-deal]"), /Fleet renewal.*Contract Sent.*1500\.50?.*Third van is late/s);
+const renewal = "[data-deal] + [data-deal]";
+await page.waitForSelector(renewal);
+await press(page, `${renewal} summary`);
+await fill(`${renewal} form`, { subject: "Third van is late", description: "It was due on Monday." });
+await enter(page, `${renewal} form [name="category"]`, "technical_issue");
+await press(page, `${renewal} form button`);
+await page.waitForSelector(`${renewal} li`);
+assert.match(await text(page, renewal), /Fleet renewal.*Contract Sent.*1500\.50?.*Third van is late/s);
 await fill("#search", { q: "van" });
 await press(page, "#search button");
 await page.waitForSelector("#found");
 assert.match(await text(page, "#found"), /Ticket: Third van is late/);
 await picture(page, "portal-deals.png");
-await page.reload({ waitUntil: "networkidle0" });
+
+// An access token that has ended is renewed once, whatever asks at the same time.
+let renewals = 0;
+page.on("request", (each) => (renewals += each.method() === "POST" && each.url().endsWith("/api/token/refresh") ? 1 : 0));
+await page.evaluate(() => {
+  const [[name, kept]] = Object.entries(sessionStorage);
+  sessionStorage.setItem(name, JSON.stringify({ ...JSON.parse(kept), access_token: "ended" }));
+});
+await page.reload();
+await page.waitForSelector("[data-deal]");
+assert.equal(renewals, 1);
+
+// A service that is away for a moment ends no session.
+const errorsBefore = errors.length;
+await page.setRequestInterception(true);
+const cut = (each) => (each.url().startsWith(`${base}/api/`) ? each.abort() : each.continue());
+page.on("request", cut);
+await page.reload();
+await page.waitForSelector('[role="alert"] + button');
+page.off("request", cut);
+await page.setRequestInterception(false);
+errors.length = errorsBefore; // the browser logs each request that was cut
+await press(page, '[role="alert"] + button');
 await page.waitForSelector("[data-deal]");
 await press(page, "#logout");
 await page.waitForSelector("#login");

@@ -1,10 +1,10 @@
-// Drives the running service through the SDK of @hey-api/openapi-ts: node round_trip.hey_api.mjs BASE
+// Drives the running service through the SDK of @hey-api/openapi-ts: node round_trip.hey_api.mjs BASE EMULATOR
 import assert from "node:assert/strict";
 import { client } from "./hey-api/client.gen";
 import * as api from "./hey-api/sdk.gen";
 import type { Deal, Problem } from "./hey-api/types.gen";
 
-const base = process.argv[2] ?? "http://localhost:4012";
+const [base = "http://localhost:4012", emulator = "http://localhost:8100"] = process.argv.slice(2);
 const email = `hey-${Date.now()}@example.com`;
 const password = "a lighthouse in the fog";
 
@@ -49,7 +49,11 @@ refused(await api.createDeal({ body: { ...body, dealname: "Other" }, headers }),
 const wrongStage = refused(await api.createDeal({ body: { ...body, dealstage: "nowhere" } }), 400, "validation_error");
 assert.equal(wrongStage.details[0]?.field, "dealstage");
 refused(await api.createDeal({ body: { ...body, contact_id: "1" } }), 403, "forbidden");
+refused(await api.createDeal({ body: { ...body, description: "x".repeat(2 ** 20) } }), 413, "request_too_large");
 refused(await api.getDeal({ path: { id: "99999999" } }), 404, "not_found");
+const fault = { method: "GET", path: "/crm/objects/*/deals/*", status: 403 };
+await fetch(`${emulator}/_emulator/faults`, { method: "POST", body: JSON.stringify(fault) });
+refused(await api.getDeal({ path: { id: deal.id } }), 502, "hubspot_credentials_refused");
 refused(await api.updateDeal({ path: { id: deal.id }, body: { amount: "1" }, headers: { "If-Match": '"0"' } }), 412, "precondition_failed");
 const updated = await api.updateDeal({ path: { id: deal.id }, body: { amount: null }, throwOnError: true });
 assert.equal(updated.data.data.deal.amount, null);

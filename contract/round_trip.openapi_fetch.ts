@@ -1,9 +1,9 @@
-// Drives the running service through openapi-fetch on the types of openapi-typescript: node round_trip.openapi_fetch.mjs BASE
+// Drives the running service through openapi-fetch on the types of openapi-typescript: node round_trip.openapi_fetch.mjs BASE EMULATOR
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { Deal, paths, Problem } from "./openapi-fetch/schema";
 
-const base = process.argv[2] ?? "http://localhost:4012";
+const [base = "http://localhost:4012", emulator = "http://localhost:8100"] = process.argv.slice(2);
 const email = `fetch-${Date.now()}@example.com`;
 const password = "a lighthouse in the fog";
 const api = createClient<paths>({ baseUrl: base });
@@ -31,6 +31,14 @@ const form = given(
   }),
 );
 assert.equal(form.token_type, "bearer");
+refused(
+  await api.POST("/api/token", {
+    body: { grant_type: "password", username: email, password: "wrong" },
+    headers: { "Content-Type": "application/x-www-form-urlencoded" },
+  }),
+  400,
+  "invalid_grant",
+);
 refused(await api.POST("/api/login", { body: { email, password: "wrong" } }), 401, "invalid_credentials");
 const login = given(await api.POST("/api/login", { body: { email, password } }));
 const refreshed = given(await api.POST("/api/token/refresh", { body: { refresh_token: login.data.refresh_token } }));
@@ -52,7 +60,11 @@ refused(await api.POST("/api/deals", { body: { ...body, dealname: "Other" }, par
 const wrong = refused(await api.POST("/api/deals", { body: { ...body, dealstage: "nowhere" } }), 400, "validation_error");
 assert.equal(wrong.details[0]?.field, "dealstage");
 refused(await api.POST("/api/deals", { body: { ...body, contact_id: "1" } }), 403, "forbidden");
+refused(await api.POST("/api/deals", { body: { ...body, description: "x".repeat(2 ** 20) } }), 413, "request_too_large");
 refused(await api.GET("/api/deals/{id}", { params: { path: { id: "99999999" } } }), 404, "not_found");
+const fault = { method: "GET", path: "/crm/objects/*/deals/*", status: 403 };
+await fetch(`${emulator}/_emulator/faults`, { method: "POST", body: JSON.stringify(fault) });
+refused(await api.GET("/api/deals/{id}", { params: { path: { id: deal.id } } }), 502, "hubspot_credentials_refused");
 refused(
   await api.PATCH("/api/deals/{id}", { params: { path: { id: deal.id }, header: { "If-Match": '"0"' } }, body: { amount: "1" } }),
   412,
@@ -76,6 +88,7 @@ do {
   cursor = page.data.next_cursor ?? undefined;
 } while (cursor);
 assert.equal(seen.length, 3);
+refused(await api.GET("/api/deals", { params: { query: { cursor: "made-up" } } }), 400, "invalid_cursor");
 const found = given(await api.POST("/api/tickets/search", { body: { query: "address" } }));
 assert.equal(found.data.total, 1);
 const all = given(await api.GET("/api/search", { params: { query: { q: "pilot" } } }));

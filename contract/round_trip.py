@@ -1,4 +1,4 @@
-"""Drives the running service through the SDK of openapi-python-client: python round_trip.py BASE."""
+"""Drives the running service through the SDK of openapi-python-client: python round_trip.py BASE EMULATOR."""
 
 import datetime
 import sys
@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import httpx
 from crm_api_client import AuthenticatedClient, Client
 from crm_api_client.api.account import create_token, get_me, log_in, log_out, refresh_token, register
 from crm_api_client.api.deals import create_deal, get_deal, list_deals, search_deals, update_deal
@@ -39,7 +40,7 @@ from crm_api_client.models import (
 )
 from crm_api_client.types import UNSET, Response, Unset
 
-BASE = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:4012"
+BASE, EMULATOR = sys.argv[1:] if len(sys.argv) == 3 else ("http://localhost:4012", "http://localhost:8100")
 EMAIL = f"python-{time.time_ns()}@example.com"
 PASSWORD = "a lighthouse in the fog"
 Model = TypeVar("Model")
@@ -83,6 +84,8 @@ def main() -> None:
     refused(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
     grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password=PASSWORD)
     given(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
+    wrong_grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password="wrong")
+    refused(create_token.sync_detailed(client=anonymous, body=wrong_grant), 400, "invalid_grant")
     login = given(
         log_in.sync_detailed(client=anonymous, body=Login(email=EMAIL, password=PASSWORD)), TokensResponse
     )
@@ -122,7 +125,12 @@ def main() -> None:
     assert [each.field for each in problem.details] == ["dealstage"]
     not_mine = DealCreate(dealname="Other", dealstage=stage, contact_id="1")
     refused(create_deal.sync_detailed(client=client, body=not_mine), 403, "forbidden")
+    too_large = DealCreate(dealname="Other", dealstage=stage, description="x" * 2**20)
+    refused(create_deal.sync_detailed(client=client, body=too_large), 413, "request_too_large")
     refused(get_deal.sync_detailed("99999999", client=client), 404, "not_found")
+    fault = {"method": "GET", "path": "/crm/objects/*/deals/*", "status": 403}
+    httpx.post(f"{EMULATOR}/_emulator/faults", json=fault).raise_for_status()
+    refused(get_deal.sync_detailed(deal.id, client=client), 502, "hubspot_credentials_refused")
     refused(
         update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount="1"), if_match='"0"'),
         412,

@@ -9,6 +9,6 @@ serve "${PORT:-4301}"
 for name in hey_api openapi_fetch; do
   node_modules/.bin/esbuild "../sdk/round_trip.$name.ts" --bundle --platform=node --format=esm --target=node20 \
     --preserve-symlinks --log-level=warning --outfile="../sdk/round_trip.$name.mjs"
-  node "../sdk/round_trip.$name.mjs" "$BASE"
+  node "../sdk/round_trip.$name.mjs" "$BASE" "$EMULATOR"
 done
-PYTHONPATH=../sdk/python .venv/bin/python ../sdk/python/round_trip.py "$BASE"
+PYTHONPATH=../sdk/python .venv/bin/python ../sdk/python/round_trip.py "$BASE" "$EMULATOR"

@@ -40,6 +40,7 @@ serve() {
   trap 'kill "$SERVER" 2>/dev/null; wait "$SERVER" 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
   trap 'exit 130' INT TERM
   BASE=http://localhost:$port
+  EMULATOR=http://localhost:$((port + 1000))
   local tries=0
   until ../.venv/bin/python -c "import sys, httpx; sys.exit(httpx.get('$BASE/readyz').status_code != 200)" 2>/dev/null; do
     tries=$((tries + 1))
@@ -50,5 +51,5 @@ serve() {
     fi
     sleep 0.5
   done
-  export BASE
+  export BASE EMULATOR
 }

@@ -34,13 +34,26 @@ interface Result<Data> {
   response?: Response;
 }
 
+let renewing: Promise<void> | null = null;
+
+/** One at a time, whoever asks: a refresh token is good for one use. */
+function renew(refresh_token: string): Promise<void> {
+  renewing ??= refreshToken({ body: { refresh_token } })
+    .then(({ data, response }) => {
+      if (data || response?.status === 401) keep(data?.data ?? null);
+    })
+    .finally(() => (renewing = null));
+  return renewing;
+}
+
 /** The data of an operation; an access token that has ended is renewed once. */
 export async function ask<Data>(operation: () => Promise<Result<{ data: Data }>>): Promise<Data> {
+  const before = tokens;
   let result = await operation();
-  if (result.error?.code === "invalid_token" && tokens) {
-    const renewed = await refreshToken({ body: { refresh_token: tokens.refresh_token } });
-    keep(renewed.data?.data ?? null);
-    if (renewed.data) result = await operation();
+  if (result.error?.code === "invalid_token" && before) {
+    // Somebody who asked at the same time may have renewed it already.
+    if (tokens === before) await renew(before.refresh_token);
+    if (tokens && tokens !== before) result = await operation();
   }
   if (result.data) return result.data.data;
   if (result.error?.code) throw new Refused(result.error);

@@ -23,10 +23,11 @@ export interface Field {
   type?: "text" | "email" | "password" | "tel" | "date" | "textarea";
   options?: { value: string; label: string }[];
   optional?: boolean;
+  autocomplete?: AutoFill;
 }
 
 function input(field: Field): HTMLElement {
-  const attributes = { name: field.name, required: !field.optional };
+  const attributes = { name: field.name, required: !field.optional, autocomplete: field.autocomplete ?? "off" };
   if (field.options) {
     const none = field.optional ? [element("option", { value: "" }, "(none)")] : [];
     const options = field.options.map(({ value, label }) => element("option", { value }, label));
@@ -47,7 +48,7 @@ export function form(
   const labels = fields.map((field) => {
     const message = element("span", { class: "wrong", "data-field": field.name });
     wrong.set(field.name, message);
-    return element("label", {}, field.label, input(field), message);
+    return element("label", {}, field.optional ? `${field.label} (optional)` : field.label, input(field), message);
   });
   const general = element("p", { class: "wrong", role: "alert" });
   const submit = element("button", { type: "submit" }, button);
@@ -55,6 +56,7 @@ export function form(
   made.addEventListener("submit", (event) => {
     event.preventDefault();
     for (const message of [general, ...wrong.values()]) message.textContent = "";
+    for (const control of made.elements) control.removeAttribute("aria-invalid");
     submit.disabled = true;
     const entries = [...new FormData(made)].map(([key, value]) => [key, String(value)] as const);
     send(Object.fromEntries(entries.filter(([, value]) => value !== "")))
@@ -62,7 +64,11 @@ export function form(
       .catch((error: unknown) => {
         const details = error instanceof Refused ? error.problem.details : [];
         const elsewhere = details.filter(({ field }) => !wrong.has(field));
-        for (const { field, message } of details) wrong.get(field)?.append(message);
+        for (const { field, message } of details) {
+          wrong.get(field)?.append(message);
+          made.querySelector(`[name="${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", "true");
+        }
+        made.querySelector<HTMLElement>("[aria-invalid]")?.focus();
         if (details.length === 0 && error instanceof Error) general.textContent = error.message;
         else general.textContent = elsewhere.map(({ field, message }) => `${field} ${message}`).join("; ");
       })

@@ -10,14 +10,15 @@ import { element, form, type Field } from "./dom";
 const root = document.querySelector("#portal") as HTMLElement;
 
 const LOGIN: Field[] = [
-  { name: "email", label: "E-mail", type: "email" },
-  { name: "password", label: "Password", type: "password" },
+  { name: "email", label: "E-mail", type: "email", autocomplete: "username" },
+  { name: "password", label: "Password", type: "password", autocomplete: "current-password" },
 ];
 const REGISTRATION: Field[] = [
-  { name: "firstname", label: "First name" },
-  { name: "lastname", label: "Last name" },
-  { name: "phone", label: "Phone", type: "tel" },
-  ...LOGIN,
+  { name: "firstname", label: "First name", autocomplete: "given-name" },
+  { name: "lastname", label: "Last name", autocomplete: "family-name" },
+  { name: "phone", label: "Phone", type: "tel", autocomplete: "tel" },
+  { name: "email", label: "E-mail", type: "email", autocomplete: "username" },
+  { name: "password", label: "Password, at least 8 characters", type: "password", autocomplete: "new-password" },
 ];
 
 async function logIn(email: string, password: string): Promise<void> {
@@ -61,7 +62,8 @@ function showWelcome(): void {
 }
 
 function stagesOf(pipelines: Pipeline[]): { value: string; label: string }[] {
-  return (pipelines[0]?.stages ?? []).map(({ id, label }) => ({ value: id, label }));
+  const stages = (pipelines[0]?.stages ?? []).filter((stage) => stage.may_set);
+  return stages.map(({ id, label }) => ({ value: id, label }));
 }
 
 function stageLabel(pipelines: Pipeline[], stage: string | null): string {
@@ -120,6 +122,7 @@ function dealCard(deal: DealWithTickets, pipelines: Pipelines, properties: Recor
       {},
       `${ticket.subject ?? ""} `,
       element("span", { class: "stage" }, stageLabel(pipelines.tickets, ticket.hs_pipeline_stage)),
+      element("p", { class: "quiet" }, ticket.description ?? ""),
     ),
   );
   const facts = [
@@ -136,6 +139,7 @@ function dealCard(deal: DealWithTickets, pipelines: Pipelines, properties: Recor
       element("span", { class: "stage" }, stageLabel(pipelines.deals, deal.dealstage)),
     ),
     element("p", { class: "quiet" }, facts.filter(Boolean).join(", ") || "No amount yet"),
+    deal.description ? element("p", {}, deal.description) : null,
     tickets.length > 0 ? element("ul", {}, ...tickets) : element("p", { class: "quiet" }, "No tickets"),
     deal.incomplete ? element("p", { class: "wrong" }, "Not all tickets could be read; try again.") : null,
     ticketForm(deal, pipelines, properties),
@@ -188,17 +192,29 @@ async function showDeals(): Promise<void> {
   const deals = contacts.flatMap((contact) => contact.deals);
   root.replaceChildren(
     element("header", {}, element("h1", {}, `Deals of ${me.firstname} ${me.lastname}`), leave),
-    element("div", { class: "columns" }, dealForm(pipelines), searchBox()),
-    ...deals.map((deal) => dealCard(deal, pipelines, properties)),
-    deals.length === 0 ? element("p", { class: "quiet" }, "You have no deals yet.") : "",
+    element(
+      "div",
+      { class: "columns wide" },
+      element(
+        "div",
+        {},
+        ...deals.map((deal) => dealCard(deal, pipelines, properties)),
+        deals.length === 0 ? element("section", { class: "quiet" }, "You have no deals yet; open the first one here.") : null,
+      ),
+      element("div", {}, dealForm(pipelines), searchBox()),
+    ),
   );
 }
 
-if (isLoggedIn()) {
-  showDeals().catch(() => {
-    keep(null);
-    showWelcome();
+function start(): void {
+  if (!isLoggedIn()) return showWelcome();
+  showDeals().catch((error: unknown) => {
+    // A session that has ended is no longer kept; what else went wrong may go right the next time.
+    if (!isLoggedIn()) return showWelcome();
+    const again = element("button", {}, "Try again");
+    again.addEventListener("click", start);
+    root.replaceChildren(element("p", { class: "wrong", role: "alert" }, error instanceof Error ? error.message : "?"), again);
   });
-} else {
-  showWelcome();
 }
+
+start();

@@ -319,6 +319,10 @@ def _is_union_branch(name: str) -> bool:
     return "[" in name or name in {"str", "int", "constrained-str", "missing-sentinel", "none", "datetime"}
 
 
+def _characters(how: str, count: int) -> str:
+    return f"must have {how} {count} character{'' if count == 1 else 's'}"
+
+
 def _message(failure: Mapping[str, Any]) -> str:
     kind, context = failure["type"], failure.get("ctx", {})
     plain = {
@@ -331,11 +335,11 @@ def _message(failure: Mapping[str, Any]) -> str:
         return plain[kind]
     # "Value" is what Pydantic calls a secret.
     if kind == "too_long" and context["field_type"] == "Value":
-        return f"must have at most {context['max_length']} characters"
+        return _characters("at most", context["max_length"])
     if kind == "too_short" and context["field_type"] == "Value":
-        return f"must have at least {context['min_length']} characters"
+        return _characters("at least", context["min_length"])
     if kind == "string_too_long":
-        return f"must have at most {context['max_length']} characters"
+        return _characters("at most", context["max_length"])
     if kind == "string_too_short":
-        return f"must have at least {context['min_length']} characters"
+        return _characters("at least", context["min_length"])
     return str(failure["msg"]).removeprefix("Value error, ").replace("Input should", "should")

@@ -80,8 +80,9 @@ PATHS: Final = (
     "/healthz",
     "/readyz",
 )
-# Operations as a newcomer needs them, a record's fields with its id first, and first the example that is tried first.
-_IN_ORDER: Final = frozenset({"paths", "properties", "examples"})
+# Operations as a newcomer needs them, a record's fields with its id first, and first the example that is tried first
+# and the scheme that one logs in with.
+_IN_ORDER: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 # HubSpot keeps up to 65,536 characters in a string property; where nothing is said, that is the bound.
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide

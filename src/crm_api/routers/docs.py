@@ -14,6 +14,7 @@ _MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "start.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
+    "docs.css": "text/css; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
 # No inline script or style, no other host: what the page shows cannot be turned against its reader.
@@ -27,6 +28,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>crm-api</title>
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="docs/assets/docs.css">
 <link rel="icon" type="image/png" href="docs/assets/favicon-32x32.png">
 </head>
 <body>

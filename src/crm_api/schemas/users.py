@@ -28,6 +28,7 @@ Role = Literal["customer", "staff"]
 _NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,./0-9:;<=>?@\[\\\]^_`{|}~]+$"
 _NAME_LENGTH = 100
 _NAME_PUNCTUATION = {" ", "-", "'", "\N{RIGHT SINGLE QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"}
+_PHONE_PATTERN = r"^[0-9 +().-]*$"
 
 
 def normalise_email(address: str) -> str:
@@ -56,7 +57,9 @@ def _only_name_characters(name: str) -> str:
     return name
 
 
-def _enough_digits(phone: str) -> str:
+def _phone_characters(phone: str) -> str:
+    if not re.fullmatch(_PHONE_PATTERN, phone):
+        raise ValueError("may hold digits, spaces and + - ( ) . only")
     if len(re.findall(r"[0-9]", phone)) < 5:
         raise ValueError("needs at least five digits")
     return phone
@@ -73,7 +76,8 @@ PersonName = Annotated[
     Field(
         min_length=1,
         max_length=_NAME_LENGTH,
-        pattern=_NAME_PATTERN,
+        # For clients; the validator says better what is wrong.
+        json_schema_extra={"pattern": _NAME_PATTERN},
         description="Letters of any script, spaces, hyphens and apostrophes.",
         examples=["Ada"],
     ),
@@ -84,11 +88,11 @@ Phone = Annotated[
     Field(
         min_length=5,
         max_length=20,
-        pattern=r"^[0-9 +().-]*$",
+        json_schema_extra={"pattern": _PHONE_PATTERN},
         description="Digits, spaces and `+ - ( ) .`, at least five digits.",
         examples=["+44 20 7946 0018"],
     ),
-    AfterValidator(_enough_digits),
+    AfterValidator(_phone_characters),
 ]
 
 

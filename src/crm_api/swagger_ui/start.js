@@ -10,6 +10,8 @@ window.addEventListener("load", () => {
     filter: true,
     tryItOutEnabled: true,
     requestSnippetsEnabled: true,
+    // Every operation shows the schemas that it has; all of them at once are longer than the page.
+    defaultModelsExpandDepth: 0,
     validatorUrl: null,
     // Keeps the token in the browser's storage, so only where it is a demo's.
     persistAuthorization: remember === "true",
