@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types openapi contract sdk browser-test soak lock lock-contract clean
+.PHONY: help run test check format lint types openapi contract sdk browser-test soak bench bench-quick lock lock-contract clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,17 @@ test: check ## Lint, types, and the suite on SQLite and a real PostgreSQL
 
 soak: $(BIN)/.dev ## 5,000 creations while one HubSpot call in five fails
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+# The peers need packages of their own, in the versions that the dev lock has where both name one.
+$(BIN)/.bench: $(BIN)/.dev requirements/bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	@touch $@
+
+bench: $(BIN)/.bench ## Measure beside two usual services and the floor, some minutes (BENCH_ARGS=--write updates docs/performance.md)
+	PYTHONPATH=. $(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(BIN)/.bench ## The same with fewer rounds, in under a minute
+	PYTHONPATH=. $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 check: lint types
 

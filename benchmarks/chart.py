@@ -1,0 +1,78 @@
+"""The growth rows as a chart: SVG, written by hand because two charts of a few points need no library."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS
+
+Points = Sequence[tuple[float, float]]
+COLOURS: Final = {OURS: "#0a7d4f", FLASK: "#b3402a", FASTAPI: "#c98a1b", FLOOR: "#5b6b7a"}
+WIDTH: Final = 440
+HEIGHT: Final = 300
+LEFT: Final = 64
+RIGHT: Final = 96
+TOP: Final = 44
+BOTTOM: Final = 40
+
+
+def svg(charts: Mapping[str, Mapping[str, Points]]) -> str:
+    """The charts side by side; both axes of each are logarithmic."""
+    parts = [_chart(title, lines, WIDTH * place) for place, (title, lines) in enumerate(charts.items())]
+    size = f'width="{WIDTH * len(charts)}" height="{HEIGHT}"'
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">',
+            '<rect width="100%" height="100%" fill="white"/>',
+            *parts,
+            "</svg>\n",
+        ]
+    )
+
+
+def _chart(title: str, lines: Mapping[str, Points], offset: int) -> str:
+    across = _Axis([x for points in lines.values() for x, _ in points], LEFT, WIDTH - RIGHT)
+    up = _Axis([y for points in lines.values() for _, y in points], HEIGHT - BOTTOM, TOP)
+    parts = [f'<g transform="translate({offset} 0)">', _text(LEFT, 22, title, weight="bold")]
+    for tick in up.ticks:
+        y = up.place(tick)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+        parts.append(_text(LEFT - 6, y + 4, f"{tick:,.0f}", anchor="end"))
+    foot = HEIGHT - BOTTOM + 18
+    parts += [_text(across.place(tick), foot, f"{tick:,.0f}", anchor="middle") for tick in across.ticks]
+    for name, points in lines.items():
+        places = [(across.place(x), up.place(y)) for x, y in points]
+        if not places:
+            continue
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[name]}"/>' for x, y in places]
+        parts.append(_text(places[-1][0] + 8, places[-1][1] + 4, name, colour=COLOURS[name]))
+    return "\n".join([*parts, "</g>"])
+
+
+class _Axis:
+    """Values to places, by their logarithms; the ends are powers of ten."""
+
+    def __init__(self, values: Iterable[float], start: float, end: float) -> None:
+        logarithms = [math.log10(value) for value in values]
+        self._low = math.floor(min(logarithms))
+        self._high = max(math.ceil(max(logarithms)), self._low + 1)
+        self._start, self._end = start, end
+
+    @property
+    def ticks(self) -> list[float]:
+        """The powers of ten."""
+        return [10.0**power for power in range(self._low, self._high + 1)]
+
+    def place(self, value: float) -> float:
+        """Where a value stands."""
+        share = (math.log10(value) - self._low) / (self._high - self._low)
+        return self._start + share * (self._end - self._start)
+
+
+def _text(
+    x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal", colour: str = "#222"
+) -> str:
+    style = f'text-anchor="{anchor}" font-weight="{weight}" fill="{colour}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{text}</text>'

@@ -1,0 +1,44 @@
+"""Writes what a run found into docs/performance.md, between two marks, and its chart beside the other pictures."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from benchmarks.chart import svg
+from benchmarks.report import Report, markdown
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
+PAGE: Final = DOCS / "performance.md"
+CHART: Final = DOCS / "images" / "performance.svg"
+BEGIN: Final = "<!-- measured: what follows is written by `make bench BENCH_ARGS=--write` -->"
+END: Final = "<!-- end of what was measured -->"
+
+
+def write(report: Report, *, pace: str) -> None:
+    """Replace the last run by this one."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{_measured(report, pace)}\n\n{END}{after}", encoding="utf-8")
+    CHART.write_text(svg(report.charts), encoding="utf-8")
+
+
+def _measured(report: Report, pace: str) -> str:
+    when = datetime.now(UTC).date()
+    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    goals = [row for row in report.rows if row.reached is not None]
+    reached = sum(1 for row in goals if row.reached)
+    parts = [
+        f"{when}, {pace} run, {where}: {reached} of {len(goals)} goals reached.",
+        markdown(report.rows),
+        "![How times grow](images/performance.svg)",
+    ]
+    missed = [
+        f"- {row.measure}: {row.figure} where {row.goal} was aimed at. {row.why}".rstrip()
+        for row in report.missed()
+    ]
+    if missed:
+        parts += ["### What falls short, and what this run measured of it", "\n".join(missed)]
+    return "\n\n".join(parts)

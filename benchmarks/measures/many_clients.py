@@ -1,0 +1,65 @@
+"""Fifty clients that create deals; and how the time of one grows with their number."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from benchmarks.load import Sample, at_once
+from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS, Figure, Row, at_least
+from benchmarks.run import PROCESSES, Contestant, Run, customer, in_rounds, medians, rates
+from tests.support.builders import a_deal
+
+CLIENTS: Final = 50
+GROWTH: Final = (1, 10, 100)
+CHART: Final = "Milliseconds to create a deal, by the number of users at once"
+
+
+async def measure(run: Run) -> None:
+    """The rows of many clients."""
+    for each in run.contestants.values():
+        await _creating(each, CLIENTS, run.pace.seconds / 2)()
+    used: dict[str, list[float]] = {name: [] for name in run.contestants}
+
+    def measured(contestant: Contestant) -> Callable[[], Awaitable[Sample]]:
+        async def create() -> Sample:
+            before = contestant.server.cpu_seconds
+            sample = await _creating(contestant, CLIENTS, run.pace.seconds)()
+            used[contestant.name].append(1000 * (contestant.server.cpu_seconds - before) / sample.good)
+            return sample
+
+        return create
+
+    measures = {name: measured(each) for name, each in run.contestants.items()}
+    samples = await in_rounds(run.pace.rounds, measures)
+    found = {name: rates(taken) for name, taken in samples.items()}
+    cells = {name: f"{figure}, {Figure.of(used[name])} ms of CPU each" for name, figure in found.items()}
+    what = f"{CLIENTS} clients on `POST /api/deals`, {PROCESSES} processes"
+    run.report.rows += [
+        Row(what, cells, found[OURS].over(found[FLASK], "x (a)"), at_least(3, "x")),
+        Row("the same, beside (b)", {}, found[OURS].over(found[FASTAPI], "x (b)"), at_least(2, "x")),
+        Row("the same, beside (c)", {}, found[OURS].over(found[FLOOR], "x (c)"), at_least(0.6, "x")),
+    ]
+    await _growth(run)
+
+
+def _creating(contestant: Contestant, clients: int, seconds: float) -> Callable[[], Awaitable[Sample]]:
+    return lambda: at_once(
+        lambda number: contestant.send("POST", "/api/deals", customer(number), json=a_deal()),
+        clients=clients,
+        seconds=seconds,
+    )
+
+
+async def _growth(run: Run) -> None:
+    names = (OURS, FLASK, FLOOR)
+    lines: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for clients in GROWTH:
+        measures = {name: _creating(run.contestants[name], clients, run.pace.seconds) for name in names}
+        samples = await in_rounds(max(1, run.pace.rounds // 2), measures)
+        cells = {}
+        for name, taken in samples.items():
+            time = medians(taken).scaled(1000, "ms")
+            cells[name] = f"{time}, {rates(taken)}"
+            lines[name].append((clients, time.median))
+        users = "1 user" if clients == 1 else f"{clients} users at once"
+        run.report.rows.append(Row(f"{users} on `POST /api/deals`", cells))
+    run.report.charts[CHART] = lines

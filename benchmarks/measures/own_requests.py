@@ -1,0 +1,66 @@
+"""Requests that HubSpot has no part in, for each second of the server's CPU time."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from benchmarks.load import Client, at_once
+from benchmarks.people import at_the_floor
+from benchmarks.report import FLOOR, OURS, Figure, Row, at_least
+from benchmarks.run import CUSTOMER, Run
+from benchmarks.servers import Server
+
+CLIENTS: Final = 10
+PATHS: Final = ("/api/me", "/api/pipelines")
+
+
+async def measure(run: Run) -> None:
+    """The rows of our own requests, on PostgreSQL."""
+    answer = await run.ours.ask("GET", "/api/pipelines", CUSTOMER)
+    pipelines = run.stage.folder / "pipelines.json"
+    pipelines.write_text(json.dumps(answer), encoding="utf-8")
+    floor = await asyncio.to_thread(run.stage.own_floor, run.database, pipelines)
+    headers = at_the_floor(run.people[CUSTOMER])
+    async with Client(floor.url) as client:
+        for path in PATHS:
+            sides = {
+                OURS: _per_cpu_second(
+                    run, run.ours.server, run.ours.client, path, run.ours.headers[CUSTOMER]
+                ),
+                FLOOR: _per_cpu_second(run, floor, client, path, headers),
+            }
+            await _row(run, path, sides)
+    floor.close()
+
+
+Measure = Callable[[], Awaitable[tuple[float, float]]]
+
+
+def _per_cpu_second(
+    run: Run, server: Server, client: Client, path: str, headers: Mapping[str, str]
+) -> Measure:
+    async def measured() -> tuple[float, float]:
+        before = server.cpu_seconds
+        sample = await at_once(
+            lambda _number: client.send("GET", path, headers=headers),
+            clients=CLIENTS,
+            seconds=run.pace.seconds,
+        )
+        sample.require_good(path)
+        return sample.good / (server.cpu_seconds - before), sample.rate
+
+    return measured
+
+
+async def _row(run: Run, path: str, sides: Mapping[str, Measure]) -> None:
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for number in range(run.pace.rounds):
+        names = list(sides) if number % 2 else list(sides)[::-1]
+        for name in names:
+            found[name].append(await sides[name]())
+    per_cpu = {name: Figure.of([each for each, _ in values], "/CPU s") for name, values in found.items()}
+    wall = {name: Figure.of([each for _, each in values], "/s") for name, values in found.items()}
+    cells = {name: f"{per_cpu[name]}, {wall[name]}" for name in sides}
+    figure = per_cpu[OURS].over(per_cpu[FLOOR], "x (c)")
+    run.report.rows.append(Row(f"`GET {path}`, per core", cells, figure, at_least(0.6, "x")))

@@ -1,0 +1,39 @@
+"""From the start of the process to its first answer, and what it holds in memory once it has worked."""
+
+import asyncio
+
+from benchmarks.load import Client, at_once
+from benchmarks.people import registered
+from benchmarks.report import OURS, Figure, Row, at_most
+from benchmarks.run import Run
+from benchmarks.servers import Server
+from tests.support.builders import a_deal
+
+CLIENTS = 20
+
+
+async def measure(run: Run) -> None:
+    """The row of starting and the row of memory."""
+    starts: list[float] = []
+    memory: list[float] = []
+    for number in range(run.pace.starts):
+        server = await asyncio.to_thread(run.stage.service, run.emulator, database=run.database)
+        starts.append(server.start_seconds)
+        memory.append(await _memory_after_work(server, number))
+        server.close()
+    start, held = Figure.of(starts, "s"), Figure.of(memory, "MB")
+    run.report.rows += [
+        Row("start of `crm-api serve` to its first answer", {OURS: str(start)}, start, at_most(1.5, "s")),
+        Row("memory of a process that has worked (RSS)", {OURS: str(held)}, held, at_most(110, "MB")),
+    ]
+
+
+async def _memory_after_work(server: Server, number: int) -> float:
+    async with Client(server.url) as client:
+        people = await registered(client, [f"memory-{number}-{each}@example.com" for each in range(CLIENTS)])
+
+        async def create(who: int) -> int:
+            return await client.send("POST", "/api/deals", headers=people[who].headers, json=a_deal())
+
+        (await at_once(create, clients=CLIENTS, seconds=1.0)).require_good("creating deals")
+        return server.memory_megabytes

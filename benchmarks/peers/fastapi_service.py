@@ -1,0 +1,110 @@
+"""Peer (b): FastAPI with HubSpot's own client, its routes in the thread pool because that client blocks."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import anyio.to_thread
+from benchmarks.peers.crm import THREADS, Crm
+from benchmarks.peers.users import Users, claims_of
+from fastapi import Depends, FastAPI, Header, HTTPException
+from jose import JWTError
+from pydantic import BaseModel
+
+
+class Registration(BaseModel):
+    """Who registers."""
+
+    email: str
+    firstname: str
+    lastname: str
+    phone: str
+    password: str
+
+
+class Login(BaseModel):
+    """Who logs in."""
+
+    email: str
+    password: str
+
+
+class DealCreate(BaseModel):
+    """A deal to be."""
+
+    dealname: str
+    dealstage: str
+
+
+class TicketCreate(BaseModel):
+    """A ticket to be."""
+
+    subject: str
+    description: str
+    hs_pipeline_stage: str
+
+
+def caller(authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
+    """The claims of the caller's token."""
+    try:
+        return claims_of(authorization)
+    except JWTError:
+        raise HTTPException(401, "Invalid token") from None
+
+
+Caller = Annotated[dict[str, Any], Depends(caller)]
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
+    """Give the thread pool as many threads as the other peer has."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+def create_app() -> FastAPI:
+    """The application, for `uvicorn --factory`."""
+    app = FastAPI(lifespan=lifespan)
+    crm, users = Crm(), Users()
+
+    @app.get("/healthz")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/api/register", status_code=201)
+    def register(registration: Registration) -> dict[str, Any]:
+        contact = crm.register_contact(registration.model_dump(exclude={"password"}))
+        users.add(registration.email, registration.password, contact["id"])
+        return {"message": "User registered successfully", "data": {"contact": contact}}
+
+    @app.post("/api/login")
+    def log_in(login: Login) -> dict[str, Any]:
+        token = users.log_in(login.email, login.password)
+        if token is None:
+            raise HTTPException(401, "Invalid credentials")
+        return {"message": "User authenticated successfully", "data": {"access_token": token}}
+
+    @app.get("/api/me")
+    def me(claims: Caller) -> dict[str, Any]:
+        return {"message": "Profile retrieved successfully", "data": claims}
+
+    @app.get("/api/new-crm-objects")
+    def list_crm_objects(claims: Caller, limit: int | None = None) -> dict[str, Any]:
+        if limit is not None:
+            contacts = crm.contacts_with_deals_and_tickets(limit)
+        else:
+            contacts = [crm.contact_with_deals_and_tickets(claims["contact_id"])]
+        return {"message": "CRM objects retrieved successfully", "data": {"data": {"contacts": contacts}}}
+
+    @app.post("/api/deals", status_code=201)
+    def create_deal(deal: DealCreate, claims: Caller) -> dict[str, Any]:
+        created = crm.create_deal(claims["contact_id"], deal.model_dump())
+        return {"message": "Deal created successfully", "data": {"deal": created}}
+
+    @app.post("/api/tickets/{deal_id}", status_code=201)
+    def create_ticket(deal_id: str, ticket: TicketCreate, claims: Caller) -> dict[str, Any]:
+        properties = ticket.model_dump(exclude={"description"}) | {"content": ticket.description}
+        created = crm.create_ticket(claims["contact_id"], deal_id, properties)
+        return {"message": "Ticket created successfully", "data": {"ticket": created}}
+
+    return app

@@ -1,0 +1,135 @@
+"""Peer (c), the floor: bare Starlette and httpx, as many calls to HubSpot as our service makes, and nothing else.
+
+No accounts, no checks, no quota, no retries, no errors: what is left is what the two libraries cost.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+CONNECTIONS: Final = int(os.environ.get("HUBSPOT_MAX_CONNECTIONS", "10"))
+OBJECTS: Final = "/crm/objects/2026-09"
+DEALS_TO_TICKETS: Final = "/crm/associations/2026-09/deals/tickets/batch/read"
+CONTACT: Final = "email,firstname,lastname,phone,lifecyclestage"
+DEAL: Final = ["dealname", "dealstage", "pipeline", "amount", "closedate", "description"]
+TICKET: Final = ["subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority"]
+BATCH: Final = 100
+
+
+class Upstream:
+    """HubSpot behind a pool and a semaphore of our sizes."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self.http = httpx.AsyncClient(
+            base_url=os.environ["HUBSPOT_BASE_URL"],
+            headers={"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"},
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            timeout=30,
+        )
+
+    async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One call; a refusal is an exception."""
+        async with self._slots:
+            return (await self.http.request(method, path, **arguments)).raise_for_status()
+
+    async def read(self, object_type: str, ids: list[str], properties: list[str]) -> list[dict[str, Any]]:
+        """Records by id, a hundred a call, all calls at once."""
+        bodies = [
+            {"inputs": [{"id": each} for each in ids[start : start + BATCH]], "properties": properties}
+            for start in range(0, len(ids), BATCH)
+        ]
+        path = f"{OBJECTS}/{object_type}/batch/read"
+        answers = await asyncio.gather(*(self.call("POST", path, json=body) for body in bodies))
+        return [record for answer in answers for record in answer.json()["results"]]
+
+
+def upstream(request: Request) -> Upstream:
+    """The application's upstream."""
+    found: Upstream = request.app.state.upstream
+    return found
+
+
+async def health(_request: Request) -> Response:
+    """Alive."""
+    return JSONResponse({"status": "ok"})
+
+
+async def list_crm_objects(request: Request) -> Response:
+    """The three steps: contacts with the ids of their deals; deals, and the ids of their tickets; tickets."""
+    hubspot = upstream(request)
+    params = {
+        "limit": request.query_params.get("limit", "10"),
+        "properties": CONTACT,
+        "associations": "deals",
+    }
+    contacts = (await hubspot.call("GET", f"{OBJECTS}/contacts", params=params)).json()["results"]
+    deal_ids = _unique(
+        each["id"] for contact in contacts for each in contact["associations"]["deals"]["results"]
+    )
+    deals, links = await asyncio.gather(
+        hubspot.read("deals", deal_ids, DEAL),
+        hubspot.call("POST", DEALS_TO_TICKETS, json={"inputs": [{"id": each} for each in deal_ids]}),
+    )
+    ticket_ids = _unique(str(each["toObjectId"]) for link in links.json()["results"] for each in link["to"])
+    tickets = await hubspot.read("tickets", ticket_ids, TICKET)
+    return JSONResponse({"contacts": contacts, "deals": deals, "tickets": tickets})
+
+
+async def create_deal(request: Request) -> Response:
+    """One call; the contact is a header, so that nothing has to be looked up."""
+    return await _create(request, "deals", [(request.headers["x-contact"], 3)])
+
+
+async def create_ticket(request: Request) -> Response:
+    """One call."""
+    links = [(request.path_params["deal_id"], 28), (request.headers["x-contact"], 16)]
+    return await _create(request, "tickets", links)
+
+
+async def _create(request: Request, object_type: str, links: list[tuple[str, int]]) -> Response:
+    body = {
+        "properties": await request.json(),
+        "associations": [
+            {
+                "to": {"id": record_id},
+                "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}],
+            }
+            for record_id, type_id in links
+        ],
+    }
+    answer = await upstream(request).call("POST", f"{OBJECTS}/{object_type}", json=body)
+    return Response(answer.content, 201, media_type="application/json")
+
+
+def _unique(ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+    """One client for the process."""
+    app.state.upstream = Upstream()
+    yield
+    await app.state.upstream.http.aclose()
+
+
+def create_app() -> Starlette:
+    """The application, for `uvicorn --factory`."""
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/healthz", health),
+            Route("/api/new-crm-objects", list_crm_objects),
+            Route("/api/deals", create_deal, methods=["POST"]),
+            Route("/api/tickets/{deal_id}", create_ticket, methods=["POST"]),
+        ],
+    )

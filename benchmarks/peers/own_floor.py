@@ -1,0 +1,89 @@
+"""The floor of requests that HubSpot has no part in: bare Starlette and the database read of our authentication.
+
+No token is checked: the caller names the session, as a token would after it was verified.
+"""
+
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.models import Session, User, now
+
+
+async def read_user(request: Request) -> User:
+    """The user of an open session: one indexed read."""
+    user_id, session_id = UUID(request.headers["x-user"]), UUID(request.headers["x-session"])
+    query = (
+        select(User)
+        .join(Session, Session.user_id == User.id)
+        .where(
+            Session.id == session_id,
+            Session.user_id == user_id,
+            Session.revoked_at.is_(None),
+            Session.expires_at > now(),
+            User.status == "active",
+        )
+    )
+    sessions: Sessions = request.app.state.sessions
+    async with sessions() as database:
+        return (await database.execute(query)).scalar_one()
+
+
+async def me(request: Request) -> Response:
+    """The user's profile."""
+    user = await read_user(request)
+    profile = {
+        "id": str(user.id),
+        "email": user.email,
+        "firstname": user.firstname,
+        "lastname": user.lastname,
+        "phone": user.phone,
+        "role": user.role,
+        "email_verified": user.email_verified,
+        "contact_id": user.contact_id,
+    }
+    return JSONResponse({"message": "Profile retrieved successfully", "data": profile})
+
+
+async def list_pipelines(request: Request) -> Response:
+    """What our service answers, from memory."""
+    await read_user(request)
+    return JSONResponse(request.app.state.pipelines)
+
+
+async def health(_request: Request) -> Response:
+    """Alive."""
+    return JSONResponse({"status": "ok"})
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+    """The engine that our service has."""
+    engine = create_engine(os.environ["DATABASE_URL"])
+    app.state.sessions = create_sessions(engine)
+    yield
+    await engine.dispose()
+
+
+def create_app() -> Starlette:
+    """The application, for `uvicorn --factory`."""
+    app = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/healthz", health),
+            Route("/api/me", me),
+            Route("/api/pipelines", list_pipelines),
+        ],
+    )
+    app.state.pipelines = json.loads(Path(os.environ["FLOOR_PIPELINES"]).read_text(encoding="utf-8"))
+    return app
