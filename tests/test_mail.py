@@ -1,7 +1,6 @@
 """Mail, handed to a real SMTP server on loopback."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -62,10 +61,9 @@ async def test_sending_returns_at_once_while_the_server_hangs(mailbox: Mailbox) 
     mailbox.let_in.clear()
     queue = queue_for(mailbox.url)
     queue.start()
-    started = time.perf_counter()
     for _ in range(50):
         queue.send(**MAIL)
-    assert time.perf_counter() - started < 0.1
+    assert mailbox.mails == []
     mailbox.let_in.set()
     await queue.aclose()
     assert len(mailbox.mails) == 50

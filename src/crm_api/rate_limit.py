@@ -157,7 +157,7 @@ class RateLimits:
             _FailedLoginLimit(self._per_address, "address:" + _network(request)),
         )
         for limit in limits:
-            if not await self._hit(limit, cost=1):
+            if await self._count(limit, 1) > limit.item.amount:
                 raise self._refusal(limit.item, await self._login_reset_in(limit))
         try:
             yield attempt
@@ -168,7 +168,7 @@ class RateLimits:
         finally:
             if attempt.succeeded:
                 for limit in limits:
-                    await self._hit(limit, cost=-1)
+                    await self._give_back(limit)
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
@@ -179,10 +179,17 @@ class RateLimits:
             synchronous: Any = self._limiter._storage  # noqa: SLF001
             await run_in_threadpool(synchronous.storage.close)
 
-    async def _hit(self, limit: _FailedLoginLimit, *, cost: int) -> bool:
-        return bool(
+    async def _give_back(self, limit: _FailedLoginLimit) -> None:
+        # Where the window it was counted in is over, giving back would leave room for a guess more in the next one.
+        if await self._count(limit, -1) < 0:
+            await self._count(limit, 1)
+
+    async def _count(self, limit: _FailedLoginLimit, change: int) -> int:
+        """How many there are in this window after the change."""
+        key = limit.item.key_for(_PREFIX, "failed-login", limit.key)
+        return int(
             await self._with_fallback(
-                lambda limiter: limiter.hit(limit.item, _PREFIX, "failed-login", limit.key, cost=cost)
+                lambda limiter: limiter.storage.incr(key, limit.item.get_expiry(), amount=change)
             )
         )
 

@@ -14,6 +14,7 @@ from tests.support.forged_tokens import forged_tokens
 from crm_api.hubspot_emulator import Emulator, RecordedRequest
 from crm_api.main import create_app
 from crm_api.openapi import build_document
+from crm_api.services.policy import KnownOwners
 from crm_api.settings import Settings
 
 Policy = Literal["anyone", "user", "record", "staff"]
@@ -239,6 +240,22 @@ async def test_somebody_elses_record_is_like_one_that_does_not_exist(
     assert all(body == bodies[0] for body in bodies)
     own = await operation.ask(customer.client, owned.id_for(operation), token=customer.tokens["access_token"])
     assert own.status_code in (200, 201, 204), own.text
+
+
+async def test_whose_a_deal_was_is_forgotten_after_seconds(
+    customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+) -> None:
+    moment = 0.0
+    app.state.known_owners = KnownOwners(clock=lambda: moment)
+    deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    # Somebody of the company's gives the deal to another contact.
+    emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
+    emulator.link(("contacts", stranger.contact_id), ("deals", deal_id))
+    assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
+    assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
+    moment = 10.0
+    assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+    assert len(emulator.records("tickets")) == 1
 
 
 @by_policy("record")

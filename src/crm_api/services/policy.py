@@ -36,10 +36,6 @@ class KnownOwners:
         while len(self._until) > REMEMBER_AT_MOST:
             self._until.popitem(last=False)
 
-    def forget(self, contact_id: str, deal_id: str) -> None:
-        """One of our own writes has changed it."""
-        self._until.pop((contact_id, deal_id), None)
-
     def forget_deal(self, deal_id: str) -> None:
         """The deal is gone, whosever it was."""
         for key in [key for key in self._until if key[1] == deal_id]:
