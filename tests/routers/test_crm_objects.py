@@ -4,8 +4,10 @@ import httpx
 import pytest
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import give_deals, give_tickets
 
-from crm_api.hubspot_emulator import Emulator
+from crm_api.hubspot_emulator import Emulator, Exchange
+from crm_api.services import children
 
 
 def fill(emulator: Emulator, contacts: int, *, deals: int = 3, tickets: int = 2) -> None:
@@ -114,6 +116,41 @@ class TestListCrmObjects:
         contact = answer.json()["data"]["data"]["contacts"][-1]
         assert len(contact["deals"]) == 250
         assert contact["incomplete"] is False
+
+    async def test_deals_merged_while_they_are_read_show_once_and_as_incomplete(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        one, other, third = give_deals(emulator, customer.contact_id, 3)
+        tickets = give_tickets(emulator, 2, to=[("deals", one)])
+        survivors: list[str] = []
+
+        def merge(exchange: Exchange) -> None:
+            if not survivors:
+                survivors.append(emulator.merge("deals", one, other))
+
+        emulator.listeners.append(merge)
+        page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
+        shown = {deal["id"]: deal["incomplete"] for deal in page["contacts"][0]["deals"]}
+        assert len(page["contacts"][0]["deals"]) == 2
+        # Whose tickets were asked for is gone, and nobody asked for the survivor's.
+        assert shown == {survivors[0]: True, third: False}
+        again = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0]["deals"]
+        [deal] = [deal for deal in again if deal["id"] == survivors[0]]
+        assert ({ticket["id"] for ticket in deal["tickets"]}, deal["incomplete"]) == (set(tickets), False)
+
+    @pytest.mark.parametrize("what", ["deals", "tickets"])
+    async def test_more_than_an_answer_holds_is_incomplete(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
+    ) -> None:
+        monkeypatch.setattr(children, "MOST_CHILDREN", 3)
+        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        if what == "deals":
+            give_deals(emulator, customer.contact_id, 3)
+        else:
+            give_tickets(emulator, 4, to=[("deals", deal_id)])
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        nested = contact if what == "deals" else contact["deals"][0]
+        assert (len(nested[what]), nested["incomplete"]) == (3, True)
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", ""])
     async def test_a_limit_out_of_bounds_is_named(

@@ -49,10 +49,13 @@ class TestGetDeal:
 
     async def test_a_deal_with_many_tickets_has_them_all(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = give_deals(emulator, customer.contact_id, 1)
-        made = give_tickets(emulator, 250, to=[("deals", deal_id)])
+        made = give_tickets(emulator, 600, to=[("deals", deal_id)])
+        emulator.clear_requests()
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
         assert {ticket["id"] for ticket in deal["tickets"]} == set(made)
         assert deal["incomplete"] is False
+        # About a hundred ids come with the deal, the rest 500 a page.
+        assert calls(emulator).count("POST associations/deals/tickets/batch/read") == 2
 
     async def test_tickets_that_cannot_be_read_make_it_incomplete(
         self, customer: Caller, emulator: Emulator

@@ -1,6 +1,6 @@
 """Contacts with their deals and those deals' tickets, as the contract has them."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -9,11 +9,14 @@ from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
 
+MOST_CHILDREN: Final = 10_000
+"""On one record; an answer that would hold more is marked as incomplete."""
+
 
 class DealWithTickets(Deal):
     """A deal and the tickets raised on it."""
 
-    tickets: Annotated[list[Ticket], Field(max_length=10_000)]
+    tickets: Annotated[list[Ticket], Field(max_length=MOST_CHILDREN)]
     incomplete: bool = False
     """True where not all of its tickets could be read."""
 
@@ -21,7 +24,7 @@ class DealWithTickets(Deal):
 class ContactWithDeals(Contact):
     """A contact and their deals."""
 
-    deals: Annotated[list[DealWithTickets], Field(max_length=10_000)]
+    deals: Annotated[list[DealWithTickets], Field(max_length=MOST_CHILDREN)]
     incomplete: bool = False
     """True where not all of the deals could be read."""
 

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.crm_objects import ContactWithDeals, DealWithTickets
+from crm_api.schemas.crm_objects import MOST_CHILDREN, ContactWithDeals, DealWithTickets
 from crm_api.services.policy import Access
 from crm_api.services.records import contact_fields, deal_fields, ticket_from_record
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
-_BATCH = 100
+_BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class _Records:
 
     found: dict[str, CrmRecord]
     failed: set[str]
+
+    def of(self, ids: Sequence[str]) -> list[CrmRecord]:
+        """Those of these ids that are there, each once: ids of records that were merged lead to one."""
+        records = (self.found[each] for each in ids if each in self.found)
+        return list({record.id: record for record in records}.values())
 
 
 async def with_deals_and_tickets(access: Access, contacts: Sequence[CrmRecord]) -> list[ContactWithDeals]:
@@ -40,11 +46,7 @@ async def with_deals_and_tickets(access: Access, contacts: Sequence[CrmRecord]) 
         wanted = deal_ids.targets.get(contact.id, [])
         return ContactWithDeals(
             **contact_fields(contact, access.fields),
-            deals=[
-                _deal(access, deals.found[each], ticket_ids, tickets)
-                for each in wanted
-                if each in deals.found
-            ],
+            deals=[_deal(access, deal, ticket_ids, tickets) for deal in deals.of(wanted)],
             incomplete=contact.id in deal_ids.failed or not deals.failed.isdisjoint(wanted),
         )
 
@@ -61,13 +63,13 @@ async def with_tickets(access: Access, deal: CrmRecord) -> DealWithTickets:
 def _deal(
     access: Access, deal: CrmRecord, ticket_ids: AssociationResult, tickets: _Records
 ) -> DealWithTickets:
-    wanted = ticket_ids.targets.get(deal.id, [])
+    wanted = ticket_ids.targets.get(deal.id)
+    # One that was merged meanwhile has an id whose tickets nobody asked for.
+    incomplete = wanted is None or deal.id in ticket_ids.failed or not tickets.failed.isdisjoint(wanted)
     return DealWithTickets(
         **deal_fields(deal, access.fields),
-        tickets=[
-            ticket_from_record(tickets.found[each], access.fields) for each in wanted if each in tickets.found
-        ],
-        incomplete=deal.id in ticket_ids.failed or not tickets.failed.isdisjoint(wanted),
+        tickets=[ticket_from_record(ticket, access.fields) for ticket in tickets.of(wanted or [])],
+        incomplete=incomplete,
     )
 
 
@@ -81,7 +83,7 @@ async def _linked(
     targets = {record_id: linked.ids for record_id, linked in inline.items()}
     # What could not be read afresh is at least what came with the record.
     read = {each: rest.targets.get(each) or targets[each] for each in overflowing}
-    return AssociationResult(targets=targets | read, failed=rest.failed)
+    return _bounded(targets | read, rest.failed)
 
 
 async def _associations(
@@ -90,11 +92,20 @@ async def _associations(
     if not ids:
         return AssociationResult(targets={}, failed=set())
     try:
-        return await access.hubspot.associations.batch_read(from_type, to_type, ids)
+        result = await access.hubspot.associations.batch_read(from_type, to_type, ids)
     except HubSpotCredentialsError:
         raise
     except HubSpotError:
-        return AssociationResult(targets={}, failed=set(ids))
+        return AssociationResult(targets={each: [] for each in ids}, failed=set(ids))
+    return _bounded(result.targets, result.failed)
+
+
+def _bounded(targets: Mapping[str, list[str]], failed: set[str]) -> AssociationResult:
+    """No more on one record than an answer holds; a record with more is not complete."""
+    too_many = {each for each, ids in targets.items() if len(ids) > MOST_CHILDREN}
+    return AssociationResult(
+        targets={each: ids[:MOST_CHILDREN] for each, ids in targets.items()}, failed=failed | too_many
+    )
 
 
 async def _read(access: Access, object_type: ObjectType, ids: Sequence[str]) -> _Records:
