@@ -45,7 +45,8 @@ class PropertyLists(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    readable: list[PropertyName] = []
+    # Records have room for so many; https://developers.hubspot.com/docs/api-reference/error-handling on long queries.
+    readable: Annotated[list[PropertyName], Field(max_length=100)] = []
     """Everybody who sees the record sees them, under `properties`."""
     writable_by_customer: list[PropertyName] = []
     writable_by_staff: list[PropertyName] = []

@@ -62,6 +62,9 @@ class TestCreateDeal:
             (1500.5, "1500.5"),
             (0.1, "0.1"),
             (1e3, "1000"),
+            (-0.0, "0"),
+            (0.1 + 0.3, "0.4"),
+            (1e-6, "0.000001"),
             ("007.10", "007.10"),
             (123456789012345, "123456789012345"),
             ("999999999999999.999999", "999999999999999.999999"),
@@ -76,6 +79,51 @@ class TestCreateDeal:
             each for each in emulator.requests if each.method == "POST" and each.path.endswith("/deals")
         ]
         assert request.body["properties"]["amount"] == kept
+
+    @pytest.mark.parametrize(
+        ("closedate", "read"),
+        [
+            ("2026-12-31", "2026-12-31T00:00:00.000Z"),
+            ("2026-06-30T12:00:00+05:30", "2026-06-30T06:30:00.000Z"),
+            ("2026-06-30t12:00:00z", "2026-06-30T12:00:00.000Z"),
+            ("2026-06-30T12:00:00-00:00", "2026-06-30T12:00:00.000Z"),
+            ("2026-06-30T12:00:00.123456Z", "2026-06-30T12:00:00.123Z"),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
+            ("2017-01-01T08:59:60.5+09:00", "2017-01-01T00:00:00.000Z"),
+            ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
+            ("0001-01-01", "0001-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+        ],
+    )
+    async def test_moments_are_read_back(self, customer: Caller, closedate: str, read: str) -> None:
+        created = (await customer.post("/api/deals", a_deal(closedate=closedate))).json()["data"]["deal"]
+        again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]["deal"]
+        assert (created["closedate"], again["closedate"]) == (read, read)
+
+    @pytest.mark.parametrize(
+        "description",
+        [
+            "  two spaces\n\tand a tab\n",
+            "O'Brien",
+            "José",
+            "Jose\N{COMBINING ACUTE ACCENT}",
+            "\N{RIGHT-TO-LEFT OVERRIDE}שלום",
+            "👩\N{ZERO WIDTH JOINER}👧",
+            "\N{LINE SEPARATOR}",
+        ],
+    )
+    async def test_texts_are_read_back_character_by_character(
+        self, customer: Caller, description: str
+    ) -> None:
+        created = await customer.post("/api/deals", a_deal(description=description))
+        path = f"/api/deals/{created.json()['data']['deal']['id']}"
+        assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
+
+    async def test_a_refusal_says_what_is_wrong_and_not_what_was_sent(self, customer: Caller) -> None:
+        for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
+            answer = await customer.post("/api/deals", a_deal(closedate=wrong))
+            [detail] = assert_problem(answer, 400, "validation_error", fields=["closedate"])["details"]
+            assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
     async def test_a_stage_of_a_new_pipeline_is_known_at_once(
         self, customer: Caller, emulator: Emulator
@@ -104,6 +152,13 @@ class TestCreateDeal:
             ({"pipeline": "nowhere"}, "pipeline"),
             ({"amount": "1,500"}, "amount"),
             ({"amount": "1e3"}, "amount"),
+            ({"amount": 0.1 + 0.2}, "amount"),
+            ({"amount": 1e15}, "amount"),
+            ({"amount": "1234567890123456"}, "amount"),
+            ({"amount": "0.1234567"}, "amount"),
+            ({"amount": 1e-7}, "amount"),
+            ({"amount": "-0"}, "amount"),
+            ({"amount": ""}, "amount"),
             ({"amount": -1}, "amount"),
             ({"amount": True}, "amount"),
             ({"amount": None}, "amount"),
@@ -115,6 +170,15 @@ class TestCreateDeal:
             ({"closedate": "2026-02-30"}, "closedate"),
             ({"closedate": "2026-12-31T10:00:00"}, "closedate"),
             ({"closedate": 1767139200000}, "closedate"),
+            ({"closedate": "1767139200000"}, "closedate"),
+            ({"closedate": "2026-W01-5"}, "closedate"),
+            ({"closedate": "2026-01-01T24:00:00Z"}, "closedate"),
+            ({"closedate": "2026-01-01T00:00:00+24:00"}, "closedate"),
+            ({"closedate": "2026-01-01T12:00:60Z"}, "closedate"),
+            ({"closedate": "9999-12-31T23:59:60Z"}, "closedate"),
+            ({"closedate": "9999-12-31T23:59:59-01:00"}, "closedate"),
+            ({"closedate": "0001-01-01T00:00:00+14:00"}, "closedate"),
+            ({"closedate": "0000-01-01"}, "closedate"),
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
             ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
         ],

@@ -99,3 +99,47 @@ class TestCustomerStages:
         answer = await customer.post("/api/deals", a_deal(pipeline=other_pipeline))
         assert_problem(answer, 400, "validation_error", fields=["pipeline"])
         assert emulator.records("deals") == []
+
+    async def test_forms_offer_customers_what_they_may_choose(
+        self, customer: Caller, staff: Caller, other_pipeline: str
+    ) -> None:
+        offered = {}
+        for caller in (customer, staff):
+            results = (await caller.get("/api/properties/deals")).json()["data"]["results"]
+            offered[caller.email] = {
+                each["name"]: [option["value"] for option in each["options"]] for each in results
+            }
+        assert offered[customer.email]["pipeline"] == ["default"]
+        assert offered[customer.email]["dealstage"] == ["appointmentscheduled", "qualifiedtobuy"]
+        assert offered[staff.email]["pipeline"] == ["default", other_pipeline]
+        assert len(offered[staff.email]["dealstage"]) == 8
+
+    async def test_what_staff_have_moved_stays_readable_and_is_moved_back_into_a_stage_of_ones_own(
+        self, customer: Caller, emulator: Emulator, other_pipeline: str, app: FastAPI
+    ) -> None:
+        [hidden] = [
+            pipeline.stages[0].id
+            for pipeline in await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
+            if pipeline.id == other_pipeline
+        ]
+        path = f"/api/deals/{(await customer.post('/api/deals', a_deal())).json()['data']['deal']['id']}"
+        moved = {"pipeline": other_pipeline, "dealstage": hidden}
+        emulator.edit_as_other_actor("deals", path.rpartition("/")[2], moved)
+        deal = (await customer.get(path)).json()["data"]["deal"]
+        assert (deal["pipeline"], deal["dealstage"]) == (other_pipeline, hidden)
+        assert (await customer.patch(path, {"dealname": "Other", "dealstage": hidden})).status_code == 200
+        unknown = await customer.patch(path, {"dealstage": "qualifiedtobuy"})
+        assert_problem(unknown, 400, "validation_error", fields=["pipeline"])
+        body = {"dealstage": "qualifiedtobuy", "pipeline": "default"}
+        assert (await customer.patch(path, body)).status_code == 200
+
+
+async def test_labels_longer_than_the_contract_are_cut(customer: Caller, emulator: Emulator) -> None:
+    stage = {"id": "1", "label": "s" * 600, "displayOrder": -7, "metadata": {}}
+    pipeline = {"id": "p", "label": "p" * 600, "displayOrder": 2**40, "stages": [stage]}
+    emulator.fail_next("GET", "/crm/pipelines/*", status=200, body={"results": [pipeline]}, times=2)
+    answer = await customer.get("/api/pipelines")
+    assert answer.status_code == 200, answer.text
+    [shown] = answer.json()["data"]["deals"]
+    assert (shown["label"], shown["display_order"]) == ("p" * 500, 2**31 - 1)
+    assert (shown["stages"][0]["label"], shown["stages"][0]["display_order"]) == ("s" * 500, -1)

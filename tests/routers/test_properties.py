@@ -4,10 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, all_found, writes
+from tests.support.records import a_deal_of, all_found, all_pages, give_deals, writes
 
+from crm_api.hubspot import PropertyOption
 from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
 
@@ -130,9 +132,176 @@ class TestAddedProperties:
         assert (found["hs_is_closed"]["type"], found["hs_is_closed"]["writable"]) == ("bool", False)
 
 
+class TestEveryType:
+    """A property of each type that an operator can add."""
+
+    TYPES = (
+        ("a_bool", "bool", "booleancheckbox", "true false"),
+        ("a_date", "date", "date", ""),
+        ("a_moment", "datetime", "date", ""),
+        ("a_number", "number", "number", ""),
+        ("a_choice", "enumeration", "select", "A B"),
+        ("some_choices", "enumeration", "checkbox", "X Y Z"),
+        ("a_text", "string", "textarea", ""),
+    )
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        names = [name for name, *_ in self.TYPES]
+        added = {"deals": {"readable": names, "writable_by_customer": names, "filterable": names}}
+        return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
+
+    @pytest.fixture(autouse=True)
+    async def schema(self, app: FastAPI) -> None:
+        for name, kind, field_type, options in self.TYPES:
+            await app.state.hubspot.properties.create(
+                "deals",
+                name=name,
+                label=name,
+                group_name="dealinformation",
+                type=kind,
+                field_type=field_type,
+                options=[PropertyOption(label=each, value=each) for each in options.split()],
+            )
+
+    async def test_each_is_listed_with_its_type_and_options(self, customer: Caller) -> None:
+        results = (await customer.get("/api/properties/deals")).json()["data"]["results"]
+        listed = {each["name"]: each for each in results if each["nested"]}
+        assert {
+            name: (each["type"], " ".join(option["value"] for option in each["options"]))
+            for name, each in listed.items()
+        } == {name: (kind, options) for name, kind, _, options in self.TYPES}
+
+    @pytest.mark.parametrize(
+        ("name", "sent", "read"),
+        [
+            ("a_bool", "true", "true"),
+            ("a_date", "2026-12-31", "2026-12-31"),
+            ("a_moment", "2026-12-31T10:00:00+02:00", "2026-12-31T08:00:00.000Z"),
+            ("a_moment", "2026-12-31", "2026-12-31T00:00:00.000Z"),
+            ("a_number", "1e3", "1000"),
+            ("a_number", "-007.50", "-7.50"),
+            ("a_number", "+.5", "0.5"),
+            ("a_choice", "A", "A"),
+            ("some_choices", "Y;X", "Y;X"),
+            # HubSpot would add to what is there.
+            ("some_choices", ";Z", "Z"),
+            ("a_text", "  as it is\n", "  as it is\n"),
+        ],
+    )
+    async def test_a_value_is_read_back_and_sent_once(
+        self, customer: Caller, emulator: Emulator, name: str, sent: str, read: str
+    ) -> None:
+        path = f"/api/deals/{await a_deal_of(customer, properties={'some_choices': 'X'})}"
+        emulator.clear_requests()
+        for _ in range(2):
+            answer = await customer.patch(path, {"properties": {name: sent}})
+            assert answer.json()["data"]["deal"]["properties"][name] == read
+        assert len(writes(emulator)) == 1
+        assert (await customer.get(path)).json()["data"]["deal"]["properties"][name] == read
+
+    @pytest.mark.parametrize(
+        ("name", "sent"),
+        [
+            ("a_bool", "TRUE"),
+            ("a_bool", "1"),
+            ("a_date", "2026-12-31T00:00:00Z"),
+            ("a_date", "20261231"),
+            ("a_date", "1767225600000"),
+            ("a_moment", "2026-12-31T10:00:00"),
+            ("a_moment", "1767225600000"),
+            ("a_number", "٣"),
+            ("a_number", "0x10"),
+            ("a_number", "1_000"),
+            ("a_number", "1e999"),
+            ("a_choice", "a"),
+            ("a_choice", "A;B"),
+            ("some_choices", "X;Q"),
+            ("some_choices", "x"),
+            ("some_choices", ";"),
+        ],
+    )
+    async def test_what_is_no_value_of_its_type_is_named(
+        self, customer: Caller, emulator: Emulator, name: str, sent: str
+    ) -> None:
+        path = f"/api/deals/{await a_deal_of(customer)}"
+        answer = await customer.patch(path, {"properties": {name: sent}})
+        assert_problem(answer, 400, "validation_error", fields=[f"properties.{name}"])
+
+    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize(
+        ("name", "filters"),
+        [
+            ("a_bool", {"operator": "EQ", "value": True}),
+            ("a_date", {"operator": "EQ", "value": "2026-12-31"}),
+            ("a_date", {"operator": "BETWEEN", "value": "2026-12-31", "high_value": "2027-01-01"}),
+            ("a_moment", {"operator": "EQ", "value": "2026-12-31T11:00:00+01:00"}),
+            ("a_number", {"operator": "IN", "values": [7.0, 8]}),
+            ("a_choice", {"operator": "EQ", "value": "A"}),
+            ("some_choices", {"operator": "EQ", "value": "X;Y"}),
+            ("a_text", {"operator": "IN", "values": ["HELLO"]}),
+        ],
+    )
+    async def test_each_is_filtered_and_sorted_by_in_its_own_way(
+        self,
+        who: str,
+        customer: Caller,
+        staff: Caller,
+        emulator: Emulator,
+        name: str,
+        filters: dict[str, Any],
+    ) -> None:
+        values = {
+            "a_bool": "true",
+            "a_date": "2026-12-31",
+            "a_moment": "2026-12-31T10:00:00Z",
+            "a_number": "7.00",
+            "a_choice": "A",
+            "some_choices": "X;Y",
+            "a_text": "Hello",
+        }
+        caller = customer if who == "customer" else staff
+        wanted, empty = (
+            give_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in (values, {})
+        )
+        body = [{"property": name} | filters]
+        assert [each["id"] for each in await all_found(caller, "/api/deals/search", filters=body)] == [wanted]
+        by_it = await all_pages(caller, "/api/deals", sort=f"-{name}")
+        assert [each["id"] for each in by_it] == [wanted, empty]
+
+    async def test_a_rule_of_the_account_comes_back_on_our_name_or_is_the_operators(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        path = f"/api/deals/{await a_deal_of(customer)}"
+        rules = {"amount": ["a_choice", "hubspot_owner_id"], "description": ["hubspot_owner_id"]}
+        emulator.switches.conditional_properties = {"deals": rules}
+        answer = await customer.patch(path, {"amount": 5})
+        assert_problem(answer, 400, "validation_error", fields=["properties.a_choice"])
+        assert_problem(await customer.patch(path, {"description": "x"}), 502, "hubspot_error")
+
+
+class TestRulesForStaffAlone:
+    """A property that the account requires and only staff may write."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
+        return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
+
+    async def test_a_customer_is_not_asked_for_what_they_may_not_write(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
+        path = f"/api/deals/{await a_deal_of(customer)}"
+        emulator.switches.conditional_properties = {"deals": {"amount": ["dealtype"]}}
+        assert_problem(await customer.patch(path, {"amount": 5}), 502, "hubspot_error")
+        answer = await staff.patch(path, {"amount": 5})
+        assert_problem(answer, 400, "validation_error", fields=["properties.dealtype"])
+
+
 @pytest.mark.parametrize(
     "lists",
     [
+        {"readable": [f"property_{number}" for number in range(101)]},
         {"readable": ["hubspot_owner_id"], "writable_by_customer": ["hubspot_owner_id"]},
         {"readable": [], "writable_by_staff": ["dealtype"]},
         {"readable": [], "filterable": ["dealtype"]},

@@ -232,6 +232,9 @@ class TestUpdateTicket:
             ({"hs_pipeline_stage": None}, "hs_pipeline_stage"),
             ({"hs_pipeline_stage": "nowhere"}, "hs_pipeline_stage"),
             ({"category": "PRODUCT_ISSUE"}, "category"),
+            ({"category": "Billing"}, "category"),
+            ({"hs_ticket_priority": "low"}, "hs_ticket_priority"),
+            ({"description": " \n "}, "description"),
             ({"content": "x"}, "content"),
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
@@ -267,13 +270,15 @@ class TestRequiredByTheAccount:
         assert emulator.records("tickets") == []
 
     async def test_one_that_we_do_not_offer_is_nothing_that_the_caller_could_mend(
-        self, customer: Caller, emulator: Emulator
+        self, customer: Caller, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         deal_id = await a_deal_of(customer)
         emulator.switches.required_properties = {"tickets": ["source_type"]}
         answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
         assert_problem(answer, 502, "hubspot_error")
         assert "source_type" not in answer.text
+        # The operator can.
+        assert "HubSpot refuses source_type: MISSING_REQUIRED_PROPERTY" in caplog.text
 
 
 class TestArchiveTicket:
@@ -296,6 +301,35 @@ class TestArchiveTicket:
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
         assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
+
+
+class TestCategories:
+    """The account's own options, and several at once, since HubSpot lets them be ticked together."""
+
+    async def test_foreign_ones_pass_through(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        for wire, ours in (
+            ("PRODUCT_ISSUE", "technical_issue"),
+            ("FEATURE_REQUEST", "FEATURE_REQUEST"),
+            ("PRODUCT_ISSUE;BILLING_ISSUE", "PRODUCT_ISSUE;BILLING_ISSUE"),
+        ):
+            [made] = give_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire)
+            assert (await customer.get(f"/api/tickets/{made}")).json()["data"]["ticket"]["category"] == ours
+
+    async def test_one_of_several_is_found(self, customer: Caller, emulator: Emulator) -> None:
+        deal_id = await a_deal_of(customer)
+        several = {"hs_ticket_category": "PRODUCT_ISSUE;BILLING_ISSUE"}
+        [both] = give_tickets(emulator, 1, to=[("deals", deal_id)], **several)
+        [other] = give_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category="FEATURE_REQUEST")
+        for filters, found in (
+            ({"operator": "EQ", "value": "billing"}, [both]),
+            ({"operator": "IN", "values": ["billing", "FEATURE_REQUEST"]}, [both, other]),
+            ({"operator": "NEQ", "value": "technical_issue"}, [other]),
+            ({"operator": "EQ", "value": "Billing"}, []),
+        ):
+            body = [{"property": "category"} | filters]
+            tickets = await all_found(customer, "/api/tickets/search", filters=body)
+            assert [each["id"] for each in tickets] == found
 
 
 class TestSearchTickets:

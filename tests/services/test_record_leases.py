@@ -1,14 +1,18 @@
 """One writer at a time for each record."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
+from tests.support.callers import Caller
+from tests.support.records import a_deal_of, give_deals
 
 from crm_api.errors import ApiError
+from crm_api.hubspot_emulator import Emulator
 from crm_api.models import RecordLease, now
 from crm_api.services.record_leases import WAIT_AT_MOST_SECONDS, record_lease
 
@@ -79,3 +83,36 @@ async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> 
     async with sessions() as database:
         assert (await database.execute(select(RecordLease))).first() is not None
     await successor.__aexit__(None, None, None)
+
+
+async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
+    customer: Caller, emulator: Emulator, app: FastAPI, break_commits: Callable[[str], None]
+) -> None:
+    deal_id = await a_deal_of(customer)
+    break_commits("DELETE FROM record_leases")
+    answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
+    break_commits("")
+    assert (answer.status_code, answer.json()["data"]["deal"]["amount"]) == (200, "5")
+    async with app.state.sessions() as database:
+        [lease] = (await database.execute(select(RecordLease))).scalars()
+    assert lease.lease_until > now()
+
+
+async def test_a_merged_record_has_one_lease_under_all_its_ids(
+    customer: Caller, staff: Caller, emulator: Emulator
+) -> None:
+    one, other = give_deals(emulator, customer.contact_id, 2)
+    survivor = emulator.merge("deals", one, other)
+    etag = (await customer.get(f"/api/deals/{survivor}")).headers["etag"]
+    # So that each could read before another has written.
+    emulator.switches.latency_seconds = 0.005
+    answers = await asyncio.gather(
+        *(
+            staff.patch(f"/api/deals/{deal_id}", {"amount": amount}, headers={"If-Match": etag})
+            for amount, deal_id in enumerate((one, other, survivor, one), start=1)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+    assert {answer.json()["data"]["deal"]["id"] for answer in answers if answer.status_code == 200} == {
+        survivor
+    }

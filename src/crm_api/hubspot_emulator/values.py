@@ -29,8 +29,8 @@ class BadValueError(ValueError):
 
 def iso(moment: datetime) -> str:
     """`2026-11-02T10:00:00.120Z`, as every time on the wire."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    # Not strftime, which writes the year 1 as `1`.
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
@@ -126,7 +126,7 @@ def _date(text: str) -> str:
         if milliseconds % _DAY_MS:
             at = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
             raise BadValueError("INVALID_DATE", f"{text} is at {at} UTC, not midnight!")
-        return f"{moment:%Y-%m-%d}"
+        return moment.date().isoformat()
     try:
         found = date.fromisoformat(text)
     except ValueError:

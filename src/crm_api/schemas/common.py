@@ -1,9 +1,19 @@
 """The pieces every part of the public contract is made of."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    MISSING,
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 Data = TypeVar("Data")
 Value = TypeVar("Value")
@@ -37,6 +47,34 @@ def _as_rfc3339(moment: datetime) -> str:
 def _require_zone(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("needs a time zone, such as Z")
+    return moment
+
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}):(\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2}))?", re.ASCII
+)
+
+
+def moment_or_midnight(value: object) -> datetime:
+    """A date-time with a zone (RFC 3339), or a date that means its first moment in UTC; in UTC.
+
+    A leap second is the moment after it, as in POSIX time. Raises `ValueError`.
+    """
+    found = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be an RFC 3339 date-time with a zone, or a date")
+    day, time, seconds, fraction, zone = found.groups("")
+    is_leap = seconds == "60"
+    text = f"{day}T{time}:{'59' if is_leap else seconds}{fraction}{zone.upper()}" if time else f"{day}T00:00Z"
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+        if is_leap:
+            moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        moment = None
+    # Leap seconds are added at the end of a day, in UTC.
+    if moment is None or (is_leap and (moment.hour, moment.minute) != (0, 0)):
+        raise ValueError("is not a date or time that exists between the years 1 and 9999")
     return moment
 
 
@@ -86,6 +124,16 @@ def text(maximum: int, *, minimum: int = 0, example: str, description: str | Non
     )
 
 
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must have at least 1 character that is not a space")
+    return value
+
+
+AS_SENT = StringConstraints(strip_whitespace=False)
+"""Texts of several lines keep their spaces at both ends."""
+NOT_BLANK = AfterValidator(_not_blank)
+
 PropertyTexts = Annotated[
     dict[str, str | None],
     Field(
@@ -95,14 +143,26 @@ PropertyTexts = Annotated[
     ),
 ]
 PropertyChanges = Annotated[
-    dict[str, Annotated[str, text(65_536, example="newbusiness")] | None],
+    dict[str, Annotated[str, AS_SENT, text(65_536, example="newbusiness")] | None],
     Field(
         max_length=100,
         description="Properties that the operator has added, by name; null clears one.",
         examples=[{"dealtype": "newbusiness"}],
     ),
 ]
-ShortText = Annotated[str, text(500, example="Fleet renewal")]
-LongText = Annotated[str, text(65_536, example="The third delivery is missing.")]
+
+
+def _short(value: object) -> object:
+    return value[:500] if isinstance(value, str) else value
+
+
+def _ordinal(value: object) -> object:
+    return min(max(value, -1), 2_147_483_647) if isinstance(value, int) else value
+
+
+Label = Annotated[str, Field(max_length=500), BeforeValidator(_short)]
+"""The account's words for something, cut where they are longer."""
+DisplayOrder = Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1]), BeforeValidator(_ordinal)]
+LongText = Annotated[str, AS_SENT, text(65_536, example="The third delivery is missing.")]
 """HubSpot keeps up to 65,536 characters in a string property.
 https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""

@@ -1,7 +1,7 @@
 """Deals, as the contract has them."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from crm_api.schemas.common import (
     Request,
     SameId,
     Timestamp,
+    moment_or_midnight,
     text,
 )
 
@@ -38,29 +39,12 @@ def plain_amount(value: Any) -> str:
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
-        plain = format(exact, "f")
+        plain = format(exact, "f").removeprefix("-") if exact.is_zero() else format(exact, "f")
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
         raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
     return plain
-
-
-def moment_or_midnight(value: Any) -> datetime:
-    """A date-time with a zone, or a date that means its first moment in UTC."""
-    if not isinstance(value, str):
-        raise ValueError("must be an RFC 3339 date-time or a date")
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, flags=re.ASCII):
-        day = date.fromisoformat(value)
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
-    if not re.fullmatch(
-        r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", value, flags=re.ASCII
-    ):
-        raise ValueError("must be an RFC 3339 date-time with a zone, or a date")
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is out of range") from error
 
 
 Amount = Annotated[
@@ -104,7 +88,7 @@ class DealCreate(Request):
     """In the account's currency. A number has up to 15 significant digits, a string more; answers have a string."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """When it is expected to close; a date means 00:00 UTC of that day."""
+    """When it is expected to close, to the millisecond; a date means 00:00 UTC of that day."""
     pipeline: PipelineId | MISSING = MISSING
     """The account's first pipeline where it is left out."""
     contact_id: RecordId | MISSING = MISSING

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Envelope
+from crm_api.schemas.common import Answer, DisplayOrder, Envelope, Label
 
 
 class Stage(Answer):
@@ -12,8 +12,8 @@ class Stage(Answer):
 
     id: Annotated[str, Field(max_length=100, examples=["qualifiedtobuy"])]
     """What `dealstage` or `hs_pipeline_stage` takes."""
-    label: Annotated[str, Field(max_length=500, examples=["Qualified To Buy"])]
-    display_order: Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1])]
+    label: Annotated[Label, Field(examples=["Qualified To Buy"])]
+    display_order: DisplayOrder
     is_closed: bool
     """Whether a deal or ticket in this stage is done."""
     may_set: bool
@@ -24,8 +24,8 @@ class Pipeline(Answer):
     """The way that deals or tickets take."""
 
     id: Annotated[str, Field(max_length=100, examples=["default"])]
-    label: Annotated[str, Field(max_length=500, examples=["Sales Pipeline"])]
-    display_order: Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[0])]
+    label: Annotated[Label, Field(examples=["Sales Pipeline"])]
+    display_order: Annotated[DisplayOrder, Field(examples=[0])]
     stages: Annotated[list[Stage], Field(max_length=100)]
     """In display order."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Envelope
+from crm_api.schemas.common import Answer, Envelope, Label
 
 
 class RecordPropertyOption(Answer):
@@ -12,7 +12,7 @@ class RecordPropertyOption(Answer):
 
     value: Annotated[str, Field(max_length=1000, examples=["lead"])]
     """What a request takes."""
-    label: Annotated[str, Field(max_length=1000, examples=["Lead"])]
+    label: Annotated[Label, Field(examples=["Lead"])]
 
 
 class RecordProperty(Answer):
@@ -20,7 +20,7 @@ class RecordProperty(Answer):
 
     name: Annotated[str, Field(max_length=100, examples=["lifecyclestage"])]
     """Its key in records, or under their `properties` where `nested`."""
-    label: Annotated[str, Field(max_length=500, examples=["Lifecycle stage"])]
+    label: Annotated[Label, Field(examples=["Lifecycle stage"])]
     """As the account has it."""
     type: Annotated[
         Literal["string", "number", "datetime", "date", "bool", "enumeration"],
@@ -28,7 +28,7 @@ class RecordProperty(Answer):
     ]
     """How to read its text: every value is a string or null."""
     options: Annotated[list[RecordPropertyOption], Field(max_length=10_000)]
-    """What an enumeration takes, in display order; empty for other types."""
+    """What an enumeration takes from you, in display order; empty for other types."""
     required: bool
     """Never empty: null is refused."""
     writable: bool

@@ -26,6 +26,13 @@ def _as_text(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    """JSON's `true` and `"10"` are no numbers."""
+    if isinstance(value, bool | str):
+        raise ValueError("should be a valid integer")
+    return value
+
+
 FilterValue = Annotated[
     str,
     BeforeValidator(_as_text),
@@ -100,7 +107,7 @@ class RecordSearch(Request):
     filters: Annotated[list[SearchFilter], Field(max_length=5)] | MISSING = MISSING
     sort: SearchSort | MISSING = MISSING
     """By ascending id where it is left out."""
-    limit: Limit = 10
+    limit: Annotated[Limit, BeforeValidator(_number)] = 10
     cursor: Cursor | MISSING = MISSING
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import MISSING, Field
 
 from crm_api.schemas.common import (
+    AS_SENT,
+    NOT_BLANK,
     Answer,
     Cursor,
     Envelope,
@@ -20,7 +22,7 @@ from crm_api.schemas.common import (
 Category = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
 Priority = Literal["LOW", "MEDIUM", "HIGH", "URGENT"]
 Subject = Annotated[str, text(500, minimum=1, example="Third van is late")]
-TicketText = Annotated[str, text(65_536, minimum=1, example="It was due on Monday.")]
+TicketText = Annotated[str, AS_SENT, text(65_536, minimum=1, example="It was due on Monday."), NOT_BLANK]
 TicketPipelineId = Annotated[
     str, text(100, minimum=1, example="0", description="An id of `GET /api/pipelines`.")
 ]

@@ -18,13 +18,13 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
 from crm_api.services.etags import require_match
-from crm_api.services.fields import STAGE_FIELDS, Field, ObjectFields
+from crm_api.services.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
 from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, visible_record
 from crm_api.services.recent_writes import remember
 from crm_api.services.record_leases import record_lease
 from crm_api.services.records import moment_to_wire, refused_fields
-from crm_api.services.values import require_valid, same
+from crm_api.services.values import require_valid, same, schema_for
 
 
 async def change_record(
@@ -37,13 +37,14 @@ async def change_record(
     fields = access.fields[object_type]
     properties = to_properties(access, fields, changes)
     properties = await require_valid(access.hubspot, fields, properties)
+    schema = await schema_for(access.hubspot, fields, properties)
 
     async def change(record: CrmRecord) -> CrmRecord:
         await _require_stage(access, fields, record, properties)
         changed = {
             name: value
             for name, value in properties.items()
-            if not same(fields.by_property[name].kind, record.get(name), value)
+            if not same(with_kind(fields.by_property[name], schema).kind, record.get(name), value)
         }
         if not changed:
             return record
@@ -87,16 +88,27 @@ async def _write(
     *,
     if_match: str | None,
 ) -> CrmRecord:
-    fields = access.fields[object_type]
     async with record_lease(access.sessions, object_type, record_id, lease_seconds=access.lease_seconds):
         record = await visible_record(access, object_type, record_id)
-        require_match(if_match, record, fields)
-        try:
-            written = await write(record)
-        except HubSpotError as error:
-            if error.may_have_acted:
-                await remember(access, object_type, record.id)
-            raise
+        if record.id == record_id:
+            require_match(if_match, record, access.fields[object_type])
+            return await _written(access, object_type, record, write)
+    # A record that was merged has several ids, and one lease.
+    return await _write(access, object_type, record.id, write, if_match=if_match)
+
+
+async def _written(
+    access: Access,
+    object_type: ObjectType,
+    record: CrmRecord,
+    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
+) -> CrmRecord:
+    try:
+        written = await write(record)
+    except HubSpotError as error:
+        if error.may_have_acted:
+            await remember(access, object_type, record.id)
+        raise
     await remember(access, object_type, written.id)
     return written
 
@@ -109,8 +121,8 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        names = tuple(field.path for field in fields.fields)
-        raise refused_fields(error, names, fields.paths) or error from error
+        writable = fields.writable(access.user.role)
+        raise refused_fields(error, writable, fields.paths) or error from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise

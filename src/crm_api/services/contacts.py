@@ -33,8 +33,8 @@ async def create_contact(access: Access, contact: ContactCreate, *, attempt: Att
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
     except HubSpotValidationError as error:
-        names = tuple(field.path for field in fields.fields)
-        raise refused_fields(error, names, fields.paths) or error from error
+        writable = fields.writable(access.user.role)
+        raise refused_fields(error, writable, fields.paths) or error from error
     await remember(access, "contacts", record.id)
     return contact_from_record(record, access.fields)
 

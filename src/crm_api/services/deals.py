@@ -46,8 +46,8 @@ async def create_deal(access: Access, deal: DealCreate, *, attempt: Attempt) -> 
         record = await _create(access, sent, contact_id, attempt)
     except HubSpotValidationError as error:
         if not error.names_unknown_association:
-            names = tuple(field.path for field in fields.fields)
-            raise refused_fields(error, names, fields.paths) or error from error
+            writable = fields.writable(access.user.role)
+            raise refused_fields(error, writable, fields.paths) or error from error
         if deal.contact_id is not MISSING:
             raise invalid("contact_id", "is not a contact of this account") from error
         if not await access.heal():

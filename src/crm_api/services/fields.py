@@ -116,6 +116,10 @@ class ObjectFields:
         """The properties that a text search looks at."""
         return tuple(field.wire_name for field in self.fields if field.queried)
 
+    def writable(self, role: str) -> frozenset[str]:
+        """What the role may change, by its names in error details."""
+        return frozenset(field.path for field in self.fields if role in field.writers)
+
     @cached_property
     def paths(self) -> dict[str, str]:
         """HubSpot's name to the one in our error details."""

@@ -13,8 +13,8 @@ from crm_api.hubspot import CrmRecord, Filter, HubSpotClient, Property
 from crm_api.hubspot import Sort as WireSort
 from crm_api.schemas.search import RecordSearch, SearchFilter
 from crm_api.services.fields import Field, ObjectFields, RecordFields, with_kind
-from crm_api.services.records import moment
-from crm_api.services.values import comparable, milliseconds, schema_of, to_wire
+from crm_api.services.records import EPOCH
+from crm_api.services.values import comparable, folded, milliseconds, schema_for, to_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,18 @@ class Order:
         """Whether `one` comes before `other`."""
         return self.sorted((one, other))[0] is one
 
+    def value_of(self, record: CrmRecord) -> str | None:
+        """What the record is sorted by."""
+        return value_of(record, self.field)
+
+    def after(self, records: Iterable[CrmRecord], record_id: str, value: str | None) -> list[CrmRecord]:
+        """The records that come after where one with this id and value stands, itself left out wherever it is."""
+        properties = {self.field.wire_name: value}
+        mark = CrmRecord(id=record_id, properties=properties, created_at=EPOCH, updated_at=EPOCH)
+        in_order = self.sorted([mark, *(record for record in records if record.id != record_id)])
+        place = next(place for place, record in enumerate(in_order) if record is mark)
+        return in_order[place + 1 :]
+
     def to_wire(self) -> WireSort:
         """As HubSpot's search takes it."""
         return WireSort(self.field.wire_name, "DESCENDING" if self.descending else "ASCENDING")
@@ -95,8 +107,8 @@ class Wanted:
             return False
         if self.query is None:
             return True
-        wanted = self.query.casefold()
-        return any(wanted in (record.get(name) or "").casefold() for name in fields.queried)
+        wanted = folded(self.query)
+        return any(wanted in folded(record.get(name) or "") for name in fields.queried)
 
     def select(self, records: Iterable[CrmRecord], fields: ObjectFields) -> list[CrmRecord]:
         """The records that answer it, in order."""
@@ -135,7 +147,7 @@ async def wanted_of(
     """The question that a search's body asks. Raises a 400 that names the filter at fault."""
     filters = [] if search.filters is MISSING else search.filters
     names = [each.property for each in filters] + ([] if search.sort is MISSING else [search.sort.property])
-    schema = await _schema_for(hubspot, table, names)
+    schema = await schema_for(hubspot, table, names)
     conditions = tuple(
         _condition(each, _field(table, schema, each.property, f"filters.{place}.property"), place, fields)
         for place, each in enumerate(filters)
@@ -157,16 +169,8 @@ async def wanted_of_list(
     if sort is None:
         return Wanted(conditions)
     name = sort.removeprefix("-")
-    field = _field(table, await _schema_for(hubspot, table, [name]), name, "sort")
+    field = _field(table, await schema_for(hubspot, table, [name]), name, "sort")
     return Wanted(conditions, Order(field, descending=sort.startswith("-")))
-
-
-async def _schema_for(
-    hubspot: HubSpotClient, table: ObjectFields, names: Sequence[str]
-) -> Mapping[str, Property]:
-    """The account's definitions where one of the operator's properties is named; of ours the kinds are known."""
-    nested = {field.name for field in table.nested}
-    return await schema_of(hubspot, table.object_type) if nested & set(names) else {}
 
 
 def _field(table: ObjectFields, schema: Mapping[str, Property], name: str, where: str) -> Field:
@@ -196,14 +200,7 @@ def _condition(given: SearchFilter, field: Field, place: int, fields: RecordFiel
 def _to_wire(field: Field, value: str, fields: RecordFields) -> str:
     if field.name == "category":
         return fields.categories.get(value, value)
-    return to_wire(field.kind, value) if field.kind != "date" else _day(value)
-
-
-def _day(value: str) -> str:
-    found = moment(value)
-    if found is None:
-        raise ValueError("must be a date, such as 2026-12-31")
-    return found.date().isoformat()
+    return to_wire(field.kind, value)
 
 
 def _compare(kind: str, operator: str, have: Any, wanted: Sequence[Any]) -> bool:

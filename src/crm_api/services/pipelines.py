@@ -43,8 +43,7 @@ UNRESTRICTED = CustomerStages({})
 async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNRESTRICTED) -> Pipelines:
     """The deal and ticket pipelines with their stages, in display order."""
     deals, tickets = await asyncio.gather(
-        _visible(hubspot, "deals", stages, max_age_seconds=MAX_AGE_SECONDS),
-        _visible(hubspot, "tickets", stages, max_age_seconds=MAX_AGE_SECONDS),
+        visible_pipelines(hubspot, "deals", stages), visible_pipelines(hubspot, "tickets", stages)
     )
     return Pipelines(
         deals=[_from_wire("deals", each, stages) for each in deals],
@@ -68,7 +67,7 @@ async def choose_stage(
     """
     refusal: ApiError | None = None
     for max_age_seconds in (MAX_AGE_SECONDS, FRESH_SECONDS):
-        known = await _visible(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
+        known = await visible_pipelines(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
         chosen = next((each for each in known if pipeline is None or each.id == pipeline), None)
         if chosen is None:
             refusal = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
@@ -82,9 +81,14 @@ async def choose_stage(
     raise refusal
 
 
-async def _visible(
-    hubspot: HubSpotClient, object_type: ObjectType, stages: CustomerStages, *, max_age_seconds: float
+async def visible_pipelines(
+    hubspot: HubSpotClient,
+    object_type: ObjectType,
+    stages: CustomerStages,
+    *,
+    max_age_seconds: float = MAX_AGE_SECONDS,
 ) -> list[HubSpotPipeline]:
+    """The pipelines that the caller sees, in display order."""
     known = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
     return [each for each in known if stages.shows(object_type, each.id)]
 

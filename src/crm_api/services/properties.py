@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from crm_api.hubspot import HubSpotClient, Pipeline, Property
+from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.properties import RecordProperties, RecordProperty, RecordPropertyOption
@@ -18,7 +18,7 @@ from crm_api.services.fields import (
     RecordFields,
     kind_of,
 )
-from crm_api.services.pipelines import MAX_AGE_SECONDS
+from crm_api.services.pipelines import visible_pipelines
 from crm_api.services.policy import Access
 from crm_api.services.values import schema_of
 
@@ -47,27 +47,37 @@ async def list_properties(access: Access, object_type: ObjectType) -> RecordProp
     """
     fields = access.fields[object_type]
     schema, pipelines = await asyncio.gather(
-        schema_of(access.hubspot, object_type), _pipelines(access.hubspot, object_type)
+        schema_of(access.hubspot, object_type), _pipeline_options(access, object_type)
     )
     return RecordProperties(
         results=[_property(access, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
     )
 
 
-async def _pipelines(hubspot: HubSpotClient, object_type: ObjectType) -> Sequence[Pipeline]:
+async def _pipeline_options(access: Access, object_type: ObjectType) -> Mapping[str, Mapping[str, str]]:
+    """Labels by value of what the caller may choose for pipeline and stage, by field."""
     if object_type not in STAGE_FIELDS:
-        return []
-    return await hubspot.pipelines.list(object_type, max_age_seconds=MAX_AGE_SECONDS)
+        return {}
+    pipelines = await visible_pipelines(access.hubspot, object_type, access.stages)
+    return {
+        "pipeline": {pipeline.id: pipeline.label for pipeline in pipelines},
+        STAGE_FIELDS[object_type]: {
+            stage.id: stage.label
+            for pipeline in pipelines
+            for stage in pipeline.stages
+            if access.stages.allows(object_type, pipeline.id, stage.id)
+        },
+    }
 
 
 def _property(
-    access: Access, field: Field, definition: Property | None, pipelines: Sequence[Pipeline]
+    access: Access, field: Field, definition: Property | None, pipelines: Mapping[str, Mapping[str, str]]
 ) -> RecordProperty:
     kind = kind_of(definition) if definition is not None and field.nested else field.kind
     read_only = definition is not None and definition.is_read_only
     return RecordProperty(
         name=field.name,
-        label=(definition.label if definition is not None else field.label)[:500],
+        label=definition.label if definition is not None else field.label,
         type=_TYPES[kind],
         options=_options(access.fields, field, kind, definition, pipelines),
         required=field.required,
@@ -82,13 +92,12 @@ def _options(
     field: Field,
     kind: Kind,
     definition: Property | None,
-    pipelines: Sequence[Pipeline],
+    pipelines: Mapping[str, Mapping[str, str]],
 ) -> list[RecordPropertyOption]:
-    if field.name == "pipeline":
-        return [RecordPropertyOption(value=each.id, label=each.label) for each in pipelines]
-    if field.name in STAGE_FIELDS.values():
-        stages = {stage.id: stage.label for pipeline in pipelines for stage in pipeline.stages}
-        return [RecordPropertyOption(value=value, label=label) for value, label in stages.items()]
+    if field.name in pipelines:
+        return [
+            RecordPropertyOption(value=each, label=label) for each, label in pipelines[field.name].items()
+        ]
     if definition is None or kind not in ("choice", "choices", "bool"):
         return []
     # Those without a number come last.

@@ -1,18 +1,21 @@
 """One writer at a time for each record, among all processes: what makes If-Match exact among our callers."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crm_api.errors import ApiError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import RecordLease, now
+
+logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 0.05
 WAIT_AT_MOST_SECONDS = 5.0
@@ -41,14 +44,23 @@ async def record_lease(
     try:
         yield
     finally:
+        await _give_back(sessions, object_type, record_id, lease_id)
+
+
+async def _give_back(
+    sessions: async_sessionmaker[AsyncSession], object_type: ObjectType, record_id: str, lease_id: UUID
+) -> None:
+    mine = delete(RecordLease).where(
+        RecordLease.object_type == object_type,
+        RecordLease.record_id == record_id,
+        RecordLease.lease_id == lease_id,
+    )
+    try:
         async with sessions.begin() as database:
-            await database.execute(
-                delete(RecordLease).where(
-                    RecordLease.object_type == object_type,
-                    RecordLease.record_id == record_id,
-                    RecordLease.lease_id == lease_id,
-                )
-            )
+            await database.execute(mine)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        # What was written stands, and the lease ends by itself.
+        logger.warning("a lease could not be given back: %s", type(error).__name__)
 
 
 async def _take(

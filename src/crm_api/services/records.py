@@ -1,7 +1,9 @@
 """Between HubSpot's properties and our fields: one table for each object type."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+import logging
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -15,6 +17,9 @@ from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.tickets import Ticket
 from crm_api.services.fields import RecordFields
 
+logger = logging.getLogger(__name__)
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # general_inquiry, technical_issue and billing are options that every account begins with;
 # `crm-api hubspot provision` adds the other two. https://developers.hubspot.com/docs/api-reference/crm-tickets-v3/guide
 TICKET_CATEGORIES: Final[Mapping[str, str]] = {
@@ -126,11 +131,11 @@ def moment(value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        if value.lstrip("-").isdecimal():
-            return datetime.fromtimestamp(int(value) / 1000, tz=UTC)
+        if re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
+            return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError):
         return None
 
 
@@ -140,13 +145,16 @@ def moment_to_wire(value: datetime) -> str:
 
 
 def refused_fields(
-    error: HubSpotValidationError, fields: Sequence[str], names: Mapping[str, str] | None = None
+    error: HubSpotValidationError, fields: Collection[str], names: Mapping[str, str] | None = None
 ) -> ApiError | None:
-    """HubSpot's refusal of values as ours, on our field names; None where it names none of the fields."""
+    """HubSpot's refusal of values as ours, on our field names; None where it names none that the caller could mend."""
     names = names or {}
-    problems = [
-        FieldProblem(field=names.get(problem.property, problem.property), message=problem.message)
-        for problem in error.problems
-        if problem.property is not None and names.get(problem.property, problem.property) in fields
-    ]
+    problems = []
+    for problem in error.problems:
+        field = names.get(problem.property or "", problem.property)
+        if field in fields:
+            problems.append(FieldProblem(field=field, message=problem.message))
+        else:
+            # For the operator: a rule of the account asks for what callers cannot give.
+            logger.warning("HubSpot refuses %s: %s", problem.property, problem.code)
     return invalid_fields(problems) if problems else None

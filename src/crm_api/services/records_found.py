@@ -9,12 +9,14 @@ from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.search import RecordSearch
-from crm_api.services.filters import Wanted, by_id, wanted_of
+from crm_api.services.filters import Order, Wanted, by_id, wanted_of
 from crm_api.services.own_records import own_ids, own_records, read_records
 from crm_api.services.policy import Access
 from crm_api.services.staff_search import list_account, search_account
 
 _PAST_THE_END: Final = "leads past the 10,000 records that HubSpot sorts; narrow the list, or leave sort out"
+# A cursor has room for so many characters of a value, whatever they are.
+_LONGEST_VALUE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +78,24 @@ async def find_records(
         found = await search_account(access, object_type, wanted, limit=limit, place=place or None)
         next_cursor = _write_cursor(access, found.place, endpoint, wanted)
         return FoundPage(found.records, found.total, next_cursor, found.truncated)
-    records = await own_records(access, object_type)
-    selected = wanted.select(records, access.fields[object_type])
-    shown, following = _page(selected, limit, place)
+    order = wanted.order or by_id(access.fields[object_type])
+    selected = wanted.select(await own_records(access, object_type), access.fields[object_type])
+    shown, following = _page(selected, order, limit, place)
     return FoundPage(shown, len(selected), _write_cursor(access, following, endpoint, wanted), False)
 
 
 async def _own_list(
     access: Access, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
 ) -> tuple[list[CrmRecord], dict[str, Any] | None]:
+    order = wanted.order or by_id(access.fields[object_type])
     if object_type == "contacts" or not wanted.is_everything:
-        records = await own_records(access, object_type)
-        return _page(wanted.select(records, access.fields[object_type]), limit, place)
+        selected = wanted.select(await own_records(access, object_type), access.fields[object_type])
+        return _page(selected, order, limit, place)
     ids = await own_ids(access, object_type)
     after = int(place.get("id", "0"))
     left = [each for each in ids if int(each) > after]
     shown = left[:limit]
-    records = by_id(access.fields[object_type]).sorted(await read_records(access, object_type, shown))
+    records = order.sorted(await read_records(access, object_type, shown))
     return records, {"id": shown[-1]} if len(left) > limit else None
 
 
@@ -107,16 +110,26 @@ async def _sorted_list(
 
 
 def _page(
-    records: list[CrmRecord], limit: int, place: dict[str, Any]
+    records: list[CrmRecord], order: Order, limit: int, place: dict[str, Any]
 ) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    """What comes after the record that the last page ended with; where that is gone, after as many as were shown."""
-    start = place.get("shown", 0)
-    position = {record.id: index for index, record in enumerate(records)}
-    if place.get("id") in position:
-        start = position[place["id"]] + 1
-    shown = records[start : start + limit]
-    is_more = start + limit < len(records)
-    return shown, {"id": shown[-1].id, "shown": start + limit} if is_more else None
+    """What comes after the place where the last page ended, whatever became of the record that stood there."""
+    left = _left(records, order, place)
+    shown = left[:limit]
+    if len(left) <= limit:
+        return shown, None
+    following = {"id": shown[-1].id, "shown": place.get("shown", 0) + len(shown)}
+    value = order.value_of(shown[-1])
+    return shown, following if len(value or "") > _LONGEST_VALUE else following | {"value": value}
+
+
+def _left(records: list[CrmRecord], order: Order, place: dict[str, Any]) -> list[CrmRecord]:
+    if not place:
+        return records
+    if "value" in place:
+        return order.after(records, place["id"], place["value"])
+    # The value is too long for a cursor: after the record, or after as many as were shown where it is gone.
+    positions = {record.id: position for position, record in enumerate(records, start=1)}
+    return records[positions.get(place["id"], place["shown"]) :]
 
 
 def _read_cursor(access: Access, cursor: str | None, endpoint: str, wanted: Wanted) -> dict[str, Any]:

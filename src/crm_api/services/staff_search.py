@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
+from crm_api.services.fields import ObjectFields
 from crm_api.services.filters import Order, Wanted, by_id
 from crm_api.services.policy import Access
 from crm_api.services.recent_writes import read_recent, recent_ids
@@ -72,71 +73,110 @@ async def search_account(
     fields = access.fields[object_type]
     order = wanted.order or by_id(fields)
     if place is None:
-        start, recent = await _begin(access, object_type, wanted)
+        ids = await recent_ids(access, object_type)
+        recent = await read_recent(access, object_type, ids)
+        start = _begin(fields, wanted, ids, recent)
     else:
         start = _Place.of(place)
-        # Read again: what was shown is a moment old, and it may be gone by now.
-        recent = await read_recent(access, object_type, list(start.to_come))
-    to_come = order.sorted([recent[each] for each in start.to_come if each in recent])
-    room = min(limit, MAX_SEARCH_RESULTS - start.skip)
-    page = await _search(access, object_type, wanted, order, start, limit=room)
-    shown, taken, rest = _merge(order, page.results, to_come, limit, is_last=page.after is None)
-    skip = start.skip + taken
+        # Read again, with what was written since: what was shown or left out is a moment old.
+        ids = list(dict.fromkeys([*await recent_ids(access, object_type), *start.to_come]))
+        recent = await read_recent(access, object_type, ids)
+    waiting = [recent[each] for each in start.to_come if each in recent]
+    to_come = order.sorted([record for record in waiting if wanted.matches(record, fields)])
+    page, skip = await _search(access, object_type, wanted, order, start, limit=limit)
+    shown, taken, rest = _merge(
+        order, page.results, to_come, limit, stale=_stale(wanted, ids, recent), is_last=page.after is None
+    )
+    skip += taken
+    if taken == len(page.results):
+        skip = max(skip, _offset(page) or 0)  # a page may be shorter than what HubSpot went through for it
     is_more = taken < len(page.results) or page.after is not None
     truncated = skip >= MAX_SEARCH_RESULTS and page.total > skip
-    following = None
+    place_after = None
     if rest or (is_more and skip < MAX_SEARCH_RESULTS):
-        waiting = tuple(record.id for record in rest)
-        following = replace(start, skip=skip, to_come=waiting, total=page.total).to_cursor()
+        left = tuple(record.id for record in rest)
+        place_after = replace(start, skip=skip, to_come=left, total=page.total).to_cursor()
     refreshed = [recent.get(record.id, record) for record in shown]
-    return Found(refreshed, page.total + start.found, following, truncated and following is None)
+    return Found(refreshed, page.total + start.found, place_after, truncated and place_after is None)
 
 
-async def _begin(
-    access: Access, object_type: ObjectType, wanted: Wanted
-) -> tuple[_Place, dict[str, CrmRecord]]:
-    ids = await recent_ids(access, object_type)
-    recent = await read_recent(access, object_type, ids)
-    fields = access.fields[object_type]
+def _begin(
+    fields: ObjectFields, wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]
+) -> _Place:
     found = [record.id for record in recent.values() if wanted.matches(record, fields)]
     if wanted.query is None:
         left_out = list(dict.fromkeys([*ids, *recent]))
     else:
         # HubSpot finds words in more ways than we do: what only HubSpot finds stays HubSpot's to show.
-        gone = [each for each in ids if each not in recent]
-        unmet = [
-            record.id
-            for record in recent.values()
-            if not all(each.matches(record) for each in wanted.conditions)
-        ]
-        left_out = list(dict.fromkeys([*gone, *unmet, *found]))
-    return _Place(left_out=tuple(left_out), to_come=tuple(found), found=len(found)), recent
+        left_out = list(dict.fromkeys([*_stale(wanted, ids, recent), *found]))
+    return _Place(left_out=tuple(left_out), to_come=tuple(found), found=len(found))
+
+
+def _stale(wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
+    """Of the records written a moment ago those that HubSpot may still show: gone by now, or past the filters."""
+    unmet = [
+        record.id for record in recent.values() if not all(each.matches(record) for each in wanted.conditions)
+    ]
+    return [*(each for each in ids if each not in recent), *unmet]
 
 
 async def _search(
     access: Access, object_type: ObjectType, wanted: Wanted, order: Order, start: _Place, *, limit: int
-) -> SearchPage:
-    if limit <= 0:
-        return SearchPage(results=[], total=start.total)
-    fields = access.fields[object_type]
+) -> tuple[SearchPage, int]:
+    """The next page of HubSpot's that holds anything, and how many of its results lie before it."""
     filters = [condition.to_wire() for condition in wanted.conditions]
     if start.left_out:
         filters.append(Filter("hs_object_id", "NOT_IN", values=start.left_out))
     request = SearchRequest(
-        filter_groups=[filters] if filters else [],
-        query=wanted.query,
-        sort=order.to_wire(),
-        properties=fields.properties,
-        limit=limit,
-        after=str(start.skip) if start.skip else None,
+        filter_groups=[filters] if filters else [], query=wanted.query, sort=order.to_wire()
     )
-    if len(json.dumps(request.to_wire())) > LONGEST_BODY:
-        raise invalid("filters", "are too long; HubSpot takes 3,000 characters for a search")
+    skip, total = start.skip, start.total
+    while skip < MAX_SEARCH_RESULTS:
+        room = min(limit, MAX_SEARCH_RESULTS - skip)
+        page = await ask(access, object_type, replace(request, limit=room, after=str(skip) if skip else None))
+        following = _offset(page)
+        # A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744
+        if page.results or following is None or following <= skip:
+            return page, skip
+        skip, total = following, page.total
+    return SearchPage(results=[], total=total), skip
+
+
+def _offset(page: SearchPage) -> int | None:
+    """How many results lie before the next page, None on the last."""
+    return int(page.after) if page.after is not None and page.after.isdecimal() else None
+
+
+async def ask(access: Access, object_type: ObjectType, request: SearchRequest) -> SearchPage:
+    """One page of HubSpot's search with everything that is readable.
+
+    HubSpot takes 3,000 characters: where the names of all properties do not fit among them, the records are read by
+    id, at one call more. Raises a 400 where the question itself is too long.
+    """
+    fields = access.fields[object_type]
+    objects = access.hubspot.objects(object_type)
+    whole = replace(request, properties=fields.properties)
+    brief = replace(request, properties=("hs_object_id",))
+    fits = _length(whole) <= LONGEST_BODY
+    if not fits and _length(brief) > LONGEST_BODY:
+        field = "filters" if request.filter_groups else "query"
+        raise invalid(field, "is too long; HubSpot takes 3,000 characters for a search")
     try:
-        return await access.hubspot.objects(object_type).search(request)
+        page = await objects.search(whole if fits else brief)
     except HubSpotValidationError as error:
-        names = tuple(field.path for field in fields.fields)
-        raise refused_fields(error, names, fields.paths) or error from error
+        every = [field.path for field in fields.fields]
+        raise refused_fields(error, every, fields.paths) or error from error
+    if fits or not page.results:
+        return page
+    ids = [record.id for record in page.results]
+    read = (await objects.batch_read(ids, properties=fields.properties)).records
+    # One that went meanwhile keeps its place and what the search said: the places of the others are counted.
+    return page.model_copy(update={"results": [read.get(record.id, record) for record in page.results]})
+
+
+def _length(request: SearchRequest) -> int:
+    # As the client sends it.
+    return len(json.dumps(request.to_wire(), ensure_ascii=False, separators=(",", ":")))
 
 
 def _merge(
@@ -145,12 +185,20 @@ def _merge(
     to_come: Sequence[CrmRecord],
     limit: int,
     *,
+    stale: Collection[str],
     is_last: bool,
 ) -> tuple[list[CrmRecord], int, list[CrmRecord]]:
-    """Two ordered lists as one page: what it shows, how many of HubSpot's it took, and which of ours are left."""
+    """Two ordered lists as one page: what it shows, how many of HubSpot's it took, and which of ours are left.
+
+    What HubSpot has of the `stale` is taken and not shown.
+    """
     shown: list[CrmRecord] = []
     taken, waiting = 0, list(to_come)
-    while len(shown) < limit:
+    while True:
+        while taken < len(results) and results[taken].id in stale:
+            taken += 1
+        if len(shown) == limit:
+            break
         from_hubspot = results[taken] if taken < len(results) else None
         if from_hubspot is None and not is_last:
             break  # what HubSpot shows next may come before what is left of ours
@@ -177,9 +225,7 @@ async def list_account(
     filters = [*(condition.to_wire() for condition in wanted.conditions), beyond]
     if ids:
         filters.append(Filter("hs_object_id", "NOT_IN", values=ids))
-    request = SearchRequest(
-        filter_groups=[filters], sort=by_id(fields).to_wire(), properties=fields.properties, limit=limit
-    )
+    request = SearchRequest(filter_groups=[filters], sort=by_id(fields).to_wire(), limit=limit)
     page, recent = await asyncio.gather(
         _first_page_with_results(access, object_type, request), read_recent(access, object_type, ids)
     )
@@ -203,7 +249,8 @@ async def _first_page_with_results(
     access: Access, object_type: ObjectType, request: SearchRequest
 ) -> SearchPage:
     """A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744"""
-    page = await access.hubspot.objects(object_type).search(request)
-    while page.after is not None and not page.results:
-        page = await access.hubspot.objects(object_type).search(replace(request, after=page.after))
+    page = await ask(access, object_type, request)
+    while page.after is not None and page.after != request.after and not page.results:
+        request = replace(request, after=page.after)
+        page = await ask(access, object_type, request)
     return page

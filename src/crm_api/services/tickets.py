@@ -51,8 +51,8 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
             # The deal was archived since we last saw whose it is.
             access.owners.forget_deal(deal_id)
             raise ApiError("not_found") from error
-        names = tuple(field.path for field in fields.fields)
-        raise refused_fields(error, names, fields.paths) or error from error
+        writable = fields.writable(access.user.role)
+        raise refused_fields(error, writable, fields.paths) or error from error
     await remember(access, "tickets", record.id)
     return ticket_from_record(record, access.fields)
 

@@ -1,22 +1,25 @@
 """Values on their way to HubSpot and back: compared, translated, and checked before a call is spent on them."""
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 from crm_api.errors import invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
+from crm_api.schemas.common import moment_or_midnight
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services.fields import Field, Kind, ObjectFields, kind_of
-from crm_api.services.records import moment, moment_to_wire, plain_number
+from crm_api.services.records import EPOCH, moment, moment_to_wire
 
 MAX_AGE_SECONDS: Final = 300.0
 # A value that the schema does not know forces a fresh read; a burst of them shares one.
 FRESH_SECONDS: Final = 1.0
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def comparable(kind: Kind, value: str | None) -> Any:
@@ -27,7 +30,7 @@ def comparable(kind: Kind, value: str | None) -> Any:
     if not value:
         return None
     if kind == "text":
-        return value.casefold()
+        return folded(value)
     if kind == "number":
         return _number(value)
     if kind == "moment":
@@ -38,6 +41,11 @@ def comparable(kind: Kind, value: str | None) -> Any:
     if kind == "choices":
         return frozenset(part for part in value.split(";") if part)
     return value
+
+
+def folded(text: str) -> str:
+    """A text without regard to case, and to whether an accent is a character of its own."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def same(kind: Kind, one: str | None, other: str | None) -> bool:
@@ -55,27 +63,44 @@ def milliseconds(value: str) -> str:
     found = moment(value)
     if found is None:
         raise ValueError("is not a moment")
-    delta = found - _EPOCH
+    delta = found - EPOCH
     return str((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
 
 
 def to_wire(kind: Kind, value: str) -> str:
     """A value as HubSpot takes it. Raises `ValueError` where it is none of its kind."""
     if kind == "number":
-        if _number(value) is None:
+        number = _number(value)
+        if number is None:
             raise ValueError("must be a number in digits")
-        return plain_number(value.strip()) or ""
+        return format(number, "f")
     if kind == "moment":
-        return moment_to_wire(_zoned(value))
+        return moment_to_wire(moment_or_midnight(value.strip()))
     if kind == "date":
-        try:
-            return date.fromisoformat(value).isoformat()
-        except ValueError:
-            raise ValueError("must be a date, such as 2026-12-31") from None
+        return _day(value.strip())
     if kind == "bool":
         if value not in ("true", "false"):
             raise ValueError("must be true or false")
         return value
+    return _options(value) if kind == "choices" else value
+
+
+def _options(value: str) -> str:
+    # To HubSpot a `;` in front means "and these too", which a caller of ours does not mean.
+    chosen = dict.fromkeys(part for part in value.split(";") if part)
+    if not chosen:
+        raise ValueError("must name at least one option; null clears")
+    return ";".join(chosen)
+
+
+def _day(value: str) -> str:
+    try:
+        found = date.fromisoformat(value)
+    except ValueError:
+        found = None
+    # Python also reads 20261231 and 2026-W53-4.
+    if found is None or found.isoformat() != value:
+        raise ValueError("must be a date, such as 2026-12-31")
     return value
 
 
@@ -87,6 +112,14 @@ async def schema_of(
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
     except HubSpotCredentialsError:
         return {}
+
+
+async def schema_for(
+    hubspot: HubSpotClient, fields: ObjectFields, names: Iterable[str]
+) -> Mapping[str, Property]:
+    """The account's definitions where one of the operator's properties is named; of ours the kinds are known."""
+    nested = {field.name for field in fields.nested}
+    return await schema_of(hubspot, fields.object_type) if nested & set(names) else {}
 
 
 async def require_valid(
@@ -133,15 +166,11 @@ def _problem(field: Field, value: str, definition: Property | None) -> str | Non
     if not value or field.name in ("pipeline", "dealstage", "hs_pipeline_stage"):
         return None
     kind = kind_of(definition)
-    if kind in ("choice", "choices"):
-        return _option_problem(kind, value, definition)
-    if not field.nested:
-        return None
     try:
-        to_wire(kind, value)
+        checked = to_wire(kind, value) if field.nested else value
     except ValueError as error:
         return str(error)
-    return None
+    return _option_problem(kind, checked, definition) if kind in ("choice", "choices") else None
 
 
 def _option_problem(kind: Kind, value: str, definition: Property) -> str | None:
@@ -149,27 +178,12 @@ def _option_problem(kind: Kind, value: str, definition: Property) -> str | None:
     if not definition.options:
         return None
     options = {option.value for option in definition.options}
-    chosen = [part for part in value.split(";") if part] if kind == "choices" else [value]
+    chosen = value.split(";") if kind == "choices" else [value]
     if all(each in options for each in chosen):
         return None
     return "is not one of the account's options; GET /api/properties lists them"
 
 
 def _number(value: str) -> Decimal | None:
-    try:
-        number = Decimal(value.strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and "_" not in value else None
-
-
-def _zoned(value: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(value)
-        if len(value) == 10:
-            found = found.replace(tzinfo=UTC)
-        if found.tzinfo is None:
-            raise ValueError
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("must be an RFC 3339 date-time with a zone, or a date") from None
+    # Python also reads 1_000, NaN, and the digits of other scripts.
+    return Decimal(value) if _NUMBER.fullmatch(value.strip()) else None
