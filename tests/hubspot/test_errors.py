@@ -228,6 +228,7 @@ def test_an_ordinary_refusal_is_neither(message: str) -> None:
         (httpx.ConnectError, e.HubSpotConnectionError, False),
         (httpx.ConnectTimeout, e.HubSpotTimeoutError, False),
         (httpx.PoolTimeout, e.HubSpotTimeoutError, False),
+        (httpx.UnsupportedProtocol, e.HubSpotConnectionError, False),
         (httpx.ReadTimeout, e.HubSpotTimeoutError, True),
         (httpx.WriteTimeout, e.HubSpotTimeoutError, True),
         (httpx.ReadError, e.HubSpotConnectionError, True),

@@ -16,6 +16,14 @@ from crm_api.models import IdempotencyKey, now
 from crm_api.services.provisioning import provision
 from crm_api.services.records import TICKET_CATEGORIES
 
+KINDS = {
+    "/api/deals": "deals",
+    "/api/tickets/{deal}": "tickets",
+    "/api/register": "contacts",
+    "/api/contacts": "contacts",
+}
+# What no two records share.
+OF_ITS_OWN = {"id", "hs_object_id", "email", "createdate", "lastmodifieddate", "hs_lastmodifieddate"}
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
@@ -153,6 +161,28 @@ class TestLostAnswers:
         assert answer.json()["data"]["deal"]["id"] == record.id
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
         assert len(emulator.used_faults()) == 1
+
+    @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}", "/api/register", "/api/contacts"])
+    async def test_a_record_that_was_found_again_says_what_a_created_one_says(
+        self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
+    ) -> None:
+        deal = (await staff.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        answers = []
+        for number, kind in enumerate((None, "drop_after")):
+            if kind is not None:
+                emulator.fail_next("POST", f"/crm/objects/*/{KINDS[path]}", kind=kind)
+            body = {
+                "/api/deals": a_deal(closedate="2027-01-31T00:00:00Z", description="x"),
+                "/api/tickets/{deal}": a_ticket(),
+                "/api/register": a_registration(email=f"ada{number}@example.com"),
+                "/api/contacts": {"email": f"ada{number}@example.com", "firstname": "Ada"},
+            }[path]
+            answer = await staff.post(path.format(deal=deal), body)
+            assert answer.status_code == 201, answer.text
+            [record] = answer.json()["data"].values()
+            answers.append({name: value for name, value in record.items() if name not in OF_ITS_OWN})
+        assert len(emulator.used_faults()) == 1
+        assert answers[0] == answers[1]
 
     async def test_without_it_the_outcome_is_told_as_unknown(
         self, customer: Caller, emulator: Emulator

@@ -37,10 +37,12 @@ class Creation:
         properties: Mapping[str, str],
         associations: Sequence[NewAssociation],
         unique: UniqueValue | None,
+        read: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._records = records
         self._unique = unique
+        self._read = read
         self._properties = dict(properties)
         if unique is not None:
             self._properties[unique.property] = unique.value
@@ -125,7 +127,7 @@ class Creation:
         try:
             return await self._records.get(
                 self._unique.value,
-                properties=tuple(self._properties),
+                properties=tuple(dict.fromkeys((*self._properties, *self._read))),
                 id_property=self._unique.property,
                 scope=self._scope,
             )

@@ -47,15 +47,17 @@ class ObjectsApi:
         associations: Sequence[NewAssociation] = (),
         unique: UniqueValue | None = None,
         resume: bool = False,
+        read: Sequence[str] = (),
     ) -> CrmRecord:
         """Create one record, exactly once.
 
         With `unique` the property is sent along, and when it is unclear whether the record was created it is
         looked for by that value, and adopted or created again. `resume` says that an earlier process may have
         tried already, so it looks first. Without `unique` an unclear create is not repeated.
+        `read` names properties that HubSpot fills in and a record that was looked for is to hold as well.
         Raises `HubSpotConflictError` where somebody else's record has the value, `HubSpotOutcomeUnknownError`.
         """
-        return await Creation(self._client, self, properties, associations, unique).run(resume=resume)
+        return await Creation(self._client, self, properties, associations, unique, read).run(resume=resume)
 
     async def get(
         self,

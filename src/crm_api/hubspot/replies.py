@@ -62,7 +62,9 @@ _UNKNOWN_PROBLEM = "is not accepted by HubSpot"
 
 def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubSpotError:
     """The error that a failure of the connection is; the original's text may quote headers and is dropped."""
-    never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    never_sent = isinstance(
+        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
+    )
     kind = HubSpotTimeoutError if isinstance(error, httpx.TimeoutException) else HubSpotConnectionError
     return kind(type(error).__name__, operation=operation, sent=not never_sent)
 

@@ -28,7 +28,7 @@ async def create_contact(access: Access, contact: ContactCreate, *, attempt: Att
     sent = {name: value for name, value in properties.items() if value}
     try:
         record = await access.hubspot.contacts.create(
-            sent, unique=UniqueValue("email", email), resume=attempt.resumes
+            sent, unique=UniqueValue("email", email), resume=attempt.resumes, read=fields.properties
         )
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None

@@ -65,6 +65,7 @@ async def _create(access: Access, properties: dict[str, str], contact_id: str, a
         associations=[NewAssociation("contacts", contact_id)],
         unique=await unique_value(access.hubspot, "deals", attempt),
         resume=attempt.resumes,
+        read=access.fields["deals"].properties,
     )
 
 

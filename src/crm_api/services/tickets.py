@@ -45,6 +45,7 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
             associations=associations,
             unique=await unique_value(access.hubspot, "tickets", attempt),
             resume=attempt.resumes,
+            read=access.fields["tickets"].properties,
         )
     except HubSpotValidationError as error:
         if error.names_unknown_association:
