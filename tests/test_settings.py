@@ -50,6 +50,13 @@ def test_good_settings_start() -> None:
         ({"forwarded_allow_ips": "*"}, "FORWARDED_ALLOW_IPS=*"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         ({"hubspot_access_token": None}, "no HubSpot credentials"),
+        ({"hubspot_access_token": "pat-na1-x\n"}, "HUBSPOT_ACCESS_TOKEN has a space"),
+        ({"hubspot_access_token": "pät"}, "HUBSPOT_ACCESS_TOKEN has a space"),
+        ({"hubspot_base_url": "api.hubapi.com"}, "HUBSPOT_BASE_URL is no http"),
+        ({"hubspot_base_url": "localhost:8100"}, "HUBSPOT_BASE_URL is no http"),
+        ({"hubspot_base_url": "https://api.hubapi.com:port"}, "HUBSPOT_BASE_URL is no http"),
+        ({"hubspot_base_url": "https:///crm"}, "HUBSPOT_BASE_URL is no http"),
+        ({"hubspot_base_url": "https://api.hubapi.com?x=1"}, "HUBSPOT_BASE_URL is no http"),
         ({"hubspot_access_token": None, "hubspot_client_id": "x"}, "no HubSpot credentials"),
     ],
 )

@@ -1,5 +1,6 @@
 """Everything an operator can set, read from environment variables and a `.env` file."""
 
+import re
 from email.headerregistry import Address
 from email.utils import parseaddr
 from functools import cached_property
@@ -23,6 +24,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
 MINIMUM_SECRET_LENGTH = 32
+# What fits into a header: a token with a line break pasted behind it does not.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 NEVER_WRITTEN_BY_CUSTOMERS = frozenset({"email", "lifecyclestage", "hubspot_owner_id"})
 
 
@@ -290,7 +293,7 @@ class Settings(BaseSettings):
 
     def require_startable(self) -> None:
         """Raise `SettingsRefusedError` with everything wrong at once."""
-        problems = [*self.production_problems, *_missing_database(self), *_missing_credentials(self)]
+        problems = [*self.production_problems, *_missing_database(self), *_hubspot_problems(self)]
         if problems:
             raise SettingsRefusedError(problems)
 
@@ -299,6 +302,8 @@ class Settings(BaseSettings):
         if self.hubspot_access_token is None:
             # A refresh token that HubSpot has changed is kept in the database, encrypted.
             self.require_startable()
+        elif problems := _hubspot_problems(self):
+            raise SettingsRefusedError(problems)
 
 
 def _described(error: ErrorDetails) -> str:
@@ -313,8 +318,24 @@ def _missing_database(settings: Settings) -> list[str]:
     return [] if settings.database_url else ["DATABASE_URL is not set"]
 
 
-def _missing_credentials(settings: Settings) -> list[str]:
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is none
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
+    )
+
+
+def _hubspot_problems(settings: Settings) -> list[str]:
     problems = []
+    if not _is_web_address(settings.hubspot_base_url):
+        problems.append("HUBSPOT_BASE_URL is no http or https address")
+    token = settings.hubspot_access_token
+    if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+        problems.append("HUBSPOT_ACCESS_TOKEN has a space or another character that no token has")
     oauth = (settings.hubspot_client_id, settings.hubspot_client_secret, settings.hubspot_refresh_token)
     if settings.hubspot_access_token is None and not all(oauth):
         problems.append(
