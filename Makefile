@@ -5,19 +5,21 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types openapi contract sdk browser-test soak bench bench-quick lock lock-contract clean
+.PHONY: help run test check format lint types openapi contract sdk browser-test soak bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(BIN)/.runtime: requirements/runtime.lock requirements/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crm-api needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV): about half a minute, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.lock
+	@echo "Adding what development needs: about a minute, once"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
@@ -43,9 +45,11 @@ bench-quick: $(BIN)/.bench ## The same with fewer rounds, in under a minute
 
 check: lint types
 
-lint: $(BIN)/.dev ## Formatting and lint
+lint: $(BIN)/.dev ## Formatting and lint, of the container files too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 types: $(BIN)/.dev ## mypy --strict
 	$(BIN)/mypy
@@ -75,8 +79,16 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer releases)
 	$(LOCK) pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --group build -o requirements/build.lock
-	$(LOCK) pyproject.toml --extra otel -o requirements/otel.lock
-	$(LOCK) pyproject.toml --extra otel --extra dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra otel -c requirements/runtime.lock -o requirements/otel.lock
+	$(LOCK) pyproject.toml --extra otel --extra dev -c requirements/otel.lock -o requirements/dev.lock
+
+LICENSED = $$(sed -nE 's/^([a-z0-9._-]+)==.*/\1/p' requirements/otel.lock | sort -u)
+
+licences: $(BIN)/.dev ## Write docs/licences.md anew, from what is installed of requirements/otel.lock
+	@{ printf '%s\n' '# Licences' '' \
+	  'What the service stands on, with the extra `otel`; written by `make licences`, held to the lock by a test.' \
+	  'Swagger UI is part of the package: [its licence](../src/crm_api/swagger_ui/LICENSE).' ''; \
+	  $(BIN)/pip-licenses --from=mixed --format=markdown --packages $(LICENSED); } > docs/licences.md
 
 lock-contract: ## Resolve the lock of the contract's Python tools anew
 	$(LOCK) contract/requirements.in -o contract/requirements.lock

@@ -192,7 +192,8 @@ class TestDeadline:
             finally:
                 ended.set()
 
-        answer = await client.get("/endless")
+        async with asyncio.timeout(10):
+            answer = await client.get("/endless")
         assert_problem(answer, 503, "service_unavailable")
         assert answer.headers["retry-after"] == "5"
         assert ended.is_set()

@@ -39,3 +39,9 @@ def test_down_and_up_again(database_url: str) -> None:
 
 def test_readiness_knows_the_newest_revision() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == SCHEMA_REVISION
+
+
+def test_revisions_are_numbered_so_that_an_older_process_knows_a_newer_schema() -> None:
+    scripts = list(ScriptDirectory.from_config(alembic_config()).walk_revisions())
+    numbers = [int(script.revision) for script in reversed(scripts)]
+    assert numbers == list(range(1, len(numbers) + 1))

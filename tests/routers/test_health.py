@@ -1,6 +1,7 @@
 """What an operator's probes are told."""
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -33,22 +34,29 @@ class TestReadiness:
         assert answer.status_code == 200
         assert (answer.json()["status"], answer.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
+    @pytest.mark.parametrize(
+        ("revision", "status"), [("older", 503), ("0000", 503), ("0999", 200), (None, 200)]
+    )
     async def test_a_schema_that_is_behind_takes_no_requests(
-        self, client: httpx.AsyncClient, app: FastAPI
+        self, client: httpx.AsyncClient, app: FastAPI, revision: str | None, status: int
     ) -> None:
+        """One that is ahead does: an upgrade begins with its migrations, while older processes serve."""
         async with app.state.sessions.begin() as database:
-            revision = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
-            await database.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+            ours = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+            await database.execute(
+                text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision or ours}
+            )
         try:
             answer = await client.get("/readyz")
         finally:
             async with app.state.sessions.begin() as database:
                 await database.execute(
-                    text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
+                    text("UPDATE alembic_version SET version_num = :revision"), {"revision": ours}
                 )
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"]
-        assert "crm-api migrate" in answer.json()["database"]["problem"]
+        assert answer.status_code == status
+        if status == 503:
+            assert answer.headers["retry-after"]
+            assert "crm-api migrate" in answer.json()["database"]["problem"]
 
     async def test_redis_is_told_as_it_is_and_never_stops_requests(
         self, settings: Settings, emulator: Emulator, valkey_url: str

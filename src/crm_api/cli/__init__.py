@@ -63,9 +63,11 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 
 @main.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
-@click.option("--port", type=int, default=4012, show_default=True)
-@click.option("--emulator-port", type=int, default=8100, show_default=True)
-def demo(folder: Path, port: int, emulator_port: int) -> None:
+@click.option("--port", type=int, default=4012, show_default=True, envvar="PORT", show_envvar=True)
+@click.option(
+    "--emulator-port", type=int, default=None, help="Where the emulator listens.  [8100, or any free one]"
+)
+def demo(folder: Path, port: int, emulator_port: int | None) -> None:
     """Serve a demo: SQLite, the bundled HubSpot emulator and demo records, all kept in one folder."""
     from crm_api.cli.demo import run_demo
 

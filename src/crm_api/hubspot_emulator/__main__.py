@@ -1,7 +1,10 @@
 """`python -m crm_api.hubspot_emulator`: HubSpot on this machine, without an account and without a network."""
 
 import argparse
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from crm_api.hubspot_emulator.journal import StateFileInUseError
@@ -17,7 +20,14 @@ def main() -> int:
     )
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--search-lag", type=float, default=0.0, help="seconds")
+    parser.add_argument(
+        "--stop-with-input",
+        action="store_true",
+        help="stop when standard input ends, as whoever began this has",
+    )
     options = parser.parse_args()
+    if options.stop_with_input:
+        threading.Thread(target=_stop_with_input, daemon=True).start()
     try:
         serve(
             host=options.host,
@@ -32,6 +42,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _stop_with_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

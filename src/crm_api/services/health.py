@@ -60,13 +60,16 @@ async def database_problem(sessions: async_sessionmaker[AsyncSession]) -> str | 
     """What is wrong with the database; None where it answers and has our schema."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), sessions() as database:
-            revision = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            revision: str | None = (
+                await database.execute(text("SELECT version_num FROM alembic_version"))
+            ).scalar()
     except SQLAlchemyError as error:
         # PostgreSQL and SQLite both answer so for a table that is not there.
         missing = "alembic_version" in str(getattr(error, "orig", ""))
         return "its schema is missing: run crm-api migrate" if missing else type(error).__name__
     except (OSError, TimeoutError) as error:
         return type(error).__name__
-    if revision != SCHEMA_REVISION:
+    # A newer one is an upgrade under way: the schema of each version serves the version before it.
+    if revision is None or not revision.isdecimal() or int(revision) < int(SCHEMA_REVISION):
         return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
     return None
