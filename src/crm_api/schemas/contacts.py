@@ -25,9 +25,9 @@ LifecycleStage = Annotated[
 ContactEmail = Annotated[
     str,
     Field(
-        min_length=3,
         max_length=254,
-        pattern=r"^[^\x00\s@]+@[^\x00\s@]+$",
+        # For clients; what the address is normalised by says better what is wrong.
+        json_schema_extra={"format": "email", "minLength": 5},
         description="Kept in lower case.",
         examples=["ada@example.com"],
     ),

@@ -67,9 +67,9 @@ def _phone_characters(phone: str) -> str:
 
 Email = Annotated[
     str,
-    Field(min_length=3, max_length=254, examples=["ada@example.com"]),
+    Field(max_length=254, examples=["ada@example.com"]),
     AfterValidator(normalise_email),
-    WithJsonSchema({"type": "string", "format": "email", "minLength": 3, "maxLength": 254}),
+    WithJsonSchema({"type": "string", "format": "email", "minLength": 5, "maxLength": 254}),
 ]
 PersonName = Annotated[
     str,
