@@ -56,10 +56,14 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
                 headers = caller.headers | KEY
-                refused = await client.post("/api/deals", json=a_deal(), headers=headers)
-                assert (refused.status_code, refused.json()["code"]) == (409, "request_in_progress")
-                await asyncio.sleep(float(refused.headers["retry-after"]))
-                answer = await client.post("/api/deals", json=a_deal(), headers=headers)
+                answers: list[httpx.Response] = []
+                while not answers or answers[-1].status_code == 409:
+                    answers.append(await client.post("/api/deals", json=a_deal(), headers=headers))
+                    await asyncio.sleep(float(answers[-1].headers.get("retry-after", 0)))
+                *refused, answer = answers
+                # None, where a busy machine took longer to start the second process than the lease lasts.
+                assert {each.json()["code"] for each in refused} <= {"request_in_progress"}
+                assert len(refused) < 8
                 assert answer.status_code == 201, answer.text
                 [record] = (await client.get(f"{emulator.url}/_emulator/records/deals")).json()["results"]
                 assert answer.json()["data"]["deal"]["id"] == record["id"]

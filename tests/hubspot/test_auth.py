@@ -377,6 +377,7 @@ async def test_a_dead_grant_is_reported_once_and_then_refused_without_asking(
         account.clock.now += 61
         with pytest.raises(HubSpotGrantError):
             await call(client)
+        assert (client.last_seen.ok, client.last_seen.error) == (False, "HubSpotGrantError")
     assert len(account.token_requests) == 2
     assert raised.value.category == "BAD_REFRESH_TOKEN"
     assert not raised.value.sent

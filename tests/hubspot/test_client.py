@@ -469,6 +469,29 @@ async def test_last_seen_knows_failures_from_refusals() -> None:
     assert client.last_seen.at.tzinfo is not None
 
 
+@pytest.mark.parametrize(
+    ("answer", "well"),
+    [
+        (refusal(400), True),
+        (refusal(403, category="MISSING_SCOPES"), True),
+        (refusal(404), True),
+        (refusal(429, headers={"Retry-After": "600"}), True),
+        (refusal(429, "You have reached your daily limit.", policyName="DAILY"), False),
+        (refusal(401), False),
+        (refusal(477, headers={"Retry-After": "86000"}), False),
+        (refusal(500), False),
+        (httpx.Response(200, content=b"<html>"), False),
+    ],
+)
+async def test_last_seen_is_well_where_the_next_call_may_fare_better(
+    answer: httpx.Response, *, well: bool
+) -> None:
+    client = build_client(Stub(answer))
+    with pytest.raises(HubSpotError):
+        await read(client, idempotent=False)
+    assert client.last_seen.ok == well
+
+
 async def test_a_static_token_that_is_refused_is_not_tried_again() -> None:
     stub = Stub(refusal(401, category="INVALID_AUTHENTICATION"))
     with pytest.raises(HubSpotCredentialsError) as raised:

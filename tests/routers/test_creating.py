@@ -86,6 +86,14 @@ class TestSameKey:
             assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
+    async def test_a_key_is_one_operations_own(self, customer: Caller, emulator: Emulator) -> None:
+        deal = await customer.post("/api/deals", a_deal(), headers=KEY)
+        ticket = await customer.post(
+            f"/api/tickets/{deal.json()['data']['deal']['id']}", a_ticket(), headers=KEY
+        )
+        assert (ticket.status_code, ticket.headers.get("idempotency-replayed")) == (201, None)
+        assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
+
     async def test_many_at_one_moment_create_one(self, customer: Caller, emulator: Emulator) -> None:
         answers = await asyncio.gather(
             *(customer.post("/api/deals", a_deal(), headers=KEY) for _ in range(8))

@@ -15,6 +15,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
 from tests.support.emulator_transport import EmulatorTransport
 
+from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, now
@@ -203,6 +204,24 @@ class TestEverywhere:
 
 class TestRunOnce:
     """What `create` may raise, and what becomes of the key."""
+
+    @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
+    async def test_who_comes_while_it_is_worked_on_is_told_a_sensible_moment(
+        self, app: FastAPI, seconds_ago: int, retry_after: int
+    ) -> None:
+        """Soon, where it has just begun; later, where its process seems to have died; never after the lease."""
+
+        async def create(attempt: Attempt) -> BaseModel:
+            until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
+            async with app.state.sessions.begin() as database:
+                await database.execute(update(IdempotencyKey).values(lease_until=until))
+            with pytest.raises(ApiError) as refused:
+                await run_once(app.state.sessions, a_key(), create)
+            assert refused.value.kind.code == "request_in_progress"
+            assert abs(int(refused.value.headers["Retry-After"]) - retry_after) <= 1
+            return Body()
+
+        await run_once(app.state.sessions, a_key(), create)
 
     async def test_an_error_that_nobody_foresaw_may_have_come_after_the_record_was_made(
         self, app: FastAPI

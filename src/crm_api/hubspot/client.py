@@ -342,7 +342,7 @@ class HubSpotClient:
         self._observer.call_finished(
             operation=call.operation, outcome=outcome, attempt=attempt, seconds=seconds
         )
-        failed = isinstance(error, HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError)
+        failed = _serves_nobody(error)
         self.last_seen = LastSeen(ok=not failed, at=self._now(), error=outcome if failed else None)
 
     def _unavailable(self, call: "_Call", reason: str, retry_after: float) -> HubSpotUnavailableError:
@@ -353,6 +353,8 @@ class HubSpotClient:
         self._observer.circuit_changed(state=state.value)
 
 
+# The token is refused; the account is on the move.
+_FOR_ALL: Final = frozenset({401, 477})
 _JSON_BODY: Final = {"Content-Type": "application/json"}
 
 
@@ -374,6 +376,14 @@ class _Call:
 
 def _least(own: float | None, seconds: float) -> float:
     return seconds if own is None else min(own, seconds)
+
+
+def _serves_nobody(error: HubSpotError | None) -> bool:
+    """Whether the next call will fare no better, whatever it asks for: what an operator wants to know of."""
+    if isinstance(error, HubSpotQuotaError):
+        return error.policy == "daily"
+    failures = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError | HubSpotGrantError
+    return isinstance(error, failures) or (error is not None and error.status_code in _FOR_ALL)
 
 
 def _speaks_against_hubspot(error: HubSpotError | None, given_seconds: float) -> bool | None:

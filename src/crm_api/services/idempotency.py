@@ -190,7 +190,9 @@ async def _claim(sessions: Sessions, idempotency: Idempotency, lease_id: UUID) -
     if stored.fingerprint != idempotency.fingerprint:
         raise ApiError("idempotency_key_reused")
     if stored.status is None and not taken.rowcount:  # type: ignore[attr-defined]
-        raise ApiError("request_in_progress", retry_after=(stored.lease_until - moment).total_seconds())
+        left = (stored.lease_until - moment).total_seconds()
+        # As long again as it has been going on: most are done in a moment, and one whose process died never is.
+        raise ApiError("request_in_progress", retry_after=min(left, idempotency.lease_seconds - left))
     return stored, True
 
 
