@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, event, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import delete
@@ -22,6 +22,43 @@ WRITES = st.one_of(
     st.tuples(st.just("change"), st.integers(0, 20), STAGES, AMOUNTS),
     st.tuples(st.just("archive"), st.integers(0, 20), STAGES, AMOUNTS),
 )
+
+
+Write = tuple[str, int, str, str]
+
+
+async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tuple[str, str]]) -> list[str]:
+    """These deals and no others, known to HubSpot's index, which lags from now on; nobody has written lately."""
+    emulator.switches.search_lag_seconds = 0.0
+    for record in emulator.records("deals"):
+        emulator.archive_as_other_actor("deals", record.id)
+    live = [
+        give_deals(emulator, customer.contact_id, 1, dealstage=stage, amount=amount)[0]
+        for stage, amount in old
+    ]
+    emulator.settle_search()
+    async with app.state.sessions.begin() as database:
+        await database.execute(delete(RecentWrite))
+    emulator.switches.search_lag_seconds = 30.0
+    return live
+
+
+async def write(staff: Caller, customer: Caller, live: list[str], one: Write) -> str | None:
+    """Write, and keep `live` up to date; answers what was written, None where there was nothing to write to."""
+    verb, place, stage, amount = one
+    if verb == "create":
+        live.append(await a_deal_of(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount))
+        return live[-1]
+    if not live:
+        return None
+    deal_id = live[place % len(live)]
+    if verb == "change":
+        answer = await staff.patch(f"/api/deals/{deal_id}", {"dealstage": stage, "amount": amount})
+        assert answer.status_code == 200, answer.text
+    else:
+        assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
+        live.remove(deal_id)
+    return deal_id
 
 
 @pytest.fixture
@@ -51,30 +88,9 @@ async def test_every_record_shows_once_and_as_it_is(
     limit: int,
     descending: bool,
 ) -> None:
-    emulator.switches.search_lag_seconds = 0.0
-    for record in emulator.records("deals"):
-        emulator.archive_as_other_actor("deals", record.id)
-    live = [
-        give_deals(emulator, customer.contact_id, 1, dealstage=stage, amount=amount)[0]
-        for stage, amount in old
-    ]
-    emulator.settle_search()
-    async with app.state.sessions.begin() as database:
-        await database.execute(delete(RecentWrite))
-    emulator.switches.search_lag_seconds = 30.0
-    for verb, place, stage, amount in writes:
-        if verb == "create":
-            live.append(
-                await a_deal_of(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount)
-            )
-        elif live:
-            deal_id = live[place % len(live)]
-            if verb == "change":
-                answer = await staff.patch(f"/api/deals/{deal_id}", {"dealstage": stage, "amount": amount})
-                assert answer.status_code == 200, answer.text
-            else:
-                assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
-                live.remove(deal_id)
+    live = await begin(app, emulator, customer, old)
+    for one in writes:
+        await write(staff, customer, live, one)
     truth = {
         record.id: record.properties
         for record in emulator.records("deals")
@@ -104,3 +120,57 @@ async def test_every_record_shows_once_and_as_it_is(
     }
     page = (await staff.post(path, {"filters": filters, "limit": 1})).json()["data"]
     assert page["total"] == len(truth)
+
+
+@examples(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    old=st.lists(st.tuples(st.just("closedwon"), AMOUNTS), min_size=4, max_size=8),
+    before=st.lists(WRITES, max_size=3),
+    between=st.lists(WRITES, min_size=1, max_size=3),
+    limit=st.integers(1, 2),
+    sort=st.sampled_from([None, "ascending", "descending"]),
+)
+async def test_what_is_written_between_two_pages_hides_and_repeats_nothing(
+    app: FastAPI,
+    emulator: Emulator,
+    customer: Caller,
+    staff: Caller,
+    old: list[tuple[str, str]],
+    before: list[Write],
+    between: list[Write],
+    limit: int,
+    sort: str | None,
+) -> None:
+    live = await begin(app, emulator, customer, old)
+    for one in before:
+        await write(staff, customer, live, one)
+    body: dict[str, Any] = {
+        "limit": limit,
+        "filters": [{"property": "dealstage", "operator": "EQ", "value": "closedwon"}],
+    }
+    if sort is not None:
+        body["sort"] = {"property": "amount", "direction": sort}
+    wanted = {
+        record.id for record in emulator.records("deals") if record.properties["dealstage"] == "closedwon"
+    }
+    first = (await staff.post("/api/deals/search", body)).json()["data"]
+    shown = [each["id"] for each in first["results"]]
+    touched = {await write(staff, customer, live, one) for one in between}
+    event(
+        f"{len(touched)} records written to between two pages, {'a' if first['next_cursor'] else 'no'} second"
+    )
+    later = []
+    if first["next_cursor"] is not None:
+        later = await all_found(staff, "/api/deals/search", **body, cursor=first["next_cursor"])
+    found = [*shown, *(each["id"] for each in later)]
+    assert len(set(found)) == len(found)
+    assert set(found) - touched == wanted - touched
+    for each in later:
+        record = emulator.record("deals", each["id"])
+        assert record is not None
+        assert not record.archived
+        assert (each["dealstage"], each["amount"]) == ("closedwon", record.properties["amount"])
