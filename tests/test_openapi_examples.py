@@ -127,7 +127,10 @@ async def test_the_examples_tell_one_story_from_registering_to_leaving(trying: T
     for object_type in ("contacts", "deals", "tickets"):
         await trying.succeed("listProperties", object_type=object_type)
 
-    first = (await trying.send("createDeal", "deal")).json()["data"]["deal"]
+    created = await trying.send("createDeal", "deal")
+    first = created.json()["data"]["deal"]
+    read = await trying.client.get(created.headers["location"], headers=trying.headers)
+    assert read.json()["data"]["deal"]["id"] == first["id"]
     shown = answers(operations()["createDeal"][2])["201"]["content"]["application/json"]["examples"][
         "success"
     ]

@@ -227,6 +227,8 @@ def _finish_success(
         names.append("Idempotency-Replayed")
     if status == 503:
         names.append("Retry-After")
+    if status == 201 and operation["operationId"] != "register":
+        names.append("Location")
     headers = response.setdefault("headers", {})
     headers.update(_headers(*names))
     for content in response.get("content", {}).values():

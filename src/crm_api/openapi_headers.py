@@ -32,6 +32,12 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "const": "true"},
         "example": "true",
     },
+    "Location": {
+        "description": "Where the new record is read.",
+        "required": True,
+        "schema": {"type": "string", "maxLength": 200, "pattern": "^/api/[a-z]+/[0-9]+$"},
+        "example": "/api/deals/9001",
+    },
     "RateLimit": {
         "description": "What is left of the limit: `r` requests, for `t` seconds.",
         "required": True,

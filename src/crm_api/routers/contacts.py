@@ -64,7 +64,9 @@ async def create_contact(
         created = await contacts.create_contact(access, contact, attempt=attempt)
         return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
 
-    return await creating.run(create, operation="create_contact", owner=str(user.id), body=contact)
+    return await creating.run(
+        create, operation="create_contact", owner=str(user.id), body=contact, read_at="/api/contacts"
+    )
 
 
 @router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))

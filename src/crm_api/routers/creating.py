@@ -1,5 +1,6 @@
 """What the creating operations share: the Idempotency-Key and the answer that it may bring back."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -47,8 +48,9 @@ class Creating:
         proof: str = "",
         target: str = "",
         status: int = 201,
+        read_at: str = "",
     ) -> Response:
-        """The success, or what was answered the first time."""
+        """The success, or what was answered the first time; `read_at` is the path below which the record is read."""
         idempotency = self._key and Idempotency.of(
             self._settings.secret_key.get_secret_value(),
             self._key,
@@ -60,7 +62,10 @@ class Creating:
             lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         )
         answered = await run_once(self._sessions, idempotency or None, create, status=status)
-        headers = {REPLAYED: "true"} if answered.replayed else None
+        headers = {REPLAYED: "true"} if answered.replayed else {}
+        if read_at and answered.status == 201:
+            (record,) = json.loads(answered.body)["data"].values()
+            headers["Location"] = f"{read_at}/{record['id']}"
         return Response(answered.body, answered.status, headers, "application/json")
 
 

@@ -54,7 +54,9 @@ async def create_deal(deal: DealCreate, access: AccessDep, creating: CreatingDep
         created = await deals.create_deal(access, deal, attempt=attempt)
         return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
 
-    return await creating.run(create, operation="create_deal", owner=str(access.user.id), body=deal)
+    return await creating.run(
+        create, operation="create_deal", owner=str(access.user.id), body=deal, read_at="/api/deals"
+    )
 
 
 @router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))

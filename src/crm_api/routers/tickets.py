@@ -82,7 +82,12 @@ async def create_ticket(
         return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
 
     return await creating.run(
-        create, operation="create_ticket", owner=str(access.user.id), body=ticket, target=id
+        create,
+        operation="create_ticket",
+        owner=str(access.user.id),
+        body=ticket,
+        target=id,
+        read_at="/api/tickets",
     )
 
 
