@@ -12,7 +12,7 @@ from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.services.cursors import Cursors
-from crm_api.settings import Settings
+from crm_api.settings import PropertyLists, Settings
 
 PLAIN_TEXTS = [
     "<script>alert(1)</script>",
@@ -167,6 +167,43 @@ class TestMassAssignment:
     ) -> None:
         answer = await client.post("/api/register", json=a_registration(**extra))
         assert_problem(answer, 400, "validation_error", fields=list(extra))
+
+
+class TestHiddenProperties:
+    """What is not shown cannot be found out by asking which records have it, or by putting them in its order."""
+
+    HIDDEN = ("hs_deal_stage_probability", "hubspot_owner_id", "hs_forecast_amount", "crm_api_request_id")
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        # Shown, but the operator does not let it be searched by.
+        return settings.model_copy(
+            update={"hubspot_properties": {"deals": PropertyLists(readable=["dealtype"])}}
+        )
+
+    @pytest.mark.parametrize("name", [*HIDDEN, "dealtype", "properties.dealtype"])
+    @pytest.mark.parametrize("who", ["customer", "staff"])
+    async def test_it_is_neither_filtered_nor_sorted_by(
+        self, customer: Caller, staff: Caller, emulator: Emulator, name: str, who: str
+    ) -> None:
+        caller = {"customer": customer, "staff": staff}[who]
+        await caller.post(
+            "/api/deals", a_deal(**({"contact_id": caller.contact_id} if who == "staff" else {}))
+        )
+        emulator.clear_requests()
+        answers = [
+            await caller.post(
+                "/api/deals/search", {"filters": [{"property": name, "operator": "EQ", "value": "0.2"}]}
+            ),
+            await caller.post(
+                "/api/deals/search", {"filters": [{"property": name, "operator": "HAS_PROPERTY"}]}
+            ),
+            await caller.post("/api/deals/search", {"sort": {"property": name}}),
+            await caller.get("/api/deals", params={"sort": name}),
+        ]
+        for answer in answers:
+            assert_problem(answer, 400, "validation_error")
+        assert emulator.requests == []
 
 
 class TestOverwriting:

@@ -88,6 +88,20 @@ class TestContactThatIsGone:
         assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
+    async def test_a_contact_that_anothers_was_merged_into_is_anothers(
+        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        """Also while the other's link still names the contact of before the merge."""
+        await prove_email(app, customer)
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        survivor = emulator.merge("contacts", anew, stranger.contact_id)
+        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert await contact_of(customer) is None
+        assert (await stranger.post("/api/deals", a_deal())).status_code == 201
+        await stranger.get("/api/new-crm-objects")
+        assert await contact_of(stranger) == survivor
+
     async def test_nothing_is_made_anew_in_silence(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:

@@ -36,8 +36,11 @@ class MortalTransport(httpx.AsyncBaseTransport):
         self.life = Life()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        # As on a network, the caller waits here, and may be cancelled before HubSpot hears of it and after.
+        await asyncio.sleep(0)
         self.life.say()
         response = await self._transport.handle_async_request(request)
+        await asyncio.sleep(0)
         self.life.say()
         return response
 
