@@ -165,7 +165,7 @@ const asItStands = await send("createDeal");
 assert.equal(asItStands.status, 201, JSON.stringify(asItStands.body));
 const created = await send("createDeal", { body: { dealname: `Docs ${stamp}`, dealstage: "qualifiedtobuy", amount: 1500.5 } });
 assert.equal(created.status, 201, JSON.stringify(created.body));
-await docs.$eval(`${created.block} .responses-wrapper`, (each) => each.scrollIntoView());
+await docs.$eval(created.block, (each) => each.scrollIntoView());
 await picture(docs, "docs-create-deal.png");
 const ticket = await send("createTicket", { parameters: { id: created.body.data.deal.id } });
 assert.equal(ticket.status, 201, JSON.stringify(ticket.body));

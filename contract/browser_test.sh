@@ -7,7 +7,7 @@ need_node
 need_chromium
 port=${PORT:-4303}
 portal=http://localhost:$((port + 1))
-[[ -d ../sdk/hey-api ]] || ./sdk.sh
+need_sdk
 serve "$port" CORS_ORIGINS="$portal"
 touch "$FOLDER/portal"
 node ../examples/portal/serve.mjs "$((port + 1))" "$BASE" >"$FOLDER/portal" &

@@ -5,6 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./tools.sh
 need_node
 need_python
+need_sdk
 serve "${PORT:-4301}"
 for name in hey_api openapi_fetch; do
   node_modules/.bin/esbuild "../sdk/round_trip.$name.ts" --bundle --platform=node --format=esm --target=node20 \

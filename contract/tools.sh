@@ -20,6 +20,11 @@ need_python() {
   fi
 }
 
+# One that is older than the document would try another contract.
+need_sdk() {
+  [[ ../sdk/python/round_trip.py -nt ../openapi.json ]] || ./sdk.sh
+}
+
 need_chromium() {
   CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
   if [[ -z $CHROMIUM ]]; then

@@ -80,7 +80,7 @@ class SingleContact(Answer):
 
 
 class ContactResponse(Envelope[SingleContact]):
-    """The answer to creating or changing a contact."""
+    """The contact as it is now."""
 
 
 class ContactPage(Answer):

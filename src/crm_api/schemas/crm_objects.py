@@ -54,7 +54,7 @@ class ContactDetail(Answer):
 
 
 class ContactDetailResponse(Envelope[ContactDetail]):
-    """The answer to reading a contact."""
+    """The contact with its deals and their tickets."""
 
 
 class DealDetail(Answer):
@@ -64,4 +64,4 @@ class DealDetail(Answer):
 
 
 class DealDetailResponse(Envelope[DealDetail]):
-    """The answer to reading a deal."""
+    """The deal with its tickets."""

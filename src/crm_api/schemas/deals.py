@@ -133,7 +133,7 @@ class SingleDeal(Answer):
 
 
 class DealResponse(Envelope[SingleDeal]):
-    """The answer to opening or changing a deal."""
+    """The deal as it is now."""
 
 
 class DealPage(Answer):

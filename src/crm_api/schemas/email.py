@@ -28,7 +28,7 @@ class EmailVerification(Request):
 
 
 class EmailVerifiedResponse(Envelope[Registered]):
-    """The answer to a proof: the account is made, and this is its contact."""
+    """The address is proved and the account made; this is its contact."""
 
 
 class MailRequest(Request):

@@ -82,7 +82,7 @@ class SingleTicket(Answer):
 
 
 class TicketResponse(Envelope[SingleTicket]):
-    """The answer to raising, reading or changing a ticket."""
+    """The ticket as it is now."""
 
 
 class TicketPage(Answer):

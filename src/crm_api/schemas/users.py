@@ -149,11 +149,11 @@ class Registered(Answer):
 
 
 class RegistrationResponse(Envelope[Registered]):
-    """The answer to a registration."""
+    """The account is made; this is its contact."""
 
 
 class AcceptedResponse(Envelope[None]):
-    """The answer to what ends in a mail; the same whether or not the address is known."""
+    """What comes next comes by mail; the answer is the same whether or not the address is known."""
 
 
 class ProfileUpdate(Request):
