@@ -1,6 +1,7 @@
 """Who may import whom; the table is design and changes only with a reason."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,12 @@ def test_hubspot_is_asked_by_dated_paths_only() -> None:
     for path in (SOURCE / "hubspot").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not any(f"/v{number}/" in text for number in range(1, 5)), path
+
+
+def test_no_dependency_costs_a_thread_for_each_request() -> None:
+    # FastAPI calls a dependency that is not `async` in a thread, and its own classes by `__call__`.
+    source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    names = set(re.findall(r"Depends\(([a-z_]*)\)", source)) - {"oauth2", "bearer"}
+    assert names > {"authenticate", "get_settings"}
+    for name in names:
+        assert f"\nasync def {name}(" in source, name

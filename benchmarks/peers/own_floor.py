@@ -8,35 +8,41 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.database import Sessions, create_engine, create_reads
 from crm_api.models import Session, User, now
+
+CALLER: Final = (
+    select(User)
+    .join(Session, Session.user_id == User.id)
+    .where(
+        Session.id == bindparam("session_id"),
+        Session.user_id == bindparam("user_id"),
+        Session.revoked_at.is_(None),
+        Session.expires_at > bindparam("moment"),
+        User.status == "active",
+    )
+)
 
 
 async def read_user(request: Request) -> User:
-    """The user of an open session: one indexed read."""
-    user_id, session_id = UUID(request.headers["x-user"]), UUID(request.headers["x-session"])
-    query = (
-        select(User)
-        .join(Session, Session.user_id == User.id)
-        .where(
-            Session.id == session_id,
-            Session.user_id == user_id,
-            Session.revoked_at.is_(None),
-            Session.expires_at > now(),
-            User.status == "active",
-        )
-    )
-    sessions: Sessions = request.app.state.sessions
-    async with sessions() as database:
-        return (await database.execute(query)).scalar_one()
+    """The user of an open session: one indexed read, as our service makes it."""
+    asked = {
+        "user_id": UUID(request.headers["x-user"]),
+        "session_id": UUID(request.headers["x-session"]),
+        "moment": now(),
+    }
+    reads: Sessions = request.app.state.reads
+    async with reads() as database:
+        return (await database.execute(CALLER, asked)).scalar_one()
 
 
 async def me(request: Request) -> Response:
@@ -70,7 +76,7 @@ async def health(_request: Request) -> Response:
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     """The engine that our service has."""
     engine = create_engine(os.environ["DATABASE_URL"])
-    app.state.sessions = create_sessions(engine)
+    app.state.reads = create_reads(engine)
     yield
     await engine.dispose()
 

@@ -7,17 +7,17 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import httpx
 from fastapi import FastAPI
-from redis.asyncio import Redis
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 
 from crm_api import openapi
-from crm_api.database import Sessions, create_engine, create_sessions
+from crm_api.database import Sessions, create_engine, create_reads, create_sessions
 from crm_api.draining import announce_leaving
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import (
@@ -32,7 +32,6 @@ from crm_api.hubspot import (
 from crm_api.mail import MailQueue
 from crm_api.metrics import Metrics, worker_ended
 from crm_api.rate_limit import RateLimits
-from crm_api.redis_quota import RedisQuota
 from crm_api.request_logging import LastResort, RequestContext, configure_logging
 from crm_api.routers import (
     contacts,
@@ -61,6 +60,9 @@ from crm_api.services.properties import watch_schema
 from crm_api.services.records import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from crm_api.tracing import NOT_TRACED, start_tracing
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     sessions = app.state.sessions = create_sessions(engine)
+    app.state.reads = create_reads(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
@@ -193,16 +196,18 @@ def record_fields(settings: Settings) -> RecordFields:
     )
 
 
-def create_redis(settings: Settings) -> Redis | None:
+def create_redis(settings: Settings) -> "Redis | None":
     """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
     if settings.redis_url is None:
         return None
+    from redis.asyncio import Redis  # 9 MB and 0.1 s that a service without Redis does not need
+
     return Redis.from_url(
         settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
     )
 
 
-def hubspot_quota(settings: Settings, redis: Redis | None = None) -> Quota:
+def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
     """HubSpot's quota: this process's own, or all processes' that use these credentials."""
     local = LocalQuota(
         burst_limit=settings.hubspot_burst_limit,
@@ -211,6 +216,8 @@ def hubspot_quota(settings: Settings, redis: Redis | None = None) -> Quota:
     )
     if redis is None:
         return local
+    from crm_api.redis_quota import RedisQuota
+
     token = settings.hubspot_access_token
     credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
     # The same for all processes of one set-up, and no secret.

@@ -108,6 +108,8 @@ class RateLimits:
 
     async def require(self, request: Request, bucket: Callable[..., None]) -> None:
         """Count the request; past the limit raise the 429."""
+        if not self._enabled:
+            return
         try:
             await self._check(request, bucket)
         except RateLimitExceeded as error:
@@ -123,6 +125,9 @@ class RateLimits:
 
     async def _check(self, request: Request, bucket: Callable[..., None]) -> None:
         check: Callable[..., None] = self._limiter._check_request_limit  # noqa: SLF001 - its only way without a decorator
+        if self._shared is None:
+            check(request, bucket, False)  # a dictionary: not worth a thread
+            return
         # slowapi's Redis storage is synchronous: on the event loop a slow Redis would stall every request.
         try:
             await run_in_threadpool(check, request, bucket, False)

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final, TypeVar
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID, uuid4
 
 import anyio
@@ -110,9 +113,12 @@ def _prepared_or_none(password: str) -> bytes | None:
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 2 MB that only a registration needs
-
-    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= 8)
+    # This one module without its package, which builds dictionaries of every list: 9 MB that nobody here asks for.
+    [folder] = cast("ModuleSpec", find_spec("zxcvbn")).submodule_search_locations or []
+    spec = cast("ModuleSpec", spec_from_file_location("frequency_lists", f"{folder}/frequency_lists.py"))
+    lists = module_from_spec(spec)
+    cast("Loader", spec.loader).exec_module(lists)
+    return frozenset(word for word in lists.FREQUENCY_LISTS["passwords"] if len(word) >= 8)
 
 
 def is_common_password(password: str) -> bool:

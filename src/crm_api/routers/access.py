@@ -54,7 +54,7 @@ TicketPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, 
 TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["1"])]
 
 
-def get_access(
+async def get_access(
     request: Request, user: CurrentUser, hubspot: HubSpotDep, sessions: SessionsDep, settings: SettingsDep
 ) -> Access:
     """The caller's way to the records."""
@@ -69,7 +69,7 @@ def get_access(
         cursors=state.cursors,
         customer_stages=state.customer_stages,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-        origin=get_origin(request),  # not as a dependency: only now it is known who asks
+        origin=await get_origin(request),  # not as a dependency: only now it is known who asks
     )
 
 

@@ -13,7 +13,7 @@ from crm_api.services.messages import Messages
 from crm_api.services.registration import RegistrationRules
 
 
-def get_origin(request: Request) -> Origin:
+async def get_origin(request: Request) -> Origin:
     """Where the request came from, for the audit log; `user` once it is known who asks."""
     return Origin(
         actor="user" if getattr(request.state, "user_id", None) else "anonymous",
@@ -23,12 +23,12 @@ def get_origin(request: Request) -> Origin:
     )
 
 
-def get_messages(request: Request, settings: SettingsDep) -> Messages:
+async def get_messages(request: Request, settings: SettingsDep) -> Messages:
     """The mails that accounts need."""
     return Messages(settings.app_public_url, request.app.state.mail.send)
 
 
-def get_rules(settings: SettingsDep) -> RegistrationRules:
+async def get_rules(settings: SettingsDep) -> RegistrationRules:
     """What the operator decides about registrations."""
     return RegistrationRules(
         open=settings.registration == "open",
@@ -38,7 +38,7 @@ def get_rules(settings: SettingsDep) -> RegistrationRules:
     )
 
 
-def get_contact_links(request: Request) -> ContactLinks:
+async def get_contact_links(request: Request) -> ContactLinks:
     """What re-resolves links that lead nowhere."""
     links: ContactLinks = request.app.state.contact_links
     return links

@@ -31,9 +31,7 @@ IdempotencyKeyHeader = Annotated[
 class Creating:
     """Runs one creating operation, once for each key."""
 
-    def __init__(
-        self, sessions: SessionsDep, settings: SettingsDep, idempotency_key: IdempotencyKeyHeader = None
-    ) -> None:
+    def __init__(self, sessions: SessionsDep, settings: SettingsDep, idempotency_key: str | None) -> None:
         self._sessions = sessions
         self._settings = settings
         self._key = idempotency_key
@@ -69,4 +67,11 @@ class Creating:
         return Response(answered.body, answered.status, headers, "application/json")
 
 
-CreatingDep = Annotated[Creating, Depends()]
+async def get_creating(
+    sessions: SessionsDep, settings: SettingsDep, idempotency_key: IdempotencyKeyHeader = None
+) -> Creating:
+    """What runs a creating operation once for the key of this request."""
+    return Creating(sessions, settings, idempotency_key)
+
+
+CreatingDep = Annotated[Creating, Depends(get_creating)]

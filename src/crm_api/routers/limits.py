@@ -8,7 +8,7 @@ from crm_api.dependencies import CurrentUser
 from crm_api.rate_limit import RateLimits, registrations, user_requests
 
 
-def get_rate_limits(request: Request) -> RateLimits:
+async def get_rate_limits(request: Request) -> RateLimits:
     """The application's limits."""
     limits: RateLimits = request.app.state.rate_limits
     return limits

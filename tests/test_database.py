@@ -1,0 +1,99 @@
+"""Connections and transactions on both databases, as services use them."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crm_api import database
+from crm_api.database import create_engine, create_reads, create_sessions
+
+on_sqlite = pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncGenerator[AsyncEngine, None]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@on_sqlite
+async def test_a_single_read_waits_for_no_writer(engine: AsyncEngine, database_url: str) -> None:
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        async with create_reads(engine)() as reading:
+            started = time.monotonic()
+            assert (await reading.execute(text("SELECT count(*) FROM users"))).scalar_one() == 0
+            assert time.monotonic() - started < 2  # a transaction would wait for five seconds, and fail
+        writer.execute("ROLLBACK")
+
+
+@on_postgresql
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_single_read_has_no_transaction_around_it(engine: AsyncEngine, *, alone: bool) -> None:
+    async with (create_reads if alone else create_sessions)(engine)() as reading:
+        transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
+    assert (transactions[0] != transactions[1]) is alone
+
+
+async def test_what_reads_alone_leaves_transactions_as_they_are(engine: AsyncEngine) -> None:
+    async with create_reads(engine)() as reading:
+        await reading.execute(text("SELECT 1"))
+    async with create_sessions(engine)() as writing:
+        await writing.execute(
+            text("INSERT INTO record_leases VALUES ('deals', '1', :id, CURRENT_TIMESTAMP)"), {"id": "0" * 32}
+        )
+        await writing.rollback()
+    async with create_reads(engine)() as reading:
+        assert (await reading.execute(text("SELECT count(*) FROM record_leases"))).scalar_one() == 0
+
+
+@on_postgresql
+@pytest.mark.parametrize(("after_seconds", "pings"), [(0.0, 3), (60.0, 0)])
+async def test_a_connection_is_tried_before_its_use_only_when_it_was_idle(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, after_seconds: float, pings: int
+) -> None:
+    monkeypatch.setattr(database, "PING_AFTER_SECONDS", after_seconds)
+    seen = 0
+    ping = engine.dialect.do_ping
+
+    def counted(connection: object) -> bool:
+        nonlocal seen
+        seen += 1
+        return ping(connection)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine.dialect, "do_ping", counted)
+    for _ in range(4):
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    assert seen == pings
+
+
+@on_postgresql
+async def test_idle_connections_that_the_server_closed_cost_nobody_a_request(
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0.0)
+    async with engine.connect() as one, engine.connect() as another:
+        pids = [(await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() for each in (one, another)]
+    administrator = create_engine(database_url)
+    async with administrator.connect() as connection:
+        for pid in pids:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid, 1000)"), {"pid": pid})
+    await administrator.dispose()
+    for _ in range(3):
+        async with engine.connect() as connection:
+            assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() not in pids
+
+
+def test_a_service_without_redis_does_not_load_it() -> None:
+    program = "import sys, crm_api.main; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
