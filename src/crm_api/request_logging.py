@@ -148,7 +148,8 @@ class LastResort:
                 raise
             if limit.expired():
                 logger.warning(
-                    "ended after %.1f s: something other than HubSpot did not answer", self._longest_seconds
+                    "ended after %.1f s: the body, the database or something else did not come",
+                    self._longest_seconds,
                 )
                 late = ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
                 await problem_response(late, request_id)(scope, receive, send)

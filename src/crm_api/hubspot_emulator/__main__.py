@@ -45,7 +45,9 @@ def main() -> int:
 
 
 def _stop_with_input() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock would be held by this thread when Python ends for another reason.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
