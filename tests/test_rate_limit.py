@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import a_registration
+from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import free_port
@@ -70,6 +70,26 @@ class TestBuckets:
         statuses = [(await customer.get("/api/me")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         assert (await stranger.get("/api/me")).status_code == 200
+
+    async def test_good_logins_are_per_account(
+        self, customer: Caller, stranger: Caller, app: FastAPI
+    ) -> None:
+        settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
+        app.state.rate_limits = RateLimits(settings)
+        form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
+        body = {"email": customer.email, "password": PASSWORD}
+        statuses = [(await customer.client.post("/api/login", json=body)).status_code for _ in range(3)]
+        statuses.append((await customer.client.post("/api/token", data=form)).status_code)
+        refused = await customer.client.post("/api/login", json=body)
+        assert statuses == [200, 200, 200, 429]
+        assert (
+            assert_problem(refused, 429, "rate_limit_exceeded")["error"]
+            == "ratelimit exceeded 3 per 1 minute"
+        )
+        # An office behind one address goes on.
+        assert (
+            await customer.client.post("/api/login", json=body | {"email": stranger.email})
+        ).status_code == 200
 
     async def test_a_success_says_what_the_limit_is(self, customer: Caller) -> None:
         assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'

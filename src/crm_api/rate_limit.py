@@ -93,6 +93,7 @@ class RateLimits:
         assert settings.rate_limit_registrations is not None  # the settings fill it in
         self._register(registrations, settings.rate_limit_registrations, _network)
         self._register(user_requests, settings.rate_limit_user, _user_or_address)
+        self._per_user = parse(settings.rate_limit_user)
         self._per_account = parse(settings.rate_limit_failed_logins_per_account)
         self._per_address = parse(settings.rate_limit_failed_logins_per_address)
         self._memory = FixedWindowRateLimiter(MemoryStorage())
@@ -147,7 +148,7 @@ class RateLimits:
     async def count_failed_login(
         self, request: Request, account: str
     ) -> AsyncGenerator["LoginAttempt", None]:
-        """Count a login as failed before it is tried, and take that back when it succeeds, or when we fail.
+        """Count a login, and as failed before it is tried; take the latter back when it succeeds, or when we fail.
 
         Counting first means that a thousand guesses sent at one moment are a thousand, not one. `account` is an
         address, or whatever else the guesses are aimed at.
@@ -156,12 +157,15 @@ class RateLimits:
         if not self._enabled:
             yield attempt
             return
+        # An e-mail address never stands in Redis: a dump of it would be a list of our users.
+        hashed = keyed_hash(self._key, "login-limit", account)
         limits = (
-            # The address never stands in Redis: a dump of it would be a list of our users.
-            _FailedLoginLimit(self._per_account, "account:" + keyed_hash(self._key, "login-limit", account)),
+            # First: an address that is refused counts against nobody's account, or it could lock all of them out.
             _FailedLoginLimit(self._per_address, "address:" + _network(request)),
+            _FailedLoginLimit(self._per_account, "account:" + hashed),
         )
-        for limit in limits:
+        # Good logins cost a hash too, and are limited as whatever else a user asks for.
+        for limit in (*limits, _FailedLoginLimit(self._per_user, "user:" + hashed)):
             if await self._count(limit, 1) > limit.item.amount:
                 raise self._refusal(limit.item, await self._login_reset_in(limit))
         try:

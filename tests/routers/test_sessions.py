@@ -226,6 +226,19 @@ class TestRefresh:
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
 
+    async def test_tokens_that_have_expired_do_not_pile_up(self, customer: Caller, app: FastAPI) -> None:
+        second = (await self.refresh(customer, customer.tokens["refresh_token"])).json()["data"]
+        async with app.state.sessions.begin() as database:
+            used = update(RefreshToken).where(RefreshToken.replaced_at.is_not(None))
+            await database.execute(used.values(expires_at=now()))
+        third = await self.refresh(customer, second["refresh_token"])
+        assert third.status_code == 200
+        async with app.state.sessions() as database:
+            assert len((await database.execute(select(RefreshToken))).all()) == 2
+        # The expired one is only refused; nobody is logged out for it.
+        assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
+        assert (await self.refresh(customer, third.json()["data"]["refresh_token"])).status_code == 200
+
     async def test_an_expired_session_is_over(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.sessions.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))

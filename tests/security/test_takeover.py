@@ -207,6 +207,14 @@ class TestBruteForce:
                 statuses.append(await login(client, f"user{number}@example.com", "guess"))
         assert statuses == [401] * 20 + [429] * 5
 
+    async def test_an_address_that_is_refused_locks_nobody_out(self, customer: Caller, app: FastAPI) -> None:
+        transport = httpx.ASGITransport(app=app, client=("203.0.113.9", 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as attacker:
+            for number in range(20):
+                await login(attacker, f"user{number}@example.com", "guess")
+            assert [await login(attacker, customer.email, "guess") for _ in range(6)] == [429] * 6
+        assert await login(customer.client, customer.email, PASSWORD) == 200
+
     async def test_sent_at_one_moment(self, customer: Caller) -> None:
         statuses = await asyncio.gather(
             *(login(customer.client, customer.email, f"guess {number}") for number in range(15))

@@ -148,6 +148,11 @@ async def _exchange(
     user = await database.get(User, session.user_id)
     if user is None or user.status != "active":
         return None
+    # One that has expired is refused without more, so it tells of no theft any more.
+    expired = delete(RefreshToken).where(
+        RefreshToken.session_id == session.id, RefreshToken.expires_at <= moment
+    )
+    await database.execute(expired)
     if stored.successor_id is not None:
         stored.replayed = True
         # The successor whose answer was lost must not work beside the new one: its use would be theft too.
