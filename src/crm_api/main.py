@@ -191,7 +191,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 def record_fields(settings: Settings) -> RecordFields:
     """The fields that records have, those that the operator adds included."""
     return RecordFields(
-        {**TICKET_CATEGORIES, **settings.hubspot_ticket_categories},
+        {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
     )
 

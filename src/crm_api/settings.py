@@ -40,6 +40,7 @@ class SettingsRefusedError(ValueError):
         self.problems = problems
 
 
+TicketCategory = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
     """Searches per second that the account allows."""
     hubspot_daily_limit: Annotated[int, Field(ge=1)] = 250_000
     """Requests per day that the account allows."""
-    hubspot_ticket_categories: dict[str, str] = {}
+    hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
     """Our ticket category to HubSpot's option, as JSON, where the account has other options."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`;

@@ -227,12 +227,42 @@ class TestUpdateContact:
         assert_problem(await staff.patch(path, {"email": stranger.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
 
+    async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
+        path = f"/api/contacts/{customer.contact_id}"
+        etag = {"If-Match": (await customer.get(path)).headers["etag"]}
+        assert (await customer.patch(path, {"firstname": "Augusta"}, headers=etag)).status_code == 200
+        emulator.clear_requests()
+        late = await customer.patch(path, {"firstname": "Adah"}, headers=etag)
+        assert_problem(late, 412, "precondition_failed")
+        assert writes(emulator) == []
+
     async def test_a_merged_contact_is_still_ones_own(self, customer: Caller, emulator: Emulator) -> None:
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
         survivor = emulator.merge("contacts", other, customer.contact_id)
         answer = await customer.get(f"/api/contacts/{customer.contact_id}")
         assert answer.json()["data"]["contact"]["id"] == survivor
         assert (await customer.get(f"/api/contacts/{survivor}")).status_code == 200
+
+
+class TestOwnWritesOfStaff:
+    """HubSpot's search does not show what was written until 30 seconds later."""
+
+    async def test_contacts_show_as_they_are_exactly_once(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
+        emulator.switches.search_lag_seconds = 30.0
+        made = (await staff.post("/api/contacts", GRACE)).json()["data"]["contact"]["id"]
+        path = f"/api/contacts/{customer.contact_id}"
+        assert (
+            await staff.patch(path, {"lastname": "King", "lifecyclestage": "customer"})
+        ).status_code == 200
+        for limit in (1, 50):
+            leads = await all_pages(staff, "/api/contacts", lifecyclestage="lead", limit=limit)
+            assert [each["id"] for each in leads] == [staff.contact_id, made]
+            by_name = await all_pages(staff, "/api/contacts", sort="lastname", limit=limit)
+            assert [each["lastname"] for each in by_name] == ["Hopper", "King", "Lovelace"]
+        [found] = await all_found(staff, "/api/contacts/search", query="hopper")
+        assert found["id"] == made
 
 
 class TestSearchContacts:

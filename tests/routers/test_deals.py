@@ -5,10 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import calls
 
 from crm_api.hubspot_emulator import Emulator
+from crm_api.services import pipelines
 
 KEYS = {
     "id",
@@ -125,14 +128,35 @@ class TestCreateDeal:
             [detail] = assert_problem(answer, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
-    async def test_a_stage_of_a_new_pipeline_is_known_at_once(
-        self, customer: Caller, emulator: Emulator
+    async def test_an_unknown_stage_is_looked_for_once_more_and_refused(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert (await customer.get("/api/pipelines")).status_code == 200
+        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
+        await customer.post("/api/deals", a_deal())
+        emulator.clear_requests()
         answer = await customer.post("/api/deals", a_deal(dealstage="nowhere"))
         problem = assert_problem(answer, 400, "validation_error", fields=["dealstage"])
         assert problem["error"] == "Validation error"
-        assert emulator.records("deals") == []
+        assert calls(emulator) == ["GET pipelines/deals"]
+
+    async def test_a_stage_of_a_new_pipeline_is_known_at_once(
+        self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
+        await customer.post("/api/deals", a_deal())
+        stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
+        body = {"label": "New", "displayOrder": 1, "stages": [stage]}
+        made = await app.state.hubspot.request(
+            "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
+        )
+        sent = a_deal(pipeline=made["id"], dealstage=made["stages"][0]["id"])
+        answer = await customer.post("/api/deals", sent)
+        assert answer.status_code == 201, answer.text
+        deal = answer.json()["data"]["deal"]
+        assert (deal["pipeline"], deal["dealstage"]) == (sent["pipeline"], sent["dealstage"])
+        # Without its pipeline it is no stage of the account's first.
+        alone = await customer.post("/api/deals", a_deal(dealstage=sent["dealstage"]))
+        assert_problem(alone, 400, "validation_error", fields=["dealstage"])
 
     async def test_two_deals_may_bear_one_name(self, customer: Caller, emulator: Emulator) -> None:
         for _ in range(2):

@@ -246,6 +246,25 @@ class TestIfMatch:
         )
         assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
 
+    async def test_writers_without_one_write_one_after_the_other(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
+        path = f"/api/deals/{await a_deal_of(customer)}"
+        # So that each could read before another has written.
+        emulator.switches.latency_seconds = 0.005
+        answers = await asyncio.gather(
+            *(
+                caller.patch(path, {"amount": number, "description": f"of {number}"})
+                for number, caller in enumerate([customer, staff] * 3, start=1)
+            )
+        )
+        assert {answer.status_code for answer in answers} == {200}
+        for number, answer in enumerate(answers, start=1):
+            deal = answer.json()["data"]["deal"]
+            assert (deal["amount"], deal["description"]) == (str(number), f"of {number}")
+        last = (await customer.get(path)).json()["data"]["deal"]
+        assert last["description"] == f"of {last['amount']}"
+
     @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
     async def test_what_is_no_etag_is_named(self, customer: Caller, wrong: str) -> None:
         answer = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})

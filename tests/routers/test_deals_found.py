@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
-from crm_api.hubspot_emulator import Emulator
+from crm_api.hubspot_emulator import Emulator, Exchange
 from crm_api.services.users import set_role
 
 
@@ -158,6 +158,29 @@ class TestListDeals:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         answer = await customer.get("/api/deals")
         assert (answer.status_code, answer.json()["data"]) == (200, {"results": [], "next_cursor": None})
+
+    @pytest.mark.parametrize("sort", [None, "amount"])
+    @pytest.mark.parametrize("what", ["archive", "merge"])
+    async def test_what_goes_while_the_list_is_read_is_left_out(
+        self, customer: Caller, emulator: Emulator, what: str, sort: str | None
+    ) -> None:
+        made = give_deals(emulator, customer.contact_id, 4)
+        survivors: list[str] = []
+
+        def interfere(exchange: Exchange) -> None:
+            if "/objects/2026-09/contacts/" not in exchange.request.path or survivors:
+                return
+            if what == "merge":
+                survivors.append(emulator.merge("deals", made[0], made[1]))
+            else:
+                survivors.append("none")
+                emulator.archive_as_other_actor("deals", made[0])
+
+        emulator.listeners.append(interfere)
+        params = {"limit": 4} | ({"sort": sort} if sort else {})
+        found = (await customer.get("/api/deals", params=params)).json()["data"]
+        expected = made[1:] if what == "archive" else [*made[2:], *survivors]
+        assert (ids(found["results"]), found["next_cursor"]) == (expected, None)
 
     async def test_after_a_merge_the_list_is_the_survivors(
         self, customer: Caller, emulator: Emulator

@@ -10,6 +10,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_tickets, writes
 
 from crm_api.hubspot_emulator import Emulator
+from crm_api.settings import Settings
 
 
 class TestCreateTicket:
@@ -248,6 +249,30 @@ class TestUpdateTicket:
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
+    async def test_staff_change_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer), category="billing")
+        emulator.clear_requests()
+        body = {"category": None, "hs_pipeline_stage": "4", "subject": "Third van is late"}
+        answer = await staff.patch(f"/api/tickets/{ticket_id}", body)
+        ticket = answer.json()["data"]["ticket"]
+        assert (ticket["category"], ticket["hs_pipeline_stage"]) == (None, "4")
+        # What is equal already is not sent.
+        sent = {"properties": {"hs_ticket_category": "", "hs_pipeline_stage": "4"}}
+        assert emulator.requests[-1].body == sent
+
+    async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
+        path = f"/api/tickets/{await a_ticket_of(customer, await a_deal_of(customer))}"
+        etag = {"If-Match": (await customer.get(path)).headers["etag"]}
+        first = await customer.patch(path, {"subject": "One"}, headers=etag)
+        assert first.status_code == 200
+        emulator.clear_requests()
+        late = await customer.patch(path, {"subject": "Two"}, headers=etag)
+        assert_problem(late, 412, "precondition_failed")
+        assert_problem(await customer.delete(path, headers=etag), 412, "precondition_failed")
+        assert writes(emulator) == []
+        current = {"If-Match": first.headers["etag"]}
+        assert (await customer.delete(path, headers=current)).status_code == 204
+
     async def test_an_option_that_the_account_lacks_is_refused_before_a_write(
         self, customer: Caller, emulator: Emulator
     ) -> None:
@@ -302,6 +327,11 @@ class TestArchiveTicket:
         assert emulator.records("tickets") == []
         assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
 
+    async def test_staff_archive_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        assert (await staff.delete(f"/api/tickets/{ticket_id}")).status_code == 204
+        assert emulator.records("tickets") == []
+
 
 class TestCategories:
     """The account's own options, and several at once, since HubSpot lets them be ticked together."""
@@ -332,10 +362,57 @@ class TestCategories:
             assert [each["id"] for each in tickets] == found
 
 
+class TestCategoriesOfAnAccountWithOthers:
+    """HUBSPOT_TICKET_CATEGORIES names the account's options for ours."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"hubspot_ticket_categories": {"meeting": "FEATURE_REQUEST"}})
+
+    async def test_they_are_written_read_found_and_offered_under_our_names(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        ticket_id = await a_ticket_of(customer, deal_id, category="meeting")
+        [record] = emulator.records("tickets")
+        assert record.properties["hs_ticket_category"] == "FEATURE_REQUEST"
+        assert (await customer.get(f"/api/tickets/{ticket_id}")).json()["data"]["ticket"][
+            "category"
+        ] == "meeting"
+        filters = [{"property": "category", "operator": "EQ", "value": "meeting"}]
+        found = await all_found(customer, "/api/tickets/search", filters=filters)
+        assert [each["id"] for each in found] == [ticket_id]
+        properties = (await customer.get("/api/properties/tickets")).json()["data"]["results"]
+        [category] = [each for each in properties if each["name"] == "category"]
+        assert "meeting" in [option["value"] for option in category["options"]]
+
+
+@pytest.mark.parametrize("categories", [{"meetings": "MEETING"}, {"meeting": ""}])
+def test_categories_that_cannot_be_meant_are_refused(categories: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="hubspot_ticket_categories"):
+        Settings(_env_file=None, environment="development", hubspot_ticket_categories=categories)
+
+
 class TestSearchTickets:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/tickets/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
+
+    async def test_staff_see_their_own_writes_while_hubspots_index_lags(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await a_deal_of(customer)
+        old = give_tickets(emulator, 3, to=[("deals", deal_id)], content="of the van")
+        emulator.switches.search_lag_seconds = 30.0
+        made = await a_ticket_of(staff, deal_id, description="another van")
+        assert (await staff.patch(f"/api/tickets/{old[0]}", {"subject": "Renamed"})).status_code == 200
+        assert (await staff.delete(f"/api/tickets/{old[1]}")).status_code == 204
+        for limit in (1, 2, 20):
+            found = await all_found(staff, "/api/tickets/search", query="van", limit=limit)
+            assert [each["id"] for each in found] == [old[0], old[2], made]
+            assert found[0]["subject"] == "Renamed"
+        everywhere = (await staff.get("/api/search", params={"q": "van"})).json()["data"]
+        assert [each["id"] for each in everywhere["tickets"]] == [old[0], old[2], made]
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_by_our_category(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import event, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
@@ -99,6 +100,8 @@ def answers(properties: dict[str, Any], condition: Condition) -> bool:
             return have in wanted
 
 
+# With a hundred, one operator's treatment of empty values goes unseen now and then.
+@examples(max_examples=600, deadline=None)
 @given(
     st.lists(PROPERTIES, max_size=12),
     st.lists(conditions(), max_size=3),
