@@ -206,6 +206,27 @@ async def test_without_time_nothing_is_sent() -> None:
     assert not raised.value.sent
 
 
+@pytest.mark.parametrize(
+    ("deadline_seconds", "room_after_seconds", "is_sent"),
+    [(10.0, 8.9, True), (10.0, 9.1, False), (2.0, 1.4, True), (2.0, 1.6, False)],
+)
+async def test_nothing_leaves_too_late_to_be_answered(
+    deadline_seconds: float, room_after_seconds: float, *, is_sent: bool
+) -> None:
+    stub, clock = Stub(ok({})), FakeClock()
+    quota = LocalQuota(clock=clock, sleep=clock.sleep)
+    quota.penalise("burst", room_after_seconds)
+    client = build_client(stub, fake_clock=clock, quota=quota)
+    with request_scope(deadline_seconds, clock=clock):
+        if is_sent:
+            await read(client)
+        else:
+            with pytest.raises(HubSpotUnavailableError) as caught:
+                await read(client)
+            assert not caught.value.sent
+    assert len(stub.requests) == is_sent
+
+
 async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))

@@ -49,6 +49,8 @@ KEEPALIVE_SECONDS: Final = 15.0
 DEADLINE_MARGIN_SECONDS: Final = 0.01
 # An attempt that was given less says nothing about HubSpot when it times out.
 FAIR_CHANCE_SECONDS: Final = 1.0
+# The part of an attempt's time that is kept for sending, where that is less than a fair chance.
+SENDING_SHARE: Final = 0.25
 
 
 @dataclass(slots=True)
@@ -244,7 +246,7 @@ class HubSpotClient:
         try:
             self._circuit.check()
             waited = await self._quota.acquire(
-                call.budget, caller=scope.caller, timeout_seconds=seconds, slot=self._slots
+                call.budget, caller=scope.caller, timeout_seconds=_patience(seconds), slot=self._slots
             )
         except CircuitOpenError as refusal:
             return self._unavailable(call, "circuit open", refusal.retry_after), None
@@ -372,6 +374,14 @@ class _Call:
         if self.answer is not None:
             return self.answer.validate_json(body)
         return _json.loads(body) if body else None
+
+
+def _patience(seconds: float) -> float:
+    """How long an attempt that has so many seconds may wait for quota.
+
+    One that left in the last moment would use quota, be cut off, and leave open what became of it.
+    """
+    return seconds - min(FAIR_CHANCE_SECONDS, SENDING_SHARE * seconds)
 
 
 def _least(own: float | None, seconds: float) -> float:
