@@ -6,6 +6,7 @@ import httpx
 import pytest
 from tests.routers.test_deals_by_id import same_answers
 from tests.support.callers import Caller, assert_problem
+from tests.support.emulator_transport import EmulatorTransport
 from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_deals, writes
 
 from crm_api.hubspot_emulator import Emulator
@@ -165,6 +166,25 @@ class TestGetContact:
         contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
         assert emulator.used_faults()
         assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
+
+    async def test_a_batch_that_fails_takes_no_other_with_it(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = give_deals(emulator, customer.contact_id, 250)
+        answered = EmulatorTransport.handle_async_request
+
+        async def handle(self: EmulatorTransport, request: httpx.Request) -> httpx.Response:
+            if (
+                request.url.path.endswith("/deals/batch/read")
+                and f'"{made[150]}"' in request.content.decode()
+            ):
+                return httpx.Response(500, request=request)
+            return await answered(self, request)
+
+        monkeypatch.setattr(EmulatorTransport, "handle_async_request", handle)
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        assert [deal["id"] for deal in contact["deals"]] == [*made[:100], *made[200:]]
+        assert contact["incomplete"] is True
 
     async def test_tickets_that_cannot_be_found_make_the_deals_incomplete(
         self, customer: Caller, emulator: Emulator
