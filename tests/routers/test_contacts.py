@@ -284,6 +284,12 @@ class TestOwnWritesOfStaff:
         [found] = await all_found(staff, "/api/contacts/search", query="hopper")
         assert found["id"] == made
 
+    async def test_so_does_what_they_change_of_themselves(self, staff: Caller, emulator: Emulator) -> None:
+        emulator.switches.search_lag_seconds = 30.0
+        assert (await staff.patch("/api/me", {"lastname": "King"})).status_code == 200
+        [found] = await all_found(staff, "/api/contacts/search", query="king")
+        assert (found["id"], found["lastname"]) == (staff.contact_id, "King")
+
 
 class TestSearchContacts:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:

@@ -9,10 +9,11 @@ from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import ObjectType
-from crm_api.models import RecentWrite, now
+from crm_api.models import RecentWrite, User, now
 from crm_api.services.policy import Access
 
 logger = logging.getLogger(__name__)
@@ -24,18 +25,22 @@ AT_MOST: Final = 50
 
 async def remember(access: Access, object_type: ObjectType, record_id: str) -> None:
     """Note that the caller has just written this record. The write stands whether or not the note can be made."""
-    if not access.is_staff:
+    await note_write(access.sessions, access.user, object_type, record_id)
+
+
+async def note_write(
+    sessions: async_sessionmaker[AsyncSession], user: User, object_type: ObjectType, record_id: str
+) -> None:
+    """As `remember`, for whoever has no `Access`."""
+    if user.role != "staff":
         return  # a customer's lists and searches do not go through HubSpot's index
     for _ in range(2):
         try:
-            async with access.sessions.begin() as database:
+            async with sessions.begin() as database:
                 await database.execute(delete(RecentWrite).where(RecentWrite.at < now() - KEPT))
-                key = (access.user.id, object_type, record_id)
-                row = await database.get(RecentWrite, key)
+                row = await database.get(RecentWrite, (user.id, object_type, record_id))
                 if row is None:
-                    database.add(
-                        RecentWrite(user_id=access.user.id, object_type=object_type, record_id=record_id)
-                    )
+                    database.add(RecentWrite(user_id=user.id, object_type=object_type, record_id=record_id))
                 else:
                     row.at = now()
             return

@@ -16,6 +16,7 @@ from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinks
 from crm_api.services.idempotency import Attempt, forget_keys
 from crm_api.services.own_contact import find_or_create_contact, update_own_contact
+from crm_api.services.recent_writes import note_write
 from crm_api.services.records import contact_from_record
 from crm_api.services.registration import (
     NewUser,
@@ -128,6 +129,8 @@ async def update_profile(
     if not changed:
         return profile(user)
     await update_own_contact(hubspot, user, changed, links=links, origin=origin)
+    if user.contact_id is not None:
+        await note_write(sessions, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)
     async with sessions.begin() as database:
         stored = (await database.execute(statement)).scalar_one_or_none()
