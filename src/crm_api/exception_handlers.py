@@ -19,6 +19,9 @@ from crm_api.request_logging import log_without_message
 
 logger = logging.getLogger(__name__)
 
+# PostgreSQL has rolled the transaction back in another's favour: serialization_failure, deadlock_detected.
+_WORTH_ASKING_AGAIN = frozenset({"40001", "40P01"})
+
 
 def add_exception_handlers(app: FastAPI) -> None:
     """Answer ours, HubSpot's, FastAPI's and the database's errors with the body that all errors have."""
@@ -51,6 +54,7 @@ def add_exception_handlers(app: FastAPI) -> None:
             not isinstance(error, DBAPIError)
             or error.connection_invalidated
             or isinstance(error, (OperationalError, InterfaceError))
+            or getattr(error.orig, "sqlstate", None) in _WORTH_ASKING_AGAIN
         )
         if not away:
             log_without_message(logger, error)

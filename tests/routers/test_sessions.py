@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jose import jwt
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
@@ -192,6 +192,25 @@ class TestRefresh:
         async with app.state.sessions() as database:
             unused = select(RefreshToken).where(RefreshToken.replaced_at.is_(None))
             assert len((await database.execute(unused)).all()) == 1
+
+    @pytest.mark.parametrize("database_backend", ["postgresql"])
+    async def test_a_deadlock_is_worth_asking_again(self, customer: Caller, app: FastAPI) -> None:
+        """As when the account is deleted at the same moment: rows go from the session to its tokens."""
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        first = customer.tokens["refresh_token"]
+        async with app.state.sessions() as database, asyncio.timeout(20):
+            # The other side is the one that is told.
+            await database.execute(text("SET LOCAL deadlock_timeout = '1min'"))
+            await database.execute(select(Session).with_for_update())
+            refreshing = asyncio.create_task(self.refresh(customer, first))
+            async with app.state.sessions() as watching:
+                while not (await watching.execute(waiting)).scalar_one():  # noqa: ASYNC110 - a database has no event
+                    await asyncio.sleep(0.01)
+            await database.execute(select(RefreshToken).with_for_update())
+            answer = await refreshing
+        assert_problem(answer, 503, "service_unavailable")
+        assert "retry-after" in answer.headers
+        assert (await self.refresh(customer, first)).status_code == 200
 
     async def test_three_times_at_one_moment_is_theft(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
