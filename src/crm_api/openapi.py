@@ -104,6 +104,14 @@ _ONLY: Final[dict[str, frozenset[str]]] = {
 }
 
 
+# What can be done with the record that an answer holds; its id is what they take.
+_LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "createDeal": ("deal", ("getDeal", "updateDeal", "archiveDeal", "createTicket")),
+    "createTicket": ("ticket", ("getTicket", "updateTicket", "archiveTicket")),
+    "createContact": ("contact", ("getContact", "updateContact")),
+}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that an operation may answer with, for its `responses`."""
     return {status: {"description": "", "x-problem": True} for status in statuses}
@@ -229,6 +237,7 @@ def _finish_success(
         names.append("Retry-After")
     if status == 201 and operation["operationId"] != "register":
         names.append("Location")
+        response["links"] = _links(operation["operationId"])
     headers = response.setdefault("headers", {})
     headers.update(_headers(*names))
     for content in response.get("content", {}).values():
@@ -240,6 +249,18 @@ def _finish_success(
             response["description"] = schemas[name]["description"].splitlines()[0]
     if response["description"] == "Successful Response":
         response["description"] = "Done; the answer has no body."
+
+
+def _links(name: str) -> dict[str, Any]:
+    record, others = _LINKS[name]
+    return {
+        other: {
+            "operationId": other,
+            "parameters": {"id": f"$response.body#/data/{record}/id"},
+            "description": f"Takes the id of this {record}.",
+        }
+        for other in others
+    }
 
 
 def _problem(operation: dict[str, Any], status: int, components: dict[str, Any]) -> dict[str, Any]:
