@@ -104,13 +104,34 @@ async def test_a_repeat_that_is_refused_because_the_first_arrived_late_is_adopte
     assert stub.sent == [CREATE, LOOK, CREATE, LOOK]
 
 
-async def test_a_repeat_that_is_refused_on_its_own_account_is_that_refusal() -> None:
-    stub = Stub(
-        httpx.ReadTimeout("slow"), refusal(404), refusal(400, category="VALIDATION_ERROR"), refusal(404)
-    )
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["dealstage"]}}]},
+        {"context": {"INVALID_OBJECT_IDS": ["5"]}},
+    ],
+)
+async def test_a_repeat_that_is_refused_on_its_own_account_is_that_refusal(members: dict[str, Any]) -> None:
+    refused = refusal(400, category="VALIDATION_ERROR", **members)
+    stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404))
     with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
     assert stub.sent == [CREATE, LOOK, CREATE, LOOK]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [refusal(400, category="VALIDATION_ERROR"), httpx.Response(400, content=b'{"mess'), refusal(409)],
+)
+async def test_a_repeat_that_is_refused_without_a_reason_may_be_refused_because_it_exists(
+    refused: httpx.Response,
+) -> None:
+    stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404))
+    with pytest.raises(HubSpotOutcomeUnknownError):
+        await create(build_client(stub))
+    assert stub.sent == [CREATE, LOOK, CREATE, LOOK, LOOK]
+    stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404), ok(record("9")))
+    assert (await create(build_client(stub))).id == "9"
 
 
 async def test_a_refusal_that_says_it_exists_while_it_cannot_be_found_is_an_unknown_outcome() -> None:
@@ -297,6 +318,14 @@ class TestContactByEmail:
         with pytest.raises(HubSpotConflictError) as raised:
             await build_client(stub).contacts.create(self.properties, unique=self.key)
         assert raised.value.existing_id == "9"
+
+    async def test_an_address_that_is_taken_and_leads_to_nobody_is_a_conflict(self) -> None:
+        """It is the second address of a contact."""
+        taken = refusal(409, "Contact already exists. Existing ID: 51")
+        stub = Stub(httpx.ReadTimeout("slow"), refusal(404), taken, refusal(404))
+        with pytest.raises(HubSpotConflictError) as raised:
+            await build_client(stub).contacts.create(self.properties, unique=self.key)
+        assert raised.value.existing_id == "51"
 
 
 async def test_a_cancelled_create_sends_nothing_more() -> None:

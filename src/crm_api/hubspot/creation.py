@@ -145,15 +145,19 @@ class Creation:
         found = await self._find(cause=cause)
         if found is not None:
             return self._adopt(found)
-        if not isinstance(refusal, HubSpotValidationError) or not refusal.duplicate_unique_value:
+        if _has_another_reason(refusal):
             raise refusal
-        # It exists, says the refusal, and it cannot be read yet: whoever repeated now would be refused again.
+        # It exists, or may, and it cannot be read yet: whoever repeated now would be refused again.
         if self._scope.remaining() > READABLE_AFTER_SECONDS:
             await self._client.pause(READABLE_AFTER_SECONDS)
             found = await self._find(cause=cause)
             if found is not None:
                 return self._adopt(found)
-        raise self._unknown(cause) if tried_before else refusal
+        # A contact may have the address as its second one, by which it cannot be read.
+        is_shared = self._unique is not None and self._unique.property in SHARED_IDENTIFIERS
+        if tried_before and not (is_shared and isinstance(refusal, HubSpotConflictError)):
+            raise self._unknown(cause)
+        raise refusal
 
     def _adopt(self, found: CrmRecord) -> CrmRecord:
         """Take a record found by the unique value for ours.
@@ -174,3 +178,13 @@ class Creation:
             correlation_id=cause.correlation_id,
             retry_after=cause.retry_after,
         )
+
+
+def _has_another_reason(refusal: HubSpotError) -> bool:
+    """Whether a refusal says what is wrong, and that is not that the value is taken.
+
+    The text for a taken value is not documented, and a body may come mutilated: what says nothing may mean that.
+    """
+    if not isinstance(refusal, HubSpotValidationError) or refusal.duplicate_unique_value:
+        return False
+    return refusal.names_unknown_association or any(problem.property for problem in refusal.problems)
