@@ -161,12 +161,14 @@ async function send(operationId, { body, parameters = {} } = {}) {
   return { status: response.status(), body: answer ? JSON.parse(answer) : null, block };
 }
 
+const createDeal = '.opblock[id$="-createDeal"]';
+await openOnly(createDeal);
+await docs.$eval(createDeal, (each) => each.scrollIntoView());
+await picture(docs, "docs-create-deal.png");
 const asItStands = await send("createDeal");
 assert.equal(asItStands.status, 201, JSON.stringify(asItStands.body));
 const created = await send("createDeal", { body: { dealname: `Docs ${stamp}`, dealstage: "qualifiedtobuy", amount: 1500.5 } });
 assert.equal(created.status, 201, JSON.stringify(created.body));
-await docs.$eval(created.block, (each) => each.scrollIntoView());
-await picture(docs, "docs-create-deal.png");
 const ticket = await send("createTicket", { parameters: { id: created.body.data.deal.id } });
 assert.equal(ticket.status, 201, JSON.stringify(ticket.body));
 const listed = await send("listDeals");
@@ -208,7 +210,7 @@ await docs.close();
 
 // The portal -------------------------------------------------------------------------------------------------------
 
-const page = await open(portal, 820);
+const page = await open(portal, 860);
 const fill = async (form, values) => {
   for (const [name, value] of Object.entries(values)) await enter(page, `${form} [name="${name}"]`, value);
 };
