@@ -24,6 +24,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
 MINIMUM_SECRET_LENGTH = 32
+# Names stand in the URL of every read, and HubSpot refuses one that is too long (414).
+# https://developers.hubspot.com/docs/api-reference/error-handling
+LONGEST_PROPERTY_NAMES = 6_000
 # What fits into a header: a token with a line break pasted behind it does not.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 NEVER_WRITTEN_BY_CUSTOMERS = frozenset({"email", "lifecyclestage", "hubspot_owner_id"})
@@ -49,7 +52,7 @@ class PropertyLists(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    # Records have room for so many; https://developers.hubspot.com/docs/api-reference/error-handling on long queries.
+    # Records have room for so many.
     readable: Annotated[list[PropertyName], Field(max_length=100)] = []
     """Everybody who sees the record sees them, under `properties`."""
     writable_by_customer: list[PropertyName] = []
@@ -61,6 +64,10 @@ class PropertyLists(BaseModel):
         for name in (*self.writable_by_customer, *self.writable_by_staff, *self.filterable):
             if name not in self.readable:
                 raise ValueError(f"{name} is not readable")
+        if len(",".join(self.readable)) > LONGEST_PROPERTY_NAMES:
+            raise ValueError(
+                f"the names of readable have more than {LONGEST_PROPERTY_NAMES} characters together"
+            )
         reserved = NEVER_WRITTEN_BY_CUSTOMERS & set(self.writable_by_customer)
         if reserved:
             raise ValueError(f"customers never write {', '.join(sorted(reserved))}")

@@ -302,6 +302,7 @@ class TestRulesForStaffAlone:
     "lists",
     [
         {"readable": [f"property_{number}" for number in range(101)]},
+        {"readable": [f"property_{number}_{'x' * 80}" for number in range(70)]},
         {"readable": ["hubspot_owner_id"], "writable_by_customer": ["hubspot_owner_id"]},
         {"readable": [], "writable_by_staff": ["dealtype"]},
         {"readable": [], "filterable": ["dealtype"]},
