@@ -18,7 +18,7 @@ from tests.support.emulator_transport import EmulatorTransport
 from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
-from crm_api.models import IdempotencyKey, now
+from crm_api.models import IdempotencyKey, User, now
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.provisioning import provision
 from crm_api.services.records import TICKET_CATEGORIES
@@ -80,6 +80,22 @@ class TestTheAccountChanges:
             emulator.reset_faults()
         assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
         assert len(emulator.records("deals")) == 1
+
+    @pytest.mark.parametrize("object_type", ["deals", "tickets"])
+    async def test_what_was_made_is_answered_although_it_could_not_be_made_any_more(
+        self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
+    ) -> None:
+        post = await posting(object_type, customer)
+        first = await post()
+        async with app.state.sessions.begin() as database:
+            await database.execute(
+                update(IdempotencyKey).values(status=None, answer=None, lease_until=now() - timedelta(1))
+            )
+            await database.execute(update(User).values(contact_id=None))
+        again = await post()
+        assert again.status_code == 201, again.text
+        assert again.json() == first.json()
+        assert len(emulator.records(object_type)) == 1
 
 
 class TestTakenOver:

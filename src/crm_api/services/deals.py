@@ -16,7 +16,7 @@ from crm_api.services.filters import wanted_of_list
 from crm_api.services.idempotency import Attempt
 from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, require_contact, visible_deal
-from crm_api.services.provisioning import unique_value
+from crm_api.services.provisioning import made_earlier, unique_value
 from crm_api.services.recent_writes import remember
 from crm_api.services.records import deal_from_record, refused_fields
 from crm_api.services.records_found import list_records, search_records
@@ -30,6 +30,9 @@ async def create_deal(access: Access, deal: DealCreate, *, attempt: Attempt) -> 
     `contact_missing` where there is no contact to open it for.
     """
     fields = access.fields["deals"]
+    made = await made_earlier(access.hubspot, "deals", attempt, read=fields.properties)
+    if made is not None:
+        return deal_from_record(made, access.fields)
     contact_id = _contact_of(access.user, deal)
     properties = to_properties(access, fields, deal)
     pipeline = await choose_stage(

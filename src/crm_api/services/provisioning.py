@@ -1,10 +1,10 @@
 """What this service needs in the HubSpot account: the property that makes creating exact, and two ticket categories."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from crm_api.errors import ApiError
-from crm_api.hubspot import HubSpotClient, Property, PropertyOption, UniqueValue
+from crm_api.hubspot import CrmRecord, HubSpotClient, Property, PropertyOption, UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
@@ -35,6 +35,24 @@ async def unique_value(
     if attempt.send_without_id is not None:
         await attempt.send_without_id()
     return None
+
+
+async def made_earlier(
+    hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
+) -> CrmRecord | None:
+    """The record that an earlier try with this key has made.
+
+    Looked for before anything is checked: what was valid then may not be now. Raises as `unique_value` does.
+    """
+    unique = await unique_value(hubspot, object_type, attempt) if attempt.resumes else None
+    if unique is None:
+        return None
+    try:
+        return await hubspot.objects(object_type).get(
+            unique.value, properties=read, id_property=unique.property
+        )
+    except HubSpotNotFoundError:
+        return None
 
 
 class ProvisioningError(Exception):

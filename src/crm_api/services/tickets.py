@@ -13,7 +13,7 @@ from crm_api.services.filters import wanted_of_list
 from crm_api.services.idempotency import Attempt
 from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, deal_contacts, visible_ticket
-from crm_api.services.provisioning import unique_value
+from crm_api.services.provisioning import made_earlier, unique_value
 from crm_api.services.recent_writes import remember
 from crm_api.services.records import refused_fields, ticket_from_record
 from crm_api.services.records_found import list_records, search_records
@@ -26,6 +26,9 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
     Raises 404 where the deal is not there or not the caller's, 400 for an unknown pipeline, stage or value.
     """
     fields = access.fields["tickets"]
+    made = await made_earlier(access.hubspot, "tickets", attempt, read=fields.properties)
+    if made is not None:
+        return ticket_from_record(made, access.fields)
     properties = to_properties(access, fields, ticket)
     contact_ids = await deal_contacts(access, deal_id)
     pipeline = await choose_stage(
