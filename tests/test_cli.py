@@ -48,6 +48,7 @@ def run(*arguments: str) -> Result:
             2,
         ),
         ("DATABASE_URL", "mysql://host/name", "DATABASE_URL: mysql is not supported", 1),
+        ("DATABASE_URL", "sqlite:////no/such/folder/x.db", "does not exist", 1),
         ("DATABASE_URL", "secret-of-mine", "DATABASE_URL: write postgresql://", 1),
         ("DATABASE_URL", "postgresql://host:port/name", "DATABASE_URL: write postgresql://", 1),
     ],

@@ -117,6 +117,56 @@ async def test_the_database_goes_away(settings: Settings, emulator: Emulator, ou
     await gate.shut()
 
 
+@asynccontextmanager
+async def refusing(sqlstate: str) -> AsyncGenerator[int, None]:
+    """The port of a server that refuses every connection, as PostgreSQL does while it starts or has too many."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)  # whether it speaks TLS
+        writer.write(b"N")
+        await reader.read(4096)
+        fields = b"SFATAL\0VFATAL\0C" + sqlstate.encode() + b"\0Mnot now\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "problem"),
+    [
+        ("57P03", "CannotConnectNowError"),
+        ("53300", "TooManyConnectionsError"),
+        ("28P01", "InvalidPasswordError"),
+        ("3D000", "InvalidCatalogNameError"),
+    ],
+)
+async def test_a_database_that_refuses_is_away(
+    settings: Settings, emulator: Emulator, sqlstate: str, problem: str
+) -> None:
+    async with refusing(sqlstate) as port:
+        url = f"postgresql://crm:hidden@127.0.0.1:{port}/crm"
+        away = settings.model_copy(update={"database_url": url})
+        async with service(away, EmulatorTransport(emulator)) as client:
+            login = {"email": "ada@example.com", "password": PASSWORD}
+            answer = await client.post("/api/login", json=login)
+            assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+            readiness = await client.get("/readyz")
+            assert (readiness.status_code, readiness.json()["database"]["problem"]) == (503, problem)
+
+
+async def test_a_database_whose_name_is_not_known_is_away(settings: Settings, emulator: Emulator) -> None:
+    away = settings.model_copy(update={"database_url": "postgresql://crm@nowhere.invalid/crm"})
+    async with service(away, EmulatorTransport(emulator)) as client:
+        login = {"email": "ada@example.com", "password": PASSWORD}
+        answer = await client.post("/api/login", json=login)
+        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+        assert (await client.get("/readyz")).json()["database"]["problem"] == "gaierror"
+
+
 async def test_a_database_that_hangs_is_not_waited_for_past_the_deadline(
     settings: Settings, emulator: Emulator
 ) -> None:

@@ -1,13 +1,14 @@
 """The service as processes of its own: started by hand, killed, and stopped politely."""
 
 import asyncio
+import json
 import signal
 import time
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.builders import PASSWORD, a_deal
+from tests.support.builders import PASSWORD, a_deal, a_registration
 from tests.support.callers import registered
 from tests.support.processes import emulator_process, service_process
 
@@ -152,3 +153,32 @@ async def test_it_starts_and_logs_people_in_while_hubspot_is_down(tmp_path: Path
                 assert (await client.get("/api/pipelines", headers=headers)).status_code in (502, 503)
                 readiness = await client.get("/readyz")
                 assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded")
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_every_line_is_json_where_programs_read_it(tmp_path: Path, database_url: str) -> None:
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        workers=2,
+        LOG_FORMAT="json",
+    ) as service:
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-ID": "front-end-0001"}
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+            await client.post("/api/register", json=a_registration(), headers=headers)
+        service.tell(signal.SIGTERM)
+        assert service.wait(20) == 0
+    lines = [json.loads(line) for line in service.output.splitlines()]
+    assert {"Started parent process", "Started server process"} <= {
+        line["event"].partition(" [")[0] for line in lines
+    }
+    ours = [line for line in lines if line.get("request_id") == "front-end-0001"]
+    assert {line["trace_id"] for line in ours} == {trace}
+    [request] = [line for line in ours if line["logger"] == "crm_api.access"]
+    assert (request["method"], request["route"], request["user_id"]) == ("POST", "/api/register", None)
+    assert request["status"] in (502, 503)
+    assert request["duration_ms"] > 0
+    assert request["hubspot_calls"] >= 0
+    assert request["hubspot_wait_ms"] >= 0

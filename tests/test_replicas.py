@@ -4,20 +4,26 @@ import asyncio
 import itertools
 import signal
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
+from tests.support.builders import a_deal
 from tests.support.callers import Caller, registered
+from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
 from tests.support.processes import Process, service_process
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
 from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
 from crm_api.services.provisioning import provision
 from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.settings import Settings
 
 USERS, DEALS, TICKETS = 10, 120, 120
 
@@ -102,3 +108,49 @@ async def _work_while_servers_go(
     run.check(emulator)
     # Sessions go on with whoever is left.
     assert {(await caller.get("/api/me")).status_code for caller in callers} == {200}
+
+
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_what_one_process_did_the_other_knows_at_once(
+    settings: Settings, emulator: Emulator, valkey_url: str
+) -> None:
+    shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
+    async with AsyncExitStack() as stack:
+        one, other = [await _replica(stack, shared, emulator) for _ in range(2)]
+        caller = await registered(one, "replicas@example.com")
+        elsewhere = replace(caller, client=other)
+        assert (await elsewhere.get("/api/me")).status_code == 200
+        # One key is one record, one after the other and both at once.
+        key = {"Idempotency-Key": "first-of-two"}
+        first = await caller.post("/api/deals", a_deal(), headers=key)
+        again = await elsewhere.post("/api/deals", a_deal(), headers=key)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json() == first.json()
+        key = {"Idempotency-Key": "both-at-once"}
+        both = await asyncio.gather(
+            caller.post("/api/deals", a_deal(), headers=key),
+            elsewhere.post("/api/deals", a_deal(), headers=key),
+        )
+        assert sorted(answer.status_code for answer in both) in ([201, 201], [201, 409])
+        deals = (await elsewhere.get("/api/deals")).json()["data"]["results"]
+        assert len(deals) == 2
+        # A session that ends in one has ended in the other.
+        assert (await elsewhere.post("/api/logout", {})).status_code == 204
+        assert (await caller.get("/api/me")).status_code == 401
+        # Guesses count wherever they are made.
+        wrong = {"email": caller.email, "password": "not the password"}
+        statuses = [
+            (await client.post("/api/login", json=wrong)).status_code
+            for client in (one, other, one, other, one, other)
+        ]
+        assert statuses == [401] * 5 + [429]
+
+
+async def _replica(stack: AsyncExitStack, settings: Settings, emulator: Emulator) -> httpx.AsyncClient:
+    app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
+    await stack.enter_async_context(app.router.lifespan_context(app))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return await stack.enter_async_context(
+        httpx.AsyncClient(transport=transport, base_url="http://crm.example")
+    )

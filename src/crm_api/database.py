@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -39,6 +40,8 @@ def async_url(url: str) -> str:
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         # Its connections would each have a database of their own, or lose rows sharing one.
         raise DatabaseUrlError("DATABASE_URL: SQLite needs a file, such as sqlite:///crm-api.db")
+    if backend == "sqlite" and not Path(str(parsed.database)).absolute().parent.is_dir():
+        raise DatabaseUrlError(f"DATABASE_URL: the folder of {parsed.database} does not exist")
     return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 

@@ -266,6 +266,12 @@ _FROM_HUBSPOT: Final[Mapping[type[hubspot.HubSpotError], str]] = {
 }
 
 
+def cause_of(error: BaseException) -> str:
+    """The class of what lies behind an error of SQLAlchemy's, for logs and probes: its message may hold values."""
+    driver = getattr(error, "orig", None) or error
+    return type(driver.__cause__ or driver).__name__
+
+
 def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
     """What a HubSpot error that nobody dealt with is to our caller."""
     code = next(_FROM_HUBSPOT[kind] for kind in type(error).__mro__ if kind in _FROM_HUBSPOT)

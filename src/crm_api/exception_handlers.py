@@ -1,7 +1,8 @@
 """What each exception is answered with: the one place where errors become HTTP."""
 
 import logging
-from typing import Any
+import socket
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,10 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.request_logging import log_without_message
 
 logger = logging.getLogger(__name__)
+
+# Classes of SQLSTATE: connection, credentials, no such database, resources spent, starting or stopping, system.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OUTAGES: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
 
 # PostgreSQL has rolled the transaction back in another's favour: serialization_failure, deadlock_detected.
 _WORTH_ASKING_AGAIN = frozenset({"40001", "40P01"})
@@ -50,18 +55,11 @@ def add_exception_handlers(app: FastAPI) -> None:
         return _answer(request, _from_http_exception(request, error))
 
     async def on_outage(request: Request, error: Any) -> Response:
-        away = (
-            not isinstance(error, DBAPIError)
-            or error.connection_invalidated
-            or isinstance(error, (OperationalError, InterfaceError))
-            or getattr(error.orig, "sqlstate", None) in _WORTH_ASKING_AGAIN
-        )
-        if not away:
+        if isinstance(error, DBAPIError) and not _is_outage(error):
             log_without_message(logger, error)
             return _answer(request, ApiError("internal_server_error"))
         # A line: an outage would fill the disk with tracebacks that all say the same.
-        cause = getattr(error, "orig", None) or error
-        logger.warning("what the service stands on does not answer: %s", type(cause).__name__)
+        logger.warning("what the service stands on does not answer: %s", errors.cause_of(error))
         return _answer(
             request, ApiError("service_unavailable", retry_after=errors.DEFAULT_RETRY_AFTER_SECONDS)
         )
@@ -71,8 +69,19 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     # Starlette's, not FastAPI's: the router's own 404 and 405 and the body parser's 400 are only that.
     app.add_exception_handler(HTTPException, on_http_exception)
-    for kind in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
+    for kind in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError, socket.gaierror):
         app.add_exception_handler(kind, on_outage)
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Whether the database's state is in the way, and no statement of ours."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return (
+        error.connection_invalidated
+        or isinstance(error, (OperationalError, InterfaceError))
+        or state[:2] in _OUTAGES
+        or state in _WORTH_ASKING_AGAIN
+    )
 
 
 def _answer(request: Request, error: ApiError) -> Response:

@@ -1,5 +1,6 @@
 """The `crm-api` command. Each part is imported when it is called, so that none pays for another."""
 
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +28,12 @@ class _Commands(click.Group):
             from sqlalchemy.exc import SQLAlchemyError
 
             from crm_api.database import DatabaseUrlError
+            from crm_api.errors import cause_of
 
             if isinstance(error, DatabaseUrlError):
                 raise click.ClickException(str(error)) from None
-            if isinstance(error, (SQLAlchemyError, ConnectionError, TimeoutError)):
-                cause = getattr(error, "orig", None) or error
-                raise click.ClickException(f"the database cannot be used: {type(cause).__name__}") from None
+            if isinstance(error, (SQLAlchemyError, ConnectionError, TimeoutError, socket.gaierror)):
+                raise click.ClickException(f"the database cannot be used: {cause_of(error)}") from None
             raise
 
 

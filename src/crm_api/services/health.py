@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from crm_api.errors import cause_of
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import SCHEMA_REVISION, now
 from crm_api.schemas.health import Dependency, Readiness
@@ -66,9 +67,9 @@ async def database_problem(sessions: async_sessionmaker[AsyncSession]) -> str | 
     except SQLAlchemyError as error:
         # PostgreSQL and SQLite both answer so for a table that is not there.
         missing = "alembic_version" in str(getattr(error, "orig", ""))
-        return "its schema is missing: run crm-api migrate" if missing else type(error).__name__
+        return "its schema is missing: run crm-api migrate" if missing else cause_of(error)
     except (OSError, TimeoutError) as error:
-        return type(error).__name__
+        return cause_of(error)
     # A newer one is an upgrade under way: the schema of each version serves the version before it.
     if revision is None or not revision.isdecimal() or int(revision) < int(SCHEMA_REVISION):
         return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
