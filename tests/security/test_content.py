@@ -12,6 +12,7 @@ from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.services.cursors import Cursors
+from crm_api.services.users import set_role
 from crm_api.settings import PropertyLists, Settings
 
 PLAIN_TEXTS = [
@@ -111,6 +112,40 @@ class TestPlainText:
     async def test_a_name_is_a_name(self, client: httpx.AsyncClient, name: str) -> None:
         answer = await client.post("/api/register", json=a_registration(firstname=name))
         assert_problem(answer, 400, "validation_error", fields=["firstname"])
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"[" * 100_000,
+            b'{"a":' * 100_000,
+            b"[" * 100_000 + b"]" * 100_000,
+            b'{"email": ' + b"9" * 5_000 + b', "password": "x"}',
+            b'{"email": "ada@example.com", "password": "\xff"}',
+            b'{"email": "ada@example.com", "password": "x"} {}',
+            b"\x00",
+            b"",
+        ],
+        ids=["arrays", "objects", "closed", "number", "latin-1", "two", "nul", "nothing"],
+    )
+    async def test_what_no_parser_should_choke_on_is_a_400(
+        self, client: httpx.AsyncClient, body: bytes
+    ) -> None:
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post("/api/login", content=body, headers=headers)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["code"] in ("malformed_body", "validation_error")
+
+    @pytest.mark.parametrize("field", ["email", "password"])
+    @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "true", "[]", "{}", "[[[[[]]]]]", "null"])
+    async def test_what_is_not_text_is_named_and_not_repeated(
+        self, client: httpx.AsyncClient, field: str, value: str
+    ) -> None:
+        body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace('"@"', value)
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post("/api/login", content=body, headers=headers)
+        assert_problem(answer, 400, "validation_error", fields=[field])
 
 
 class TestMassAssignment:
@@ -261,6 +296,30 @@ class TestCursors:
             ("/api/deals", {"dealstage": "closedwon"}),
         ):
             answer = await customer.get(path, params=query | {"cursor": cursor})
+            assert_problem(answer, 400, "invalid_cursor")
+
+    @pytest.mark.parametrize(("role", "another"), [("staff", "customer"), ("customer", "staff")])
+    async def test_not_in_another_role(self, staff: Caller, app: FastAPI, role: str, another: str) -> None:
+        for number in range(3):
+            deal = a_deal(dealname=f"Deal {number}", contact_id=staff.contact_id)
+            assert (await staff.post("/api/deals", deal)).status_code == 201
+        assert await set_role(app.state.sessions, staff.email, role)
+        lists: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "sort": "dealname"}]
+        searches: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "query": "deal"}]
+        pages = [await staff.get("/api/deals", params=query) for query in lists]
+        pages += [await staff.post("/api/deals/search", body) for body in searches]
+        cursors = [page.json()["data"]["next_cursor"] for page in pages]
+        assert all(cursors)
+        assert await set_role(app.state.sessions, staff.email, another)
+        answers = [
+            await staff.get("/api/deals", params=query | {"cursor": cursor})
+            for query, cursor in zip(lists, cursors[:2], strict=True)
+        ]
+        answers += [
+            await staff.post("/api/deals/search", body | {"cursor": cursor})
+            for body, cursor in zip(searches, cursors[2:], strict=True)
+        ]
+        for answer in answers:
             assert_problem(answer, 400, "invalid_cursor")
 
     async def test_not_changed_in_any_character(self, customer: Caller, cursor: str) -> None:

@@ -99,6 +99,7 @@ class TestWithProof:
             "victim@example\u3002com",
             "victim@example\uff0ecom",
             "victim@ｅｘａｍｐｌｅ.com",
+            "\tvictim@example.com\u3000",
         ],
     )
     async def test_another_spelling_is_the_same_address(
@@ -115,11 +116,51 @@ class TestWithProof:
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize(
-        "address", ["vıctim@example.com", "víctim@example.com", '"victim"@example.com', "victim@example.com."]
+        "address",
+        [
+            "v\u0131ctim@example.com",
+            "v\u0130ctim@example.com",
+            "v\u00edctim@example.com",
+            "victim\uff20example.com",
+            "victim@exa\u200bmple.com",
+            "victim@exa\u00admple.com",
+            "victim@example.com\u202e",
+            "victim@[127.0.0.1]",
+            "victim@example.com@evil.example",
+            '"victim"@example.com',
+            "victim(comment)@example.com",
+            "victim@example.com.",
+        ],
     )
     async def test_a_look_alike_is_refused(self, client: httpx.AsyncClient, address: str) -> None:
         answer = await client.post("/api/register", json=a_registration(email=address))
         assert_problem(answer, 400, "validation_error", fields=["email"])
+
+    async def test_a_domain_in_letters_and_in_punycode_is_one_address(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        await proved(app, client, mailbox, "ada@xn--strae-oqa.example")
+        for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
+            await client.post("/api/register", json=a_registration(email=address))
+            mail = await mailed(app, mailbox, "ada@xn--strae-oqa.example")
+            assert mail["Subject"] == "You have an account already"
+        # IDNA 2008 has this letter for itself, so that is another domain.
+        await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
+        assert (await mailed(app, mailbox, "ada@strasse.example"))["Subject"] == "Finish your registration"
+
+    @pytest.mark.parametrize(
+        "address", ["a/b@example.com", "a?b#c%2e&d=e@example.com", "o'neil+x@example.com"]
+    )
+    async def test_no_address_reaches_another_contact_than_its_own(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox, address: str
+    ) -> None:
+        """It stands in a path toward HubSpot where the contact is there already."""
+        emulator.seed(
+            {"contacts": [{"email": "a@example.com"}, {"email": address}, {"email": "b@example.com"}]}
+        )
+        caller = await proved(app, client, mailbox, address)
+        [own] = [each for each in emulator.records("contacts") if each.properties["email"] == address]
+        assert caller.contact_id == own.id
 
     async def test_a_secondary_address_of_a_users_contact_links_nobody_else_to_it(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
@@ -255,7 +296,13 @@ class TestRegistrationRules:
             ({"registration_email_domains": ["example.org"]}, "ada@example.com", 403),
             ({"registration_email_domains": ["example.org"]}, "ada@sub.example.org", 403),
             ({"registration_email_domains": ["example.org"]}, "ada@example.org@example.com", 400),
+            ({"registration_email_domains": ["example.org"]}, "ada@notexample.org", 403),
+            ({"registration_email_domains": ["example.org"]}, "ada@example.org.evil.example", 403),
+            ({"registration_email_domains": ["example.org"]}, "example.org@evil.example", 403),
+            ({"registration_email_domains": ["example.org"]}, '"ada@example.org"@evil.example', 400),
+            ({"registration_email_domains": ["example.org"]}, "ada@ex\u0430mple.org", 403),
             ({"registration_email_domains": ["example.org"]}, "ada@EXAMPLE.org", 201),
+            ({"registration_email_domains": ["example.org"]}, "ada@example\u3002org", 201),
         ],
     )
     async def test_who_may_register(

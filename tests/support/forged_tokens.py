@@ -50,6 +50,7 @@ def forged_tokens(settings: Settings, token: str) -> dict[str, str]:
         "expiring in words": signed({"exp": "tomorrow"}),
         "of many subjects": signed({"sub": [claims["sub"]]}),
         "of an unknown session": signed({"sid": claims["sub"]}),
+        "of another user than the session": signed({"sub": claims["sid"]}),
         **{f"without {name}": without(name) for name in ("exp", "sub", "iat", "jti", "aud", "iss", "sid")},
         "nonsense": "nonsense",
         "three parts": "a.b.c",

@@ -1,0 +1,69 @@
+"""More logins than can be hashed: nobody else waits for them, and who would wait too long is told so."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from tests.support.builders import PASSWORD
+from tests.support.callers import Caller
+
+from crm_api.security import Passwords
+from crm_api.settings import Settings
+
+
+class TestAStormOfLogins:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        # Limits are on, because counting them needs a thread too, but in nobody's way.
+        many = "100000 per 1 minute"
+        return settings.model_copy(
+            update={
+                "rate_limit_failed_logins_per_account": many,
+                "rate_limit_failed_logins_per_address": many,
+                "bcrypt_rounds": 10,  # about 60 ms each
+            }
+        )
+
+    async def test_other_endpoints_answer_while_every_hash_is_stuck(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        begun, go_on = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        class Stuck:
+            def verify_and_update(self, *_arguments: Any) -> tuple[bool, None]:
+                loop.call_soon_threadsafe(begun.set)
+                assert go_on.wait(30)
+                return False, None
+
+        app.state.passwords._context = Stuck()
+        body = {"email": customer.email, "password": "wrong"}
+        # More than there are threads for everything else.
+        storm = [asyncio.create_task(customer.client.post("/api/login", json=body)) for _ in range(60)]
+        try:
+            async with asyncio.timeout(30):
+                await begun.wait()
+                for path in ("/api/me", "/api/pipelines", "/healthz"):
+                    assert (await customer.get(path)).status_code == 200
+            assert not any(task.done() for task in storm)
+        finally:
+            go_on.set()
+            answers = await asyncio.gather(*storm)
+        assert {answer.status_code for answer in answers} <= {
+            401,
+            503,
+        }  # 503 for who waited longer than a request may
+
+    async def test_who_would_wait_too_long_is_told_when_to_come_back(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)
+        body = {"email": customer.email, "password": PASSWORD}
+        answers = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses[0] == 200
+        assert statuses[-1] == 503
+        assert set(statuses) == {200, 503}
+        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)

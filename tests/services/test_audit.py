@@ -1,0 +1,98 @@
+"""The audit log, as what people and operators do fills it."""
+
+from datetime import timedelta
+
+import httpx
+from fastapi import FastAPI
+from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.callers import Caller
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.models import AuditEntry, now
+from crm_api.services.audit import OPERATOR, entries
+from crm_api.services.users import set_role
+
+
+class TestAudit:
+    async def events(self, app: FastAPI) -> list[AuditEntry]:
+        return await entries(app.state.sessions)
+
+    async def test_it_says_who_when_from_where_and_in_which_request(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        request_id = {"X-Request-ID": "front-end-0001"}
+        await client.post("/api/register", json=a_registration(), headers=request_id)
+        registered, linked = await self.events(app)
+        assert (registered.event, linked.event) == ("registered", "contact_linked")
+        assert (registered.actor, registered.address, registered.request_id) == (
+            "anonymous",
+            "127.0.0.1",
+            "front-end-0001",
+        )
+        assert abs(registered.at - now()) < timedelta(minutes=1)
+        assert registered.user_id is not None
+
+    async def test_everything_that_has_to_be_answered_for_is_there(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        wrong = {"email": customer.email, "password": "not the one"}
+        await customer.client.post("/api/login", json=wrong)
+        await customer.client.post("/api/login", json=wrong | {"email": "nobody@example.com"})
+        await set_role(app.state.sessions, customer.email, "staff", origin=OPERATOR)
+        change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
+        await customer.post("/api/me/password", change)
+        await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
+        await customer.client.delete("/api/me", headers=customer.headers)
+        found = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
+        assert found == [
+            ("registered", "anonymous", True),
+            ("contact_linked", "anonymous", True),
+            ("login_succeeded", "anonymous", True),
+            ("login_failed", "anonymous", True),
+            ("login_failed", "anonymous", False),
+            ("role_changed", "operator", True),
+            ("password_changed", "user", True),
+            ("profile_changed", "user", True),
+            ("user_deleted", "user", True),
+        ]
+
+    async def test_a_record_that_was_archived_is_there(self, customer: Caller, app: FastAPI) -> None:
+        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        ticket_id = ticket.json()["data"]["ticket"]["id"]
+        for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
+            answer = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
+            assert answer.status_code == 204
+        # Gone already: nobody deletes it a second time.
+        assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 404
+        found = [entry for entry in await self.events(app) if entry.event == "record_archived"]
+        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in found] == [
+            ("user", f"tickets {ticket_id}", "127.0.0.1", "front-end-0002"),
+            ("user", f"deals {deal_id}", "127.0.0.1", "front-end-0002"),
+        ]
+        assert len({entry.user_id for entry in found}) == 1
+
+    async def test_a_link_that_healed_says_which_request_made_us_look(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        await customer.get("/api/deals", headers={"X-Request-ID": "front-end-0003"})
+        entry = (await self.events(app))[-1]
+        assert (entry.event, entry.actor, entry.address, entry.request_id) == (
+            "contact_link_lost",
+            "system",
+            "127.0.0.1",
+            "front-end-0003",
+        )
+
+    async def test_the_use_of_a_stolen_token_is_written_down(self, customer: Caller, app: FastAPI) -> None:
+        body = {"refresh_token": customer.tokens["refresh_token"]}
+        for _ in range(3):
+            await customer.client.post("/api/token/refresh", json=body)
+        assert [entry.event for entry in await self.events(app)][-1] == "session_revoked"
+
+    async def test_it_holds_no_personal_data(self, customer: Caller, app: FastAPI) -> None:
+        await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
+        for entry in await self.events(app):
+            for personal in (customer.email, "Ada", "Eve", "Lovelace", "7946 0018"):
+                assert personal not in f"{entry.detail} {entry.actor} {entry.event}"
