@@ -16,7 +16,7 @@ run() {
   echo "--- schemathesis as $1"
   CONTRACT_EMAIL=$1 .venv/bin/schemathesis --config-file schemathesis.toml run "$BASE/openapi.json" \
     --workers 1 "${@:2}" >"$FOLDER/report" 2>&1 || { cat "$FOLDER/report"; status=1; return; }
-  sed -n '/^Test cases:/,$p' "$FOLDER/report"
+  sed -n "/Stateful/,/✅/p; /^Test cases:/,\$p" "$FOLDER/report"
 }
 
 for who in customer@example.com staff@example.com; do
