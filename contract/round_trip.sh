@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 need_node
 need_python
 need_sdk
-serve "${PORT:-4301}"
+# All three guess passwords from one address, and each is to meet its account's own limit.
+serve "${PORT:-4301}" RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS="200 per 1 minute"
 for name in hey_api openapi_fetch; do
   node_modules/.bin/esbuild "../sdk/round_trip.$name.ts" --bundle --platform=node --format=esm --target=node20 \
     --preserve-symlinks --log-level=warning --outfile="../sdk/round_trip.$name.mjs"
