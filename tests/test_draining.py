@@ -17,7 +17,7 @@ from crm_api.settings import Settings
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not await holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
@@ -27,13 +27,15 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
 async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, workers: int) -> None:
     with (
-        emulator_process(tmp_path, "--latency-ms", "1500") as emulator,
+        emulator_process(tmp_path, "--latency-ms", "3000") as emulator,
         service_process(
             tmp_path,
             database_url=database_url,
             hubspot_url=emulator.url,
             workers=workers,
-            SHUTDOWN_NOTICE_SECONDS="2",
+            # What was begun asks HubSpot twice at least, so it takes twice as long as the notice.
+            SHUTDOWN_NOTICE_SECONDS="3",
+            REQUEST_DEADLINE_SECONDS="30",
         ) as service,
     ):
 
@@ -52,7 +54,7 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
             return False
 
         async with (
-            httpx.AsyncClient(base_url=service.url, timeout=20) as client,
+            httpx.AsyncClient(base_url=service.url, timeout=60) as client,
             httpx.AsyncClient(base_url=service.url) as idle,
         ):
             # A connection that stays open keeps nothing from stopping.
@@ -63,14 +65,13 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
             service.tell(signal.SIGTERM)
             await until(is_unready)
             # Balancers need time to notice: until then everything is answered, on one connection each.
-            for _ in range(3):
-                answer = await caller.get("/api/me")
-                assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+            answer = await caller.get("/api/me")
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
             await until(is_refused)
             # It stopped listening while HubSpot was still being asked.
             assert not begun.done()
             assert (await begun).status_code == 201
-        assert service.wait(15) == 0
+        assert service.wait(40) == 0
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
