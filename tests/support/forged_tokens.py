@@ -51,6 +51,7 @@ def forged_tokens(settings: Settings, token: str) -> dict[str, str]:
         "of many subjects": signed({"sub": [claims["sub"]]}),
         "of an unknown session": signed({"sid": claims["sub"]}),
         "of another user than the session": signed({"sub": claims["sid"]}),
+        "longer than any of ours": signed({"more": "x" * 3000}),
         **{f"without {name}": without(name) for name in ("exp", "sub", "iat", "jti", "aud", "iss", "sid")},
         "nonsense": "nonsense",
         "three parts": "a.b.c",
