@@ -1,6 +1,7 @@
 """What a route may ask for: settings, database, HubSpot, and who is calling.
 
 Each is `async`, also where nothing is awaited: FastAPI calls any other in a thread, which costs more than all it does.
+What routes share calls the small ones itself: FastAPI walks the tree of dependencies anew wherever one is named.
 """
 
 from typing import Annotated
@@ -44,12 +45,6 @@ async def get_sessions(request: Request) -> Sessions:
     return sessions
 
 
-async def get_reads(request: Request) -> Sessions:
-    """What opens a session for one read, without a transaction around it."""
-    reads: Sessions = request.app.state.reads
-    return reads
-
-
 async def get_hubspot(request: Request) -> HubSpotClient:
     """The process's HubSpot client."""
     request.app.state.account.require()
@@ -65,7 +60,6 @@ async def get_passwords(request: Request) -> Passwords:
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 SessionsDep = Annotated[Sessions, Depends(get_sessions)]
-ReadsDep = Annotated[Sessions, Depends(get_reads)]
 HubSpotDep = Annotated[HubSpotClient, Depends(get_hubspot)]
 PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
 
@@ -85,8 +79,6 @@ _CALLER = (
 
 async def authenticate(
     request: Request,
-    settings: SettingsDep,
-    reads: ReadsDep,
     token: Annotated[str | None, Depends(oauth2)],
     _bearer: Annotated[object, Depends(bearer)],
 ) -> User:
@@ -96,6 +88,8 @@ async def authenticate(
     """
     if token is None:
         raise ApiError("invalid_token")
+    settings = await get_settings(request)
+    reads: Sessions = request.app.state.reads
     try:
         claims = read_access_token(token, settings.jwt_secret_key.get_secret_value())
     except InvalidTokenError:

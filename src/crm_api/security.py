@@ -21,7 +21,6 @@ import anyio.to_thread
 from cryptography.fernet import Fernet, InvalidToken
 from jose import JOSEError, JWTError, jwt
 from passlib.context import CryptContext
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ISSUER: Final = "crm-api"
@@ -214,7 +213,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, https_only: bool) -> None:
         self._app = app
-        self._headers = {
+        headers = {
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
@@ -224,7 +223,8 @@ class SecurityHeaders:
             "Cache-Control": "no-store",
         }
         if https_only:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+            headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -233,9 +233,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                present = {name for name, _ in headers}
+                message["headers"] = [*headers, *(each for each in self._headers if each[0] not in present)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

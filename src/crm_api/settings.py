@@ -146,8 +146,8 @@ class Settings(BaseSettings):
     """The OAuth app's client secret."""
     hubspot_refresh_token: SecretStr | None = None
     """The refresh token of the app's installation in the account."""
-    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 10
-    """Connections a process keeps to HubSpot; more is slower, not faster (httpx scans its pool)."""
+    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 20
+    """Connections that a process opens to HubSpot at most, and so its calls at once."""
     hubspot_burst_limit: Annotated[int, Field(ge=1)] = 100
     """Requests per 10 seconds that the account allows this app."""
     hubspot_search_limit: Annotated[int, Field(ge=1)] = 5

@@ -213,6 +213,13 @@ async def test_calls_share_a_few_connections_that_stay_open() -> None:
         assert server.connections <= 10
 
 
+async def test_calls_one_after_the_other_keep_to_the_connection_used_last() -> None:
+    async with serving(record) as server, client_of(server.url, max_connections=10) as client:
+        for _ in range(5):
+            await client.contacts.get("512")
+        assert server.connections == 1
+
+
 async def test_a_wait_for_quota_ends_with_the_deadline_and_says_when_to_ask_again() -> None:
     quota = LocalQuota(burst_limit=1)
     async with serving(record) as server, client_of(server.url, quota=quota) as client:

@@ -18,6 +18,7 @@ from crm_api.hubspot.account import AccountApi
 from crm_api.hubspot.associations import AssociationsApi
 from crm_api.hubspot.auth import RefreshTokenAuth
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
+from crm_api.hubspot.connections import Connections
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
     HubSpotDeadlineError,
@@ -43,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT: Final = httpx.Timeout(connect=2.0, pool=1.0, read=4.0, write=4.0)
 USER_AGENT: Final = "crm-api/0.1"
-# Longer than most pauses within a user's visit, shorter than servers keep an idle connection.
-KEEPALIVE_SECONDS: Final = 15.0
 # httpx's own timeouts end by so much before the deadline: they know whether the connection was ever made.
 DEADLINE_MARGIN_SECONDS: Final = 0.01
 # An attempt that was given less says nothing about HubSpot when it times out.
@@ -74,7 +73,7 @@ class HubSpotClient:
         api_version: str = "2026-09",
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
-        max_connections: int = 10,
+        max_connections: int = 20,
         verify: ssl.SSLContext | bool = True,
         retry: RetryPolicy | None = None,
         retry_budget: RetryBudget | None = None,
@@ -105,21 +104,16 @@ class HubSpotClient:
         self.max_connections = max_connections
         self.in_flight = 0
         """Requests that HubSpot has not answered yet."""
-        self._http = httpx.AsyncClient(
+        self._connections = Connections(
+            max_connections,
             base_url=base_url,
             transport=transport,
             timeout=timeout,
-            limits=httpx.Limits(
-                max_connections=max_connections + 1,  # one for token requests
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
             verify=verify,
-            follow_redirects=False,
-            headers={"User-Agent": user_agent, "Accept": "application/json"},
+            user_agent=user_agent,
         )
         if isinstance(auth, RefreshTokenAuth):
-            auth.connect(self._http, self._observer)
+            auth.connect(self._connections.for_tokens, self._observer)
         self.last_seen = LastSeen()
         self.paths = Paths(api_version)
         self._objects: dict[str, ObjectsApi] = {}
@@ -132,7 +126,7 @@ class HubSpotClient:
         self.account = AccountApi(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={str(self._http.base_url)!r})"
+        return f"{type(self).__name__}(base_url={str(self._connections.for_tokens.base_url)!r})"
 
     @property
     def auth(self) -> httpx.Auth:
@@ -169,7 +163,7 @@ class HubSpotClient:
         await self.properties.aclose()
         if isinstance(self._auth, RefreshTokenAuth):
             await self._auth.aclose()
-        await self._http.aclose()
+        await self._connections.aclose()
 
     async def pause(self, seconds: float) -> None:
         """Wait."""
@@ -288,16 +282,18 @@ class HubSpotClient:
     ) -> tuple[HubSpotError | None, Any]:
         started = self.clock()
         try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                response = await self._http.request(
-                    call.method,
-                    call.path,
-                    content=call.content,
-                    params=call.params or None,
-                    headers=scope.headers if call.content is None else {**scope.headers, **_JSON_BODY},
-                    auth=self._auth,
-                    timeout=self._timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
-                )
+            # Who has a slot has a connection.
+            with self._connections.one() as http:
+                async with asyncio.timeout(max(0.0, seconds)):
+                    response = await http.request(
+                        call.method,
+                        call.path,
+                        content=call.content,
+                        params=call.params or None,
+                        headers=scope.headers if call.content is None else {**scope.headers, **_JSON_BODY},
+                        auth=self._auth,
+                        timeout=self._timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
+                    )
         except TimeoutError:
             return HubSpotDeadlineError("cut off", operation=call.operation), None
         except httpx.TransportError as failure:

@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Query, Request
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies import CurrentUser, HubSpotDep, SessionsDep, SettingsDep
+from crm_api.dependencies import CurrentUser, get_hubspot, get_sessions, get_settings
 from crm_api.routers.accounts import get_origin
 from crm_api.routers.creating import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
@@ -54,15 +54,14 @@ TicketPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, 
 TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["1"])]
 
 
-async def get_access(
-    request: Request, user: CurrentUser, hubspot: HubSpotDep, sessions: SessionsDep, settings: SettingsDep
-) -> Access:
+async def get_access(request: Request, user: CurrentUser) -> Access:
     """The caller's way to the records."""
     state = request.app.state
+    settings = await get_settings(request)
     return Access(
         user=user,
-        hubspot=hubspot,
-        sessions=sessions,
+        hubspot=await get_hubspot(request),
+        sessions=await get_sessions(request),
         fields=state.record_fields,
         owners=state.known_owners,
         links=state.contact_links,

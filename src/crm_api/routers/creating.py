@@ -4,11 +4,11 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Header, Response
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies import SessionsDep, SettingsDep
+from crm_api.dependencies import SessionsDep, SettingsDep, get_sessions, get_settings
 from crm_api.services.idempotency import REPLAYED, Attempt, Idempotency, run_once
 
 # The longest that an attempt may go on after its request's deadline: it is cancelled there, and this is for clocks.
@@ -67,11 +67,9 @@ class Creating:
         return Response(answered.body, answered.status, headers, "application/json")
 
 
-async def get_creating(
-    sessions: SessionsDep, settings: SettingsDep, idempotency_key: IdempotencyKeyHeader = None
-) -> Creating:
+async def get_creating(request: Request, idempotency_key: IdempotencyKeyHeader = None) -> Creating:
     """What runs a creating operation once for the key of this request."""
-    return Creating(sessions, settings, idempotency_key)
+    return Creating(await get_sessions(request), await get_settings(request), idempotency_key)
 
 
 CreatingDep = Annotated[Creating, Depends(get_creating)]

@@ -17,16 +17,19 @@ async def get_rate_limits(request: Request) -> RateLimits:
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-async def limit_user(request: Request, limits: RateLimitsDep, _user: CurrentUser) -> None:
+async def limit_user(request: Request, _user: CurrentUser) -> None:
     """Count the request against what its user may ask for; the user is authenticated first."""
+    limits = await get_rate_limits(request)
     await limits.require(request, user_requests)
 
 
-async def limit_address(request: Request, limits: RateLimitsDep) -> None:
+async def limit_address(request: Request) -> None:
     """Count the request of somebody unknown against what one network address may ask for."""
+    limits = await get_rate_limits(request)
     await limits.require(request, user_requests)
 
 
-async def limit_registrations(request: Request, limits: RateLimitsDep) -> None:
+async def limit_registrations(request: Request) -> None:
     """Count against what one network address may register or have mailed."""
+    limits = await get_rate_limits(request)
     await limits.require(request, registrations)

@@ -80,7 +80,7 @@ async def create_token(
     if grant.grant_type == "refresh_token":
         if grant.refresh_token is None:
             raise ApiError("invalid_request", "refresh_token is missing.")
-        await limit_address(request, limits)
+        await limit_address(request)
         return await _as_oauth2(service.refresh(sessions, grant.refresh_token, rules, origin=origin))
     if grant.grant_type != "password":
         raise ApiError("invalid_request" if grant.grant_type is None else "unsupported_grant_type")
