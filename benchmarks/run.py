@@ -53,8 +53,8 @@ QUICK: Final = Pace(
     seconds=0.7,
     with_slow_peers=False,
     starts=1,
-    login_rounds=8,
-    logins=60,
+    login_rounds=9,
+    logins=50,
     quota_windows=1,
 )
 

@@ -20,8 +20,8 @@ from tests.support.postgres import PostgresServer, start_postgres
 from tests.support.processes import free_port
 
 ROOT: Final = Path(__file__).parents[1]
-PEER_THREADS: Final = 25
-"""Of each peer's process: with two processes every one of 50 clients has a thread."""
+GUNICORN_THREADS: Final = 8
+"""Of each process; gunicorn's documentation advises two to four for each core."""
 START_SECONDS: Final = 30.0
 PLENTY: Final = "100000000 per 1 minute"
 
@@ -165,7 +165,7 @@ class Stage:
         """Peer (a)."""
         gunicorn = [
             sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", str(workers),
-            "--threads", str(PEER_THREADS), "--timeout", "180", "--log-level", "warning",
+            "--threads", str(GUNICORN_THREADS), "--timeout", "180", "--log-level", "warning",
             "benchmarks.peers.flask_service:create_app()",
         ]  # fmt: skip
         return self.start("flask", gunicorn, self._peer_environment("flask", emulator, rounds))
@@ -192,7 +192,6 @@ class Stage:
             "HUBSPOT_BASE_URL": emulator.url,
             "HUBSPOT_ACCESS_TOKEN": token_of(name),
             "PEER_DATABASE": str(self.folder / f"peer-{secrets.token_hex(4)}.db"),
-            "PEER_THREADS": str(PEER_THREADS),
             "BCRYPT_ROUNDS": str(rounds),
         }
 

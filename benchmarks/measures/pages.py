@@ -93,14 +93,25 @@ async def _row(
 ) -> None:
     """Measure the quick ones and one upstream call in the same rounds, and the slow ones by a single request each."""
 
-    def timed(prepare: Prepare) -> Callable[[], Awaitable[Sample]]:
+    used: dict[str, float] = dict.fromkeys(run.contestants, 0.0)
+
+    def timed(name: str, prepare: Prepare) -> Callable[[], Awaitable[Sample]]:
         async def measured() -> Sample:
-            return await one_by_one(await prepare(), run.pace.requests)
+            send = await prepare()
+            if name == ONE_CALL:
+                return await one_by_one(send, run.pace.requests)
+            server = run.contestants[name].server
+            before = server.cpu_seconds
+            sample = await one_by_one(send, run.pace.requests)
+            used[name] += server.cpu_seconds - before
+            return sample
 
         return measured
 
     everything = {**quick, ONE_CALL: one_call}
-    samples = await in_rounds(run.pace.rounds, {name: timed(prepare) for name, prepare in everything.items()})
+    samples = await in_rounds(
+        run.pace.rounds, {name: timed(name, prepare) for name, prepare in everything.items()}
+    )
     base = medians(samples.pop(ONE_CALL))
     calls: dict[str, int] = {}
     for name, prepare in quick.items():
@@ -115,7 +126,12 @@ async def _row(
         number_of_calls = f"{calls[name]} call" + ("s" if calls[name] > 1 else "")
         cells[name] = f"{number_of_calls}, {time.scaled(1000, 'ms')}, {time.median / base.median:.3g} x"
     figure = medians(samples[OURS]).over(base, f"x {ONE_CALL}")
-    run.report.rows.append(Row(what, cells, figure, at_most(bound, "x")))
+    cpu = {name: 1000 * used[name] / (run.pace.rounds * run.pace.requests) for name in (OURS, FLOOR)}
+    why = (
+        f"(c) makes the same calls and needs {medians(samples[FLOOR]).median / base.median:.3g} x. "
+        f"One answer took {cpu[OURS]:.1f} ms of CPU here and {cpu[FLOOR]:.1f} ms at (c)."
+    )
+    run.report.rows.append(Row(what, cells, figure, at_most(bound, "x"), why))
 
 
 async def _counted(run: Run, name: str, prepare: Prepare) -> tuple[Sample, int]:

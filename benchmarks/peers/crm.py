@@ -7,7 +7,6 @@ from hubspot.crm.contacts import Filter, FilterGroup, PublicObjectSearchRequest
 
 import hubspot
 
-THREADS: Final = int(os.environ.get("PEER_THREADS", "25"))
 CONTACT: Final = ["email", "firstname", "lastname", "phone", "lifecyclestage"]
 DEAL: Final = ["dealname", "dealstage", "pipeline", "amount", "closedate", "description"]
 TICKET: Final = ["subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority"]

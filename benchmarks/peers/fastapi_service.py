@@ -1,11 +1,11 @@
-"""Peer (b): FastAPI with HubSpot's own client, its routes in the thread pool because that client blocks."""
+"""Peer (b): FastAPI with HubSpot's own client, its routes in the thread pool because that client blocks.
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+The pool has FastAPI's own size, forty threads for each process.
+"""
+
 from typing import Annotated, Any
 
-import anyio.to_thread
-from benchmarks.peers.crm import THREADS, Crm
+from benchmarks.peers.crm import Crm
 from benchmarks.peers.users import Users, claims_of
 from fastapi import Depends, FastAPI, Header, HTTPException
 from jose import JWTError
@@ -55,16 +55,9 @@ def caller(authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
 Caller = Annotated[dict[str, Any], Depends(caller)]
 
 
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
-    """Give the thread pool as many threads as the other peer has."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
-
-
 def create_app() -> FastAPI:
     """The application, for `uvicorn --factory`."""
-    app = FastAPI(lifespan=lifespan)
+    app = FastAPI()
     crm, users = Crm(), Users()
 
     @app.get("/healthz")

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-CONNECTIONS: Final = int(os.environ.get("HUBSPOT_MAX_CONNECTIONS", "10"))
+CONNECTIONS: Final = int(os.environ.get("HUBSPOT_MAX_CONNECTIONS", "20"))
 OBJECTS: Final = "/crm/objects/2026-09"
 DEALS_TO_TICKETS: Final = "/crm/associations/2026-09/deals/tickets/batch/read"
 CONTACT: Final = "email,firstname,lastname,phone,lifecyclestage"
