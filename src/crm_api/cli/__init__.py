@@ -158,15 +158,44 @@ def check(*, as_json: bool) -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8100, show_default=True)
-@click.option("--state", type=click.Path(path_type=Path), default=None, help="The file to keep records in.")
-@click.option("--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True)
-@click.option("--search-lag", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8100, show_default=True, help="0 is a free one."
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The file to keep records in; without it they are forgotten at the end.",
+)
+@click.option(
+    "--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Before each answer."
+)
+@click.option(
+    "--search-lag",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Seconds until a search knows of a change.",
+)
 def emulator(host: str, port: int, state: Path | None, latency_ms: float, search_lag: float) -> None:
-    """Serve the HubSpot emulator on its own."""
+    """Serve the HubSpot emulator on its own. Any bearer token is let in.
+
+    Limits, faults and everything else are set while it runs, under /_emulator/.
+    """
+    from crm_api.hubspot_emulator import StateFileError
     from crm_api.hubspot_emulator.serve import serve as serve_emulator
 
-    serve_emulator(host=host, port=port, state=state, latency_ms=latency_ms, search_lag=search_lag)
+    try:
+        serve_emulator(
+            host=host,
+            port=port,
+            state=state,
+            latency_ms=latency_ms,
+            search_lag=search_lag,
+            announce=click.echo,
+        )
+    except StateFileError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

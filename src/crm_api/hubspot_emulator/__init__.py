@@ -3,7 +3,7 @@
 from crm_api.hubspot_emulator.app import IMMEDIATE_FAULTS, Exchange, RecordedRequest
 from crm_api.hubspot_emulator.emulator import Emulator, create_emulator
 from crm_api.hubspot_emulator.faults import Fault, UsedFault
-from crm_api.hubspot_emulator.journal import StateFileInUseError
+from crm_api.hubspot_emulator.journal import StateFileError, StateFileInUseError
 from crm_api.hubspot_emulator.limits import EmulatorLimits
 from crm_api.hubspot_emulator.replies import Refusal
 from crm_api.hubspot_emulator.store import Record
@@ -17,6 +17,7 @@ __all__ = [
     "Record",
     "RecordedRequest",
     "Refusal",
+    "StateFileError",
     "StateFileInUseError",
     "UsedFault",
     "create_emulator",

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from crm_api.hubspot_emulator.journal import StateFileInUseError
+from crm_api.hubspot_emulator.journal import StateFileError
 from crm_api.hubspot_emulator.serve import serve
 
 
@@ -36,11 +36,9 @@ def main() -> int:
             latency_ms=options.latency_ms,
             search_lag=options.search_lag,
         )
-    except StateFileInUseError as error:
+    except StateFileError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line
         return 1
-    except KeyboardInterrupt:
-        return 0
     return 0
 
 

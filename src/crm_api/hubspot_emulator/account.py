@@ -1,5 +1,6 @@
 """One HubSpot account: its records, schema, tokens, limits and switches in one place."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crm_api.hubspot_emulator.journal import Journal
+from crm_api.hubspot_emulator.journal import Journal, StateFileError
 from crm_api.hubspot_emulator.labels import Labels
 from crm_api.hubspot_emulator.limits import EmulatorLimits, RateLimits
 from crm_api.hubspot_emulator.schema import Schema
@@ -77,7 +78,11 @@ class Account:
         self.index = SearchIndex(lambda: switches.search_lag_seconds, monotonic)
         self.store = Store(self.journal, self._changed)
         self.tokens.attach(self.journal)
-        self._load()
+        try:
+            self._load()
+        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            self.journal.close()
+            raise StateFileError(f"{state} is damaged; move it away to start anew ({error})") from error
 
     def _load(self) -> None:
         self.schema.load()

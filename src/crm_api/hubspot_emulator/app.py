@@ -20,6 +20,7 @@ from crm_api.hubspot_emulator import routes
 from crm_api.hubspot_emulator.account import Account
 from crm_api.hubspot_emulator.calls import Call, NotEmulatedError
 from crm_api.hubspot_emulator.faults import COMMITTING, Fault, Faults, canned_reply
+from crm_api.hubspot_emulator.journal import StateFileError
 from crm_api.hubspot_emulator.pipelines import HtmlNotFoundError
 from crm_api.hubspot_emulator.replies import Refusal, Reply, not_found
 
@@ -89,7 +90,7 @@ class EmulatorApp:
         query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         if path.startswith(_CONTROL):
             reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL)), query, body)
-            self._account.journal.flush()
+            reply = self._committed(reply)
             await _send(send, reply, reply.content())
             return
         await self._serve(scope, receive, send, path, query, body)
@@ -129,9 +130,7 @@ class EmulatorApp:
             jitter = switches.latency_jitter_seconds * self._dice.random()
             await self._sleep(switches.latency_seconds + jitter)
         if fault is None or fault.kind in COMMITTING:
-            reply = self._answer(method, path, query, headers, body)
-            # Committed before anybody hears of it.
-            account.journal.flush()
+            reply = self._committed(self._answer(method, path, query, headers, body))
         elif fault.kind in ("status", "html"):
             reply = canned_reply(fault)
         else:
@@ -171,6 +170,15 @@ class EmulatorApp:
                 404, raw=b"<html><body><h1>404</h1></body></html>", content_type="text/html; charset=utf-8"
             )
         reply.headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4())} | rate_headers | reply.headers
+        return reply
+
+    def _committed(self, reply: Reply) -> Reply:
+        """The reply once everything is in the state file; before, nobody may hear of it."""
+        try:
+            self._account.journal.flush()
+        except StateFileError as error:
+            _log.error("%s", error)
+            return Refusal(500, "internal error").reply()
         return reply
 
     async def _spoil(self, fault: Fault, reply: Reply, scope: Scope, receive: Receive) -> bool:

@@ -65,8 +65,8 @@ class Call:
         if not self.body:
             raise no_body()
         try:
-            return json.loads(self.body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
+            return parsed(self.body)
+        except ValueError:
             raise wrong_json() from None
 
     def json_object(self, *required: str) -> dict[str, Any]:
@@ -87,6 +87,22 @@ class Call:
 
 # Longer ones are no 64-bit numbers.
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+# The escape of half a character.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parsed(body: bytes) -> Any:
+    """Decoded JSON; raises ValueError also for what could not be sent back as UTF-8."""
+    text = body.decode()
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    if _HALF.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 class NotEmulatedError(Exception):
@@ -186,6 +202,7 @@ __all__ = [
     "integer_of",
     "names_of",
     "optional_text",
+    "parsed",
     "properties_of",
     "text_of",
 ]

@@ -1,10 +1,10 @@
 """The emulator's own URLs under /_emulator/: reset, seed, faults, requests, settings, records."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from crm_api.hubspot_emulator.calls import parsed
 from crm_api.hubspot_emulator.names import OBJECT_TYPES
 from crm_api.hubspot_emulator.replies import Refusal, Reply
 from crm_api.hubspot_emulator.values import iso
@@ -34,7 +34,7 @@ class Control:
                 emulator.reset()
                 return Reply(204)
             case ["POST", "seed"]:
-                return Reply(201, emulator.seed(json.loads(body)))
+                return Reply(201, emulator.seed(parsed(body)))
             case ["GET" | "POST" | "DELETE", "faults"]:
                 return self._faults(method, body)
             case ["GET", "requests"]:
@@ -54,13 +54,13 @@ class Control:
                     },
                 )
             case ["POST", "merge"]:
-                asked = json.loads(body)
+                asked = parsed(body)
                 return Reply(200, {"id": emulator.merge(asked["type"], asked["primary"], asked["merged"])})
             case ["DELETE", "records", object_type, record_id] if object_type in OBJECT_TYPES:
                 emulator.archive_as_other_actor(object_type, record_id)
                 return Reply(204)
             case ["PATCH", "records", object_type, record_id] if object_type in OBJECT_TYPES:
-                emulator.edit_as_other_actor(object_type, record_id, json.loads(body))
+                emulator.edit_as_other_actor(object_type, record_id, parsed(body))
                 return Reply(204)
             case ["POST", "expire-access-tokens"]:
                 emulator.expire_access_tokens()
@@ -73,7 +73,7 @@ class Control:
             emulator.reset_faults()
             return Reply(204)
         if method == "POST":
-            asked = json.loads(body)
+            asked = parsed(body)
             if "probability" in asked:
                 emulator.random_faults(asked["probability"], asked.get("kinds", ()), asked.get("seed", 0))
             else:
@@ -88,7 +88,7 @@ class Control:
         emulator = self._emulator
         limit_names = {each.name for each in fields(emulator.limits)}
         if method == "PATCH":
-            asked = json.loads(body)
+            asked = parsed(body)
             if not isinstance(asked, dict):
                 raise ValueError("an object is wanted")
             limits = {name: asked.pop(name) for name in limit_names & set(asked)}

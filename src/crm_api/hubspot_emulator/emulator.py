@@ -227,7 +227,7 @@ def create_emulator(
     """A HubSpot account in memory, or in one file that a second start finds again.
 
     `access_tokens` None lets in any bearer that was not issued here and has expired. Raises StateFileInUseError when
-    another emulator has the file.
+    another emulator has the file, and StateFileError when it cannot be used for another reason.
     """
     switches = Switches(
         search_lag_seconds,

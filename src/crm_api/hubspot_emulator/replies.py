@@ -24,7 +24,7 @@ class Reply:
             return self.raw
         if self.body is None:
             return b""
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an ordinary answer of HubSpot

@@ -65,6 +65,8 @@ def stored_value(
 def _text(raw: Any) -> str:
     # JSON numbers and booleans are tolerated although the spec says string.
     if isinstance(raw, str):
+        if not raw.isascii() and any("\ud800" <= each <= "\udfff" for each in raw):
+            raise BadValueError("INVALID_STRING", "the value holds half a character")
         return raw
     if isinstance(raw, bool):
         return "true" if raw else "false"
