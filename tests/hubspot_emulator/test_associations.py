@@ -134,6 +134,13 @@ async def test_labels(hubspot: httpx.AsyncClient, emulator: Emulator, made: dict
     answer = await hubspot.post("/crm/associations/2026-09/contacts/deals/batch/labels/archive", json=body)
     assert answer.status_code == 200
     assert emulator.associations("contacts", one, "deals") == [deal_id]
+    # Without its last type the link is gone, and counted no more.
+    body["inputs"][0]["types"] = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 4}]
+    await hubspot.post("/crm/associations/2026-09/contacts/deals/batch/labels/archive", json=body)
+    assert emulator.associations("contacts", one, "deals") == []
+    contact = emulator.record("contacts", one)
+    assert contact is not None
+    assert contact.properties["num_associated_deals"] == "0"
 
 
 async def test_an_archived_target_is_no_longer_linked(

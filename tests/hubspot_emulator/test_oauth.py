@@ -42,7 +42,8 @@ async def test_a_refusal_has_its_code_in_status(
 ) -> None:
     answer = await hubspot.post(TOKEN, data=REFRESH | changes)
     assert (answer.status_code, answer.json()["status"]) == (400, status)
-    assert "category" not in answer.json()
+    assert set(answer.json()) == {"status", "message", "error", "error_description"}
+    assert answer.headers["x-hubspot-correlation-id"]
 
 
 async def test_an_expired_token_is_a_401_that_says_since_when(build: Build) -> None:
@@ -100,6 +101,19 @@ async def test_revoking_a_refresh_token_leaves_access_tokens_alive(hubspot: http
     assert (await described(access_token))["expires_in"] > 0
     assert (await described("unknown")) == {"active": False}
     assert (await hubspot.post(TOKEN, data=REFRESH)).json()["status"] == "BAD_REFRESH_TOKEN"
+
+
+async def test_the_older_routes_describe_tokens_in_their_own_shape(hubspot: httpx.AsyncClient) -> None:
+    access_token = (await hubspot.post("/oauth/v1/token", data=REFRESH)).json()["access_token"]
+    access = (await hubspot.get(f"/oauth/v1/access-tokens/{access_token}")).json()
+    refresh = (await hubspot.get("/oauth/v1/refresh-tokens/demo-refresh-token")).json()
+    common = {"token", "user", "hub_domain", "scopes", "hub_id", "user_id", "token_type"}
+    assert set(access) == common | {"app_id", "expires_in"}
+    assert set(refresh) == common | {"client_id"}
+    assert (access["token_type"], refresh["token_type"]) == ("access", "refresh")
+    assert (await hubspot.delete("/oauth/v1/refresh-tokens/demo-refresh-token")).status_code == 204
+    assert (await hubspot.get("/oauth/v1/refresh-tokens/demo-refresh-token")).status_code == 404
+    assert (await hubspot.post("/oauth/v4/token", data=REFRESH)).status_code == 404
 
 
 async def test_account_details_name_the_portal(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:

@@ -24,7 +24,9 @@ class TestCreate:
         assert deal["properties"]["hs_object_id"] == deal["id"]
         assert deal["properties"]["amount"] == "1500"
         assert deal["properties"]["pipeline"] == "default"
-        assert deal["properties"]["hs_deal_stage_probability"] == "0.4"
+        # As it is seen live: all digits of the nearest binary fraction.
+        chance = deal["properties"]["hs_deal_stage_probability"]
+        assert chance == "0.40000000000000002220446049250313080847263336181640625"
         assert deal["properties"]["hs_is_closed"] == "false"
         assert list(deal["properties"]) == sorted(deal["properties"])
         assert deal["createdAt"].endswith("Z")
@@ -33,6 +35,10 @@ class TestCreate:
         answer = await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
         assert answer.headers["location"] == f"{CONTACTS}/{answer.json()['id']}"
         assert "associations" not in answer.json()
+        older = await hubspot.post(
+            "/crm/v3/objects/contacts", json={"properties": {"email": "b@example.com"}}
+        )
+        assert older.headers["location"] == f"/crm/v3/objects/contacts/{older.json()['id']}"
 
     async def test_an_email_is_stored_in_lower_case_and_taken_once(self, hubspot: httpx.AsyncClient) -> None:
         contact = await created(hubspot, CONTACTS, email=" Ada@Example.COM ")
@@ -53,6 +59,9 @@ class TestCreate:
             (DEALS, {"dealname": "d", "dealstage": "no_such_stage"}, "INVALID_OPTION"),
             (DEALS, {"dealname": "d", "dealstage": "closedwon", "pipeline": "other"}, "INVALID_OPTION"),
             (DEALS, {"dealname": "d", "dealstage": "closedwon", "amount": "1,500"}, "INVALID_LONG"),
+            (DEALS, {"dealname": "d", "dealstage": "closedwon", "amount": "1_500"}, "INVALID_LONG"),
+            (DEALS, {"dealname": "d", "dealstage": "closedwon", "amount": "Infinity"}, "INVALID_LONG"),
+            (DEALS, {"dealname": "d", "dealstage": "closedwon", "amount": "\u0663"}, "INVALID_LONG"),
             (DEALS, {"dealname": "d", "dealstage": "closedwon", "closedate": "soon"}, "INVALID_LONG"),
             (DEALS, {"dealname": "d", "dealstage": "closedwon", "hs_priority": "HIGH"}, "INVALID_OPTION"),
             (
@@ -77,6 +86,31 @@ class TestCreate:
         assert [error["code"] for error in body["errors"]] == [code]
         assert body["message"].startswith("Property values were not valid: [{")
         assert emulator.records(path.rpartition("/")[2]) == []
+
+    async def test_a_refused_option_is_told_with_the_allowed_ones(self, hubspot: httpx.AsyncClient) -> None:
+        body = {"properties": {"dealname": "d", "dealstage": "closedwon", "hs_priority": "HIGH"}}
+        [error] = (await hubspot.post(DEALS, json=body)).json()["errors"]
+        assert error["message"] == (
+            "HIGH was not one of the allowed options: "
+            '[label: "Low"\nvalue: "low"\n, label: "Medium"\nvalue: "medium"\n, label: "High"\nvalue: "high"\n]'
+        )
+
+    @pytest.mark.parametrize(
+        ("sent", "kept"),
+        [
+            ("2026-11-02", "2026-11-02T00:00:00.000Z"),
+            ("2026-11-02T10:00:00.5+02:00", "2026-11-02T08:00:00.500Z"),
+            ("1793613600000", "2026-11-02T10:00:00.000Z"),
+            # Before the year 1000, and the first one there is.
+            ("-50000000000000", "0385-07-25T07:06:40.000Z"),
+            ("0001-01-01", "0001-01-01T00:00:00.000Z"),
+        ],
+    )
+    async def test_a_moment_comes_back_in_one_form(
+        self, hubspot: httpx.AsyncClient, sent: str, kept: str
+    ) -> None:
+        deal = await created(hubspot, DEALS, dealname="d", dealstage="closedwon", closedate=sent)
+        assert deal["properties"]["closedate"] == kept
 
     @pytest.mark.parametrize(
         ("path", "properties"),

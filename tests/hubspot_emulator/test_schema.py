@@ -89,6 +89,23 @@ class TestPipelines:
         answer = await hubspot.get(path, headers={"Accept": "application/json"})
         assert (answer.status_code, answer.json()["category"]) == (404, "OBJECT_NOT_FOUND")
 
+    async def test_a_put_of_a_stage_names_all_of_it(self, hubspot: httpx.AsyncClient) -> None:
+        path = f"{PIPELINES}/deals/default/stages/contractsent"
+        assert (await hubspot.put(path, json={"label": "Signed"})).status_code == 400
+        assert (await hubspot.put(path, json={**A_STAGE, "label": "Signed"})).json()["label"] == "Signed"
+
+    @pytest.mark.parametrize("second", [{"label": "Trial"}, {"label": "Other", "stageId": "7"}])
+    async def test_the_stages_of_a_pipeline_differ(
+        self, hubspot: httpx.AsyncClient, second: dict[str, str]
+    ) -> None:
+        stages = [{**A_STAGE, "stageId": "7"}, {**A_STAGE, **second}]
+        body = {"label": "Partners", "displayOrder": 1, "stages": stages}
+        assert (await hubspot.post(f"{PIPELINES}/deals", json=body)).status_code == 409
+        body["stages"] = stages[:1]
+        pipeline = (await hubspot.post(f"{PIPELINES}/deals", json=body)).json()
+        answer = await hubspot.post(f"{PIPELINES}/deals/{pipeline['id']}/stages", json=stages[1])
+        assert answer.status_code == 409
+
     @pytest.mark.parametrize("metadata", [{}, {"probability": "2"}, {"probability": "x"}, []])
     async def test_a_deal_stage_needs_a_chance(self, hubspot: httpx.AsyncClient, metadata: Any) -> None:
         answer = await hubspot.post(
@@ -181,6 +198,11 @@ class TestProperties:
         assert (await hubspot.delete(f"{PROPERTIES}/deals/source_key")).status_code == 204
         assert (await hubspot.get(f"{PROPERTIES}/deals/source_key")).status_code == 404
         deal = {"dealname": "d", "dealstage": "closedwon", "source_key": "k1"}
+        by_key = {"filters": [{"propertyName": "source_key", "operator": "EQ", "value": "k1"}]}
+        assert (await hubspot.get(f"{DEALS}/k1", params={"idProperty": "source_key"})).status_code == 400
+        assert (await hubspot.post(f"{DEALS}/search", json=by_key)).status_code == 400
+        listed = await hubspot.get(DEALS, params={"properties": "source_key"})
+        assert "source_key" not in listed.text
         assert (await hubspot.post(DEALS, json={"properties": deal})).status_code == 400
         assert (await hubspot.post(f"{PROPERTIES}/deals", json=KEY)).status_code == 201
         assert (await hubspot.post(DEALS, json={"properties": deal})).status_code == 201

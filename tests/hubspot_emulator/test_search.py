@@ -66,7 +66,14 @@ def deals(emulator: Emulator) -> dict[str, list[str]]:
         ([("dealname", "NOT_IN", ["fleet alpha"])], [1, 2, 3]),
         ([("dealname", "CONTAINS_TOKEN", "fleet")], [0, 1, 2]),
         ([("dealname", "CONTAINS_TOKEN", "alp*")], [0]),
+        ([("dealname", "CONTAINS_TOKEN", "*PHA")], [0]),
+        ([("dealname", "CONTAINS_TOKEN", "f*t g*a")], [2]),
+        # Nothing but the star is special.
+        ([("dealname", "CONTAINS_TOKEN", "alph?")], []),
+        ([("dealname", "CONTAINS_TOKEN", "[ab]lpha")], []),
         ([("dealname", "NOT_CONTAINS_TOKEN", "fleet")], [3]),
+        # The noise of binary fractions does not show.
+        ([("hs_deal_stage_probability", "EQ", "0.4")], [0, 3]),
         ([("dealstage", "EQ", "qualifiedtobuy")], [0, 3]),
         ([("dealstage", "EQ", "QualifiedToBuy")], []),
         ([("dealstage", "IN", ["qualifiedtobuy", "closedwon"])], [0, 2, 3]),
@@ -163,6 +170,8 @@ async def test_pages_end_where_paging_is_gone(
         filters(("amount", "LIKE", "1")),
         filters(("amount", "EQ", None)),
         filters(("amount", "GT", "x")),
+        filters(("amount", "EQ", "nan")),
+        filters(("amount", "BETWEEN", "1")),
         filters(("closedate", "GT", "x")),
         {"query": "x" * 3_000},
         {"filterGroups": {}},

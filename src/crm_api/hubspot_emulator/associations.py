@@ -142,9 +142,8 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
             raise fields_not_set(["types"])
         for spec in types:
             there, back = _checked_type(account, source, target, spec)
-            account.store.unlink(
-                (source, _id(each, "from")), (target, _id(each, "to")), there=there, back=back
-            )
+            ends = (source, _id(each, "from")), (target, _id(each, "to"))
+            writes.unlink(account, *ends, there=there, back=back)
     return _archived(account, call)
 
 

@@ -74,7 +74,8 @@ def _deal(
 ) -> dict[str, str]:
     chance = Decimal(probability)
     computed = {
-        "hs_deal_stage_probability": probability,
+        # With the noise of a binary fraction: https://github.com/revertinc/revert/issues/552
+        "hs_deal_stage_probability": format(Decimal(float(probability)), "f"),
         "hs_is_closed": str(is_closed).lower(),
         "hs_is_closed_won": str(is_closed and chance == 1).lower(),
         "hs_is_closed_lost": str(is_closed and chance == 0).lower(),

@@ -82,7 +82,11 @@ def legacy_token(account: Account, call: Call) -> Reply:
     found = _description(account, text)
     if found is None:
         raise Refusal(404, "token not found", category="OBJECT_NOT_FOUND")
-    return Reply(200, found)
+    # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens
+    kind = "access" if found["token_use"] == "access_token" else "refresh"
+    names = ("token", "user", "hub_domain", "scopes", "hub_id", "user_id")
+    own = ("app_id", "expires_in") if kind == "access" else ("client_id",)
+    return Reply(200, {name: found[name] for name in (*names, *own)} | {"token_type": kind})
 
 
 def legacy_revoke(account: Account, call: Call) -> Reply:
@@ -120,5 +124,7 @@ def _check_client(account: Account, form: dict[str, str]) -> None:
 
 
 def _refused(status: str, message: str, *, error: str) -> Refusal:
-    # `status` holds a code here and there is no category: https://github.com/NangoHQ/nango/pull/7664
-    return Refusal(400, message, extra={"status": status, "error": error, "error_description": message})
+    # `status` holds a code here, and there is neither a category nor a correlation id:
+    # https://github.com/NangoHQ/nango/pull/7664
+    extra = {"status": status, "error": error, "error_description": message, "correlationId": None}
+    return Refusal(400, message, extra=extra)

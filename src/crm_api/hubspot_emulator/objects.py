@@ -49,8 +49,9 @@ def create(account: Account, call: Call) -> Reply:
     check_association_shape(links)
     values = writes.check_create(account, object_type, properties_of(body), call.version)
     record = writes.create(account, object_type, values, writes.check_links(account, object_type, links))
-    location = f"/crm/objects/{call.version.text}/{object_type}/{record.id}"
-    return Reply(201, written(account, record), {"Location": location})
+    version = call.version.text
+    area = f"objects/{version}" if call.version.is_dated else f"{version}/objects"
+    return Reply(201, written(account, record), {"Location": f"/crm/{area}/{object_type}/{record.id}"})
 
 
 def read(account: Account, call: Call) -> Reply:

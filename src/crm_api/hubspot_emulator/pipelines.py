@@ -94,20 +94,16 @@ def read_stage(account: Account, call: Call) -> Reply:
 def create_stage(account: Account, call: Call) -> Reply:
     pipeline = _pipeline(account, call)
     [stage] = _new_stages(account, call, [call.json_object()])
-    stages = [*pipeline["stages"], stage]
-    if len(stages) > MOST_STAGES:
-        raise invalid(f"A pipeline may have {MOST_STAGES} stages")
-    if any(each["label"] == stage["label"] and not each["archived"] for each in pipeline["stages"]):
-        raise Refusal(409, f"A stage with the label {stage['label']} already exists", category="CONFLICT")
+    stages = _checked_stages([*pipeline["stages"], stage])
     _put(account, call, pipeline | {"stages": stages})
     return Reply(201, stage)
 
 
 def update_stage(account: Account, call: Call) -> Reply:
-    """PATCH and PUT: label, order and metadata."""
+    """PATCH and PUT: label, order and metadata; a PUT names them all."""
     pipeline = _pipeline(account, call)
     before = _stage(pipeline, call)
-    body = call.json_object()
+    body = call.json_object(*(("label", "displayOrder", "metadata") if call.method == "PUT" else ()))
     changes = _changes(body)
     if body.get("metadata") is not None:
         changes["metadata"] = _metadata(call.object_type, body["metadata"], before["metadata"])
@@ -184,6 +180,18 @@ def _new_stages(account: Account, call: Call, raw: Any) -> list[dict[str, Any]]:
                 "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
             }
         )
+    return _checked_stages(stages)
+
+
+def _checked_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stages of one pipeline. Raises Refusal for too many, or two with one label or one id."""
+    if len(stages) > MOST_STAGES:
+        raise invalid(f"A pipeline may have {MOST_STAGES} stages")
+    live = [each for each in stages if not each["archived"]]
+    for name in ("label", "id"):
+        values = [each[name] for each in live]
+        if repeated := [each for each in values if values.count(each) > 1]:
+            raise Refusal(409, f"A stage with the {name} {repeated[0]} already exists", category="CONFLICT")
     return stages
 
 

@@ -259,6 +259,7 @@ def _archive(account: Account, call: Call, name: str) -> None:
         raise invalid(f"{name} is a property of HubSpot and cannot be archived", propertyName=[name])
     archived = definition | {"archived": True, "archivedAt": account.now()}
     account.schema.put_property(object_type, archived)
+    account.store.forget_unique(object_type, name)
 
 
 def _definition(account: Account, call: Call, name: str, *, archived: bool = False) -> dict[str, Any]:

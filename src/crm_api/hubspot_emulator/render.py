@@ -19,15 +19,17 @@ class Shape:
         asked: Sequence[str] | None,
         history: Sequence[str] | None = None,
     ) -> None:
-        definitions = account.schema.definitions[object_type]
+        schema = account.schema
         if asked:
             # Names that do not exist are dropped without a word.
-            known = {each for each in asked if each in definitions}
+            known = {each for each in asked if schema.live_definition(object_type, each)}
             always = ("createdate", LAST_MODIFIED[object_type], "hs_object_id")
             self.names: Sequence[str] = sorted(known.union(always))
         else:
             self.names = DEFAULT_PROPERTIES[object_type]
-        self.history = sorted(each for each in set(history or ()) if each in definitions)
+        self.history = sorted(
+            each for each in set(history or ()) if schema.live_definition(object_type, each)
+        )
         self.object_type = object_type
         self._url = f"https://app.hubspot.com/contacts/{account.portal_id}/record/{TYPE_IDS[object_type]}/"
 

@@ -67,6 +67,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an ordinary answer of Hub
         if self.sub_category:
             body["subCategory"] = self.sub_category
         body |= self.extra
+        # An envelope of its own leaves members out by setting them to None.
+        body = {name: value for name, value in body.items() if value is not None}
         return Reply(self.status, body, self.headers | {"X-HubSpot-Correlation-Id": correlation_id})
 
     def row(self, *, trace_id: str | None = None) -> dict[str, Any]:

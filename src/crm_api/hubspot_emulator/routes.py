@@ -127,7 +127,7 @@ _AREAS: dict[str, list[Route]] = {
     "owners": _routes([("GET", "", account_info.owners, _V3), ("GET", "{id}", account_info.owner, _V3)]),
     "oauth": _routes(
         [
-            ("POST", "token", oauth.token, _ALL),
+            ("POST", "token", oauth.token, ("v1", "v3", "dated")),
             ("POST", "token/introspect", oauth.introspect, _V3),
             ("POST", "token/revoke", oauth.revoke, _V3),
             ("GET", "access-tokens/{token}", oauth.legacy_token, ("v1",)),

@@ -1,6 +1,6 @@
 """Property definitions and pipelines as the account has them now, with what writes look up."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from crm_api.hubspot_emulator import default_schema
@@ -18,7 +18,7 @@ class Schema:
         self.definitions: dict[str, dict[str, Definition]] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {}
         self.pipelines: dict[str, dict[str, dict[str, Any]]] = {}
-        self._options: dict[tuple[str, str], Collection[str]] = {}
+        self._options: dict[tuple[str, str], Mapping[str, str]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -59,7 +59,7 @@ class Schema:
         self._options.clear()
         self._journal.put("pipeline", f"{object_type}/{pipeline['id']}", lambda: pipeline)
 
-    def writable_definition(self, object_type: str, name: str) -> Definition | None:
+    def live_definition(self, object_type: str, name: str) -> Definition | None:
         definition = self.definitions[object_type].get(name)
         return None if definition is None or definition["archived"] else definition
 
@@ -70,12 +70,11 @@ class Schema:
             if each["hasUniqueValue"] and not each["hubspotDefined"] and not each["archived"]
         ]
 
-    def option_values(self, object_type: str, name: str) -> Collection[str]:
-        """The internal values that an enumeration takes; those of pipelines follow the pipelines."""
+    def option_labels(self, object_type: str, name: str) -> Mapping[str, str]:
+        """Labels by internal value of an enumeration, in their order; those of pipelines follow the pipelines."""
         cached = self._options.get((object_type, name))
         if cached is None:
-            # A dict keeps the order for messages and answers `in` at once.
-            cached = dict.fromkeys(each["value"] for each in self.options(object_type, name)).keys()
+            cached = {each["value"]: each["label"] for each in self.options(object_type, name)}
             self._options[object_type, name] = cached
         return cached
 

@@ -3,7 +3,6 @@
 https://developers.hubspot.com/docs/api-reference/search/guide
 """
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -122,7 +121,7 @@ def _compile(
     values = _values(raw, operator)
     if name.startswith("associations."):
         return _associated(account, object_type, name, operator, values)
-    definition = account.schema.definitions[object_type].get(name)
+    definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
         raise invalid_properties([(name, "PROPERTY_DOESNT_EXIST", message)], account.portal_id)
@@ -130,7 +129,7 @@ def _compile(
         has = operator == "HAS_PROPERTY"
         return None, lambda document: bool(document.properties.get(name)) == has
     if operator.endswith("CONTAINS_TOKEN"):
-        patterns = [re.compile(fnmatch.translate(word)) for word in values[0].lower().split()]
+        patterns = [_pattern(word) for word in values[0].lower().split()]
         wanted = operator == "CONTAINS_TOKEN"
 
         def has_tokens(document: Document) -> bool:
@@ -216,11 +215,13 @@ def _key(definition: dict[str, Any]) -> Key:
 def _wanted(definition: dict[str, Any], key: Key, value: str, operator: str) -> Any:
     if definition["type"] in ("date", "datetime"):
         # Epoch milliseconds, as text.
-        moment = stored_value({"type": "datetime", "name": ""}, value, options=())
+        moment = stored_value({"type": "datetime", "name": ""}, value, options={})
         return (moment[:10] if definition["type"] == "date" else moment).lower()
     if definition["type"] == "string" and operator in ("IN", "NOT_IN"):
         # Not lower-cased here: these values have to come in lower case.
         return value
+    if definition["type"] == "number":
+        return key(stored_value({"type": "number", "name": ""}, value, options={}))
     return key(value)
 
 
@@ -251,6 +252,11 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+def _pattern(word: str) -> re.Pattern[str]:
+    """One word, in which `*` stands for anything."""
+    return re.compile(".*".join(map(re.escape, word.split("*"))) + r"\Z", re.DOTALL)
+
+
 def _contains(text: str, patterns: list[re.Pattern[str]]) -> bool:
     tokens = [text, *text.split(), *words_of(text)]
     return all(any(pattern.match(token) for token in tokens) for pattern in patterns)
@@ -265,7 +271,7 @@ def _sorted(account: Account, object_type: str, found: list[Document], raw: Any)
     if len(sorts) > 1:
         raise invalid("A search takes one sort")
     name, descending = _sort(sorts[0])
-    definition = account.schema.definitions[object_type].get(name)
+    definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
         raise invalid_properties([(name, "PROPERTY_DOESNT_EXIST", message)], account.portal_id)

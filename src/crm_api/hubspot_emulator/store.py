@@ -208,6 +208,10 @@ class Store:
                 if record.properties.get(name)
             }
 
+    def forget_unique(self, object_type: str, name: str) -> None:
+        """The property is archived: it neither identifies nor forbids any more."""
+        self._by_value.pop((object_type, name), None)
+
     def is_unique(self, object_type: str, name: str) -> bool:
         return (object_type, name) in self._by_value
 

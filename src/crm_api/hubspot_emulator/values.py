@@ -1,9 +1,9 @@
 """How HubSpot takes, refuses and stores the value of one property."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NoReturn
 
 # https://developers.hubspot.com/docs/api-reference/crm-properties/guide
@@ -16,6 +16,7 @@ _EMAIL = re.compile(
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?")
 
 
 class BadValueError(ValueError):
@@ -44,9 +45,9 @@ def normalise_email(text: str) -> str:
 
 
 def stored_value(
-    definition: Mapping[str, Any], raw: Any, *, options: Collection[str], current: str | None = None
+    definition: Mapping[str, Any], raw: Any, *, options: Mapping[str, str], current: str | None = None
 ) -> str:
-    """The text that HubSpot keeps. Raises BadValueError."""
+    """The text that HubSpot keeps; `options` are the labels by value. Raises BadValueError."""
     text = _text(raw)
     if text == "":
         return ""
@@ -83,7 +84,7 @@ def _email(text: str) -> str:
 
 
 def _enumeration(
-    definition: Mapping[str, Any], text: str, options: Collection[str], current: str | None
+    definition: Mapping[str, Any], text: str, options: Mapping[str, str], current: str | None
 ) -> str:
     if definition.get("externalOptions"):
         return text
@@ -97,26 +98,28 @@ def _enumeration(
     return ";".join(kept)
 
 
-def _option(text: str, options: Collection[str]) -> str:
+def _option(text: str, options: Mapping[str, str]) -> str:
     if text not in options:
-        listed = ", ".join(options)
-        raise BadValueError("INVALID_OPTION", f"{text} was not one of the allowed options: [{listed}]")
+        raise not_an_option(text, options)
     return text
 
 
+def not_an_option(text: str, options: Mapping[str, str]) -> BadValueError:
+    listed = ", ".join(f'label: "{label}"\nvalue: "{value}"\n' for value, label in options.items())
+    return BadValueError("INVALID_OPTION", f"{text} was not one of the allowed options: [{listed}]")
+
+
 def _number(text: str) -> str:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or "_" in text or abs(number.adjusted()) > 300:
+    text = text.strip()
+    number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if number is None or abs(number.adjusted()) > 300:
         raise BadValueError("INVALID_LONG", f"{text} was not a valid long.")
-    return format(number, "f") if "e" in text.lower() else text.strip()
+    return format(number, "f") if "e" in text.lower() else text
 
 
 def _bool(text: str) -> str:
     if text.lower() not in ("true", "false"):
-        raise BadValueError("INVALID_OPTION", f"{text} was not one of the allowed options: [true, false]")
+        raise not_an_option(text, {"true": "True", "false": "False"})
     return text.lower()
 
 
@@ -153,7 +156,7 @@ def _datetime(text: str) -> str:
 
 
 def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"-?\d{1,18}", text) is not None
+    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None
 
 
 def _moment(milliseconds: int, text: str) -> datetime:

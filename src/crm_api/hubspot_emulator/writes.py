@@ -151,8 +151,16 @@ def link(
     _roll_up(account, *target, source[0])
 
 
-def unlink(account: Account, source: tuple[str, str], target: tuple[str, str]) -> None:
-    account.store.unlink(source, target)
+def unlink(
+    account: Account,
+    source: tuple[str, str],
+    target: tuple[str, str],
+    *,
+    there: AssociationType | None = None,
+    back: AssociationType | None = None,
+) -> None:
+    """Remove one type of link, or all when none is named."""
+    account.store.unlink(source, target, there=there, back=back)
     _roll_up(account, *source, target[0])
     _roll_up(account, *target, source[0])
 
@@ -176,7 +184,7 @@ def _values(
     problems: list[tuple[str, str, str]] = []
     schema = account.schema
     for name, value in raw.items():
-        definition = schema.writable_definition(object_type, name)
+        definition = schema.live_definition(object_type, name)
         if definition is None:
             problems.append((name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'))
         elif definition["modificationMetadata"]["readOnlyValue"]:
@@ -185,7 +193,7 @@ def _values(
             )
         elif value is not None:
             # `null` changes nothing: https://github.com/HubSpot/hubspot-api-nodejs/issues/324
-            options = schema.option_values(object_type, name) if definition["type"] == "enumeration" else ()
+            options = schema.option_labels(object_type, name) if definition["type"] == "enumeration" else {}
             current = record.properties.get(name) if record else None
             try:
                 values[name] = stored_value(definition, value, options=options, current=current)
@@ -285,6 +293,6 @@ def _keep_lifecycle_forward(account: Account, record: Record, values: dict[str, 
     # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
     wanted, current = values.get("lifecyclestage"), record.properties.get("lifecyclestage")
     if wanted and current:
-        order = list(account.schema.option_values("contacts", "lifecyclestage"))
+        order = list(account.schema.option_labels("contacts", "lifecyclestage"))
         if current in order and order.index(wanted) < order.index(current):
             del values["lifecyclestage"]
