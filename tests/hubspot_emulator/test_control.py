@@ -1,6 +1,7 @@
 """The emulator's own URLs."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -64,6 +65,25 @@ async def test_seed_records_and_reset(hubspot: httpx.AsyncClient) -> None:
         ("POST", "faults", b"{"),
         ("POST", "faults", b'{"path": "/", "kind": "fire"}'),
         ("POST", "faults", b'{"path": "/", "status": 500, "colour": 1}'),
+        ("POST", "faults", b'{"status": 500}'),
+        ("POST", "faults", b'[{"path": "/", "status": 500}, {"path": "/", "status": 5}]'),
+        ("POST", "faults", b'{"probability": "1", "kinds": ["503"]}'),
+        ("PATCH", "settings", b"[]"),
+        ("PATCH", "settings", b'{"search_lag_seconds": 9, "latency_seconds": -1}'),
+        ("PATCH", "settings", b'{"burst_per_10s": 9, "token_lifetime_seconds": "1"}'),
+        ("PATCH", "settings", b'{"daily": 9, "colour": 1}'),
+        ("PATCH", "settings", b'{"latency_seconds": 1e400}'),
+        ("PATCH", "settings", b'{"association_page_size": 0}'),
+        ("PATCH", "settings", b'{"required_properties": {"contacts": "phone"}}'),
+        ("PATCH", "settings", b'{"required_properties": {"dragons": []}}'),
+        ("PATCH", "settings", b'{"conditional_properties": {"contacts": ["zip"]}}'),
+        ("POST", "merge", b'{"type": "contacts", "primary": "1"}'),
+        ("POST", "link", b'{"from": ["deals", "1"], "to": ["contacts", "2"]}'),
+        ("POST", "link", b'{"from": "deals", "to": ["contacts", "2"]}'),
+        ("GET", "records/contacts/1", b""),
+        ("PATCH", "records/contacts/1", b"{}"),
+        ("POST", "records/contacts/1/restore", b""),
+        ("PUT", "records/contacts/1", b"{}"),
         ("PATCH", "settings", b'{"colour": 1}'),
         ("PATCH", "settings", b'{"latency_seconds": "1"}'),
         ("PATCH", "settings", b'{"burst_per_10s": "1"}'),
@@ -72,12 +92,70 @@ async def test_seed_records_and_reset(hubspot: httpx.AsyncClient) -> None:
         ("GET", "nothing", b""),
     ],
 )
-async def test_a_wrong_request_is_told(
+async def test_a_wrong_request_is_told_and_changes_nothing(
     hubspot: httpx.AsyncClient, method: str, path: str, body: bytes
 ) -> None:
+    async def state() -> list[Any]:
+        return [(await hubspot.get(f"/_emulator/{each}")).json() for each in ("settings", "faults")]
+
+    before = await state()
     answer = await hubspot.request(method, f"/_emulator/{path}", content=body)
     assert answer.status_code in (400, 404)
     assert answer.json()["message"]
+    assert await state() == before
+
+
+async def test_each_path_that_is_listed_is_there(hubspot: httpx.AsyncClient) -> None:
+    paths = (await hubspot.get("/_emulator")).json()["paths"]
+    assert paths == (await hubspot.get("/_emulator/")).json()["paths"]
+    for methods, path in (each.rsplit(" ", 1) for each in paths):
+        for method in methods.split(", "):
+            url = f"/_emulator/{path.replace('{type}', 'contacts').replace('{id}', '1')}"
+            answer = await hubspot.request(method, url, content=b"{}")
+            assert "the emulator has no" not in answer.text, f"{method} {path}"
+
+
+async def test_another_actor_links_unlinks_archives_and_restores(
+    hubspot: httpx.AsyncClient, emulator: Emulator
+) -> None:
+    made = emulator.seed(
+        {"contacts": [{"email": "a@example.com"}], "deals": [{"dealname": "d", "dealstage": "closedwon"}]}
+    )
+    contact_id, deal_id = made["contacts"][0], made["deals"][0]
+    ends = {"from": ["deals", deal_id], "to": ["contacts", contact_id]}
+    assert (await hubspot.post("/_emulator/link", json=ends)).status_code == 204
+    assert emulator.associations("contacts", contact_id, "deals") == [deal_id]
+    assert (await hubspot.post("/_emulator/unlink", json=ends)).status_code == 204
+    assert emulator.associations("contacts", contact_id, "deals") == []
+
+    path = f"/_emulator/records/contacts/{contact_id}"
+    await hubspot.delete(path)
+    assert (await hubspot.get(path)).json()["archived"] is True
+    assert (await hubspot.get(f"{CONTACTS}/{contact_id}")).status_code == 404
+    assert (await hubspot.post(f"{path}/restore")).status_code == 204
+    assert (await hubspot.get(f"{CONTACTS}/{contact_id}")).status_code == 200
+
+
+async def test_the_search_index_can_be_told_to_catch_up(hubspot: httpx.AsyncClient) -> None:
+    await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 1_000})
+    await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
+    assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 0
+    assert (await hubspot.post("/_emulator/settle-search")).status_code == 204
+    assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 1
+
+
+async def test_token_settings_count_for_tokens_to_come(hubspot: httpx.AsyncClient) -> None:
+    asked = {"token_lifetime_seconds": 60, "rotate_refresh_tokens": True}
+    assert (await hubspot.patch("/_emulator/settings", json=asked)).json().items() >= asked.items()
+    refresh = {
+        "grant_type": "refresh_token",
+        "client_id": "demo-client-id",
+        "client_secret": "demo-client-secret",
+        "refresh_token": "demo-refresh-token",
+    }
+    token = (await hubspot.post("/oauth/2026-09/token", data=refresh)).json()
+    assert token["expires_in"] == 60
+    assert token["refresh_token"] != "demo-refresh-token"
 
 
 async def test_many_at_once_get_one_contact_each(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:

@@ -1,5 +1,6 @@
 """Failures on demand, in process and over real sockets, and the proof that they happened."""
 
+import contextlib
 import json
 import socket
 import time
@@ -9,6 +10,7 @@ import pytest
 from tests.hubspot_emulator.conftest import Build, caller, served
 
 from crm_api.hubspot_emulator import Emulator
+from crm_api.hubspot_emulator.faults import COMMITTING, KINDS
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 A_CONTACT = {"properties": {"email": "a@example.com"}}
@@ -21,6 +23,7 @@ class TestInProcess:
         [
             ("drop_before", httpx.ReadError, 0),
             ("drop_after", httpx.ReadError, 1),
+            ("cut_off", httpx.ReadError, 1),
             ("hang_before", httpx.ReadTimeout, 0),
             ("hang_after", httpx.ReadTimeout, 1),
         ],
@@ -40,6 +43,31 @@ class TestInProcess:
         assert [each.kind for each in emulator.used_faults()] == [kind]
         assert emulator.pending_faults() == []
         assert emulator.requests[0].fault == kind
+
+    @pytest.mark.parametrize(
+        ("path", "message", "envelope"),
+        [
+            (CONTACTS, "You have reached your ten_secondly_rolling limit.", "policyName"),
+            (f"{CONTACTS}/search", "You have reached your secondly limit.", "category"),
+            ("/oauth/2026-09/token", "You have reached your rate limit.", "status"),
+        ],
+    )
+    async def test_a_scripted_429_says_what_hubspot_says_at_this_path(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, path: str, message: str, envelope: str
+    ) -> None:
+        emulator.fail_next("POST", "*", status=429)
+        answer = (await hubspot.post(path, json={})).json()
+        assert answer["message"] == message
+        assert envelope in answer
+
+    @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
+    async def test_an_answer_that_has_no_body_is_given_one_to_spoil(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, kind: str
+    ) -> None:
+        emulator.fail_next("DELETE", "*", kind=kind)
+        answer = await hubspot.delete(f"{CONTACTS}/1")
+        assert answer.status_code == 200
+        assert answer.content
 
     @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
     async def test_a_spoiled_answer_is_committed(
@@ -85,12 +113,36 @@ class TestInProcess:
         assert set(first) == {200, 502, 503}
         assert await run() == first
 
-    @pytest.mark.parametrize("wrong", [{}, {"kind": "status"}, {"kind": "fire"}, {"status": 500, "times": 0}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {},
+            {"kind": "status"},
+            {"kind": "fire"},
+            {"status": 500, "times": 0},
+            {"status": 500, "times": "2"},
+            {"status": 99},
+            {"status": True},
+            {"kind": "slow", "seconds": -1},
+            {"kind": "slow", "seconds": float("inf")},
+            {"status": 500, "headers": {"Retry-After": 7}},
+        ],
+    )
     def test_a_fault_that_makes_no_sense_is_refused(
         self, emulator: Emulator, wrong: dict[str, object]
     ) -> None:
         with pytest.raises(ValueError):
             emulator.fail_next("GET", "/", **wrong)  # type: ignore[arg-type]
+        assert emulator.pending_faults() == []
+
+    @pytest.mark.parametrize(
+        ("probability", "kinds"), [(0.5, ()), (2, ("503",)), (-1, ("503",)), (0.5, ("fire",)), (0.5, ("99",))]
+    )
+    def test_random_faults_that_make_no_sense_are_refused(
+        self, emulator: Emulator, probability: float, kinds: tuple[str, ...]
+    ) -> None:
+        with pytest.raises(ValueError):
+            emulator.random_faults(probability, kinds, 1)
 
     async def test_latency_is_slept_with_jitter(self, build: Build) -> None:
         slept: list[float] = []
@@ -129,6 +181,38 @@ class TestOverASocket:
                 assert len(emulator.records("contacts")) == committed
             # The server goes on.
             assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 200
+
+    def test_each_kind_happens_once_and_is_accounted_for(self, build: Build, http: str) -> None:
+        emulator = build()
+        with served(emulator, http=http) as address:
+            for number, kind in enumerate(KINDS):
+                options = {"status": 503} if kind == "status" else {"seconds": 0.01}
+                emulator.fail_next("POST", CONTACTS, kind=kind, **options)
+                body = {"properties": {"email": f"a{number}@example.com"}}
+                answer: httpx.Response | None = None
+                with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                    answer = httpx.post(address + CONTACTS, json=body, headers=HEADERS)
+                written = [each.properties["email"] for each in emulator.records("contacts")]
+                assert (f"a{number}@example.com" in written) == (kind in COMMITTING), kind
+                assert (answer is None) == kind.startswith(("drop", "hang", "cut")), kind
+                assert emulator.requests[-1].fault == kind
+            # The server goes on.
+            assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 200
+        assert [each.kind for each in emulator.used_faults()] == list(KINDS)
+        assert emulator.pending_faults() == []
+
+    def test_an_answer_is_cut_off_in_the_middle(self, build: Build, http: str) -> None:
+        emulator = build()
+        with served(emulator, http=http) as address:
+            for path in (CONTACTS, f"{CONTACTS}/1"):
+                emulator.fail_next("*", path, kind="cut_off")
+            with httpx.stream("GET", address + CONTACTS, headers=HEADERS) as answer:
+                assert answer.status_code == 200
+                with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
+                    answer.read()
+            # Nothing can be cut from an answer without a body.
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                httpx.delete(f"{address}{CONTACTS}/1", headers=HEADERS)
 
     def test_a_hang_gives_no_answer_until_the_caller_leaves(self, build: Build, http: str) -> None:
         emulator = build()

@@ -66,8 +66,46 @@ async def test_the_day_ends_at_midnight(build: Build) -> None:
         assert first.headers["x-hubspot-ratelimit-daily-remaining"] == "0"
         refused = await hubspot.get(CONTACTS)
         assert (refused.status_code, refused.json()["policyName"]) == (429, "DAILY")
+        assert set(refused.json()) == {
+            "status",
+            "message",
+            "errorType",
+            "correlationId",
+            "policyName",
+            "requestId",
+        }
+        assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["policyName"] == "DAILY"
         clock.seconds = 86_400
         assert (await hubspot.get(CONTACTS)).status_code == 200
+
+
+async def test_what_a_burst_refuses_is_not_counted_for_the_day(build: Build) -> None:
+    clock = Clock()
+    limits = EmulatorLimits(burst_per_10s=1, daily=2)
+    emulator = build(clock=clock, monotonic=clock.monotonic, limits=limits)
+    async with caller(emulator) as hubspot:
+        assert [(await hubspot.get(CONTACTS)).status_code for _ in range(5)] == [200, 429, 429, 429, 429]
+        clock.seconds = 10
+        last = await hubspot.get(CONTACTS)
+        assert (last.status_code, last.headers["x-hubspot-ratelimit-daily-remaining"]) == (200, "0")
+
+
+async def test_an_oauth_token_is_told_nothing_of_the_day(build: Build) -> None:
+    emulator = build(limits=EmulatorLimits(burst_per_10s=10, daily=100))
+    refresh = {
+        "grant_type": "refresh_token",
+        "client_id": "demo-client-id",
+        "client_secret": "demo-client-secret",
+        "refresh_token": "demo-refresh-token",
+    }
+    async with caller(emulator) as hubspot:
+        token = (await hubspot.post("/oauth/2026-09/token", data=refresh)).json()["access_token"]
+        static = await hubspot.get(CONTACTS)
+        issued = await hubspot.get(CONTACTS, headers={"Authorization": f"Bearer {token}"})
+    daily = {"x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"}
+    assert daily <= set(static.headers)
+    assert not daily & set(issued.headers)
+    assert issued.headers["x-hubspot-ratelimit-remaining"] == "8"
 
 
 async def test_without_limits_there_are_no_headers(hubspot: httpx.AsyncClient) -> None:

@@ -180,7 +180,7 @@ def check(*, as_json: bool) -> None:
 def emulator(host: str, port: int, state: Path | None, latency_ms: float, search_lag: float) -> None:
     """Serve the HubSpot emulator on its own. Any bearer token is let in.
 
-    Limits, faults and everything else are set while it runs, under /_emulator/.
+    Limits, faults and everything else are set while it runs, under /_emulator/: see docs/emulator.md.
     """
     from crm_api.hubspot_emulator import StateFileError
     from crm_api.hubspot_emulator.serve import serve as serve_emulator

@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crm_api.hubspot_emulator.faults import is_duration
 from crm_api.hubspot_emulator.journal import Journal, StateFileError
 from crm_api.hubspot_emulator.labels import Labels
 from crm_api.hubspot_emulator.limits import EmulatorLimits, RateLimits
+from crm_api.hubspot_emulator.names import OBJECT_TYPES
 from crm_api.hubspot_emulator.schema import Schema
 from crm_api.hubspot_emulator.search_index import SearchIndex
 from crm_api.hubspot_emulator.store import Record, Store
@@ -33,24 +36,57 @@ class Switches:
     """By object type: what an administrator requires on create, from 2026-09 on."""
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
     """By object type: property -> what is required once that property has a value, from 2026-09 on."""
+    compression: bool = True
+    """gzip for callers who accept it, as HubSpot's edge does."""
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Raises ValueError for a name or a kind of value that does not exist."""
-        known = {each.name for each in fields(self)}
-        if unknown := set(changes) - known:
+        """All of the changes or none. Raises ValueError for a name or a kind of value that does not exist."""
+        if unknown := set(changes) - {each.name for each in fields(self)}:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
         for name, value in changes.items():
-            current = getattr(self, name)
-            fits = (
-                isinstance(value, bool)
-                if isinstance(current, bool)
-                else isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-                if isinstance(current, int | float)
-                else isinstance(value, Mapping)
-            )
-            if not fits or (name.endswith("page_size") and value < 1):
+            if not _FITS[name](value):
                 raise ValueError(f"{name} cannot be {value!r}")
-            setattr(self, name, int(value) if name.endswith("page_size") else value)
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+def _is_page_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 10**9
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, Collection)
+        and not isinstance(value, str | Mapping)
+        and all(isinstance(each, str) for each in value)
+    )
+
+
+def _is_by_type(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, Mapping) and all(
+        key in OBJECT_TYPES and fits(each) for key, each in value.items()
+    )
+
+
+def _are_conditions(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_are_names, value.values()))
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "search_lag_seconds": is_duration,
+    "latency_seconds": is_duration,
+    "latency_jitter_seconds": is_duration,
+    "association_page_size": _is_page_size,
+    "inline_association_page_size": _is_page_size,
+    "merge_keeps_primary_id": _is_flag,
+    "compression": _is_flag,
+    "required_properties": partial(_is_by_type, fits=_are_names),
+    "conditional_properties": partial(_is_by_type, fits=_are_conditions),
+}
 
 
 class Account:

@@ -4,6 +4,7 @@ Plain ASGI without a framework: a request of a test suite costs microseconds, an
 """
 
 import asyncio
+import gzip
 import json
 import logging
 import re
@@ -33,6 +34,8 @@ IMMEDIATE_FAULTS = "hubspot_emulator.immediate_faults"
 
 _log = logging.getLogger(__name__)
 _CONTROL = "/_emulator/"
+_BODILESS = (204, 304)
+_WORTH_COMPRESSING = 1_000
 # A slash inside a segment stays %2F in what is recorded.
 _SLASH = re.compile("%2f", re.IGNORECASE)
 
@@ -66,7 +69,7 @@ class EmulatorApp:
         self,
         account: Account,
         faults: Faults,
-        control: Callable[[str, str, Mapping[str, list[str]], bytes], Reply],
+        control: Callable[[str, str, bytes], Reply],
         *,
         sleep: Callable[[float], Awaitable[None]],
         kept_requests: int,
@@ -88,8 +91,8 @@ class EmulatorApp:
         body = await _read(receive)
         path: str = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
         query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
-        if path.startswith(_CONTROL):
-            reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL)), query, body)
+        if path.startswith(_CONTROL) or path == _CONTROL.rstrip("/"):
+            reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL.rstrip("/"))), body)
             reply = self._committed(reply)
             await _send(send, reply, reply.content())
             return
@@ -132,7 +135,7 @@ class EmulatorApp:
         if fault is None or fault.kind in COMMITTING:
             reply = self._committed(self._answer(method, path, query, headers, body))
         elif fault.kind in ("status", "html"):
-            reply = canned_reply(fault)
+            reply = canned_reply(fault, decoded)
         else:
             reply = Reply(0)
         if fault is not None and not await self._spoil(fault, reply, scope, receive):
@@ -140,10 +143,16 @@ class EmulatorApp:
         request.status = reply.status
         content = reply.content()
         if fault is not None and fault.kind == "truncated_json":
-            await _send_cut(send, reply, content)
+            await _send_truncated(send, reply, content)
+            return
+        if fault is not None and fault.kind == "cut_off":
+            await _send_cut_off(receive, send, reply, content)
             return
         for listener in self.listeners:
             listener(Exchange(request, reply))
+        if len(content) >= _WORTH_COMPRESSING and switches.compression and _accepts_gzip(headers):
+            content = gzip.compress(content, compresslevel=1, mtime=0)
+            reply.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         await _send(send, reply, content)
 
     def _answer(
@@ -152,9 +161,11 @@ class EmulatorApp:
         rate_headers: dict[str, str] = {}
         try:
             found = routes.match(method, path)
-            rate_headers = self._account.limits.take(found.route.budget)
+            authorization = headers.get("authorization")
+            is_oauth = self._account.tokens.was_issued(authorization)
+            rate_headers = self._account.limits.take(found.route.budget, is_oauth=is_oauth)
             if found.route.needs_token:
-                self._account.tokens.authorise(headers.get("authorization"))
+                self._account.tokens.authorise(authorization)
             call = Call(method, found.version, found.area, found.names, query, headers, body)
             reply = found.route.action(self._account, call)
         except Refusal as refusal:
@@ -193,6 +204,9 @@ class EmulatorApp:
             if fault.kind != "slow":
                 await _drop(receive)
                 return False
+        if fault.kind in ("invalid_json", "truncated_json") and reply.status == 204:
+            # An answer without a body cannot be spoiled.
+            reply.status = 200
         if fault.kind == "invalid_json":
             reply.body, reply.raw = None, b"<!doctype html><p>this is not JSON</p>"
         return True
@@ -209,21 +223,24 @@ class EmulatorApp:
 
 async def _drop(receive: Receive) -> None:
     """Close the connection without an answer; in process, raise ConnectionResetError."""
-    if not _drop_if_served(receive):
-        raise ConnectionResetError("the emulator dropped the connection")
-    # Until the server has noticed, it would answer 500 in our place.
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    transport = _transport(receive)
+    transport.abort()
+    await _until_noticed(receive)
 
 
-def _drop_if_served(receive: Receive) -> bool:
+def _transport(receive: Receive) -> asyncio.Transport:
     # ASGI has no message for it. In uvicorn `receive` is a method of the request cycle, with httptools
     # and with h11, and the cycle holds the connection's transport.
-    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    transport: asyncio.Transport | None = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
-        return False
-    transport.abort()
-    return True
+        raise ConnectionResetError("the emulator dropped the connection")
+    return transport
+
+
+async def _until_noticed(receive: Receive) -> None:
+    # Until the server knows that the connection is gone, it would answer 500 in our place.
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read(receive: Receive) -> bytes:
@@ -249,6 +266,13 @@ def _readable(headers: Mapping[str, str], body: bytes) -> Any:
         return body
 
 
+def _accepts_gzip(headers: Mapping[str, str]) -> bool:
+    return any(
+        each.strip().partition(";")[0].strip() in ("gzip", "*") and "q=0" not in each.replace("q=0.", "")
+        for each in headers.get("accept-encoding", "").lower().split(",")
+    )
+
+
 def _start(reply: Reply, length: int | None) -> dict[str, Any]:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
     if length is not None:
@@ -259,11 +283,26 @@ def _start(reply: Reply, length: int | None) -> dict[str, Any]:
 
 
 async def _send(send: Send, reply: Reply, content: bytes) -> None:
-    await send(_start(reply, None if reply.status == 204 else len(content)))
+    if reply.status in _BODILESS:
+        content = b""
+    await send(_start(reply, None if reply.status in _BODILESS else len(content)))
     await send({"type": "http.response.body", "body": content})
 
 
-async def _send_cut(send: Send, reply: Reply, content: bytes) -> None:
+async def _send_cut_off(receive: Receive, send: Send, reply: Reply, content: bytes) -> None:
+    """The connection ends in the middle of the body; in process, raise ConnectionResetError."""
+    transport = _transport(receive)
+    if reply.status == 204:
+        transport.abort()
+    else:
+        await send(_start(reply, len(content)))
+        await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
+        # Unlike `abort` it sends first what is waiting.
+        transport.close()
+    await _until_noticed(receive)
+
+
+async def _send_truncated(send: Send, reply: Reply, content: bytes) -> None:
     # The length is that of what is sent, so that the cut is found by reading the JSON.
     cut = content[: max(1, len(content) * 2 // 3)] if content else b"{"
     await send(_start(reply, len(cut)))

@@ -1,38 +1,60 @@
 """The emulator's own URLs under /_emulator/: reset, seed, faults, requests, settings, records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from crm_api.hubspot_emulator.calls import parsed
+from crm_api.hubspot_emulator.faults import is_duration
 from crm_api.hubspot_emulator.names import OBJECT_TYPES
 from crm_api.hubspot_emulator.replies import Refusal, Reply
+from crm_api.hubspot_emulator.store import Record
 from crm_api.hubspot_emulator.values import iso
 
 if TYPE_CHECKING:
     from crm_api.hubspot_emulator.emulator import Emulator
 
 
+PATHS = (
+    "GET, PATCH settings",
+    "GET, POST, DELETE faults",
+    "GET, DELETE requests",
+    "POST seed",
+    "GET records/{type}",
+    "GET, PATCH, DELETE records/{type}/{id}",
+    "POST records/{type}/{id}/restore",
+    "POST merge",
+    "POST link",
+    "POST unlink",
+    "POST settle-search",
+    "POST expire-access-tokens",
+    "POST reset",
+)
+
+
 class Control:
-    """Answers with plain JSON; a wrong request is a 400 with `message`."""
+    """Answers with plain JSON; a wrong request is a 400 with `message`, and changes nothing."""
 
     def __init__(self, emulator: "Emulator") -> None:
         self._emulator = emulator
 
-    def answer(self, method: str, path: str, query: Mapping[str, list[str]], body: bytes) -> Reply:
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
         try:
             return self._dispatch(method, path.strip("/").split("/"), body)
         except Refusal as refusal:
             return refusal.reply()
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except KeyError as error:
+            return Reply(400, {"message": _missing(error)})
+        except (ValueError, TypeError, AttributeError) as error:
             return Reply(400, {"message": f"{error}"})
 
     def _dispatch(self, method: str, segments: list[str], body: bytes) -> Reply:
         emulator = self._emulator
         match [method, *segments]:
+            case ["GET", ""]:
+                return Reply(200, {"paths": PATHS})
             case ["POST", "reset"]:
                 emulator.reset()
-                return Reply(204)
             case ["POST", "seed"]:
                 return Reply(201, emulator.seed(parsed(body)))
             case ["GET" | "POST" | "DELETE", "faults"]:
@@ -41,31 +63,44 @@ class Control:
                 return Reply(200, {"results": [_request(each) for each in emulator.requests]})
             case ["DELETE", "requests"]:
                 emulator.clear_requests()
-                return Reply(204)
             case ["GET" | "PATCH", "settings"]:
                 return self._settings(method, body)
-            case ["GET", "records", object_type] if object_type in OBJECT_TYPES:
-                return Reply(
-                    200,
-                    {
-                        "results": [
-                            {"id": e.id, "properties": e.properties} for e in emulator.records(object_type)
-                        ]
-                    },
-                )
+            case [_, "records", object_type, *rest] if object_type in OBJECT_TYPES:
+                return self._records(method, object_type, rest, body)
             case ["POST", "merge"]:
                 asked = parsed(body)
                 return Reply(200, {"id": emulator.merge(asked["type"], asked["primary"], asked["merged"])})
-            case ["DELETE", "records", object_type, record_id] if object_type in OBJECT_TYPES:
-                emulator.archive_as_other_actor(object_type, record_id)
-                return Reply(204)
-            case ["PATCH", "records", object_type, record_id] if object_type in OBJECT_TYPES:
-                emulator.edit_as_other_actor(object_type, record_id, parsed(body))
-                return Reply(204)
+            case ["POST", "link" | "unlink" as verb]:
+                asked = parsed(body)
+                ends = _end(asked["from"]), _end(asked["to"])
+                (emulator.link if verb == "link" else emulator.unlink)(*ends)
+            case ["POST", "settle-search"]:
+                emulator.settle_search()
             case ["POST", "expire-access-tokens"]:
                 emulator.expire_access_tokens()
-                return Reply(204)
-        return Reply(404, {"message": f"the emulator has no {method} /_emulator/{'/'.join(segments)}"})
+            case _:
+                return _unknown(method, segments)
+        return Reply(204)
+
+    def _records(self, method: str, object_type: str, rest: list[str], body: bytes) -> Reply:
+        emulator = self._emulator
+        match [method, *rest]:
+            case ["GET"]:
+                return Reply(200, {"results": [_record(each) for each in emulator.records(object_type)]})
+            case ["GET", record_id]:
+                found = emulator.record(object_type, record_id)
+                if found is None:
+                    return Reply(404, {"message": f"there is no {object_type} record {record_id}"})
+                return Reply(200, _record(found))
+            case ["DELETE", record_id]:
+                emulator.archive_as_other_actor(object_type, record_id)
+            case ["PATCH", record_id]:
+                emulator.edit_as_other_actor(object_type, record_id, parsed(body))
+            case ["POST", record_id, "restore"]:
+                emulator.restore_as_other_actor(object_type, record_id)
+            case _:
+                return _unknown(method, ["records", object_type, *rest])
+        return Reply(204)
 
     def _faults(self, method: str, body: bytes) -> Reply:
         emulator = self._emulator
@@ -77,37 +112,65 @@ class Control:
             if "probability" in asked:
                 emulator.random_faults(asked["probability"], asked.get("kinds", ()), asked.get("seed", 0))
             else:
-                for each in asked if isinstance(asked, list) else [asked]:
-                    rest = {name: value for name, value in each.items() if name not in ("method", "path")}
-                    emulator.fail_next(each.get("method", "*"), each["path"], **rest)
+                emulator.script(asked if isinstance(asked, list) else [asked])
         pending = [each.to_json() for each in emulator.pending_faults()]
         used = [asdict(each) for each in emulator.used_faults()]
         return Reply(201 if method == "POST" else 200, {"pending": pending, "used": used})
 
     def _settings(self, method: str, body: bytes) -> Reply:
         emulator = self._emulator
-        limit_names = {each.name for each in fields(emulator.limits)}
+        tokens = emulator.tokens
         if method == "PATCH":
             asked = parsed(body)
             if not isinstance(asked, dict):
                 raise ValueError("an object is wanted")
-            limits = {name: asked.pop(name) for name in limit_names & set(asked)}
-            for name, value in limits.items():
-                if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                    raise ValueError(f"{name} cannot be {value!r}")
-            rotate = asked.pop("rotate_refresh_tokens", emulator.tokens.rotate_refresh_tokens)
-            lifetime = asked.pop("token_lifetime_seconds", emulator.tokens.lifetime_seconds)
+            limits = _taken(asked, [each.name for each in fields(emulator.limits)], _is_limit)
+            rotates = _taken(asked, ["rotate_refresh_tokens"], lambda value: isinstance(value, bool))
+            lifetime = _taken(asked, ["token_lifetime_seconds"], is_duration)
+            # The last that can refuse; what follows cannot.
             emulator.switches.update(asked)
-            emulator.tokens.rotate_refresh_tokens = bool(rotate)
-            emulator.tokens.lifetime_seconds = float(lifetime)
             for name, value in limits.items():
                 setattr(emulator.limits, name, value)
-        tokens = {
-            "rotate_refresh_tokens": emulator.tokens.rotate_refresh_tokens,
-            "token_lifetime_seconds": emulator.tokens.lifetime_seconds,
+            tokens.rotate_refresh_tokens = rotates.get("rotate_refresh_tokens", tokens.rotate_refresh_tokens)
+            tokens.lifetime_seconds = lifetime.get("token_lifetime_seconds", tokens.lifetime_seconds)
+        own = {
+            "rotate_refresh_tokens": tokens.rotate_refresh_tokens,
+            "token_lifetime_seconds": tokens.lifetime_seconds,
         }
         switches: dict[str, Any] = asdict(emulator.switches)
-        return Reply(200, switches | asdict(emulator.limits) | tokens)
+        return Reply(200, switches | asdict(emulator.limits) | own)
+
+
+def _taken(asked: dict[str, Any], names: list[str], fits: Callable[[Any], bool]) -> dict[str, Any]:
+    """Take these members out. Raises ValueError."""
+    taken = {name: asked.pop(name) for name in names if name in asked}
+    for name, value in taken.items():
+        if not fits(value):
+            raise ValueError(f"{name} cannot be {value!r}")
+    return taken
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def _end(raw: Any) -> tuple[str, str]:
+    if not (isinstance(raw, list) and len(raw) == 2 and raw[0] in OBJECT_TYPES):
+        raise ValueError("an end of a link is [type, id]")
+    return raw[0], str(raw[1])
+
+
+def _missing(error: KeyError) -> str:
+    text = str(error.args[0])
+    return text if " " in text else f"{text} is missing"
+
+
+def _unknown(method: str, segments: list[str]) -> Reply:
+    return Reply(404, {"message": f"the emulator has no {method} /_emulator/{'/'.join(segments)}"})
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {"id": record.id, "properties": record.properties, "archived": record.archived}
 
 
 def _request(request: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from crm_api.hubspot_emulator import merges, seeding, writes
 from crm_api.hubspot_emulator.account import Account, Switches
 from crm_api.hubspot_emulator.app import EmulatorApp, Exchange, RecordedRequest
 from crm_api.hubspot_emulator.control import Control
-from crm_api.hubspot_emulator.faults import Fault, Faults, UsedFault
+from crm_api.hubspot_emulator.faults import Fault, Faults, UsedFault, scripted
 from crm_api.hubspot_emulator.limits import EmulatorLimits
 from crm_api.hubspot_emulator.names import ApiVersion
 from crm_api.hubspot_emulator.store import Record
@@ -85,10 +85,10 @@ class Emulator:
     ) -> Fault:
         """Script a failure of the next `times` requests that fit a method (or `*`) and a glob on the path.
 
-        Kinds: drop_before, drop_after, truncated_json, invalid_json, hang_before, hang_after, slow, html; without a
-        kind the answer is an error with `status`. Raises ValueError for anything else.
+        Kinds: drop_before, drop_after, truncated_json, invalid_json, cut_off, hang_before, hang_after, slow, html;
+        without a kind the answer is an error with `status`. Raises ValueError for anything else.
         """
-        return self._faults.add(
+        fault = scripted(
             method,
             path_pattern,
             status=status,
@@ -98,6 +98,8 @@ class Emulator:
             headers=headers,
             seconds=seconds,
         )
+        self._faults.pending.append(fault)
+        return fault
 
     def random_faults(self, probability: float, kinds: Collection[str], seed: int) -> None:
         """Let each request fail with this probability; a kind may also be a status such as "503"."""
@@ -109,6 +111,14 @@ class Emulator:
     def used_faults(self) -> list[UsedFault]:
         """Every failure that happened, scripted or random."""
         return list(self._faults.used)
+
+    def script(self, faults: Iterable[Mapping[str, Any]]) -> None:
+        """Several `fail_next` at once, each `{"method", "path", ...}`; all or none. Raises ValueError, TypeError."""
+        made = []
+        for each in faults:
+            rest = {name: value for name, value in each.items() if name not in ("method", "path")}
+            made.append(scripted(each.get("method", "*"), each["path"], **rest))
+        self._faults.pending.extend(made)
 
     def reset_faults(self) -> None:
         """Drop what is still to come, random failures too; what has happened stays on record."""
@@ -139,7 +149,9 @@ class Emulator:
         return made
 
     def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
-        """Link two records, each named by (object type, id), by the default type."""
+        """Link two records, each named by (object type, id), by the default type. Raises KeyError."""
+        for each in (source, target):
+            self._account_has(*each)
         there = self._account.labels.default(source[0], target[0])
         writes.link(self._account, source, target, there, self._account.labels.default(target[0], source[0]))
         self._account.journal.flush()
@@ -155,6 +167,7 @@ class Emulator:
         return survivor.id
 
     def archive_as_other_actor(self, object_type: str, record_id: str) -> None:
+        """Raises KeyError for a record that does not exist, as the next two do."""
         self._account_has(object_type, record_id)
         writes.archive(self._account, object_type, record_id)
         self._account.journal.flush()
@@ -222,6 +235,7 @@ def create_emulator(
     merge_keeps_primary_id: bool = False,
     required_properties: Mapping[str, Collection[str]] | None = None,
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+    compression: bool = True,
     kept_requests: int = 10_000,
 ) -> Emulator:
     """A HubSpot account in memory, or in one file that a second start finds again.
@@ -238,6 +252,7 @@ def create_emulator(
         merge_keeps_primary_id,
         required_properties or {},
         conditional_properties or {},
+        compression,
     )
     tokens = Tokens(
         clock=clock,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from crm_api.hubspot_emulator import limits
 from crm_api.hubspot_emulator.replies import Refusal, Reply
 
 KINDS = (
@@ -15,12 +16,13 @@ KINDS = (
     "drop_after",
     "truncated_json",
     "invalid_json",
+    "cut_off",
     "hang_before",
     "hang_after",
     "slow",
 )
 # These commit what was asked for, and then lose or spoil the answer.
-COMMITTING = frozenset(("drop_after", "truncated_json", "invalid_json", "hang_after", "slow"))
+COMMITTING = frozenset(("drop_after", "truncated_json", "invalid_json", "cut_off", "hang_after", "slow"))
 DEFAULT_SECONDS = 30.0
 
 
@@ -55,6 +57,52 @@ class UsedFault:
     random: bool = False
 
 
+def scripted(
+    method: str,
+    path_pattern: str,
+    *,
+    status: int | None = None,
+    kind: str | None = None,
+    times: int = 1,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> Fault:
+    """Raises ValueError for a kind that does not exist, neither kind nor status, or a value that makes no sense."""
+    kind = kind or ("status" if status is not None else None)
+    if kind not in KINDS or (kind == "status" and status is None):
+        raise ValueError(f"a fault needs a status, or one of the kinds {', '.join(KINDS)}")
+    if status is not None and not _is_status(status):
+        raise ValueError(f"a status is a number from 200 to 599, not {status!r}")
+    if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+        raise ValueError("a fault happens at least once; times is a whole number")
+    if seconds is not None and not is_duration(seconds):
+        raise ValueError(f"seconds cannot be {seconds!r}")
+    if not isinstance(method, str) or not isinstance(path_pattern, str):
+        raise ValueError("method and path are texts")
+    if not all(isinstance(each, str) for pair in (headers or {}).items() for each in pair):
+        raise ValueError("names and values of headers are texts")
+    return Fault(
+        method.upper(),
+        path_pattern,
+        kind,
+        502 if kind == "html" and status is None else status,
+        times,
+        body,
+        dict(headers or {}),
+        DEFAULT_SECONDS if seconds is None else seconds,
+    )
+
+
+def _is_status(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 200 <= number <= 599
+
+
+def is_duration(seconds: Any) -> bool:
+    """Whether it is a number of seconds that can be waited."""
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < 10**9
+
+
 class Faults:
     """The script."""
 
@@ -65,40 +113,15 @@ class Faults:
         self._kinds: tuple[str, ...] = ()
         self._dice = random.Random(0)
 
-    def add(
-        self,
-        method: str,
-        path_pattern: str,
-        *,
-        status: int | None = None,
-        kind: str | None = None,
-        times: int = 1,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        seconds: float | None = None,
-    ) -> Fault:
-        """Raises ValueError for a kind that does not exist, or neither kind nor status."""
-        kind = kind or ("status" if status is not None else None)
-        if kind not in KINDS or (kind == "status" and status is None):
-            raise ValueError(f"a fault needs a status, or one of the kinds {', '.join(KINDS)}")
-        if times < 1:
-            raise ValueError("a fault happens at least once")
-        fault = Fault(
-            method.upper(),
-            path_pattern,
-            kind,
-            502 if kind == "html" and status is None else status,
-            times,
-            body,
-            dict(headers or {}),
-            DEFAULT_SECONDS if seconds is None else seconds,
-        )
-        self.pending.append(fault)
-        return fault
-
     def at_random(self, probability: float, kinds: Collection[str], seed: int) -> None:
-        """Each request fails with this probability; a kind may also be a status such as "503"."""
-        unknown = [each for each in kinds if each not in KINDS[1:] and not each.isdigit()]
+        """Each request fails with this probability; a kind may also be a status such as "503". Raises ValueError."""
+        if not 0 <= probability <= 1:
+            raise ValueError("a probability is a number from 0 to 1")
+        unknown = [
+            each
+            for each in kinds
+            if each not in KINDS[1:] and not (each.isdecimal() and _is_status(int(each)))
+        ]
         if unknown or (probability > 0 and not kinds):
             raise ValueError(f"kinds are {', '.join(KINDS[1:])}, or a status")
         self._probability = probability
@@ -132,8 +155,8 @@ class Faults:
         self.used.clear()
 
 
-def canned_reply(fault: Fault) -> Reply:
-    """The answer of a fault that has a status."""
+def canned_reply(fault: Fault, path: str) -> Reply:
+    """The answer of a fault that has a status; without a body of its own it is what HubSpot says at this path."""
     status = fault.status or 500
     if fault.kind == "html":
         page = (
@@ -146,19 +169,16 @@ def canned_reply(fault: Fault) -> Reply:
         return Reply(status, raw=fault.body.encode(), headers=fault.headers)
     if fault.body is not None:
         return Reply(status, fault.body, fault.headers)
-    reply = _refusal(status).reply()
+    reply = _refusal(status, path).reply()
     reply.headers |= fault.headers
     return reply
 
 
-def _refusal(status: int) -> Refusal:
+def _refusal(status: int, path: str) -> Refusal:
     # https://developers.hubspot.com/docs/api-reference/error-handling
     if status == 429:
-        return Refusal(
-            429,
-            "You have reached your ten_secondly_rolling limit.",
-            extra={"errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"},
-        )
+        is_token, is_search = path.startswith("/oauth/"), path.endswith("/search")
+        return limits.refusal("token" if is_token else "search" if is_search else "burst", {})
     if status == 401:
         return Refusal(
             401,

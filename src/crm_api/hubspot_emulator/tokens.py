@@ -53,25 +53,25 @@ class Tokens:
 
     def authorise(self, header: str | None) -> None:
         """Raises Refusal (401)."""
-        scheme, _, token = (header or "").partition(" ")
-        token = token.strip()
-        expiry = self._expiry.get(token)
-        if expiry is not None:
-            if self._clock() < expiry:
+        scheme, token = _credentials(header)
+        if scheme == "bearer" and token:
+            expiry = self._expiry.get(token)
+            if expiry is not None:
+                if self._clock() < expiry:
+                    return
+                raise self._expired(expiry)
+            if self.static_tokens is None or token in self.static_tokens:
                 return
-            raise self._expired(expiry)
-        if (
-            scheme.lower() == "bearer"
-            and token
-            and (self.static_tokens is None or token in self.static_tokens)
-        ):
-            return
         raise Refusal(
             401,
             "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find "
             "more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
             category="INVALID_AUTHENTICATION",
         )
+
+    def was_issued(self, header: str | None) -> bool:
+        """Whether it is an OAuth token of ours, in contrast to a static one; alive or not."""
+        return _credentials(header)[1] in self._expiry
 
     def _expired(self, expiry: datetime) -> Refusal:
         age = int((self._clock() - expiry).total_seconds())
@@ -137,3 +137,8 @@ class Tokens:
         expiry = min(self._expiry[token], self._clock())
         self._expiry[token] = expiry
         self._journal.put("access_token", token, expiry.isoformat)
+
+
+def _credentials(header: str | None) -> tuple[str, str]:
+    scheme, _, token = (header or "").partition(" ")
+    return scheme.lower(), token.strip()
