@@ -5,6 +5,7 @@ https://developers.hubspot.com/docs/api-reference/search/guide
 
 import re
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from crm_api.hubspot_emulator.account import Account
@@ -56,9 +57,8 @@ def search(account: Account, call: Call) -> Reply:
         raise invalid(f"Paging is only possible up to {DEEPEST} results")
     account.index.settle()
     found = _matching(account, object_type, _groups(body))
-    if words := words_of(_query(body)):
-        wanted = [f" {word}" for word in words]
-        found = [each for each in found if all(word in each.text(object_type) for word in wanted)]
+    for word in words_of(_query(body)):
+        found = [each for each in found if f" {word}" in each.text(object_type)]
     found = _sorted(account, object_type, list(found), body.get("sorts"))
     shape = Shape(account, object_type, names_of(body, "properties"))
     page = found[after : min(after + limit, DEEPEST)]
@@ -263,8 +263,7 @@ def _contains(text: str, patterns: list[re.Pattern[str]]) -> bool:
 
 
 def _sorted(account: Account, object_type: str, found: list[Document], raw: Any) -> list[Document]:
-    # Oldest created first unless one sort is asked for.
-    found.sort(key=lambda document: (document.properties["createdate"], document.number))
+    found.sort(key=attrgetter("order"))
     if not raw:
         return found
     sorts = _list(raw)
@@ -276,8 +275,10 @@ def _sorted(account: Account, object_type: str, found: list[Document], raw: Any)
         message = f'Property "{name}" does not exist'
         raise invalid_properties([(name, "PROPERTY_DOESNT_EXIST", message)], account.portal_id)
     key = _key(definition)
-    present = [each for each in found if each.properties.get(name)]
-    empty = [each for each in found if not each.properties.get(name)]
+    present: list[Document] = []
+    empty: list[Document] = []
+    for each in found:
+        (present if each.properties.get(name) else empty).append(each)
     present.sort(key=lambda document: key(document.properties[name]), reverse=descending)
     return present + empty
 

@@ -42,12 +42,13 @@ def words_of(text: str) -> list[str]:
 class Document:
     """One record as search knows it."""
 
-    __slots__ = ("_text", "id", "number", "properties")
+    __slots__ = ("_text", "id", "order", "properties")
 
     def __init__(self, record_id: str, properties: dict[str, str]) -> None:
         self.id = record_id
-        self.number = int(record_id)
         self.properties = properties
+        # Oldest created first, as results come unless a sort is asked for.
+        self.order = (properties["createdate"], int(record_id))
         self._text: str | None = None
 
     def text(self, object_type: str) -> str:
