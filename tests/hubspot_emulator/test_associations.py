@@ -153,3 +153,17 @@ async def test_an_archived_target_is_no_longer_linked(
         f"/crm/objects/2026-09/contacts/{made['contacts'][0]}", params={"properties": "num_associated_deals"}
     )
     assert answer.json()["properties"]["num_associated_deals"] == "4"
+
+
+async def test_merging_linked_contacts_links_the_survivor_with_nobody_who_is_gone(
+    hubspot: httpx.AsyncClient, emulator: Emulator, made: dict[str, list[str]]
+) -> None:
+    one, two = made["contacts"][:2]
+    emulator.link(("contacts", one), ("contacts", two))
+    survivor = emulator.merge("contacts", one, two)
+    assert emulator.associations("contacts", survivor, "contacts") == []
+    assert emulator.associations("contacts", survivor, "deals") == made["deals"]
+    read = await hubspot.get(
+        f"/crm/objects/2026-09/contacts/{survivor}", params={"associations": "contacts,deals"}
+    )
+    assert list(read.json()["associations"]) == ["deals"]

@@ -34,6 +34,10 @@ async def test_requests_are_recorded_and_ours_are_not(hubspot: httpx.AsyncClient
         201,
     )
     assert found["body"] == {"properties": {"email": "a@example.com"}}
+    await hubspot.post("/oauth/v3/token", data={"grant_type": "magic"})
+    await hubspot.post(CONTACTS, content=b"\xff")
+    bodies = [each["body"] for each in (await hubspot.get("/_emulator/requests")).json()["results"]]
+    assert bodies[1:] == [{"grant_type": "magic"}, "\N{REPLACEMENT CHARACTER}"]
     await hubspot.delete("/_emulator/requests")
     assert (await hubspot.get("/_emulator/requests")).json()["results"] == []
 

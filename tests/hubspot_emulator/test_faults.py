@@ -201,6 +201,16 @@ class TestOverASocket:
         assert [each.kind for each in emulator.used_faults()] == list(KINDS)
         assert emulator.pending_faults() == []
 
+    def test_an_answer_without_a_body_has_none(self, build: Build, http: str) -> None:
+        emulator = build()
+        with (
+            served(emulator, http=http) as address,
+            httpx.Client(base_url=address, headers=HEADERS) as client,
+        ):
+            emulator.fail_next("GET", CONTACTS, status=204, times=2)
+            # On one connection: bytes too many would be taken for the next answer.
+            assert [client.get(CONTACTS).status_code for _ in range(3)] == [204, 204, 200]
+
     def test_an_answer_is_cut_off_in_the_middle(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:

@@ -161,7 +161,7 @@ async def test_pages_end_where_paging_is_gone(
         {"limit": 201},
         {"after": "10000"},
         {"after": "x"},
-        {"sorts": ["a", "b"]},
+        {"sorts": ["amount", "dealname"]},
         {"sorts": ["no_such_property"]},
         {"filterGroups": [{"filters": []}] * 6},
         filters(*[("amount", "EQ", "1")] * 7),
@@ -221,3 +221,19 @@ async def test_the_index_lags_behind(build: Any) -> None:
         assert (await hubspot.post(CONTACTS, json=by_email)).json()["results"][0]["properties"][
             "firstname"
         ] == "B"
+
+
+async def test_a_change_made_without_a_lag_does_not_overtake_an_earlier_one(build: Any) -> None:
+    from tests.hubspot_emulator.conftest import caller
+
+    clock = Clock()
+    emulator = build(monotonic=clock)
+    contact_id = emulator.seed({"contacts": [{"email": "a@example.com", "firstname": "A"}]})["contacts"][0]
+    emulator.switches.search_lag_seconds = 5
+    emulator.edit_as_other_actor("contacts", contact_id, {"firstname": "B"})
+    emulator.switches.search_lag_seconds = 0
+    emulator.edit_as_other_actor("contacts", contact_id, {"firstname": "C"})
+    clock.now = 5
+    async with caller(emulator) as hubspot:
+        [found] = (await hubspot.post(CONTACTS, json={})).json()["results"]
+    assert found["properties"]["firstname"] == "C"

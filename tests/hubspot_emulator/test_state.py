@@ -187,6 +187,19 @@ async def test_a_full_disk_answers_500_until_there_is_room(build: Build, tmp_pat
     assert found == [f"a{number}@example.com" for number in range(4)]
 
 
+async def test_a_write_that_the_file_refuses_stops_none_of_the_next(build: Build, tmp_path: Path) -> None:
+    emulator = build(tmp_path / "state.db")
+    database = emulator._account.journal._database
+    assert database is not None
+    async with caller(emulator) as hubspot:
+        # The statement fails and the transaction stays open, as after an error of the disk.
+        database.execute("CREATE TRIGGER no BEFORE INSERT ON state BEGIN SELECT RAISE(FAIL, 'no'); END")
+        body = {"properties": {"email": "a@example.com"}}
+        assert (await hubspot.post(CONTACTS, json=body)).status_code == 500
+        database.execute("DROP TRIGGER no")
+        assert (await hubspot.get(CONTACTS)).status_code == 200
+
+
 HALF = b'"\\ud83d"'
 
 

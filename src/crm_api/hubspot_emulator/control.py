@@ -12,6 +12,7 @@ from crm_api.hubspot_emulator.store import Record
 from crm_api.hubspot_emulator.values import iso
 
 if TYPE_CHECKING:
+    from crm_api.hubspot_emulator.app import RecordedRequest
     from crm_api.hubspot_emulator.emulator import Emulator
 
 
@@ -173,9 +174,15 @@ def _record(record: Record) -> dict[str, Any]:
     return {"id": record.id, "properties": record.properties, "archived": record.archived}
 
 
-def _request(request: Any) -> dict[str, Any]:
-    found: dict[str, Any] = asdict(request)
-    found["at"] = iso(found["at"])
-    if isinstance(found["body"], bytes):
-        found["body"] = found["body"].decode(errors="replace")
-    return found
+def _request(request: "RecordedRequest") -> dict[str, Any]:
+    body = request.body
+    return {
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "body": body.decode(errors="replace") if isinstance(body, bytes) else body,
+        "headers": request.headers,
+        "status": request.status,
+        "at": iso(request.at),
+        "fault": request.fault,
+    }
