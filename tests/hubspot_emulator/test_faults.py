@@ -201,6 +201,18 @@ class TestOverASocket:
         assert [each.kind for each in emulator.used_faults()] == list(KINDS)
         assert emulator.pending_faults() == []
 
+    def test_half_a_request_is_none(self, build: Build, http: str) -> None:
+        emulator = build()
+        emulator.fail_next("*", "*", status=503)
+        with served(emulator, http=http) as address:
+            host, port = address.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                head = f"POST {CONTACTS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+                connection.sendall(head.encode() + b'{"properties": {}}')
+            # The whole one that comes afterwards takes the fault.
+            assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 503
+        assert [each.method for each in emulator.requests] == ["GET"]
+
     def test_an_answer_without_a_body_has_none(self, build: Build, http: str) -> None:
         emulator = build()
         with (

@@ -95,6 +95,8 @@ class EmulatorApp:
         if scope["type"] != "http":
             return
         body = await _read(receive)
+        if body is None:
+            return
         path: str = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
         query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         if path.startswith(_CONTROL) or path == _CONTROL.rstrip("/"):
@@ -249,16 +251,16 @@ async def _until_noticed(receive: Receive) -> None:
         pass
 
 
-async def _read(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks = [body]
-    while message.get("more_body"):
+async def _read(receive: Receive) -> bytes | None:
+    """The body; None when the caller left before it was complete."""
+    chunks: list[bytes] = []
+    while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunks.append(message.get("body", b""))
-    return b"".join(chunks)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def _readable(headers: Mapping[str, str], body: bytes) -> Any:
