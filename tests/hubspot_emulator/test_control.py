@@ -109,6 +109,23 @@ async def test_a_wrong_request_is_told_and_changes_nothing(
     assert await state() == before
 
 
+@pytest.mark.parametrize(
+    "last",
+    [{"email": "ADA@example.com"}, {"email": "no address"}, 5, {"email": "b@example.com", "deals": [{}]}],
+)
+async def test_a_seed_is_sown_as_a_whole_or_not_at_all(
+    hubspot: httpx.AsyncClient, emulator: Emulator, last: Any
+) -> None:
+    deal = {"dealname": "d", "dealstage": "closedwon"}
+    body = {"contacts": [{"email": "ada@example.com", "deals": [deal]}, last]}
+    assert (await hubspot.post("/_emulator/seed", json=body)).status_code in (400, 409)
+    assert (emulator.records("contacts"), emulator.records("deals")) == ([], [])
+    assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 0
+    # The addresses are free.
+    body["contacts"].pop()
+    assert (await hubspot.post("/_emulator/seed", json=body)).status_code == 201
+
+
 async def test_each_path_that_is_listed_is_there(hubspot: httpx.AsyncClient) -> None:
     paths = (await hubspot.get("/_emulator")).json()["paths"]
     assert paths == (await hubspot.get("/_emulator/")).json()["paths"]

@@ -142,7 +142,7 @@ class Emulator:
         """Create records from `{"contacts": [{property: value, "deals": [{..., "tickets": [...]}]}]}`.
 
         Nested records are linked with the one they stand in. An `id` may be given. Answers the ids by type, in the
-        order in which they were made. Raises Refusal as HubSpot would.
+        order in which they were made. All are made or none: raises Refusal as HubSpot would.
         """
         made = seeding.seed(self._account, objects)
         self._account.journal.flush()

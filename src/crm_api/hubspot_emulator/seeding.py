@@ -10,13 +10,19 @@ from crm_api.hubspot_emulator.replies import invalid
 
 
 def seed(account: Account, objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[str]]:
-    """Ids by type, in the order in which they were made. Raises Refusal (400, 409)."""
+    """Ids by type, in the order in which they were made; all or none. Raises Refusal (400, 409)."""
     made: dict[str, list[str]] = {each: [] for each in OBJECT_TYPES}
-    for object_type, rows in objects.items():
-        if object_type not in OBJECT_TYPES:
-            raise invalid(f"there are no {object_type} here")
-        for row in rows:
-            _make(account, object_type, row, None, made)
+    try:
+        for object_type, rows in objects.items():
+            if object_type not in OBJECT_TYPES:
+                raise invalid(f"there are no {object_type} here")
+            for row in rows:
+                _make(account, object_type, row, None, made)
+    except BaseException:
+        for object_type, ids in made.items():
+            for record_id in ids:
+                account.store.remove(account.store.records[object_type][record_id])
+        raise
     return made
 
 
