@@ -49,12 +49,12 @@ FULL: Final = Pace(
 )
 QUICK: Final = Pace(
     rounds=2,
-    requests=3,
-    seconds=0.7,
+    requests=2,
+    seconds=0.5,
     with_slow_peers=False,
     starts=1,
-    login_rounds=9,
-    logins=50,
+    login_rounds=8,
+    logins=40,
     quota_windows=1,
 )
 

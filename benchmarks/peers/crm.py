@@ -62,21 +62,33 @@ class Crm:
 
     def _deals_of(self, contact: Any) -> list[dict[str, Any]]:
         deals = []
-        for deal_id in _linked(contact, "deals"):
+        for deal_id in self._linked(contact, "contacts", "deals"):
             deal = self._crm.deals.basic_api.get_by_id(deal_id, properties=DEAL, associations=["tickets"])
             tickets = [
                 _flat(self._crm.tickets.basic_api.get_by_id(ticket_id, properties=TICKET))
-                for ticket_id in _linked(deal, "tickets")
+                for ticket_id in self._linked(deal, "deals", "tickets")
             ]
             deals.append(_flat(deal) | {"tickets": tickets})
         return deals
 
+    def _linked(self, record: Any, object_type: str, to_type: str) -> list[str]:
+        """The ids that came with the record; where there are more than fit, all of them, 500 a call."""
+        linked = (record.associations or {}).get(to_type)
+        if linked is None:
+            return []
+        if linked.paging is None:
+            # HubSpot names a link once for each of its types.
+            return list(dict.fromkeys(each.id for each in linked.results))
+        ids: list[str] = []
+        after: str | None = None
+        while after or not ids:
+            api = self._crm.associations.v4.basic_api
+            place: dict[str, Any] = {"after": after} if after else {}
+            page = api.get_page(object_type, record.id, to_type, limit=500, **place)
+            ids += [str(each.to_object_id) for each in page.results]
+            after = page.paging and page.paging.next.after
+        return ids
+
 
 def _flat(record: Any) -> dict[str, Any]:
     return {"id": record.id, **record.properties}
-
-
-def _linked(record: Any, object_type: str) -> list[str]:
-    linked = (record.associations or {}).get(object_type)
-    # HubSpot names a link once for each of its types.
-    return list(dict.fromkeys(each.id for each in linked.results)) if linked else []
