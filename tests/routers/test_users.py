@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import Base, PendingRegistration, User, now
+from crm_api.services import registration, users
 from crm_api.services.users import set_role
 
 
@@ -199,6 +201,28 @@ class TestRegisterOnABadDay:
             answer = await client.post("/api/register", json=a_registration())
             assert answer.status_code in (201, 503), answer.text
         assert emulator.used_faults()
+
+    async def test_who_was_overtaken_registers_nobody(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        """A process that hung past its lease, and goes on when another attempt has taken the address over."""
+        later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
+        rules = registration.RegistrationRules(True, frozenset(), "customer", lease_seconds=15)
+
+        async def overtaken(*arguments: Any) -> registration.Claim:
+            claimed = await registration.claim(*arguments)
+            async with app.state.sessions.begin() as database:
+                await database.execute(update(User).values(lease_until=now() - timedelta(seconds=1)))
+            await registration.claim(app.state.sessions, later, "another hash", rules)
+            return claimed
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(users, "claim", overtaken)
+            first = await client.post("/api/register", json=a_registration())
+        assert_problem(first, 409, "user_exists")
+        [user] = await users_of(app)
+        assert (user.status, user.lastname) == ("registering", "Later")
+        assert len(emulator.records("contacts")) == 1
 
     async def test_a_lost_answer_makes_no_second_contact(
         self, client: httpx.AsyncClient, emulator: Emulator
