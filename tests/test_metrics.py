@@ -20,6 +20,7 @@ from crm_api.metrics import Metrics
 from crm_api.settings import Settings
 
 POOL = 'crm_api_pool_size{pool="hubspot"}'
+CONNECTIONS = Settings.model_fields["hubspot_max_connections"].default
 HEALTH = 'crm_api_requests_total{method="GET",route="/healthz",status="200"}'
 
 
@@ -67,7 +68,7 @@ async def test_they_count_what_all_workers_did(
             deadline = time.monotonic() + 60
             found: dict[str, float] = {}
             # Each worker measures its pools as it starts.
-            while found.get(POOL) != 10 * workers:
+            while found.get(POOL) != CONNECTIONS * workers:
                 assert time.monotonic() < deadline, service.output
                 await asyncio.sleep(0.1)
                 text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
@@ -110,7 +111,7 @@ def test_a_killed_worker_takes_its_levels_with_it_and_leaves_its_counts(
 
         def wait_for(count: int) -> None:
             deadline = time.monotonic() + 60
-            while (len(worker_pids(service)), scrape().get(POOL)) != (count, 20.0):
+            while (len(worker_pids(service)), scrape().get(POOL)) != (count, 2.0 * CONNECTIONS):
                 assert time.monotonic() < deadline, service.output
                 time.sleep(0.1)
 
