@@ -16,7 +16,7 @@ run() {
   echo "--- schemathesis as $1"
   CONTRACT_EMAIL=$1 .venv/bin/schemathesis --config-file schemathesis.toml run "$BASE/openapi.json" \
     --workers 1 "${@:2}" >"$FOLDER/report" 2>&1 || { cat "$FOLDER/report"; status=1; return; }
-  sed -n "/Stateful/,/✅/p; /^Test cases:/,\$p" "$FOLDER/report"
+  sed -n '/Stateful (in/,/passed/p; /^Test cases:/,$p' "$FOLDER/report"
 }
 
 for who in customer@example.com staff@example.com; do
@@ -27,6 +27,7 @@ for operation in "${ending[@]}"; do
   email=${operation,,}@example.com
   .venv/bin/python -c "import httpx; httpx.post('$BASE/api/register', json={'email': '$email', 'firstname': 'Ada',
     'lastname': 'Lovelace', 'password': '$CONTRACT_PASSWORD', 'phone': '+44 20 7946 0018'}).raise_for_status()"
-  run "$email" --max-examples "$examples" --include-operation-id "$operation"
+  # Nothing links to a lone operation, so it has no stateful phase.
+  run "$email" --max-examples "$examples" --include-operation-id "$operation" --phases examples,coverage,fuzzing
 done
 exit "$status"
