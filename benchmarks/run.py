@@ -35,27 +35,31 @@ class Pace:
     logins: int
     quota_windows: int
     """Of ten seconds."""
+    quota_patience: float
+    """Seconds: the deadline of a request there."""
 
 
 FULL: Final = Pace(
-    rounds=5,
+    rounds=3,
     requests=20,
-    seconds=3.0,
+    seconds=2.0,
     with_slow_peers=True,
     starts=5,
     login_rounds=12,
     logins=60,
-    quota_windows=4,
+    quota_windows=2,
+    quota_patience=10.0,
 )
 QUICK: Final = Pace(
     rounds=2,
     requests=2,
-    seconds=0.5,
+    seconds=0.4,
     with_slow_peers=False,
     starts=1,
     login_rounds=8,
-    logins=40,
+    logins=16,
     quota_windows=1,
+    quota_patience=5.0,
 )
 
 

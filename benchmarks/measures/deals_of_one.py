@@ -25,6 +25,7 @@ async def _row(run: Run, number: int) -> None:
     email = f"deals-{number}@example.com"
     deal = {"dealname": "deal", "dealstage": "qualifiedtobuy", "pipeline": "default"}
     await run.emulator.seed(contacts=[{"email": email, "deals": [deal] * number}])
+    await run.emulator.clear()
     with_peers = run.pace.with_slow_peers or number <= QUICK_PEERS
     names = (OURS, FLASK, FASTAPI) if with_peers else (OURS,)
     found = await asyncio.gather(*(_read(run, name, email) for name in names))

@@ -61,7 +61,7 @@ def _creating(contestant: Contestant, clients: int, seconds: float) -> Callable[
 
 
 async def _growth(run: Run) -> None:
-    names = (OURS, FLASK, FLOOR)
+    names = (OURS, FLASK, FLOOR) if run.pace.with_slow_peers else (OURS, FLOOR)
     lines: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for clients in GROWTH:
         measures = {name: _creating(run.contestants[name], clients, run.pace.seconds) for name in names}

@@ -88,6 +88,7 @@ async def _ours(run: Run) -> _Seen:
                 REDIS_URL=valkey.connection_url,
                 HUBSPOT_BURST_LIMIT=str(BURST),
                 HUBSPOT_SEARCH_LIMIT=str(SEARCHES_A_SECOND),
+                REQUEST_DEADLINE_SECONDS=str(run.pace.quota_patience),
             )
         )
         try:
