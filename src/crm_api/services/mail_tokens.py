@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_api.models import MailToken, PendingRegistration, now
@@ -41,10 +41,25 @@ async def issue(
 
 async def find(database: AsyncSession, purpose: Purpose, token: str) -> MailToken | None:
     """The row of a token that is still good for this."""
-    query = select(MailToken).where(
-        MailToken.token_hash == hash_token(token), MailToken.purpose == purpose, MailToken.expires_at > now()
+    return (await database.execute(select(MailToken).where(*_is_good(purpose, token)))).scalar_one_or_none()
+
+
+async def find_registration(database: AsyncSession, token: str) -> PendingRegistration | None:
+    """The registration that this link is to finish; one read, whether or not the link was ever sent."""
+    query = (
+        select(PendingRegistration)
+        .join(MailToken, MailToken.registration_id == PendingRegistration.id)
+        .where(*_is_good("verify_email", token))
     )
     return (await database.execute(query)).scalar_one_or_none()
+
+
+def _is_good(purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        MailToken.token_hash == hash_token(token),
+        MailToken.purpose == purpose,
+        MailToken.expires_at > now(),
+    )
 
 
 async def purge(database: AsyncSession) -> None:

@@ -154,10 +154,7 @@ async def verify(
 
 async def _pending(sessions: Sessions, token: str) -> PendingRegistration | None:
     async with sessions() as database:
-        found = await mail_tokens.find(database, "verify_email", token)
-        if found is None or found.registration_id is None:
-            return None
-        return await database.get(PendingRegistration, found.registration_id)
+        return await mail_tokens.find_registration(database, token)
 
 
 async def _use_up(database: AsyncSession, registration_id: UUID, email: str) -> None:
