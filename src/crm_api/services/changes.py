@@ -23,7 +23,7 @@ from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, visible_record
 from crm_api.services.recent_writes import remember
 from crm_api.services.record_leases import record_lease
-from crm_api.services.records import moment_to_wire, refused_fields
+from crm_api.services.records import moment_to_wire, refusal
 from crm_api.services.values import require_valid, same, schema_for
 
 
@@ -121,8 +121,7 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        writable = fields.writable(access.user.role)
-        raise refused_fields(error, writable, fields.paths) or error from error
+        raise refusal(error, fields, access.user.role) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise

@@ -14,7 +14,7 @@ from crm_api.services.filters import wanted_of_list
 from crm_api.services.idempotency import Attempt
 from crm_api.services.policy import Access, visible_contact
 from crm_api.services.recent_writes import remember
-from crm_api.services.records import contact_from_record, refused_fields
+from crm_api.services.records import contact_from_record, refusal
 from crm_api.services.records_found import list_records, search_records
 from crm_api.services.values import require_valid
 
@@ -33,8 +33,7 @@ async def create_contact(access: Access, contact: ContactCreate, *, attempt: Att
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
     except HubSpotValidationError as error:
-        writable = fields.writable(access.user.role)
-        raise refused_fields(error, writable, fields.paths) or error from error
+        raise refusal(error, fields, access.user.role) from error
     await remember(access, "contacts", record.id)
     return contact_from_record(record, access.fields)
 

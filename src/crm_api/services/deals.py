@@ -18,7 +18,7 @@ from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, require_contact, visible_deal
 from crm_api.services.provisioning import made_earlier, unique_value
 from crm_api.services.recent_writes import remember
-from crm_api.services.records import deal_from_record, refused_fields
+from crm_api.services.records import deal_from_record, refusal
 from crm_api.services.records_found import list_records, search_records
 from crm_api.services.values import require_valid
 
@@ -49,8 +49,7 @@ async def create_deal(access: Access, deal: DealCreate, *, attempt: Attempt) -> 
         record = await _create(access, sent, contact_id, attempt)
     except HubSpotValidationError as error:
         if not error.names_unknown_association:
-            writable = fields.writable(access.user.role)
-            raise refused_fields(error, writable, fields.paths) or error from error
+            raise refusal(error, fields, access.user.role) from error
         if deal.contact_id is not MISSING:
             raise invalid("contact_id", "is not a contact of this account") from error
         if not await access.heal():

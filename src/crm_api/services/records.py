@@ -15,7 +15,7 @@ from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.tickets import Ticket
-from crm_api.services.fields import RecordFields
+from crm_api.services.fields import ObjectFields, RecordFields
 
 logger = logging.getLogger(__name__)
 
@@ -158,3 +158,8 @@ def refused_fields(
             # For the operator: a rule of the account asks for what callers cannot give.
             logger.warning("HubSpot refuses %s: %s", problem.property, problem.code)
     return invalid_fields(problems) if problems else None
+
+
+def refusal(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
+    """HubSpot's refusal of what this role sent: ours where it names what the role may write, else as it is."""
+    return refused_fields(error, fields.writable(role), fields.paths) or error

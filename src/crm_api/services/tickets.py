@@ -15,7 +15,7 @@ from crm_api.services.pipelines import choose_stage
 from crm_api.services.policy import Access, deal_contacts, visible_ticket
 from crm_api.services.provisioning import made_earlier, unique_value
 from crm_api.services.recent_writes import remember
-from crm_api.services.records import refused_fields, ticket_from_record
+from crm_api.services.records import refusal, ticket_from_record
 from crm_api.services.records_found import list_records, search_records
 from crm_api.services.values import require_valid
 
@@ -55,8 +55,7 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
             # The deal was archived since we last saw whose it is.
             access.owners.forget_deal(deal_id)
             raise ApiError("not_found") from error
-        writable = fields.writable(access.user.role)
-        raise refused_fields(error, writable, fields.paths) or error from error
+        raise refusal(error, fields, access.user.role) from error
     await remember(access, "tickets", record.id)
     return ticket_from_record(record, access.fields)
 
