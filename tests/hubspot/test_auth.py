@@ -241,7 +241,7 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     client = connect(account)
     await call(client)
     account.revoked.add("t1")
-    stub = client._connections.for_tokens._transport
+    stub = client._connections._transport
     assert isinstance(stub, Stub)
     await client.request("POST", "/x", operation="t", json={"a": 1}, idempotent=False)
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import httpcore
 import httpx
 import pytest
 
@@ -188,6 +189,32 @@ async def test_ten_connections_that_hang_are_free_again_for_the_next_callers() -
         with request_scope(5.0):
             found = await asyncio.gather(*(client.contacts.get("512") for _ in range(15)))
     assert len(found) == 15
+
+
+async def test_a_connection_whose_closing_was_cut_off_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second end meets the closing that the first one began: httpx's timeout and ours are 10 ms apart."""
+    original = httpcore.AsyncHTTP11Connection._response_closed
+
+    async def response_closed(connection: httpcore.AsyncHTTP11Connection) -> None:
+        task = asyncio.current_task()
+        if task in cut_off:
+            task.cancel()
+        await original(connection)
+
+    monkeypatch.setattr(httpcore.AsyncHTTP11Connection, "_response_closed", response_closed)
+    cut_off = set()
+    async with serving(never) as server, client_of(server.url, max_connections=1) as client:
+        for _ in range(3):
+            with request_scope(DEADLINE_SECONDS):
+                cut_off.add(asyncio.create_task(client.contacts.get("512")))
+                await asyncio.wait(cut_off)
+        server.answer = record
+        # By then a pool with a lost connection would not even have given up waiting for it.
+        async with asyncio.timeout(0.5):
+            await client.contacts.get("512")
+        while server.open > 1:  # noqa: ASYNC110 - the server's own tasks must run
+            await asyncio.sleep(0.01)
+    assert all(task.cancelled() for task in cut_off)
 
 
 async def test_callers_that_are_cancelled_leave_connections_and_permits_to_others() -> None:

@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
@@ -94,7 +95,7 @@ class RefreshTokenAuth(httpx.Auth):
         # An answer may come byte by byte, and nobody's deadline ends a renewal.
         self._renewal_seconds = renewal_seconds
         self._observer: Observer = NullObserver()
-        self._http: httpx.AsyncClient | None = None
+        self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
         self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None
         self._expires_at = 0.0
@@ -110,9 +111,11 @@ class RefreshTokenAuth(httpx.Auth):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id='***', client_secret='***', refresh_token='***')"
 
-    def connect(self, http: httpx.AsyncClient, observer: Observer) -> None:
-        """Send token requests through these connections, and tell of them."""
-        self._http = http
+    def connect(
+        self, connection: Callable[[], AbstractContextManager[httpx.AsyncClient]], observer: Observer
+    ) -> None:
+        """Send token requests through this connection, and tell of them."""
+        self._connection = connection
         self._observer = observer
 
     async def aclose(self) -> None:
@@ -181,7 +184,7 @@ class RefreshTokenAuth(httpx.Auth):
         return outcome
 
     async def _ask(self) -> "_Renewal":
-        if self._http is None:
+        if self._connection is None:
             raise RuntimeError("this authentication is not connected")
         # Everything in the body: queries end up in logs.
         # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide
@@ -192,8 +195,9 @@ class RefreshTokenAuth(httpx.Auth):
             "refresh_token": self._refresh_token,
         }
         try:
-            async with asyncio.timeout(self._renewal_seconds):
-                answer = await self._http.post(self._token_url, data=form, timeout=TOKEN_TIMEOUT)
+            with self._connection() as http:
+                async with asyncio.timeout(self._renewal_seconds):
+                    answer = await http.post(self._token_url, data=form, timeout=TOKEN_TIMEOUT)
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
         except httpx.TransportError as error:

@@ -126,7 +126,7 @@ class HubSpotClient:
         self.account = AccountApi(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={str(self._connections.for_tokens.base_url)!r})"
+        return f"{type(self).__name__}(base_url={self._connections.base_url!r})"
 
     @property
     def auth(self) -> httpx.Auth:

@@ -1,5 +1,6 @@
 """The connections to HubSpot, each with an httpx client of its own."""
 
+import asyncio
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,37 +29,64 @@ class Connections:
         verify: ssl.SSLContext | bool,
         user_agent: str,
     ) -> None:
+        self.base_url: Final = base_url
+        self._transport = transport
+        self._timeout = timeout
         # Made once: the authorities' certificates take 40 ms to load.
-        verify = httpx.create_ssl_context() if verify is True else verify
-        clients = [
-            httpx.AsyncClient(
-                base_url=base_url,
-                transport=transport,
-                timeout=timeout,
-                limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
-                ),
-                verify=verify,
-                follow_redirects=False,
-                headers={"User-Agent": user_agent, "Accept": "application/json"},
-            )
-            for _ in range(number + 1)
-        ]
-        self.number = number
-        self.for_tokens: Final = clients[0]
-        self._free = clients[1:]
-        self._all = clients
+        self._verify = httpx.create_ssl_context() if verify is True else verify
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        self._free = [self._client() for _ in range(number)]
+        self._for_tokens = [self._client()]
+        self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def one(self) -> Generator[httpx.AsyncClient, None, None]:
         """The connection that was used last of those that nobody uses; the caller sees to it that there is one."""
-        client = self._free.pop()
-        try:
+        with self._taken_from(self._free) as client:
             yield client
-        finally:
-            self._free.append(client)
+
+    @contextmanager
+    def for_tokens(self) -> Generator[httpx.AsyncClient, None, None]:
+        """The connection for token requests, which are made one at a time."""
+        with self._taken_from(self._for_tokens) as client:
+            yield client
 
     async def aclose(self) -> None:
         """Close them all."""
-        for client in self._all:
+        for client in (*self._free, *self._for_tokens):
             await client.aclose()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    @contextmanager
+    def _taken_from(self, free: list[httpx.AsyncClient]) -> Generator[httpx.AsyncClient, None, None]:
+        client = free.pop()
+        try:
+            yield client
+        except (TimeoutError, asyncio.CancelledError):
+            # httpcore guards its closing of a connection against anyio's cancellations, not against asyncio's: one that
+            # is cut off in it counts as in use for ever (https://github.com/encode/httpcore/issues/1093).
+            client = self._instead_of(client)
+            raise
+        finally:
+            free.append(client)
+
+    def _instead_of(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
+        if self._transport is not None:
+            return client  # with no connection of ours
+        closing = asyncio.create_task(client.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return self._client()
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.base_url,
+            transport=self._transport,
+            timeout=self._timeout,
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
+            ),
+            verify=self._verify,
+            follow_redirects=False,
+            headers=self._headers,
+        )
