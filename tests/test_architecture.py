@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "tracing": {"hubspot"},
     "mail": {"settings"},
     "request_logging": {"settings", "errors", "hubspot"},
-    "dependencies": {"settings", "database", "models", "security", "hubspot", "errors"},
+    "dependencies": {"settings", "database", "models", "security", "rate_limit", "hubspot", "errors"},
     "services": {"schemas", "models", "security", "hubspot", "errors"},
     # `settings` only to read what a route passes on to its service.
     "routers": {"services", "schemas", "dependencies", "errors", "rate_limit", "openapi", "settings"},

@@ -7,29 +7,23 @@ What routes share calls the small ones itself: FastAPI walks the tree of depende
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer, OAuth2PasswordBearer
+from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy import bindparam, select
 
 from crm_api.database import Sessions
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient, current_scope
 from crm_api.models import Session, User, now
+from crm_api.rate_limit import RateLimits, user_requests
 from crm_api.security import InvalidTokenError, Passwords, read_access_token
 from crm_api.settings import Settings
 
-# Generators that take the first scheme want OAuth2; the bearer scheme stands beside it for the others.
 oauth2 = OAuth2PasswordBearer(
     tokenUrl="/api/token",
     refreshUrl="/api/token",
     scheme_name="oauth2",
     auto_error=False,
     description="Log in with e-mail and password. Access tokens are JWTs used as RFC8725 advises.",
-)
-bearer = HTTPBearer(
-    scheme_name="bearerAuth",
-    bearerFormat="JWT",
-    auto_error=False,
-    description="An access token of `POST /api/login`, a JWT used as RFC8725 advises.",
 )
 
 
@@ -77,12 +71,8 @@ _CALLER = (
 )
 
 
-async def authenticate(
-    request: Request,
-    token: Annotated[str | None, Depends(oauth2)],
-    _bearer: Annotated[object, Depends(bearer)],
-) -> User:
-    """The caller, or a 401 that does not say what is wrong with the token.
+async def authenticate(request: Request, token: Annotated[str | None, Depends(oauth2)]) -> User:
+    """The caller; a 401 that does not say what is wrong with the token, or a 429 past what one user may ask for.
 
     One indexed read, so that a revoked session or a changed role counts at once.
     """
@@ -104,6 +94,8 @@ async def authenticate(
     scope = current_scope()
     if scope is not None:
         scope.caller = f"user:{user.id}"
+    limits: RateLimits = request.app.state.rate_limits
+    await limits.require(request, user_requests)
     return user
 
 

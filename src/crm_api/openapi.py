@@ -80,6 +80,12 @@ PATHS: Final = (
     "/healthz",
     "/readyz",
 )
+_BEARER_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token of `POST /api/login`, a JWT used as RFC8725 advises.",
+}
 # Operations as a newcomer needs them, a record's fields with its id first, and first the example that is tried first
 # and the scheme that one logs in with.
 _IN_ORDER: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
@@ -149,7 +155,8 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
     components["headers"] = HEADERS
-    # The scheme for tokens pasted by hand stands beside OAuth2's; generators take the first.
+    # For tokens pasted by hand, beside OAuth2's; generators take the first, and want OAuth2.
+    components["securitySchemes"]["bearerAuth"] = _BEARER_SCHEME
     document["security"] = []
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

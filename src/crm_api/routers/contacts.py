@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies import StaffUser
 from crm_api.openapi import problems
 from crm_api.routers.access import WITH_ETAG, AccessDep, FilterText, IfMatch, SortBy
 from crm_api.routers.creating import CreatingDep
-from crm_api.routers.limits import limit_user
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
     ContactCreate,
@@ -23,7 +22,7 @@ from crm_api.schemas.search import ContactSearchResponse, RecordSearch
 from crm_api.services import contacts
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api/contacts", tags=["Contacts"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 
 ContactId = Annotated[RecordId, Path(description="The id of the contact.", examples=["501"])]
 

@@ -2,17 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.openapi import problems
 from crm_api.routers.access import AccessDep
-from crm_api.routers.limits import limit_user
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.crm_objects import CrmObjects, CrmObjectsResponse
 from crm_api.services import crm_objects
 
-router = APIRouter(prefix="/api", tags=["Overview"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Overview"])
 
 
 @router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))

@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.openapi import problems
 from crm_api.routers.access import WITH_ETAG, AccessDep, DealPipelineFilter, DealStageFilter, IfMatch, SortBy
 from crm_api.routers.creating import CreatingDep
-from crm_api.routers.limits import limit_user
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.crm_objects import DealDetail, DealDetailResponse
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
@@ -17,7 +16,7 @@ from crm_api.services import changes as record_changes
 from crm_api.services import deals
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api/deals", tags=["Deals"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api/deals", tags=["Deals"])
 
 DealId = Annotated[RecordId, Path(description="The id of the deal.", examples=["9001"])]
 

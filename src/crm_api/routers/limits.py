@@ -1,10 +1,9 @@
-"""The limits that routes share."""
+"""The limits that routes of people whom nobody knows yet share; `dependencies.authenticate` has the users'."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from crm_api.dependencies import CurrentUser
 from crm_api.rate_limit import RateLimits, registrations, user_requests
 
 
@@ -15,12 +14,6 @@ async def get_rate_limits(request: Request) -> RateLimits:
 
 
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
-
-
-async def limit_user(request: Request, _user: CurrentUser) -> None:
-    """Count the request against what its user may ask for; the user is authenticated first."""
-    limits = await get_rate_limits(request)
-    await limits.require(request, user_requests)
 
 
 async def limit_address(request: Request) -> None:

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Request, status
 from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep
 from crm_api.openapi import problems
 from crm_api.routers.accounts import MessagesDep, OriginDep
-from crm_api.routers.limits import RateLimitsDep, limit_registrations, limit_user
+from crm_api.routers.limits import RateLimitsDep, limit_registrations
 from crm_api.schemas.email import MailRequest
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.users import AcceptedResponse
@@ -18,7 +18,6 @@ router = APIRouter(prefix="/api", tags=["Account"])
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(400, 401, 429, 503),
-    dependencies=[Depends(limit_user)],
 )
 async def change_password(
     body: PasswordChange,

@@ -2,16 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 
 from crm_api.openapi import problems
 from crm_api.routers.access import AccessDep
-from crm_api.routers.limits import limit_user
 from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part
 from crm_api.services import properties
 
-router = APIRouter(prefix="/api", tags=["Schema"], dependencies=[Depends(limit_user)])
+router = APIRouter(prefix="/api", tags=["Schema"])
 
 
 @router.get("/properties/{object_type}", responses=problems(400, 401, 429, 502, 503, 504))

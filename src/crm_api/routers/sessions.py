@@ -9,7 +9,7 @@ from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep, Setting
 from crm_api.errors import ApiError
 from crm_api.openapi import problems
 from crm_api.routers.accounts import OriginDep
-from crm_api.routers.limits import RateLimitsDep, limit_address, limit_user
+from crm_api.routers.limits import RateLimitsDep, limit_address
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.schemas.users import normalise_email
 from crm_api.services import sessions as service
@@ -139,7 +139,6 @@ async def refresh_token(
     "/logout",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(400, 401, 429, 503),
-    dependencies=[Depends(limit_user)],
 )
 async def log_out(
     request: Request,

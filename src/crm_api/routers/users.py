@@ -7,7 +7,7 @@ from crm_api.openapi import problems
 from crm_api.routers.access import AccessDep
 from crm_api.routers.accounts import ContactLinksDep, MessagesDep, OriginDep, RulesDep
 from crm_api.routers.creating import CreatingDep
-from crm_api.routers.limits import limit_registrations, limit_user
+from crm_api.routers.limits import limit_registrations
 from crm_api.schemas.users import (
     AcceptedResponse,
     PersonalExportResponse,
@@ -71,13 +71,13 @@ async def register(
     )
 
 
-@router.get("/me", responses=problems(401, 429, 503), dependencies=[Depends(limit_user)])
+@router.get("/me", responses=problems(401, 429, 503))
 async def get_me(user: CurrentUser) -> ProfileResponse:
     """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
     return ProfileResponse(message="Profile retrieved successfully", data=users.profile(user))
 
 
-@router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504), dependencies=[Depends(limit_user)])
+@router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504))
 async def update_me(
     change: ProfileUpdate,
     user: CurrentUser,
@@ -95,7 +95,6 @@ async def update_me(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(401, 429, 503),
-    dependencies=[Depends(limit_user)],
 )
 async def delete_me(
     user: CurrentUser, sessions: SessionsDep, settings: SettingsDep, origin: OriginDep
@@ -104,7 +103,7 @@ async def delete_me(
     await users.delete_user(sessions, user, secret=settings.secret_key.get_secret_value(), origin=origin)
 
 
-@router.get("/me/export", responses=problems(401, 429, 502, 503, 504), dependencies=[Depends(limit_user)])
+@router.get("/me/export", responses=problems(401, 429, 502, 503, 504))
 async def export_me(access: AccessDep, origin: OriginDep) -> PersonalExportResponse:
     """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
     return PersonalExportResponse(
