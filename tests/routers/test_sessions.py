@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jose import jwt
+from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem
@@ -319,6 +320,24 @@ class TestAccessToken:
         token = self.forged(settings, customer.tokens["access_token"], kind)
         answer = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
         assert_problem(answer, 401, "invalid_token")
+
+    async def test_a_token_that_was_good_is_refused_when_its_time_is_over(
+        self, customer: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert (await customer.get("/api/me")).status_code == 200
+        expires_at = claims_of(settings, customer.tokens["access_token"])["exp"]
+        monkeypatch.setattr("crm_api.security.time.time", lambda: expires_at + 0.9)
+        assert (await customer.get("/api/me")).status_code == 200
+        monkeypatch.setattr("crm_api.security.time.time", lambda: expires_at + 1.0)
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
+
+    async def test_a_token_that_was_good_is_refused_when_the_key_is_another(
+        self, customer: Caller, settings: Settings, app: FastAPI
+    ) -> None:
+        assert (await customer.get("/api/me")).status_code == 200
+        other = {"jwt_secret_key": SecretStr("another-secret-key-of-enough-length")}
+        app.state.settings = settings.model_copy(update=other)
+        assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     async def test_another_scheme_opens_nothing(self, customer: Caller) -> None:
         token = customer.tokens["access_token"]
