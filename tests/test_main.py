@@ -1,6 +1,7 @@
 """What holds for every request, whatever it asks for."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator
@@ -10,7 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from tests.support.builders import PASSWORD, a_deal, a_registration
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, registered
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot_emulator import Emulator
@@ -220,25 +221,46 @@ class TestDeadline:
 
 
 class TestLogs:
-    async def test_they_hold_no_personal_data(
-        self, client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize("level", ["INFO", "WARNING"])
+    async def test_a_line_for_each_request_is_information(
+        self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str], level: str
     ) -> None:
-        with caplog.at_level(logging.DEBUG):
-            await client.post("/api/register", json=a_registration())
+        changed = settings.model_copy(update={"log_level": level, "log_format": "json"})
+        app = create_app(changed, hubspot_transport=EmulatorTransport(emulator))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
+        ) as client:
+            answer = await client.get("/api/nothing?q=private")
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line["event"] for line in lines] == (["request"] if level == "INFO" else [])
+        for line in lines:
+            assert line["request_id"] == answer.headers["x-request-id"]
+            assert (line["level"], line["logger"]) == ("info", "crm_api.access")
+            assert (line["method"], line["route"], line["status"]) == ("GET", "unknown", 404)
+            assert line["timestamp"].endswith("Z")
+
+    async def test_they_hold_no_personal_data(
+        self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        changed = settings.model_copy(update={"log_level": "DEBUG"})
+        app = create_app(changed, hubspot_transport=EmulatorTransport(emulator))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
+            ) as client,
+        ):
+            caller = await registered(client, "ada@example.com")
             await client.post("/api/register", json=a_registration(phone="nonsense"))
-            login = await client.post("/api/login", json={"email": "ada@example.com", "password": PASSWORD})
-            token = login.json()["data"]["access_token"]
-            await client.post(
-                "/api/deals", json=a_deal(description="private"), headers={"Authorization": f"Bearer {token}"}
-            )
-        written = caplog.text + "".join(capsys.readouterr())
-        assert "register" in written
+            await caller.post("/api/deals", a_deal(description="private"))
+        written = "".join(capsys.readouterr())
+        assert written.count("/api/register") == 2
         for secret in (
             "ada@example.com",
             "Lovelace",
             "20 7946 0018",
             PASSWORD,
-            token,
+            caller.tokens["access_token"],
             "test-access-token",
             "private",
         ):

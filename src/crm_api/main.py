@@ -115,19 +115,20 @@ def create_app(
     app.state.metrics = Metrics(version=app.version)
     app.state.tracing = tracing
     app.state.openapi_document = openapi.lazy_document(app)
+    # Routes are tried one after the other: first those that are asked for most.
     for module in (
         users,
-        email,
-        sessions,
-        passwords,
         pipelines,
-        properties,
         crm_objects,
-        contacts,
         deals,
         tickets,
         search,
+        contacts,
+        properties,
         health,
+        sessions,
+        passwords,
+        email,
     ):
         app.include_router(module.router)
     if settings.docs_enabled:

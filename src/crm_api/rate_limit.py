@@ -1,5 +1,6 @@
 """What we allow our callers: requests per user and per address, and failed logins."""
 
+import inspect
 import ipaddress
 import logging
 import threading
@@ -135,6 +136,8 @@ class RateLimits:
 
     def _register(self, bucket: Callable[..., None], limit: str, key: Callable[..., str]) -> None:
         parse(limit)  # slowapi would only log a malformed limit and leave the route without one
+        # slowapi asks for it with every request.
+        setattr(key, "__signature__", inspect.signature(key))  # noqa: B010 - unknown to a Callable's type
         self._limiter.limit(limit, key_func=key)(bucket)
 
     async def require(self, request: Request, bucket: Callable[..., None]) -> None:

@@ -8,13 +8,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import structlog
 from opentelemetry import trace as otel
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +26,7 @@ from crm_api.settings import Settings
 PAST_DEADLINE_SECONDS = 1.0
 _TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-access_log = structlog.stdlib.get_logger("crm_api.access")
+_logged: ContextVar[Mapping[str, str]] = ContextVar("logged", default=MappingProxyType({}))
 logger = logging.getLogger(__name__)
 
 
@@ -42,17 +42,18 @@ class RequestContext:
         self._app = app
         self._on_finished = on_finished
         self._deadline_seconds = deadline_seconds
+        self._access_log = structlog.get_logger().bind(logger="crm_api.access")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        offered = headers.get("x-request-id", "")
-        request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
+        headers = dict(scope["headers"])
+        offered = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
-        trace = _own_span() or _taken_up(headers.get("traceparent", ""))
+        trace = _own_span() or _taken_up(headers.get(b"traceparent", b"").decode("latin-1"))
         started = time.perf_counter()
         status = 500
 
@@ -60,8 +61,8 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
                 for name, value in state.get("response_headers", {}).items():
                     headers.setdefault(name, value)
                 if scope["app"].state.draining:
@@ -69,22 +70,23 @@ class RequestContext:
                     headers["Connection"] = "close"
             await send(message)
 
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id, **trace.log),
-            request_scope(self._deadline_seconds) as hubspot,
-        ):
-            hubspot.headers.update(trace.headers)
-            try:
-                await self._app(scope, receive, send_with_headers)
-            finally:
-                self._finish(scope, status, time.perf_counter() - started, hubspot)
+        logged = _logged.set({"request_id": request_id, **trace.log})
+        try:
+            with request_scope(self._deadline_seconds) as hubspot:
+                hubspot.headers.update(trace.headers)
+                try:
+                    await self._app(scope, receive, send_with_headers)
+                finally:
+                    self._finish(scope, status, time.perf_counter() - started, hubspot)
+        finally:
+            _logged.reset(logged)
 
     def _finish(self, scope: Scope, status: int, seconds: float, hubspot: RequestScope) -> None:
         state = scope["state"]
         # The template, not the path: ids belong to customers, and queries hold what they search for.
         route = getattr(scope.get("route"), "path", None) or "unknown"
         self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds)
-        access_log.info(
+        self._access_log.info(
             "request",
             method=scope["method"],
             route=route,
@@ -186,8 +188,8 @@ def _traced(trace: str, span: str, flags: str) -> _Trace:
 
 
 def _announced_bytes(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "0")
-    return int(length) if length.isdecimal() else 0
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
 
 
 def log_without_message(log: logging.Logger, error: BaseException) -> None:
@@ -197,11 +199,13 @@ def log_without_message(log: logging.Logger, error: BaseException) -> None:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send all logging, ours and the libraries', to standard output in one format."""
+    """Send all logging, ours and the libraries', to standard output in one format.
+
+    The access line is written by structlog itself: through the standard library's logging it costs three times as much.
+    """
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
+        _add_request,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
@@ -212,13 +216,15 @@ def configure_logging(settings: Settings) -> None:
         )
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.log_level]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info if settings.log_format == "json" else _unchanged,
@@ -236,6 +242,11 @@ def configure_logging(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+
+
+def _add_request(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event.update(_logged.get())
+    return event
 
 
 def _unchanged(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
