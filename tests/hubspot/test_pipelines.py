@@ -89,10 +89,21 @@ async def test_concurrent_reads_are_one_call_fresh_ones_too() -> None:
     assert len(stub.requests) == 2
 
 
-async def test_what_a_caller_does_to_the_list_is_not_kept() -> None:
-    api = build_client(Stub(pipelines("a"))).pipelines
-    (await api.list("deals")).clear()
-    assert len(await api.list("deals")) == 1
+async def test_callers_are_given_the_same_while_it_is_kept() -> None:
+    api = build_client(Stub(pipelines("a"), pipelines("b"))).pipelines
+    first = await api.list("deals")
+    assert await api.list("deals") is first
+    [fresh] = await api.list("deals", max_age_seconds=0)
+    assert fresh.id == "b"
+
+
+async def test_several_types_are_read_side_by_side_and_once() -> None:
+    stub = Stub(pipelines("a"))
+    api = build_client(stub).pipelines
+    for _ in range(2):
+        deals, tickets = await api.list_each(("deals", "tickets"))
+        assert [each.id for each in (*deals, *tickets)] == ["a", "a"]
+    assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 
 
 async def test_errors_are_not_kept() -> None:

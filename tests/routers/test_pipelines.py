@@ -45,6 +45,22 @@ class TestListPipelines:
             "/crm/pipelines/2026-09/tickets",
         ]
 
+    async def test_what_changed_is_seen_with_the_next_reading(self, customer: Caller, app: FastAPI) -> None:
+        async def labels() -> list[str]:
+            return [each["label"] for each in (await customer.get("/api/pipelines")).json()["data"]["deals"]]
+
+        before = await labels()
+        await app.state.hubspot.request(
+            "PATCH",
+            "/crm/pipelines/2026-09/deals/default",
+            operation="test",
+            json={"label": "Renamed"},
+            idempotent=True,
+        )
+        assert await labels() == before
+        await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
+        assert await labels() == ["Renamed"]
+
     async def test_hubspot_sending_nonsense_is_a_502(self, customer: Caller, emulator: Emulator) -> None:
         emulator.fail_next("GET", "/crm/pipelines/*", kind="invalid_json", times=50)
         assert_problem(await customer.get("/api/pipelines"), 502, "hubspot_error")

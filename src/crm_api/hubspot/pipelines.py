@@ -1,5 +1,6 @@
 """Pipelines and their stages. https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide"""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -18,15 +19,16 @@ class PipelinesApi:
 
     def __init__(self, client: "HubSpotClient", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._cache: SingleFlightCache[ObjectType, Sequence[Pipeline]] = SingleFlightCache(clock=clock)
+        self._cache: SingleFlightCache[ObjectType, tuple[Pipeline, ...]] = SingleFlightCache(clock=clock)
 
-    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> list[Pipeline]:
+    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> tuple[Pipeline, ...]:
         """Pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
 
-        Concurrent callers share one read; 0 forces a fresh one. Raises `HubSpotError`s, which are not kept.
+        Concurrent callers share one read, and are given the same tuple as long as it is kept; 0 forces a fresh one.
+        Raises `HubSpotError`s, which are not kept.
         """
         operation = "pipelines.list"
-        pipelines = await read_shared(
+        return await read_shared(
             self._client,
             self._cache,
             object_type,
@@ -34,13 +36,23 @@ class PipelinesApi:
             operation=operation,
             max_age_seconds=max_age_seconds,
         )
-        return list(pipelines)
+
+    async def list_each(
+        self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
+    ) -> Sequence[tuple[Pipeline, ...]]:
+        """The same of several types, read side by side where HubSpot has to be asked."""
+        if all(self._cache.keeps(each, max_age_seconds=max_age_seconds) for each in object_types):
+            # A task for each would cost more than all that is done with what is kept.
+            return [await self.list(each, max_age_seconds=max_age_seconds) for each in object_types]
+        return await asyncio.gather(
+            *(self.list(each, max_age_seconds=max_age_seconds) for each in object_types)
+        )
 
     async def aclose(self) -> None:
         """Cancel a read under way."""
         await self._cache.aclose()
 
-    async def _read(self, object_type: ObjectType, operation: str) -> Sequence[Pipeline]:
+    async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
         answer: Pipelines = await self._client.request(
             "GET",
             self._client.paths.pipelines(object_type),
@@ -50,7 +62,7 @@ class PipelinesApi:
         )
         # Neither comes sorted.
         in_order = sorted(answer.results, key=lambda pipeline: pipeline.display_order)
-        return [_without_archived(pipeline) for pipeline in in_order if not pipeline.archived]
+        return tuple(_without_archived(pipeline) for pipeline in in_order if not pipeline.archived)
 
 
 def _without_archived(pipeline: Pipeline) -> Pipeline:

@@ -1,8 +1,7 @@
 """Pipelines and stages as the account has them now."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import HubSpotClient
@@ -24,6 +23,9 @@ class CustomerStages:
     """
 
     allowed: Mapping[str, Mapping[str, Sequence[str]]]
+    _published: dict[ObjectType, tuple[Sequence[HubSpotPipeline], list[Pipeline]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def shows(self, object_type: ObjectType, pipeline_id: str) -> bool:
         """Whether customers see the pipeline."""
@@ -35,6 +37,15 @@ class CustomerStages:
         stages = self.allowed.get(object_type, {}).get(pipeline_id)
         return self.shows(object_type, pipeline_id) and (not stages or stage_id in stages)
 
+    def publish(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[Pipeline]:
+        """What customers see of the pipelines, in the contract's words; made once for each time they were read."""
+        read, published = self._published.get(object_type, ((), []))
+        if read is not pipelines:
+            shown = (each for each in pipelines if self.shows(object_type, each.id))
+            published = [_from_wire(object_type, each, self) for each in shown]
+            self._published[object_type] = (pipelines, published)
+        return published
+
 
 # Staff may use all.
 UNRESTRICTED = CustomerStages({})
@@ -42,13 +53,8 @@ UNRESTRICTED = CustomerStages({})
 
 async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNRESTRICTED) -> Pipelines:
     """The deal and ticket pipelines with their stages, in display order."""
-    deals, tickets = await asyncio.gather(
-        visible_pipelines(hubspot, "deals", stages), visible_pipelines(hubspot, "tickets", stages)
-    )
-    return Pipelines(
-        deals=[_from_wire("deals", each, stages) for each in deals],
-        tickets=[_from_wire("tickets", each, stages) for each in tickets],
-    )
+    deals, tickets = await hubspot.pipelines.list_each(("deals", "tickets"), max_age_seconds=MAX_AGE_SECONDS)
+    return Pipelines(deals=stages.publish("deals", deals), tickets=stages.publish("tickets", tickets))
 
 
 async def choose_stage(
