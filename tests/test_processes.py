@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -89,6 +91,24 @@ async def test_it_serves_with_workers_and_stops_when_told(
         assert service.wait(15) == 0
         assert service.output.count("Application shutdown complete") == workers
         assert "ada@example.com" not in service.output
+
+
+def test_a_worker_does_not_look_for_garbage_in_what_it_is_made_of(tmp_path: Path) -> None:
+    code = (
+        "import gc; from crm_api.cli.serve import create_worker; create_worker();"
+        "print(gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 1_000, gc.get_threshold()[0])"
+    )
+    environment = {"ENVIRONMENT": "development", "HUBSPOT_ACCESS_TOKEN": "none"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout == "True True 10000\n"
 
 
 def test_a_database_that_is_behind_is_refused(tmp_path: Path) -> None:
