@@ -105,7 +105,6 @@ class HubSpotClient:
         self.in_flight = 0
         """Requests that HubSpot has not answered yet."""
         self._connections = Connections(
-            max_connections,
             base_url=base_url,
             transport=transport,
             timeout=timeout,

@@ -13,7 +13,7 @@ KEEPALIVE_SECONDS: Final = 15.0
 
 
 class Connections:
-    """So many connections, and one more for token requests.
+    """As many connections as were needed at one time, and one more for token requests.
 
     httpx looks through all connections of a pool several times for each request, so that each connection more makes
     every request dearer (https://github.com/encode/httpcore/pull/1035). A pool of one has nothing to look through.
@@ -21,7 +21,6 @@ class Connections:
 
     def __init__(
         self,
-        number: int,
         *,
         base_url: str,
         transport: httpx.AsyncBaseTransport | None,
@@ -35,48 +34,52 @@ class Connections:
         # Made once: the authorities' certificates take 40 ms to load.
         self._verify = httpx.create_ssl_context() if verify is True else verify
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        self._free = [self._client() for _ in range(number)]
-        self._for_tokens = [self._client()]
+        self._free: list[httpx.AsyncClient] = []
+        self._free_for_tokens: list[httpx.AsyncClient] = []
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def one(self) -> Generator[httpx.AsyncClient, None, None]:
-        """The connection that was used last of those that nobody uses; the caller sees to it that there is one."""
+        """The connection that was used last of those that nobody uses, or a new one.
+
+        The caller sees to it that there are not more of them than there should be.
+        """
         with self._taken_from(self._free) as client:
             yield client
 
     @contextmanager
     def for_tokens(self) -> Generator[httpx.AsyncClient, None, None]:
         """The connection for token requests, which are made one at a time."""
-        with self._taken_from(self._for_tokens) as client:
+        with self._taken_from(self._free_for_tokens) as client:
             yield client
 
     async def aclose(self) -> None:
         """Close them all."""
-        for client in (*self._free, *self._for_tokens):
+        for client in (*self._free, *self._free_for_tokens):
             await client.aclose()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     @contextmanager
     def _taken_from(self, free: list[httpx.AsyncClient]) -> Generator[httpx.AsyncClient, None, None]:
-        client = free.pop()
+        client = free.pop() if free else self._client()
         try:
             yield client
         except (TimeoutError, asyncio.CancelledError):
             # httpcore guards its closing of a connection against anyio's cancellations, not against asyncio's: one that
             # is cut off in it counts as in use for ever (https://github.com/encode/httpcore/issues/1093).
-            client = self._instead_of(client)
+            self._give_up(client)
             raise
-        finally:
+        except BaseException:
             free.append(client)
+            raise
+        free.append(client)
 
-    def _instead_of(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
+    def _give_up(self, client: httpx.AsyncClient) -> None:
         if self._transport is not None:
-            return client  # with no connection of ours
+            return  # it is not ours to close, and its connections are not ours to lose
         closing = asyncio.create_task(client.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-        return self._client()
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
