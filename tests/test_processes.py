@@ -108,7 +108,7 @@ def test_a_worker_does_not_look_for_garbage_in_what_it_is_made_of(tmp_path: Path
         check=True,
         timeout=30,
     )
-    assert done.stdout == "True True 10000\n"
+    assert done.stdout == "True True 5000\n"
 
 
 def test_a_database_that_is_behind_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ DRAIN_MARGIN_SECONDS = 5
 # or a request meets a connection that is just being closed.
 KEEP_ALIVE_SECONDS = 75
 # Of the youngest; Python's own 700 are those of two or three requests.
-OBJECTS_BEFORE_COLLECTING = 10_000
+OBJECTS_BEFORE_COLLECTING = 5_000
 
 
 class Workers(Multiprocess):
