@@ -40,7 +40,7 @@ $(BIN)/.bench: $(BIN)/.dev requirements/bench.lock
 bench: $(BIN)/.bench ## Measure beside two usual services and the floor, some minutes (BENCH_ARGS=--write updates docs/performance.md)
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-bench-quick: $(BIN)/.bench ## The same with fewer rounds, in a good minute
+bench-quick: $(BIN)/.bench ## The same within a minute: fewer rounds, and no peer that takes long
 	PYTHONPATH=. $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 check: lint types

@@ -86,12 +86,12 @@ class Server:
         return float(max(each.memory_info().rss for each in self.processes) / 1e6)
 
     def close(self) -> None:
-        """Ask it to end, then make it."""
+        """Ask it to end, then make it; nobody waits for what it still has to do."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

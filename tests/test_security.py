@@ -1,7 +1,7 @@
 """Passwords by themselves; what they open is tested where they are used."""
 
 import pytest
-from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from crm_api.security import is_common_password
 

@@ -19,8 +19,6 @@ CHART: Final = "Milliseconds to create a deal, by the number of users at once"
 
 async def measure(run: Run) -> None:
     """The rows of many clients."""
-    for each in run.contestants.values():
-        await _creating(each, CLIENTS, run.pace.seconds / 2)()
     used: dict[str, list[float]] = {name: [] for name in run.contestants}
 
     def measured(contestant: Contestant) -> Callable[[], Awaitable[Sample]]:

@@ -34,7 +34,8 @@ class Connections:
         # Made once: the authorities' certificates take 40 ms to load.
         self._verify = httpx.create_ssl_context() if verify is True else verify
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        self._free: list[httpx.AsyncClient] = []
+        # httpx imports half of itself with the first one: not while somebody waits for an answer.
+        self._free = [self._client()]
         self._free_for_tokens: list[httpx.AsyncClient] = []
         self._closing: set[asyncio.Task[None]] = set()
 
