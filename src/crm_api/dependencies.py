@@ -89,11 +89,12 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
         user = (await database.execute(_CALLER, asked)).scalar_one_or_none()
     if user is None:
         raise ApiError("invalid_token")
-    request.state.user_id = user.id
+    user_id = str(user.id)
+    request.state.user_id = user_id
     request.state.session_id = claims.session_id
     scope = current_scope()
     if scope is not None:
-        scope.caller = f"user:{user.id}"
+        scope.caller = f"user:{user_id}"
     limits: RateLimits = request.app.state.rate_limits
     await limits.require(request, user_requests)
     return user

@@ -92,7 +92,7 @@ class RequestContext:
             route=route,
             status=status,
             duration_ms=round(seconds * 1000, 1),
-            user_id=str(state["user_id"]) if state.get("user_id") else None,
+            user_id=state.get("user_id"),
             hubspot_calls=hubspot.calls,
             hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
         )

@@ -30,8 +30,9 @@ class SingleFlightCache(Generic[K, V]):
         The load is nobody's in particular: a caller that is cancelled, or gives up after `timeout_seconds` with
         `TimeoutError`, leaves it to the others.
         """
-        if self.keeps(key, max_age_seconds=max_age_seconds):
-            return self._values[key][1]
+        kept = self.kept(key, max_age_seconds=max_age_seconds)
+        if kept is not None:
+            return kept
         task = self._loads.get(key)
         if task is None:
             task = asyncio.ensure_future(self._load(key, load))
@@ -40,10 +41,10 @@ class SingleFlightCache(Generic[K, V]):
         async with asyncio.timeout(timeout_seconds):
             return await asyncio.shield(task)
 
-    def keeps(self, key: K, *, max_age_seconds: float) -> bool:
-        """Whether the value is here, and not older than that."""
+    def kept(self, key: K, *, max_age_seconds: float) -> V | None:
+        """The value where it is here and not older than that; no value is None."""
         kept = self._values.get(key)
-        return kept is not None and self._clock() - kept[0] < max_age_seconds
+        return kept[1] if kept is not None and self._clock() - kept[0] < max_age_seconds else None
 
     def forget(self, key: K) -> None:
         """Drop what is kept, and do not join a load that began before now."""

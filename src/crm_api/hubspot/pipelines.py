@@ -41,9 +41,11 @@ class PipelinesApi:
         self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
     ) -> Sequence[tuple[Pipeline, ...]]:
         """The same of several types, read side by side where HubSpot has to be asked."""
-        if all(self._cache.keeps(each, max_age_seconds=max_age_seconds) for each in object_types):
+        kept = [self._cache.kept(each, max_age_seconds=max_age_seconds) for each in object_types]
+        found = [each for each in kept if each is not None]
+        if len(found) == len(object_types):
             # A task for each would cost more than all that is done with what is kept.
-            return [await self.list(each, max_age_seconds=max_age_seconds) for each in object_types]
+            return found
         return await asyncio.gather(
             *(self.list(each, max_age_seconds=max_age_seconds) for each in object_types)
         )
