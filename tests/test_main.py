@@ -1,6 +1,8 @@
 """What holds for every request, whatever it asks for."""
 
 import asyncio
+import errno
+import io
 import json
 import logging
 import re
@@ -238,6 +240,25 @@ class TestLogs:
             assert (line["level"], line["logger"]) == ("info", "crm_api.access")
             assert (line["method"], line["route"], line["status"]) == ("GET", "unknown", 404)
             assert line["timestamp"].endswith("Z")
+
+    async def test_a_full_disk_costs_nobody_an_answer(
+        self, settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refused = []
+
+        class FullDisk(io.StringIO):
+            def write(self, text: str) -> int:
+                refused.append(text)
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("sys.stdout", FullDisk())
+        changed = settings.model_copy(update={"log_level": "INFO"})
+        app = create_app(changed, hubspot_transport=EmulatorTransport(emulator))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
+        ) as client:
+            assert (await client.get("/healthz")).status_code == 200
+        assert "/healthz" in "".join(refused)
 
     async def test_they_hold_no_personal_data(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]

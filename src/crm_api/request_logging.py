@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -86,16 +87,18 @@ class RequestContext:
         # The template, not the path: ids belong to customers, and queries hold what they search for.
         route = getattr(scope.get("route"), "path", None) or "unknown"
         self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds)
-        self._access_log.info(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=status,
-            duration_ms=round(seconds * 1000, 1),
-            user_id=state.get("user_id"),
-            hubspot_calls=hubspot.calls,
-            hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
-        )
+        # As the standard library has it: a disk that is full costs nobody an answer.
+        with suppress(OSError):
+            self._access_log.info(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                duration_ms=round(seconds * 1000, 1),
+                user_id=state.get("user_id"),
+                hubspot_calls=hubspot.calls,
+                hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
+            )
 
 
 class LastResort:
