@@ -22,6 +22,8 @@ from tests.support.processes import free_port
 ROOT: Final = Path(__file__).parents[1]
 GUNICORN_THREADS: Final = 8
 """Of each process; gunicorn's documentation advises two to four for each core."""
+CONNECTIONS: Final = 40
+"""To HubSpot, of each process of ours and of the floor: as many as peer (b) has threads, which are FastAPI's own."""
 START_SECONDS: Final = 30.0
 PLENTY: Final = "100000000 per 1 minute"
 
@@ -152,6 +154,7 @@ class Stage:
             "HUBSPOT_ACCESS_TOKEN": token_of("crm-api"),
             "HUBSPOT_BURST_LIMIT": "100000000",
             "HUBSPOT_SEARCH_LIMIT": "100000000",
+            "HUBSPOT_MAX_CONNECTIONS": str(CONNECTIONS),
             "BCRYPT_ROUNDS": "4",
             "RATE_LIMIT_USER": PLENTY,
             "RATE_LIMIT_REGISTRATIONS": PLENTY,
@@ -180,7 +183,10 @@ class Stage:
     def floor(self, emulator: Emulator, *, workers: int = 1) -> Server:
         """Peer (c)."""
         app = "benchmarks.peers.floor:create_app"
-        return self.start("floor", _uvicorn(app, workers), self._peer_environment("floor", emulator, 4))
+        environment = self._peer_environment("floor", emulator, 4)
+        return self.start(
+            "floor", _uvicorn(app, workers), environment | {"HUBSPOT_MAX_CONNECTIONS": str(CONNECTIONS)}
+        )
 
     def own_floor(self, database: str, pipelines: Path) -> Server:
         """The floor of requests without HubSpot."""

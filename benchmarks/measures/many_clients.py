@@ -8,11 +8,10 @@ from benchmarks.emulator import LATENCY_SECONDS
 from benchmarks.load import Sample, at_once
 from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS, Figure, Row, at_least
 from benchmarks.run import PROCESSES, Contestant, Run, customer, in_rounds, medians, rates
+from benchmarks.servers import CONNECTIONS
 from tests.support.builders import a_deal
 
 CLIENTS: Final = 50
-CONNECTIONS: Final = 20
-"""The default of HUBSPOT_MAX_CONNECTIONS, and the floor's."""
 GROWTH: Final = (1, 10, 100)
 CHART: Final = "Milliseconds to create a deal, by the number of users at once"
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-CONNECTIONS: Final = int(os.environ.get("HUBSPOT_MAX_CONNECTIONS", "20"))
+CONNECTIONS: Final = int(os.environ["HUBSPOT_MAX_CONNECTIONS"])
 OBJECTS: Final = "/crm/objects/2026-09"
 DEALS_TO_TICKETS: Final = "/crm/associations/2026-09/deals/tickets/batch/read"
 CONTACT: Final = "email,firstname,lastname,phone,lifecyclestage"
@@ -25,21 +25,32 @@ BATCH: Final = 100
 
 
 class Upstream:
-    """HubSpot behind a pool and a semaphore of our sizes."""
+    """HubSpot behind a semaphore and as many clients with one connection each, as our service has it."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONNECTIONS)
-        self.http = httpx.AsyncClient(
-            base_url=os.environ["HUBSPOT_BASE_URL"],
-            headers={"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"},
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            timeout=30,
-        )
+        self._free = [
+            httpx.AsyncClient(
+                base_url=os.environ["HUBSPOT_BASE_URL"],
+                headers={"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"},
+                timeout=30,
+            )
+            for _ in range(CONNECTIONS)
+        ]
 
     async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One call; a refusal is an exception."""
         async with self._slots:
-            return (await self.http.request(method, path, **arguments)).raise_for_status()
+            http = self._free.pop()
+            try:
+                return (await http.request(method, path, **arguments)).raise_for_status()
+            finally:
+                self._free.append(http)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for http in self._free:
+            await http.aclose()
 
     async def read(self, object_type: str, ids: list[str], properties: list[str]) -> list[dict[str, Any]]:
         """Records by id, a hundred a call, all calls at once."""
@@ -116,10 +127,10 @@ def _unique(ids: Iterable[str]) -> list[str]:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
-    """One client for the process."""
+    """One upstream for the process."""
     app.state.upstream = Upstream()
     yield
-    await app.state.upstream.http.aclose()
+    await app.state.upstream.aclose()
 
 
 def create_app() -> Starlette:
