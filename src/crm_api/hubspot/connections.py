@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import httpx
@@ -39,20 +39,16 @@ class Connections:
         self._free_for_tokens: list[httpx.AsyncClient] = []
         self._closing: set[asyncio.Task[None]] = set()
 
-    @contextmanager
-    def one(self) -> Generator[httpx.AsyncClient, None, None]:
+    def one(self) -> AbstractContextManager[httpx.AsyncClient]:
         """The connection that was used last of those that nobody uses, or a new one.
 
         The caller sees to it that there are not more of them than there should be.
         """
-        with self._taken_from(self._free) as client:
-            yield client
+        return self._taken_from(self._free)
 
-    @contextmanager
-    def for_tokens(self) -> Generator[httpx.AsyncClient, None, None]:
+    def for_tokens(self) -> AbstractContextManager[httpx.AsyncClient]:
         """The connection for token requests, which are made one at a time."""
-        with self._taken_from(self._free_for_tokens) as client:
-            yield client
+        return self._taken_from(self._free_for_tokens)
 
     async def aclose(self) -> None:
         """Close them all."""
