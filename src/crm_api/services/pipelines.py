@@ -32,6 +32,10 @@ class CustomerStages:
         entry = self.allowed.get(object_type)
         return not entry or pipeline_id in entry
 
+    def shown(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
+        """Those of the pipelines that customers see."""
+        return [each for each in pipelines if self.shows(object_type, each.id)]
+
     def allows(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
         """Whether customers may put something into the stage."""
         stages = self.allowed.get(object_type, {}).get(pipeline_id)
@@ -41,7 +45,7 @@ class CustomerStages:
         """What customers see of the pipelines, in the contract's words; made once for each time they were read."""
         read, published = self._published.get(object_type, ((), []))
         if read is not pipelines:
-            shown = (each for each in pipelines if self.shows(object_type, each.id))
+            shown = self.shown(object_type, pipelines)
             published = [_from_wire(object_type, each, self) for each in shown]
             self._published[object_type] = (pipelines, published)
         return published
@@ -96,7 +100,7 @@ async def visible_pipelines(
 ) -> list[HubSpotPipeline]:
     """The pipelines that the caller sees, in display order."""
     known = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
-    return [each for each in known if stages.shows(object_type, each.id)]
+    return stages.shown(object_type, known)
 
 
 def _from_wire(object_type: ObjectType, pipeline: HubSpotPipeline, stages: CustomerStages) -> Pipeline:
