@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,7 +26,6 @@ from crm_api.settings import Settings
 PAST_DEADLINE_SECONDS = 1.0
 _TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_logged: ContextVar[Mapping[str, str]] = ContextVar("logged", default=MappingProxyType({}))
 logger = logging.getLogger(__name__)
 
 
@@ -62,8 +60,8 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
                 for name, value in state.get("response_headers", {}).items():
                     headers.setdefault(name, value)
                 if scope["app"].state.draining:
@@ -71,16 +69,15 @@ class RequestContext:
                     headers["Connection"] = "close"
             await send(message)
 
-        logged = _logged.set({"request_id": request_id, **trace.log})
-        try:
-            with request_scope(self._deadline_seconds) as hubspot:
-                hubspot.headers.update(trace.headers)
-                try:
-                    await self._app(scope, receive, send_with_headers)
-                finally:
-                    self._finish(scope, status, time.perf_counter() - started, hubspot)
-        finally:
-            _logged.reset(logged)
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id, **trace.log),
+            request_scope(self._deadline_seconds) as hubspot,
+        ):
+            hubspot.headers.update(trace.headers)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                self._finish(scope, status, time.perf_counter() - started, hubspot)
 
     def _finish(self, scope: Scope, status: int, seconds: float, hubspot: RequestScope) -> None:
         state = scope["state"]
@@ -207,7 +204,7 @@ def configure_logging(settings: Settings) -> None:
     The access line is written by structlog itself: through the standard library's logging it costs three times as much.
     """
     shared: list[structlog.typing.Processor] = [
-        _add_request,
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -245,11 +242,6 @@ def configure_logging(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-
-
-def _add_request(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    event.update(_logged.get())
-    return event
 
 
 def _unchanged(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
