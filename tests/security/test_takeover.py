@@ -9,10 +9,9 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, serving
 
 from crm_api.hubspot_emulator import Emulator
-from crm_api.main import create_app
 from crm_api.models import User
 from crm_api.settings import Settings
 
@@ -308,15 +307,6 @@ class TestRegistrationRules:
     async def test_who_may_register(
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
-        from tests.support.emulator_transport import EmulatorTransport
-
-        limited = settings.model_copy(update=changes)
-        app = create_app(limited, hubspot_transport=EmulatorTransport(emulator))
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
-            ) as client,
-        ):
+        async with serving(settings.model_copy(update=changes), emulator) as client:
             answer = await client.post("/api/register", json=a_registration(email=email))
         assert answer.status_code == status, answer.text

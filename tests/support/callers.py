@@ -1,10 +1,17 @@
 """Somebody who is logged in, and what they may be answered."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
 from tests.support.builders import PASSWORD, a_registration
+from tests.support.emulator_transport import EmulatorTransport
+
+from crm_api.hubspot_emulator import Emulator
+from crm_api.main import create_app
+from crm_api.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,19 @@ class Caller:
     async def delete(self, path: str, *, headers: dict[str, str] | None = None) -> httpx.Response:
         """DELETE as this caller."""
         return await self.client.delete(path, headers=self.headers | (headers or {}))
+
+
+@asynccontextmanager
+async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """A caller who is nobody yet, of an application of their own, from its start to its end."""
+    app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://crm.example"
+        ) as client,
+    ):
+        yield client
 
 
 async def registered(client: httpx.AsyncClient, email: str) -> Caller:
