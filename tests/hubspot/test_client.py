@@ -528,7 +528,7 @@ async def test_one_record_is_the_same_through_any_door() -> None:
 
 
 def test_no_undated_path_stands_in_the_package() -> None:
-    sources = Path(package.__file__).parent.glob("*.py")
+    sources = Path(package.__file__).parent.rglob("*.py")
     undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
     for source in sources:
         for line in source.read_text().splitlines():

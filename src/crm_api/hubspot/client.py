@@ -14,11 +14,11 @@ from typing import Any, Final
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from crm_api.hubspot.account import AccountApi
-from crm_api.hubspot.associations import AssociationsApi
 from crm_api.hubspot.auth import RefreshTokenAuth
+from crm_api.hubspot.call_context import RequestScope, current_scope
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
 from crm_api.hubspot.connections import Connections
+from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
     HubSpotDeadlineError,
@@ -31,14 +31,14 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.names import ObjectType, Paths
-from crm_api.hubspot.objects import ObjectsApi
 from crm_api.hubspot.observer import NullObserver, Observer
-from crm_api.hubspot.pipelines import PipelinesApi
-from crm_api.hubspot.properties import PropertiesApi
-from crm_api.hubspot.quota import Budget, LocalQuota, Quota, QuotaTimeout
-from crm_api.hubspot.replies import error_from_response, error_from_transport
+from crm_api.hubspot.quota.quota import Budget, LocalQuota, Quota, QuotaTimeout
+from crm_api.hubspot.resources.account import AccountApi
+from crm_api.hubspot.resources.associations import AssociationsApi
+from crm_api.hubspot.resources.objects import ObjectsApi
+from crm_api.hubspot.resources.pipelines import PipelinesApi
+from crm_api.hubspot.resources.properties import PropertiesApi
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
-from crm_api.hubspot.scope import RequestScope, current_scope
 
 logger = logging.getLogger(__name__)
 

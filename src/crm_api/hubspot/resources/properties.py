@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from crm_api.hubspot.cache import SingleFlightCache
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.hubspot.names import ObjectType, segment
-from crm_api.hubspot.reading import read_shared
+from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.wire import PROPERTIES, PROPERTY, Properties, Property, PropertyOption
 
 if TYPE_CHECKING:

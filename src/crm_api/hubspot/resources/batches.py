@@ -4,10 +4,9 @@ https://developers.hubspot.com/docs/api-reference/error-handling for 207 and `ob
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from crm_api.hubspot.concurrency import chunks, run_together
 from crm_api.hubspot.errors import HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType
 from crm_api.hubspot.wire import (
@@ -22,6 +21,8 @@ from crm_api.hubspot.wire import (
 
 if TYPE_CHECKING:
     from crm_api.hubspot.client import HubSpotClient
+
+T = TypeVar("T")
 
 # More ids than this that HubSpot silently left out are reported as missing rather than asked for one by one.
 MAX_SINGLE_READS = 10
@@ -257,3 +258,25 @@ def _by_position(
 
 def _index(trace_id: str | None) -> int | None:
     return int(trace_id) if trace_id is not None and trace_id.isdecimal() else None
+
+
+async def run_together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run reads at once; the first failure ends the others and is raised as itself."""
+    coroutines = list(parts)
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    tasks: list[asyncio.Task[T]] = []
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks.extend(group.create_task(each) for each in coroutines)
+    except BaseExceptionGroup as failures:
+        failure = failures.exceptions[0]
+    if failure is not None:
+        raise failure
+    return [task.result() for task in tasks]
+
+
+def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items in order, at most `size` at a time."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -16,7 +16,7 @@ from crm_api.hubspot.wire import RECORD, CrmRecord, NewAssociation, UniqueValue
 
 if TYPE_CHECKING:
     from crm_api.hubspot.client import HubSpotClient
-    from crm_api.hubspot.objects import ObjectsApi
+    from crm_api.hubspot.resources.objects import ObjectsApi
 
 # How long a new record is given to be found by its unique value.
 READABLE_AFTER_SECONDS: Final = 1.0

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crm_api.hubspot.batches import BatchInput, RecordBatches
-from crm_api.hubspot.creation import Creation
+from crm_api.hubspot.call_context import RequestScope
 from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotRequestError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType, is_path_segment
-from crm_api.hubspot.scope import RequestScope
+from crm_api.hubspot.resources.batches import BatchInput, RecordBatches
+from crm_api.hubspot.resources.creation import Creation
 from crm_api.hubspot.search import SearchRequest
 from crm_api.hubspot.wire import (
     PAGE,

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crm_api.hubspot.cache import SingleFlightCache
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.reading import read_shared
+from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.wire import PIPELINES, Pipeline, Pipelines
 
 if TYPE_CHECKING:

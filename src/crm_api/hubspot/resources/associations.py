@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crm_api.hubspot.concurrency import chunks, run_together
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, MAX_ASSOCIATION_WRITE_INPUTS, ObjectType
+from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.wire import (
     ASSOCIATION_BATCH,
     ASSOCIATION_LABELS,
