@@ -3,7 +3,7 @@
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
 from crm_api.hubspot.call_context import RequestScope, current_scope, request_scope
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
-from crm_api.hubspot.client import DEFAULT_TIMEOUT, HubSpotClient, LastSeen
+from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
     HubSpotConnectionError,
@@ -37,6 +37,7 @@ from crm_api.hubspot.resources.pipelines import PipelinesApi
 from crm_api.hubspot.resources.properties import PropertiesApi
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy, parse_retry_after
 from crm_api.hubspot.search import Filter, Operator, SearchRequest, Sort
+from crm_api.hubspot.sender import LastSeen
 from crm_api.hubspot.wire import (
     AccountDetails,
     AssociationPage,
@@ -61,7 +62,6 @@ from crm_api.hubspot.wire import (
 
 __all__ = [
     "ASSOCIATION_TYPE_IDS",
-    "DEFAULT_TIMEOUT",
     "AccountApi",
     "AccountDetails",
     "AssociationPage",

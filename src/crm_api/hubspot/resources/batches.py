@@ -5,22 +5,23 @@ https://developers.hubspot.com/docs/api-reference/error-handling for 207 and `ob
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
+from crm_api.hubspot.call_context import RequestScope
 from crm_api.hubspot.errors import HubSpotError, HubSpotNotFoundError
-from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType
+from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
     BATCH,
+    RECORD,
     BatchAnswer,
     BatchItemFailure,
     BatchReadResult,
     BatchWriteResult,
     CrmRecord,
     NewAssociation,
+    comma_list,
 )
-
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
 
 T = TypeVar("T")
 
@@ -39,13 +40,48 @@ class BatchInput(NamedTuple):
     associations: Sequence[NewAssociation] = ()
 
 
+def record_path(sender: Sender, object_type: ObjectType, record_id: str, *, operation: str) -> str:
+    """Return the path of one record. Raises `HubSpotNotFoundError` for an ID that no path can hold."""
+    if not is_path_segment(record_id):
+        raise HubSpotNotFoundError("no record has such an id", operation=operation)
+    return sender.paths.record(object_type, record_id)
+
+
+async def get_record(
+    sender: Sender,
+    object_type: ObjectType,
+    record_id: str,
+    *,
+    properties: Sequence[str] = (),
+    id_property: str | None = None,
+    associations: Sequence[ObjectType] = (),
+    scope: RequestScope | None = None,
+) -> CrmRecord:
+    """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
+    operation = f"{object_type}.get"
+    answer: CrmRecord = await sender.request(
+        "GET",
+        record_path(sender, object_type, record_id, operation=operation),
+        operation=operation,
+        params={
+            "properties": comma_list(properties),
+            "associations": comma_list(associations),
+            "idProperty": id_property,
+        },
+        idempotent=True,
+        answer=RECORD,
+        scope=scope,
+    )
+    return answer
+
+
 class RecordBatches:
     """Batch calls of one object type."""
 
-    def __init__(self, client: "HubSpotClient", object_type: ObjectType) -> None:
-        self._client = client
+    def __init__(self, sender: Sender, object_type: ObjectType) -> None:
+        self._sender = sender
         self._object_type: ObjectType = object_type
-        self._path = f"{client.paths.objects(object_type)}/batch"
+        self._path = f"{sender.paths.objects(object_type)}/batch"
 
     async def read(
         self, ids: Sequence[str], *, properties: Sequence[str], id_property: str | None
@@ -76,7 +112,7 @@ class RecordBatches:
         body: dict[str, Any] = {"inputs": [{"id": each} for each in ids], "properties": list(properties)}
         if id_property is not None:
             body["idProperty"] = id_property
-        answer: BatchAnswer = await self._client.request(
+        answer: BatchAnswer = await self._sender.request(
             "POST",
             f"{self._path}/read",
             operation=f"{self._object_type}.batch_read",
@@ -111,7 +147,7 @@ class RecordBatches:
 
         async def read(record_id: str) -> CrmRecord | None:
             try:
-                return await self._client.objects(self._object_type).get(record_id, properties=properties)
+                return await get_record(self._sender, self._object_type, record_id, properties=properties)
             except HubSpotNotFoundError:
                 return None
 
@@ -159,7 +195,7 @@ class RecordBatches:
     async def _write_chunk(
         self, verb: str, part: Sequence[tuple[int, BatchInput]], *, idempotent: bool
     ) -> BatchAnswer:
-        answer: BatchAnswer = await self._client.request(
+        answer: BatchAnswer = await self._sender.request(
             "POST",
             f"{self._path}/{verb}",
             operation=f"{self._object_type}.batch_{verb}",
@@ -184,7 +220,7 @@ class RecordBatches:
         """See `ObjectsApi.batch_archive`."""
         asked = list(dict.fromkeys(ids))
         await run_together(
-            self._client.request(
+            self._sender.request(
                 "POST",
                 f"{self._path}/archive",
                 operation=f"{self._object_type}.batch_archive",

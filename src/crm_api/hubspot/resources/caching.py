@@ -3,13 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from crm_api.hubspot.call_context import request_scope
 from crm_api.hubspot.errors import HubSpotDeadlineError
-
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
+from crm_api.hubspot.sender import Sender
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -79,7 +77,7 @@ class SingleFlightCache(Generic[K, V]):
 
 
 async def read_shared(
-    client: "HubSpotClient",
+    sender: Sender,
     cache: SingleFlightCache[K, V],
     key: K,
     read: Callable[[], Awaitable[V]],
@@ -88,10 +86,10 @@ async def read_shared(
     max_age_seconds: float,
 ) -> V:
     """Read through the cache. The read has the default deadline, whoever began it; each caller waits within its own."""
-    scope = client.scope()
+    scope = sender.scope()
 
     async def load() -> V:
-        with request_scope(client.default_deadline_seconds, caller=scope.caller, clock=client.clock) as own:
+        with request_scope(sender.default_deadline_seconds, caller=scope.caller, clock=sender.clock) as own:
             try:
                 return await read()
             finally:

@@ -1,8 +1,8 @@
-"""Creating one record exactly once, although answers get lost."""
+"""Exactly-once creation of one record, although responses can be lost."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
@@ -11,121 +11,113 @@ from crm_api.hubspot.errors import (
     HubSpotOutcomeUnknownError,
     HubSpotValidationError,
 )
-from crm_api.hubspot.names import SHARED_IDENTIFIERS
+from crm_api.hubspot.names import SHARED_IDENTIFIERS, ObjectType
+from crm_api.hubspot.resources.batches import get_record
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import RECORD, CrmRecord, NewAssociation, UniqueValue
 
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
-    from crm_api.hubspot.resources.objects import ObjectsApi
-
-# How long a new record is given to be found by its unique value.
-READABLE_AFTER_SECONDS: Final = 1.0
+# HubSpot's lookup by unique value lags behind the create by up to this long.
+LOOKUP_LAG_SECONDS: Final = 1.0
 
 
 class Creation:
-    """One record to be created; see `ObjectsApi.create`.
+    """Creation of one record with a value of a unique property; see `ObjectsApi.create`.
 
-    HubSpot has no idempotency key. What it has is unique properties: a second create with the same value is
-    refused (409 for a contact's e-mail, 400 for others), and a record can be read by one.
+    HubSpot has no idempotency key, but unique properties: it rejects a second create with the same value (409 for a
+    contact's e-mail address, 400 for other properties), and a record can be read by such a value.
     https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
     """
 
     def __init__(
         self,
-        client: "HubSpotClient",
-        records: "ObjectsApi",
+        sender: Sender,
+        object_type: ObjectType,
         properties: Mapping[str, str],
         associations: Sequence[NewAssociation],
         unique: UniqueValue | None,
         read: Sequence[str] = (),
     ) -> None:
-        self._client = client
-        self._records = records
+        self._sender = sender
+        self._object_type: ObjectType = object_type
         self._unique = unique
         self._read = read
         self._properties = dict(properties)
+        self._is_shared = False
         if unique is not None:
             self._properties[unique.property] = unique.value
-        self._associations = associations
-        self._operation = f"{records.object_type}.create"
-        self._scope = client.scope()
+            self._is_shared = unique.property in SHARED_IDENTIFIERS
+        self._body: dict[str, object] = {"properties": self._properties}
+        if associations:
+            self._body["associations"] = [each.to_wire(object_type) for each in associations]
+        self._operation = f"{object_type}.create"
+        self._scope = sender.scope()
+        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._scope)
 
     async def run(self, *, resume: bool) -> CrmRecord:
-        """Create it, or find out that it has been created."""
-        if self._unique is None:
-            return await self._create_without_unique()
+        """Create the record, or return the one that an earlier attempt created."""
         unclear: HubSpotError | None = None
-        """Why an earlier try may have created it."""
-        if resume:
+        """The error of an earlier attempt that may have created the record."""
+        if resume and self._unique is not None:
             found = await self._find(cause=None)
             if found is not None:
                 return self._adopt(found)
         for attempt in count(1):
             try:
-                return await self._send(reserve_seconds=self._client.create_reserve_seconds(self._scope))
+                answer: CrmRecord = await self._sender.request(
+                    "POST",
+                    self._sender.paths.objects(self._object_type),
+                    operation=self._operation,
+                    json=self._body,
+                    idempotent=False,
+                    answer=RECORD,
+                    scope=self._scope,
+                    reserve_seconds=self._reserve_seconds,
+                )
+                return answer
             except HubSpotError as error:
                 failure = error
-            tried_before = resume or unclear is not None
-            if self._may_be_our_own(failure, tried_before=tried_before):
-                return await self._settle_refusal(failure, unclear, tried_before=tried_before)
+            if self._unique is None:
+                break
+            is_retry = resume or unclear is not None
+            if self._may_be_duplicate_of_own(failure, is_retry=is_retry):
+                return await self._resolve_rejection(failure, unclear, is_retry=is_retry)
             if not failure.sent:
-                if unclear is None:
-                    raise failure
-                raise self._unknown(unclear)
+                break
             unclear = failure
             found = await self._find(cause=failure)
             if found is not None:
                 return self._adopt(found)
-            left = self._scope.remaining() - self._client.create_reserve_seconds(self._scope)
-            # The record is not there, so repeating is as if the call were idempotent, and no more often.
-            if not await self._client.pause_before_repeat(failure, attempt=attempt, seconds=left):
-                raise self._unknown(failure)
-        raise AssertionError  # pragma: no cover - count() does not end
+            left = self._scope.remaining() - self._reserve_seconds
+            # The record does not exist, so this create may be retried like an idempotent call.
+            if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=left):
+                break
+        cause = unclear or failure
+        if cause.sent:
+            raise self._unknown(cause)
+        raise cause
 
-    def _may_be_our_own(self, failure: HubSpotError, *, tried_before: bool) -> bool:
-        """Whether a refusal may come from the record that a try of ours has made.
+    def _may_be_duplicate_of_own(self, failure: HubSpotError, *, is_retry: bool) -> bool:
+        """Return True if HubSpot may have rejected the create because our own attempt already created the record.
 
-        That try may be another process's, which has taken our request over because we were slow: so the value of a
-        property of our own alone says it.
+        On the first attempt, another process may have taken over this request because we were slow. Only the value of
+        a property that nobody else sets proves that.
         """
         if not isinstance(failure, HubSpotConflictError | HubSpotValidationError):
             return False
-        if tried_before or self._unique is None or self._unique.property in SHARED_IDENTIFIERS:
-            return tried_before
+        if is_retry or self._unique is None or self._is_shared:
+            return is_retry
         if isinstance(failure, HubSpotConflictError):
             return True
         named = {problem.property for problem in failure.problems if problem.property is not None}
         return failure.duplicate_unique_value and (not named or self._unique.property in named)
 
-    async def _create_without_unique(self) -> CrmRecord:
-        try:
-            return await self._send(reserve_seconds=0.0)
-        except HubSpotError as error:
-            failure = error
-        raise self._unknown(failure) if failure.sent else failure
-
-    async def _send(self, *, reserve_seconds: float) -> CrmRecord:
-        body: dict[str, object] = {"properties": self._properties}
-        if self._associations:
-            body["associations"] = [each.to_wire(self._records.object_type) for each in self._associations]
-        answer: CrmRecord = await self._client.request(
-            "POST",
-            self._client.paths.objects(self._records.object_type),
-            operation=self._operation,
-            json=body,
-            idempotent=False,
-            answer=RECORD,
-            scope=self._scope,
-            reserve_seconds=reserve_seconds,
-        )
-        return answer
-
     async def _find(self, *, cause: HubSpotError | None) -> CrmRecord | None:
-        """The record with the unique value, or None; `cause` is what a failure to look leaves unexplained."""
-        if self._unique is None:
-            raise AssertionError
+        """Look the record up by its unique value. If that fails too, the outcome of `cause` remains unknown."""
+        assert self._unique is not None
         try:
-            return await self._records.get(
+            return await get_record(
+                self._sender,
+                self._object_type,
                 self._unique.value,
                 properties=tuple(dict.fromkeys((*self._properties, *self._read))),
                 id_property=self._unique.property,
@@ -137,34 +129,33 @@ class Creation:
             failure = error
         raise self._unknown(cause or failure)
 
-    async def _settle_refusal(
-        self, refusal: HubSpotError, unclear: HubSpotError | None, *, tried_before: bool
+    async def _resolve_rejection(
+        self, rejection: HubSpotError, unclear: HubSpotError | None, *, is_retry: bool
     ) -> CrmRecord:
-        """A create was refused: because a try of ours has made the record, or on its own account."""
-        cause = unclear or refusal
+        """Return the record if an attempt of ours created it; otherwise raise the rejection or an unknown outcome."""
+        cause = unclear or rejection
         found = await self._find(cause=cause)
         if found is not None:
             return self._adopt(found)
-        if _has_another_reason(refusal):
-            raise refusal
-        # It exists, or may, and it cannot be read yet: whoever repeated now would be refused again.
-        if self._scope.remaining() > READABLE_AFTER_SECONDS:
-            await self._client.pause(READABLE_AFTER_SECONDS)
+        if _has_another_reason(rejection):
+            raise rejection
+        # The record may exist without being readable yet, so retrying the create now would be rejected again.
+        if self._scope.remaining() > LOOKUP_LAG_SECONDS:
+            await self._sender.sleep(LOOKUP_LAG_SECONDS)
             found = await self._find(cause=cause)
             if found is not None:
                 return self._adopt(found)
-        # A contact may have the address as its second one, by which it cannot be read.
-        is_shared = self._unique is not None and self._unique.property in SHARED_IDENTIFIERS
-        if tried_before and not (is_shared and isinstance(refusal, HubSpotConflictError)):
+        # A contact may have this address as its secondary one, by which HubSpot cannot look it up.
+        if is_retry and not (self._is_shared and isinstance(rejection, HubSpotConflictError)):
             raise self._unknown(cause)
-        raise refusal
+        raise rejection
 
     def _adopt(self, found: CrmRecord) -> CrmRecord:
-        """Take a record found by the unique value for ours.
+        """Return the record if it is ours.
 
-        An e-mail address may be that of a contact that was there before us; it is ours if it says what we sent.
+        An e-mail address may belong to a contact that existed before; it is ours if it has the values that we sent.
         """
-        if self._unique is not None and self._unique.property in SHARED_IDENTIFIERS:
+        if self._unique is not None and self._is_shared:
             sent = {name: value for name, value in self._properties.items() if name != self._unique.property}
             if any((found.get(name) or "") != value for name, value in sent.items()):
                 raise HubSpotConflictError(existing_id=found.id, operation=self._operation, sent=True)
@@ -180,11 +171,12 @@ class Creation:
         )
 
 
-def _has_another_reason(refusal: HubSpotError) -> bool:
-    """Whether a refusal says what is wrong, and that is not that the value is taken.
+def _has_another_reason(rejection: HubSpotError) -> bool:
+    """Return True if HubSpot names a reason other than a duplicate value.
 
-    The text for a taken value is not documented, and a body may come mutilated: what says nothing may mean that.
+    HubSpot does not document its text for duplicates, and a body may arrive truncated, so a rejection without a reason
+    may mean a duplicate.
     """
-    if not isinstance(refusal, HubSpotValidationError) or refusal.duplicate_unique_value:
+    if not isinstance(rejection, HubSpotValidationError) or rejection.duplicate_unique_value:
         return False
-    return refusal.names_unknown_association or any(problem.property for problem in refusal.problems)
+    return rejection.names_unknown_association or any(problem.property for problem in rejection.problems)
