@@ -35,7 +35,6 @@ CLOSE_SECONDS: Final = 2.0
 DEAD_STATUSES: Final = frozenset(
     {"BAD_REFRESH_TOKEN", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_HUB", "BAD_AUTH_CODE", "BAD_SCOPES"}
 )
-DEAD_ERRORS: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "access_denied"})
 OPERATION: Final = "oauth.token"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -102,8 +101,6 @@ class RefreshTokenAuth(httpx.Auth):
         self._dead: _Failure | None = None
         self._dead_until = float("-inf")
         self._refusals_ignored_until = float("-inf")
-        self.hub_id: str | None = None
-        """The account, once HubSpot has named it."""
         self.granted_scopes: frozenset[str] | None = None
         """What the app may do, once HubSpot has said so."""
 
@@ -236,8 +233,6 @@ class RefreshTokenAuth(httpx.Auth):
         self._renew_at = self._expires_at - margin
         self._dead = None
         self._dead_until = float("-inf")
-        if isinstance(body.get("hub_id"), int | str):
-            self.hub_id = str(body["hub_id"])
         if isinstance(body.get("scopes"), list):
             self.granted_scopes = frozenset(each for each in body["scopes"] if isinstance(each, str))
         refresh_token = body.get("refresh_token")

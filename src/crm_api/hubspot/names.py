@@ -26,7 +26,6 @@ SHARED_IDENTIFIERS: Final = frozenset({"email"})
 MAX_BATCH_INPUTS: Final = 100
 # https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 MAX_ASSOCIATION_READ_INPUTS: Final = 1000
-MAX_ASSOCIATION_WRITE_INPUTS: Final = 2000
 # https://developers.hubspot.com/docs/api-reference/search/guide
 MAX_SEARCH_RESULTS: Final = 10_000
 
@@ -59,21 +58,8 @@ class Paths:
         """One record."""
         return f"{self.objects(object_type)}/{segment(record_id)}"
 
-    def record_associations(self, from_type: str, record_id: str, to_type: str) -> str:
-        """One record's associations to a type."""
-        return f"{self.record(from_type, record_id)}/associations/{segment(to_type)}"
-
-    def record_association(self, from_type: str, record_id: str, to_type: str, to_id: str) -> str:
-        """The association of two records."""
-        return f"{self.record_associations(from_type, record_id, to_type)}/{segment(to_id)}"
-
-    def default_association(self, from_type: str, record_id: str, to_type: str, to_id: str) -> str:
-        """The unlabelled association of two records."""
-        record = self.record(from_type, record_id)
-        return f"{record}/associations/default/{segment(to_type)}/{segment(to_id)}"
-
     def associations(self, from_type: str, to_type: str) -> str:
-        """Batches and labels of associations between two types."""
+        """Return the path of associations between two types."""
         return f"/crm/associations/{self._version}/{segment(from_type)}/{segment(to_type)}"
 
     def pipelines(self, object_type: str) -> str:

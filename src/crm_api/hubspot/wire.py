@@ -51,7 +51,6 @@ class InlineTarget(WireModel):
     """A record that another one was read with."""
 
     id: str
-    type: str | None = None
 
 
 class InlineAssociations(WireModel):
@@ -69,13 +68,6 @@ class InlineAssociations(WireModel):
         return list(dict.fromkeys(target.id for target in self.results))
 
 
-class WriteWarning(WireModel):
-    """Something that HubSpot repaired; says which property, never the values."""
-
-    category: str | None = None
-    context: Annotated[dict[str, list[str]], BeforeValidator(_texts)] = Field(default={}, repr=False)
-
-
 class CrmRecord(WireModel):
     """One contact, deal or ticket. Every value is text; its repr shows the id alone."""
 
@@ -85,12 +77,6 @@ class CrmRecord(WireModel):
     updated_at: datetime = Field(repr=False)
     archived: bool = False
     associations: dict[str, InlineAssociations] = Field(default={}, repr=False)
-    write_trace_id: str | None = Field(default=None, validation_alias="objectWriteTraceId", repr=False)
-    new: bool | None = Field(default=None, repr=False)
-    """Only in the results of an upsert."""
-    warnings: Annotated[list[WriteWarning], BeforeValidator(_none_is_empty_list)] = Field(
-        default=[], repr=False
-    )
 
     def get(self, name: str) -> str | None:
         """A property's value; None for null, "" and absent, which all mean empty.
@@ -144,50 +130,15 @@ class BatchAnswer(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class BatchReadResult:
-    """Records by the id that was asked for, and the ids that lead to none."""
+    """Records by the requested ID."""
 
     records: dict[str, CrmRecord]
-    missing: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchItemFailure:
-    """An input that came to nothing: its position, and HubSpot's category or our error's class name."""
-
-    index: int
-    category: str
-    sent: bool
-    """False where HubSpot refused it; True where nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchWriteResult:
-    """Records by the position of their input, and what failed."""
-
-    records: dict[int, CrmRecord]
-    errors: list[BatchItemFailure]
-
-
-class AssociationTypeLabel(WireModel):
-    """A kind of association; the default one has no label."""
-
-    category: str
-    type_id: int
-    label: str | None = None
 
 
 class AssociationTarget(WireModel):
     """A record at the other end, once for all its labels."""
 
     id: str = Field(validation_alias="toObjectId")
-    types: list[AssociationTypeLabel] = Field(default=[], validation_alias="associationTypes")
-
-
-class AssociationPage(WireModel):
-    """One page of one record's associations."""
-
-    results: list[AssociationTarget]
-    after: After = None
 
 
 class _AssociationsFrom(WireModel):
@@ -201,18 +152,6 @@ class AssociationBatchAnswer(WireModel):
 
     results: list[_AssociationsFrom]
     errors: _Errors = []
-
-
-class AssociationWriteAnswer(WireModel):
-    """What a batch of new associations answers."""
-
-    errors: _Errors = []
-
-
-class AssociationLabels(WireModel):
-    """The kinds of association between two types."""
-
-    results: list[AssociationTypeLabel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +245,6 @@ class AccountDetails(WireModel):
     """The account (portal) that the credentials belong to."""
 
     portal_id: str
-    account_type: str | None = None
-    time_zone: str | None = None
-    company_currency: str | None = None
-    utc_offset_milliseconds: int | None = None
-    data_hosting_location: str | None = None
 
 
 class NewAssociation(NamedTuple):
@@ -346,10 +280,7 @@ RECORD: TypeAdapter[CrmRecord] = TypeAdapter(CrmRecord)
 PAGE: TypeAdapter[Page] = TypeAdapter(Page)
 SEARCH_PAGE: TypeAdapter[SearchPage] = TypeAdapter(SearchPage)
 BATCH: TypeAdapter[BatchAnswer] = TypeAdapter(BatchAnswer)
-ASSOCIATION_PAGE: TypeAdapter[AssociationPage] = TypeAdapter(AssociationPage)
 ASSOCIATION_BATCH: TypeAdapter[AssociationBatchAnswer] = TypeAdapter(AssociationBatchAnswer)
-ASSOCIATION_WRITE: TypeAdapter[AssociationWriteAnswer] = TypeAdapter(AssociationWriteAnswer)
-ASSOCIATION_LABELS: TypeAdapter[AssociationLabels] = TypeAdapter(AssociationLabels)
 PIPELINES: TypeAdapter[Pipelines] = TypeAdapter(Pipelines)
 PROPERTY: TypeAdapter[Property] = TypeAdapter(Property)
 PROPERTIES: TypeAdapter[Properties] = TypeAdapter(Properties)
