@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import BASE_URL, AnyJson, FakeClock, Stub, build_client, ok, refusal
 
 from crm_api.hubspot import (
     HubSpotClient,
@@ -104,7 +104,9 @@ def connect_without_repeats(account: Account) -> HubSpotClient:
 
 
 async def call(client: HubSpotClient) -> Any:
-    return (await client.sender.request("GET", "/x", operation="t", idempotent=False))["token"]
+    return (await client.sender.request("GET", "/x", operation="t", idempotent=False, response=AnyJson)).root[
+        "token"
+    ]
 
 
 @pytest.fixture
@@ -243,7 +245,9 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     account.revoked.add("t1")
     stub = client._connections._transport
     assert isinstance(stub, Stub)
-    await client.sender.request("POST", "/x", operation="t", json={"a": 1}, idempotent=False)
+    await client.sender.request(
+        "POST", "/x", operation="t", json={"a": 1}, idempotent=False, response=AnyJson
+    )
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import TypeAdapter
-from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, record, refusal
+from tests.hubspot.stubs import AnyJson, FakeClock, Stub, build_client, ok, record, refusal
 
 import crm_api.hubspot as package
 from crm_api.hubspot import (
@@ -35,10 +34,20 @@ from crm_api.hubspot.errors import (
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
+from crm_api.hubspot.wire import WireModel
+
+
+class Number(WireModel):
+    a: int
 
 
 async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any) -> Any:
-    return await client.sender.request("GET", "/x", operation="test.read", idempotent=idempotent, **changes)
+    arguments: dict[str, Any] = {
+        "operation": "test.read",
+        "response": AnyJson,
+        "idempotent": idempotent,
+    } | changes
+    return (await client.sender.request("GET", "/x", **arguments)).model_dump()
 
 
 async def test_every_request_says_who_asks_and_what_it_takes() -> None:
@@ -55,7 +64,7 @@ async def test_every_request_says_who_asks_and_what_it_takes() -> None:
 async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
     stub = Stub(ok({}))
     await build_client(stub).sender.request(
-        "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True
+        "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True, response=AnyJson
     )
     assert stub.requests[0].content == '{"a":"é","b":[1]}'.encode()
     assert stub.requests[0].headers["content-type"] == "application/json"
@@ -252,17 +261,16 @@ async def test_a_later_refusal_does_not_hide_that_an_earlier_try_may_have_acted(
 async def test_an_answer_that_is_not_what_was_promised_is_unreadable_and_repeated_only_if_idempotent() -> (
     None
 ):
-    model = TypeAdapter(dict[str, int])
     for body in (b"<html>", b"[1]", b'{"a":"secret"}', b""):
         stub = Stub(httpx.Response(200, content=body))
         with pytest.raises(HubSpotUnreadableError) as raised:
-            await read(build_client(stub), idempotent=False, answer=model)
+            await read(build_client(stub), idempotent=False, response=Number)
         assert raised.value.sent
         assert raised.value.__cause__ is None
         assert raised.value.__context__ is None
         assert len(stub.requests) == 1
     stub = Stub(httpx.Response(200, content=b"<html>"), ok({"a": 1}))
-    assert await read(build_client(stub), answer=model) == {"a": 1}
+    assert await read(build_client(stub), response=Number) == {"a": 1}
 
 
 async def test_repeats_after_failures_are_a_share_of_the_calls() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from crm_api.hubspot.call_context import RequestScope, current_scope
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
@@ -31,6 +31,8 @@ from crm_api.hubspot.names import Paths
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
+
+R = TypeVar("R", bound=BaseModel)
 
 logger = logging.getLogger(__name__)
 
@@ -59,19 +61,14 @@ class LastSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Generic[R]):
     method: str
     path: str
     operation: str
     content: bytes | None
     params: Mapping[str, Any]
     budget: Budget
-    answer: TypeAdapter[Any] | None
-
-    def parse(self, body: bytes) -> Any:
-        if self.answer is not None:
-            return self.answer.validate_json(body)
-        return _json.loads(body) if body else None
+    response: type[R]
 
 
 class Sender:
@@ -129,13 +126,12 @@ class Sender:
         params: Mapping[str, Any] | None = None,
         idempotent: bool,
         budget: Budget = "burst",
-        answer: TypeAdapter[Any] | None = None,
+        response: type[R],
         scope: RequestScope | None = None,
         reserve_seconds: float = 0.0,
-    ) -> Any:
+    ) -> R:
         """Send one call and retry it while the retry policy, the retry budget and the deadline allow it.
 
-        Returns the body validated by `answer`, or parsed as JSON without one; None for an empty body.
         `idempotent` means that sending twice changes no more than sending once. All attempts end
         `reserve_seconds` before the deadline. Raises a `HubSpotError`; its `sent` is True if HubSpot may have acted
         on any attempt.
@@ -145,7 +141,7 @@ class Sender:
         if json is not None:
             content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        call = _Call(method, path, operation, content, given, budget, answer)
+        call = _Call(method, path, operation, content, given, budget, response)
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
@@ -177,7 +173,9 @@ class Sender:
         await self.sleep(delay)
         return True
 
-    async def _attempt(self, call: _Call, attempt: int, scope: RequestScope, seconds: float) -> Any:
+    async def _attempt(
+        self, call: _Call[R], attempt: int, scope: RequestScope, seconds: float
+    ) -> R | HubSpotError:
         """Wait for quota and a connection, then send once.
 
         Errors are returned, not raised, so that their `__context__` holds no exception of httpx, which may quote
@@ -208,12 +206,12 @@ class Sender:
             self._slots.release()
 
     async def _send(
-        self, call: _Call, attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
-    ) -> Any:
+        self, call: _Call[R], attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
+    ) -> R | HubSpotError:
         started = self.clock()
         scope.calls += 1
         self.in_flight += 1
-        outcome: Any
+        outcome: R | HubSpotError
         try:
             # The semaphore admits as many calls as there may be connections.
             with self._connections.one() as http:
@@ -245,12 +243,12 @@ class Sender:
         self._report(call, attempt, permit, outcome, seconds, started)
         return outcome
 
-    def _read(self, call: _Call, response: httpx.Response, elapsed: float) -> Any:
+    def _read(self, call: _Call[R], response: httpx.Response, elapsed: float) -> R | HubSpotError:
         self.quota.observe(call.budget, response.headers, elapsed_seconds=elapsed)
         if response.is_success:
             try:
-                return call.parse(response.content)
-            except (ValidationError, ValueError, RecursionError):
+                return call.response.model_validate_json(response.content or b"{}")
+            except ValidationError:
                 # The original exception quotes the body.
                 return HubSpotUnreadableError(
                     "response not understood", status_code=response.status_code, operation=call.operation
@@ -263,7 +261,13 @@ class Sender:
         return error
 
     def _report(
-        self, call: _Call, attempt: int, permit: CircuitPermit, outcome: Any, seconds: float, started: float
+        self,
+        call: _Call[Any],
+        attempt: int,
+        permit: CircuitPermit,
+        outcome: Any,
+        seconds: float,
+        started: float,
     ) -> None:
         error = outcome if isinstance(outcome, HubSpotError) else None
         failed = _circuit_verdict(error, seconds)
@@ -281,7 +285,7 @@ class Sender:
         self._observer.circuit_changed(state=state.value)
 
 
-def _unavailable(call: _Call, reason: str, retry_after: float) -> HubSpotUnavailableError:
+def _unavailable(call: _Call[Any], reason: str, retry_after: float) -> HubSpotUnavailableError:
     return HubSpotUnavailableError(reason, operation=call.operation, retry_after=retry_after)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType
@@ -24,6 +24,10 @@ class WireModel(BaseModel):
         coerce_numbers_to_str=True,
         extra="ignore",
     )
+
+
+class NoContent(WireModel):
+    """Response whose body is empty or not needed."""
 
 
 def _none_is_empty_list(value: Any) -> Any:
@@ -274,14 +278,3 @@ class UniqueValue(NamedTuple):
 def comma_list(names: Sequence[str]) -> str | None:
     """Names as one query parameter, or none."""
     return ",".join(names) or None
-
-
-RECORD: TypeAdapter[CrmRecord] = TypeAdapter(CrmRecord)
-PAGE: TypeAdapter[Page] = TypeAdapter(Page)
-SEARCH_PAGE: TypeAdapter[SearchPage] = TypeAdapter(SearchPage)
-BATCH: TypeAdapter[BatchAnswer] = TypeAdapter(BatchAnswer)
-ASSOCIATION_BATCH: TypeAdapter[AssociationBatchAnswer] = TypeAdapter(AssociationBatchAnswer)
-PIPELINES: TypeAdapter[Pipelines] = TypeAdapter(Pipelines)
-PROPERTY: TypeAdapter[Property] = TypeAdapter(Property)
-PROPERTIES: TypeAdapter[Properties] = TypeAdapter(Properties)
-ACCOUNT: TypeAdapter[AccountDetails] = TypeAdapter(AccountDetails)

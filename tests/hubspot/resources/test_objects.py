@@ -8,7 +8,6 @@ from tests.hubspot.stubs import Stub, build_client, ok, record, refusal
 
 from crm_api.hubspot import CrmRecord, Filter, ObjectsApi, SearchRequest, Sort
 from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotUnreadableError
-from crm_api.hubspot.wire import RECORD
 
 
 def page(*ids: str, after: str | None = None, **members: Any) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def test_inline_associations_are_de_duplicated_in_order_and_know_whether_there_i
         {"id": 6},
         {"id": "5", "type": "deal_to_contact_unlabeled"},
     ]
-    found = RECORD.validate_python(
+    found = CrmRecord.model_validate(
         record() | {"associations": {"contacts": {"results": rows, "paging": {"next": {"after": "9"}}}}}
     )
     assert (found.associated("contacts").ids, found.associated("contacts").after) == (["5", "6"], "9")

@@ -7,7 +7,6 @@ from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    ASSOCIATION_BATCH,
     AssociationBatchAnswer,
     AssociationResult,
     BatchItemError,
@@ -81,15 +80,14 @@ class AssociationsApi:
         inputs = [
             {"id": each} if after is None else {"id": each, "after": after} for each, after in pages.items()
         ]
-        answer: AssociationBatchAnswer = await self._sender.request(
+        return await self._sender.request(
             "POST",
             f"{self._sender.paths.associations(from_type, to_type)}/batch/read",
             operation="associations.batch_read",
             json={"inputs": inputs},
             idempotent=True,
-            answer=ASSOCIATION_BATCH,
+            response=AssociationBatchAnswer,
         )
-        return answer
 
 
 def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[str]:

@@ -12,8 +12,6 @@ from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    BATCH,
-    RECORD,
     BatchAnswer,
     BatchReadResult,
     CrmRecord,
@@ -47,7 +45,7 @@ async def get_record(
 ) -> CrmRecord:
     """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
     operation = f"{object_type}.get"
-    answer: CrmRecord = await sender.request(
+    return await sender.request(
         "GET",
         record_path(sender, object_type, record_id, operation=operation),
         operation=operation,
@@ -57,10 +55,9 @@ async def get_record(
             "idProperty": id_property,
         },
         idempotent=True,
-        answer=RECORD,
+        response=CrmRecord,
         scope=scope,
     )
-    return answer
 
 
 class RecordBatches:
@@ -87,15 +84,14 @@ class RecordBatches:
         return BatchReadResult({each: found[each] for each in asked if each in found})
 
     async def _read_chunk(self, ids: Sequence[str], properties: Sequence[str]) -> BatchAnswer:
-        answer: BatchAnswer = await self._sender.request(
+        return await self._sender.request(
             "POST",
             f"{self._path}/read",
             operation=f"{self._object_type}.batch_read",
             json={"inputs": [{"id": each} for each in ids], "properties": list(properties)},
             idempotent=True,
-            answer=BATCH,
+            response=BatchAnswer,
         )
-        return answer
 
     async def _by_id(
         self, asked: Sequence[str], records: Sequence[CrmRecord], refused: set[str]

@@ -14,7 +14,7 @@ from crm_api.hubspot.errors import (
 from crm_api.hubspot.names import SHARED_IDENTIFIERS, ObjectType
 from crm_api.hubspot.resources.batches import get_record
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import RECORD, CrmRecord, NewAssociation, UniqueValue
+from crm_api.hubspot.wire import CrmRecord, NewAssociation, UniqueValue
 
 # HubSpot's lookup by unique value lags behind the create by up to this long.
 LOOKUP_LAG_SECONDS: Final = 1.0
@@ -63,17 +63,16 @@ class Creation:
                 return self._adopt(found)
         for attempt in count(1):
             try:
-                answer: CrmRecord = await self._sender.request(
+                return await self._sender.request(
                     "POST",
                     self._sender.paths.objects(self._object_type),
                     operation=self._operation,
                     json=self._body,
                     idempotent=False,
-                    answer=RECORD,
+                    response=CrmRecord,
                     scope=self._scope,
                     reserve_seconds=self._reserve_seconds,
                 )
-                return answer
             except HubSpotError as error:
                 failure = error
             if self._unique is None:

@@ -11,12 +11,10 @@ from crm_api.hubspot.resources.creation import Creation
 from crm_api.hubspot.search import SearchRequest
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    PAGE,
-    RECORD,
-    SEARCH_PAGE,
     BatchReadResult,
     CrmRecord,
     NewAssociation,
+    NoContent,
     Page,
     SearchPage,
     UniqueValue,
@@ -77,15 +75,14 @@ class ObjectsApi:
 
     async def update(self, record_id: str, properties: Mapping[str, str]) -> CrmRecord:
         """Change the properties given; "" clears one. The answer holds what changed and some of HubSpot's own."""
-        answer: CrmRecord = await self._sender.request(
+        return await self._sender.request(
             "PATCH",
             self._record_path(record_id, "update"),
             operation=self._operation("update"),
             json={"properties": dict(properties)},
             idempotent=True,
-            answer=RECORD,
+            response=CrmRecord,
         )
-        return answer
 
     async def archive(self, record_id: str) -> None:
         """Move a record to the recycle bin; an id that leads to none is no error.
@@ -97,6 +94,7 @@ class ObjectsApi:
             self._record_path(record_id, "archive"),
             operation=self._operation("archive"),
             idempotent=True,
+            response=NoContent,
         )
 
     async def list_page(
@@ -108,7 +106,7 @@ class ObjectsApi:
         associations: Sequence[ObjectType] = (),
     ) -> Page:
         """One page, 1 to 100 records by ascending id."""
-        answer: Page = await self._sender.request(
+        return await self._sender.request(
             "GET",
             self._path,
             operation=self._operation("list"),
@@ -119,22 +117,20 @@ class ObjectsApi:
                 "associations": comma_list(associations),
             },
             idempotent=True,
-            answer=PAGE,
+            response=Page,
         )
-        return answer
 
     async def search(self, search: SearchRequest) -> SearchPage:
         """One page of what HubSpot's index knows, which lags behind writes by seconds."""
-        answer: SearchPage = await self._sender.request(
+        return await self._sender.request(
             "POST",
             f"{self._path}/search",
             operation=self._operation("search"),
             json=search.to_wire(),
             idempotent=True,
             budget="search",
-            answer=SEARCH_PAGE,
+            response=SearchPage,
         )
-        return answer
 
     async def batch_read(self, ids: Sequence[str], *, properties: Sequence[str] = ()) -> BatchReadResult:
         """Records by id, a hundred a call, at once. IDs without a record are absent."""
