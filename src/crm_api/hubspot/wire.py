@@ -134,9 +134,10 @@ class BatchAnswer(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class BatchReadResult:
-    """Records by the requested ID."""
+    """Records by the requested ID, and the IDs that could not be read."""
 
     records: dict[str, CrmRecord]
+    failed: set[str]
 
 
 class AssociationTarget(WireModel):

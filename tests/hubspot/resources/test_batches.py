@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.hubspot.stubs import Stub, build_client, ok, record, refusal
 
-from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotValidationError
 
 READ = ("POST", "/crm/objects/2026-09/deals/batch/read")
 NOT_FOUND = "Could not get some DEAL objects, they may be deleted or not exist. Check that ids are valid."
@@ -118,3 +118,14 @@ class TestRead:
         stub = Stub(answer)
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])
         assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
+
+    async def test_partial_read_reports_ids_of_failed_calls(self) -> None:
+        stub = Stub(lambda request: refusal(400) if "0" in asked(request) else found_and(*asked(request)))
+        ids = [str(number) for number in range(150)]
+        result = await build_client(stub).deals.batch_read(ids, allow_partial=True)
+        assert list(result.records) == ids[100:]
+        assert result.failed == set(ids[:100])
+
+    async def test_partial_read_raises_credentials_errors(self) -> None:
+        with pytest.raises(HubSpotCredentialsError):
+            await build_client(Stub(refusal(403))).deals.batch_read(["1"], allow_partial=True)

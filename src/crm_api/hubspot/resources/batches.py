@@ -1,6 +1,6 @@
-"""Batches of records: split, sent at once, and put together by input.
+"""Reads of records by ID: one record, or many in batches. Status 207 means that some were not found.
 
-https://developers.hubspot.com/docs/api-reference/error-handling for status 207
+https://developers.hubspot.com/docs/api-reference/error-handling
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from crm_api.hubspot.call_context import RequestScope
-from crm_api.hubspot.errors import HubSpotNotFoundError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
@@ -20,7 +20,7 @@ from crm_api.hubspot.wire import (
 
 T = TypeVar("T")
 
-# More ids than this that HubSpot silently left out are reported as missing rather than asked for one by one.
+# IDs that a response omits without an error are read one by one, up to this number per call.
 MAX_SINGLE_READS = 10
 # https://github.com/HubSpot/hubspot-api-nodejs/issues/6
 MERGED_IDS_PROPERTIES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids")
@@ -61,83 +61,89 @@ async def get_record(
 
 
 class RecordBatches:
-    """Batch calls of one object type."""
+    """Batch reads of one object type's records."""
 
     def __init__(self, sender: Sender, object_type: ObjectType) -> None:
         self._sender = sender
         self._object_type: ObjectType = object_type
-        self._path = f"{sender.paths.objects(object_type)}/batch"
 
-    async def read(self, ids: Sequence[str], *, properties: Sequence[str]) -> BatchReadResult:
+    async def read(
+        self, ids: Sequence[str], *, properties: Sequence[str], allow_partial: bool
+    ) -> BatchReadResult:
         """See `ObjectsApi.batch_read`."""
-        asked = list(dict.fromkeys(each for each in ids if each))
-        if not asked:
-            return BatchReadResult({})
-        wanted = list(dict.fromkeys(properties))
-        answers = await run_together(
-            self._read_chunk(chunk, wanted) for chunk in chunks(asked, MAX_BATCH_INPUTS)
+        requested = list(dict.fromkeys(record_id for record_id in ids if record_id))
+        results = await run_together(
+            self._read_chunk(chunk, list(dict.fromkeys(properties)), allow_partial=allow_partial)
+            for chunk in chunks(requested, MAX_BATCH_INPUTS)
         )
-        records = [record for answer in answers for record in answer.results]
-        refused = {each for answer in answers for each in _ids_of_errors(answer)}
-        found = await self._by_id(asked, records, refused)
-        # In the order asked for; HubSpot has one of its own.
-        return BatchReadResult({each: found[each] for each in asked if each in found})
+        records = {record_id: record for result in results for record_id, record in result.records.items()}
+        return BatchReadResult(records, {record_id for result in results for record_id in result.failed})
 
-    async def _read_chunk(self, ids: Sequence[str], properties: Sequence[str]) -> BatchAnswer:
-        return await self._sender.request(
-            "POST",
-            f"{self._path}/read",
-            operation=f"{self._object_type}.batch_read",
-            json={"inputs": [{"id": each} for each in ids], "properties": list(properties)},
-            idempotent=True,
-            response=BatchAnswer,
+    async def _read_chunk(
+        self, ids: Sequence[str], properties: Sequence[str], *, allow_partial: bool
+    ) -> BatchReadResult:
+        try:
+            response = await self._sender.request(
+                "POST",
+                f"{self._sender.paths.objects(self._object_type)}/batch/read",
+                operation=f"{self._object_type}.batch_read",
+                json={"inputs": [{"id": record_id} for record_id in ids], "properties": properties},
+                idempotent=True,
+                response=BatchAnswer,
+            )
+            found = await self._by_requested_id(ids, properties, response)
+        except HubSpotCredentialsError:
+            raise
+        except HubSpotError:
+            if not allow_partial:
+                raise
+            return BatchReadResult({}, set(ids))
+        # HubSpot returns records in an order of its own.
+        return BatchReadResult(
+            {record_id: found[record_id] for record_id in ids if record_id in found}, set()
         )
 
-    async def _by_id(
-        self, asked: Sequence[str], records: Sequence[CrmRecord], refused: set[str]
+    async def _by_requested_id(
+        self, ids: Sequence[str], properties: Sequence[str], response: BatchAnswer
     ) -> dict[str, CrmRecord]:
-        """Records by the id asked for, which is not theirs where records were merged."""
-        wanted = set(asked)
-        found = {record.id: record for record in records if record.id in wanted}
-        strangers = [record for record in records if record.id not in wanted]
-        unexplained = [each for each in asked if each not in found and each not in refused]
-        for stranger in strangers:
-            merged = _merged_ids(stranger)
-            found |= {each: stranger for each in unexplained if each in merged}
-        unexplained = [each for each in unexplained if each not in found]
-        claimed = {id(record) for record in found.values()}
-        unclaimed = [record for record in strangers if id(record) not in claimed]
-        if len(unexplained) == 1 and len(unclaimed) == 1:
-            found[unexplained[0]] = unclaimed[0]
+        """Map the requested IDs to records. A merged record is returned under another ID than the requested one."""
+        requested = set(ids)
+        found = {record.id: record for record in response.results if record.id in requested}
+        merged = [record for record in response.results if record.id not in requested]
+        # One error row can name all missing IDs. https://github.com/HubSpot/hubspot-api-php/issues/619
+        missing = {record_id for error in response.errors for record_id in error.context.get("ids", [])}
+        unexplained = [record_id for record_id in ids if record_id not in found and record_id not in missing]
+        for record in merged:
+            found |= dict.fromkeys(_merged_ids(record).intersection(unexplained), record)
+        unexplained = [record_id for record_id in unexplained if record_id not in found]
+        matched = {record.id for record in found.values()}
+        unmatched = [record for record in merged if record.id not in matched]
+        if len(unexplained) == 1 and len(unmatched) == 1:
+            found[unexplained[0]] = unmatched[0]
         elif unexplained:
-            found |= await self._read_singly(unexplained[:MAX_SINGLE_READS], records)
+            found |= await self._read_singly(unexplained[:MAX_SINGLE_READS], properties)
         return found
 
-    async def _read_singly(self, ids: Sequence[str], like: Sequence[CrmRecord]) -> dict[str, CrmRecord]:
-        properties = tuple(like[0].properties) if like else ()
-
+    async def _read_singly(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, CrmRecord]:
         async def read(record_id: str) -> CrmRecord | None:
             try:
                 return await get_record(self._sender, self._object_type, record_id, properties=properties)
             except HubSpotNotFoundError:
                 return None
 
-        answers = await run_together(read(each) for each in ids)
-        return {each: record for each, record in zip(ids, answers, strict=True) if record is not None}
-
-
-def _ids_of_errors(answer: BatchAnswer) -> list[str]:
-    """One row stands for all ids that lead to nothing. https://github.com/HubSpot/hubspot-api-php/issues/619"""
-    return [each for error in answer.errors for each in error.context.get("ids", [])]
+        records = await run_together(read(record_id) for record_id in ids)
+        return {
+            record_id: record for record_id, record in zip(ids, records, strict=True) if record is not None
+        }
 
 
 def _merged_ids(record: CrmRecord) -> set[str]:
     lists = (record.get(name) or "" for name in MERGED_IDS_PROPERTIES)
-    return {each.partition(":")[0].strip() for text in lists for each in text.split(";")} - {""}
+    return {entry.partition(":")[0].strip() for text in lists for entry in text.split(";")} - {""}
 
 
 async def run_together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run reads at once; the first failure ends the others and is raised as itself."""
+    """Run reads at the same time. The first failure cancels the others and is raised without an exception group."""
     coroutines = list(parts)
     if len(coroutines) == 1:
         return [await coroutines[0]]
@@ -145,7 +151,7 @@ async def run_together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     failure: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            tasks.extend(group.create_task(each) for each in coroutines)
+            tasks.extend(group.create_task(coroutine) for coroutine in coroutines)
     except BaseExceptionGroup as failures:
         failure = failures.exceptions[0]
     if failure is not None:
@@ -154,5 +160,5 @@ async def run_together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """The items in order, at most `size` at a time."""
+    """Split the items into parts of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]

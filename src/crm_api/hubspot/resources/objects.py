@@ -132,9 +132,15 @@ class ObjectsApi:
             response=SearchPage,
         )
 
-    async def batch_read(self, ids: Sequence[str], *, properties: Sequence[str] = ()) -> BatchReadResult:
-        """Records by id, a hundred a call, at once. IDs without a record are absent."""
-        return await self._batches.read(ids, properties=properties)
+    async def batch_read(
+        self, ids: Sequence[str], *, properties: Sequence[str] = (), allow_partial: bool = False
+    ) -> BatchReadResult:
+        """Return records by ID, read 100 per call at the same time. IDs without a record are absent.
+
+        With `allow_partial`, the IDs of a call that fails are in `failed`; without it, the call's error is raised, as
+        `HubSpotCredentialsError` always is.
+        """
+        return await self._batches.read(ids, properties=properties, allow_partial=allow_partial)
 
     def _operation(self, name: str) -> str:
         return f"{self.object_type}.{name}"
