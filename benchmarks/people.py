@@ -11,7 +11,7 @@ from benchmarks.load import Client
 from tests.support.builders import PASSWORD, a_registration
 
 from crm_api.database import create_engine, create_sessions
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
 
 REGISTERED_AT_ONCE: Final = 5
 

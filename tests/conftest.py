@@ -77,7 +77,7 @@ async def stranger(client: httpx.AsyncClient) -> Caller:
 @pytest.fixture
 async def staff(client: httpx.AsyncClient, app: FastAPI) -> Caller:
     """One of the company's own people."""
-    from crm_api.services.users import set_role
+    from crm_api.services.accounts.profile import set_role
 
     caller = await registered(client, "staff@example.com")
     assert await set_role(app.state.sessions, caller.email, "staff")

@@ -7,8 +7,8 @@ from tests.support.callers import registered
 from tests.support.fault_run import FAULTS, FaultRun
 
 from crm_api.hubspot_emulator import Emulator
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 
 USERS = 20
 

@@ -49,15 +49,19 @@ from crm_api.routers import (
     users,
 )
 from crm_api.security import Passwords, SecurityHeaders, keyed_hash
-from crm_api.services.account import AccountBinding, store_refresh_token, stored_refresh_token
 from crm_api.services.contact_link import ContactLinks
-from crm_api.services.cursors import Cursors
-from crm_api.services.fields import RecordFields
 from crm_api.services.health import database_problem
-from crm_api.services.pipelines import CustomerStages
-from crm_api.services.policy import KnownOwners
-from crm_api.services.properties import watch_schema
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.binding import (
+    AccountBinding,
+    store_refresh_token,
+    stored_refresh_token,
+)
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.pipelines import CustomerStages
+from crm_api.services.records.access import KnownOwners
+from crm_api.services.records.cursors import Cursors
+from crm_api.services.records.property_list import watch_schema
 from crm_api.settings import Settings
 from crm_api.tracing import NOT_TRACED, start_tracing
 

@@ -13,8 +13,8 @@ from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 
 KINDS = {
     "/api/deals": "deals",

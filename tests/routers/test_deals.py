@@ -11,7 +11,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
 from crm_api.hubspot_emulator import Emulator
-from crm_api.services import pipelines
+from crm_api.services.properties import pipelines
 
 KEYS = {
     "id",

@@ -9,7 +9,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
 from crm_api.hubspot_emulator import Emulator, Exchange
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
 
 
 def ids(records: list[dict[str, Any]]) -> list[str]:

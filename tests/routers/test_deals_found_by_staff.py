@@ -12,7 +12,7 @@ from tests.support.records import a_deal_of, all_found, all_pages, calls, give_d
 
 from crm_api.hubspot_emulator import Emulator, Exchange
 from crm_api.models import RecentWrite, now
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
 from crm_api.settings import Settings
 
 

@@ -14,9 +14,9 @@ from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import RefreshToken, Session, User, now
+from crm_api.services.accounts.profile import set_role
+from crm_api.services.accounts.sessions import end_sessions
 from crm_api.services.audit import OPERATOR
-from crm_api.services.sessions import end_sessions
-from crm_api.services.users import set_role
 from crm_api.settings import Settings
 
 

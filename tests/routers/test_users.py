@@ -14,8 +14,8 @@ from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import Base, PendingRegistration, User, now
-from crm_api.services import registration, users
-from crm_api.services.users import set_role
+from crm_api.services.accounts import profile, registration
+from crm_api.services.accounts.profile import set_role
 
 
 async def users_of(app: FastAPI) -> list[User]:
@@ -217,7 +217,7 @@ class TestRegisterOnABadDay:
             return claimed
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(users, "claim", overtaken)
+            patched.setattr(profile, "claim", overtaken)
             first = await client.post("/api/register", json=a_registration())
         assert_problem(first, 409, "user_exists")
         [user] = await users_of(app)

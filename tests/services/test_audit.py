@@ -9,8 +9,8 @@ from tests.support.callers import Caller
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, now
+from crm_api.services.accounts.profile import set_role
 from crm_api.services.audit import OPERATOR, entries
-from crm_api.services.users import set_role
 
 
 class TestAudit:

@@ -19,9 +19,9 @@ from crm_api.errors import ApiError
 from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
+from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 KEY = {"Idempotency-Key": "the-same-key"}

@@ -16,8 +16,8 @@ from tests.support.records import all_found, all_pages
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import User
-from crm_api.services.fields import RecordFields
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 SECRET = "hidden-from-everybody"

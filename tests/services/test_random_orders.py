@@ -26,9 +26,9 @@ from crm_api.hubspot import (
 )
 from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
+from crm_api.services.hubspot_account.provisioning import provision, unique_value
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.provisioning import provision, unique_value
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
 BAD_SHARE, DEADLINE_SECONDS = 0.6, 0.5

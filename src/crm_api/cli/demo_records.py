@@ -11,11 +11,11 @@ from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTok
 from crm_api.models import User
 from crm_api.schemas.users import Registration
 from crm_api.security import Passwords
+from crm_api.services.accounts.profile import register, set_role
+from crm_api.services.accounts.registration import RegistrationRules
+from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
-from crm_api.services.registration import RegistrationRules
-from crm_api.services.users import register, set_role
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 STAFF_EMAIL = "staff@example.com"

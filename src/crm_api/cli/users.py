@@ -7,9 +7,9 @@ import click
 
 from crm_api.database import DatabaseUrlError, Sessions, create_engine, create_sessions
 from crm_api.schemas.users import normalise_email
+from crm_api.services.accounts.profile import set_role
+from crm_api.services.accounts.sessions import end_sessions
 from crm_api.services.audit import OPERATOR
-from crm_api.services.sessions import end_sessions
-from crm_api.services.users import set_role
 from crm_api.settings import Settings, SettingsRefusedError
 
 

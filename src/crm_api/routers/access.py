@@ -10,7 +10,7 @@ from crm_api.dependencies import CurrentUser, get_hubspot, get_sessions, get_set
 from crm_api.routers.accounts import get_origin
 from crm_api.routers.creating import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
-from crm_api.services.policy import Access
+from crm_api.services.records.access import Access
 
 WITH_ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}

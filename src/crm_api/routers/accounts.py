@@ -7,10 +7,10 @@ from fastapi import Depends, Request
 from crm_api.dependencies import SettingsDep
 from crm_api.rate_limit import client_address
 from crm_api.routers.creating import LEASE_MARGIN_SECONDS
+from crm_api.services.accounts.emails import Messages
+from crm_api.services.accounts.registration import RegistrationRules
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinks
-from crm_api.services.messages import Messages
-from crm_api.services.registration import RegistrationRules
 
 
 async def get_origin(request: Request) -> Origin:

@@ -19,8 +19,8 @@ from crm_api.schemas.contacts import (
 )
 from crm_api.schemas.crm_objects import ContactDetail, ContactDetailResponse
 from crm_api.schemas.search import ContactSearchResponse, RecordSearch
-from crm_api.services import contacts
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 

@@ -9,7 +9,7 @@ from crm_api.openapi import problems
 from crm_api.routers.access import AccessDep
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.crm_objects import CrmObjects, CrmObjectsResponse
-from crm_api.services import crm_objects
+from crm_api.services.records import overview
 
 router = APIRouter(prefix="/api", tags=["Overview"])
 
@@ -24,5 +24,5 @@ async def list_crm_objects(
 
     Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
     """
-    page = await crm_objects.list_crm_objects(access, limit=limit, cursor=cursor)
+    page = await overview.list_crm_objects(access, limit=limit, cursor=cursor)
     return CrmObjectsResponse(message="CRM objects retrieved successfully", data=CrmObjects(data=page))

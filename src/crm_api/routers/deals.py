@@ -12,9 +12,9 @@ from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.crm_objects import DealDetail, DealDetailResponse
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services import changes as record_changes
-from crm_api.services import deals
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import deals
+from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/deals", tags=["Deals"])
 

@@ -8,7 +8,7 @@ from crm_api.routers.accounts import MessagesDep, OriginDep, RulesDep
 from crm_api.routers.limits import RateLimitsDep, limit_registrations
 from crm_api.schemas.email import EmailVerification, EmailVerifiedResponse, MailRequest
 from crm_api.schemas.users import AcceptedResponse
-from crm_api.services import verification
+from crm_api.services.accounts import verification
 
 router = APIRouter(prefix="/api/email/verify", tags=["Account"])
 

@@ -9,7 +9,7 @@ from crm_api.routers.limits import RateLimitsDep, limit_registrations
 from crm_api.schemas.email import MailRequest
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.users import AcceptedResponse
-from crm_api.services import passwords as service
+from crm_api.services.accounts import passwords as service
 
 router = APIRouter(prefix="/api", tags=["Account"])
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from crm_api.openapi import problems
 from crm_api.routers.access import AccessDep
 from crm_api.schemas.search import FoundRecordsResponse, SearchText
-from crm_api.services import search
+from crm_api.services.records import search_all
 
 router = APIRouter(prefix="/api", tags=["Overview"])
 
@@ -22,5 +22,5 @@ async def search_everything(
 
     A part that could not be searched is named in `failed`; the others stand.
     """
-    found = await search.search_everything(access, q, limit=limit)
+    found = await search_all.search_everything(access, q, limit=limit)
     return FoundRecordsResponse(message="Search completed successfully", data=found)

@@ -12,7 +12,7 @@ from crm_api.routers.accounts import OriginDep
 from crm_api.routers.limits import RateLimitsDep, limit_address
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.schemas.users import normalise_email
-from crm_api.services import sessions as service
+from crm_api.services.accounts import sessions as service
 from crm_api.settings import Settings
 
 router = APIRouter(prefix="/api", tags=["Account"])

@@ -24,9 +24,9 @@ from crm_api.schemas.tickets import (
     TicketResponse,
     TicketUpdate,
 )
-from crm_api.services import changes as record_changes
-from crm_api.services import tickets
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import tickets
+from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 

@@ -16,7 +16,7 @@ from crm_api.schemas.users import (
     Registration,
     RegistrationResponse,
 )
-from crm_api.services import export, users, verification
+from crm_api.services.accounts import export, profile, verification
 from crm_api.services.idempotency import Attempt
 
 router = APIRouter(prefix="/api", tags=["Account"])
@@ -56,7 +56,7 @@ async def register(
             return await verification.request_registration(
                 sessions, passwords, registration, rules, messages, attempt=attempt, origin=origin
             )
-        return await users.register(
+        return await profile.register(
             sessions, hubspot, passwords, registration, rules, attempt=attempt, origin=origin
         )
 
@@ -74,7 +74,7 @@ async def register(
 @router.get("/me", responses=problems(401, 429, 503))
 async def get_me(user: CurrentUser) -> ProfileResponse:
     """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
-    return ProfileResponse(message="Profile retrieved successfully", data=users.profile(user))
+    return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
 
 
 @router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504))
@@ -87,7 +87,7 @@ async def update_me(
     origin: OriginDep,
 ) -> ProfileResponse:
     """Change your names and your phone number, here and in the CRM. What you leave out stays."""
-    updated = await users.update_profile(sessions, hubspot, user, change, links=links, origin=origin)
+    updated = await profile.update_profile(sessions, hubspot, user, change, links=links, origin=origin)
     return ProfileResponse(message="Profile updated successfully", data=updated)
 
 
@@ -100,7 +100,7 @@ async def delete_me(
     user: CurrentUser, sessions: SessionsDep, settings: SettingsDep, origin: OriginDep
 ) -> None:
     """Delete your account: its profile, sessions and tokens. Your contact in the CRM stays the company's."""
-    await users.delete_user(sessions, user, secret=settings.secret_key.get_secret_value(), origin=origin)
+    await profile.delete_user(sessions, user, secret=settings.secret_key.get_secret_value(), origin=origin)
 
 
 @router.get("/me/export", responses=problems(401, 429, 502, 503, 504))

@@ -11,7 +11,7 @@ from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, H
 from crm_api.models import User
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import MERGED_IDS, ContactLinks, ids_of
-from crm_api.services.records import CONTACT_PROPERTIES, refused_fields
+from crm_api.services.properties.mapping import CONTACT_PROPERTIES, refused_fields
 
 Sessions = async_sessionmaker[AsyncSession]
 _READ = (*CONTACT_PROPERTIES, MERGED_IDS)

@@ -9,7 +9,7 @@ from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.properties import RecordProperties, RecordProperty, RecordPropertyOption
-from crm_api.services.fields import (
+from crm_api.services.properties.fields import (
     OBJECT_TYPES,
     STAGE_FIELDS,
     Field,
@@ -18,9 +18,9 @@ from crm_api.services.fields import (
     RecordFields,
     kind_of,
 )
-from crm_api.services.pipelines import visible_pipelines
-from crm_api.services.policy import Access
-from crm_api.services.values import schema_of
+from crm_api.services.properties.pipelines import visible_pipelines
+from crm_api.services.properties.values import schema_of
+from crm_api.services.records.access import Access
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ from crm_api.models import MailToken, Session, User, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.users import AcceptedResponse
 from crm_api.security import Passwords
-from crm_api.services import audit, mail_tokens
+from crm_api.services import audit
+from crm_api.services.accounts import mail_tokens
+from crm_api.services.accounts.emails import Messages
+from crm_api.services.accounts.profile import usable_password
+from crm_api.services.accounts.verification import accepted
 from crm_api.services.audit import Origin
-from crm_api.services.messages import Messages
-from crm_api.services.users import usable_password
-from crm_api.services.verification import accepted
 
 Sessions = async_sessionmaker[AsyncSession]
 _LIFETIME = mail_tokens.LIFETIMES["reset_password"]

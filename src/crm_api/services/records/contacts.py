@@ -7,16 +7,16 @@ from crm_api.schemas.contacts import Contact, ContactCreate, ContactPage, Contac
 from crm_api.schemas.crm_objects import ContactWithDeals
 from crm_api.schemas.search import ContactSearchPage, RecordSearch
 from crm_api.schemas.users import normalise_email
-from crm_api.services.changes import change_record, to_properties
-from crm_api.services.children import with_deals_and_tickets
-from crm_api.services.etags import etag_of
-from crm_api.services.filters import wanted_of_list
 from crm_api.services.idempotency import Attempt
-from crm_api.services.policy import Access, visible_contact
-from crm_api.services.recent_writes import remember
-from crm_api.services.records import contact_from_record, refusal
-from crm_api.services.records_found import list_records, search_records
-from crm_api.services.values import require_valid
+from crm_api.services.properties.filters import wanted_of_list
+from crm_api.services.properties.mapping import contact_from_record, refusal
+from crm_api.services.properties.values import require_valid
+from crm_api.services.records.access import Access, visible_contact
+from crm_api.services.records.etags import etag_of
+from crm_api.services.records.nesting import with_deals_and_tickets
+from crm_api.services.records.queries import list_records, search_records
+from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.updates import change_record, to_properties
 
 
 async def create_contact(access: Access, contact: ContactCreate, *, attempt: Attempt) -> Contact:

@@ -5,12 +5,12 @@ from sqlalchemy import select
 from crm_api.models import AuditEntry, Session
 from crm_api.schemas.users import AuditRecord, PersonalExport, SessionRecord
 from crm_api.services import audit
+from crm_api.services.accounts.profile import profile
 from crm_api.services.audit import Origin
-from crm_api.services.children import with_deals_and_tickets
-from crm_api.services.own_records import ids_of, own_contact, read_records
-from crm_api.services.policy import Access
-from crm_api.services.records import ticket_from_record
-from crm_api.services.users import profile
+from crm_api.services.properties.mapping import ticket_from_record
+from crm_api.services.records.access import Access
+from crm_api.services.records.customer_records import ids_of, own_contact, read_records
+from crm_api.services.records.nesting import with_deals_and_tickets
 
 
 async def export(access: Access, *, origin: Origin) -> PersonalExport:

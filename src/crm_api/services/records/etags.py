@@ -6,7 +6,7 @@ import re
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
-from crm_api.services.fields import ObjectFields
+from crm_api.services.properties.fields import ObjectFields
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # HubSpot moves these by itself, moments after a write; nothing that a caller could overwrite has changed then.

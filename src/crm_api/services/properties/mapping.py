@@ -15,7 +15,7 @@ from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.tickets import Ticket
-from crm_api.services.fields import ObjectFields, RecordFields
+from crm_api.services.properties.fields import ObjectFields, RecordFields
 
 logger = logging.getLogger(__name__)
 

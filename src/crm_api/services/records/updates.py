@@ -17,14 +17,14 @@ from crm_api.hubspot.errors import (
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
-from crm_api.services.etags import require_match
-from crm_api.services.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
-from crm_api.services.pipelines import choose_stage
-from crm_api.services.policy import Access, visible_record
-from crm_api.services.recent_writes import remember
-from crm_api.services.record_leases import record_lease
-from crm_api.services.records import moment_to_wire, refusal
-from crm_api.services.values import require_valid, same, schema_for
+from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
+from crm_api.services.properties.mapping import moment_to_wire, refusal
+from crm_api.services.properties.pipelines import choose_stage
+from crm_api.services.properties.values import require_valid, same, schema_for
+from crm_api.services.records.access import Access, visible_record
+from crm_api.services.records.etags import require_match
+from crm_api.services.records.leases import record_lease
+from crm_api.services.records.recent_writes import remember
 
 
 async def change_record(

@@ -16,13 +16,11 @@ from crm_api.models import PendingRegistration, User, now
 from crm_api.schemas.email import EmailVerifiedResponse
 from crm_api.schemas.users import AcceptedResponse, Registered, Registration
 from crm_api.security import Passwords
-from crm_api.services import audit, mail_tokens
-from crm_api.services.audit import Origin
-from crm_api.services.idempotency import Attempt
-from crm_api.services.messages import Messages
-from crm_api.services.own_contact import find_or_create_contact
-from crm_api.services.records import contact_from_record
-from crm_api.services.registration import (
+from crm_api.services import audit
+from crm_api.services.accounts import mail_tokens
+from crm_api.services.accounts.emails import Messages
+from crm_api.services.accounts.profile import record_new_user, usable_password
+from crm_api.services.accounts.registration import (
     NewUser,
     RegistrationRules,
     activate,
@@ -31,7 +29,10 @@ from crm_api.services.registration import (
     release,
     require_allowed,
 )
-from crm_api.services.users import record_new_user, usable_password
+from crm_api.services.audit import Origin
+from crm_api.services.idempotency import Attempt
+from crm_api.services.own_contact import find_or_create_contact
+from crm_api.services.properties.mapping import contact_from_record
 
 Sessions = async_sessionmaker[AsyncSession]
 _LIFETIME = mail_tokens.LIFETIMES["verify_email"]

@@ -14,9 +14,9 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.models import User
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinks
-from crm_api.services.cursors import Cursors
-from crm_api.services.fields import RecordFields
-from crm_api.services.pipelines import UNRESTRICTED, CustomerStages
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
+from crm_api.services.records.cursors import Cursors
 
 REMEMBER_SECONDS = 10.0
 REMEMBER_AT_MOST = 10_000

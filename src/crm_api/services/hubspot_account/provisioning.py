@@ -8,7 +8,7 @@ from crm_api.hubspot import CrmRecord, HubSpotClient, Property, PropertyOption, 
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
-from crm_api.services.values import schema_of
+from crm_api.services.properties.values import schema_of
 
 REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
 _GROUP: Final = "crm_api"

@@ -9,10 +9,10 @@ from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.search import RecordSearch
-from crm_api.services.filters import Order, Wanted, by_id, wanted_of
-from crm_api.services.own_records import own_ids, own_records, read_records
-from crm_api.services.policy import Access
-from crm_api.services.staff_search import list_account, search_account
+from crm_api.services.properties.filters import Order, Wanted, by_id, wanted_of
+from crm_api.services.records.access import Access
+from crm_api.services.records.account_search import list_account, search_account
+from crm_api.services.records.customer_records import own_ids, own_records, read_records
 
 _PAST_THE_END: Final = "leads past the 10,000 records that HubSpot sorts; narrow the list, or leave sort out"
 # A cursor has room for so many characters of a value, whatever they are.

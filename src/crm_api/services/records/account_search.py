@@ -10,11 +10,11 @@ from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
-from crm_api.services.fields import ObjectFields
-from crm_api.services.filters import Order, Wanted, by_id
-from crm_api.services.policy import Access
-from crm_api.services.recent_writes import read_recent, recent_ids
-from crm_api.services.records import refused_fields
+from crm_api.services.properties.fields import ObjectFields
+from crm_api.services.properties.filters import Order, Wanted, by_id
+from crm_api.services.properties.mapping import refused_fields
+from crm_api.services.records.access import Access
+from crm_api.services.records.recent_writes import read_recent, recent_ids
 
 # https://developers.hubspot.com/docs/api-reference/search/guide
 LONGEST_BODY: Final = 3_000

@@ -10,12 +10,21 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.search import FoundRecords
-from crm_api.services.fields import OBJECT_TYPES
-from crm_api.services.filters import Wanted
-from crm_api.services.own_records import in_order, own_contact, read_records, tickets_of
-from crm_api.services.policy import Access, linked_ids
-from crm_api.services.records import contact_from_record, deal_from_record, ticket_from_record
-from crm_api.services.records_found import find_records
+from crm_api.services.properties.fields import OBJECT_TYPES
+from crm_api.services.properties.filters import Wanted
+from crm_api.services.properties.mapping import (
+    contact_from_record,
+    deal_from_record,
+    ticket_from_record,
+)
+from crm_api.services.records.access import Access, linked_ids
+from crm_api.services.records.customer_records import (
+    in_order,
+    own_contact,
+    read_records,
+    tickets_of,
+)
+from crm_api.services.records.queries import find_records
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,7 @@ from crm_api.models import PendingRegistration, User
 from crm_api.schemas.users import Profile, ProfileUpdate, Registered, Registration, RegistrationResponse
 from crm_api.security import Passwords, is_common_password
 from crm_api.services import audit
-from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinks
-from crm_api.services.idempotency import Attempt, forget_keys
-from crm_api.services.own_contact import find_or_create_contact, update_own_contact
-from crm_api.services.recent_writes import note_write
-from crm_api.services.records import contact_from_record
-from crm_api.services.registration import (
+from crm_api.services.accounts.registration import (
     NewUser,
     RegistrationRules,
     activate,
@@ -27,6 +21,12 @@ from crm_api.services.registration import (
     release,
     require_allowed,
 )
+from crm_api.services.audit import Origin
+from crm_api.services.contact_link import ContactLinks
+from crm_api.services.idempotency import Attempt, forget_keys
+from crm_api.services.own_contact import find_or_create_contact, update_own_contact
+from crm_api.services.properties.mapping import contact_from_record
+from crm_api.services.records.recent_writes import note_write
 
 Sessions = async_sessionmaker[AsyncSession]
 

@@ -13,8 +13,8 @@ from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.common import moment_or_midnight
 from crm_api.schemas.problems import FieldProblem
-from crm_api.services.fields import Field, Kind, ObjectFields, kind_of
-from crm_api.services.records import EPOCH, moment, moment_to_wire
+from crm_api.services.properties.fields import Field, Kind, ObjectFields, kind_of
+from crm_api.services.properties.mapping import EPOCH, moment, moment_to_wire
 
 MAX_AGE_SECONDS: Final = 300.0
 # A value that the schema does not know forces a fresh read; a burst of them shares one.

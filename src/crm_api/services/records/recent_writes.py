@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import RecentWrite, User, now
-from crm_api.services.policy import Access
+from crm_api.services.records.access import Access
 
 logger = logging.getLogger(__name__)
 
