@@ -15,7 +15,8 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient, current_scope
 from crm_api.models import Session, User, now
 from crm_api.rate_limit import RateLimits, user_requests
-from crm_api.security import InvalidTokenError, Passwords, read_access_token
+from crm_api.security.passwords import Passwords
+from crm_api.security.tokens import InvalidTokenError, read_access_token
 from crm_api.settings import Settings
 
 oauth2 = OAuth2PasswordBearer(

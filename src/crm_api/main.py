@@ -31,6 +31,7 @@ from crm_api.hubspot import (
 )
 from crm_api.mail import MailQueue
 from crm_api.metrics import Metrics, worker_ended
+from crm_api.middleware import SecurityHeaders
 from crm_api.rate_limit import RateLimits
 from crm_api.request_logging import LastResort, RequestContext, configure_logging
 from crm_api.routers import (
@@ -48,7 +49,8 @@ from crm_api.routers import (
     tickets,
     users,
 )
-from crm_api.security import Passwords, SecurityHeaders, keyed_hash
+from crm_api.security.crypto import keyed_hash
+from crm_api.security.passwords import Passwords
 from crm_api.services.contact_link import ContactLinks
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import (

@@ -14,7 +14,7 @@ from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 
 from crm_api.hubspot_emulator import Emulator
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
 
 KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@example.com"

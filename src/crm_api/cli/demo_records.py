@@ -10,7 +10,7 @@ from crm_api.database import create_engine, create_sessions
 from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTokenAuth
 from crm_api.models import User
 from crm_api.schemas.users import Registration
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.profile import register, set_role
 from crm_api.services.accounts.registration import RegistrationRules
 from crm_api.services.hubspot_account.provisioning import provision

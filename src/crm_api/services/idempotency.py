@@ -19,7 +19,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot.errors import HubSpotError, HubSpotOutcomeUnknownError
 from crm_api.models import IdempotencyKey, now
 from crm_api.schemas.problems import FieldProblem
-from crm_api.security import keyed_hash
+from crm_api.security.crypto import keyed_hash
 
 Sessions = async_sessionmaker[AsyncSession]
 KEPT = timedelta(hours=24)

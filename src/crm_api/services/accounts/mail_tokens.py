@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_api.models import MailToken, PendingRegistration, now
-from crm_api.security import hash_token, new_mail_token
+from crm_api.security.tokens import hash_token, new_mail_token
 
 Purpose = Literal["verify_email", "reset_password"]
 LIFETIMES: dict[Purpose, timedelta] = {

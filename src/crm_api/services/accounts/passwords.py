@@ -9,7 +9,7 @@ from crm_api.errors import ApiError
 from crm_api.models import MailToken, Session, User, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.users import AcceptedResponse
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
 from crm_api.services.accounts.emails import Messages

@@ -10,7 +10,7 @@ from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User
 from crm_api.schemas.users import Profile, ProfileUpdate, Registered, Registration, RegistrationResponse
-from crm_api.security import Passwords, is_common_password
+from crm_api.security.passwords import Passwords, is_common_password
 from crm_api.services import audit
 from crm_api.services.accounts.registration import (
     NewUser,

@@ -15,7 +15,7 @@ from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User, now
 from crm_api.schemas.email import EmailVerifiedResponse
 from crm_api.schemas.users import AcceptedResponse, Registered, Registration
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
 from crm_api.services.accounts.emails import Messages

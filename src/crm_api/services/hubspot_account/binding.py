@@ -13,7 +13,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
 from crm_api.models import HubSpotAccount
-from crm_api.security import decrypt, encrypt, keyed_hash
+from crm_api.security.crypto import decrypt, encrypt, keyed_hash
 
 logger = logging.getLogger(__name__)
 

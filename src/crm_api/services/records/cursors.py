@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_api.errors import ApiError
-from crm_api.security import keyed_hash
+from crm_api.security.crypto import keyed_hash
 
 
 class Cursors:
