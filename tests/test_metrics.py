@@ -16,7 +16,7 @@ from tests.support.processes import Process, emulator_process, free_port, servic
 
 from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
-from crm_api.metrics import Metrics
+from crm_api.observability.metrics import Metrics
 from crm_api.settings import Settings
 
 POOL = 'crm_api_pool_size{pool="hubspot"}'

@@ -30,10 +30,11 @@ from crm_api.hubspot import (
     StaticTokenAuth,
 )
 from crm_api.mail import MailQueue
-from crm_api.metrics import Metrics, worker_ended
-from crm_api.middleware import SecurityHeaders
+from crm_api.middleware import LastResort, RequestContext, SecurityHeaders
+from crm_api.observability.logging import configure_logging
+from crm_api.observability.metrics import Metrics, worker_ended
+from crm_api.observability.tracing import NOT_TRACED, start_tracing
 from crm_api.rate_limit import RateLimits
-from crm_api.request_logging import LastResort, RequestContext, configure_logging
 from crm_api.routers import (
     contacts,
     crm_objects,
@@ -65,7 +66,6 @@ from crm_api.services.records.access import KnownOwners
 from crm_api.services.records.cursors import Cursors
 from crm_api.services.records.property_list import watch_schema
 from crm_api.settings import Settings
-from crm_api.tracing import NOT_TRACED, start_tracing
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -12,16 +12,11 @@ from uuid import UUID, uuid4
 from jose import JOSEError, JWTError, jwt
 
 ISSUER: Final = "crm-api"
-
 AUDIENCE: Final = "crm-api"
-
 ALGORITHM: Final = "HS256"
-
 MAXIMUM_TOKEN_LENGTH: Final = 2048
-
 # About 1 MB at the most; a caller sends the same one for half an hour.
 _TOKENS_KEPT: Final = 1024
-
 # Without these python-jose accepts a token that lacks the claim; PyJWT's spelling is ignored without a word.
 _DECODE_OPTIONS: Final = {
     f"require_{claim}": True for claim in ("exp", "sub", "iat", "jti", "aud", "iss")
