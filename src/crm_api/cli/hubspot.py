@@ -9,19 +9,12 @@ from datetime import UTC, datetime
 import click
 import httpx
 
+from crm_api.bootstrap import create_hubspot, hubspot_auth, record_fields
 from crm_api.cli.progress import Progress
 from crm_api.database import create_engine, create_sessions
 from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, request_scope
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
-from crm_api.main import create_hubspot, hubspot_auth, record_fields
-from crm_api.services.hubspot_account.checks import (
-    UNLIMITED,
-    Finding,
-    Limits,
-    as_json,
-    check_account,
-    told,
-)
+from crm_api.services.hubspot_account.checks import UNLIMITED, Finding, Limits, as_json, check_account, told
 from crm_api.services.hubspot_account.provisioning import ProvisioningError, provision
 from crm_api.settings import Settings
 

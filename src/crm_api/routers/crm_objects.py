@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.access import AccessDep
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.crm_objects import CrmObjects, CrmObjectsResponse

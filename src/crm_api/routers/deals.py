@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.access import WITH_ETAG, AccessDep, DealPipelineFilter, DealStageFilter, IfMatch, SortBy
 from crm_api.routers.creating import CreatingDep
 from crm_api.schemas.common import Cursor, Limit, RecordId

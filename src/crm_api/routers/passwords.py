@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request, status
 
 from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.accounts import MessagesDep, OriginDep
 from crm_api.routers.limits import RateLimitsDep, limit_registrations
 from crm_api.schemas.email import MailRequest

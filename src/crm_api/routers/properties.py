@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.access import AccessDep
 from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part

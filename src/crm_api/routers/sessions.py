@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response, status
 
 from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep, SettingsDep
 from crm_api.errors import ApiError
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.accounts import OriginDep
 from crm_api.routers.limits import RateLimitsDep, limit_address
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.access import (
     WITH_ETAG,
     AccessDep,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Response, status
 
 from crm_api.dependencies import CurrentUser, HubSpotDep, PasswordsDep, SessionsDep, SettingsDep
-from crm_api.openapi import problems
+from crm_api.openapi.document import problems
 from crm_api.routers.access import AccessDep
 from crm_api.routers.accounts import ContactLinksDep, MessagesDep, OriginDep, RulesDep
 from crm_api.routers.creating import CreatingDep

@@ -11,12 +11,7 @@ from crm_api.errors import ApiError
 from crm_api.models import RefreshToken, Session, User, now
 from crm_api.schemas.sessions import Tokens
 from crm_api.security.passwords import Passwords
-from crm_api.security.tokens import (
-    AccessClaims,
-    create_access_token,
-    hash_token,
-    new_refresh_token,
-)
+from crm_api.security.tokens import AccessClaims, create_access_token, hash_token, new_refresh_token
 from crm_api.services import audit
 from crm_api.services.audit import Origin
 

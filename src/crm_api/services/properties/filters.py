@@ -14,13 +14,7 @@ from crm_api.hubspot import Sort as WireSort
 from crm_api.schemas.search import RecordSearch, SearchFilter
 from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_kind
 from crm_api.services.properties.mapping import EPOCH
-from crm_api.services.properties.values import (
-    comparable,
-    folded,
-    milliseconds,
-    schema_for,
-    to_wire,
-)
+from crm_api.services.properties.values import comparable, folded, milliseconds, schema_for, to_wire
 
 
 @dataclass(frozen=True, slots=True)

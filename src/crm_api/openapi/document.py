@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from crm_api.errors import KINDS, Kind
-from crm_api.openapi_examples import SAID_BY, error_examples, request_examples, success_example
-from crm_api.openapi_headers import EVERY_ANSWER, HEADERS, PROBLEM_HEADERS
+from crm_api.openapi.examples import SAID_BY, error_examples, request_examples, success_example
+from crm_api.openapi.headers import EVERY_ANSWER, HEADERS, PROBLEM_HEADERS
 from crm_api.schemas.common import NO_NUL
 from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
