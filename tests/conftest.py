@@ -80,14 +80,14 @@ async def staff(client: httpx.AsyncClient, app: FastAPI) -> Caller:
     from crm_api.services.accounts.profile import set_role
 
     caller = await registered(client, "staff@example.com")
-    assert await set_role(app.state.sessions, caller.email, "staff")
+    assert await set_role(app.state.session_factory, caller.email, "staff")
     return caller
 
 
 @pytest.fixture
 def break_commits(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
     """Makes the database fail at statements that begin so; an empty text mends it."""
-    engine = app.state.sessions.kw["bind"].sync_engine
+    engine = app.state.session_factory.kw["bind"].sync_engine
     broken: list[str] = []
 
     def fail(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_api.database import Sessions
+from crm_api.database import SessionFactory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
 from crm_api.security.crypto import keyed_hash
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
@@ -80,7 +80,7 @@ def create_hubspot(
     )
 
 
-async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
+async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> httpx.Auth:
     """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
     if settings.hubspot_access_token is not None:
         return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
@@ -91,10 +91,10 @@ async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
     configured = settings.hubspot_refresh_token.get_secret_value()
 
     async def keep(changed: str) -> None:
-        await store_refresh_token(sessions, secret, configured, changed)
+        await store_refresh_token(session_factory, secret, configured, changed)
 
     async def kept() -> str | None:
-        return await stored_refresh_token(sessions, secret, configured)
+        return await stored_refresh_token(session_factory, secret, configured)
 
     try:
         stored = await kept()

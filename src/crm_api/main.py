@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 
 from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
-from crm_api.database import create_engine, create_reads, create_sessions
+from crm_api.database import create_engine, create_read_session_factory, create_session_factory
 from crm_api.draining import announce_leaving
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
@@ -27,27 +27,28 @@ from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
 from crm_api.routers import (
     contacts,
-    crm_objects,
     deals,
     docs,
-    email,
     health,
+    overview,
     passwords,
     pipelines,
+    profile,
     properties,
-    search,
+    registration,
+    search_all,
     sessions,
     tickets,
-    users,
+    verification,
 )
 from crm_api.security.passwords import Passwords
 from crm_api.services.contact_link import ContactLinks
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
+from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.properties.pipelines import CustomerStages
-from crm_api.services.records.access import KnownOwners
 from crm_api.services.records.cursors import Cursors
-from crm_api.services.records.property_list import watch_schema
+from crm_api.services.records.deal_ownership import KnownOwners
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -101,18 +102,19 @@ def create_app(
     app.state.openapi_document = document.lazy_document(app)
     # Routes are tried one after the other: first those that are asked for most.
     for module in (
-        users,
+        registration,
+        profile,
         pipelines,
-        crm_objects,
+        overview,
         deals,
         tickets,
-        search,
+        search_all,
         contacts,
         properties,
         health,
         sessions,
         passwords,
-        email,
+        verification,
     ):
         app.include_router(module.router)
     if settings.docs_enabled:
@@ -127,8 +129,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Open what the application stands on, and close it in reverse."""
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
-    sessions = app.state.sessions = create_sessions(engine)
-    app.state.reads = create_reads(engine)
+    sessions = app.state.session_factory = create_session_factory(engine)
+    app.state.read_session_factory = create_read_session_factory(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,

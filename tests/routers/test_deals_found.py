@@ -107,7 +107,7 @@ class TestListDeals:
     ) -> None:
         give_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
-        assert await set_role(app.state.sessions, customer.email, "staff")
+        assert await set_role(app.state.session_factory, customer.email, "staff")
         answer = await customer.get("/api/deals", params={"cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 

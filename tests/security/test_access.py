@@ -14,7 +14,7 @@ from tests.support.forged_tokens import forged_tokens
 from crm_api.hubspot_emulator import Emulator, RecordedRequest
 from crm_api.main import create_app
 from crm_api.openapi.document import build_document
-from crm_api.services.records.access import KnownOwners
+from crm_api.services.records.deal_ownership import KnownOwners
 from crm_api.settings import Settings
 
 Policy = Literal["anyone", "user", "record", "staff"]

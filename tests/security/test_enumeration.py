@@ -54,7 +54,7 @@ async def observe(
 ) -> AsyncGenerator[Callable[..., Awaitable[Observed]], None]:
     passwords = app.state.passwords = CountingPasswords(rounds=4, workers=1)
     statements: list[str] = []
-    engine = app.state.sessions.kw["bind"].sync_engine
+    engine = app.state.session_factory.kw["bind"].sync_engine
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)

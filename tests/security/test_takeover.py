@@ -20,7 +20,7 @@ ATTACKERS_PASSWORD = "the password of mallory"
 
 
 async def users(app: FastAPI) -> list[User]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(User))).scalars())
 
 

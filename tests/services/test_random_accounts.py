@@ -209,7 +209,7 @@ async def test_answers_hold_what_is_in_scope_and_nothing_else(
 ) -> None:
     account = build(emulator, plan)
     app.state.record_fields = RecordFields(TICKET_CATEGORIES, plan.added)
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(User).values(contact_id=None))
         await database.execute(
             update(User).where(User.email == customer.email).values(contact_id=account.contacts[0])

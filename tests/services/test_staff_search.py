@@ -37,7 +37,7 @@ async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tu
         for stage, amount in old
     ]
     emulator.settle_search()
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(delete(RecentWrite))
     emulator.switches.search_lag_seconds = 30.0
     return live

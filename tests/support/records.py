@@ -18,11 +18,11 @@ def calls(emulator: Emulator) -> list[str]:
 
 def writes(emulator: Emulator) -> list[str]:
     """What was asked that changes something."""
-    reads = ("/batch/read", "/search", "/token")
+    read_session_factory = ("/batch/read", "/search", "/token")
     return [
         request.path
         for request in emulator.requests
-        if request.method != "GET" and not request.path.endswith(reads)
+        if request.method != "GET" and not request.path.endswith(read_session_factory)
     ]
 
 

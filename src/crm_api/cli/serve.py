@@ -18,7 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from crm_api.cli.http_protocol import BoundedProtocol
-from crm_api.database import create_engine, create_sessions
+from crm_api.database import create_engine, create_session_factory
 from crm_api.observability.logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
@@ -140,6 +140,6 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
 async def _schema_problem(settings: Settings) -> str | None:
     engine = create_engine(settings.database_url)
     try:
-        return await database_problem(create_sessions(engine))
+        return await database_problem(create_session_factory(engine))
     finally:
         await engine.dispose()

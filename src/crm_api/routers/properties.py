@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from crm_api.dependencies.records import AccessDep
 from crm_api.openapi.document import problems
-from crm_api.routers.access import AccessDep
 from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part
 from crm_api.services.records import property_list

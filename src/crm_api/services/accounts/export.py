@@ -3,12 +3,12 @@
 from sqlalchemy import select
 
 from crm_api.models import AuditEntry, Session
-from crm_api.schemas.users import AuditRecord, PersonalExport, SessionRecord
+from crm_api.schemas.export import AuditRecord, PersonalExport, SessionRecord
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile
 from crm_api.services.audit import Origin
 from crm_api.services.properties.mapping import ticket_from_record
-from crm_api.services.records.access import Access
+from crm_api.services.records.context import Access
 from crm_api.services.records.customer_records import ids_of, own_contact, read_records
 from crm_api.services.records.nesting import with_deals_and_tickets
 
@@ -25,7 +25,7 @@ async def export(access: Access, *, origin: Origin) -> PersonalExport:
         [contact] = await with_deals_and_tickets(access, [record])
         found = await read_records(access, "tickets", await ids_of(access, record, "tickets"))
         tickets = [ticket_from_record(ticket, access.fields) for ticket in found]
-    async with access.sessions.begin() as database:
+    async with access.session_factory.begin() as database:
         audit.record(database, "exported", user.id, origin=origin)
         await database.flush()
         sessions = select(Session).where(Session.user_id == user.id).order_by(Session.created_at)

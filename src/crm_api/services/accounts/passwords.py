@@ -3,26 +3,24 @@
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_api.errors import ApiError
+from crm_api.database import SessionFactory
+from crm_api.errors import ApiError, invalid
 from crm_api.models import MailToken, Session, User, now
 from crm_api.schemas.problems import FieldProblem
-from crm_api.schemas.users import AcceptedResponse
-from crm_api.security.passwords import Passwords
+from crm_api.schemas.registration import AcceptedResponse
+from crm_api.security.passwords import Passwords, is_common_password
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
-from crm_api.services.accounts.emails import Messages
-from crm_api.services.accounts.profile import usable_password
-from crm_api.services.accounts.verification import accepted
+from crm_api.services.accounts.emails import Messages, accepted
 from crm_api.services.audit import Origin
 
-Sessions = async_sessionmaker[AsyncSession]
 _LIFETIME = mail_tokens.LIFETIMES["reset_password"]
 
 
 async def change(
-    sessions: Sessions,
+    session_factory: SessionFactory,
     passwords: Passwords,
     user: User,
     current: str,
@@ -38,7 +36,7 @@ async def change(
     if not fits:
         raise _wrong_password()
     new_hash = await passwords.hash(new)
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         # Only in place of the hash that was verified: of two changes at one moment, one is told that it lost.
         changed = await database.execute(
             update(User)
@@ -54,10 +52,12 @@ async def change(
     messages.password_changed(user.email)
 
 
-async def forgot(sessions: Sessions, email: str, messages: Messages, *, origin: Origin) -> AcceptedResponse:
+async def forgot(
+    session_factory: SessionFactory, email: str, messages: Messages, *, origin: Origin
+) -> AcceptedResponse:
     """Send a link to choose a new password; for an unknown address the same is done, and its owner told so."""
     query = select(User).where(User.email == email, User.status == "active")
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await mail_tokens.purge(database)
         user = (await database.execute(query)).scalar_one_or_none()
         user_id = user.id if user is not None else None
@@ -71,14 +71,20 @@ async def forgot(sessions: Sessions, email: str, messages: Messages, *, origin: 
 
 
 async def reset(
-    sessions: Sessions, passwords: Passwords, token: str, new: str, messages: Messages, *, origin: Origin
+    session_factory: SessionFactory,
+    passwords: Passwords,
+    token: str,
+    new: str,
+    messages: Messages,
+    *,
+    origin: Origin,
 ) -> None:
     """Choose a new password and end all sessions; the address counts as proved. Raises 400 `invalid_link`."""
-    user = await _owner(sessions, token)
+    user = await _owner(session_factory, token)
     if user is None:
         raise ApiError("invalid_link")
     new_hash = await passwords.hash(usable_password(new, email=user.email))
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         found = await mail_tokens.find(database, "reset_password", token)
         # Of two uses at one moment, only one deletes the row.
         used = delete(MailToken).where(MailToken.id == (found.id if found else None)).returning(MailToken.id)
@@ -93,8 +99,8 @@ async def reset(
     messages.password_changed(user.email)
 
 
-async def _owner(sessions: Sessions, token: str) -> User | None:
-    async with sessions() as database:
+async def _owner(session_factory: SessionFactory, token: str) -> User | None:
+    async with session_factory() as database:
         found = await mail_tokens.find(database, "reset_password", token)
         if found is None or found.user_id is None:
             return None
@@ -111,3 +117,12 @@ async def _end_sessions(database: AsyncSession, user_id: UUID, *, but: UUID | No
 def _wrong_password() -> ApiError:
     # Not a 401: front ends take that for the end of the session.
     return ApiError("wrong_password", details=[FieldProblem(field="current_password", message="is wrong")])
+
+
+def usable_password(password: str, *, field: str = "password", email: str | None = None) -> str:
+    """The password, or a 400 where it is one of the first that anybody would try."""
+    if is_common_password(password):
+        raise invalid(field, "is among the most common ones")
+    if email is not None and password.strip().lower() in {email, email.partition("@")[0]}:
+        raise invalid(field, "must not be the e-mail address")
+    return password

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.models import RefreshToken, Session, User, now
 from crm_api.schemas.sessions import Tokens
@@ -15,7 +16,6 @@ from crm_api.security.tokens import AccessClaims, create_access_token, hash_toke
 from crm_api.services import audit
 from crm_api.services.audit import Origin
 
-Sessions = async_sessionmaker[AsyncSession]
 # A client that lost the answer may send the replaced token once more within this time.
 REPLAY_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ class TokenRules:
 
 
 async def log_in(
-    sessions: Sessions,
+    session_factory: SessionFactory,
     passwords: Passwords,
     email: str,
     password: str,
@@ -40,12 +40,12 @@ async def log_in(
     origin: Origin = audit.SYSTEM,
 ) -> Tokens:
     """The tokens of a new session; 401 `invalid_credentials`, after the same work, whatever is wrong."""
-    async with sessions() as database:
+    async with session_factory() as database:
         user = (await database.execute(select(User).where(User.email == email))).scalar_one_or_none()
     usable = user is not None and user.status == "active"
     fits, new_hash = await passwords.verify(password, user.password_hash if user and usable else None)
     tokens = None
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         if user is not None and fits:
             tokens = await _open(database, user, new_hash, rules)
         event: audit.Event = "login_succeeded" if tokens else "login_failed"
@@ -76,21 +76,21 @@ async def _open(database: AsyncSession, user: User, new_hash: str | None, rules:
 
 
 async def log_out(
-    sessions: Sessions, user_id: UUID, session_id: UUID, *, everywhere: bool, origin: Origin
+    session_factory: SessionFactory, user_id: UUID, session_id: UUID, *, everywhere: bool, origin: Origin
 ) -> None:
     """End this session, or all of the user's; their access tokens are refused from the next request on."""
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
     if not everywhere:
         statement = statement.where(Session.id == session_id)
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await database.execute(statement.values(revoked_at=now()))
         detail = "everywhere" if everywhere else None
         audit.record(database, "logged_out", user_id, origin=origin, detail=detail)
 
 
-async def end_sessions(sessions: Sessions, email: str, *, origin: Origin) -> bool:
+async def end_sessions(session_factory: SessionFactory, email: str, *, origin: Origin) -> bool:
     """End all sessions of the user of this address; False where there is none."""
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         user_id = (await database.execute(select(User.id).where(User.email == email))).scalar_one_or_none()
         if user_id is None:
             return False
@@ -104,7 +104,7 @@ async def end_sessions(sessions: Sessions, email: str, *, origin: Origin) -> boo
 
 
 async def refresh(
-    sessions: Sessions, refresh_token: str, rules: TokenRules, *, origin: Origin = audit.SYSTEM
+    session_factory: SessionFactory, refresh_token: str, rules: TokenRules, *, origin: Origin = audit.SYSTEM
 ) -> Tokens:
     """Exchange a refresh token for its successor and an access token.
 
@@ -112,7 +112,7 @@ async def refresh(
     have been lost. Any later use is taken for theft and ends the session. Raises 401 `invalid_token`.
     """
     moment = now()
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         # The lock serialises two uses of one token; SQLite's transactions are serial anyway.
         query = (
             select(RefreshToken, Session)

@@ -1,50 +1,41 @@
-"""Proof of an e-mail address: registrations that wait for it, and the link and password that make them users.
-
-Nothing here lets anyone tell a known address from an unknown one: for both, the same rows are written, the same hashes
-computed, and one mail is sent. Each registration stands alone; whoever opens the link *and* knows the password given
-at that registration gets the account, so that nobody can prepare one for somebody else's address.
-"""
+"""Proof of an e-mail address: the mailed link and the password make the user."""
 
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User, now
-from crm_api.schemas.email import EmailVerifiedResponse
-from crm_api.schemas.users import AcceptedResponse, Registered, Registration
+from crm_api.schemas.registration import AcceptedResponse, Registered, Registration
+from crm_api.schemas.verification import EmailVerifiedResponse
 from crm_api.security.passwords import Passwords
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
-from crm_api.services.accounts.emails import Messages
-from crm_api.services.accounts.profile import record_new_user, usable_password
+from crm_api.services.accounts.emails import Messages, accepted
+from crm_api.services.accounts.passwords import usable_password
 from crm_api.services.accounts.registration import (
     NewUser,
     RegistrationRules,
     activate,
     claim,
+    record_new_user,
     refuse_if_taken,
     release,
     require_allowed,
 )
 from crm_api.services.audit import Origin
+from crm_api.services.contact_link import find_or_create_contact
 from crm_api.services.idempotency import Attempt
-from crm_api.services.own_contact import find_or_create_contact
 from crm_api.services.properties.mapping import contact_from_record
 
-Sessions = async_sessionmaker[AsyncSession]
 _LIFETIME = mail_tokens.LIFETIMES["verify_email"]
 
 
-def accepted() -> AcceptedResponse:
-    """The one answer to everything that ends in a mail."""
-    return AcceptedResponse(message="Check your e-mail to finish", data=None)
-
-
 async def request_registration(
-    sessions: Sessions,
+    session_factory: SessionFactory,
     passwords: Passwords,
     registration: Registration,
     rules: RegistrationRules,
@@ -68,7 +59,7 @@ async def request_registration(
         password_hash=password_hash,
         expires_at=now() + _LIFETIME,
     )
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await mail_tokens.purge(database)
         database.add(pending)
         await database.flush()
@@ -84,7 +75,9 @@ async def request_registration(
     return answer
 
 
-async def resend(sessions: Sessions, email: str, messages: Messages, *, origin: Origin) -> AcceptedResponse:
+async def resend(
+    session_factory: SessionFactory, email: str, messages: Messages, *, origin: Origin
+) -> AcceptedResponse:
     """Send another link for the latest registration of this address; earlier links stay good."""
     latest = (
         select(PendingRegistration)
@@ -92,7 +85,7 @@ async def resend(sessions: Sessions, email: str, messages: Messages, *, origin: 
         .order_by(PendingRegistration.created_at.desc())
         .limit(1)
     )
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await mail_tokens.purge(database)
         user = await _active_user(database, email)
         pending = (await database.execute(latest)).scalar_one_or_none()
@@ -112,7 +105,7 @@ async def resend(sessions: Sessions, email: str, messages: Messages, *, origin: 
 
 
 async def verify(
-    sessions: Sessions,
+    session_factory: SessionFactory,
     hubspot: HubSpotClient,
     passwords: Passwords,
     token: str,
@@ -126,17 +119,17 @@ async def verify(
     The token is used up by success alone: a wrong password, a failing HubSpot or a death half way leave it good.
     Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
     """
-    pending = await _pending(sessions, token)
+    pending = await _pending(session_factory, token)
     fits, _ = await passwords.verify(password, pending.password_hash if pending else None)
     if pending is None or not fits:
         raise ApiError("invalid_link")
     require_allowed(pending.email, rules)
-    await refuse_if_taken(sessions, pending.email)
+    await refuse_if_taken(session_factory, pending.email)
     new = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone)
-    claimed = await claim(sessions, new, pending.password_hash, rules)
+    claimed = await claim(session_factory, new, pending.password_hash, rules)
     try:
         record = await find_or_create_contact(
-            sessions, hubspot, claimed.user_id, new.email, new.contact_values, overwrite=False
+            session_factory, hubspot, claimed.user_id, new.email, new.contact_values, overwrite=False
         )
 
         async def also(database: AsyncSession, contact_id: str | None) -> None:
@@ -145,16 +138,16 @@ async def verify(
             record_new_user(database, claimed.user_id, contact_id, origin=origin)
 
         found = record.id if record else None
-        linked = await activate(sessions, claimed, found, email_verified=True, also=also)
+        linked = await activate(session_factory, claimed, found, email_verified=True, also=also)
     except BaseException:
-        await release(sessions, claimed)
+        await release(session_factory, claimed)
         raise
     contact = contact_from_record(record) if record and linked else None
     return EmailVerifiedResponse(message="E-mail verified successfully", data=Registered(contact=contact))
 
 
-async def _pending(sessions: Sessions, token: str) -> PendingRegistration | None:
-    async with sessions() as database:
+async def _pending(session_factory: SessionFactory, token: str) -> PendingRegistration | None:
+    async with session_factory() as database:
         return await mail_tokens.find_registration(database, token)
 
 

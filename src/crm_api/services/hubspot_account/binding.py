@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
@@ -17,7 +17,6 @@ from crm_api.security.crypto import decrypt, encrypt, keyed_hash
 
 logger = logging.getLogger(__name__)
 
-Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
 _TOKEN = "hubspot-refresh-token"
 
@@ -29,8 +28,8 @@ class AccountBinding:
     credentials may not read it, nothing is refused.
     """
 
-    def __init__(self, sessions: Sessions, hubspot: HubSpotClient) -> None:
-        self._sessions = sessions
+    def __init__(self, session_factory: SessionFactory, hubspot: HubSpotClient) -> None:
+        self._session_factory = session_factory
         self._hubspot = hubspot
         self.refused: str | None = None
 
@@ -74,14 +73,14 @@ class AccountBinding:
             row.portal_id = row.portal_id or portal_id
             return row.portal_id
 
-        return await _change_row(self._sessions, note)
+        return await _change_row(self._session_factory, note)
 
 
-async def _change_row(sessions: Sessions, change: Callable[[HubSpotAccount], T]) -> T:
+async def _change_row(session_factory: SessionFactory, change: Callable[[HubSpotAccount], T]) -> T:
     """Change the one row, and make it where it is not there yet: another process may be making it at this moment."""
     for _ in range(2):
         try:
-            async with sessions.begin() as database:
+            async with session_factory.begin() as database:
                 row = await database.get(HubSpotAccount, 1, with_for_update=True)
                 if row is None:
                     row = HubSpotAccount(id=1)
@@ -92,23 +91,25 @@ async def _change_row(sessions: Sessions, change: Callable[[HubSpotAccount], T])
     raise ApiError("service_unavailable")
 
 
-async def stored_refresh_token(sessions: Sessions, secret: str, configured: str) -> str | None:
+async def stored_refresh_token(session_factory: SessionFactory, secret: str, configured: str) -> str | None:
     """The refresh token that HubSpot gave in the configured one's place; None where there is none."""
-    async with sessions() as database:
+    async with session_factory() as database:
         row = (await database.execute(select(HubSpotAccount))).scalar_one_or_none()
     if row is None or row.refresh_token is None or row.refresh_token_origin != _origin(secret, configured):
         return None
     return decrypt(secret, _TOKEN, row.refresh_token)
 
 
-async def store_refresh_token(sessions: Sessions, secret: str, configured: str, changed: str) -> None:
+async def store_refresh_token(
+    session_factory: SessionFactory, secret: str, configured: str, changed: str
+) -> None:
     """Keep a refresh token that HubSpot has changed."""
 
     def note(row: HubSpotAccount) -> None:
         row.refresh_token = encrypt(secret, _TOKEN, changed)
         row.refresh_token_origin = _origin(secret, configured)
 
-    await _change_row(sessions, note)
+    await _change_row(session_factory, note)
 
 
 def _origin(secret: str, configured: str) -> str:

@@ -8,9 +8,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.hubspot_account.provisioning import REQUEST_ID_PROPERTY
-from crm_api.services.properties.fields import OBJECT_TYPES, RecordFields
-from crm_api.services.records.property_list import check_schema
+from crm_api.services.hubspot_account.schema_check import check_schema
+from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
 
 Answer = TypeVar("Answer")
 

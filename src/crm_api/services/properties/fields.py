@@ -173,3 +173,17 @@ def with_kind(field: Field, schema: Mapping[str, Property]) -> Field:
     """The field with the kind that the account's schema gives it; only the operator's are ours to look up."""
     definition = schema.get(field.wire_name)
     return replace(field, kind=kind_of(definition)) if field.nested and definition is not None else field
+
+
+REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
+
+
+PROPERTY_TYPES: Final = {
+    "text": "string",
+    "number": "number",
+    "moment": "datetime",
+    "date": "date",
+    "bool": "bool",
+    "choice": "enumeration",
+    "choices": "enumeration",
+}

@@ -1,81 +1,14 @@
-"""Who may see and change which record: associations decide, and what is not yours is not there."""
+"""Access rules: which records a customer may read or change."""
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from collections.abc import Sequence
 
 from crm_api.errors import ApiError
-from crm_api.hubspot import CrmRecord, HubSpotClient
+from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import User
-from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinks
-from crm_api.services.properties.fields import RecordFields
-from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
-from crm_api.services.records.cursors import Cursors
-
-REMEMBER_SECONDS = 10.0
-REMEMBER_AT_MOST = 10_000
-
-
-class KnownOwners:
-    """Whose deals were seen to be whose, for some seconds; only what was found, never what was not."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until: OrderedDict[tuple[str, str], float] = OrderedDict()
-
-    def remember(self, contact_id: str, deal_id: str) -> None:
-        """This contact is associated with this deal now."""
-        self._until.pop((contact_id, deal_id), None)
-        self._until[contact_id, deal_id] = self._clock() + REMEMBER_SECONDS
-        while len(self._until) > REMEMBER_AT_MOST:
-            self._until.popitem(last=False)
-
-    def forget_deal(self, deal_id: str) -> None:
-        """The deal is gone, whosever it was."""
-        for key in [key for key in self._until if key[1] == deal_id]:
-            del self._until[key]
-
-    def knows(self, contact_id: str, deal_id: str) -> bool:
-        """Whether the contact was associated with the deal seconds ago."""
-        return self._until.get((contact_id, deal_id), 0.0) > self._clock()
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A caller, and what serving them from HubSpot takes."""
-
-    user: User
-    hubspot: HubSpotClient
-    sessions: async_sessionmaker[AsyncSession]
-    fields: RecordFields
-    owners: KnownOwners
-    links: ContactLinks
-    cursors: Cursors
-    customer_stages: CustomerStages
-    lease_seconds: float
-    """The longest that a request of this caller's may hold a record."""
-    origin: Origin
-    """Where the request comes from."""
-
-    @property
-    def is_staff(self) -> bool:
-        """Whether the caller sees and changes everybody's records."""
-        return self.user.role == "staff"
-
-    @property
-    def stages(self) -> CustomerStages:
-        """The pipelines and stages that the caller may use."""
-        return UNRESTRICTED if self.is_staff else self.customer_stages
-
-    async def heal(self) -> bool:
-        """Look again whom the caller is linked to; whether that is somebody else now."""
-        return await self.links.heal(self.hubspot, self.user, origin=self.origin)
+from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.context import Access
 
 
 def require_contact(user: User) -> str:
@@ -214,19 +147,3 @@ async def _is_on_own_deal(access: Access, ticket: CrmRecord) -> bool:
 
 async def _linked_contacts(access: Access, object_type: ObjectType, record: CrmRecord) -> list[str]:
     return await linked_ids(access.hubspot, object_type, record, "contacts")
-
-
-async def linked_ids(
-    hubspot: HubSpotClient, object_type: ObjectType, record: CrmRecord, to_type: ObjectType
-) -> list[str]:
-    """All records of a type that this one was read with, the rest read where they did not fit.
-
-    Raises 502 where they could not all be read.
-    """
-    linked = record.associated(to_type)
-    if linked.after is None:
-        return linked.ids
-    result = await hubspot.associations.batch_read(object_type, to_type, [record.id])
-    if result.failed:
-        raise ApiError("hubspot_error")
-    return result.targets[record.id]

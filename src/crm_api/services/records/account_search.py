@@ -13,7 +13,7 @@ from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.filters import Order, Wanted, by_id
 from crm_api.services.properties.mapping import refused_fields
-from crm_api.services.records.access import Access
+from crm_api.services.records.context import Access
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
 # https://developers.hubspot.com/docs/api-reference/search/guide

@@ -3,15 +3,16 @@
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotValidationError
+from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.contacts import Contact, ContactCreate, ContactPage, ContactUpdate
-from crm_api.schemas.crm_objects import ContactWithDeals
+from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.search import ContactSearchPage, RecordSearch
-from crm_api.schemas.users import normalise_email
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.filters import wanted_of_list
 from crm_api.services.properties.mapping import contact_from_record, refusal
 from crm_api.services.properties.values import require_valid
-from crm_api.services.records.access import Access, visible_contact
+from crm_api.services.records.access import visible_contact
+from crm_api.services.records.context import Access
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.nesting import with_deals_and_tickets
 from crm_api.services.records.queries import list_records, search_records

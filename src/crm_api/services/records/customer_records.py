@@ -7,7 +7,8 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.access import Access, linked_ids
+from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.context import Access
 
 
 async def own_contact(access: Access, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:

@@ -6,17 +6,18 @@ from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import CrmRecord, NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.models import User
-from crm_api.schemas.crm_objects import DealWithTickets
 from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealUpdate
+from crm_api.schemas.overview import DealWithTickets
 from crm_api.schemas.search import DealSearchPage, RecordSearch
-from crm_api.services.hubspot_account.provisioning import made_earlier, unique_value
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.filters import wanted_of_list
 from crm_api.services.properties.mapping import deal_from_record, refusal
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid
-from crm_api.services.records.access import Access, require_contact, visible_deal
+from crm_api.services.records.access import require_contact, visible_deal
+from crm_api.services.records.context import Access
 from crm_api.services.records.etags import etag_of
+from crm_api.services.records.idempotent_create import made_earlier, unique_value
 from crm_api.services.records.nesting import with_tickets
 from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.recent_writes import remember

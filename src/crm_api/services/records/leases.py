@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import RecordLease, now
@@ -23,7 +23,7 @@ WAIT_AT_MOST_SECONDS = 5.0
 
 @asynccontextmanager
 async def record_lease(
-    sessions: async_sessionmaker[AsyncSession],
+    session_factory: SessionFactory,
     object_type: ObjectType,
     record_id: str,
     *,
@@ -36,7 +36,7 @@ async def record_lease(
     """
     lease_id = uuid4()
     waited = 0.0
-    while not await _take(sessions, object_type, record_id, lease_id, lease_seconds):
+    while not await _take(session_factory, object_type, record_id, lease_id, lease_seconds):
         if waited >= WAIT_AT_MOST_SECONDS:
             raise ApiError("service_unavailable", retry_after=1)
         await sleep(LOOK_AGAIN_SECONDS)
@@ -44,11 +44,11 @@ async def record_lease(
     try:
         yield
     finally:
-        await _give_back(sessions, object_type, record_id, lease_id)
+        await _give_back(session_factory, object_type, record_id, lease_id)
 
 
 async def _give_back(
-    sessions: async_sessionmaker[AsyncSession], object_type: ObjectType, record_id: str, lease_id: UUID
+    session_factory: SessionFactory, object_type: ObjectType, record_id: str, lease_id: UUID
 ) -> None:
     mine = delete(RecordLease).where(
         RecordLease.object_type == object_type,
@@ -56,7 +56,7 @@ async def _give_back(
         RecordLease.lease_id == lease_id,
     )
     try:
-        async with sessions.begin() as database:
+        async with session_factory.begin() as database:
             await database.execute(mine)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         # What was written stands, and the lease ends by itself.
@@ -64,7 +64,7 @@ async def _give_back(
 
 
 async def _take(
-    sessions: async_sessionmaker[AsyncSession],
+    session_factory: SessionFactory,
     object_type: ObjectType,
     record_id: str,
     lease_id: UUID,
@@ -72,7 +72,7 @@ async def _take(
 ) -> bool:
     until = now() + timedelta(seconds=lease_seconds)
     try:
-        async with sessions.begin() as database:
+        async with session_factory.begin() as database:
             database.add(
                 RecordLease(
                     object_type=object_type, record_id=record_id, lease_id=lease_id, lease_until=until
@@ -91,5 +91,5 @@ async def _take(
         .values(lease_id=lease_id, lease_until=until)
         .returning(RecordLease.record_id)
     )
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         return (await database.execute(take_over)).first() is not None

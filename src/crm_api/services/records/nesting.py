@@ -8,9 +8,9 @@ from typing import Final
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.crm_objects import MOST_CHILDREN, ContactWithDeals, DealWithTickets
+from crm_api.schemas.overview import MOST_CHILDREN, ContactWithDeals, DealWithTickets
 from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
-from crm_api.services.records.access import Access
+from crm_api.services.records.context import Access
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 _BATCH: Final = 100

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
-from crm_api.schemas.crm_objects import CrmObjectsPage
-from crm_api.services.records.access import Access
+from crm_api.schemas.overview import CrmObjectsPage
+from crm_api.services.records.context import Access
 from crm_api.services.records.customer_records import own_contact
 from crm_api.services.records.nesting import with_deals_and_tickets
 

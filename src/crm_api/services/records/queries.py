@@ -10,8 +10,8 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.search import RecordSearch
 from crm_api.services.properties.filters import Order, Wanted, by_id, wanted_of
-from crm_api.services.records.access import Access
 from crm_api.services.records.account_search import list_account, search_account
+from crm_api.services.records.context import Access
 from crm_api.services.records.customer_records import own_ids, own_records, read_records
 
 _PAST_THE_END: Final = "leads past the 10,000 records that HubSpot sorts; narrow the list, or leave sort out"

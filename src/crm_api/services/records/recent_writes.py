@@ -9,12 +9,12 @@ from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from crm_api.database import SessionFactory
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import RecentWrite, User, now
-from crm_api.services.records.access import Access
+from crm_api.services.records.context import Access
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +25,18 @@ AT_MOST: Final = 50
 
 async def remember(access: Access, object_type: ObjectType, record_id: str) -> None:
     """Note that the caller has just written this record. The write stands whether or not the note can be made."""
-    await note_write(access.sessions, access.user, object_type, record_id)
+    await note_write(access.session_factory, access.user, object_type, record_id)
 
 
 async def note_write(
-    sessions: async_sessionmaker[AsyncSession], user: User, object_type: ObjectType, record_id: str
+    session_factory: SessionFactory, user: User, object_type: ObjectType, record_id: str
 ) -> None:
     """As `remember`, for whoever has no `Access`."""
     if user.role != "staff":
         return  # a customer's lists and searches do not go through HubSpot's index
     for _ in range(2):
         try:
-            async with sessions.begin() as database:
+            async with session_factory.begin() as database:
                 await database.execute(delete(RecentWrite).where(RecentWrite.at < now() - KEPT))
                 row = await database.get(RecentWrite, (user.id, object_type, record_id))
                 if row is None:
@@ -63,7 +63,7 @@ async def recent_ids(access: Access, object_type: ObjectType) -> list[str]:
         .order_by(RecentWrite.at.desc())
         .limit(AT_MOST)
     )
-    async with access.sessions() as database:
+    async with access.session_factory() as database:
         return list((await database.execute(query)).scalars())
 
 

@@ -13,7 +13,8 @@ from crm_api.schemas.search import FoundRecords
 from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import Wanted
 from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
-from crm_api.services.records.access import Access, linked_ids
+from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.context import Access
 from crm_api.services.records.customer_records import in_order, own_contact, read_records, tickets_of
 from crm_api.services.records.queries import find_records
 

@@ -7,14 +7,15 @@ from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.search import RecordSearch, TicketSearchPage
 from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
-from crm_api.services.hubspot_account.provisioning import made_earlier, unique_value
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.filters import wanted_of_list
 from crm_api.services.properties.mapping import refusal, ticket_from_record
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid
-from crm_api.services.records.access import Access, deal_contacts, visible_ticket
+from crm_api.services.records.access import deal_contacts, visible_ticket
+from crm_api.services.records.context import Access
 from crm_api.services.records.etags import etag_of
+from crm_api.services.records.idempotent_create import made_earlier, unique_value
 from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.recent_writes import remember
 from crm_api.services.records.updates import change_record, to_properties

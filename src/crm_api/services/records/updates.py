@@ -21,7 +21,8 @@ from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields
 from crm_api.services.properties.mapping import moment_to_wire, refusal
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid, same, schema_for
-from crm_api.services.records.access import Access, visible_record
+from crm_api.services.records.access import visible_record
+from crm_api.services.records.context import Access
 from crm_api.services.records.etags import require_match
 from crm_api.services.records.leases import record_lease
 from crm_api.services.records.recent_writes import remember
@@ -75,7 +76,7 @@ async def archive_record(
     record = await _write(access, object_type, record_id, archive, if_match=if_match)
     if object_type == "deals":
         access.owners.forget_deal(record.id)
-    async with access.sessions.begin() as database:
+    async with access.session_factory.begin() as database:
         detail = f"{object_type} {record.id}"
         audit.record(database, "record_archived", access.user.id, origin=access.origin, detail=detail)
 
@@ -88,7 +89,9 @@ async def _write(
     *,
     if_match: str | None,
 ) -> CrmRecord:
-    async with record_lease(access.sessions, object_type, record_id, lease_seconds=access.lease_seconds):
+    async with record_lease(
+        access.session_factory, object_type, record_id, lease_seconds=access.lease_seconds
+    ):
         record = await visible_record(access, object_type, record_id)
         if record.id == record_id:
             require_match(if_match, record, access.fields[object_type])

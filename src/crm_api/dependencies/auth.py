@@ -1,8 +1,4 @@
-"""What a route may ask for: settings, database, HubSpot, and who is calling.
-
-Each is `async`, also where nothing is awaited: FastAPI calls any other in a thread, which costs more than all it does.
-What routes share calls the small ones itself: FastAPI walks the tree of dependencies anew wherever one is named.
-"""
+"""Who is calling: the user that an access token stands for, and what their role allows."""
 
 from typing import Annotated
 
@@ -10,14 +6,13 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy import bindparam, select
 
-from crm_api.database import Sessions
+from crm_api.database import SessionFactory
+from crm_api.dependencies.app_state import get_settings
 from crm_api.errors import ApiError
-from crm_api.hubspot import HubSpotClient, current_scope
+from crm_api.hubspot import current_scope
 from crm_api.models import Session, User, now
 from crm_api.rate_limit import RateLimits, user_requests
-from crm_api.security.passwords import Passwords
 from crm_api.security.tokens import InvalidTokenError, read_access_token
-from crm_api.settings import Settings
 
 oauth2 = OAuth2PasswordBearer(
     tokenUrl="/api/token",
@@ -26,38 +21,6 @@ oauth2 = OAuth2PasswordBearer(
     auto_error=False,
     description="Log in with e-mail and password. Access tokens are JWTs used as RFC8725 advises.",
 )
-
-
-async def get_settings(request: Request) -> Settings:
-    """The application's settings."""
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-async def get_sessions(request: Request) -> Sessions:
-    """What opens a short database session; none may be held across a HubSpot call."""
-    sessions: Sessions = request.app.state.sessions
-    return sessions
-
-
-async def get_hubspot(request: Request) -> HubSpotClient:
-    """The process's HubSpot client."""
-    request.app.state.account.require()
-    hubspot: HubSpotClient = request.app.state.hubspot
-    return hubspot
-
-
-async def get_passwords(request: Request) -> Passwords:
-    """The process's password pool."""
-    passwords: Passwords = request.app.state.passwords
-    return passwords
-
-
-SettingsDep = Annotated[Settings, Depends(get_settings)]
-SessionsDep = Annotated[Sessions, Depends(get_sessions)]
-HubSpotDep = Annotated[HubSpotClient, Depends(get_hubspot)]
-PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
-
 # Built once: composing it takes as long as running it.
 _CALLER = (
     select(User)
@@ -80,13 +43,13 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     if token is None:
         raise ApiError("invalid_token")
     settings = await get_settings(request)
-    reads: Sessions = request.app.state.reads
+    read_session_factory: SessionFactory = request.app.state.read_session_factory
     try:
         claims = read_access_token(token, settings.jwt_secret_key.get_secret_value())
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
     asked = {"session_id": claims.session_id, "user_id": claims.user_id, "moment": now()}
-    async with reads() as database:
+    async with read_session_factory() as database:
         user = (await database.execute(_CALLER, asked)).scalar_one_or_none()
     if user is None:
         raise ApiError("invalid_token")

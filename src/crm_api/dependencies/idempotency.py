@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies import SessionsDep, SettingsDep, get_sessions, get_settings
+from crm_api.dependencies.app_state import SessionFactoryDep, SettingsDep, get_session_factory, get_settings
 from crm_api.services.idempotency import REPLAYED, Attempt, Idempotency, run_once
 
 # The longest that an attempt may go on after its request's deadline: it is cancelled there, and this is for clocks.
@@ -31,8 +31,10 @@ IdempotencyKeyHeader = Annotated[
 class Creating:
     """Runs one creating operation, once for each key."""
 
-    def __init__(self, sessions: SessionsDep, settings: SettingsDep, idempotency_key: str | None) -> None:
-        self._sessions = sessions
+    def __init__(
+        self, session_factory: SessionFactoryDep, settings: SettingsDep, idempotency_key: str | None
+    ) -> None:
+        self._session_factory = session_factory
         self._settings = settings
         self._key = idempotency_key
 
@@ -59,7 +61,7 @@ class Creating:
             target=target,
             lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         )
-        answered = await run_once(self._sessions, idempotency or None, create, status=status)
+        answered = await run_once(self._session_factory, idempotency or None, create, status=status)
         headers = {REPLAYED: "true"} if answered.replayed else {}
         if read_at and answered.status == 201:
             (record,) = json.loads(answered.body)["data"].values()
@@ -69,7 +71,7 @@ class Creating:
 
 async def get_creating(request: Request, idempotency_key: IdempotencyKeyHeader = None) -> Creating:
     """What runs a creating operation once for the key of this request."""
-    return Creating(await get_sessions(request), await get_settings(request), idempotency_key)
+    return Creating(await get_session_factory(request), await get_settings(request), idempotency_key)
 
 
 CreatingDep = Annotated[Creating, Depends(get_creating)]

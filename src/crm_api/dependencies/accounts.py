@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from crm_api.dependencies import SettingsDep
+from crm_api.dependencies.app_state import SettingsDep
+from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.rate_limit import client_address
-from crm_api.routers.creating import LEASE_MARGIN_SECONDS
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.accounts.registration import RegistrationRules
 from crm_api.services.audit import Origin

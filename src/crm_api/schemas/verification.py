@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from crm_api.schemas.accounts import Email, Password
 from crm_api.schemas.common import Envelope, Request
-from crm_api.schemas.users import Email, Password, Registered
+from crm_api.schemas.registration import Registered
 
 MailToken = Annotated[
     str,

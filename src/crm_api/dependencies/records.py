@@ -6,11 +6,12 @@ from fastapi import Depends, Header, Query, Request
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies import CurrentUser, get_hubspot, get_sessions, get_settings
-from crm_api.routers.accounts import get_origin
-from crm_api.routers.creating import LEASE_MARGIN_SECONDS
+from crm_api.dependencies.accounts import get_origin
+from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
+from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
-from crm_api.services.records.access import Access
+from crm_api.services.records.context import Access
 
 WITH_ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
@@ -61,7 +62,7 @@ async def get_access(request: Request, user: CurrentUser) -> Access:
     return Access(
         user=user,
         hubspot=await get_hubspot(request),
-        sessions=await get_sessions(request),
+        session_factory=await get_session_factory(request),
         fields=state.record_fields,
         owners=state.known_owners,
         links=state.contact_links,

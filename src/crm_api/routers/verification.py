@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Depends, Request, status
 
-from crm_api.dependencies import HubSpotDep, PasswordsDep, SessionsDep
+from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
+from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep
+from crm_api.dependencies.rate_limits import RateLimitsDep, limit_registrations
 from crm_api.openapi.document import problems
-from crm_api.routers.accounts import MessagesDep, OriginDep, RulesDep
-from crm_api.routers.limits import RateLimitsDep, limit_registrations
-from crm_api.schemas.email import EmailVerification, EmailVerifiedResponse, MailRequest
-from crm_api.schemas.users import AcceptedResponse
+from crm_api.schemas.registration import AcceptedResponse
+from crm_api.schemas.verification import EmailVerification, EmailVerifiedResponse, MailRequest
 from crm_api.services.accounts import verification
 
 router = APIRouter(prefix="/api/email/verify", tags=["Account"])
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/email/verify", tags=["Account"])
 async def verify_email(
     body: EmailVerification,
     request: Request,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     hubspot: HubSpotDep,
     passwords: PasswordsDep,
     limits: RateLimitsDep,
@@ -31,7 +31,7 @@ async def verify_email(
     """
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         answer = await verification.verify(
-            sessions,
+            session_factory,
             hubspot,
             passwords,
             body.token,
@@ -50,7 +50,7 @@ async def verify_email(
     dependencies=[Depends(limit_registrations)],
 )
 async def resend_verification(
-    body: MailRequest, sessions: SessionsDep, messages: MessagesDep, origin: OriginDep
+    body: MailRequest, session_factory: SessionFactoryDep, messages: MessagesDep, origin: OriginDep
 ) -> AcceptedResponse:
     """Have the link mailed again. The answer is the same whether or not the address is known."""
-    return await verification.resend(sessions, body.email, messages, origin=origin)
+    return await verification.resend(session_factory, body.email, messages, origin=origin)

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
+from crm_api.dependencies.records import AccessDep
 from crm_api.openapi.document import problems
-from crm_api.routers.access import AccessDep
 from crm_api.schemas.common import Cursor, Limit
-from crm_api.schemas.crm_objects import CrmObjects, CrmObjectsResponse
+from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
 
 router = APIRouter(prefix="/api", tags=["Overview"])
