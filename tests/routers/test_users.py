@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import Base, PendingRegistration, User, now
 from crm_api.services import registration, users
 from crm_api.services.users import set_role
+from hubspot_emulator import Emulator
 
 
 async def users_of(app: FastAPI) -> list[User]:

@@ -24,11 +24,11 @@ from crm_api.hubspot import (
     StaticTokenAuth,
     request_scope,
 )
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.provisioning import provision, unique_value
 from crm_api.services.records import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
 BAD_SHARE, DEADLINE_SECONDS = 0.6, 0.5
