@@ -12,9 +12,9 @@ from tests.support.callers import Caller, registered
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.hubspot_contract import held_to_the_documents
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, create_emulator
 
 pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.accounts"]
 

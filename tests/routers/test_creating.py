@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 from tests.support.builders import a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 KINDS = {
     "/api/deals": "deals",

@@ -6,8 +6,8 @@ from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import give_deals, give_tickets
 
-from crm_api.hubspot_emulator import Emulator, Exchange
 from crm_api.services.records import nesting
+from hubspot_emulator import Emulator, Exchange
 
 
 def fill(emulator: Emulator, contacts: int, *, deals: int = 3, tickets: int = 2) -> None:

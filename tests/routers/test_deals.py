@@ -10,8 +10,8 @@ from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.services.properties import pipelines
+from hubspot_emulator import Emulator
 
 KEYS = {
     "id",

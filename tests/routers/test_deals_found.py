@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
-from crm_api.hubspot_emulator import Emulator, Exchange
 from crm_api.services.accounts.profile import set_role
+from hubspot_emulator import Emulator, Exchange
 
 
 def ids(records: list[dict[str, Any]]) -> list[str]:

@@ -12,9 +12,9 @@ from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, to
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import MailToken, PendingRegistration, User, now
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 ADDRESS = "ada@example.com"
 OTHER_PASSWORD = "another lighthouse at sea"

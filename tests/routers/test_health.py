@@ -8,9 +8,9 @@ from sqlalchemy import text
 from tests.support.callers import Caller
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestHealth:

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestListPipelines:

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import Base, PendingRegistration, User, now
 from crm_api.services.accounts import registration
 from crm_api.services.accounts.profile import set_role
+from hubspot_emulator import Emulator
 
 
 async def users_of(app: FastAPI) -> list[User]:
@@ -209,11 +209,13 @@ class TestRegisterOnABadDay:
         later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
         rules = registration.RegistrationRules(True, frozenset(), "customer", lease_seconds=15)
 
+        claim = registration.claim
+
         async def overtaken(*arguments: Any) -> registration.Claim:
-            claimed = await registration.claim(*arguments)
+            claimed = await claim(*arguments)
             async with app.state.session_factory.begin() as database:
                 await database.execute(update(User).values(lease_until=now() - timedelta(seconds=1)))
-            await registration.claim(app.state.session_factory, later, "another hash", rules)
+            await claim(app.state.session_factory, later, "another hash", rules)
             return claimed
 
         with pytest.MonkeyPatch.context() as patched:

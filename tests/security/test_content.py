@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import PropertyLists, Settings
+from hubspot_emulator import Emulator
 
 PLAIN_TEXTS = [
     "<script>alert(1)</script>",

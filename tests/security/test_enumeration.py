@@ -13,9 +13,9 @@ from sqlalchemy import event
 from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@example.com"
 

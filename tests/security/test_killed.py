@@ -13,10 +13,10 @@ from tests.support.builders import PASSWORD, a_registration
 from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import AuditEntry, IdempotencyKey, PendingRegistration, User, now
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 Step = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 # Who is cancelled while the claim is being committed cannot know whether there is one to give back.

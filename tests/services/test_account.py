@@ -9,11 +9,11 @@ from sqlalchemy import delete, select
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
 from crm_api.models import HubSpotAccount
 from crm_api.services.hubspot_account.binding import AccountBinding, store_refresh_token, stored_refresh_token
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, create_emulator
 
 SECRET = "a secret key of the service, long enough"
 

@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, now
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.audit import OPERATOR, entries
+from hubspot_emulator import Emulator
 
 
 class TestAudit:

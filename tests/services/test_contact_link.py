@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem, registered
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, User
+from hubspot_emulator import Emulator
 
 
 async def contact_of(caller: Caller) -> Any:

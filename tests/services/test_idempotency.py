@@ -16,13 +16,13 @@ from tests.support.death import Died, Life, MortalTransport, cancelled_at, morta
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.errors import ApiError
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
 # More than any of them needs; the loops end when one is survived.

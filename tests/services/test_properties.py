@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.hubspot_account.schema_check import check_schema, watch_schema
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 
 async def test_a_provisioned_account_is_as_it_should_be(app: FastAPI) -> None:

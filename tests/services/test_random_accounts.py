@@ -14,11 +14,11 @@ from sqlalchemy import update
 from tests.support.callers import Caller
 from tests.support.records import all_found, all_pages
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import User
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 SECRET = "hidden-from-everybody"
 BASE = {

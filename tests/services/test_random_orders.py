@@ -24,12 +24,12 @@ from crm_api.hubspot import (
     StaticTokenAuth,
     request_scope,
 )
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.services.records.idempotent_create import unique_value
+from hubspot_emulator import Emulator
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
 BAD_SHARE, DEADLINE_SECONDS = 0.6, 0.5

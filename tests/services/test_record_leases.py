@@ -12,9 +12,9 @@ from tests.support.callers import Caller
 from tests.support.records import a_deal_of, give_deals
 
 from crm_api.errors import ApiError
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import RecordLease, now
 from crm_api.services.records.leases import WAIT_AT_MOST_SECONDS, record_lease
+from hubspot_emulator import Emulator
 
 
 async def no_sleep(_seconds: float) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 def calls(emulator: Emulator) -> list[str]:

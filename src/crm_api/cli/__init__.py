@@ -182,8 +182,8 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
 
     Limits, faults and everything else are set while it runs, under /_emulator/: see docs/emulator.md.
     """
-    from crm_api.hubspot_emulator import StateFileError
-    from crm_api.hubspot_emulator.serve import serve as serve_emulator
+    from hubspot_emulator import StateFileError
+    from hubspot_emulator.serve import serve as serve_emulator
 
     try:
         serve_emulator(
