@@ -25,7 +25,6 @@ ALLOWED: dict[str, set[str]] = {
     # Parts of `openapi`, apart to keep each file short.
     "openapi_examples": {"errors"},
     "openapi_headers": set(),
-    "redis_quota": {"hubspot"},
     "metrics": set(),
     "draining": set(),
     "exception_handlers": {"errors", "hubspot", "request_logging"},
@@ -45,7 +44,6 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "rate_limit",
         "request_logging",
-        "redis_quota",
         "metrics",
         "draining",
         "exception_handlers",
@@ -72,7 +70,6 @@ ALLOWED: dict[str, set[str]] = {
         "main",
         "metrics",
         "mail",
-        "redis_quota",
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -49,7 +49,7 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
     )
     if redis is None:
         return local
-    from crm_api.redis_quota import RedisQuota
+    from crm_api.hubspot.quota.redis import RedisQuota
 
     token = settings.hubspot_access_token
     credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)

@@ -146,7 +146,7 @@ class TestCreateDeal:
         await customer.post("/api/deals", a_deal())
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}
-        made = await app.state.hubspot.request(
+        made = await app.state.hubspot.sender.request(
             "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
         )
         sent = a_deal(pipeline=made["id"], dealstage=made["stages"][0]["id"])

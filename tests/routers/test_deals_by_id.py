@@ -165,7 +165,7 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await a_deal_of(customer, dealstage="contractsent")
         stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
-        made = await app.state.hubspot.request(
+        made = await app.state.hubspot.sender.request(
             "POST",
             "/crm/pipelines/2026-09/deals",
             operation="pipelines.create",

@@ -133,7 +133,7 @@ class TestOAuth:
     async def test_scopes_missing_and_in_excess(
         self, oauth: FastAPI, granted: set[str], state: str, finding: str
     ) -> None:
-        oauth.state.hubspot.auth.granted_scopes = frozenset(granted)
+        oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
         found = {each.subject: each for each in await findings(oauth)}["scopes"]
         assert (found.state, found.finding) == (state, finding)
 

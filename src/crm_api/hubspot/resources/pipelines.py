@@ -1,25 +1,22 @@
 """Pipelines and their stages. https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide"""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from crm_api.hubspot.cache import SingleFlightCache
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.reading import read_shared
+from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import PIPELINES, Pipeline, Pipelines
-
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
 
 
 class PipelinesApi:
     """The pipelines of the account, kept for a while."""
 
-    def __init__(self, client: "HubSpotClient", *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
-        self._cache: SingleFlightCache[ObjectType, tuple[Pipeline, ...]] = SingleFlightCache(clock=clock)
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._cache: SingleFlightCache[ObjectType, tuple[Pipeline, ...]] = SingleFlightCache(
+            clock=sender.clock
+        )
 
     async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> tuple[Pipeline, ...]:
         """Pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
@@ -29,7 +26,7 @@ class PipelinesApi:
         """
         operation = "pipelines.list"
         return await read_shared(
-            self._client,
+            self._sender,
             self._cache,
             object_type,
             lambda: self._read(object_type, operation),
@@ -55,9 +52,9 @@ class PipelinesApi:
         await self._cache.aclose()
 
     async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
-        answer: Pipelines = await self._client.request(
+        answer: Pipelines = await self._sender.request(
             "GET",
-            self._client.paths.pipelines(object_type),
+            self._sender.paths.pipelines(object_type),
             operation=operation,
             idempotent=True,
             answer=PIPELINES,

@@ -1,11 +1,12 @@
 """Which records belong together. https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from crm_api.hubspot.concurrency import chunks, run_together
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, MAX_ASSOCIATION_WRITE_INPUTS, ObjectType
+from crm_api.hubspot.resources.batches import chunks, run_together
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
     ASSOCIATION_BATCH,
     ASSOCIATION_LABELS,
@@ -21,9 +22,6 @@ from crm_api.hubspot.wire import (
     association_type,
 )
 
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
-
 # The ordinary answer for a record without links.
 # https://github.com/HubSpot/hubspot-api-php/issues/619 for a client that took such a 207 for a failure
 NO_ASSOCIATIONS_FOUND = "NO_ASSOCIATIONS_FOUND"
@@ -32,8 +30,8 @@ NO_ASSOCIATIONS_FOUND = "NO_ASSOCIATIONS_FOUND"
 class AssociationsApi:
     """Links between records. Every method raises `HubSpotError`s."""
 
-    def __init__(self, client: "HubSpotClient") -> None:
-        self._client = client
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
     async def batch_read(
         self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
@@ -92,9 +90,9 @@ class AssociationsApi:
         inputs = [
             {"id": each} if after is None else {"id": each, "after": after} for each, after in pages.items()
         ]
-        answer: AssociationBatchAnswer = await self._client.request(
+        answer: AssociationBatchAnswer = await self._sender.request(
             "POST",
-            f"{self._client.paths.associations(from_type, to_type)}/batch/read",
+            f"{self._sender.paths.associations(from_type, to_type)}/batch/read",
             operation="associations.batch_read",
             json={"inputs": inputs},
             idempotent=True,
@@ -112,9 +110,9 @@ class AssociationsApi:
         limit: int = 500,
     ) -> AssociationPage:
         """One page, at most 500, of one record's targets with their labels."""
-        answer: AssociationPage = await self._client.request(
+        answer: AssociationPage = await self._sender.request(
             "GET",
-            self._client.paths.record_associations(from_type, record_id, to_type),
+            self._sender.paths.record_associations(from_type, record_id, to_type),
             operation="associations.list",
             params={"limit": limit, "after": after},
             idempotent=True,
@@ -126,18 +124,18 @@ class AssociationsApi:
         self, from_type: ObjectType, from_id: str, to_type: ObjectType, to_id: str
     ) -> None:
         """Link two records; linking them again changes nothing."""
-        await self._client.request(
+        await self._sender.request(
             "PUT",
-            self._client.paths.default_association(from_type, from_id, to_type, to_id),
+            self._sender.paths.default_association(from_type, from_id, to_type, to_id),
             operation="associations.create_default",
             idempotent=True,
         )
 
     async def archive(self, from_type: ObjectType, from_id: str, to_type: ObjectType, to_id: str) -> None:
         """Unlink two records, with all labels."""
-        await self._client.request(
+        await self._sender.request(
             "DELETE",
-            self._client.paths.record_association(from_type, from_id, to_type, to_id),
+            self._sender.paths.record_association(from_type, from_id, to_type, to_id),
             operation="associations.archive",
             idempotent=True,
         )
@@ -160,9 +158,9 @@ class AssociationsApi:
         pairs: Sequence[tuple[str, str]],
         types: list[dict[str, Any]],
     ) -> AssociationWriteAnswer:
-        answer: AssociationWriteAnswer = await self._client.request(
+        answer: AssociationWriteAnswer = await self._sender.request(
             "POST",
-            f"{self._client.paths.associations(from_type, to_type)}/batch/create",
+            f"{self._sender.paths.associations(from_type, to_type)}/batch/create",
             operation="associations.batch_create",
             json={"inputs": [{"from": {"id": of}, "to": {"id": to}, "types": types} for of, to in pairs]},
             idempotent=True,
@@ -172,9 +170,9 @@ class AssociationsApi:
 
     async def labels(self, from_type: ObjectType, to_type: ObjectType) -> list[AssociationTypeLabel]:
         """The kinds of link that the account has between two types."""
-        answer: AssociationLabels = await self._client.request(
+        answer: AssociationLabels = await self._sender.request(
             "GET",
-            f"{self._client.paths.associations(from_type, to_type)}/labels",
+            f"{self._sender.paths.associations(from_type, to_type)}/labels",
             operation="associations.labels",
             idempotent=True,
             answer=ASSOCIATION_LABELS,

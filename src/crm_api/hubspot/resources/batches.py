@@ -4,24 +4,26 @@ https://developers.hubspot.com/docs/api-reference/error-handling for 207 and `ob
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from crm_api.hubspot.concurrency import chunks, run_together
+from crm_api.hubspot.call_context import RequestScope
 from crm_api.hubspot.errors import HubSpotError, HubSpotNotFoundError
-from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType
+from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
     BATCH,
+    RECORD,
     BatchAnswer,
     BatchItemFailure,
     BatchReadResult,
     BatchWriteResult,
     CrmRecord,
     NewAssociation,
+    comma_list,
 )
 
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
+T = TypeVar("T")
 
 # More ids than this that HubSpot silently left out are reported as missing rather than asked for one by one.
 MAX_SINGLE_READS = 10
@@ -38,13 +40,48 @@ class BatchInput(NamedTuple):
     associations: Sequence[NewAssociation] = ()
 
 
+def record_path(sender: Sender, object_type: ObjectType, record_id: str, *, operation: str) -> str:
+    """Return the path of one record. Raises `HubSpotNotFoundError` for an ID that no path can hold."""
+    if not is_path_segment(record_id):
+        raise HubSpotNotFoundError("no record has such an id", operation=operation)
+    return sender.paths.record(object_type, record_id)
+
+
+async def get_record(
+    sender: Sender,
+    object_type: ObjectType,
+    record_id: str,
+    *,
+    properties: Sequence[str] = (),
+    id_property: str | None = None,
+    associations: Sequence[ObjectType] = (),
+    scope: RequestScope | None = None,
+) -> CrmRecord:
+    """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
+    operation = f"{object_type}.get"
+    answer: CrmRecord = await sender.request(
+        "GET",
+        record_path(sender, object_type, record_id, operation=operation),
+        operation=operation,
+        params={
+            "properties": comma_list(properties),
+            "associations": comma_list(associations),
+            "idProperty": id_property,
+        },
+        idempotent=True,
+        answer=RECORD,
+        scope=scope,
+    )
+    return answer
+
+
 class RecordBatches:
     """Batch calls of one object type."""
 
-    def __init__(self, client: "HubSpotClient", object_type: ObjectType) -> None:
-        self._client = client
+    def __init__(self, sender: Sender, object_type: ObjectType) -> None:
+        self._sender = sender
         self._object_type: ObjectType = object_type
-        self._path = f"{client.paths.objects(object_type)}/batch"
+        self._path = f"{sender.paths.objects(object_type)}/batch"
 
     async def read(
         self, ids: Sequence[str], *, properties: Sequence[str], id_property: str | None
@@ -75,7 +112,7 @@ class RecordBatches:
         body: dict[str, Any] = {"inputs": [{"id": each} for each in ids], "properties": list(properties)}
         if id_property is not None:
             body["idProperty"] = id_property
-        answer: BatchAnswer = await self._client.request(
+        answer: BatchAnswer = await self._sender.request(
             "POST",
             f"{self._path}/read",
             operation=f"{self._object_type}.batch_read",
@@ -110,7 +147,7 @@ class RecordBatches:
 
         async def read(record_id: str) -> CrmRecord | None:
             try:
-                return await self._client.objects(self._object_type).get(record_id, properties=properties)
+                return await get_record(self._sender, self._object_type, record_id, properties=properties)
             except HubSpotNotFoundError:
                 return None
 
@@ -158,7 +195,7 @@ class RecordBatches:
     async def _write_chunk(
         self, verb: str, part: Sequence[tuple[int, BatchInput]], *, idempotent: bool
     ) -> BatchAnswer:
-        answer: BatchAnswer = await self._client.request(
+        answer: BatchAnswer = await self._sender.request(
             "POST",
             f"{self._path}/{verb}",
             operation=f"{self._object_type}.batch_{verb}",
@@ -183,7 +220,7 @@ class RecordBatches:
         """See `ObjectsApi.batch_archive`."""
         asked = list(dict.fromkeys(ids))
         await run_together(
-            self._client.request(
+            self._sender.request(
                 "POST",
                 f"{self._path}/archive",
                 operation=f"{self._object_type}.batch_archive",
@@ -257,3 +294,25 @@ def _by_position(
 
 def _index(trace_id: str | None) -> int | None:
     return int(trace_id) if trace_id is not None and trace_id.isdecimal() else None
+
+
+async def run_together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run reads at once; the first failure ends the others and is raised as itself."""
+    coroutines = list(parts)
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    tasks: list[asyncio.Task[T]] = []
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks.extend(group.create_task(each) for each in coroutines)
+    except BaseExceptionGroup as failures:
+        failure = failures.exceptions[0]
+    if failure is not None:
+        raise failure
+    return [task.result() for task in tasks]
+
+
+def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items in order, at most `size` at a time."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

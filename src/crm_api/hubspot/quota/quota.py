@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, Protocol
 
-from crm_api.hubspot.daily import DailyAllowance, whole_number
 from crm_api.hubspot.errors import QuotaPolicy
-from crm_api.hubspot.fair_queue import FairQueue
-from crm_api.hubspot.window import SlidingWindow
+from crm_api.hubspot.quota.daily import DailyAllowance, whole_number
+from crm_api.hubspot.quota.fair_queue import FairQueue
+from crm_api.hubspot.quota.window import SlidingWindow
 
 # Searches have a limit of their own and their answers carry no rate headers; that they count in the burst limit
 # too is stated nowhere. https://developers.hubspot.com/docs/api-reference/search/guide

@@ -5,14 +5,13 @@ https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from crm_api.hubspot.batches import BatchInput, RecordBatches
-from crm_api.hubspot.creation import Creation
-from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotRequestError
-from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType, is_path_segment
-from crm_api.hubspot.scope import RequestScope
+from crm_api.hubspot.errors import HubSpotRequestError
+from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
+from crm_api.hubspot.resources.batches import BatchInput, RecordBatches, get_record, record_path
+from crm_api.hubspot.resources.creation import Creation
 from crm_api.hubspot.search import SearchRequest
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
     PAGE,
     RECORD,
@@ -27,18 +26,15 @@ from crm_api.hubspot.wire import (
     comma_list,
 )
 
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
-
 
 class ObjectsApi:
     """The records of one object type. Every method raises `HubSpotError`s."""
 
-    def __init__(self, client: "HubSpotClient", object_type: ObjectType) -> None:
-        self._client = client
+    def __init__(self, sender: Sender, object_type: ObjectType) -> None:
+        self._sender = sender
         self.object_type: ObjectType = object_type
-        self._path = client.paths.objects(object_type)
-        self._batches = RecordBatches(client, object_type)
+        self._path = sender.paths.objects(object_type)
+        self._batches = RecordBatches(sender, object_type)
 
     async def create(
         self,
@@ -57,7 +53,9 @@ class ObjectsApi:
         `read` names properties that HubSpot fills in and a record that was looked for is to hold as well.
         Raises `HubSpotConflictError` where somebody else's record has the value, `HubSpotOutcomeUnknownError`.
         """
-        return await Creation(self._client, self, properties, associations, unique, read).run(resume=resume)
+        return await Creation(self._sender, self.object_type, properties, associations, unique, read).run(
+            resume=resume
+        )
 
     async def get(
         self,
@@ -66,32 +64,25 @@ class ObjectsApi:
         properties: Sequence[str] = (),
         id_property: str | None = None,
         associations: Sequence[ObjectType] = (),
-        scope: RequestScope | None = None,
     ) -> CrmRecord:
         """One record by its id, or by a unique property; a merged record's old id leads to one with another id.
 
         Raises `HubSpotNotFoundError`.
         """
-        answer: CrmRecord = await self._client.request(
-            "GET",
-            self._record_path(record_id, "get"),
-            operation=self._operation("get"),
-            params={
-                "properties": comma_list(properties),
-                "associations": comma_list(associations),
-                "idProperty": id_property,
-            },
-            idempotent=True,
-            answer=RECORD,
-            scope=scope,
+        return await get_record(
+            self._sender,
+            self.object_type,
+            record_id,
+            properties=properties,
+            id_property=id_property,
+            associations=associations,
         )
-        return answer
 
     async def update(
         self, record_id: str, properties: Mapping[str, str], *, id_property: str | None = None
     ) -> CrmRecord:
         """Change the properties given; "" clears one. The answer holds what changed and some of HubSpot's own."""
-        answer: CrmRecord = await self._client.request(
+        answer: CrmRecord = await self._sender.request(
             "PATCH",
             self._record_path(record_id, "update"),
             operation=self._operation("update"),
@@ -107,7 +98,7 @@ class ObjectsApi:
 
         https://github.com/n8n-io/n8n/issues/3219
         """
-        await self._client.request(
+        await self._sender.request(
             "DELETE",
             self._record_path(record_id, "archive"),
             operation=self._operation("archive"),
@@ -123,7 +114,7 @@ class ObjectsApi:
         associations: Sequence[ObjectType] = (),
     ) -> Page:
         """One page, 1 to 100 records by ascending id."""
-        answer: Page = await self._client.request(
+        answer: Page = await self._sender.request(
             "GET",
             self._path,
             operation=self._operation("list"),
@@ -153,7 +144,7 @@ class ObjectsApi:
 
     async def search(self, search: SearchRequest) -> SearchPage:
         """One page of what HubSpot's index knows, which lags behind writes by seconds."""
-        answer: SearchPage = await self._client.request(
+        answer: SearchPage = await self._sender.request(
             "POST",
             f"{self._path}/search",
             operation=self._operation("search"),
@@ -205,7 +196,7 @@ class ObjectsApi:
 
     async def merge(self, primary_id: str, merged_id: str) -> CrmRecord:
         """Merge one record into another; the survivor may have a new id, and both old ones keep leading to it."""
-        answer: CrmRecord = await self._client.request(
+        answer: CrmRecord = await self._sender.request(
             "POST",
             f"{self._path}/merge",
             operation=self._operation("merge"),
@@ -219,6 +210,4 @@ class ObjectsApi:
         return f"{self.object_type}.{name}"
 
     def _record_path(self, record_id: str, operation: str) -> str:
-        if not is_path_segment(record_id):
-            raise HubSpotNotFoundError("no record has such an id", operation=self._operation(operation))
-        return self._client.paths.record(self.object_type, record_id)
+        return record_path(self._sender, self.object_type, record_id, operation=self._operation(operation))

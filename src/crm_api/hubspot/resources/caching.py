@@ -5,6 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from crm_api.hubspot.call_context import request_scope
+from crm_api.hubspot.errors import HubSpotDeadlineError
+from crm_api.hubspot.sender import Sender
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -70,3 +74,33 @@ class SingleFlightCache(Generic[K, V]):
             del self._loads[key]
         if not task.cancelled():
             task.exception()  # seen here, so that nobody having waited for it is not reported as a mistake
+
+
+async def read_shared(
+    sender: Sender,
+    cache: SingleFlightCache[K, V],
+    key: K,
+    read: Callable[[], Awaitable[V]],
+    *,
+    operation: str,
+    max_age_seconds: float,
+) -> V:
+    """Read through the cache. The read has the default deadline, whoever began it; each caller waits within its own."""
+    scope = sender.scope()
+
+    async def load() -> V:
+        with request_scope(sender.default_deadline_seconds, caller=scope.caller, clock=sender.clock) as own:
+            try:
+                return await read()
+            finally:
+                # Whoever began it is shown its cost.
+                scope.calls += own.calls
+                scope.wait_seconds += own.wait_seconds
+
+    try:
+        return await cache.get(
+            key, load, max_age_seconds=max_age_seconds, timeout_seconds=max(0.0, scope.remaining())
+        )
+    except TimeoutError:
+        pass
+    raise HubSpotDeadlineError("no time left", operation=operation, sent=False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.hubspot.virtual_time import VirtualTime
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
-from crm_api.hubspot.daily import PROBE_SECONDS
+from crm_api.hubspot.quota.daily import PROBE_SECONDS
 
 HOUR = 3600.0
 

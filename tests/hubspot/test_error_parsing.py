@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_api.hubspot import errors as e
-from crm_api.hubspot.replies import error_from_response, error_from_transport
+from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PERSONAL = "jane.doe@example.com"

@@ -9,24 +9,27 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from crm_api.hubspot import Budget, LocalQuota, QuotaPolicy, QuotaTimeout, TurnTaking
-from crm_api.hubspot.quota import CLOCK_RESOLUTION_SECONDS, PAUSE_SECONDS, budget_of
-from crm_api.hubspot.window import SlidingWindow
+from crm_api.hubspot.errors import QuotaPolicy
+from crm_api.hubspot.quota.quota import (
+    CLOCK_RESOLUTION_SECONDS,
+    PAUSE_SECONDS,
+    Budget,
+    LocalQuota,
+    QuotaTimeout,
+    TurnTaking,
+    budget_of,
+)
+from crm_api.hubspot.quota.window import REMEMBER_SECONDS, SlidingWindow
 
 logger = logging.getLogger(__name__)
 
 # Between two tries of a Redis that is away; each may cost the timeout.
 RETRY_SECONDS: Final = 2.0
-# How late an answer with a header may be and still be compared with what had been sent by then.
-REMEMBER_SECONDS: Final = 15.0
-# What may leave at once; the rest is spread over the window, as in crm_api.hubspot.window.
-UNPACED_SHARE: Final = 0.5
-SHORTEST_PACED_WINDOW_SECONDS: Final = 2.0
 # How late the time of a caller that gave up may still be used; the window's guard is longer.
 UNUSED_SECONDS: Final = 0.05
 
-# The same window as crm_api.hubspot.window, in microseconds of Redis' own clock, except that a request is given its
-# time when it asks: of several processes that wait, each then leaves at a time of its own without asking again.
+# The same window as `window.py`, in microseconds of Redis' own clock, except that a request is given its time when it
+# asks: of several processes that wait, each then leaves at a time of its own without asking again.
 _RESERVE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_api.hubspot.window import SlidingWindow, guard_seconds
+from crm_api.hubspot.quota.window import SlidingWindow, guard_seconds
 
 # Half of the guard is left to the network in these tests: the server may see two requests that much closer.
 ALLOWED_JITTER_SHARE = 0.5

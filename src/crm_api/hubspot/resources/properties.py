@@ -1,18 +1,13 @@
 """Property definitions. https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""
 
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from crm_api.hubspot.cache import SingleFlightCache
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.hubspot.names import ObjectType, segment
-from crm_api.hubspot.reading import read_shared
+from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import PROPERTIES, PROPERTY, Properties, Property, PropertyOption
-
-if TYPE_CHECKING:
-    from crm_api.hubspot.client import HubSpotClient
-
 
 PropertyType = Literal["bool", "date", "datetime", "enumeration", "number", "phone_number", "string"]
 FieldType = Literal[
@@ -24,14 +19,16 @@ FieldType = Literal[
 class PropertiesApi:
     """The account's property definitions, kept for a while. Every method raises `HubSpotError`s."""
 
-    def __init__(self, client: "HubSpotClient", *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
-        self._cache: SingleFlightCache[ObjectType, dict[str, Property]] = SingleFlightCache(clock=clock)
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._cache: SingleFlightCache[ObjectType, dict[str, Property]] = SingleFlightCache(
+            clock=sender.clock
+        )
 
     async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> dict[str, Property]:
         """All definitions by name, at most `max_age_seconds` old; concurrent callers share one read."""
         properties = await read_shared(
-            self._client,
+            self._sender,
             self._cache,
             object_type,
             lambda: self._read(object_type),
@@ -42,7 +39,7 @@ class PropertiesApi:
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
         """One definition, read afresh. Raises `HubSpotNotFoundError`."""
-        answer: Property = await self._client.request(
+        answer: Property = await self._sender.request(
             "GET",
             self._path(object_type, name),
             operation="properties.get",
@@ -81,9 +78,9 @@ class PropertiesApi:
         }
         if options:
             definition["options"] = _options_to_wire(options)
-        answer: Property = await self._client.request(
+        answer: Property = await self._sender.request(
             "POST",
-            self._client.paths.properties(object_type),
+            self._sender.paths.properties(object_type),
             operation="properties.create",
             json=definition,
             idempotent=False,
@@ -105,7 +102,7 @@ class PropertiesApi:
         changes: dict[str, Any] = {"label": label, "description": description}
         if options is not None:
             changes["options"] = _options_to_wire(options)
-        answer: Property = await self._client.request(
+        answer: Property = await self._sender.request(
             "PATCH",
             self._path(object_type, name),
             operation="properties.update",
@@ -119,9 +116,9 @@ class PropertiesApi:
     async def create_group(self, object_type: ObjectType, *, name: str, label: str) -> bool:
         """Create a group of properties; False where it is there already."""
         try:
-            await self._client.request(
+            await self._sender.request(
                 "POST",
-                f"{self._client.paths.properties(object_type)}/groups",
+                f"{self._sender.paths.properties(object_type)}/groups",
                 operation="properties.create_group",
                 json={"name": name, "label": label},
                 idempotent=True,
@@ -135,12 +132,12 @@ class PropertiesApi:
         await self._cache.aclose()
 
     def _path(self, object_type: ObjectType, name: str) -> str:
-        return f"{self._client.paths.properties(object_type)}/{segment(name)}"
+        return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
 
     async def _read(self, object_type: ObjectType) -> dict[str, Property]:
-        answer: Properties = await self._client.request(
+        answer: Properties = await self._sender.request(
             "GET",
-            self._client.paths.properties(object_type),
+            self._sender.paths.properties(object_type),
             operation="properties.list",
             idempotent=True,
             answer=PROPERTIES,
