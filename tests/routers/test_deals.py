@@ -11,8 +11,8 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
 from crm_api.hubspot import Pipeline
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services import pipelines
+from crm_api.services.properties import pipelines
+from hubspot_emulator import Emulator
 
 KEYS = {
     "id",

@@ -10,7 +10,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
 
 from crm_api.hubspot import Pipeline
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 def same_answers(one: httpx.Response, other: httpx.Response) -> None:

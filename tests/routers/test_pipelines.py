@@ -9,8 +9,8 @@ from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot import Pipeline
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestListPipelines:
