@@ -17,7 +17,7 @@ from crm_api.hubspot import (
     RefreshTokenAuth,
     RetryPolicy,
     StaticTokenAuth,
-    request_scope,
+    call_context,
     token_url,
 )
 from crm_api.hubspot.errors import (
@@ -482,7 +482,7 @@ async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Acco
     started = asyncio.get_running_loop().time()
 
     async def impatient() -> None:
-        with request_scope(0.1):
+        with call_context(0.1):
             await call(client)
 
     outcomes = await asyncio.gather(*(impatient() for _ in range(5)), return_exceptions=True)

@@ -19,8 +19,8 @@ from crm_api.hubspot import (
     LocalQuota,
     NullObserver,
     RetryBudget,
-    current_scope,
-    request_scope,
+    call_context,
+    current_call_context,
 )
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
@@ -142,15 +142,15 @@ async def test_what_hubspot_lets_wait_is_waited_out_until_the_deadline(
 ) -> None:
     clock = FakeClock()
     stub = Stub(*[rejection] * 9, ok({"a": 1}))
-    with request_scope(60, clock=clock):
+    with call_context(60, clock=clock):
         assert await read(build_client(stub, fake_clock=clock), idempotent=False) == {"a": 1}
     stub = Stub(rejection)
-    with request_scope(10, clock=clock) as scope, pytest.raises(HubSpotError) as raised:
+    with call_context(10, clock=clock) as context, pytest.raises(HubSpotError) as raised:
         await read(build_client(stub, fake_clock=clock), idempotent=False)
     assert len(stub.requests) == tries_in_ten_seconds
     assert not raised.value.sent
     assert raised.value.retry_after is not None
-    assert 0 <= scope.remaining() <= raised.value.retry_after
+    assert 0 <= context.remaining() <= raised.value.retry_after
 
 
 async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() -> None:
@@ -197,19 +197,19 @@ async def test_all_tries_share_one_deadline() -> None:
 
     stub = Stub(slow)
     with (
-        request_scope(10, clock=clock) as scope,
+        call_context(10, clock=clock) as context,
         pytest.raises((HubSpotServerError, HubSpotDeadlineError)) as raised,
     ):
         await read(build_client(stub, fake_clock=clock))
     assert len(stub.requests) == 3
-    assert scope.calls == 3
+    assert context.calls == 3
     assert raised.value.sent
 
 
 async def test_without_time_nothing_is_sent() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
-    with request_scope(5, clock=clock):
+    with call_context(5, clock=clock):
         clock.now += 5
         with pytest.raises(HubSpotDeadlineError) as raised:
             await read(build_client(stub, fake_clock=clock))
@@ -228,7 +228,7 @@ async def test_nothing_leaves_too_late_to_be_answered(
     quota = LocalQuota(clock=clock, sleep=clock.sleep)
     quota.penalise("burst", room_after_seconds)
     client = build_client(stub, fake_clock=clock, quota=quota)
-    with request_scope(deadline_seconds, clock=clock):
+    with call_context(deadline_seconds, clock=clock):
         if is_sent:
             await read(client)
         else:
@@ -242,7 +242,7 @@ async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
     client = build_client(stub, fake_clock=clock)
-    with request_scope(1.5, clock=clock):
+    with call_context(1.5, clock=clock):
         await read(client)
     await read(client)
     tight, usual = (request.extensions["timeout"] for request in stub.requests)
@@ -353,10 +353,10 @@ async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hub
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=1, clock=clock)
     client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuit=circuit)
-    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state.value == "closed"
-    with request_scope(5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state is CircuitState.OPEN
 
@@ -369,7 +369,7 @@ async def test_a_probe_that_had_no_time_closes_nothing_and_leaves_its_place_to_t
     with pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     clock.now += 2
-    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state.value == "half_open"
     stub.replies = [ok({})]
@@ -444,7 +444,7 @@ async def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
     client = build_client(stub, max_connections=1)
     holder = asyncio.create_task(read(client))
     await stub.busy()
-    with request_scope(0.05), pytest.raises(HubSpotUnavailableError) as raised:
+    with call_context(0.05), pytest.raises(HubSpotUnavailableError) as raised:
         await read(client)
     assert not raised.value.sent
     holder.cancel()
@@ -455,11 +455,11 @@ async def test_calls_and_waits_are_told_to_the_scope_and_shared_by_its_tasks() -
     clock = FakeClock()
     quota = LocalQuota(burst_limit=2, clock=clock, sleep=clock.sleep)
     client = build_client(Stub(ok({})), fake_clock=clock, quota=quota)
-    with request_scope(60, caller="user:1", clock=clock) as scope:
+    with call_context(60, caller="user:1", clock=clock) as context:
         await asyncio.gather(*(read(client) for _ in range(3)))
-    assert scope.calls == 3
-    assert scope.wait_seconds > 0
-    assert current_scope() is None
+    assert context.calls == 3
+    assert context.wait_seconds > 0
+    assert current_call_context() is None
 
 
 async def test_the_observer_is_told_everything() -> None:

@@ -1,7 +1,7 @@
 """An asynchronous HubSpot client library on httpx and Pydantic."""
 
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
-from crm_api.hubspot.call_context import RequestScope, current_scope, request_scope
+from crm_api.hubspot.call_context import CallContext, call_context, current_call_context
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
 from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import HubSpotError
@@ -27,6 +27,7 @@ from crm_api.hubspot.wire import (
 
 __all__ = [
     "AssociationResult",
+    "CallContext",
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
@@ -47,7 +48,6 @@ __all__ = [
     "Quota",
     "QuotaTimeout",
     "RefreshTokenAuth",
-    "RequestScope",
     "RetryBudget",
     "RetryPolicy",
     "SearchPage",
@@ -57,8 +57,8 @@ __all__ = [
     "Stage",
     "StaticTokenAuth",
     "UniqueValue",
-    "current_scope",
+    "call_context",
+    "current_call_context",
     "parse_retry_after",
-    "request_scope",
     "token_url",
 ]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-class RequestScope:
+class CallContext:
     """Shared by all tasks of one incoming request; child tasks see the same object."""
 
     __slots__ = ("_clock", "caller", "calls", "deadline_seconds", "expires_at", "headers", "wait_seconds")
@@ -21,7 +21,7 @@ class RequestScope:
         self._clock = clock
         self.deadline_seconds = deadline_seconds
         self.expires_at = clock() + deadline_seconds
-        """On the scope's clock."""
+        """On the context's clock."""
         self.caller = caller
         """Whom quota is shared fairly with; None is background work."""
         self.headers: dict[str, str] = {}
@@ -36,22 +36,22 @@ class RequestScope:
         return self.expires_at - self._clock()
 
 
-_current: ContextVar[RequestScope | None] = ContextVar("hubspot_request_scope", default=None)
+_current: ContextVar[CallContext | None] = ContextVar("hubspot_call_context", default=None)
 
 
 @contextmanager
-def request_scope(
+def call_context(
     deadline_seconds: float, *, caller: str | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[RequestScope]:
-    """Open a scope: everything asked of HubSpot inside ends `deadline_seconds` from now."""
-    scope = RequestScope(deadline_seconds, caller=caller, clock=clock)
-    token = _current.set(scope)
+) -> Iterator[CallContext]:
+    """Open a context: everything asked of HubSpot inside ends `deadline_seconds` from now."""
+    context = CallContext(deadline_seconds, caller=caller, clock=clock)
+    token = _current.set(context)
     try:
-        yield scope
+        yield context
     finally:
         _current.reset(token)
 
 
-def current_scope() -> RequestScope | None:
-    """The scope that this task runs in."""
+def current_call_context() -> CallContext | None:
+    """The context that this task runs in."""
     return _current.get()

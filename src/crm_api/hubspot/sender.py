@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from crm_api.hubspot.call_context import RequestScope, current_scope
+from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
 from crm_api.hubspot.connections import TIMEOUT, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
@@ -108,13 +108,13 @@ class Sender:
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
 
-    def scope(self) -> RequestScope:
-        """Return the incoming request's scope, or a new one with the default deadline."""
-        return current_scope() or RequestScope(self.default_deadline_seconds, clock=self.clock)
+    def context(self) -> CallContext:
+        """Return the incoming request's context, or a new one with the default deadline."""
+        return current_call_context() or CallContext(self.default_deadline_seconds, clock=self.clock)
 
-    def create_reserve_seconds(self, scope: RequestScope) -> float:
+    def create_reserve_seconds(self, context: CallContext) -> float:
         """Return the part of the deadline that is reserved for resolving an unknown create."""
-        return min(CREATE_RESERVE_SECONDS, scope.deadline_seconds * CREATE_RESERVE_SHARE)
+        return min(CREATE_RESERVE_SECONDS, context.deadline_seconds * CREATE_RESERVE_SHARE)
 
     async def request(
         self,
@@ -127,7 +127,7 @@ class Sender:
         idempotent: bool,
         budget: Budget = "burst",
         response: type[R],
-        scope: RequestScope | None = None,
+        context: CallContext | None = None,
         reserve_seconds: float = 0.0,
     ) -> R:
         """Send one call and retry it while the retry policy, the retry budget and the deadline allow it.
@@ -136,7 +136,7 @@ class Sender:
         `reserve_seconds` before the deadline. Raises a `HubSpotError`; its `sent` is True if HubSpot may have acted
         on any attempt.
         """
-        scope = scope or self.scope()
+        context = context or self.context()
         content = None
         if json is not None:
             content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
@@ -145,12 +145,12 @@ class Sender:
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
-            outcome = await self._attempt(call, attempt, scope, scope.remaining() - reserve_seconds)
+            outcome = await self._attempt(call, attempt, context, context.remaining() - reserve_seconds)
             if not isinstance(outcome, HubSpotError):
                 return outcome
             may_have_acted = may_have_acted or outcome.may_have_acted
             delay = self._retry.delay(outcome, attempt=attempt, idempotent=idempotent)
-            if delay is not None and delay >= scope.remaining() - reserve_seconds:
+            if delay is not None and delay >= context.remaining() - reserve_seconds:
                 outcome.retry_after = max(delay, outcome.retry_after or 0.0)
                 delay = None
             if delay is None or not await self._back_off(outcome, delay):
@@ -174,7 +174,7 @@ class Sender:
         return True
 
     async def _attempt(
-        self, call: _Call[R], attempt: int, scope: RequestScope, seconds: float
+        self, call: _Call[R], attempt: int, context: CallContext, seconds: float
     ) -> R | HubSpotError:
         """Wait for quota and a connection, then send once.
 
@@ -187,29 +187,29 @@ class Sender:
         try:
             self.circuit.check()
             waited = await self.quota.acquire(
-                call.budget, caller=scope.caller, timeout_seconds=_max_quota_wait(seconds), slot=self._slots
+                call.budget, caller=context.caller, timeout_seconds=_max_quota_wait(seconds), slot=self._slots
             )
         except CircuitOpenError as refusal:
             return _unavailable(call, "circuit open", refusal.retry_after)
         except QuotaTimeout as refusal:
-            scope.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
+            context.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
             return _unavailable(call, "no quota in time", refusal.retry_after)
         try:
-            scope.wait_seconds += waited
+            context.wait_seconds += waited
             self._observer.quota_waited(budget=call.budget, seconds=waited)
             try:
                 permit = self.circuit.enter()
             except CircuitOpenError as refusal:
                 return _unavailable(call, "circuit open", refusal.retry_after)
-            return await self._send(call, attempt, scope, permit, expires_at - self.clock())
+            return await self._send(call, attempt, context, permit, expires_at - self.clock())
         finally:
             self._slots.release()
 
     async def _send(
-        self, call: _Call[R], attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
+        self, call: _Call[R], attempt: int, context: CallContext, permit: CircuitPermit, seconds: float
     ) -> R | HubSpotError:
         started = self.clock()
-        scope.calls += 1
+        context.calls += 1
         self.in_flight += 1
         outcome: R | HubSpotError
         try:
@@ -221,7 +221,7 @@ class Sender:
                         call.path,
                         content=call.content,
                         params=call.params or None,
-                        headers=scope.headers if call.content is None else scope.headers | JSON_CONTENT,
+                        headers=context.headers if call.content is None else context.headers | JSON_CONTENT,
                         auth=self.auth,
                         timeout=_timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
                     )

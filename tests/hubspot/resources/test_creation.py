@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, record, refusal
 
-from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue, request_scope
+from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue, call_context
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
     HubSpotDeadlineError,
@@ -285,16 +285,16 @@ async def test_time_is_kept_for_finding_out() -> None:
         return ok(record("9"))
 
     stub = Stub(slow)
-    with request_scope(6, clock=clock) as scope:
+    with call_context(6, clock=clock) as context:
         assert (await create(build_client(stub, fake_clock=clock))).id == "9"
-        assert scope.remaining() >= 1.8
+        assert context.remaining() >= 1.8
     assert timeouts[0] < 4.2
 
 
 async def test_a_create_that_has_no_time_for_finding_out_is_not_begun() -> None:
     clock = FakeClock()
     stub = Stub(ok(record("9"), 201))
-    with request_scope(10, clock=clock):
+    with call_context(10, clock=clock):
         clock.now += 7.5
         with pytest.raises(HubSpotDeadlineError) as raised:
             await create(build_client(stub, fake_clock=clock))

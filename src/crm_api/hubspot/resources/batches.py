@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from crm_api.hubspot.call_context import RequestScope
+from crm_api.hubspot.call_context import CallContext
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
@@ -41,7 +41,7 @@ async def get_record(
     properties: Sequence[str] = (),
     id_property: str | None = None,
     associations: Sequence[ObjectType] = (),
-    scope: RequestScope | None = None,
+    context: CallContext | None = None,
 ) -> CrmRecord:
     """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
     operation = f"{object_type}.get"
@@ -56,7 +56,7 @@ async def get_record(
         },
         idempotent=True,
         response=CrmRecord,
-        scope=scope,
+        context=context,
     )
 
 

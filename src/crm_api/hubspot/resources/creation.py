@@ -50,8 +50,8 @@ class Creation:
         if associations:
             self._body["associations"] = [each.to_wire(object_type) for each in associations]
         self._operation = f"{object_type}.create"
-        self._scope = sender.scope()
-        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._scope)
+        self._context = sender.context()
+        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._context)
 
     async def run(self, *, resume: bool) -> CrmRecord:
         """Create the record, or return the one that an earlier attempt created."""
@@ -70,7 +70,7 @@ class Creation:
                     json=self._body,
                     idempotent=False,
                     response=CrmRecord,
-                    scope=self._scope,
+                    context=self._context,
                     reserve_seconds=self._reserve_seconds,
                 )
             except HubSpotError as error:
@@ -86,7 +86,7 @@ class Creation:
             found = await self._find(cause=failure)
             if found is not None:
                 return self._adopt(found)
-            left = self._scope.remaining() - self._reserve_seconds
+            left = self._context.remaining() - self._reserve_seconds
             # The record does not exist, so this create may be retried like an idempotent call.
             if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=left):
                 break
@@ -120,7 +120,7 @@ class Creation:
                 self._unique.value,
                 properties=tuple(dict.fromkeys((*self._properties, *self._read))),
                 id_property=self._unique.property,
-                scope=self._scope,
+                context=self._context,
             )
         except HubSpotNotFoundError:
             return None
@@ -139,7 +139,7 @@ class Creation:
         if _has_another_reason(rejection):
             raise rejection
         # The record may exist without being readable yet, so retrying the create now would be rejected again.
-        if self._scope.remaining() > LOOKUP_LAG_SECONDS:
+        if self._context.remaining() > LOOKUP_LAG_SECONDS:
             await self._sender.sleep(LOOKUP_LAG_SECONDS)
             found = await self._find(cause=cause)
             if found is not None:
