@@ -226,7 +226,7 @@ async def test_nothing_leaves_too_late_to_be_answered(
 ) -> None:
     stub, clock = Stub(ok({})), FakeClock()
     quota = LocalQuota(clock=clock, sleep=clock.sleep)
-    quota.penalise("burst", room_after_seconds)
+    quota.on_rate_limited("burst", room_after_seconds)
     client = build_client(stub, fake_clock=clock, quota=quota)
     with call_context(deadline_seconds, clock=clock):
         if is_sent:

@@ -94,7 +94,7 @@ class Sender:
         self.auth = auth
         self.paths = Paths(api_version)
         self.max_connections = max_connections
-        self._slots = asyncio.Semaphore(max_connections)
+        self._connection_slots = asyncio.Semaphore(max_connections)
         self._retry = retry
         self._retry_budget = retry_budget
         self.quota = quota
@@ -187,7 +187,10 @@ class Sender:
         try:
             self.circuit.check()
             waited = await self.quota.acquire(
-                call.budget, caller=context.caller, timeout_seconds=_max_quota_wait(seconds), slot=self._slots
+                call.budget,
+                caller=context.caller,
+                timeout_seconds=_max_quota_wait(seconds),
+                connection_slot=self._connection_slots,
             )
         except CircuitOpenError as refusal:
             return _unavailable(call, "circuit open", refusal.retry_after)
@@ -203,7 +206,7 @@ class Sender:
                 return _unavailable(call, "circuit open", refusal.retry_after)
             return await self._send(call, attempt, context, permit, expires_at - self.clock())
         finally:
-            self._slots.release()
+            self._connection_slots.release()
 
     async def _send(
         self, call: _Call[R], attempt: int, context: CallContext, permit: CircuitPermit, seconds: float
@@ -257,7 +260,7 @@ class Sender:
             response, operation=call.operation, now=datetime.now(UTC), search=call.budget == "search"
         )
         if isinstance(error, HubSpotQuotaError):
-            self.quota.penalise(error.policy, error.retry_after)
+            self.quota.on_rate_limited(error.policy, error.retry_after)
         return error
 
     def _report(

@@ -40,25 +40,25 @@ class Quota(Protocol):
         *,
         caller: str | None,
         timeout_seconds: float,
-        slot: asyncio.Semaphore | None = None,
+        connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
         """Wait until a request may leave, and return the seconds waited. Raises `QuotaTimeout`.
 
-        `slot` is a free connection: it is taken before the request is counted, so that none is counted and
+        `connection_slot` is a free connection: it is taken before the request is counted, so that none is counted and
         then waits; it is the caller's to release once this has returned.
         """
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Correct the counts by the headers of an answer to a request sent `elapsed_seconds` ago."""
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
         """HubSpot answered 429."""
 
     def snapshot(self) -> dict[str, float]:
         """Limits, use and waiting callers, for metrics."""
 
 
-class TurnTaking(ABC):
+class FairQuota(ABC):
     """Fairness: requests of one budget leave one after the other, their callers taking turns."""
 
     def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -72,7 +72,7 @@ class TurnTaking(ABC):
         *,
         caller: str | None,
         timeout_seconds: float,
-        slot: asyncio.Semaphore | None = None,
+        connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
         """Wait for the turn, for a connection, for room. Raises `QuotaTimeout`."""
         started = self._clock()
@@ -85,25 +85,25 @@ class TurnTaking(ABC):
             except TimeoutError:
                 raise QuotaTimeout(self._seconds_for(budget, len(queue) + 1)) from None
         try:
-            if slot is not None:
-                await self._take(slot, expires_at)
+            if connection_slot is not None:
+                await self._take(connection_slot, expires_at)
             try:
                 await self._wait_for_room(budget, expires_at)
             except BaseException:
-                if slot is not None:
-                    slot.release()
+                if connection_slot is not None:
+                    connection_slot.release()
                 raise
         finally:
             queue.release()
         return self._clock() - started
 
-    async def _take(self, slot: asyncio.Semaphore, expires_at: float) -> None:
-        if not slot.locked():
-            await slot.acquire()
+    async def _take(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
+        if not connection_slot.locked():
+            await connection_slot.acquire()
             return
         try:
             async with asyncio.timeout(max(0.0, expires_at - self._clock())):
-                await slot.acquire()
+                await connection_slot.acquire()
         except TimeoutError:
             raise QuotaTimeout(1.0) from None
 
@@ -120,7 +120,7 @@ class TurnTaking(ABC):
         """About how long so many requests take to leave."""
 
 
-class LocalQuota(TurnTaking):
+class LocalQuota(FairQuota):
     """The quota of one process."""
 
     def __init__(
@@ -168,7 +168,7 @@ class LocalQuota(TurnTaking):
         window.adopt_limit(limit)
         return max(0, limit - remaining)
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
         """Pause the budget that the 429 was about."""
         if policy == "daily":
             self.daily.exhaust()

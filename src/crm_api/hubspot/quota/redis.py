@@ -14,9 +14,9 @@ from crm_api.hubspot.quota.quota import (
     CLOCK_RESOLUTION_SECONDS,
     PAUSE_SECONDS,
     Budget,
+    FairQuota,
     LocalQuota,
     QuotaTimeout,
-    TurnTaking,
     budget_of,
 )
 from crm_api.hubspot.quota.window import REMEMBER_SECONDS, SlidingWindow
@@ -98,7 +98,7 @@ return {granted, math.ceil(when - now)}
 """
 
 
-class RedisQuota(TurnTaking):
+class RedisQuota(FairQuota):
     """One quota for all processes that name the same account.
 
     Callers of this process take turns in front of it. The daily allowance stays with `local`: the headers that
@@ -133,9 +133,9 @@ class RedisQuota(TurnTaking):
         if used is not None:
             self._server_used = (used, self._clock() - elapsed_seconds)
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
         """Pause the budget that the 429 was about, here at once and everywhere with the next request."""
-        self._local.penalise(policy, retry_after)
+        self._local.on_rate_limited(policy, retry_after)
         budget = budget_of(policy)
         if budget is not None:
             pause = PAUSE_SECONDS[budget] if retry_after is None else retry_after
