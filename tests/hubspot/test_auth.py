@@ -257,7 +257,7 @@ async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Acc
     async def keep(refresh_token: str) -> None:
         kept.append(refresh_token)
 
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> httpx.Response:
@@ -287,7 +287,7 @@ async def test_closing_gives_a_renewal_a_moment_to_end(account: Account) -> None
         kept.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     task = asyncio.create_task(call(client))
     await settled(client)
     assert len(account.token_requests) == 1
@@ -306,7 +306,7 @@ class TestAnotherProcessRenewedFirst:
         async def kept() -> str:
             return "r2"
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD]
         assert await call(client) == "t2"
         sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
@@ -317,7 +317,7 @@ class TestAnotherProcessRenewedFirst:
         async def kept() -> str:
             return "r2"
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
@@ -332,7 +332,7 @@ class TestAnotherProcessRenewedFirst:
                 raise found
             return found
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
@@ -498,7 +498,7 @@ async def test_a_changed_refresh_token_is_kept_and_handed_over(account: Account)
     async def keep(refresh_token: str) -> None:
         kept.append(refresh_token)
 
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     await call(client)
     assert kept == []
     account.refresh_token = "r2"
@@ -522,7 +522,7 @@ async def test_a_changed_refresh_token_is_handed_over_even_if_the_caller_is_canc
         kept.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     task = asyncio.create_task(call(client))
     await began.wait()
     task.cancel()
@@ -539,7 +539,7 @@ async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
         raise RuntimeError(refresh_token)
 
     account.refresh_token = "r2-secret"
-    assert await call(connect(account, keep_refresh_token=keep)) == "t1"
+    assert await call(connect(account, store_refresh_token=keep)) == "t1"
     await asyncio.sleep(0)
     assert "could not be kept: RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text

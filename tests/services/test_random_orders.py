@@ -116,7 +116,7 @@ class Client:
         record = await self._hubspot.deals.create(
             {"dealname": self.name, "dealstage": "qualifiedtobuy"},
             unique=await unique_value(self._hubspot, "deals", attempt),
-            resume=attempt.resumes,
+            is_retry=attempt.resumes,
         )
         return Answer(id=record.id)
 

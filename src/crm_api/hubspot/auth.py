@@ -72,8 +72,8 @@ class RefreshTokenAuth(httpx.Auth):
         refresh_token: str,
         token_url: str,
         *,
-        keep_refresh_token: Callable[[str], Awaitable[None]] | None = None,
-        kept_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
+        store_refresh_token: Callable[[str], Awaitable[None]] | None = None,
+        load_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         renew_margin_seconds: float = 300.0,
         dead_seconds: float = 60.0,
@@ -84,8 +84,8 @@ class RefreshTokenAuth(httpx.Auth):
         self._client_secret = client_secret
         self._refresh_token = refresh_token
         self._token_url = token_url
-        self._keep_refresh_token = keep_refresh_token
-        self._kept_refresh_token = kept_refresh_token
+        self._store_refresh_token = store_refresh_token
+        self._load_refresh_token = load_refresh_token
         self._clock = clock
         self._renew_margin_seconds = renew_margin_seconds
         self._dead_seconds = dead_seconds
@@ -241,19 +241,19 @@ class RefreshTokenAuth(httpx.Auth):
             await self._keep(refresh_token)
 
     async def _keep(self, refresh_token: str) -> None:
-        if self._keep_refresh_token is None:
+        if self._store_refresh_token is None:
             return
         try:
-            await self._keep_refresh_token(refresh_token)
+            await self._store_refresh_token(refresh_token)
         except Exception as error:  # noqa: BLE001 - the calls go on; the operator has to know
             logger.error("the changed HubSpot refresh token could not be kept: %s", type(error).__name__)
 
     async def _take_up_kept_token(self) -> bool:
         """Whether another refresh token is kept than the one refused: the one that another process was given."""
-        if self._kept_refresh_token is None:
+        if self._load_refresh_token is None:
             return False
         try:
-            kept = await self._kept_refresh_token()
+            kept = await self._load_refresh_token()
         except Exception as error:  # noqa: BLE001 - then it is as if none was kept
             logger.warning("the kept HubSpot refresh token could not be read: %s", type(error).__name__)
             return False

@@ -40,13 +40,13 @@ class CircuitBreaker:
         failure_threshold: int = 10,
         window_seconds: float = 10.0,
         open_seconds: float = 2.0,
-        longest_open_seconds: float = 30.0,
+        max_open_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._failure_threshold = failure_threshold
         self._window_seconds = window_seconds
         self._first_open_seconds = open_seconds
-        self._longest_open_seconds = longest_open_seconds
+        self._max_open_seconds = max_open_seconds
         self._clock = clock
         self._outcomes: deque[tuple[float, bool]] = deque()
         self._open_seconds = open_seconds
@@ -83,7 +83,7 @@ class CircuitBreaker:
         if permit.is_probe:
             self._probing = False
             if failed:
-                self._open_seconds = min(self._open_seconds * 2, self._longest_open_seconds)
+                self._open_seconds = min(self._open_seconds * 2, self._max_open_seconds)
                 self._change(CircuitState.OPEN)
             else:
                 self._open_seconds = self._first_open_seconds

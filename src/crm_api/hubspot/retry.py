@@ -69,7 +69,7 @@ class RetryPolicy:
         """Seconds that no backoff exceeds; a wait that HubSpot asks for may."""
         self._random = random
 
-    def may_repeat(self, error: HubSpotError, *, idempotent: bool) -> bool:
+    def may_retry(self, error: HubSpotError, *, idempotent: bool) -> bool:
         """Whether repeating cannot do more than calling once did."""
         if isinstance(error, HubSpotQuotaError):
             return error.policy != "daily"
@@ -81,7 +81,7 @@ class RetryPolicy:
 
     def delay(self, error: HubSpotError, *, attempt: int, idempotent: bool) -> float | None:
         """Seconds to wait before attempt + 1, or None where the error is final."""
-        if not self.may_repeat(error, idempotent=idempotent):
+        if not self.may_retry(error, idempotent=idempotent):
             return None
         if attempt >= self.max_attempts and not isinstance(error, HubSpotQuotaError | HubSpotLockedError):
             return None

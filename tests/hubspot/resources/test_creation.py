@@ -253,23 +253,23 @@ async def test_a_rejected_create_that_is_never_let_in_was_not_sent() -> None:
 
 async def test_resuming_looks_first_and_adopts() -> None:
     stub = Stub(ok(record("9")))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK]
 
 
 async def test_resuming_creates_what_is_not_there_and_adopts_after_a_refusal() -> None:
     stub = Stub(refusal(404), ok(record("9"), 201))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK, CREATE]
     stub = Stub(refusal(404), refusal(409, "taken"), ok(record("9")))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK, CREATE, LOOK]
 
 
 async def test_resuming_without_being_able_to_look_creates_nothing() -> None:
     stub = Stub(refusal(500))
     with pytest.raises(HubSpotOutcomeUnknownError):
-        await create(build_client(stub), resume=True)
+        await create(build_client(stub), is_retry=True)
     assert CREATE not in stub.sent
 
 

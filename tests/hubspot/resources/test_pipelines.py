@@ -101,7 +101,7 @@ async def test_several_types_are_read_side_by_side_and_once() -> None:
     stub = Stub(pipelines("a"))
     api = build_client(stub).pipelines
     for _ in range(2):
-        deals, tickets = await api.list_each(("deals", "tickets"))
+        deals, tickets = await api.list_many(("deals", "tickets"))
         assert [each.id for each in (*deals, *tickets)] == ["a", "a"]
     assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 

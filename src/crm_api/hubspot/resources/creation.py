@@ -35,12 +35,12 @@ class Creation:
         properties: Mapping[str, str],
         associations: Sequence[NewAssociation],
         unique: UniqueValue | None,
-        read: Sequence[str] = (),
+        lookup_properties: Sequence[str] = (),
     ) -> None:
         self._sender = sender
         self._object_type: ObjectType = object_type
         self._unique = unique
-        self._read = read
+        self._lookup_properties = lookup_properties
         self._properties = dict(properties)
         self._is_shared = False
         if unique is not None:
@@ -53,11 +53,11 @@ class Creation:
         self._context = sender.context()
         self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._context)
 
-    async def run(self, *, resume: bool) -> CrmRecord:
+    async def run(self, *, is_retry: bool) -> CrmRecord:
         """Create the record, or return the one that an earlier attempt created."""
         unclear: HubSpotError | None = None
         """The error of an earlier attempt that may have created the record."""
-        if resume and self._unique is not None:
+        if is_retry and self._unique is not None:
             found = await self._find(cause=None)
             if found is not None:
                 return self._adopt(found)
@@ -77,12 +77,11 @@ class Creation:
                 failure = error
             if self._unique is None:
                 break
-            is_retry = resume or unclear is not None
             if self._may_be_duplicate_of_own(failure, is_retry=is_retry):
                 return await self._resolve_rejection(failure, unclear, is_retry=is_retry)
             if not failure.sent:
                 break
-            unclear = failure
+            unclear, is_retry = failure, True
             found = await self._find(cause=failure)
             if found is not None:
                 return self._adopt(found)
@@ -118,7 +117,7 @@ class Creation:
                 self._sender,
                 self._object_type,
                 self._unique.value,
-                properties=tuple(dict.fromkeys((*self._properties, *self._read))),
+                properties=tuple(dict.fromkeys((*self._properties, *self._lookup_properties))),
                 id_property=self._unique.property,
                 context=self._context,
             )

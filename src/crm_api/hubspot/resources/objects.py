@@ -37,20 +37,20 @@ class ObjectsApi:
         *,
         associations: Sequence[NewAssociation] = (),
         unique: UniqueValue | None = None,
-        resume: bool = False,
-        read: Sequence[str] = (),
+        is_retry: bool = False,
+        lookup_properties: Sequence[str] = (),
     ) -> CrmRecord:
         """Create one record, exactly once.
 
         With `unique` the property is sent along, and when it is unclear whether the record was created it is
-        looked for by that value, and adopted or created again. `resume` says that an earlier process may have
+        looked for by that value, and adopted or created again. `is_retry` says that an earlier process may have
         tried already, so it looks first. Without `unique` an unclear create is not repeated.
         `read` names properties that HubSpot fills in and a record that was looked for is to hold as well.
         Raises `HubSpotConflictError` where somebody else's record has the value, `HubSpotOutcomeUnknownError`.
         """
-        return await Creation(self._sender, self.object_type, properties, associations, unique, read).run(
-            resume=resume
-        )
+        return await Creation(
+            self._sender, self.object_type, properties, associations, unique, lookup_properties
+        ).run(is_retry=is_retry)
 
     async def get(
         self,

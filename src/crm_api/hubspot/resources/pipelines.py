@@ -34,7 +34,7 @@ class PipelinesApi:
             max_age_seconds=max_age_seconds,
         )
 
-    async def list_each(
+    async def list_many(
         self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
     ) -> Sequence[tuple[Pipeline, ...]]:
         """The same of several types, read side by side where HubSpot has to be asked."""

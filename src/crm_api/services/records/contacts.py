@@ -29,7 +29,10 @@ async def create_contact(access: Access, contact: ContactCreate, *, attempt: Att
     sent = {name: value for name, value in properties.items() if value}
     try:
         record = await access.hubspot.contacts.create(
-            sent, unique=UniqueValue("email", email), resume=attempt.resumes, read=fields.properties
+            sent,
+            unique=UniqueValue("email", email),
+            is_retry=attempt.resumes,
+            lookup_properties=fields.properties,
         )
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None

@@ -67,8 +67,8 @@ async def _create(access: Access, properties: dict[str, str], contact_id: str, a
         properties,
         associations=[NewAssociation("contacts", contact_id)],
         unique=await unique_value(access.hubspot, "deals", attempt),
-        resume=attempt.resumes,
-        read=access.fields["deals"].properties,
+        is_retry=attempt.resumes,
+        lookup_properties=access.fields["deals"].properties,
     )
 
 

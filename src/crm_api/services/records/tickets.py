@@ -48,8 +48,8 @@ async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, a
             {name: value for name, value in properties.items() if value},
             associations=associations,
             unique=await unique_value(access.hubspot, "tickets", attempt),
-            resume=attempt.resumes,
-            read=access.fields["tickets"].properties,
+            is_retry=attempt.resumes,
+            lookup_properties=access.fields["tickets"].properties,
         )
     except HubSpotValidationError as error:
         if error.names_unknown_association:
