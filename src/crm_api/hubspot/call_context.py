@@ -1,4 +1,4 @@
-"""One deadline and one caller for everything that is asked of HubSpot on behalf of one incoming request."""
+"""Call context: the deadline, caller and counters that all HubSpot calls of one incoming request share."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,18 +21,18 @@ class CallContext:
         self._clock = clock
         self.deadline_seconds = deadline_seconds
         self.expires_at = clock() + deadline_seconds
-        """On the context's clock."""
+        """The deadline as a time of this context's clock."""
         self.caller = caller
-        """Whom quota is shared fairly with; None is background work."""
+        """Who shares the quota fairly with other callers; None for background work."""
         self.headers: dict[str, str] = {}
-        """Sent along with every request, such as a trace's `traceparent`."""
+        """Headers of every attempt, such as a trace's `traceparent`."""
         self.calls = 0
-        """Requests sent to HubSpot, repeats included."""
+        """Number of attempts sent to HubSpot."""
         self.wait_seconds = 0.0
         """Seconds spent waiting for quota or a free connection."""
 
     def remaining(self) -> float:
-        """Seconds until the deadline; negative once it has passed."""
+        """Return the seconds until the deadline; negative after it."""
         return self.expires_at - self._clock()
 
 
@@ -43,7 +43,7 @@ _current: ContextVar[CallContext | None] = ContextVar("hubspot_call_context", de
 def call_context(
     deadline_seconds: float, *, caller: str | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[CallContext]:
-    """Open a context: everything asked of HubSpot inside ends `deadline_seconds` from now."""
+    """Open a call context: every HubSpot call inside ends within `deadline_seconds`."""
     context = CallContext(deadline_seconds, caller=caller, clock=clock)
     token = _current.set(context)
     try:
@@ -53,5 +53,5 @@ def call_context(
 
 
 def current_call_context() -> CallContext | None:
-    """The context that this task runs in."""
+    """Return the call context of this task, if one is open."""
     return _current.get()

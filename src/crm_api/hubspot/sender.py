@@ -217,7 +217,7 @@ class Sender:
         outcome: R | HubSpotError
         try:
             # The semaphore admits as many calls as there may be connections.
-            with self._connections.one() as http:
+            with self._connections.acquire() as http:
                 async with asyncio.timeout(max(0.0, seconds)):
                     response = await http.request(
                         call.method,

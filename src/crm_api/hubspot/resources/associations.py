@@ -7,7 +7,7 @@ from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    AssociationBatchAnswer,
+    AssociationBatchResponse,
     AssociationResult,
     BatchItemError,
 )
@@ -76,7 +76,7 @@ class AssociationsApi:
 
     async def _read_pages(
         self, from_type: ObjectType, to_type: ObjectType, pages: dict[str, str | None]
-    ) -> AssociationBatchAnswer:
+    ) -> AssociationBatchResponse:
         inputs = [
             {"id": each} if after is None else {"id": each, "after": after} for each, after in pages.items()
         ]
@@ -86,11 +86,11 @@ class AssociationsApi:
             operation="associations.batch_read",
             json={"inputs": inputs},
             idempotent=True,
-            response=AssociationBatchAnswer,
+            response=AssociationBatchResponse,
         )
 
 
-def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[str]:
+def _failed_ids(answer: AssociationBatchResponse, asked: Collection[str]) -> set[str]:
     """Ids that an error other than "nothing is linked" names; all without a result where it names none."""
     failed: set[str] = set()
     answered = {entry.from_id for entry in answer.results}
@@ -105,7 +105,7 @@ def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[s
     return failed | (set(asked) - answered) if nameless else failed
 
 
-def _named_ids(answer: AssociationBatchAnswer) -> set[str]:
+def _named_ids(answer: AssociationBatchResponse) -> set[str]:
     return {entry.from_id for entry in answer.results}.union(*map(_ids_of, answer.errors))
 
 

@@ -12,8 +12,8 @@ from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpo
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    BatchAnswer,
     BatchReadResult,
+    BatchResponse,
     CrmRecord,
     comma_list,
 )
@@ -89,7 +89,7 @@ class RecordBatches:
                 operation=f"{self._object_type}.batch_read",
                 json={"inputs": [{"id": record_id} for record_id in ids], "properties": properties},
                 idempotent=True,
-                response=BatchAnswer,
+                response=BatchResponse,
             )
             found = await self._by_requested_id(ids, properties, response)
         except HubSpotCredentialsError:
@@ -104,7 +104,7 @@ class RecordBatches:
         )
 
     async def _by_requested_id(
-        self, ids: Sequence[str], properties: Sequence[str], response: BatchAnswer
+        self, ids: Sequence[str], properties: Sequence[str], response: BatchResponse
     ) -> dict[str, CrmRecord]:
         """Map the requested IDs to records. A merged record is returned under another ID than the requested one."""
         requested = set(ids)
