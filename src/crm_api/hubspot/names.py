@@ -43,7 +43,10 @@ def segment(value: str) -> str:
 
 
 class Paths:
-    """Paths of one dated API version. https://developers.hubspot.com/docs/developer-tooling/platform/versioning"""
+    """Paths of one dated API version.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/versioning
+    """
 
     def __init__(self, api_version: str) -> None:
         self._version = segment(api_version)

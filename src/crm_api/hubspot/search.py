@@ -1,4 +1,7 @@
-"""Search requests. https://developers.hubspot.com/docs/api-reference/search/guide"""
+"""Search requests.
+
+https://developers.hubspot.com/docs/api-reference/search/guide
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
