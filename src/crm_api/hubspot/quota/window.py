@@ -57,7 +57,7 @@ class SlidingWindow:
         self._stamps.append(max(when, self._stamps[-1]) if self._stamps else when)
 
     def __len__(self) -> int:
-        """Number of requests kept, including those that left the window recently."""
+        """Return the number of requests kept, including those that left the window recently."""
         return len(self._stamps)
 
     def block_until(self, when: float) -> None:
