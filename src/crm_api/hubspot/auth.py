@@ -203,7 +203,7 @@ class RefreshTokenAuth(httpx.Auth):
 
     async def _outcome_of(self, response: httpx.Response) -> "_Renewal":
         body = _object(response)
-        facts: dict[str, Any] = {"status_code": response.status_code}
+        fields: dict[str, Any] = {"status_code": response.status_code}
         if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
             if (
@@ -211,19 +211,21 @@ class RefreshTokenAuth(httpx.Auth):
                 or not _TOKEN.fullmatch(access_token)
                 or not lifetime_seconds
             ):
-                return _Failure(HubSpotUnreadableError, "token response not understood", facts)
+                return _Failure(HubSpotUnreadableError, "token response not understood", fields)
             await self._accept(body, access_token, lifetime_seconds)
             return access_token
         retry_after = parse_retry_after(response.headers, now=datetime.now(UTC))
         if response.status_code == 429:
             # Many renewals at once: https://github.com/PostHog/posthog/issues/64049
-            facts |= {"policy": "token", "retry_after": retry_after}
-            return _Failure(HubSpotQuotaError, "", facts)
+            fields |= {"policy": "token", "retry_after": retry_after}
+            return _Failure(HubSpotQuotaError, "", fields)
         if response.status_code >= 500 or response.status_code == 408:
-            return _Failure(HubSpotServerError, "token endpoint failed", facts | {"retry_after": retry_after})
+            return _Failure(
+                HubSpotServerError, "token endpoint failed", fields | {"retry_after": retry_after}
+            )
         code = body.get("status") if body.get("status") in PERMANENT_STATUSES else body.get("error")
-        facts["category"] = code if isinstance(code, str) else None
-        return _Failure(HubSpotGrantError, "refresh token or app credentials rejected", facts)
+        fields["category"] = code if isinstance(code, str) else None
+        return _Failure(HubSpotGrantError, "refresh token or app credentials rejected", fields)
 
     async def _accept(self, body: dict[str, Any], access_token: str, lifetime_seconds: float) -> None:
         margin = min(self._renew_margin_seconds, lifetime_seconds / 2)
@@ -266,7 +268,7 @@ class RefreshTokenAuth(httpx.Auth):
             logger.error(
                 "HubSpot rejects the refresh token or the app credentials, install the app again or set other "
                 "credentials: reason=%s",
-                failure.error().category or failure.facts.get("status_code"),
+                failure.error().category or failure.fields.get("status_code"),
             )
         self._rejection = failure
         self._rejected_until = self._clock() + self._rejected_seconds
@@ -278,7 +280,7 @@ class _Failure:
 
     error_class: type[HubSpotError]
     reason: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_rejection(self) -> bool:
@@ -289,7 +291,7 @@ class _Failure:
         return "dead_grant" if self.is_rejection else self.error_class.__name__
 
     def error(self) -> HubSpotError:
-        return self.error_class(self.reason, operation=OPERATION, sent=False, **self.facts)
+        return self.error_class(self.reason, operation=OPERATION, sent=False, **self.fields)
 
 
 _Renewal = str | _Failure

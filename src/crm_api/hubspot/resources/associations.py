@@ -95,17 +95,17 @@ class AssociationsApi:
 def _failed_ids(response: AssociationBatchResponse, requested: Collection[str]) -> set[str]:
     """Return the IDs that an error names. If an error names none, all IDs without a result have failed."""
     failed: set[str] = set()
-    answered = {entry.from_id for entry in response.results}
+    with_result = {entry.from_id for entry in response.results}
     has_nameless_error = False
     for error in response.errors:
         named = _ids_in(error)
         if NO_ASSOCIATIONS_FOUND in str(error.sub_category):
-            answered |= named
+            with_result |= named
         else:
             failed |= named.intersection(requested)
             has_nameless_error = has_nameless_error or not named
     if has_nameless_error:
-        failed |= set(requested) - answered
+        failed |= set(requested) - with_result
     return failed
 
 
