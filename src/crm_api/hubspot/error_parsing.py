@@ -78,7 +78,7 @@ def error_from_response(
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
     status = response.status_code
-    body = _object(response)
+    body = json_object(response)
     message = _text(body, "message")
     fields: dict[str, Any] = {
         "status_code": status,
@@ -144,7 +144,8 @@ def problem_message(code: str) -> str:
     return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
 
 
-def _object(response: httpx.Response) -> Mapping[str, Any]:
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """Return the body's JSON object; empty if there is none."""
     try:
         body = json.loads(response.content[:_MAX_BODY_BYTES])
     except (ValueError, RecursionError, httpx.ResponseNotRead):
