@@ -13,7 +13,7 @@ from tests.support.forged_tokens import forged_tokens
 
 from crm_api.main import create_app
 from crm_api.openapi.document import build_document
-from crm_api.services.records.deal_ownership import KnownOwners
+from crm_api.services.records.deal_ownership import DealOwnershipCache
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator, RecordedRequest
 
@@ -246,7 +246,7 @@ async def test_whose_a_deal_was_is_forgotten_after_seconds(
     customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
 ) -> None:
     moment = 0.0
-    app.state.known_owners = KnownOwners(clock=lambda: moment)
+    app.state.deal_ownership = DealOwnershipCache(clock=lambda: moment)
     deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
     # Somebody of the company's gives the deal to another contact.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))

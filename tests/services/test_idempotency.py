@@ -253,7 +253,7 @@ class TestRunOnce:
                 await run_once(app.state.session_factory, a_key(), create)
         first, second = attempts
         assert first.request_id == second.request_id
-        assert (first.resumes, second.resumes) == (False, True)
+        assert (first.is_retry, second.is_retry) == (False, True)
 
 
 class Body(BaseModel):

@@ -28,7 +28,7 @@ from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
-from crm_api.services.records.idempotent_create import unique_value
+from crm_api.services.records.idempotent_create import reserve_idempotency_property
 from hubspot_emulator import Emulator
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
@@ -78,7 +78,7 @@ class Weather(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """What a creating request is answered."""
 
     id: str
@@ -95,7 +95,7 @@ class Client:
         self._dice = dice
         self.name = name
         self._key = Idempotency.of(
-            "secret", name, operation="test", owner="me", body=Answer(id="x"), lease_seconds=15
+            "secret", name, operation="test", owner="me", body=ResponseModel(id="x"), lease_seconds=15
         )
         self.created: set[str] = set()
         self.outcomes: Counter[str] = Counter()
@@ -109,16 +109,16 @@ class Client:
                 return type(error).__name__
             except ApiError as error:
                 return error.kind.code
-        self.created.add(Answer.model_validate_json(answered.body).id)
+        self.created.add(ResponseModel.model_validate_json(answered.body).id)
         return "created"
 
-    async def _create(self, attempt: Attempt) -> Answer:
+    async def _create(self, attempt: Attempt) -> ResponseModel:
         record = await self._hubspot.deals.create(
             {"dealname": self.name, "dealstage": "qualifiedtobuy"},
-            unique=await unique_value(self._hubspot, "deals", attempt),
-            resume=attempt.resumes,
+            unique=await reserve_idempotency_property(self._hubspot, "deals", attempt),
+            resume=attempt.is_retry,
         )
-        return Answer(id=record.id)
+        return ResponseModel(id=record.id)
 
     async def try_everything(self) -> None:
         """Try alone, twice at once, given up in the middle, and taken over while it goes on."""

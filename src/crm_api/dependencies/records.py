@@ -11,7 +11,7 @@ from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 
 WITH_ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
@@ -55,16 +55,16 @@ TicketPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, 
 TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["1"])]
 
 
-async def get_access(request: Request, user: CurrentUser) -> Access:
+async def get_record_context(request: Request, user: CurrentUser) -> RecordContext:
     """The caller's way to the records."""
     state = request.app.state
     settings = await get_settings(request)
-    return Access(
+    return RecordContext(
         user=user,
         hubspot=await get_hubspot(request),
         session_factory=await get_session_factory(request),
         fields=state.record_fields,
-        owners=state.known_owners,
+        deal_ownership=state.deal_ownership,
         links=state.contact_links,
         cursors=state.cursors,
         customer_stages=state.customer_stages,
@@ -73,4 +73,4 @@ async def get_access(request: Request, user: CurrentUser) -> Access:
     )
 
 
-AccessDep = Annotated[Access, Depends(get_access)]
+RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.auth import StaffUser
-from crm_api.dependencies.idempotency import CreatingDep
-from crm_api.dependencies.records import WITH_ETAG, AccessDep, FilterText, IfMatch, SortBy
+from crm_api.dependencies.idempotency import IdempotentCreateDep
+from crm_api.dependencies.records import WITH_ETAG, FilterText, IfMatch, RecordContextDep, SortBy
 from crm_api.openapi.document import problems
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
@@ -29,7 +29,7 @@ ContactId = Annotated[RecordId, Path(description="The id of the contact.", examp
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_contacts(
-    access: AccessDep,
+    context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
     lifecyclestage: Annotated[
@@ -43,7 +43,7 @@ async def list_contacts(
 ) -> ContactPageResponse:
     """List contacts. Staff page through the account; a customer gets their own contact alone."""
     page = await contacts.list_contacts(
-        access, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
+        context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
     return ContactPageResponse(message="Contacts retrieved successfully", data=page)
 
@@ -55,34 +55,34 @@ async def list_contacts(
     responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
 )
 async def create_contact(
-    contact: ContactCreate, user: StaffUser, access: AccessDep, creating: CreatingDep
+    contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
     """Add a contact to the CRM; for staff. An e-mail address belongs to one contact alone."""
 
     async def create(attempt: Attempt) -> ContactResponse:
-        created = await contacts.create_contact(access, contact, attempt=attempt)
+        created = await contacts.create_contact(context, contact, attempt=attempt)
         return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
 
-    return await creating.run(
-        create, operation="create_contact", owner=str(user.id), body=contact, read_at="/api/contacts"
+    return await idempotent_create.execute(
+        create, operation="create_contact", owner=str(user.id), body=contact, location_prefix="/api/contacts"
     )
 
 
 @router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
-async def search_contacts(search: RecordSearch, access: AccessDep) -> ContactSearchResponse:
+async def search_contacts(search: RecordSearch, context: RecordContextDep) -> ContactSearchResponse:
     """Search contacts by text, filters, or both. A customer searches their own contact, fresh and exact."""
-    page = await contacts.search_contacts(access, search)
+    page = await contacts.search_contacts(context, search)
     return ContactSearchResponse(message="Contacts found successfully", data=page)
 
 
 @router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
 async def get_contact(
     id: ContactId,  # noqa: A002
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
 ) -> ContactDetailResponse:
     """Read a contact with its deals, each deal with its tickets."""
-    contact, response.headers["ETag"] = await contacts.get_contact(access, id)
+    contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(
         message="Contact retrieved successfully", data=ContactDetail(contact=contact)
     )
@@ -92,10 +92,10 @@ async def get_contact(
 async def update_contact(
     id: ContactId,  # noqa: A002
     changes: ContactUpdate,
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> ContactResponse:
     """Change a contact: what is left out stays, null clears. Only staff change the e-mail address."""
-    contact, response.headers["ETag"] = await contacts.update_contact(access, id, changes, if_match=if_match)
+    contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
     return ContactResponse(message="Contact updated successfully", data=SingleContact(contact=contact))

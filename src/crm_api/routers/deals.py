@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
     WITH_ETAG,
-    AccessDep,
     DealPipelineFilter,
     DealStageFilter,
     IfMatch,
+    RecordContextDep,
     SortBy,
 )
 from crm_api.openapi.document import problems
@@ -30,7 +30,7 @@ DealId = Annotated[RecordId, Path(description="The id of the deal.", examples=["
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_deals(
-    access: AccessDep,
+    context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
     pipeline: DealPipelineFilter = None,
@@ -39,7 +39,7 @@ async def list_deals(
 ) -> DealPageResponse:
     """List deals. Staff page through the account; a customer through the deals of their own contact."""
     page = await deals.list_deals(
-        access, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
+        context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
     )
     return DealPageResponse(message="Deals retrieved successfully", data=page)
 
@@ -50,36 +50,38 @@ async def list_deals(
     response_model=DealResponse,
     responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
 )
-async def create_deal(deal: DealCreate, access: AccessDep, creating: CreatingDep) -> Response:
+async def create_deal(
+    deal: DealCreate, context: RecordContextDep, idempotent_create: IdempotentCreateDep
+) -> Response:
     """Open a deal for your contact; staff name the contact whose deal it is.
 
     Creating always creates: two deals may bear one name.
     """
 
     async def create(attempt: Attempt) -> DealResponse:
-        created = await deals.create_deal(access, deal, attempt=attempt)
+        created = await deals.create_deal(context, deal, attempt=attempt)
         return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
 
-    return await creating.run(
-        create, operation="create_deal", owner=str(access.user.id), body=deal, read_at="/api/deals"
+    return await idempotent_create.execute(
+        create, operation="create_deal", owner=str(context.user.id), body=deal, location_prefix="/api/deals"
     )
 
 
 @router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
-async def search_deals(search: RecordSearch, access: AccessDep) -> DealSearchResponse:
+async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
     """Search deals by text, filters, or both. A customer searches their own deals, fresh and exact."""
-    page = await deals.search_deals(access, search)
+    page = await deals.search_deals(context, search)
     return DealSearchResponse(message="Deals found successfully", data=page)
 
 
 @router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
 async def get_deal(
     id: DealId,  # noqa: A002
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
 ) -> DealDetailResponse:
     """Read a deal with the tickets raised on it."""
-    deal, response.headers["ETag"] = await deals.get_deal(access, id)
+    deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message="Deal retrieved successfully", data=DealDetail(deal=deal))
 
 
@@ -87,12 +89,12 @@ async def get_deal(
 async def update_deal(
     id: DealId,  # noqa: A002
     changes: DealUpdate,
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> DealResponse:
     """Change a deal: what is left out stays, null clears."""
-    deal, response.headers["ETag"] = await deals.update_deal(access, id, changes, if_match=if_match)
+    deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
     return DealResponse(message="Deal updated successfully", data=SingleDeal(deal=deal))
 
 
@@ -103,8 +105,8 @@ async def update_deal(
 )
 async def archive_deal(
     id: DealId,  # noqa: A002
-    access: AccessDep,
+    context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
     """Archive a deal; the company can restore it in HubSpot for 90 days."""
-    await record_changes.archive_record(access, "deals", id, if_match=if_match)
+    await record_changes.archive_record(context, "deals", id, if_match=if_match)

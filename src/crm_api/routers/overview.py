@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies.records import AccessDep
+from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.document import problems
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 
 @router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_crm_objects(
-    access: AccessDep,
+    context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
 ) -> CrmObjectsResponse:
@@ -24,5 +24,5 @@ async def list_crm_objects(
 
     Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
     """
-    page = await overview.list_crm_objects(access, limit=limit, cursor=cursor)
+    page = await overview.list_crm_objects(context, limit=limit, cursor=cursor)
     return CrmObjectsResponse(message="CRM objects retrieved successfully", data=CrmObjects(data=page))

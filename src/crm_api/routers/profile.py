@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, status
 
-from crm_api.dependencies.accounts import ContactLinksDep, OriginDep
+from crm_api.dependencies.accounts import ContactLinkResolverDep, OriginDep
 from crm_api.dependencies.app_state import HubSpotDep, SessionFactoryDep, SettingsDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.records import AccessDep
+from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.document import problems
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
@@ -26,7 +26,7 @@ async def update_me(
     user: CurrentUser,
     session_factory: SessionFactoryDep,
     hubspot: HubSpotDep,
-    links: ContactLinksDep,
+    links: ContactLinkResolverDep,
     origin: OriginDep,
 ) -> ProfileResponse:
     """Change your names and your phone number, here and in the CRM. What you leave out stays."""
@@ -49,8 +49,8 @@ async def delete_me(
 
 
 @router.get("/me/export", responses=problems(401, 429, 502, 503, 504))
-async def export_me(access: AccessDep, origin: OriginDep) -> PersonalExportResponse:
+async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
     """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
     return PersonalExportResponse(
-        message="Export created successfully", data=await export.export(access, origin=origin)
+        message="Export created successfully", data=await export.export(context, origin=origin)
     )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from crm_api.dependencies.records import AccessDep
+from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.document import problems
 from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api", tags=["Schema"])
 
 @router.get("/properties/{object_type}", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_properties(
-    object_type: Annotated[Part, Path(description="Whose properties.")], access: AccessDep
+    object_type: Annotated[Part, Path(description="Whose properties.")], context: RecordContextDep
 ) -> RecordPropertiesResponse:
     """List the properties of contacts, deals or tickets.
 
@@ -23,5 +23,5 @@ async def list_properties(
     """
     return RecordPropertiesResponse(
         message="Properties retrieved successfully",
-        data=await property_list.list_properties(access, object_type),
+        data=await property_list.list_properties(context, object_type),
     )

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Response, status
 
 from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
 from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep, SettingsDep
-from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.rate_limits import limit_registrations
 from crm_api.openapi.document import problems
 from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
@@ -31,7 +31,7 @@ async def register(
     session_factory: SessionFactoryDep,
     hubspot: HubSpotDep,
     passwords: PasswordsDep,
-    creating: CreatingDep,
+    idempotent_create: IdempotentCreateDep,
     rules: RulesDep,
     messages: MessagesDep,
     origin: OriginDep,
@@ -53,12 +53,12 @@ async def register(
             session_factory, hubspot, passwords, registration, rules, attempt=attempt, origin=origin
         )
 
-    return await creating.run(
+    return await idempotent_create.execute(
         create,
         operation="register",
         owner=registration.email,
         # Else a guessed key would tell that this address was registered with it.
-        proof=registration.password.get_secret_value() if proof else "",
+        scope_secret=registration.password.get_secret_value() if proof else "",
         body=registration,
         status=status.HTTP_202_ACCEPTED if proof else status.HTTP_201_CREATED,
     )

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
     WITH_ETAG,
-    AccessDep,
     IfMatch,
+    RecordContextDep,
     SortBy,
     TicketPipelineFilter,
     TicketStageFilter,
@@ -36,7 +36,7 @@ TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.", exa
 
 @router.get("", responses=problems(400, 401, 429, 502, 503, 504))
 async def list_tickets(
-    access: AccessDep,
+    context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
     pipeline: TicketPipelineFilter = None,
@@ -45,15 +45,15 @@ async def list_tickets(
 ) -> TicketPageResponse:
     """List tickets. Staff page through the account; a customer through those of their contact and its deals."""
     page = await tickets.list_tickets(
-        access, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
+        context, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
     )
     return TicketPageResponse(message="Tickets retrieved successfully", data=page)
 
 
 @router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
-async def search_tickets(search: RecordSearch, access: AccessDep) -> TicketSearchResponse:
+async def search_tickets(search: RecordSearch, context: RecordContextDep) -> TicketSearchResponse:
     """Search tickets by text, filters, or both. A customer searches their own tickets, fresh and exact."""
-    page = await tickets.search_tickets(access, search)
+    page = await tickets.search_tickets(context, search)
     return TicketSearchResponse(message="Tickets found successfully", data=page)
 
 
@@ -68,8 +68,8 @@ async def create_ticket(
         RecordId, Path(description="The id of the **deal** to raise it on.", examples=["9001"])
     ],
     ticket: TicketCreate,
-    access: AccessDep,
-    creating: CreatingDep,
+    context: RecordContextDep,
+    idempotent_create: IdempotentCreateDep,
 ) -> Response:
     """Raise a ticket on the deal with this id.
 
@@ -77,27 +77,27 @@ async def create_ticket(
     """
 
     async def create(attempt: Attempt) -> TicketResponse:
-        created = await tickets.create_ticket(access, id, ticket, attempt=attempt)
+        created = await tickets.create_ticket(context, id, ticket, attempt=attempt)
         return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
 
-    return await creating.run(
+    return await idempotent_create.execute(
         create,
         operation="create_ticket",
-        owner=str(access.user.id),
+        owner=str(context.user.id),
         body=ticket,
-        target=id,
-        read_at="/api/tickets",
+        path_id=id,
+        location_prefix="/api/tickets",
     )
 
 
 @router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
 async def get_ticket(
     id: TicketId,  # noqa: A002
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
 ) -> TicketResponse:
     """Read a ticket."""
-    ticket, response.headers["ETag"] = await tickets.get_ticket(access, id)
+    ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message="Ticket retrieved successfully", data=SingleTicket(ticket=ticket))
 
 
@@ -105,12 +105,12 @@ async def get_ticket(
 async def update_ticket(
     id: TicketId,  # noqa: A002
     changes: TicketUpdate,
-    access: AccessDep,
+    context: RecordContextDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
     """Change a ticket: what is left out stays, null clears."""
-    ticket, response.headers["ETag"] = await tickets.update_ticket(access, id, changes, if_match=if_match)
+    ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
     return TicketResponse(message="Ticket updated successfully", data=SingleTicket(ticket=ticket))
 
 
@@ -121,8 +121,8 @@ async def update_ticket(
 )
 async def archive_ticket(
     id: TicketId,  # noqa: A002
-    access: AccessDep,
+    context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
     """Archive a ticket; the company can restore it in HubSpot for 90 days."""
-    await record_changes.archive_record(access, "tickets", id, if_match=if_match)
+    await record_changes.archive_record(context, "tickets", id, if_match=if_match)

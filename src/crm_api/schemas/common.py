@@ -19,19 +19,19 @@ Data = TypeVar("Data")
 Value = TypeVar("Value")
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """What we send: every key is always present."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """What we accept: a key we do not know is refused by name, never dropped in silence."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
-class Envelope(Answer, Generic[Data]):
+class Envelope(ResponseModel, Generic[Data]):
     """A success under `/api`."""
 
     message: Annotated[str, Field(max_length=200, examples=["Done"])]

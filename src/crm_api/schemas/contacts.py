@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import MISSING, Field
 
 from crm_api.schemas.common import (
-    Answer,
     Cursor,
     Envelope,
     PropertyChanges,
     PropertyTexts,
     RecordId,
-    Request,
+    RequestModel,
+    ResponseModel,
     SameId,
     Timestamp,
     text,
@@ -34,7 +34,7 @@ ContactEmail = Annotated[
 ]
 
 
-class Contact(Answer):
+class Contact(ResponseModel):
     """A person in the CRM."""
 
     id: RecordId
@@ -49,7 +49,7 @@ class Contact(Answer):
     properties: PropertyTexts
 
 
-class ContactCreate(Request):
+class ContactCreate(RequestModel):
     """A person to add to the CRM."""
 
     email: ContactEmail
@@ -60,7 +60,7 @@ class ContactCreate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class ContactUpdate(Request):
+class ContactUpdate(RequestModel):
     """What to change of a contact; what is left out stays, null clears."""
 
     email: ContactEmail | MISSING = MISSING
@@ -73,7 +73,7 @@ class ContactUpdate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class SingleContact(Answer):
+class SingleContact(ResponseModel):
     """One contact."""
 
     contact: Contact
@@ -83,7 +83,7 @@ class ContactResponse(Envelope[SingleContact]):
     """The contact as it is now."""
 
 
-class ContactPage(Answer):
+class ContactPage(ResponseModel):
     """A page of contacts."""
 
     results: Annotated[list[Contact], Field(max_length=100)]

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import MISSING, AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from crm_api.schemas.common import (
-    Answer,
     Cursor,
     Envelope,
     LongText,
     PropertyChanges,
     PropertyTexts,
     RecordId,
-    Request,
+    RequestModel,
+    ResponseModel,
     SameId,
     Timestamp,
     moment_or_midnight,
@@ -79,7 +79,7 @@ StageId = Annotated[
 ]
 
 
-class DealCreate(Request):
+class DealCreate(RequestModel):
     """A deal to open for the caller's contact."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
@@ -96,7 +96,7 @@ class DealCreate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class DealUpdate(Request):
+class DealUpdate(RequestModel):
     """What to change of a deal; what is left out stays, null clears."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")] | MISSING = MISSING
@@ -109,7 +109,7 @@ class DealUpdate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class Deal(Answer):
+class Deal(ResponseModel):
     """A possible sale."""
 
     id: RecordId
@@ -126,7 +126,7 @@ class Deal(Answer):
     properties: PropertyTexts
 
 
-class SingleDeal(Answer):
+class SingleDeal(ResponseModel):
     """One deal."""
 
     deal: Deal
@@ -136,7 +136,7 @@ class DealResponse(Envelope[SingleDeal]):
     """The deal as it is now."""
 
 
-class DealPage(Answer):
+class DealPage(ResponseModel):
     """A page of deals."""
 
     results: Annotated[list[Deal], Field(max_length=100)]

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Envelope, Timestamp
+from crm_api.schemas.common import Envelope, ResponseModel, Timestamp
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.profile import Profile
 from crm_api.schemas.tickets import Ticket
 
 
-class SessionRecord(Answer):
+class SessionRecord(ResponseModel):
     """A login that is held about somebody."""
 
     created_at: Timestamp
@@ -19,7 +19,7 @@ class SessionRecord(Answer):
     """When it was ended; null where it was not."""
 
 
-class AuditRecord(Answer):
+class AuditRecord(ResponseModel):
     """Something that was written down about somebody."""
 
     at: Timestamp
@@ -31,7 +31,7 @@ class AuditRecord(Answer):
     detail: Annotated[str | None, Field(max_length=500, examples=["was customer, is staff"])]
 
 
-class PersonalExport(Answer):
+class PersonalExport(ResponseModel):
     """Everything that is held about the caller, here and in the CRM, as far as the caller may read it."""
 
     profile: Profile

@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Timestamp
+from crm_api.schemas.common import ResponseModel, Timestamp
 
 
-class Health(Answer):
+class Health(ResponseModel):
     """The process answers."""
 
     status: Literal["alive"] = "alive"
 
 
-class Dependency(Answer):
+class Dependency(ResponseModel):
     """One thing the service stands on, as last seen."""
 
     state: Literal["ok", "degraded", "down", "unknown", "off"]
@@ -23,7 +23,7 @@ class Dependency(Answer):
     """What was wrong, without names or values."""
 
 
-class Readiness(Answer):
+class Readiness(ResponseModel):
     """Whether to send requests here."""
 
     status: Literal["ready", "degraded", "unavailable"]

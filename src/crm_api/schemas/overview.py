@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Cursor, Envelope
+from crm_api.schemas.common import Cursor, Envelope, ResponseModel
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
@@ -29,7 +29,7 @@ class ContactWithDeals(Contact):
     """True where not all of the deals could be read."""
 
 
-class CrmObjectsPage(Answer):
+class CrmObjectsPage(ResponseModel):
     """A page of contacts."""
 
     contacts: Annotated[list[ContactWithDeals], Field(max_length=100)]
@@ -37,7 +37,7 @@ class CrmObjectsPage(Answer):
     """The `cursor` of the next page; null on the last."""
 
 
-class CrmObjects(Answer):
+class CrmObjects(ResponseModel):
     """The page once more nested, as front ends of the first version read it."""
 
     data: CrmObjectsPage
@@ -47,7 +47,7 @@ class CrmObjectsResponse(Envelope[CrmObjects]):
     """A page of contacts with deals and tickets."""
 
 
-class ContactDetail(Answer):
+class ContactDetail(ResponseModel):
     """One contact with its deals and their tickets."""
 
     contact: ContactWithDeals
@@ -57,7 +57,7 @@ class ContactDetailResponse(Envelope[ContactDetail]):
     """The contact with its deals and their tickets."""
 
 
-class DealDetail(Answer):
+class DealDetail(ResponseModel):
     """One deal with its tickets."""
 
     deal: DealWithTickets

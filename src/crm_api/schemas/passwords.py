@@ -1,18 +1,18 @@
 """Changing a password, forgotten or not, as the contract has it."""
 
 from crm_api.schemas.accounts import NewPassword, Password
-from crm_api.schemas.common import Request
+from crm_api.schemas.common import RequestModel
 from crm_api.schemas.verification import MailToken
 
 
-class PasswordChange(Request):
+class PasswordChange(RequestModel):
     """The password to have from now on."""
 
     current_password: Password
     new_password: NewPassword
 
 
-class PasswordReset(Request):
+class PasswordReset(RequestModel):
     """The password to have from now on, in place of one that was forgotten."""
 
     token: MailToken

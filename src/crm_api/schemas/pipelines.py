@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, DisplayOrder, Envelope, Label
+from crm_api.schemas.common import DisplayOrder, Envelope, Label, ResponseModel
 
 
-class Stage(Answer):
+class Stage(ResponseModel):
     """A step of a pipeline."""
 
     id: Annotated[str, Field(max_length=100, examples=["qualifiedtobuy"])]
@@ -20,7 +20,7 @@ class Stage(Answer):
     """Whether you may put a deal or ticket into this stage."""
 
 
-class Pipeline(Answer):
+class Pipeline(ResponseModel):
     """The way that deals or tickets take."""
 
     id: Annotated[str, Field(max_length=100, examples=["default"])]
@@ -30,7 +30,7 @@ class Pipeline(Answer):
     """In display order."""
 
 
-class Pipelines(Answer):
+class Pipelines(ResponseModel):
     """The account's pipelines, in display order; the first of each is the default."""
 
     deals: Annotated[list[Pipeline], Field(max_length=100)]

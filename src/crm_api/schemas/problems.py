@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer
+from crm_api.schemas.common import ResponseModel
 
 MEDIA_TYPE = "application/problem+json"
 
 
-class FieldProblem(Answer):
+class FieldProblem(ResponseModel):
     """What is wrong with one field of the request."""
 
     field: Annotated[str, Field(max_length=200, examples=["dealstage"])]
@@ -18,7 +18,7 @@ class FieldProblem(Answer):
     """What is wrong with it, to be read after the field's name."""
 
 
-class Problem(Answer):
+class Problem(ResponseModel):
     """An error. `code` is what a program switches on; the rest is for people."""
 
     type: Annotated[str, Field(max_length=100, examples=["/problems/validation-error"])]

@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import MISSING, Field
 
 from crm_api.schemas.accounts import PersonName, Phone, Role
-from crm_api.schemas.common import Answer, Envelope, RecordId, Request
+from crm_api.schemas.common import Envelope, RecordId, RequestModel, ResponseModel
 
 
-class ProfileUpdate(Request):
+class ProfileUpdate(RequestModel):
     """What to change of one's own profile; what is left out stays."""
 
     firstname: PersonName | MISSING = MISSING
@@ -16,7 +16,7 @@ class ProfileUpdate(Request):
     phone: Phone | MISSING = MISSING
 
 
-class Profile(Answer):
+class Profile(ResponseModel):
     """The caller, as this service knows them."""
 
     id: Annotated[str, Field(max_length=36, examples=["0b54c5b3-7a0e-4b6b-8f5e-0a4f6f1f6c11"])]

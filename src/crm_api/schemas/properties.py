@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Envelope, Label
+from crm_api.schemas.common import Envelope, Label, ResponseModel
 
 
-class RecordPropertyOption(Answer):
+class RecordPropertyOption(ResponseModel):
     """A value to choose."""
 
     value: Annotated[str, Field(max_length=1000, examples=["lead"])]
@@ -15,7 +15,7 @@ class RecordPropertyOption(Answer):
     label: Annotated[Label, Field(examples=["Lead"])]
 
 
-class RecordProperty(Answer):
+class RecordProperty(ResponseModel):
     """One property that the caller may read."""
 
     name: Annotated[str, Field(max_length=100, examples=["lifecyclestage"])]
@@ -39,7 +39,7 @@ class RecordProperty(Answer):
     """Whether it travels under `properties`."""
 
 
-class RecordProperties(Answer):
+class RecordProperties(ResponseModel):
     """What the caller may read of a type."""
 
     results: Annotated[list[RecordProperty], Field(max_length=1000)]

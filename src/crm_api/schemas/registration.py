@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from crm_api.schemas.accounts import Email, NewPassword, PersonName, Phone
-from crm_api.schemas.common import Answer, Envelope, Request
+from crm_api.schemas.common import Envelope, RequestModel, ResponseModel
 from crm_api.schemas.contacts import Contact
 
 
-class Registration(Request):
+class Registration(RequestModel):
     """A person who wants to work with their own CRM records."""
 
     email: Email
@@ -28,7 +28,7 @@ class Registration(Request):
         return password
 
 
-class Registered(Answer):
+class Registered(ResponseModel):
     """Whom a registration created or linked."""
 
     contact: Contact | None

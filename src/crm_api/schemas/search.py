@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from crm_api.schemas.common import Answer, Cursor, Envelope, Limit, Request, text
+from crm_api.schemas.common import Cursor, Envelope, Limit, RequestModel, ResponseModel, text
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
@@ -69,7 +69,7 @@ SearchText = Annotated[
 ]
 
 
-class SearchFilter(Request):
+class SearchFilter(RequestModel):
     """One condition. Every operator but NOT_HAS_PROPERTY passes over records where the property is empty."""
 
     property: FieldName
@@ -93,14 +93,14 @@ class SearchFilter(Request):
         return self
 
 
-class SearchSort(Request):
+class SearchSort(RequestModel):
     """What to sort by; records without a value come last."""
 
     property: FieldName
     direction: Literal["ascending", "descending"] = "ascending"
 
 
-class RecordSearch(Request):
+class RecordSearch(RequestModel):
     """A search: all filters hold, and the text is found."""
 
     query: SearchText | MISSING = MISSING
@@ -111,7 +111,7 @@ class RecordSearch(Request):
     cursor: Cursor | MISSING = MISSING
 
 
-class _Found(Answer):
+class _Found(ResponseModel):
     total: Annotated[int, Field(ge=0, le=2_147_483_647, examples=[1])]
     """How many there are in all."""
     next_cursor: Cursor | None
@@ -150,7 +150,7 @@ class TicketSearchResponse(Envelope[TicketSearchPage]):
     """Tickets that were found."""
 
 
-class FoundRecords(Answer):
+class FoundRecords(ResponseModel):
     """The first few of each."""
 
     contacts: Annotated[list[Contact], Field(max_length=20)]

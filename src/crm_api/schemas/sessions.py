@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import NO_NUL, Answer, Envelope, Request
+from crm_api.schemas.common import NO_NUL, Envelope, RequestModel, ResponseModel
 
 RefreshToken = Annotated[
     str,
@@ -20,7 +20,7 @@ RefreshToken = Annotated[
 ]
 
 
-class Login(Request):
+class Login(RequestModel):
     """Who logs in."""
 
     email: Email
@@ -63,20 +63,20 @@ class TokenGrant(BaseModel):
     """Ignored."""
 
 
-class TokenRefresh(Request):
+class TokenRefresh(RequestModel):
     """A refresh token to exchange."""
 
     refresh_token: RefreshToken
 
 
-class Logout(Request):
+class Logout(RequestModel):
     """What to end."""
 
     everywhere: StrictBool = False
     """Whether all of the caller's sessions end, not only this one."""
 
 
-class Tokens(Answer):
+class Tokens(ResponseModel):
     """An access token and the refresh token that renews it (RFC 6749, section 5.1)."""
 
     access_token: Annotated[str, Field(max_length=2048, examples=["eyJhbGciOiJIUzI1NiJ9.e30.c2ln"])]

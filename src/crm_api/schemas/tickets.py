@@ -7,13 +7,13 @@ from pydantic import MISSING, Field
 from crm_api.schemas.common import (
     AS_SENT,
     NOT_BLANK,
-    Answer,
     Cursor,
     Envelope,
     PropertyChanges,
     PropertyTexts,
     RecordId,
-    Request,
+    RequestModel,
+    ResponseModel,
     SameId,
     Timestamp,
     text,
@@ -31,7 +31,7 @@ TicketStageId = Annotated[
 ]
 
 
-class TicketCreate(Request):
+class TicketCreate(RequestModel):
     """A ticket to raise on a deal."""
 
     subject: Subject
@@ -45,7 +45,7 @@ class TicketCreate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class TicketUpdate(Request):
+class TicketUpdate(RequestModel):
     """What to change of a ticket; what is left out stays, null clears."""
 
     subject: Subject | MISSING = MISSING
@@ -58,7 +58,7 @@ class TicketUpdate(Request):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class Ticket(Answer):
+class Ticket(ResponseModel):
     """A request for help."""
 
     id: RecordId
@@ -75,7 +75,7 @@ class Ticket(Answer):
     properties: PropertyTexts
 
 
-class SingleTicket(Answer):
+class SingleTicket(ResponseModel):
     """One ticket."""
 
     ticket: Ticket
@@ -85,7 +85,7 @@ class TicketResponse(Envelope[SingleTicket]):
     """The ticket as it is now."""
 
 
-class TicketPage(Answer):
+class TicketPage(ResponseModel):
     """A page of tickets."""
 
     results: Annotated[list[Ticket], Field(max_length=100)]

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import Envelope, Request
+from crm_api.schemas.common import Envelope, RequestModel
 from crm_api.schemas.registration import Registered
 
 MailToken = Annotated[
@@ -20,7 +20,7 @@ MailToken = Annotated[
 ]
 
 
-class EmailVerification(Request):
+class EmailVerification(RequestModel):
     """The proof that an address is one's own."""
 
     token: MailToken
@@ -32,7 +32,7 @@ class EmailVerifiedResponse(Envelope[Registered]):
     """The address is proved and the account made; this is its contact."""
 
 
-class MailRequest(Request):
+class MailRequest(RequestModel):
     """An address to send a mail to."""
 
     email: Email

@@ -31,7 +31,7 @@ def ids_of(contact: CrmRecord) -> frozenset[str]:
     return frozenset({contact.id, *filter(None, merged)})
 
 
-class ContactLinks:
+class ContactLinkResolver:
     """Re-resolves links that lead nowhere, each user's at most once a minute."""
 
     def __init__(
@@ -41,7 +41,7 @@ class ContactLinks:
         self._clock = clock
         self._looked: OrderedDict[UUID, float] = OrderedDict()
 
-    async def heal(self, hubspot: HubSpotClient, user: User, *, origin: Origin) -> bool:
+    async def relink(self, hubspot: HubSpotClient, user: User, *, origin: Origin) -> bool:
         """Look again whom the user is linked to, and say whether that is somebody else now.
 
         A merged contact answers to its old id with its new one
@@ -145,7 +145,12 @@ async def find_or_create_contact(
 
 
 async def update_own_contact(
-    hubspot: HubSpotClient, user: User, changed: Mapping[str, str], *, links: ContactLinks, origin: Origin
+    hubspot: HubSpotClient,
+    user: User,
+    changed: Mapping[str, str],
+    *,
+    links: ContactLinkResolver,
+    origin: Origin,
 ) -> None:
     """Write what somebody changed about themselves; where they have no contact any more, there is nothing to write."""
     if user.contact_id is None:
@@ -153,7 +158,7 @@ async def update_own_contact(
     try:
         await _update(hubspot, user.contact_id, changed)
     except HubSpotNotFoundError:
-        if await links.heal(hubspot, user, origin=origin) and user.contact_id is not None:
+        if await links.relink(hubspot, user, origin=origin) and user.contact_id is not None:
             await _update(hubspot, user.contact_id, changed)
 
 

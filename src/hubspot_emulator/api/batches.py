@@ -12,14 +12,7 @@ from hubspot_emulator.rules import writes
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.calls import (
-    Call,
-    inputs_of,
-    names_of,
-    optional_text,
-    properties_of,
-    text_of,
-)
+from hubspot_emulator.wire.calls import Call, inputs_of, names_of, optional_text, properties_of, text_of
 from hubspot_emulator.wire.names import SINGULAR
 from hubspot_emulator.wire.replies import Refusal, Reply, batch, invalid
 

@@ -66,8 +66,8 @@ async def request_registration(
         token = await mail_tokens.issue(database, "verify_email", registration_id=pending.id)
         user = await _active_user(database, registration.email)
         audit.record(database, "registration_requested", user.id if user else None, origin=origin)
-        if attempt.record is not None:
-            await attempt.record(database, answer)
+        if attempt.store_response is not None:
+            await attempt.store_response(database, answer)
     if user is not None:
         messages.already_registered(registration.email)
     else:

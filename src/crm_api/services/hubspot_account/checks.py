@@ -11,7 +11,7 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.schema_check import check_schema
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
 
-Answer = TypeVar("Answer")
+ResponseModel = TypeVar("ResponseModel")
 
 # A version is supported until the month 18 months after its own.
 # https://developers.hubspot.com/docs/developer-tooling/platform/versioning
@@ -193,7 +193,7 @@ async def _check_pipelines(hubspot: HubSpotClient, object_type: ObjectType) -> F
     return Finding("ok", subject, f"{len(known)}, the first is {known[0].id}")
 
 
-async def _ask(question: Callable[[], Awaitable[Answer]]) -> tuple[Answer | None, str]:
+async def _ask(question: Callable[[], Awaitable[ResponseModel]]) -> tuple[ResponseModel | None, str]:
     """The answer, or in words why there is none."""
     try:
         return await question(), ""

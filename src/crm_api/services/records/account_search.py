@@ -13,7 +13,7 @@ from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.filters import Order, Wanted, by_id
 from crm_api.services.properties.mapping import refused_fields
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
 # https://developers.hubspot.com/docs/api-reference/search/guide
@@ -63,27 +63,32 @@ class _Place:
 
 
 async def search_account(
-    access: Access, object_type: ObjectType, wanted: Wanted, *, limit: int, place: Mapping[str, Any] | None
+    context: RecordContext,
+    object_type: ObjectType,
+    wanted: Wanted,
+    *,
+    limit: int,
+    place: Mapping[str, Any] | None,
 ) -> Found:
     """A page of the account's records that answer the question, each exactly once over all pages.
 
     Costs one search, and one batch read where there is something recent to merge. HubSpot shows 10,000 results of
     one search: the last page before that has no next place, and is `truncated` where there are more.
     """
-    fields = access.fields[object_type]
+    fields = context.fields[object_type]
     order = wanted.order or by_id(fields)
     if place is None:
-        ids = await recent_ids(access, object_type)
-        recent = await read_recent(access, object_type, ids)
+        ids = await recent_ids(context, object_type)
+        recent = await read_recent(context, object_type, ids)
         start = _begin(fields, wanted, ids, recent)
     else:
         start = _Place.of(place)
         # Read again, with what was written since: what was shown or left out is a moment old.
-        ids = list(dict.fromkeys([*await recent_ids(access, object_type), *start.to_come]))
-        recent = await read_recent(access, object_type, ids)
+        ids = list(dict.fromkeys([*await recent_ids(context, object_type), *start.to_come]))
+        recent = await read_recent(context, object_type, ids)
     waiting = [recent[each] for each in start.to_come if each in recent]
     to_come = order.sorted([record for record in waiting if wanted.matches(record, fields)])
-    page, skip = await _search(access, object_type, wanted, order, start, limit=limit)
+    page, skip = await _search(context, object_type, wanted, order, start, limit=limit)
     shown, taken, rest = _merge(
         order, page.results, to_come, limit, stale=_stale(wanted, ids, recent), is_last=page.after is None
     )
@@ -121,7 +126,13 @@ def _stale(wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]) 
 
 
 async def _search(
-    access: Access, object_type: ObjectType, wanted: Wanted, order: Order, start: _Place, *, limit: int
+    context: RecordContext,
+    object_type: ObjectType,
+    wanted: Wanted,
+    order: Order,
+    start: _Place,
+    *,
+    limit: int,
 ) -> tuple[SearchPage, int]:
     """The next page of HubSpot's that holds anything, and how many of its results lie before it."""
     filters = [condition.to_wire() for condition in wanted.conditions]
@@ -133,7 +144,9 @@ async def _search(
     skip, total = start.skip, start.total
     while skip < MAX_SEARCH_RESULTS:
         room = min(limit, MAX_SEARCH_RESULTS - skip)
-        page = await ask(access, object_type, replace(request, limit=room, after=str(skip) if skip else None))
+        page = await ask(
+            context, object_type, replace(request, limit=room, after=str(skip) if skip else None)
+        )
         following = _offset(page)
         # A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744
         if page.results or following is None or following <= skip:
@@ -147,14 +160,14 @@ def _offset(page: SearchPage) -> int | None:
     return int(page.after) if page.after is not None and page.after.isdecimal() else None
 
 
-async def ask(access: Access, object_type: ObjectType, request: SearchRequest) -> SearchPage:
+async def ask(context: RecordContext, object_type: ObjectType, request: SearchRequest) -> SearchPage:
     """One page of HubSpot's search with everything that is readable.
 
     HubSpot takes 3,000 characters: where the names of all properties do not fit among them, the records are read by
     id, at one call more. Raises a 400 where the question itself is too long.
     """
-    fields = access.fields[object_type]
-    objects = access.hubspot.objects(object_type)
+    fields = context.fields[object_type]
+    objects = context.hubspot.objects(object_type)
     whole = replace(request, properties=fields.properties)
     brief = replace(request, properties=("hs_object_id",))
     fits = _length(whole) <= LONGEST_BODY
@@ -213,21 +226,21 @@ def _merge(
 
 
 async def list_account(
-    access: Access, object_type: ObjectType, wanted: Wanted, *, limit: int, after_id: str
+    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, after_id: str
 ) -> tuple[list[CrmRecord], str | None]:
     """A page of a filtered list in the order of ids, after this one, and the id after which the next begins.
 
     Each page is a search of its own past the last id, so that a list has no end at 10,000.
     """
-    fields = access.fields[object_type]
-    ids = await recent_ids(access, object_type)
+    fields = context.fields[object_type]
+    ids = await recent_ids(context, object_type)
     beyond = Filter("hs_object_id", "GT", after_id)
     filters = [*(condition.to_wire() for condition in wanted.conditions), beyond]
     if ids:
         filters.append(Filter("hs_object_id", "NOT_IN", values=ids))
     request = SearchRequest(filter_groups=[filters], sort=by_id(fields).to_wire(), limit=limit)
     page, recent = await asyncio.gather(
-        _first_page_with_results(access, object_type, request), read_recent(access, object_type, ids)
+        _first_page_with_results(context, object_type, request), read_recent(context, object_type, ids)
     )
     ours = [
         record
@@ -246,11 +259,11 @@ async def list_account(
 
 
 async def _first_page_with_results(
-    access: Access, object_type: ObjectType, request: SearchRequest
+    context: RecordContext, object_type: ObjectType, request: SearchRequest
 ) -> SearchPage:
     """A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744"""
-    page = await ask(access, object_type, request)
+    page = await ask(context, object_type, request)
     while page.after is not None and page.after != request.after and not page.results:
         request = replace(request, after=page.after)
-        page = await ask(access, object_type, request)
+        page = await ask(context, object_type, request)
     return page

@@ -11,7 +11,7 @@ from crm_api.services.properties.fields import REQUEST_ID_PROPERTY
 from crm_api.services.properties.values import schema_of
 
 
-async def unique_value(
+async def reserve_idempotency_property(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt
 ) -> UniqueValue | None:
     """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
@@ -21,23 +21,23 @@ async def unique_value(
     """
     found = (await schema_of(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
     is_there = found is not None and found.has_unique_value and not found.archived
-    if attempt.resumes and not (is_there and attempt.request_id):
+    if attempt.is_retry and not (is_there and attempt.request_id):
         raise ApiError("outcome_unknown")
     if is_there:
         return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
-    if attempt.send_without_id is not None:
-        await attempt.send_without_id()
+    if attempt.mark_untracked is not None:
+        await attempt.mark_untracked()
     return None
 
 
-async def made_earlier(
+async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
     """The record that an earlier try with this key has made.
 
     Looked for before anything is checked: what was valid then may not be now. Raises as `unique_value` does.
     """
-    unique = await unique_value(hubspot, object_type, attempt) if attempt.resumes else None
+    unique = await reserve_idempotency_property(hubspot, object_type, attempt) if attempt.is_retry else None
     if unique is None:
         return None
     try:

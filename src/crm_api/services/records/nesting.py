@@ -10,7 +10,7 @@ from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.overview import MOST_CHILDREN, ContactWithDeals, DealWithTickets
 from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 _BATCH: Final = 100
@@ -29,57 +29,59 @@ class _Records:
         return list({record.id: record for record in records}.values())
 
 
-async def with_deals_and_tickets(access: Access, contacts: Sequence[CrmRecord]) -> list[ContactWithDeals]:
+async def with_deals_and_tickets(
+    context: RecordContext, contacts: Sequence[CrmRecord]
+) -> list[ContactWithDeals]:
     """The contacts, read with their deals' ids, each with its deals, each deal with its tickets.
 
     Costs ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls in two dependent steps, and one more for
     each association page that overflows.
     """
-    deal_ids = await _linked(access, "contacts", contacts, "deals")
+    deal_ids = await _linked(context, "contacts", contacts, "deals")
     ids = _all_ids(deal_ids.targets)
     deals, ticket_ids = await asyncio.gather(
-        _read(access, "deals", ids), _associations(access, "deals", "tickets", ids)
+        _read(context, "deals", ids), _associations(context, "deals", "tickets", ids)
     )
-    tickets = await _read(access, "tickets", _all_ids(ticket_ids.targets))
+    tickets = await _read(context, "tickets", _all_ids(ticket_ids.targets))
 
     def nested(contact: CrmRecord) -> ContactWithDeals:
         wanted = deal_ids.targets.get(contact.id, [])
         return ContactWithDeals(
-            **contact_fields(contact, access.fields),
-            deals=[_deal(access, deal, ticket_ids, tickets) for deal in deals.of(wanted)],
+            **contact_fields(contact, context.fields),
+            deals=[_deal(context, deal, ticket_ids, tickets) for deal in deals.of(wanted)],
             incomplete=contact.id in deal_ids.failed or not deals.failed.isdisjoint(wanted),
         )
 
     return [nested(contact) for contact in contacts]
 
 
-async def with_tickets(access: Access, deal: CrmRecord) -> DealWithTickets:
+async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
     """The deal, read with its tickets' ids, and its tickets."""
-    ticket_ids = await _linked(access, "deals", [deal], "tickets")
-    tickets = await _read(access, "tickets", _all_ids(ticket_ids.targets))
-    return _deal(access, deal, ticket_ids, tickets)
+    ticket_ids = await _linked(context, "deals", [deal], "tickets")
+    tickets = await _read(context, "tickets", _all_ids(ticket_ids.targets))
+    return _deal(context, deal, ticket_ids, tickets)
 
 
 def _deal(
-    access: Access, deal: CrmRecord, ticket_ids: AssociationResult, tickets: _Records
+    context: RecordContext, deal: CrmRecord, ticket_ids: AssociationResult, tickets: _Records
 ) -> DealWithTickets:
     wanted = ticket_ids.targets.get(deal.id)
     # One that was merged meanwhile has an id whose tickets nobody asked for.
     incomplete = wanted is None or deal.id in ticket_ids.failed or not tickets.failed.isdisjoint(wanted)
     return DealWithTickets(
-        **deal_fields(deal, access.fields),
-        tickets=[ticket_from_record(ticket, access.fields) for ticket in tickets.of(wanted or [])],
+        **deal_fields(deal, context.fields),
+        tickets=[ticket_from_record(ticket, context.fields) for ticket in tickets.of(wanted or [])],
         incomplete=incomplete,
     )
 
 
 async def _linked(
-    access: Access, from_type: ObjectType, records: Sequence[CrmRecord], to_type: ObjectType
+    context: RecordContext, from_type: ObjectType, records: Sequence[CrmRecord], to_type: ObjectType
 ) -> AssociationResult:
     """The ids that hang on each record: those read with it, and the rest where they did not fit."""
     inline = {record.id: record.associated(to_type) for record in records}
     overflowing = [record_id for record_id, linked in inline.items() if linked.after is not None]
-    rest = await _associations(access, from_type, to_type, overflowing)
+    rest = await _associations(context, from_type, to_type, overflowing)
     targets = {record_id: linked.ids for record_id, linked in inline.items()}
     # What could not be read afresh is at least what came with the record.
     read = {each: rest.targets.get(each) or targets[each] for each in overflowing}
@@ -87,12 +89,12 @@ async def _linked(
 
 
 async def _associations(
-    access: Access, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
+    context: RecordContext, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
 ) -> AssociationResult:
     if not ids:
         return AssociationResult(targets={}, failed=set())
     try:
-        result = await access.hubspot.associations.batch_read(from_type, to_type, ids)
+        result = await context.hubspot.associations.batch_read(from_type, to_type, ids)
     except HubSpotCredentialsError:
         raise
     except HubSpotError:
@@ -108,10 +110,10 @@ def _bounded(targets: Mapping[str, list[str]], failed: set[str]) -> AssociationR
     )
 
 
-async def _read(access: Access, object_type: ObjectType, ids: Sequence[str]) -> _Records:
+async def _read(context: RecordContext, object_type: ObjectType, ids: Sequence[str]) -> _Records:
     """Records by id, a batch at a time, so that one that fails does not take the others with it."""
-    properties = access.fields[object_type].properties
-    objects = access.hubspot.objects(object_type)
+    properties = context.fields[object_type].properties
+    objects = context.hubspot.objects(object_type)
 
     async def read(batch: Sequence[str]) -> _Records:
         try:

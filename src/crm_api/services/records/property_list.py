@@ -16,41 +16,46 @@ from crm_api.services.properties.fields import (
 )
 from crm_api.services.properties.pipelines import visible_pipelines
 from crm_api.services.properties.values import schema_of
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 
 
-async def list_properties(access: Access, object_type: ObjectType) -> RecordProperties:
+async def list_properties(context: RecordContext, object_type: ObjectType) -> RecordProperties:
     """What the caller may read of this type, with labels, types and options as the account has them.
 
     Costs nothing while schema and pipelines are known; else one call for each.
     """
-    fields = access.fields[object_type]
+    fields = context.fields[object_type]
     schema, pipelines = await asyncio.gather(
-        schema_of(access.hubspot, object_type), _pipeline_options(access, object_type)
+        schema_of(context.hubspot, object_type), _pipeline_options(context, object_type)
     )
     return RecordProperties(
-        results=[_property(access, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
+        results=[_property(context, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
     )
 
 
-async def _pipeline_options(access: Access, object_type: ObjectType) -> Mapping[str, Mapping[str, str]]:
+async def _pipeline_options(
+    context: RecordContext, object_type: ObjectType
+) -> Mapping[str, Mapping[str, str]]:
     """Labels by value of what the caller may choose for pipeline and stage, by field."""
     if object_type not in STAGE_FIELDS:
         return {}
-    pipelines = await visible_pipelines(access.hubspot, object_type, access.stages)
+    pipelines = await visible_pipelines(context.hubspot, object_type, context.stages)
     return {
         "pipeline": {pipeline.id: pipeline.label for pipeline in pipelines},
         STAGE_FIELDS[object_type]: {
             stage.id: stage.label
             for pipeline in pipelines
             for stage in pipeline.stages
-            if access.stages.allows(object_type, pipeline.id, stage.id)
+            if context.stages.allows(object_type, pipeline.id, stage.id)
         },
     }
 
 
 def _property(
-    access: Access, field: Field, definition: Property | None, pipelines: Mapping[str, Mapping[str, str]]
+    context: RecordContext,
+    field: Field,
+    definition: Property | None,
+    pipelines: Mapping[str, Mapping[str, str]],
 ) -> RecordProperty:
     kind = kind_of(definition) if definition is not None and field.nested else field.kind
     read_only = definition is not None and definition.is_read_only
@@ -58,9 +63,9 @@ def _property(
         name=field.name,
         label=definition.label if definition is not None else field.label,
         type=PROPERTY_TYPES[kind],
-        options=_options(access.fields, field, kind, definition, pipelines),
+        options=_options(context.fields, field, kind, definition, pipelines),
         required=field.required,
-        writable=access.user.role in field.writers and not read_only,
+        writable=context.user.role in field.writers and not read_only,
         filterable=field.filterable,
         nested=field.nested,
     )

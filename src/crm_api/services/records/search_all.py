@@ -14,7 +14,7 @@ from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import Wanted
 from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
 from crm_api.services.records.associations import linked_ids
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import in_order, own_contact, read_records, tickets_of
 from crm_api.services.records.queries import find_records
 
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 _Failures: Final = (HubSpotError, ApiError)
 
 
-async def search_everything(access: Access, query: str, *, limit: int) -> FoundRecords:
+async def search_everything(context: RecordContext, query: str, *, limit: int) -> FoundRecords:
     """The first few contacts, deals and tickets in which the text is found; parts that failed are named.
 
     Raises what went wrong where every part failed.
     """
     wanted = Wanted(query=query)
-    parts = await (_of_account if access.is_staff else _own)(access, wanted, limit)
+    parts = await (_of_account if context.is_staff else _own)(context, wanted, limit)
     failures = {part: found for part, found in parts.items() if isinstance(found, BaseException)}
     for part, failure in failures.items():
         if not isinstance(failure, _Failures):
@@ -44,9 +44,9 @@ async def search_everything(access: Access, query: str, *, limit: int) -> FoundR
         return [] if isinstance(records, BaseException) else records
 
     return FoundRecords(
-        contacts=[contact_from_record(record, access.fields) for record in found("contacts")],
-        deals=[deal_from_record(record, access.fields) for record in found("deals")],
-        tickets=[ticket_from_record(record, access.fields) for record in found("tickets")],
+        contacts=[contact_from_record(record, context.fields) for record in found("contacts")],
+        deals=[deal_from_record(record, context.fields) for record in found("deals")],
+        tickets=[ticket_from_record(record, context.fields) for record in found("tickets")],
         failed=[part for part in OBJECT_TYPES if part in failures],
     )
 
@@ -54,32 +54,32 @@ async def search_everything(access: Access, query: str, *, limit: int) -> FoundR
 Parts = dict[ObjectType, list[CrmRecord] | BaseException]
 
 
-async def _of_account(access: Access, wanted: Wanted, limit: int) -> Parts:
+async def _of_account(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
     """Three searches; the client keeps them within HubSpot's five a second."""
 
     async def part(object_type: ObjectType) -> list[CrmRecord]:
-        return (await find_records(access, object_type, wanted, limit=limit)).records
+        return (await find_records(context, object_type, wanted, limit=limit)).records
 
     return await _together({each: part(each) for each in OBJECT_TYPES})
 
 
-async def _own(access: Access, wanted: Wanted, limit: int) -> Parts:
+async def _own(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
     """The customer's records, their ids read once for all three parts."""
-    contact = await own_contact(access, associations=("deals", "tickets"))
+    contact = await own_contact(context, associations=("deals", "tickets"))
     if contact is None:
         return {each: [] for each in OBJECT_TYPES}
-    deals = asyncio.ensure_future(linked_ids(access.hubspot, "contacts", contact, "deals"))
+    deals = asyncio.ensure_future(linked_ids(context.hubspot, "contacts", contact, "deals"))
 
     async def part(object_type: ObjectType) -> list[CrmRecord]:
         if object_type == "contacts":
             records = [contact]
         elif object_type == "deals":
-            records = await read_records(access, "deals", in_order(await deals))
+            records = await read_records(context, "deals", in_order(await deals))
         else:
-            direct = await linked_ids(access.hubspot, "contacts", contact, "tickets")
-            ids = in_order([*direct, *await tickets_of(access, await deals)])
-            records = await read_records(access, "tickets", ids)
-        return wanted.select(records, access.fields[object_type])[:limit]
+            direct = await linked_ids(context.hubspot, "contacts", contact, "tickets")
+            ids = in_order([*direct, *await tickets_of(context, await deals)])
+            records = await read_records(context, "tickets", ids)
+        return wanted.select(records, context.fields[object_type])[:limit]
 
     return await _together({each: part(each) for each in OBJECT_TYPES})
 

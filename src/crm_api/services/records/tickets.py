@@ -13,56 +13,58 @@ from crm_api.services.properties.mapping import refusal, ticket_from_record
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid
 from crm_api.services.records.access import deal_contacts, visible_ticket
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
-from crm_api.services.records.idempotent_create import made_earlier, unique_value
+from crm_api.services.records.idempotent_create import find_created_record, reserve_idempotency_property
 from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.recent_writes import remember
 from crm_api.services.records.updates import change_record, to_properties
 
 
-async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, attempt: Attempt) -> Ticket:
+async def create_ticket(
+    context: RecordContext, deal_id: str, ticket: TicketCreate, *, attempt: Attempt
+) -> Ticket:
     """Raise a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
 
     Raises 404 where the deal is not there or not the caller's, 400 for an unknown pipeline, stage or value.
     """
-    fields = access.fields["tickets"]
-    made = await made_earlier(access.hubspot, "tickets", attempt, read=fields.properties)
+    fields = context.fields["tickets"]
+    made = await find_created_record(context.hubspot, "tickets", attempt, read=fields.properties)
     if made is not None:
-        return ticket_from_record(made, access.fields)
-    properties = to_properties(access, fields, ticket)
-    contact_ids = await deal_contacts(access, deal_id)
+        return ticket_from_record(made, context.fields)
+    properties = to_properties(context, fields, ticket)
+    contact_ids = await deal_contacts(context, deal_id)
     pipeline = await choose_stage(
-        access.hubspot,
+        context.hubspot,
         "tickets",
         pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
         stage=ticket.hs_pipeline_stage,
         stage_field="hs_pipeline_stage",
-        stages=access.stages,
+        stages=context.stages,
     )
-    properties = await require_valid(access.hubspot, fields, properties) | {"hs_pipeline": pipeline}
+    properties = await require_valid(context.hubspot, fields, properties) | {"hs_pipeline": pipeline}
     associations = [NewAssociation("deals", deal_id)]
     associations += [NewAssociation("contacts", contact_id) for contact_id in contact_ids]
     try:
-        record = await access.hubspot.tickets.create(
+        record = await context.hubspot.tickets.create(
             {name: value for name, value in properties.items() if value},
             associations=associations,
-            unique=await unique_value(access.hubspot, "tickets", attempt),
-            resume=attempt.resumes,
-            read=access.fields["tickets"].properties,
+            unique=await reserve_idempotency_property(context.hubspot, "tickets", attempt),
+            resume=attempt.is_retry,
+            read=context.fields["tickets"].properties,
         )
     except HubSpotValidationError as error:
         if error.names_unknown_association:
             # The deal was archived since we last saw whose it is.
-            access.owners.forget_deal(deal_id)
+            context.deal_ownership.invalidate(deal_id)
             raise ApiError("not_found") from error
-        raise refusal(error, fields, access.user.role) from error
-    await remember(access, "tickets", record.id)
-    return ticket_from_record(record, access.fields)
+        raise refusal(error, fields, context.user.role) from error
+    await remember(context, "tickets", record.id)
+    return ticket_from_record(record, context.fields)
 
 
 async def list_tickets(
-    access: Access,
+    context: RecordContext,
     *,
     limit: int,
     cursor: str | None,
@@ -72,36 +74,36 @@ async def list_tickets(
 ) -> TicketPage:
     """A page of tickets."""
     wanted = await wanted_of_list(
-        access.hubspot,
-        access.fields["tickets"],
+        context.hubspot,
+        context.fields["tickets"],
         equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
         sort=sort,
     )
-    records, next_cursor = await list_records(access, "tickets", wanted, limit=limit, cursor=cursor)
+    records, next_cursor = await list_records(context, "tickets", wanted, limit=limit, cursor=cursor)
     return TicketPage(
-        results=[ticket_from_record(record, access.fields) for record in records], next_cursor=next_cursor
+        results=[ticket_from_record(record, context.fields) for record in records], next_cursor=next_cursor
     )
 
 
-async def get_ticket(access: Access, ticket_id: str) -> tuple[Ticket, str]:
+async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
     """The ticket and its ETag; 404."""
-    record = await visible_ticket(access, ticket_id)
-    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+    record = await visible_ticket(context, ticket_id)
+    return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
 
 async def update_ticket(
-    access: Access, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
+    context: RecordContext, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
 ) -> tuple[Ticket, str]:
     """The ticket after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(access, "tickets", ticket_id, changes, if_match=if_match)
-    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+    record = await change_record(context, "tickets", ticket_id, changes, if_match=if_match)
+    return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
 
-async def search_tickets(access: Access, search: RecordSearch) -> TicketSearchPage:
+async def search_tickets(context: RecordContext, search: RecordSearch) -> TicketSearchPage:
     """A page of the tickets that answer the search."""
-    found = await search_records(access, "tickets", search)
+    found = await search_records(context, "tickets", search)
     return TicketSearchPage(
-        results=[ticket_from_record(record, access.fields) for record in found.records],
+        results=[ticket_from_record(record, context.fields) for record in found.records],
         total=found.total,
         next_cursor=found.next_cursor,
         truncated=found.truncated,
