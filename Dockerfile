@@ -22,7 +22,7 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/pip --python /opt/crm-api/bin/python install \
         --require-hashes --only-binary :all: -r "requirements/${LOCK}.lock"
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY alembic/ alembic/
 COPY src/ src/
 # pip byte-compiles what it installs: nothing has to be written at run time.
