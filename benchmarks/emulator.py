@@ -6,8 +6,8 @@ from typing import Any, Final
 from benchmarks.load import Client
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 
 LATENCY_SECONDS: Final = 0.05
 

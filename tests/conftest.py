@@ -12,9 +12,9 @@ from tests.support.callers import Caller, registered
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.hubspot_contract import held_to_the_documents
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, create_emulator
 
 pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.accounts"]
 
@@ -77,17 +77,17 @@ async def stranger(client: httpx.AsyncClient) -> Caller:
 @pytest.fixture
 async def staff(client: httpx.AsyncClient, app: FastAPI) -> Caller:
     """One of the company's own people."""
-    from crm_api.services.users import set_role
+    from crm_api.services.accounts.profile import set_role
 
     caller = await registered(client, "staff@example.com")
-    assert await set_role(app.state.sessions, caller.email, "staff")
+    assert await set_role(app.state.session_factory, caller.email, "staff")
     return caller
 
 
 @pytest.fixture
 def break_commits(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
     """Makes the database fail at statements that begin so; an empty text mends it."""
-    engine = app.state.sessions.kw["bind"].sync_engine
+    engine = app.state.session_factory.kw["bind"].sync_engine
     broken: list[str] = []
 
     def fail(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

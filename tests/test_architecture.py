@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.support.imports import import_circle, import_graph, imported_names, module_paths
 
 SOURCE = Path(__file__).parents[1] / "src" / "crm_api"
 
@@ -15,7 +17,6 @@ ALLOWED: dict[str, set[str]] = {
     "security": set(),
     "schemas": set(),
     "hubspot": set(),
-    "hubspot_emulator": set(),
     "swagger_ui": set(),
     "database": set(),
     "errors": {"schemas", "hubspot.errors"},
@@ -24,7 +25,6 @@ ALLOWED: dict[str, set[str]] = {
     # Parts of `openapi`, apart to keep each file short.
     "openapi_examples": {"errors"},
     "openapi_headers": set(),
-    "redis_quota": {"hubspot"},
     "metrics": set(),
     "draining": set(),
     "exception_handlers": {"errors", "hubspot", "request_logging"},
@@ -44,7 +44,6 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "rate_limit",
         "request_logging",
-        "redis_quota",
         "metrics",
         "draining",
         "exception_handlers",
@@ -68,11 +67,9 @@ ALLOWED: dict[str, set[str]] = {
         "schemas",
         "services",
         "hubspot",
-        "hubspot_emulator",
         "main",
         "metrics",
         "mail",
-        "redis_quota",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -107,7 +104,7 @@ def test_the_table_names_only_layers_that_exist() -> None:
     assert {layer_of(path) for path in SOURCE.rglob("*.py")} == set(ALLOWED)
 
 
-@pytest.mark.parametrize("layer", ["hubspot", "hubspot_emulator", "schemas"])
+@pytest.mark.parametrize("layer", ["hubspot", "schemas"])
 def test_the_libraries_could_live_elsewhere(layer: str) -> None:
     assert ALLOWED[layer] == set()
 
@@ -130,3 +127,59 @@ def test_no_dependency_costs_a_thread_for_each_request() -> None:
     assert names > {"authenticate", "get_settings"}
     for name in names:
         assert f"\nasync def {name}(" in source, name
+
+
+# The emulator, a package of its own. Each part imports only parts that stand before it.
+EMULATOR_PARTS = ("wire", "state", "rules", "api")
+
+
+def emulator_part(module: str) -> int:
+    """Return the rank of a module's part; the modules at the top of the package have the highest."""
+    part = (*module.split("."), "")[1]
+    return EMULATOR_PARTS.index(part) if part in EMULATOR_PARTS else len(EMULATOR_PARTS)
+
+
+def test_emulator_imports_go_down_only() -> None:
+    upward = [
+        (module, target)
+        for module, targets in import_graph("hubspot_emulator").items()
+        for target in targets
+        if emulator_part(target) > emulator_part(module)
+    ]
+    assert upward == []
+
+
+def test_crm_api_and_emulator_meet_in_the_cli_only() -> None:
+    assert importers("hubspot_emulator", of="crm_api") == set()
+    assert {module.split(".")[1] for module in importers("crm_api", of="hubspot_emulator")} == {"cli"}
+
+
+def importers(package: str, *, of: str) -> set[str]:
+    """Return the modules of the package that import from the other package."""
+    return {
+        module
+        for module, path in module_paths(package).items()
+        if any(name.partition(".")[0] == of for name in imported_names(path))
+    }
+
+
+@pytest.mark.parametrize("package", ["hubspot_emulator"])
+def test_package_has_no_import_circle(package: str) -> None:
+    assert import_circle(package) == []
+
+
+@pytest.mark.parametrize("package", ["hubspot_emulator"])
+def test_no_package_has_more_than_20_modules(package: str) -> None:
+    modules = module_paths(package)
+    packages = {name for name, path in modules.items() if path.name == "__init__.py"}
+    sizes = Counter(name.rpartition(".")[0] for name in modules.keys() - packages)
+    assert max(sizes.values()) <= 20
+
+
+@pytest.mark.parametrize("package", ["hubspot_emulator"])
+def test_each_package_docstring_is_one_sentence(package: str) -> None:
+    for path in module_paths(package).values():
+        if path.name == "__init__.py":
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            assert re.fullmatch(r"[^\n]*[^.\n]\.", docstring), path
+            assert ". " not in docstring, path

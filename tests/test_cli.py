@@ -12,7 +12,7 @@ from tests.hubspot_emulator.conftest import served
 
 from crm_api.cli import main
 from crm_api.cli.progress import Progress
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 @pytest.fixture

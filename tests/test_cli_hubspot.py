@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from tests.hubspot_emulator.conftest import served
 
 from crm_api.cli import main
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 MARKER = "crm_api_request_id"
 

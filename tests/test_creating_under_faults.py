@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from tests.support.callers import registered
 from tests.support.fault_run import FAULTS, FaultRun
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 USERS = 20
 

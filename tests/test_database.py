@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crm_api import database
-from crm_api.database import create_engine, create_reads, create_sessions
+from crm_api.database import create_engine, create_read_session_factory, create_session_factory
 
 on_sqlite = pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
@@ -29,7 +29,7 @@ async def engine(database_url: str) -> AsyncGenerator[AsyncEngine, None]:
 async def test_a_single_read_waits_for_no_writer(engine: AsyncEngine, database_url: str) -> None:
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        async with create_reads(engine)() as reading:
+        async with create_read_session_factory(engine)() as reading:
             started = time.monotonic()
             assert (await reading.execute(text("SELECT count(*) FROM users"))).scalar_one() == 0
             assert time.monotonic() - started < 2  # a transaction would wait for five seconds, and fail
@@ -39,20 +39,20 @@ async def test_a_single_read_waits_for_no_writer(engine: AsyncEngine, database_u
 @on_postgresql
 @pytest.mark.parametrize("alone", [True, False])
 async def test_a_single_read_has_no_transaction_around_it(engine: AsyncEngine, *, alone: bool) -> None:
-    async with (create_reads if alone else create_sessions)(engine)() as reading:
+    async with (create_read_session_factory if alone else create_session_factory)(engine)() as reading:
         transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
     assert (transactions[0] != transactions[1]) is alone
 
 
 async def test_what_reads_alone_leaves_transactions_as_they_are(engine: AsyncEngine) -> None:
-    async with create_reads(engine)() as reading:
+    async with create_read_session_factory(engine)() as reading:
         await reading.execute(text("SELECT 1"))
-    async with create_sessions(engine)() as writing:
+    async with create_session_factory(engine)() as writing:
         await writing.execute(
             text("INSERT INTO record_leases VALUES ('deals', '1', :id, CURRENT_TIMESTAMP)"), {"id": "0" * 32}
         )
         await writing.rollback()
-    async with create_reads(engine)() as reading:
+    async with create_read_session_factory(engine)() as reading:
         assert (await reading.execute(text("SELECT count(*) FROM record_leases"))).scalar_one() == 0
 
 

@@ -16,9 +16,9 @@ from tests.support.builders import PASSWORD, a_deal, a_registration
 from tests.support.callers import Caller, assert_problem, registered, serving
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestErrors:

@@ -14,10 +14,10 @@ from tests.support.callers import registered
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
-from crm_api.metrics import Metrics
+from crm_api.observability.metrics import Metrics
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 POOL = 'crm_api_pool_size{pool="hubspot"}'
 CONNECTIONS = Settings.model_fields["hubspot_max_connections"].default

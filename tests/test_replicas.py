@@ -19,11 +19,11 @@ from tests.support.fault_run import FaultRun
 from tests.support.processes import Process, service_process
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 USERS, DEALS, TICKETS = 10, 120, 120
 

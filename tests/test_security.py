@@ -3,7 +3,7 @@
 import pytest
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from crm_api.security import is_common_password
+from crm_api.security.passwords import is_common_password
 
 
 def test_all_of_the_most_common_passwords_are_known() -> None:

@@ -17,9 +17,9 @@ from tests.support.builders import a_deal
 from tests.support.callers import registered
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -16,7 +16,7 @@ from benchmarks.run import Run
 from benchmarks.servers import ROOT
 from tests.support.builders import PASSWORD
 
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 
 CLIENTS: Final = 50
 PEOPLE: Final = 10

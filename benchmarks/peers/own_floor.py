@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_api.database import Sessions, create_engine, create_reads
+from crm_api.database import SessionFactory, create_engine, create_read_session_factory
 from crm_api.models import Session, User, now
 
 CALLER: Final = (
@@ -40,8 +40,8 @@ async def read_user(request: Request) -> User:
         "session_id": UUID(request.headers["x-session"]),
         "moment": now(),
     }
-    reads: Sessions = request.app.state.reads
-    async with reads() as database:
+    read_session_factory: SessionFactory = request.app.state.read_session_factory
+    async with read_session_factory() as database:
         return (await database.execute(CALLER, asked)).scalar_one()
 
 
@@ -76,7 +76,7 @@ async def health(_request: Request) -> Response:
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     """The engine that our service has."""
     engine = create_engine(os.environ["DATABASE_URL"])
-    app.state.reads = create_reads(engine)
+    app.state.read_session_factory = create_read_session_factory(engine)
     yield
     await engine.dispose()
 

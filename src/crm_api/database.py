@@ -10,7 +10,9 @@ from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-Sessions = async_sessionmaker[AsyncSession]
+SessionFactory = async_sessionmaker[AsyncSession]
+"""Opens database sessions; none may stay open during a HubSpot call."""
+
 _WITHOUT_TRANSACTION: Final = "crm_api_without_transaction"
 # A connection that was used a moment ago is taken to be open still; one that is not costs one request.
 PING_AFTER_SECONDS: Final = 1.0
@@ -77,17 +79,17 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     return engine
 
 
-def create_sessions(engine: AsyncEngine) -> Sessions:
+def create_session_factory(engine: AsyncEngine) -> SessionFactory:
     """The sessions of an engine; objects stay readable after their session is closed."""
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-def create_reads(engine: AsyncEngine) -> Sessions:
+def create_read_session_factory(engine: AsyncEngine) -> SessionFactory:
     """Sessions for single reads, without the two trips to the server that begin and end a transaction."""
     options = (
         {_WITHOUT_TRANSACTION: True} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     )
-    return create_sessions(engine.execution_options(**options))
+    return create_session_factory(engine.execution_options(**options))
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Match
 from crm_api import errors
 from crm_api.errors import ApiError, problem_response
 from crm_api.hubspot.errors import HubSpotError
-from crm_api.request_logging import log_without_message
+from crm_api.observability.logging import log_without_message
 
 logger = logging.getLogger(__name__)
 

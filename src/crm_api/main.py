@@ -3,71 +3,56 @@
 import asyncio
 import logging
 import os
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 
-from crm_api import openapi
-from crm_api.database import Sessions, create_engine, create_reads, create_sessions
+from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
+from crm_api.database import create_engine, create_read_session_factory, create_session_factory
 from crm_api.draining import announce_leaving
 from crm_api.exception_handlers import add_exception_handlers
-from crm_api.hubspot import (
-    HubSpotClient,
-    LocalQuota,
-    Observer,
-    Observers,
-    Quota,
-    RefreshTokenAuth,
-    StaticTokenAuth,
-)
+from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.metrics import Metrics, worker_ended
+from crm_api.middleware import LastResort, RequestContext, SecurityHeaders
+from crm_api.observability.logging import configure_logging
+from crm_api.observability.metrics import Metrics, worker_ended
+from crm_api.observability.tracing import NOT_TRACED, start_tracing
+from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
-from crm_api.request_logging import LastResort, RequestContext, configure_logging
 from crm_api.routers import (
     contacts,
-    crm_objects,
     deals,
     docs,
-    email,
     health,
+    overview,
     passwords,
     pipelines,
+    profile,
     properties,
-    search,
+    registration,
+    search_all,
     sessions,
     tickets,
-    users,
+    verification,
 )
-from crm_api.security import Passwords, SecurityHeaders, keyed_hash
-from crm_api.services.account import AccountBinding, store_refresh_token, stored_refresh_token
+from crm_api.security.passwords import Passwords
 from crm_api.services.contact_link import ContactLinks
-from crm_api.services.cursors import Cursors
-from crm_api.services.fields import RecordFields
 from crm_api.services.health import database_problem
-from crm_api.services.pipelines import CustomerStages
-from crm_api.services.policy import KnownOwners
-from crm_api.services.properties import watch_schema
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.binding import AccountBinding
+from crm_api.services.hubspot_account.schema_check import watch_schema
+from crm_api.services.properties.pipelines import CustomerStages
+from crm_api.services.records.cursors import Cursors
+from crm_api.services.records.deal_ownership import KnownOwners
 from crm_api.settings import Settings
-from crm_api.tracing import NOT_TRACED, start_tracing
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
-
 MEASURE_SECONDS = 5.0
-
 EXPOSED_HEADERS = (
     "X-Request-ID",
     "Retry-After",
@@ -92,7 +77,7 @@ def create_app(
     tracing = start_tracing(settings.otel_exporter_otlp_endpoint, version=version("crm-api"))
     app = FastAPI(
         telemetry=tracing.config if tracing is not None else NOT_TRACED,
-        title=openapi.TITLE,
+        title=document.TITLE,
         version=version("crm-api"),
         docs_url=None,
         redoc_url=None,
@@ -100,7 +85,7 @@ def create_app(
         # Its redirects lead wherever the Host header says.
         redirect_slashes=False,
         lifespan=_lifespan,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=document.operation_id,
     )
     app.state.settings = settings
     app.state.hubspot_transport = hubspot_transport
@@ -114,21 +99,22 @@ def create_app(
     app.state.docs_assets = {}
     app.state.metrics = Metrics(version=app.version)
     app.state.tracing = tracing
-    app.state.openapi_document = openapi.lazy_document(app)
+    app.state.openapi_document = document.lazy_document(app)
     # Routes are tried one after the other: first those that are asked for most.
     for module in (
-        users,
+        registration,
+        profile,
         pipelines,
-        crm_objects,
+        overview,
         deals,
         tickets,
-        search,
+        search_all,
         contacts,
         properties,
         health,
         sessions,
         passwords,
-        email,
+        verification,
     ):
         app.include_router(module.router)
     if settings.docs_enabled:
@@ -143,8 +129,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Open what the application stands on, and close it in reverse."""
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
-    sessions = app.state.sessions = create_sessions(engine)
-    app.state.reads = create_reads(engine)
+    sessions = app.state.session_factory = create_session_factory(engine)
+    app.state.read_session_factory = create_read_session_factory(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
@@ -189,43 +175,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         worker_ended()
 
 
-def record_fields(settings: Settings) -> RecordFields:
-    """The fields that records have, those that the operator adds included."""
-    return RecordFields(
-        {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
-        {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
-    )
-
-
-def create_redis(settings: Settings) -> "Redis | None":
-    """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
-    if settings.redis_url is None:
-        return None
-    from redis.asyncio import Redis  # 9 MB and 0.1 s that a service without Redis does not need
-
-    return Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
-    )
-
-
-def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
-    """HubSpot's quota: this process's own, or all processes' that use these credentials."""
-    local = LocalQuota(
-        burst_limit=settings.hubspot_burst_limit,
-        search_limit=settings.hubspot_search_limit,
-        daily_limit=settings.hubspot_daily_limit,
-    )
-    if redis is None:
-        return local
-    from crm_api.redis_quota import RedisQuota
-
-    token = settings.hubspot_access_token
-    credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
-    # The same for all processes of one set-up, and no secret.
-    key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
-    return RedisQuota(redis, account_key=key, local=local)
-
-
 async def _watch(app: FastAPI) -> None:
     """Find out about the HubSpot account, again and again until it answers."""
     await app.state.account.watch()
@@ -243,59 +192,6 @@ async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
         metrics.pool("hubspot", used=hubspot.in_flight, size=hubspot.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
         await asyncio.sleep(MEASURE_SECONDS)
-
-
-def create_hubspot(
-    settings: Settings,
-    auth: httpx.Auth,
-    *,
-    transport: httpx.AsyncBaseTransport | None = None,
-    quota: Quota | None = None,
-    observer: Observer | None = None,
-) -> HubSpotClient:
-    """The HubSpot client that the settings describe."""
-    return HubSpotClient(
-        base_url=settings.hubspot_base_url,
-        api_version=settings.hubspot_api_version,
-        auth=auth,
-        transport=transport,
-        verify=ssl.create_default_context(),
-        max_connections=settings.hubspot_max_connections,
-        quota=quota or hubspot_quota(settings),
-        observer=observer,
-        default_deadline_seconds=settings.request_deadline_seconds,
-    )
-
-
-async def hubspot_auth(settings: Settings, sessions: Sessions) -> httpx.Auth:
-    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
-    if settings.hubspot_access_token is not None:
-        return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
-    assert settings.hubspot_client_id is not None  # the settings were found startable
-    assert settings.hubspot_client_secret is not None
-    assert settings.hubspot_refresh_token is not None
-    secret = settings.secret_key.get_secret_value()
-    configured = settings.hubspot_refresh_token.get_secret_value()
-
-    async def keep(changed: str) -> None:
-        await store_refresh_token(sessions, secret, configured, changed)
-
-    async def kept() -> str | None:
-        return await stored_refresh_token(sessions, secret, configured)
-
-    try:
-        stored = await kept()
-    except (SQLAlchemyError, OSError, TimeoutError):
-        logger.warning("the database is away: a refresh token kept there cannot be read")
-        stored = None
-    return RefreshTokenAuth(
-        client_id=settings.hubspot_client_id,
-        client_secret=settings.hubspot_client_secret.get_secret_value(),
-        refresh_token=stored or configured,
-        token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
-        keep_refresh_token=keep,
-        kept_refresh_token=kept,
-    )
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

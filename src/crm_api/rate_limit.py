@@ -21,7 +21,7 @@ from slowapi.errors import RateLimitExceeded
 from starlette.concurrency import run_in_threadpool
 
 from crm_api.errors import ApiError
-from crm_api.security import keyed_hash
+from crm_api.security.crypto import keyed_hash
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)

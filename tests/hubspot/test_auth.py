@@ -99,12 +99,12 @@ def connect(account: Account, **changes: Any) -> HubSpotClient:
 
 
 def connect_without_repeats(account: Account) -> HubSpotClient:
-    auth = connect(account).auth
+    auth = connect(account).sender.auth
     return build_client(Stub(account), auth=auth, fake_clock=account.clock, retry=RetryPolicy(max_attempts=1))
 
 
 async def call(client: HubSpotClient) -> Any:
-    return (await client.request("GET", "/x", operation="t", idempotent=False))["token"]
+    return (await client.sender.request("GET", "/x", operation="t", idempotent=False))["token"]
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     account.revoked.add("t1")
     stub = client._connections._transport
     assert isinstance(stub, Stub)
-    await client.request("POST", "/x", operation="t", json={"a": 1}, idempotent=False)
+    await client.sender.request("POST", "/x", operation="t", json={"a": 1}, idempotent=False)
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
@@ -353,7 +353,7 @@ async def test_token_requests_are_told(account: Account) -> None:
         def token_refreshed(self, *, outcome: str) -> None:
             told.append(outcome)
 
-    auth = connect(account).auth
+    auth = connect(account).sender.auth
     client = build_client(Stub(account), auth=auth, fake_clock=account.clock, observer=Watching())
     account.token_replies = [refusal(503), DEAD]
     with pytest.raises(HubSpotGrantError):
@@ -544,8 +544,8 @@ async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
 async def test_what_the_token_answer_says_about_account_and_scopes_is_known(account: Account) -> None:
     client = connect(account)
     await call(client)
-    assert isinstance(client.auth, RefreshTokenAuth)
-    assert client.auth.hub_id == "123"
+    assert isinstance(client.sender.auth, RefreshTokenAuth)
+    assert client.sender.auth.hub_id == "123"
     assert await client.account.token_scopes() == frozenset({"oauth"})
     assert await build_client(Stub(ok({}))).account.token_scopes() is None
 

@@ -56,7 +56,7 @@ def tight_client() -> tuple[HubSpotClient, FakeClock]:
 
 async def open_the_circuit(client: HubSpotClient, clock: FakeClock) -> None:
     for _ in range(2):
-        client.circuit.finish(client.circuit.enter(), failed=True)
+        client.sender.circuit.finish(client.sender.circuit.enter(), failed=True)
     clock.now += 2
 
 
@@ -80,7 +80,7 @@ async def test_cancelled_at_every_await(
         await (open_the_circuit(client, clock) if half_open else read(client))
         survived = await asyncio.create_task(cancelled_at(place, call(client)))
         await asyncio.wait_for(read(client), SHORTLY)
-        assert client.circuit.state is CircuitState.CLOSED
+        assert client.sender.circuit.state is CircuitState.CLOSED
         assert client.quota.snapshot()["burst_waiting"] == 0
         await client.aclose()
         if survived:

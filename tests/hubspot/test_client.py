@@ -38,7 +38,7 @@ from crm_api.hubspot.errors import (
 
 
 async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any) -> Any:
-    return await client.request("GET", "/x", operation="test.read", idempotent=idempotent, **changes)
+    return await client.sender.request("GET", "/x", operation="test.read", idempotent=idempotent, **changes)
 
 
 async def test_every_request_says_who_asks_and_what_it_takes() -> None:
@@ -54,7 +54,9 @@ async def test_every_request_says_who_asks_and_what_it_takes() -> None:
 
 async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
     stub = Stub(ok({}))
-    await build_client(stub).request("POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True)
+    await build_client(stub).sender.request(
+        "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True
+    )
     assert stub.requests[0].content == '{"a":"é","b":[1]}'.encode()
     assert stub.requests[0].headers["content-type"] == "application/json"
 
@@ -528,7 +530,7 @@ async def test_one_record_is_the_same_through_any_door() -> None:
 
 
 def test_no_undated_path_stands_in_the_package() -> None:
-    sources = Path(package.__file__).parent.glob("*.py")
+    sources = Path(package.__file__).parent.rglob("*.py")
     undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
     for source in sources:
         for line in source.read_text().splitlines():

@@ -64,7 +64,7 @@ async def test_the_token_request_is_one_that_hubspot_documents(contract: HubSpot
 async def test_the_contract_would_notice(contract: HubSpotContract) -> None:
     stub = Stub(refusal(418))
     with pytest.raises(HubSpotError):
-        await build_client(stub).request(
+        await build_client(stub).sender.request(
             "POST",
             "/crm/objects/2026-09/deals",
             operation="t",

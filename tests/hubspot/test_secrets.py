@@ -99,10 +99,10 @@ async def test_credentials_show_nowhere() -> None:
         await client.deals.get("1")
     for thing in (
         client,
-        client.auth,
+        client.sender.auth,
         client.deals,
         client.quota,
-        client.circuit,
+        client.sender.circuit,
         StaticTokenAuth("pat-na1-secret"),
     ):
         assert_nothing_private(f"{thing!r} {thing}")

@@ -13,8 +13,8 @@ import uvicorn
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.hubspot_contract import held_to_the_documents
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
-from crm_api.hubspot_emulator.serve import config
+from hubspot_emulator import Emulator, create_emulator
+from hubspot_emulator.serve import config
 
 Build = Callable[..., Emulator]
 

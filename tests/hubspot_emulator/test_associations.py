@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 READ = "/crm/associations/2026-09/contacts/deals/batch/read"
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator, Refusal
+from hubspot_emulator import Emulator, Refusal
 
 CONTACTS, DEALS = (f"/crm/objects/2026-09/{each}/batch" for each in ("contacts", "deals"))
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from tests.hubspot_emulator.conftest import Build, caller, served
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.hubspot_emulator.faults import COMMITTING, KINDS
+from hubspot_emulator import Emulator
+from hubspot_emulator.state.faults import COMMITTING, KINDS
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 A_CONTACT = {"properties": {"email": "a@example.com"}}

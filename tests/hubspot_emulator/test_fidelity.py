@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.support.hubspot_contract import held_to_the_documents
 
-from crm_api.hubspot_emulator import create_emulator
+from hubspot_emulator import create_emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 DEALS = "/crm/objects/2026-09/deals"

@@ -14,7 +14,7 @@ from tests.support.hubspot_contract import (
     published_contract,
 )
 
-from crm_api.hubspot_emulator import create_emulator
+from hubspot_emulator import create_emulator
 
 DEALS = "/crm/objects/2026-09/deals"
 

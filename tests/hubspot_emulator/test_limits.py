@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from tests.hubspot_emulator.conftest import Build, caller
 
-from crm_api.hubspot_emulator import EmulatorLimits
+from hubspot_emulator import EmulatorLimits
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 

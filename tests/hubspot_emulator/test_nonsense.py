@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 WEIRD: tuple[Any, ...] = (None, True, -1, 10**30, 1.5, "", "x", "9" * 5_000, [], [[]], [None], {}, {"x": []})
 SPEC = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}

@@ -7,7 +7,7 @@ import pytest
 from tests.hubspot_emulator.conftest import Build, caller
 from tests.hubspot_emulator.test_limits import Clock
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 TOKEN = "/oauth/2026-09/token"
 CLIENT = {"client_id": "demo-client-id", "client_secret": "demo-client-secret"}

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 CONTACTS, DEALS, TICKETS = (f"/crm/objects/2026-09/{each}" for each in ("contacts", "deals", "tickets"))
 

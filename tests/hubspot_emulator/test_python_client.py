@@ -37,7 +37,7 @@ from hubspot.crm.pipelines import PipelineInput, PipelinePatchInput, PipelineSta
 from hubspot.crm.properties import OptionInput, PropertyCreate, PropertyUpdate
 
 import hubspot
-from crm_api.hubspot_emulator import Emulator, create_emulator
+from hubspot_emulator import Emulator, create_emulator
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 PIPELINES, PROPERTIES = "/crm/pipelines/2026-09", "/crm/properties/2026-09"
 DEALS = "/crm/objects/2026-09/deals"

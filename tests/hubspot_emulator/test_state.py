@@ -16,7 +16,7 @@ import pytest
 from tests.hubspot_emulator.conftest import Build, caller
 from tests.support.processes import emulator_process
 
-from crm_api.hubspot_emulator import StateFileError, StateFileInUseError, create_emulator
+from hubspot_emulator import StateFileError, StateFileInUseError, create_emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 HEADERS = {"Authorization": "Bearer demo-access-token"}
@@ -246,7 +246,7 @@ def test_what_was_answered_outlives_a_kill(build: Build, tmp_path: Path) -> None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "crm_api.hubspot_emulator", "--port", str(port), "--state", str(file)]
+    command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", str(file)]
     process = subprocess.Popen(command)
     answered = []
     try:

@@ -9,7 +9,7 @@ fi
 PYTHON=${PYTHON:-../../.venv/bin/python}
 PORT=${PORT:-8123}
 [ -d node_modules ] || npm ci --no-audit --no-fund --loglevel=error
-"$PYTHON" -m crm_api.hubspot_emulator --port "$PORT" &
+"$PYTHON" -m hubspot_emulator --port "$PORT" &
 emulator=$!
 trap 'kill "$emulator" 2>/dev/null || true' EXIT INT TERM
 up="fetch('http://127.0.0.1:$PORT/_emulator/settings').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"

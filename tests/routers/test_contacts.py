@@ -9,7 +9,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_deals, writes
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 KEYS = {
     "id",

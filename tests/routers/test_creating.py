@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 from tests.support.builders import a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 KINDS = {
     "/api/deals": "deals",
@@ -34,13 +34,13 @@ async def provisioned(app: FastAPI) -> list[str]:
 
 
 async def rows(app: FastAPI) -> list[IdempotencyKey]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(IdempotencyKey))).scalars())
 
 
 async def end_leases(app: FastAPI) -> None:
     """As time would."""
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
@@ -124,7 +124,7 @@ class TestSameKey:
 
     async def test_after_a_day_a_key_is_new(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
         await customer.post("/api/deals", a_deal(), headers=KEY)
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(expires_at=now()))
         answer = await customer.post("/api/deals", a_deal(), headers=KEY)
         assert "idempotency-replayed" not in answer.headers
@@ -209,7 +209,7 @@ class TestLostAnswers:
         """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
         first = await customer.post("/api/deals", a_deal(), headers=KEY)
         deal_id = first.json()["data"]["deal"]["id"]
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(status=None, answer=None))
         if not committed:
             emulator.archive_as_other_actor("deals", deal_id)

@@ -6,8 +6,8 @@ from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import give_deals, give_tickets
 
-from crm_api.hubspot_emulator import Emulator, Exchange
-from crm_api.services import children
+from crm_api.services.records import nesting
+from hubspot_emulator import Emulator, Exchange
 
 
 def fill(emulator: Emulator, contacts: int, *, deals: int = 3, tickets: int = 2) -> None:
@@ -142,7 +142,7 @@ class TestListCrmObjects:
     async def test_more_than_an_answer_holds_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        monkeypatch.setattr(children, "MOST_CHILDREN", 3)
+        monkeypatch.setattr(nesting, "MOST_CHILDREN", 3)
         [deal_id] = give_deals(emulator, customer.contact_id, 1)
         if what == "deals":
             give_deals(emulator, customer.contact_id, 3)

@@ -10,8 +10,8 @@ from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services import pipelines
+from crm_api.services.properties import pipelines
+from hubspot_emulator import Emulator
 
 KEYS = {
     "id",
@@ -146,7 +146,7 @@ class TestCreateDeal:
         await customer.post("/api/deals", a_deal())
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}
-        made = await app.state.hubspot.request(
+        made = await app.state.hubspot.sender.request(
             "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
         )
         sent = a_deal(pipeline=made["id"], dealstage=made["stages"][0]["id"])

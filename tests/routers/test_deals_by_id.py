@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 def same_answers(one: httpx.Response, other: httpx.Response) -> None:
@@ -165,7 +165,7 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await a_deal_of(customer, dealstage="contractsent")
         stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
-        made = await app.state.hubspot.request(
+        made = await app.state.hubspot.sender.request(
             "POST",
             "/crm/pipelines/2026-09/deals",
             operation="pipelines.create",

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
-from crm_api.hubspot_emulator import Emulator, Exchange
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
+from hubspot_emulator import Emulator, Exchange
 
 
 def ids(records: list[dict[str, Any]]) -> list[str]:
@@ -107,7 +107,7 @@ class TestListDeals:
     ) -> None:
         give_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
-        assert await set_role(app.state.sessions, customer.email, "staff")
+        assert await set_role(app.state.session_factory, customer.email, "staff")
         answer = await customer.get("/api/deals", params={"cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 

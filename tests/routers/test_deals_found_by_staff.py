@@ -10,10 +10,10 @@ from sqlalchemy import update
 from tests.support.callers import Caller, assert_problem, registered
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
-from crm_api.hubspot_emulator import Emulator, Exchange
 from crm_api.models import RecentWrite, now
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, Exchange
 
 
 def ids(records: list[dict[str, Any]]) -> list[str]:
@@ -195,7 +195,7 @@ class TestReadYourOwnWrites:
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await a_deal_of(staff, contact_id=customer.contact_id)
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(RecentWrite).values(at=now() - timedelta(seconds=61)))
         emulator.clear_requests()
         await staff.post("/api/deals/search", {})
@@ -211,7 +211,7 @@ class TestReadYourOwnWrites:
         self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
         other = await registered(client, "colleague@example.com")
-        assert await set_role(app.state.sessions, other.email, "staff")
+        assert await set_role(app.state.session_factory, other.email, "staff")
         deal_id = await a_deal_of(staff, contact_id=customer.contact_id)
         filters = [condition("hs_object_id", "EQ", value=deal_id)]
         assert ids(await all_found(staff, "/api/deals/search", filters=filters)) == [deal_id]

@@ -12,9 +12,9 @@ from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, to
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import MailToken, PendingRegistration, User, now
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 ADDRESS = "ada@example.com"
 OTHER_PASSWORD = "another lighthouse at sea"
@@ -26,7 +26,7 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 
 
 async def rows(app: FastAPI, model: Any) -> list[Any]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(model))).scalars())
 
 
@@ -86,7 +86,7 @@ class TestRegister:
 
     async def test_what_was_never_proved_is_forgotten(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         await client.post("/api/register", json=a_registration())
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(PendingRegistration).values(expires_at=now()))
         await client.post("/api/register", json=a_registration(email="other@example.com"))
         assert [row.email for row in await rows(app, PendingRegistration)] == ["other@example.com"]
@@ -175,7 +175,7 @@ class TestVerify:
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
             result: tuple[bool, str | None] = await verify_password(password, password_hash)
-            async with app.state.sessions.begin() as database:
+            async with app.state.session_factory.begin() as database:
                 await database.execute(delete(PendingRegistration))
             return result
 
@@ -186,7 +186,7 @@ class TestVerify:
     async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
         await client.post("/api/register", json=a_registration())
         token = token_of(await mailed(app, mailbox, ADDRESS))
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await verify(client, token), 400, "invalid_link")
 

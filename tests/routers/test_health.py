@@ -8,9 +8,9 @@ from sqlalchemy import text
 from tests.support.callers import Caller
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestHealth:
@@ -41,7 +41,7 @@ class TestReadiness:
         self, client: httpx.AsyncClient, app: FastAPI, revision: str | None, status: int
     ) -> None:
         """One that is ahead does: an upgrade begins with its migrations, while older processes serve."""
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             ours = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
             await database.execute(
                 text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision or ours}
@@ -49,7 +49,7 @@ class TestReadiness:
         try:
             answer = await client.get("/readyz")
         finally:
-            async with app.state.sessions.begin() as database:
+            async with app.state.session_factory.begin() as database:
                 await database.execute(
                     text("UPDATE alembic_version SET version_num = :revision"), {"revision": ours}
                 )

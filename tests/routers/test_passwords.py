@@ -121,7 +121,7 @@ class TestReset:
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         assert await status_of_login(customer, PASSWORD) == 401
         assert await status_of_login(customer, NEW) == 200
-        async with app.state.sessions() as database:
+        async with app.state.session_factory() as database:
             assert (await database.execute(select(User.email_verified))).scalar_one()
         assert (await mailed(app, mailbox, customer.email))["Subject"] == "Your password was changed"
 
@@ -148,7 +148,7 @@ class TestReset:
 
     async def test_a_token_expires(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
         token = await self.token(customer, app, mailbox)
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 

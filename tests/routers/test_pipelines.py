@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestListPipelines:
@@ -50,7 +50,7 @@ class TestListPipelines:
             return [each["label"] for each in (await customer.get("/api/pipelines")).json()["data"]["deals"]]
 
         before = await labels()
-        await app.state.hubspot.request(
+        await app.state.hubspot.sender.request(
             "PATCH",
             "/crm/pipelines/2026-09/deals/default",
             operation="test",
@@ -79,7 +79,7 @@ class TestCustomerStages:
     async def other_pipeline(self, app: FastAPI) -> str:
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "Inside", "displayOrder": 1, "stages": [stage]}
-        answer = await app.state.hubspot.request(
+        answer = await app.state.hubspot.sender.request(
             "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
         )
         return str(answer["id"])

@@ -10,8 +10,8 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, give_deals, writes
 
 from crm_api.hubspot import PropertyOption
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestListProperties:

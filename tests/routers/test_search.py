@@ -5,7 +5,7 @@ import pytest
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 class TestSearchEverything:

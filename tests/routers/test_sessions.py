@@ -14,9 +14,9 @@ from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import RefreshToken, Session, User, now
+from crm_api.services.accounts.profile import set_role
+from crm_api.services.accounts.sessions import end_sessions
 from crm_api.services.audit import OPERATOR
-from crm_api.services.sessions import end_sessions
-from crm_api.services.users import set_role
 from crm_api.settings import Settings
 
 
@@ -83,11 +83,11 @@ class TestLogIn:
         assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 10
 
     async def test_it_clears_away_what_has_expired(self, customer: Caller, app: FastAPI) -> None:
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))
         again = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
         assert (await again.get("/api/me")).status_code == 200
-        async with app.state.sessions() as database:
+        async with app.state.session_factory() as database:
             assert len((await database.execute(select(Session))).all()) == 1
             assert len((await database.execute(select(RefreshToken))).all()) == 1
 
@@ -175,7 +175,7 @@ class TestRefresh:
     async def test_not_after_ten_seconds(self, customer: Caller, app: FastAPI) -> None:
         first = customer.tokens["refresh_token"]
         await self.refresh(customer, first)
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             earlier = now() - timedelta(seconds=11)
             await database.execute(
                 update(RefreshToken).where(RefreshToken.replaced_at.is_not(None)).values(replaced_at=earlier)
@@ -187,7 +187,7 @@ class TestRefresh:
         first = customer.tokens["refresh_token"]
         answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
         assert [answer.status_code for answer in answers] == [200, 200]
-        async with app.state.sessions() as database:
+        async with app.state.session_factory() as database:
             unused = select(RefreshToken).where(RefreshToken.replaced_at.is_(None))
             assert len((await database.execute(unused)).all()) == 1
 
@@ -196,12 +196,12 @@ class TestRefresh:
         """As when the account is deleted at the same moment: rows go from the session to its tokens."""
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         first = customer.tokens["refresh_token"]
-        async with app.state.sessions() as database, asyncio.timeout(20):
+        async with app.state.session_factory() as database, asyncio.timeout(20):
             # The other side is the one that is told.
             await database.execute(text("SET LOCAL deadlock_timeout = '1min'"))
             await database.execute(select(Session).with_for_update())
             refreshing = asyncio.create_task(self.refresh(customer, first))
-            async with app.state.sessions() as watching:
+            async with app.state.session_factory() as watching:
                 while not (await watching.execute(waiting)).scalar_one():  # noqa: ASYNC110 - a database has no event
                     await asyncio.sleep(0.01)
             await database.execute(select(RefreshToken).with_for_update())
@@ -231,7 +231,7 @@ class TestRefresh:
             elif ends == "password":
                 assert (await customer.post("/api/me/password", change)).status_code == 204
             elif ends == "operator":
-                assert await end_sessions(app.state.sessions, customer.email, origin=OPERATOR)
+                assert await end_sessions(app.state.session_factory, customer.email, origin=OPERATOR)
             else:
                 assert (await customer.delete("/api/me")).status_code == 204
 
@@ -245,19 +245,19 @@ class TestRefresh:
 
     async def test_tokens_that_have_expired_do_not_pile_up(self, customer: Caller, app: FastAPI) -> None:
         second = (await self.refresh(customer, customer.tokens["refresh_token"])).json()["data"]
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             used = update(RefreshToken).where(RefreshToken.replaced_at.is_not(None))
             await database.execute(used.values(expires_at=now()))
         third = await self.refresh(customer, second["refresh_token"])
         assert third.status_code == 200
-        async with app.state.sessions() as database:
+        async with app.state.session_factory() as database:
             assert len((await database.execute(select(RefreshToken))).all()) == 2
         # The expired one is only refused; nobody is logged out for it.
         assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
         assert (await self.refresh(customer, third.json()["data"]["refresh_token"])).status_code == 200
 
     async def test_an_expired_session_is_over(self, customer: Caller, app: FastAPI) -> None:
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))
         assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
@@ -326,9 +326,9 @@ class TestAccessToken:
     ) -> None:
         assert (await customer.get("/api/me")).status_code == 200
         expires_at = claims_of(settings, customer.tokens["access_token"])["exp"]
-        monkeypatch.setattr("crm_api.security.time.time", lambda: expires_at + 0.9)
+        monkeypatch.setattr("crm_api.security.tokens.time.time", lambda: expires_at + 0.9)
         assert (await customer.get("/api/me")).status_code == 200
-        monkeypatch.setattr("crm_api.security.time.time", lambda: expires_at + 1.0)
+        monkeypatch.setattr("crm_api.security.tokens.time.time", lambda: expires_at + 1.0)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     async def test_a_token_that_was_good_is_refused_when_the_key_is_another(
@@ -345,7 +345,7 @@ class TestAccessToken:
         assert_problem(answer, 401, "invalid_token")
 
     async def test_a_change_of_role_counts_at_once(self, customer: Caller, app: FastAPI) -> None:
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(update(User).values(role="staff"))
         assert (await customer.get("/api/me")).json()["data"]["role"] == "staff"
 
@@ -413,7 +413,7 @@ class TestEffectOnTheNextRequest:
     async def test_a_demotion(self, staff: Caller, app: FastAPI) -> None:
         assert (await staff.get("/api/contacts")).status_code == 200
         everybody = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
-        assert await set_role(app.state.sessions, staff.email, "customer")
+        assert await set_role(app.state.session_factory, staff.email, "customer")
         assert (await staff.get("/api/me")).json()["data"]["role"] == "customer"
         assert_problem(await staff.post("/api/contacts", {"email": "new@example.com"}), 403, "forbidden")
         own = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
@@ -421,7 +421,7 @@ class TestEffectOnTheNextRequest:
         assert everybody
 
     async def test_an_operator_ends_all_sessions(self, customer: Caller, app: FastAPI) -> None:
-        assert await end_sessions(app.state.sessions, customer.email, origin=OPERATOR)
+        assert await end_sessions(app.state.session_factory, customer.email, origin=OPERATOR)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     async def test_a_password_changed_while_the_old_one_is_verified(
@@ -432,7 +432,7 @@ class TestEffectOnTheNextRequest:
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
             result: tuple[bool, str | None] = await verify(password, password_hash)
-            async with app.state.sessions.begin() as database:
+            async with app.state.session_factory.begin() as database:
                 await database.execute(update(User).values(password_hash="changed"))
             return result
 

@@ -9,8 +9,8 @@ from tests.support.builders import a_ticket
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_tickets, writes
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 class TestCreateTicket:

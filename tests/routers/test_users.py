@@ -12,14 +12,14 @@ from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import Base, PendingRegistration, User, now
-from crm_api.services import registration, users
-from crm_api.services.users import set_role
+from crm_api.services.accounts import registration
+from crm_api.services.accounts.profile import set_role
+from hubspot_emulator import Emulator
 
 
 async def users_of(app: FastAPI) -> list[User]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(User))).scalars())
 
 
@@ -209,15 +209,17 @@ class TestRegisterOnABadDay:
         later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
         rules = registration.RegistrationRules(True, frozenset(), "customer", lease_seconds=15)
 
+        claim = registration.claim
+
         async def overtaken(*arguments: Any) -> registration.Claim:
-            claimed = await registration.claim(*arguments)
-            async with app.state.sessions.begin() as database:
+            claimed = await claim(*arguments)
+            async with app.state.session_factory.begin() as database:
                 await database.execute(update(User).values(lease_until=now() - timedelta(seconds=1)))
-            await registration.claim(app.state.sessions, later, "another hash", rules)
+            await claim(app.state.session_factory, later, "another hash", rules)
             return claimed
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(users, "claim", overtaken)
+            patched.setattr(registration, "claim", overtaken)
             first = await client.post("/api/register", json=a_registration())
         assert_problem(first, 409, "user_exists")
         [user] = await users_of(app)
@@ -379,14 +381,14 @@ class TestDeleteMe:
         assert (await client.post("/api/register", json=body, headers=key)).status_code == 201
         caller = await Caller.log_in(client, body["email"], PASSWORD, contact_id="")
         user_id = (await caller.get("/api/me")).json()["data"]["id"]
-        assert await set_role(app.state.sessions, caller.email, "staff")
+        assert await set_role(app.state.session_factory, caller.email, "staff")
         for person in (caller, stranger):
             deal = await person.post("/api/deals", a_deal(), headers=key)
             assert deal.status_code == 201, deal.text
         await client.post("/api/password/forgot", json={"email": caller.email})
         body = {"refresh_token": caller.tokens["refresh_token"]}
         assert (await client.post("/api/token/refresh", json=body)).status_code == 200
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             pending = {"firstname": "A", "lastname": "Leaving", "phone": "12345", "password_hash": "x"}
             database.add(PendingRegistration(email=caller.email, expires_at=now(), **pending))
         before = await self.rows(app)
@@ -412,7 +414,7 @@ class TestDeleteMe:
             assert table == "audit_entries" or user_id.replace("-", "") not in str(rows).replace("-", "")
 
     async def rows(self, app: FastAPI) -> dict[str, list[tuple[Any, ...]]]:
-        async with app.state.sessions() as database:
+        async with app.state.session_factory() as database:
             return {
                 table.name: [tuple(row) for row in await database.execute(table.select())]
                 for table in Base.metadata.sorted_tables

@@ -11,11 +11,11 @@ from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem
 from tests.support.forged_tokens import forged_tokens
 
-from crm_api.hubspot_emulator import Emulator, RecordedRequest
 from crm_api.main import create_app
-from crm_api.openapi import build_document
-from crm_api.services.policy import KnownOwners
+from crm_api.openapi.document import build_document
+from crm_api.services.records.deal_ownership import KnownOwners
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, RecordedRequest
 
 Policy = Literal["anyone", "user", "record", "staff"]
 

@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services.cursors import Cursors
-from crm_api.services.users import set_role
+from crm_api.services.accounts.profile import set_role
+from crm_api.services.records.cursors import Cursors
 from crm_api.settings import PropertyLists, Settings
+from hubspot_emulator import Emulator
 
 PLAIN_TEXTS = [
     "<script>alert(1)</script>",
@@ -303,14 +303,14 @@ class TestCursors:
         for number in range(3):
             deal = a_deal(dealname=f"Deal {number}", contact_id=staff.contact_id)
             assert (await staff.post("/api/deals", deal)).status_code == 201
-        assert await set_role(app.state.sessions, staff.email, role)
+        assert await set_role(app.state.session_factory, staff.email, role)
         lists: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "sort": "dealname"}]
         searches: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "query": "deal"}]
         pages = [await staff.get("/api/deals", params=query) for query in lists]
         pages += [await staff.post("/api/deals/search", body) for body in searches]
         cursors = [page.json()["data"]["next_cursor"] for page in pages]
         assert all(cursors)
-        assert await set_role(app.state.sessions, staff.email, another)
+        assert await set_role(app.state.session_factory, staff.email, another)
         answers = [
             await staff.get("/api/deals", params=query | {"cursor": cursor})
             for query, cursor in zip(lists, cursors[:2], strict=True)

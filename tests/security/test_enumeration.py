@@ -13,9 +13,9 @@ from sqlalchemy import event
 from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@example.com"
 
@@ -54,7 +54,7 @@ async def observe(
 ) -> AsyncGenerator[Callable[..., Awaitable[Observed]], None]:
     passwords = app.state.passwords = CountingPasswords(rounds=4, workers=1)
     statements: list[str] = []
-    engine = app.state.sessions.kw["bind"].sync_engine
+    engine = app.state.session_factory.kw["bind"].sync_engine
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)

@@ -10,11 +10,11 @@ from tests.support.accounts import Mailbox
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.mail import MailQueue
 from crm_api.main import EXPOSED_HEADERS, create_app
 from crm_api.routers.sessions import token_rules
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 ORIGIN = "https://portal.example"
 
@@ -139,8 +139,8 @@ class TestMasks:
                 queue,
                 queue._server,
                 app.state.hubspot,
-                app.state.sessions,
-                app.state.sessions.kw["bind"],
+                app.state.session_factory,
+                app.state.session_factory.kw["bind"],
                 app.state.passwords,
                 app.state.rate_limits,
                 app.state.cursors,

@@ -13,10 +13,10 @@ from tests.support.builders import PASSWORD, a_registration
 from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import AuditEntry, IdempotencyKey, PendingRegistration, User, now
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 Step = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 # Who is cancelled while the claim is being committed cannot know whether there is one to give back.
@@ -44,7 +44,7 @@ async def app(settings: Settings, transport: MortalTransport) -> AsyncGenerator[
 async def start_over(app: FastAPI, emulator: Emulator) -> None:
     """As if nothing had ever happened."""
     emulator.reset()
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         for model in (User, PendingRegistration, IdempotencyKey, AuditEntry):
             await database.execute(delete(model))
 
@@ -52,7 +52,7 @@ async def start_over(app: FastAPI, emulator: Emulator) -> None:
 async def later(app: FastAPI) -> None:
     """Leases that a dead process left behind are past."""
     past = now() - timedelta(seconds=1)
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(User).where(User.lease_until.is_not(None)).values(lease_until=past))
         await database.execute(
             update(IdempotencyKey).where(IdempotencyKey.status.is_(None)).values(lease_until=past)
@@ -71,7 +71,7 @@ async def dies_after(
         send(**mail)
 
     app.state.mail.send = mortal_send
-    with mortal_database(app.state.sessions.kw["bind"].sync_engine, life):
+    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
         try:
             await step(client)
         except Died:
@@ -83,7 +83,7 @@ async def dies_after(
 
 
 async def check_one_user_and_one_contact(app: FastAPI, emulator: Emulator) -> None:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         [user] = (await database.execute(select(User))).scalars()
     [contact] = emulator.records("contacts")
     assert (user.status, user.contact_id) == ("active", contact.id)

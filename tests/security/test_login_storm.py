@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD
 from tests.support.callers import Caller
 
-from crm_api.security import Passwords
+from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
 
 

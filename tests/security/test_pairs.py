@@ -12,7 +12,7 @@ from tests.support.accounts import Mailbox, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.processes import emulator_process, service_process
 
-from crm_api.database import create_engine, create_sessions
+from crm_api.database import create_engine, create_session_factory
 from crm_api.models import PendingRegistration, User
 
 PAIRS = 100
@@ -50,7 +50,7 @@ async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
 async def counted(database_url: str) -> tuple[int, int, int]:
     """Users, the contacts they are linked to, and registrations that wait."""
     engine = create_engine(database_url)
-    async with create_sessions(engine)() as database:
+    async with create_session_factory(engine)() as database:
         active = select(func.count()).select_from(User).where(User.status == "active")
         linked = select(func.count(func.distinct(User.contact_id)))
         pending = select(func.count()).select_from(PendingRegistration)

@@ -11,16 +11,16 @@ from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem, serving
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import User
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 VICTIM = "victim@example.com"
 ATTACKERS_PASSWORD = "the password of mallory"
 
 
 async def users(app: FastAPI) -> list[User]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(User))).scalars())
 
 

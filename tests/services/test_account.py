@@ -9,11 +9,11 @@ from sqlalchemy import delete, select
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator, create_emulator
 from crm_api.main import create_app
 from crm_api.models import HubSpotAccount
-from crm_api.services.account import AccountBinding, store_refresh_token, stored_refresh_token
+from crm_api.services.hubspot_account.binding import AccountBinding, store_refresh_token, stored_refresh_token
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator, create_emulator
 
 SECRET = "a secret key of the service, long enough"
 
@@ -54,40 +54,46 @@ async def test_an_account_that_may_not_be_read_is_not_checked(settings: Settings
 
 
 async def test_a_changed_refresh_token_is_kept_and_nobody_can_read_it(app: FastAPI) -> None:
-    sessions = app.state.sessions
-    await store_refresh_token(sessions, SECRET, "na1-configured", "na1-changed")
-    assert await stored_refresh_token(sessions, SECRET, "na1-configured") == "na1-changed"
-    async with sessions() as database:
+    session_factory = app.state.session_factory
+    await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
+    assert await stored_refresh_token(session_factory, SECRET, "na1-configured") == "na1-changed"
+    async with session_factory() as database:
         row = await database.get(HubSpotAccount, 1)
         assert row is not None
         assert "na1-changed" not in str(row.refresh_token)
 
 
 async def test_a_newly_configured_token_goes_before_an_older_ones_successor(app: FastAPI) -> None:
-    sessions = app.state.sessions
-    await store_refresh_token(sessions, SECRET, "na1-configured", "na1-changed")
-    assert await stored_refresh_token(sessions, SECRET, "na1-new") is None
-    assert await stored_refresh_token(sessions, "another secret key of the service", "na1-configured") is None
+    session_factory = app.state.session_factory
+    await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
+    assert await stored_refresh_token(session_factory, SECRET, "na1-new") is None
+    assert (
+        await stored_refresh_token(session_factory, "another secret key of the service", "na1-configured")
+        is None
+    )
 
 
 async def test_processes_that_note_something_at_one_moment_all_do(app: FastAPI, emulator: Emulator) -> None:
-    sessions = app.state.sessions
-    async with sessions.begin() as database:
+    session_factory = app.state.session_factory
+    async with session_factory.begin() as database:
         await database.execute(delete(HubSpotAccount))
     if "postgresql" in app.state.settings.database_url:  # SQLite has one connection, and so no race
         async with (
             AsyncExitStack() as stack
         ):  # all connections are open already, so that nobody is much earlier
             for _ in range(8):
-                await (await stack.enter_async_context(sessions())).execute(select(1))
+                await (await stack.enter_async_context(session_factory())).execute(select(1))
     await asyncio.gather(
-        *(store_refresh_token(sessions, SECRET, "na1-configured", f"na1-changed-{n}") for n in range(4)),
-        *(AccountBinding(sessions, app.state.hubspot).bind() for _ in range(4)),
+        *(
+            store_refresh_token(session_factory, SECRET, "na1-configured", f"na1-changed-{n}")
+            for n in range(4)
+        ),
+        *(AccountBinding(session_factory, app.state.hubspot).bind() for _ in range(4)),
     )
-    async with sessions() as database:
+    async with session_factory() as database:
         [row] = (await database.execute(select(HubSpotAccount))).scalars()
     assert row.portal_id == str(emulator.portal_id)
-    kept = await stored_refresh_token(sessions, SECRET, "na1-configured")
+    kept = await stored_refresh_token(session_factory, SECRET, "na1-configured")
     assert kept is not None
     assert kept.startswith("na1-changed-")
 
@@ -138,6 +144,6 @@ async def test_a_dead_grant_is_asked_again_whose_account_it_is(app: FastAPI, emu
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    binding = AccountBinding(app.state.sessions, app.state.hubspot)
+    binding = AccountBinding(app.state.session_factory, app.state.hubspot)
     await binding.watch(sleep=sleep)
     assert len(waited) == 2

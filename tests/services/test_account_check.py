@@ -8,9 +8,8 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
-from crm_api.services.account_check import (
+from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
     Finding,
     Limits,
@@ -18,9 +17,10 @@ from crm_api.services.account_check import (
     check_limits,
     end_of_support,
 )
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 HELD = {
     f"crm.objects.{name}.{right}" for name in ("contacts", "deals", "tickets") for right in ("read", "write")
@@ -133,7 +133,7 @@ class TestOAuth:
     async def test_scopes_missing_and_in_excess(
         self, oauth: FastAPI, granted: set[str], state: str, finding: str
     ) -> None:
-        oauth.state.hubspot.auth.granted_scopes = frozenset(granted)
+        oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
         found = {each.subject: each for each in await findings(oauth)}["scopes"]
         assert (found.state, found.finding) == (state, finding)
 

@@ -7,15 +7,15 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, now
+from crm_api.services.accounts.profile import set_role
 from crm_api.services.audit import OPERATOR, entries
-from crm_api.services.users import set_role
+from hubspot_emulator import Emulator
 
 
 class TestAudit:
     async def events(self, app: FastAPI) -> list[AuditEntry]:
-        return await entries(app.state.sessions)
+        return await entries(app.state.session_factory)
 
     async def test_it_says_who_when_from_where_and_in_which_request(
         self, client: httpx.AsyncClient, app: FastAPI
@@ -38,7 +38,7 @@ class TestAudit:
         wrong = {"email": customer.email, "password": "not the one"}
         await customer.client.post("/api/login", json=wrong)
         await customer.client.post("/api/login", json=wrong | {"email": "nobody@example.com"})
-        await set_role(app.state.sessions, customer.email, "staff", origin=OPERATOR)
+        await set_role(app.state.session_factory, customer.email, "staff", origin=OPERATOR)
         change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
         await customer.post("/api/me/password", change)
         await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)

@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller, assert_problem, registered
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import AuditEntry, User
+from hubspot_emulator import Emulator
 
 
 async def contact_of(caller: Caller) -> Any:
@@ -17,12 +17,12 @@ async def contact_of(caller: Caller) -> Any:
 
 
 async def audit(app: FastAPI) -> list[str]:
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         return list((await database.execute(select(AuditEntry.event).order_by(AuditEntry.at))).scalars())
 
 
 async def prove_email(app: FastAPI, caller: Caller) -> None:
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(User).where(User.email == caller.email).values(email_verified=True))
 
 

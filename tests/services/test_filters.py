@@ -12,10 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
-from crm_api.services.fields import Kind, RecordFields
-from crm_api.services.filters import Condition, Order, Wanted
-from crm_api.services.records import TICKET_CATEGORIES
-from crm_api.services.values import milliseconds, same, to_wire
+from crm_api.services.properties.fields import Kind, RecordFields
+from crm_api.services.properties.filters import Condition, Order, Wanted
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.values import milliseconds, same, to_wire
 
 DEALS = RecordFields(TICKET_CATEGORIES)["deals"]
 NAMES = st.sampled_from(

@@ -13,9 +13,9 @@ from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.openapi import build_document
+from crm_api.openapi.document import build_document
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hubspot-calls.md"
 BY_AMOUNT = {"filters": [{"property": "amount", "operator": "HAS_PROPERTY"}]}

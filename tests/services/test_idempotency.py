@@ -16,13 +16,13 @@ from tests.support.death import Died, Life, MortalTransport, cancelled_at, morta
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.errors import ApiError
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
+from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
 # More than any of them needs; the loops end when one is survived.
@@ -40,7 +40,7 @@ async def provisioned(app: FastAPI) -> None:
 
 async def leases_end(app: FastAPI) -> None:
     """As time would."""
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
@@ -87,7 +87,7 @@ class TestTheAccountChanges:
     ) -> None:
         post = await posting(object_type, customer)
         first = await post()
-        async with app.state.sessions.begin() as database:
+        async with app.state.session_factory.begin() as database:
             await database.execute(
                 update(IdempotencyKey).values(status=None, answer=None, lease_until=now() - timedelta(1))
             )
@@ -229,15 +229,15 @@ class TestRunOnce:
 
         async def create(attempt: Attempt) -> BaseModel:
             until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
-            async with app.state.sessions.begin() as database:
+            async with app.state.session_factory.begin() as database:
                 await database.execute(update(IdempotencyKey).values(lease_until=until))
             with pytest.raises(ApiError) as refused:
-                await run_once(app.state.sessions, a_key(), create)
+                await run_once(app.state.session_factory, a_key(), create)
             assert refused.value.kind.code == "request_in_progress"
             assert abs(int(refused.value.headers["Retry-After"]) - retry_after) <= 1
             return Body()
 
-        await run_once(app.state.sessions, a_key(), create)
+        await run_once(app.state.session_factory, a_key(), create)
 
     async def test_an_error_that_nobody_foresaw_may_have_come_after_the_record_was_made(
         self, app: FastAPI
@@ -250,7 +250,7 @@ class TestRunOnce:
 
         for _ in range(2):
             with pytest.raises(RuntimeError):
-                await run_once(app.state.sessions, a_key(), create)
+                await run_once(app.state.session_factory, a_key(), create)
         first, second = attempts
         assert first.request_id == second.request_id
         assert (first.resumes, second.resumes) == (False, True)
@@ -303,7 +303,7 @@ async def posting(object_type: str, customer: Caller) -> Post:
 
 
 async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None:
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(delete(IdempotencyKey))
     for record in emulator.records(object_type):
         emulator.archive_as_other_actor(object_type, record.id)
@@ -312,7 +312,7 @@ async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None
 async def dies_after(words: int, post: Post, app: FastAPI, transport: MortalTransport) -> bool:
     """Send the request to a process that dies after so many words; whether it died."""
     life = transport.life = Life(words)
-    with mortal_database(app.state.sessions.kw["bind"].sync_engine, life):
+    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
         try:
             await post()
         except Died:

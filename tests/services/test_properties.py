@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services.fields import RecordFields
-from crm_api.services.properties import check_schema, watch_schema
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.hubspot_account.schema_check import check_schema, watch_schema
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 
 async def test_a_provisioned_account_is_as_it_should_be(app: FastAPI) -> None:
@@ -45,7 +45,7 @@ async def test_the_check_is_made_again_until_hubspot_answers(
         slept.append(seconds)
         emulator.reset_faults()
 
-    with caplog.at_level(logging.WARNING, logger="crm_api.services.properties"):
+    with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
         await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), sleep=sleep)
     assert slept == [1.0]
     assert "no option MEETING" in caplog.text
@@ -55,7 +55,7 @@ async def test_credentials_that_may_not_read_the_schema_are_told_once(
     app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=403, times=3)
-    with caplog.at_level(logging.WARNING, logger="crm_api.services.properties"):
+    with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
         await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES))
     assert "not checked" in caplog.text
 

@@ -4,9 +4,9 @@ import asyncio
 
 from fastapi import FastAPI
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
 
 
 async def test_two_operators_at_one_moment_make_it_once(app: FastAPI, emulator: Emulator) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy import update
 from tests.support.callers import Caller
 from tests.support.records import all_found, all_pages
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import User
-from crm_api.services.fields import RecordFields
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 SECRET = "hidden-from-everybody"
 BASE = {
@@ -209,7 +209,7 @@ async def test_answers_hold_what_is_in_scope_and_nothing_else(
 ) -> None:
     account = build(emulator, plan)
     app.state.record_fields = RecordFields(TICKET_CATEGORIES, plan.added)
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(update(User).values(contact_id=None))
         await database.execute(
             update(User).where(User.email == customer.email).values(contact_id=account.contacts[0])

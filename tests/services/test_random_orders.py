@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import update
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.database import Sessions
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import (
     CircuitBreaker,
@@ -24,11 +24,12 @@ from crm_api.hubspot import (
     StaticTokenAuth,
     request_scope,
 )
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import IdempotencyKey, now
+from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.provisioning import provision, unique_value
-from crm_api.services.records import TICKET_CATEGORIES
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.records.idempotent_create import unique_value
+from hubspot_emulator import Emulator
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
 BAD_SHARE, DEADLINE_SECONDS = 0.6, 0.5
@@ -86,8 +87,10 @@ class Answer(BaseModel):
 class Client:
     """Somebody with a key, who tries in every way until it is enough."""
 
-    def __init__(self, sessions: Sessions, hubspot: HubSpotClient, dice: random.Random, name: str) -> None:
-        self._sessions = sessions
+    def __init__(
+        self, session_factory: SessionFactory, hubspot: HubSpotClient, dice: random.Random, name: str
+    ) -> None:
+        self._session_factory = session_factory
         self._hubspot = hubspot
         self._dice = dice
         self.name = name
@@ -101,7 +104,7 @@ class Client:
         """Send the request; every success is noted."""
         with request_scope(DEADLINE_SECONDS):
             try:
-                answered = await run_once(self._sessions, self._key, self._create)
+                answered = await run_once(self._session_factory, self._key, self._create)
             except HubSpotError as error:
                 return type(error).__name__
             except ApiError as error:
@@ -127,23 +130,23 @@ class Client:
                 if self._dice.random() < 0.5:
                     self._dice.choice(tries).cancel()
                 else:
-                    await leases_end(self._sessions, self._key.row_id)
+                    await leases_end(self._session_factory, self._key.row_id)
                     tries.append(asyncio.create_task(self.send()))
             for outcome in await asyncio.gather(*tries, return_exceptions=True):
                 assert not isinstance(outcome, Exception), outcome
                 self.outcomes[str(outcome) or "cancelled"] += 1
             if self._dice.random() < 0.8:
-                await leases_end(self._sessions, self._key.row_id)
+                await leases_end(self._session_factory, self._key.row_id)
             if self.created and self._dice.random() < 0.7:
                 return
 
 
-async def leases_end(sessions: Sessions, row_id: str | None = None) -> None:
+async def leases_end(session_factory: SessionFactory, row_id: str | None = None) -> None:
     """As time would; one row at a time while others are at work, who lock them in an order of their own."""
     statement = update(IdempotencyKey).where(IdempotencyKey.status.is_(None)).values(lease_until=now())
     if row_id is not None:
         statement = statement.where(IdempotencyKey.id == row_id)
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await database.execute(statement)
 
 
@@ -168,13 +171,13 @@ async def hubspot(weather: Weather) -> AsyncGenerator[HubSpotClient, None]:
     await client.aclose()
 
 
-async def all_try(sessions: Sessions, hubspot: HubSpotClient, weather: Weather) -> list[Client]:
-    clients = [Client(sessions, hubspot, weather.dice, f"deal-{number}") for number in range(KEYS)]
+async def all_try(session_factory: SessionFactory, hubspot: HubSpotClient, weather: Weather) -> list[Client]:
+    clients = [Client(session_factory, hubspot, weather.dice, f"deal-{number}") for number in range(KEYS)]
     weather.is_bad = True
     for start in range(0, KEYS, AT_ONCE):
         await asyncio.gather(*(client.try_everything() for client in clients[start : start + AT_ONCE]))
     weather.is_bad = False
-    await leases_end(sessions)
+    await leases_end(session_factory)
     return clients
 
 
@@ -186,7 +189,7 @@ async def test_with_the_property_every_key_ends_with_one_record(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
 ) -> None:
     await provision(hubspot, TICKET_CATEGORIES)
-    clients = await all_try(app.state.sessions, hubspot, weather)
+    clients = await all_try(app.state.session_factory, hubspot, weather)
     doubled = {name for name, number in count(emulator).items() if number > 1}
     assert not doubled, [each.outcomes for each in clients if each.name in doubled]
     for each in clients:
@@ -201,7 +204,7 @@ async def test_with_the_property_every_key_ends_with_one_record(
 async def test_without_it_no_key_ends_with_two_although_it_comes_in_between(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
 ) -> None:
-    clients = await all_try(app.state.sessions, hubspot, weather)
+    clients = await all_try(app.state.session_factory, hubspot, weather)
     await provision(hubspot, TICKET_CATEGORIES)
     for each in clients:
         assert await each.send() in ("created", "outcome_unknown")

@@ -12,9 +12,9 @@ from tests.support.callers import Caller
 from tests.support.records import a_deal_of, give_deals
 
 from crm_api.errors import ApiError
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import RecordLease, now
-from crm_api.services.record_leases import WAIT_AT_MOST_SECONDS, record_lease
+from crm_api.services.records.leases import WAIT_AT_MOST_SECONDS, record_lease
+from hubspot_emulator import Emulator
 
 
 async def no_sleep(_seconds: float) -> None:
@@ -22,27 +22,27 @@ async def no_sleep(_seconds: float) -> None:
 
 
 async def test_a_second_writer_waits_for_the_first(app: FastAPI) -> None:
-    sessions = app.state.sessions
+    session_factory = app.state.session_factory
     order: list[str] = []
 
     async def write(name: str) -> None:
-        async with record_lease(sessions, "deals", "1", lease_seconds=15):
+        async with record_lease(session_factory, "deals", "1", lease_seconds=15):
             order.append(f"{name} in")
             await asyncio.sleep(0.01)
             order.append(f"{name} out")
 
     await asyncio.gather(write("a"), write("b"), write("c"))
     assert [each.split()[1] for each in order] == ["in", "out"] * 3
-    async with sessions() as database:
+    async with session_factory() as database:
         assert (await database.execute(select(RecordLease))).first() is None
 
 
 async def test_other_records_are_not_held(app: FastAPI) -> None:
-    sessions = app.state.sessions
+    session_factory = app.state.session_factory
     async with (
-        record_lease(sessions, "deals", "1", lease_seconds=15),
-        record_lease(sessions, "deals", "2", lease_seconds=15),
-        record_lease(sessions, "tickets", "1", lease_seconds=15),
+        record_lease(session_factory, "deals", "1", lease_seconds=15),
+        record_lease(session_factory, "deals", "2", lease_seconds=15),
+        record_lease(session_factory, "tickets", "1", lease_seconds=15),
     ):
         pass
 
@@ -53,16 +53,16 @@ async def test_a_record_that_stays_held_is_a_503(app: FastAPI) -> None:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    async with record_lease(app.state.sessions, "deals", "1", lease_seconds=15):
+    async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15):
         with pytest.raises(ApiError) as refused:
-            async with record_lease(app.state.sessions, "deals", "1", lease_seconds=15, sleep=sleep):
+            async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=sleep):
                 raise AssertionError("two at once")
     assert refused.value.kind.status == 503
     assert sum(waited) == pytest.approx(WAIT_AT_MOST_SECONDS, abs=0.1)
 
 
 async def test_a_lease_whose_holder_died_is_taken_over(app: FastAPI) -> None:
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         database.add(
             RecordLease(
                 object_type="deals",
@@ -71,16 +71,16 @@ async def test_a_lease_whose_holder_died_is_taken_over(app: FastAPI) -> None:
                 lease_until=now() - timedelta(seconds=1),
             )
         )
-    async with record_lease(app.state.sessions, "deals", "1", lease_seconds=15, sleep=no_sleep):
+    async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=no_sleep):
         pass
 
 
 async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> None:
-    sessions = app.state.sessions
-    async with record_lease(sessions, "deals", "1", lease_seconds=-1):
-        successor = record_lease(sessions, "deals", "1", lease_seconds=15)
+    session_factory = app.state.session_factory
+    async with record_lease(session_factory, "deals", "1", lease_seconds=-1):
+        successor = record_lease(session_factory, "deals", "1", lease_seconds=15)
         await successor.__aenter__()
-    async with sessions() as database:
+    async with session_factory() as database:
         assert (await database.execute(select(RecordLease))).first() is not None
     await successor.__aexit__(None, None, None)
 
@@ -93,7 +93,7 @@ async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
     answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
     break_commits("")
     assert (answer.status_code, answer.json()["data"]["deal"]["amount"]) == (200, "5")
-    async with app.state.sessions() as database:
+    async with app.state.session_factory() as database:
         [lease] = (await database.execute(select(RecordLease))).scalars()
     assert lease.lease_until > now()
 

@@ -11,9 +11,9 @@ from sqlalchemy import delete
 from tests.support.callers import Caller
 from tests.support.records import a_deal_of, all_found, all_pages, give_deals
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.models import RecentWrite
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 STAGES = st.sampled_from(["closedwon", "qualifiedtobuy"])
 AMOUNTS = st.sampled_from(["1", "2", "3", "20"])
@@ -37,7 +37,7 @@ async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tu
         for stage, amount in old
     ]
     emulator.settle_search()
-    async with app.state.sessions.begin() as database:
+    async with app.state.session_factory.begin() as database:
         await database.execute(delete(RecentWrite))
     emulator.switches.search_lag_seconds = 30.0
     return live

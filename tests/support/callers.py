@@ -9,9 +9,9 @@ import httpx
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.emulator_transport import EmulatorTransport
 
-from crm_api.hubspot_emulator import Emulator
 from crm_api.main import create_app
 from crm_api.settings import Settings
+from hubspot_emulator import Emulator
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from crm_api.hubspot_emulator import IMMEDIATE_FAULTS, Emulator
+from hubspot_emulator import IMMEDIATE_FAULTS, Emulator
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):

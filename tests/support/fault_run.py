@@ -10,7 +10,7 @@ import httpx
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 FAULTS = (
     "drop_before",

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import jsonschema
 
-from crm_api.hubspot_emulator import Emulator
-from crm_api.hubspot_emulator import Exchange as EmulatorExchange
+from hubspot_emulator import Emulator
+from hubspot_emulator import Exchange as EmulatorExchange
 
 __all__ = [
     "DEVIATIONS",

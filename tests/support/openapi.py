@@ -8,7 +8,7 @@ import httpx
 from jsonschema import Draft202012Validator
 
 from crm_api.main import create_app
-from crm_api.openapi import build_document
+from crm_api.openapi.document import build_document
 from crm_api.settings import Settings
 
 # For the browser and for the wire; no client reads them to use the contract.

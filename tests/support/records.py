@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.builders import a_deal, a_ticket
 from tests.support.callers import Caller
 
-from crm_api.hubspot_emulator import Emulator
+from hubspot_emulator import Emulator
 
 
 def calls(emulator: Emulator) -> list[str]:
@@ -18,11 +18,11 @@ def calls(emulator: Emulator) -> list[str]:
 
 def writes(emulator: Emulator) -> list[str]:
     """What was asked that changes something."""
-    reads = ("/batch/read", "/search", "/token")
+    read_session_factory = ("/batch/read", "/search", "/token")
     return [
         request.path
         for request in emulator.requests
-        if request.method != "GET" and not request.path.endswith(reads)
+        if request.method != "GET" and not request.path.endswith(read_session_factory)
     ]
 
 

@@ -182,8 +182,8 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
 
     Limits, faults and everything else are set while it runs, under /_emulator/: see docs/emulator.md.
     """
-    from crm_api.hubspot_emulator import StateFileError
-    from crm_api.hubspot_emulator.serve import serve as serve_emulator
+    from hubspot_emulator import StateFileError
+    from hubspot_emulator.serve import serve as serve_emulator
 
     try:
         serve_emulator(
@@ -211,7 +211,7 @@ def settings(*, as_markdown: bool) -> None:
 def openapi() -> None:
     """Print the OpenAPI document."""
     from crm_api.main import create_app
-    from crm_api.openapi import build_document, dump
+    from crm_api.openapi.document import build_document, dump
 
     # Only SUPPORT_URL and TERMS_URL stand in the document; the rest lets the application be built.
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")  # noqa: S106

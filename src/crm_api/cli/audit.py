@@ -6,9 +6,9 @@ from datetime import datetime
 
 import click
 
-from crm_api.database import DatabaseUrlError, create_engine, create_sessions
+from crm_api.database import DatabaseUrlError, create_engine, create_session_factory
 from crm_api.models import AuditEntry
-from crm_api.schemas.users import normalise_email
+from crm_api.schemas.accounts import normalise_email
 from crm_api.services.audit import entries
 from crm_api.settings import Settings, SettingsRefusedError
 
@@ -22,7 +22,7 @@ def print_audit(
         engine = create_engine(Settings.load().database_url)
         try:
             return await entries(
-                create_sessions(engine),
+                create_session_factory(engine),
                 email=normalise_email(email) if email else None,
                 event=event,
                 since=since,

@@ -71,7 +71,7 @@ def _serve(port: int, where: str, *, seeded: bool, marker: Path | None = None) -
 
 @contextlib.contextmanager
 def _emulator(state: Path, port: int) -> Generator[None, None, None]:
-    command = [sys.executable, "-m", "crm_api.hubspot_emulator", "--port", str(port), "--state", str(state)]
+    command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", str(state)]
     # Ctrl-C is for us alone; and should we be killed, our end of the pipe ends with us.
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
         [*command, "--stop-with-input"], stdin=subprocess.PIPE, start_new_session=True

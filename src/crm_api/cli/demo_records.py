@@ -6,16 +6,16 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.database import create_engine, create_sessions
+from crm_api.database import create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTokenAuth
 from crm_api.models import User
-from crm_api.schemas.users import Registration
-from crm_api.security import Passwords
+from crm_api.schemas.registration import Registration
+from crm_api.security.passwords import Passwords
+from crm_api.services.accounts.profile import set_role
+from crm_api.services.accounts.registration import RegistrationRules, register
+from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
-from crm_api.services.provisioning import provision
-from crm_api.services.records import TICKET_CATEGORIES
-from crm_api.services.registration import RegistrationRules
-from crm_api.services.users import register, set_role
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 STAFF_EMAIL = "staff@example.com"
@@ -60,9 +60,9 @@ async def seed(settings: Settings) -> None:
     engine = create_engine(settings.database_url)
     try:
         await provision(hubspot, TICKET_CATEGORIES)
-        sessions = create_sessions(engine)
+        session_factory = create_session_factory(engine)
         passwords = Passwords(rounds=settings.bcrypt_rounds, workers=1)
-        async with sessions.begin() as database:
+        async with session_factory.begin() as database:
             # What a start that was stopped half way left behind; the emulator was emptied too.
             await database.execute(delete(User).where(User.email.in_([STAFF_EMAIL, CUSTOMER_EMAIL])))
         rules = RegistrationRules(open=True, email_domains=frozenset(), role="customer", lease_seconds=15)
@@ -77,10 +77,15 @@ async def seed(settings: Settings) -> None:
                 phone="+1 555 010 0199",
             )
             answer = await register(
-                sessions, hubspot, passwords, registration, rules, attempt=Attempt(request_id=uuid4().hex)
+                session_factory,
+                hubspot,
+                passwords,
+                registration,
+                rules,
+                attempt=Attempt(request_id=uuid4().hex),
             )
             contact_ids += [answer.data.contact.id] if answer.data.contact else []
-        await set_role(sessions, STAFF_EMAIL, "staff")
+        await set_role(session_factory, STAFF_EMAIL, "staff")
         contact_ids += await _create_contacts(hubspot)
         dice = random.Random(4012)
         for contact_id in contact_ids:

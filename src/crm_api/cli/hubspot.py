@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import click
 import httpx
 
+from crm_api.bootstrap import create_hubspot, hubspot_auth, record_fields
 from crm_api.cli.progress import Progress
-from crm_api.database import create_engine, create_sessions
+from crm_api.database import create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, request_scope
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
-from crm_api.main import create_hubspot, hubspot_auth, record_fields
-from crm_api.services.account_check import UNLIMITED, Finding, Limits, as_json, check_account, told
-from crm_api.services.provisioning import ProvisioningError, provision
+from crm_api.services.hubspot_account.checks import UNLIMITED, Finding, Limits, as_json, check_account, told
+from crm_api.services.hubspot_account.provisioning import ProvisioningError, provision
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
@@ -89,7 +89,7 @@ async def _hubspot(settings: Settings, quota: Quota | None = None) -> AsyncGener
         else:
             engine = create_engine(settings.database_url)
             stack.push_async_callback(engine.dispose)
-            auth = await hubspot_auth(settings, create_sessions(engine))
+            auth = await hubspot_auth(settings, create_session_factory(engine))
         hubspot = create_hubspot(settings, auth, quota=quota)
         stack.push_async_callback(hubspot.aclose)
         with request_scope(DEADLINE_SECONDS):

@@ -18,8 +18,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from crm_api.cli.http_protocol import BoundedProtocol
-from crm_api.database import create_engine, create_sessions
-from crm_api.request_logging import configure_logging
+from crm_api.database import create_engine, create_session_factory
+from crm_api.observability.logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
 
@@ -122,7 +122,7 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
     folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     # prometheus_client looks for it when it is imported, here and in every worker.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from crm_api.metrics import serve_metrics
+    from crm_api.observability.metrics import serve_metrics
 
     try:
         try:
@@ -140,6 +140,6 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
 async def _schema_problem(settings: Settings) -> str | None:
     engine = create_engine(settings.database_url)
     try:
-        return await database_problem(create_sessions(engine))
+        return await database_problem(create_session_factory(engine))
     finally:
         await engine.dispose()

@@ -1,12 +1,9 @@
 """An asynchronous HubSpot library: httpx, Pydantic and itself."""
 
-from crm_api.hubspot.account import AccountApi
-from crm_api.hubspot.associations import AssociationsApi
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
-from crm_api.hubspot.batches import BatchInput
-from crm_api.hubspot.cache import SingleFlightCache
+from crm_api.hubspot.call_context import RequestScope, current_scope, request_scope
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
-from crm_api.hubspot.client import DEFAULT_TIMEOUT, HubSpotClient, LastSeen
+from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
     HubSpotConnectionError,
@@ -29,14 +26,18 @@ from crm_api.hubspot.errors import (
     QuotaPolicy,
 )
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType, token_url
-from crm_api.hubspot.objects import ObjectsApi
 from crm_api.hubspot.observer import NullObserver, Observer, Observers
-from crm_api.hubspot.pipelines import PipelinesApi
-from crm_api.hubspot.properties import PropertiesApi
-from crm_api.hubspot.quota import Budget, LocalQuota, Quota, QuotaTimeout, TurnTaking
+from crm_api.hubspot.quota.quota import Budget, LocalQuota, Quota, QuotaTimeout, TurnTaking
+from crm_api.hubspot.resources.account import AccountApi
+from crm_api.hubspot.resources.associations import AssociationsApi
+from crm_api.hubspot.resources.batches import BatchInput
+from crm_api.hubspot.resources.caching import SingleFlightCache
+from crm_api.hubspot.resources.objects import ObjectsApi
+from crm_api.hubspot.resources.pipelines import PipelinesApi
+from crm_api.hubspot.resources.properties import PropertiesApi
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy, parse_retry_after
-from crm_api.hubspot.scope import RequestScope, current_scope, request_scope
 from crm_api.hubspot.search import Filter, Operator, SearchRequest, Sort
+from crm_api.hubspot.sender import LastSeen
 from crm_api.hubspot.wire import (
     AccountDetails,
     AssociationPage,
@@ -61,7 +62,6 @@ from crm_api.hubspot.wire import (
 
 __all__ = [
     "ASSOCIATION_TYPE_IDS",
-    "DEFAULT_TIMEOUT",
     "AccountApi",
     "AccountDetails",
     "AssociationPage",

@@ -28,7 +28,6 @@ from crm_api.hubspot.retry import parse_retry_after
 
 logger = logging.getLogger(__name__)
 
-TOKEN_TIMEOUT: Final = httpx.Timeout(connect=2.0, pool=1.0, read=4.0, write=4.0)
 CLOSE_SECONDS: Final = 2.0
 # `status` in the answers of the token endpoint that no repeat will change.
 # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide and
@@ -197,7 +196,7 @@ class RefreshTokenAuth(httpx.Auth):
         try:
             with self._connection() as http:
                 async with asyncio.timeout(self._renewal_seconds):
-                    answer = await http.post(self._token_url, data=form, timeout=TOKEN_TIMEOUT)
+                    answer = await http.post(self._token_url, data=form)
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
         except httpx.TransportError as error:

@@ -8,6 +8,8 @@ from typing import Final
 
 import httpx
 
+USER_AGENT: Final = "crm-api/0.1"
+TIMEOUT: Final = httpx.Timeout(connect=2.0, pool=1.0, read=4.0, write=4.0)
 # Longer than most pauses within a user's visit, shorter than servers keep an idle connection.
 KEEPALIVE_SECONDS: Final = 15.0
 
@@ -24,16 +26,13 @@ class Connections:
         *,
         base_url: str,
         transport: httpx.AsyncBaseTransport | None,
-        timeout: httpx.Timeout,
         verify: ssl.SSLContext | bool,
-        user_agent: str,
     ) -> None:
         self.base_url: Final = base_url
         self._transport = transport
-        self._timeout = timeout
         # Made once: the authorities' certificates take 40 ms to load.
         self._verify = httpx.create_ssl_context() if verify is True else verify
-        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
         # httpx imports half of itself with the first one: not while somebody waits for an answer.
         self._free = [self._client()]
         self._free_for_tokens: list[httpx.AsyncClient] = []
@@ -82,7 +81,7 @@ class Connections:
         return httpx.AsyncClient(
             base_url=self.base_url,
             transport=self._transport,
-            timeout=self._timeout,
+            timeout=TIMEOUT,
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
             ),

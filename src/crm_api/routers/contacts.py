@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies import StaffUser
-from crm_api.openapi import problems
-from crm_api.routers.access import WITH_ETAG, AccessDep, FilterText, IfMatch, SortBy
-from crm_api.routers.creating import CreatingDep
+from crm_api.dependencies.auth import StaffUser
+from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.records import WITH_ETAG, AccessDep, FilterText, IfMatch, SortBy
+from crm_api.openapi.document import problems
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
     ContactCreate,
@@ -17,10 +17,10 @@ from crm_api.schemas.contacts import (
     ContactUpdate,
     SingleContact,
 )
-from crm_api.schemas.crm_objects import ContactDetail, ContactDetailResponse
+from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
 from crm_api.schemas.search import ContactSearchResponse, RecordSearch
-from crm_api.services import contacts
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 

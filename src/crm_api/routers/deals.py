@@ -5,16 +5,23 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.openapi import problems
-from crm_api.routers.access import WITH_ETAG, AccessDep, DealPipelineFilter, DealStageFilter, IfMatch, SortBy
-from crm_api.routers.creating import CreatingDep
+from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.records import (
+    WITH_ETAG,
+    AccessDep,
+    DealPipelineFilter,
+    DealStageFilter,
+    IfMatch,
+    SortBy,
+)
+from crm_api.openapi.document import problems
 from crm_api.schemas.common import Cursor, Limit, RecordId
-from crm_api.schemas.crm_objects import DealDetail, DealDetailResponse
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
+from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services import changes as record_changes
-from crm_api.services import deals
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import deals
+from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/deals", tags=["Deals"])
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from crm_api.dependencies import SettingsDep
+from crm_api.dependencies.app_state import SettingsDep
 from crm_api.errors import ApiError
 
 router = APIRouter(include_in_schema=False)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from crm_api.dependencies import SessionsDep
+from crm_api.dependencies.app_state import SessionFactoryDep
 from crm_api.schemas.health import Health, Readiness
 from crm_api.services import health
 
@@ -16,10 +16,12 @@ async def get_health() -> Health:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Send no requests here."}})
-async def get_readiness(request: Request, response: Response, sessions: SessionsDep) -> Readiness:
+async def get_readiness(
+    request: Request, response: Response, session_factory: SessionFactoryDep
+) -> Readiness:
     """Whether to send requests here. What is degraded stands beside it; HubSpot and Redis as last seen."""
     readiness = await health.readiness(
-        sessions,
+        session_factory,
         request.app.state.hubspot,
         draining=request.app.state.draining,
         refused=request.app.state.account.refused,

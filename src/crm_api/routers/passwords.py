@@ -2,14 +2,15 @@
 
 from fastapi import APIRouter, Depends, Request, status
 
-from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep
-from crm_api.openapi import problems
-from crm_api.routers.accounts import MessagesDep, OriginDep
-from crm_api.routers.limits import RateLimitsDep, limit_registrations
-from crm_api.schemas.email import MailRequest
+from crm_api.dependencies.accounts import MessagesDep, OriginDep
+from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep
+from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.rate_limits import RateLimitsDep, limit_registrations
+from crm_api.openapi.document import problems
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
-from crm_api.schemas.users import AcceptedResponse
-from crm_api.services import passwords as service
+from crm_api.schemas.registration import AcceptedResponse
+from crm_api.schemas.verification import MailRequest
+from crm_api.services.accounts import passwords as service
 
 router = APIRouter(prefix="/api", tags=["Account"])
 
@@ -23,7 +24,7 @@ async def change_password(
     body: PasswordChange,
     request: Request,
     user: CurrentUser,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     passwords: PasswordsDep,
     limits: RateLimitsDep,
     messages: MessagesDep,
@@ -33,7 +34,7 @@ async def change_password(
     # Whoever holds a stolen access token guesses no faster than somebody who logs in.
     async with limits.count_failed_login(request, user.email) as attempt:
         await service.change(
-            sessions,
+            session_factory,
             passwords,
             user,
             body.current_password.get_secret_value(),
@@ -52,17 +53,17 @@ async def change_password(
     dependencies=[Depends(limit_registrations)],
 )
 async def forgot_password(
-    body: MailRequest, sessions: SessionsDep, messages: MessagesDep, origin: OriginDep
+    body: MailRequest, session_factory: SessionFactoryDep, messages: MessagesDep, origin: OriginDep
 ) -> AcceptedResponse:
     """Have a link mailed with which to choose a new password. The answer is the same for every address."""
-    return await service.forgot(sessions, body.email, messages, origin=origin)
+    return await service.forgot(session_factory, body.email, messages, origin=origin)
 
 
 @router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(400, 429, 503))
 async def reset_password(
     body: PasswordReset,
     request: Request,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     passwords: PasswordsDep,
     limits: RateLimitsDep,
     messages: MessagesDep,
@@ -71,6 +72,6 @@ async def reset_password(
     """Choose a new password with the mailed token. All sessions end; log in with the new one."""
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         await service.reset(
-            sessions, passwords, body.token, body.password.get_secret_value(), messages, origin=origin
+            session_factory, passwords, body.token, body.password.get_secret_value(), messages, origin=origin
         )
         attempt.succeeded = True

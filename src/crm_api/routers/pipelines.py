@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from crm_api.openapi import problems
-from crm_api.routers.access import AccessDep
+from crm_api.dependencies.records import AccessDep
+from crm_api.openapi.document import problems
 from crm_api.schemas.pipelines import PipelinesResponse
-from crm_api.services import pipelines
+from crm_api.services.properties import pipelines
 
 router = APIRouter(prefix="/api", tags=["Schema"])
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from crm_api.openapi import problems
-from crm_api.routers.access import AccessDep
+from crm_api.dependencies.records import AccessDep
+from crm_api.openapi.document import problems
 from crm_api.schemas.properties import RecordPropertiesResponse
 from crm_api.schemas.search import Part
-from crm_api.services import properties
+from crm_api.services.records import property_list
 
 router = APIRouter(prefix="/api", tags=["Schema"])
 
@@ -23,5 +23,5 @@ async def list_properties(
     """
     return RecordPropertiesResponse(
         message="Properties retrieved successfully",
-        data=await properties.list_properties(access, object_type),
+        data=await property_list.list_properties(access, object_type),
     )

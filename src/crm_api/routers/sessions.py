@@ -5,14 +5,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response, status
 
-from crm_api.dependencies import CurrentUser, PasswordsDep, SessionsDep, SettingsDep
+from crm_api.dependencies.accounts import OriginDep
+from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.rate_limits import RateLimitsDep, limit_address
 from crm_api.errors import ApiError
-from crm_api.openapi import problems
-from crm_api.routers.accounts import OriginDep
-from crm_api.routers.limits import RateLimitsDep, limit_address
+from crm_api.openapi.document import problems
+from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
-from crm_api.schemas.users import normalise_email
-from crm_api.services import sessions as service
+from crm_api.services.accounts import sessions as service
 from crm_api.settings import Settings
 
 router = APIRouter(prefix="/api", tags=["Account"])
@@ -34,7 +35,7 @@ async def log_in(
     request: Request,
     response: Response,
     settings: SettingsDep,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     passwords: PasswordsDep,
     limits: RateLimitsDep,
     origin: OriginDep,
@@ -45,7 +46,7 @@ async def log_in(
     """
     async with limits.count_failed_login(request, login.email) as attempt:
         tokens = await service.log_in(
-            sessions,
+            session_factory,
             passwords,
             login.email,
             login.password.get_secret_value(),
@@ -62,7 +63,7 @@ async def create_token(
     request: Request,
     response: Response,
     settings: SettingsDep,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     passwords: PasswordsDep,
     limits: RateLimitsDep,
     origin: OriginDep,
@@ -81,7 +82,7 @@ async def create_token(
         if grant.refresh_token is None:
             raise ApiError("invalid_request", "refresh_token is missing.")
         await limit_address(request)
-        return await _as_oauth2(service.refresh(sessions, grant.refresh_token, rules, origin=origin))
+        return await _as_oauth2(service.refresh(session_factory, grant.refresh_token, rules, origin=origin))
     if grant.grant_type != "password":
         raise ApiError("invalid_request" if grant.grant_type is None else "unsupported_grant_type")
     if grant.username is None or grant.password is None:
@@ -93,7 +94,7 @@ async def create_token(
     async with limits.count_failed_login(request, email) as attempt:
         tokens = await _as_oauth2(
             service.log_in(
-                sessions, passwords, email, grant.password.get_secret_value(), rules, origin=origin
+                session_factory, passwords, email, grant.password.get_secret_value(), rules, origin=origin
             )
         )
         attempt.succeeded = True
@@ -122,7 +123,7 @@ async def refresh_token(
     body: TokenRefresh,
     response: Response,
     settings: SettingsDep,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     origin: OriginDep,
 ) -> TokensResponse:
     """Exchange a refresh token for its successor and a new access token.
@@ -131,7 +132,7 @@ async def refresh_token(
     use ends the session.
     """
     response.headers["Cache-Control"] = "no-store"
-    tokens = await service.refresh(sessions, body.refresh_token, token_rules(settings), origin=origin)
+    tokens = await service.refresh(session_factory, body.refresh_token, token_rules(settings), origin=origin)
     return TokensResponse(message="Token refreshed successfully", data=tokens)
 
 
@@ -143,13 +144,13 @@ async def refresh_token(
 async def log_out(
     request: Request,
     user: CurrentUser,
-    sessions: SessionsDep,
+    session_factory: SessionFactoryDep,
     origin: OriginDep,
     body: Logout | None = None,
 ) -> None:
     """End this session, or with `everywhere` all of yours. Their tokens are refused from the next request on."""
     await service.log_out(
-        sessions,
+        session_factory,
         user.id,
         request.state.session_id,
         everywhere=body is not None and body.everywhere,

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.openapi import problems
-from crm_api.routers.access import (
+from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.records import (
     WITH_ETAG,
     AccessDep,
     IfMatch,
@@ -14,7 +14,7 @@ from crm_api.routers.access import (
     TicketPipelineFilter,
     TicketStageFilter,
 )
-from crm_api.routers.creating import CreatingDep
+from crm_api.openapi.document import problems
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.search import RecordSearch, TicketSearchResponse
 from crm_api.schemas.tickets import (
@@ -24,9 +24,9 @@ from crm_api.schemas.tickets import (
     TicketResponse,
     TicketUpdate,
 )
-from crm_api.services import changes as record_changes
-from crm_api.services import tickets
 from crm_api.services.idempotency import Attempt
+from crm_api.services.records import tickets
+from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 

@@ -1,8 +1,8 @@
 """Changing a password, forgotten or not, as the contract has it."""
 
+from crm_api.schemas.accounts import NewPassword, Password
 from crm_api.schemas.common import Request
-from crm_api.schemas.email import MailToken
-from crm_api.schemas.users import NewPassword, Password
+from crm_api.schemas.verification import MailToken
 
 
 class PasswordChange(Request):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
+from crm_api.schemas.accounts import Email, Password
 from crm_api.schemas.common import NO_NUL, Answer, Envelope, Request
-from crm_api.schemas.users import Email, Password
 
 RefreshToken = Annotated[
     str,

@@ -1,0 +1,1 @@
+"""What the product does: plain async functions between the routers and HubSpot."""

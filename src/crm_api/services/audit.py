@@ -6,8 +6,9 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_api.database import SessionFactory
 from crm_api.models import AuditEntry, User
 
 Event = Literal[
@@ -67,7 +68,7 @@ def record(
 
 
 async def entries(
-    sessions: async_sessionmaker[AsyncSession],
+    session_factory: SessionFactory,
     *,
     email: str | None = None,
     event: str | None = None,
@@ -82,5 +83,5 @@ async def entries(
         query = query.where(AuditEntry.event == event)
     if since is not None:
         query = query.where(AuditEntry.at >= since)
-    async with sessions() as database:
+    async with session_factory() as database:
         return list((await database.execute(query)).scalars())[::-1]

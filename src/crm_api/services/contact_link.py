@@ -2,19 +2,20 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from crm_api.hubspot import CrmRecord, HubSpotClient
-from crm_api.hubspot.errors import HubSpotNotFoundError
+from crm_api.database import SessionFactory
+from crm_api.hubspot import CrmRecord, HubSpotClient, UniqueValue
+from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, HubSpotValidationError
 from crm_api.models import User
 from crm_api.services import audit
 from crm_api.services.audit import Origin
+from crm_api.services.properties.mapping import CONTACT_PROPERTIES, refused_fields
 
 # A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
 LOOK_AGAIN_SECONDS = 60.0
@@ -34,9 +35,9 @@ class ContactLinks:
     """Re-resolves links that lead nowhere, each user's at most once a minute."""
 
     def __init__(
-        self, sessions: async_sessionmaker[AsyncSession], *, clock: Callable[[], float] = time.monotonic
+        self, session_factory: SessionFactory, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._sessions = sessions
+        self._session_factory = session_factory
         self._clock = clock
         self._looked: OrderedDict[UUID, float] = OrderedDict()
 
@@ -84,7 +85,7 @@ class ContactLinks:
     async def _is_anothers(self, user: User, contact_ids: Collection[str]) -> bool:
         """Whether somebody else is linked to one of the ids, perhaps one that was merged away: that link stays."""
         query = select(User.id).where(User.contact_id.in_(contact_ids), User.id != user.id)
-        async with self._sessions() as database:
+        async with self._session_factory() as database:
             return (await database.execute(query)).first() is not None
 
     async def _relink(self, user: User, contact_id: str | None, origin: Origin) -> str | None:
@@ -100,9 +101,90 @@ class ContactLinks:
         # Nobody asked for it, but a request made us look.
         ours = replace(origin, actor="system")
         statement = update(User).where(User.id == user.id, User.contact_id == user.contact_id)
-        async with self._sessions.begin() as database:
+        async with self._session_factory.begin() as database:
             changed = await database.execute(statement.values(contact_id=contact_id).returning(User.id))
             if changed.first() is not None:
                 event: audit.Event = "contact_linked" if contact_id else "contact_link_lost"
                 detail = f"was {user.contact_id}, is {contact_id}"
                 audit.record(database, event, user.id, origin=ours, detail=detail)
+
+
+_READ = (*CONTACT_PROPERTIES, MERGED_IDS)
+PERSONAL_FIELDS = ("firstname", "lastname", "phone")
+
+
+async def find_or_create_contact(
+    session_factory: SessionFactory,
+    hubspot: HubSpotClient,
+    user_id: UUID,
+    email: str,
+    wanted: Mapping[str, str],
+    *,
+    overwrite: bool,
+) -> CrmRecord | None:
+    """The contact with this address; None where it is another user's (their earlier link stays).
+
+    An existing contact gets the wanted values where it has none, and with `overwrite` all of them.
+    """
+    try:
+        return await _create(hubspot, email, wanted)
+    except HubSpotConflictError as conflict:
+        record = await _existing(hubspot, email, conflict.existing_id)
+    if await _linked_to_another(session_factory, ids_of(record), user_id):
+        return None
+    changed = {
+        name: value
+        for name, value in wanted.items()
+        if record.get(name) is None or (overwrite and record.get(name) != value)
+    }
+    if not changed:
+        return record
+    updated = await _update(hubspot, record.id, changed)
+    # The answer to an update holds only what changed and some of HubSpot's own.
+    return updated.model_copy(update={"properties": {**record.properties, **updated.properties}})
+
+
+async def update_own_contact(
+    hubspot: HubSpotClient, user: User, changed: Mapping[str, str], *, links: ContactLinks, origin: Origin
+) -> None:
+    """Write what somebody changed about themselves; where they have no contact any more, there is nothing to write."""
+    if user.contact_id is None:
+        return
+    try:
+        await _update(hubspot, user.contact_id, changed)
+    except HubSpotNotFoundError:
+        if await links.heal(hubspot, user, origin=origin) and user.contact_id is not None:
+            await _update(hubspot, user.contact_id, changed)
+
+
+async def _create(hubspot: HubSpotClient, email: str, wanted: Mapping[str, str]) -> CrmRecord:
+    try:
+        return await hubspot.contacts.create(
+            {"email": email, **wanted}, unique=UniqueValue("email", email), read=_READ
+        )
+    except HubSpotValidationError as error:
+        raise refused_fields(error, ("email", *PERSONAL_FIELDS)) or error from error
+
+
+async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str, str]) -> CrmRecord:
+    try:
+        return await hubspot.contacts.update(contact_id, changed)
+    except HubSpotValidationError as error:
+        raise refused_fields(error, PERSONAL_FIELDS) or error from error
+
+
+async def _existing(hubspot: HubSpotClient, email: str, existing_id: str | None) -> CrmRecord:
+    if existing_id is not None:
+        try:
+            return await hubspot.contacts.get(existing_id, properties=_READ)
+        except HubSpotNotFoundError:
+            pass  # merged or archived in between
+    return await hubspot.contacts.get(email, properties=_READ, id_property="email")
+
+
+async def _linked_to_another(
+    session_factory: SessionFactory, contact_ids: Collection[str], user_id: UUID
+) -> bool:
+    query = select(User.id).where(User.contact_id.in_(contact_ids), User.id != user_id)
+    async with session_factory() as database:
+        return (await database.execute(query)).first() is not None

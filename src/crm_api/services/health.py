@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from crm_api.database import SessionFactory
 from crm_api.errors import cause_of
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import SCHEMA_REVISION, now
@@ -16,7 +16,7 @@ DATABASE_TIMEOUT_SECONDS = 2.0
 
 
 async def readiness(
-    sessions: async_sessionmaker[AsyncSession],
+    session_factory: SessionFactory,
     hubspot: HubSpotClient,
     *,
     draining: bool,
@@ -27,7 +27,7 @@ async def readiness(
 
     HubSpot stands there as last seen: a probe every second must not spend its quota.
     """
-    problem, redis = await asyncio.gather(database_problem(sessions), _redis_state(ping_redis))
+    problem, redis = await asyncio.gather(database_problem(session_factory), _redis_state(ping_redis))
     database = Dependency(state="down" if problem else "ok", seen_at=now(), problem=problem)
     remote = _hubspot_state(hubspot, refused)
     degraded = "degraded" in (remote.state, redis.state)
@@ -57,10 +57,10 @@ async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependen
     return Dependency(state="ok", seen_at=now(), problem=None)
 
 
-async def database_problem(sessions: async_sessionmaker[AsyncSession]) -> str | None:
+async def database_problem(session_factory: SessionFactory) -> str | None:
     """What is wrong with the database; None where it answers and has our schema."""
     try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), sessions() as database:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), session_factory() as database:
             revision: str | None = (
                 await database.execute(text("SELECT version_num FROM alembic_version"))
             ).scalar()

@@ -13,15 +13,15 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot.errors import HubSpotError, HubSpotOutcomeUnknownError
 from crm_api.models import IdempotencyKey, now
 from crm_api.schemas.problems import FieldProblem
-from crm_api.security import keyed_hash
+from crm_api.security.crypto import keyed_hash
 
-Sessions = async_sessionmaker[AsyncSession]
 KEPT = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
 # 409 counts only without Retry-After: with it, the answer will be another in a moment.
@@ -104,7 +104,7 @@ class Answered:
 
 
 async def run_once(
-    sessions: Sessions,
+    session_factory: SessionFactory,
     idempotency: Idempotency | None,
     create: Callable[[Attempt], Awaitable[BaseModel]],
     *,
@@ -119,7 +119,7 @@ async def run_once(
         answer = await create(Attempt(request_id=uuid4().hex))
         return Answered(answer.model_dump_json(), status, replayed=False)
     lease_id = uuid4()
-    row, resumes = await _claim(sessions, idempotency, lease_id)
+    row, resumes = await _claim(session_factory, idempotency, lease_id)
     if row.status is not None:
         return _replay(row)
 
@@ -127,34 +127,36 @@ async def run_once(
         await _store(database, idempotency.row_id, lease_id, status, answer.model_dump_json())
 
     async def send_without_id() -> None:
-        await _forget_request_id(sessions, idempotency.row_id, lease_id)
+        await _forget_request_id(session_factory, idempotency.row_id, lease_id)
 
     attempt = Attempt(row.request_id, resumes=resumes, send_without_id=send_without_id, record=record)
     try:
         answer = await create(attempt)
     except ApiError as error:
-        await _store_or_release(sessions, idempotency.row_id, lease_id, error, resumes=resumes)
+        await _store_or_release(session_factory, idempotency.row_id, lease_id, error, resumes=resumes)
         raise
     except HubSpotError as error:
         # A refusal; what may have been done, `create` says as an unknown outcome.
         unknown = isinstance(error, HubSpotOutcomeUnknownError)
-        await _release(sessions, idempotency.row_id, lease_id, resumes=resumes or unknown)
+        await _release(session_factory, idempotency.row_id, lease_id, resumes=resumes or unknown)
         raise
     except Exception:
         # Nobody foresaw it, so nobody knows whether it came before or after the record was made.
-        await _end_lease(sessions, idempotency.row_id, lease_id)
+        await _end_lease(session_factory, idempotency.row_id, lease_id)
         raise
     # Cancellation and death fall through: the lease ends by itself, and the next try resumes.
     body = answer.model_dump_json()
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await _store(database, idempotency.row_id, lease_id, status, body)
     return Answered(body, status, replayed=False)
 
 
-async def _claim(sessions: Sessions, idempotency: Idempotency, lease_id: UUID) -> tuple[IdempotencyKey, bool]:
+async def _claim(
+    session_factory: SessionFactory, idempotency: Idempotency, lease_id: UUID
+) -> tuple[IdempotencyKey, bool]:
     moment = now()
     lease_until = moment + timedelta(seconds=idempotency.lease_seconds)
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < moment))
     row = IdempotencyKey(
         id=idempotency.row_id,
@@ -166,12 +168,12 @@ async def _claim(sessions: Sessions, idempotency: Idempotency, lease_id: UUID) -
         expires_at=moment + KEPT,
     )
     try:
-        async with sessions.begin() as database:
+        async with session_factory.begin() as database:
             database.add(row)
         return row, False
     except IntegrityError:
         pass
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         taken = await database.execute(
             update(IdempotencyKey)
             .where(
@@ -220,32 +222,32 @@ async def _store(database: AsyncSession, row_id: str, lease_id: UUID, status: in
 
 
 async def _store_or_release(
-    sessions: Sessions, row_id: str, lease_id: UUID, error: ApiError, *, resumes: bool
+    session_factory: SessionFactory, row_id: str, lease_id: UUID, error: ApiError, *, resumes: bool
 ) -> None:
     if error.kind.code == "outcome_unknown":
-        await _end_lease(sessions, row_id, lease_id)
+        await _end_lease(session_factory, row_id, lease_id)
         return
     if error.kind.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
-        await _release(sessions, row_id, lease_id, resumes=resumes)
+        await _release(session_factory, row_id, lease_id, resumes=resumes)
         return
     details = [detail.model_dump() for detail in error.details]
     answer = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await _store(database, row_id, lease_id, error.kind.status, answer)
 
 
-async def _release(sessions: Sessions, row_id: str, lease_id: UUID, *, resumes: bool) -> None:
+async def _release(session_factory: SessionFactory, row_id: str, lease_id: UUID, *, resumes: bool) -> None:
     """Give the key back. What an earlier try may have created is still not known, so that row stays."""
     if resumes:
-        await _end_lease(sessions, row_id, lease_id)
+        await _end_lease(session_factory, row_id, lease_id)
         return
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         await database.execute(
             delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
         )
 
 
-async def _forget_request_id(sessions: Sessions, row_id: str, lease_id: UUID) -> None:
+async def _forget_request_id(session_factory: SessionFactory, row_id: str, lease_id: UUID) -> None:
     """Raises 409 `request_in_progress` where another request has taken the key over meanwhile."""
     statement = (
         update(IdempotencyKey)
@@ -253,13 +255,13 @@ async def _forget_request_id(sessions: Sessions, row_id: str, lease_id: UUID) ->
         .values(request_id="")
         .returning(IdempotencyKey.id)
     )
-    async with sessions.begin() as database:
+    async with session_factory.begin() as database:
         if (await database.execute(statement)).first() is None:
             raise ApiError("request_in_progress", retry_after=1)
 
 
-async def _end_lease(sessions: Sessions, row_id: str, lease_id: UUID) -> None:
-    async with sessions.begin() as database:
+async def _end_lease(session_factory: SessionFactory, row_id: str, lease_id: UUID) -> None:
+    async with session_factory.begin() as database:
         await database.execute(
             update(IdempotencyKey)
             .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)

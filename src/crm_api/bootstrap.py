@@ -1,0 +1,111 @@
+"""Builds clients and stores from the settings: HubSpot client, quota, authentication, Redis."""
+
+import logging
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_api.database import SessionFactory
+from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
+from crm_api.security.crypto import keyed_hash
+from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.settings import Settings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+logger = logging.getLogger(__name__)
+
+
+def record_fields(settings: Settings) -> RecordFields:
+    """The fields that records have, those that the operator adds included."""
+    return RecordFields(
+        {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
+        {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
+    )
+
+
+def create_redis(settings: Settings) -> "Redis | None":
+    """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
+    if settings.redis_url is None:
+        return None
+    from redis.asyncio import Redis  # 9 MB and 0.1 s that a service without Redis does not need
+
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
+    )
+
+
+def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
+    """HubSpot's quota: this process's own, or all processes' that use these credentials."""
+    local = LocalQuota(
+        burst_limit=settings.hubspot_burst_limit,
+        search_limit=settings.hubspot_search_limit,
+        daily_limit=settings.hubspot_daily_limit,
+    )
+    if redis is None:
+        return local
+    from crm_api.hubspot.quota.redis import RedisQuota
+
+    token = settings.hubspot_access_token
+    credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
+    # The same for all processes of one set-up, and no secret.
+    key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
+    return RedisQuota(redis, account_key=key, local=local)
+
+
+def create_hubspot(
+    settings: Settings,
+    auth: httpx.Auth,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    quota: Quota | None = None,
+    observer: Observer | None = None,
+) -> HubSpotClient:
+    """The HubSpot client that the settings describe."""
+    return HubSpotClient(
+        base_url=settings.hubspot_base_url,
+        api_version=settings.hubspot_api_version,
+        auth=auth,
+        transport=transport,
+        verify=ssl.create_default_context(),
+        max_connections=settings.hubspot_max_connections,
+        quota=quota or hubspot_quota(settings),
+        observer=observer,
+        default_deadline_seconds=settings.request_deadline_seconds,
+    )
+
+
+async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> httpx.Auth:
+    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
+    if settings.hubspot_access_token is not None:
+        return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
+    assert settings.hubspot_client_id is not None  # the settings were found startable
+    assert settings.hubspot_client_secret is not None
+    assert settings.hubspot_refresh_token is not None
+    secret = settings.secret_key.get_secret_value()
+    configured = settings.hubspot_refresh_token.get_secret_value()
+
+    async def keep(changed: str) -> None:
+        await store_refresh_token(session_factory, secret, configured, changed)
+
+    async def kept() -> str | None:
+        return await stored_refresh_token(session_factory, secret, configured)
+
+    try:
+        stored = await kept()
+    except (SQLAlchemyError, OSError, TimeoutError):
+        logger.warning("the database is away: a refresh token kept there cannot be read")
+        stored = None
+    return RefreshTokenAuth(
+        client_id=settings.hubspot_client_id,
+        client_secret=settings.hubspot_client_secret.get_secret_value(),
+        refresh_token=stored or configured,
+        token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
+        keep_refresh_token=keep,
+        kept_refresh_token=kept,
+    )

@@ -1,0 +1,1 @@
+"""FastAPI dependencies: what a route may ask for in its signature."""

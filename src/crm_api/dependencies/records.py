@@ -1,0 +1,76 @@
+"""What the operations on records share: who asks, and what the answer stands on."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.dependencies.accounts import get_origin
+from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
+from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
+from crm_api.schemas.common import NO_NUL
+from crm_api.services.records.context import Access
+
+WITH_ETAG: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
+}
+
+# Constraints stand with the string: beside `| None` the document would lose the pattern.
+_ETags = Annotated[
+    str, Field(min_length=1, max_length=1000, pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$')
+]
+_SortName = Annotated[str, Field(max_length=101, pattern=r"^-?[a-z][a-z0-9_]*$")]
+FilterText = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
+
+IfMatch = Annotated[
+    _ETags | SkipJsonSchema[None],
+    Header(
+        alias="If-Match",
+        description=(
+            "An ETag of this record; where it has changed since, nothing is written and the answer is a 412. "
+            "Exact among the callers of this service; changes by the company's own people in HubSpot are noticed "
+            "unless they fall between our look and our write."
+        ),
+        examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
+    ),
+]
+SortBy = Annotated[
+    _SortName | SkipJsonSchema[None],
+    Query(
+        description=(
+            "A filterable name of `GET /api/properties`, with `-` before it for descending; by ascending id where "
+            "it is left out. HubSpot sorts the first 10,000 records of an account."
+        ),
+        examples=["-createdate"],
+    ),
+]
+_IN_PIPELINE = "Only those in this pipeline, an id of `GET /api/pipelines`."
+_IN_STAGE = "Only those in this stage, an id of `GET /api/pipelines`."
+_OptionalText = FilterText | SkipJsonSchema[None]
+DealPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, examples=["default"])]
+DealStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["qualifiedtobuy"])]
+TicketPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, examples=["0"])]
+TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["1"])]
+
+
+async def get_access(request: Request, user: CurrentUser) -> Access:
+    """The caller's way to the records."""
+    state = request.app.state
+    settings = await get_settings(request)
+    return Access(
+        user=user,
+        hubspot=await get_hubspot(request),
+        session_factory=await get_session_factory(request),
+        fields=state.record_fields,
+        owners=state.known_owners,
+        links=state.contact_links,
+        cursors=state.cursors,
+        customer_stages=state.customer_stages,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        origin=await get_origin(request),  # not as a dependency: only now it is known who asks
+    )
+
+
+AccessDep = Annotated[Access, Depends(get_access)]

@@ -1,0 +1,233 @@
+"""HubSpot's quota shared by all processes: one bucket in Redis, the local one while Redis is away."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from crm_api.hubspot.errors import QuotaPolicy
+from crm_api.hubspot.quota.quota import (
+    CLOCK_RESOLUTION_SECONDS,
+    PAUSE_SECONDS,
+    Budget,
+    LocalQuota,
+    QuotaTimeout,
+    TurnTaking,
+    budget_of,
+)
+from crm_api.hubspot.quota.window import REMEMBER_SECONDS, SlidingWindow
+
+logger = logging.getLogger(__name__)
+
+# Between two tries of a Redis that is away; each may cost the timeout.
+RETRY_SECONDS: Final = 2.0
+# How late the time of a caller that gave up may still be used; the window's guard is longer.
+UNUSED_SECONDS: Final = 0.05
+
+# The same window as `window.py`, in microseconds of Redis' own clock, except that a request is given its time when it
+# asks: of several processes that wait, each then leaves at a time of its own without asking again.
+_RESERVE: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local stamps, state = KEYS[1], KEYS[2]
+local limit, length, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local unpaced, longest_wait, pause = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local server_used, elapsed, remember = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+
+local function add(at)
+  local id = redis.call('HINCRBY', state, 'last_id', 1)
+  redis.call('ZADD', stamps, at, id)
+end
+local function count(after, up_to)
+  return redis.call('ZCOUNT', stamps, string.format('(%.0f', after), string.format('%.0f', up_to))
+end
+local function score(rank)
+  return tonumber(redis.call('ZRANGE', stamps, rank, rank, 'WITHSCORES')[2])
+end
+
+redis.call('ZREMRANGEBYSCORE', stamps, '-inf', string.format('%.0f', now - length - remember))
+local blocked = tonumber(redis.call('HGET', state, 'blocked_until') or 0)
+if pause > 0 and now + pause > blocked then
+  blocked = now + pause
+  redis.call('HSET', state, 'blocked_until', string.format('%.0f', blocked))
+end
+if server_used >= 0 then
+  local others = math.min(server_used, limit) - count(now - elapsed - length, now)
+  for index = 1, others do
+    add(math.floor(now - window + window / others * (index - 0.5)))
+  end
+end
+local when = math.max(now, blocked)
+local known = redis.call('ZCARD', stamps)
+if known > 0 then
+  local last = score(-1)
+  when = math.max(when, last)
+  if known >= limit then
+    when = math.max(when, score(-limit) + length)
+  end
+  if unpaced < limit then
+    local after = string.format('(%.0f', when - length)
+    local used = redis.call('ZCOUNT', stamps, after, '+inf')
+    if used >= unpaced then
+      local rate = math.huge
+      local found = redis.call('ZRANGE', stamps, -used, -1, 'WITHSCORES')
+      for index = 0, used - 1 do
+        local left = math.max(found[2 * index + 2] + length - when, 1)
+        rate = math.min(rate, (limit - used + index) / left)
+      end
+      if rate > 0 then
+        when = math.max(when, last + 1 / rate)
+      end
+    end
+  end
+end
+local granted = 0
+if when - now <= longest_wait then
+  granted = 1
+  when = math.floor(when)
+  add(when)
+end
+local keep = math.ceil((length + remember + math.max(0, when - now)) / 1000)
+redis.call('PEXPIRE', stamps, keep)
+redis.call('PEXPIRE', state, keep)
+return {granted, math.ceil(when - now)}
+"""
+
+
+class RedisQuota(TurnTaking):
+    """One quota for all processes that name the same account.
+
+    Callers of this process take turns in front of it. The daily allowance stays with `local`: the headers that
+    correct it count every process. While Redis is away or slow, `local` decides alone; a 429 is then possible.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        account_key: str,
+        local: LocalQuota,
+        timeout_seconds: float = 0.2,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(clock=clock, sleep=sleep)
+        self._script = redis.register_script(_RESERVE)
+        # One hash tag: both keys of a budget live on one node of a cluster.
+        self._key = f"hubspot-quota:{{{account_key}}}"
+        self._local = local
+        self._timeout_seconds = timeout_seconds
+        self._away_until: float | None = None
+        self._paused_until: dict[Budget, float] = {}
+        self._server_used: tuple[int, float] | None = None
+        self._unused: dict[Budget, float] = {}
+
+    def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
+        """Correct the local counts now and the shared ones with the next request."""
+        self._local.observe(budget, headers, elapsed_seconds=elapsed_seconds)
+        used = self._local.server_used(headers)
+        if used is not None:
+            self._server_used = (used, self._clock() - elapsed_seconds)
+
+    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+        """Pause the budget that the 429 was about, here at once and everywhere with the next request."""
+        self._local.penalise(policy, retry_after)
+        budget = budget_of(policy)
+        if budget is not None:
+            pause = PAUSE_SECONDS[budget] if retry_after is None else retry_after
+            self._paused_until[budget] = max(self._paused_until.get(budget, 0.0), self._clock() + pause)
+
+    def snapshot(self) -> dict[str, float]:
+        """Limits and this process's use and waiting callers; `shared` is 0 while Redis is away."""
+        facts = self._local.snapshot()
+        facts |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
+        return facts | {"shared": float(self._away_until is None)}
+
+    async def _wait_for_room(self, budget: Budget, expires_at: float) -> None:
+        while True:
+            wait = await self._reserve(budget, expires_at)
+            if wait is None:
+                await self._local.wait_for_room(budget, expires_at)
+                return
+            if wait > 0:
+                await self._sleep_until_reserved(budget, wait)
+            if self._paused_until.get(budget, 0.0) <= self._clock() + CLOCK_RESOLUTION_SECONDS:
+                break
+        self._local.count(budget)
+
+    async def _sleep_until_reserved(self, budget: Budget, seconds: float) -> None:
+        reserved = self._clock() + seconds
+        try:
+            await self._sleep(seconds)
+        except asyncio.CancelledError:
+            # Redis has counted it: the next one in the queue may have it.
+            self._unused[budget] = reserved
+            raise
+
+    async def _reserve(self, budget: Budget, expires_at: float) -> float | None:
+        """Seconds until the request may leave, or None where Redis does not say. Raises `QuotaTimeout`."""
+        now = self._clock()
+        unused = self._unused.pop(budget, None)
+        if unused is not None and now - UNUSED_SECONDS <= unused <= expires_at:
+            return max(0.0, unused - now)
+        if self._away_until is not None and now < self._away_until:
+            return None
+        arguments = self._arguments(budget, now, expires_at)
+        try:
+            try:
+                granted, microseconds = await self._run(budget, arguments)
+            except (RedisError, OSError, TimeoutError):
+                if self._away_until is not None:
+                    raise
+                # A process that was busy for a moment, at its start above all, takes itself for a slow Redis.
+                granted, microseconds = await self._run(budget, arguments)
+        except (RedisError, OSError, TimeoutError) as failure:
+            if self._away_until is None:
+                logger.warning("HubSpot's quota is not shared: Redis is away (%s)", type(failure).__name__)
+            self._away_until = self._clock() + RETRY_SECONDS
+            return None
+        if self._away_until is not None:
+            logger.warning("HubSpot's quota is shared again: Redis is back")
+            self._away_until = None
+        if not granted:
+            raise QuotaTimeout(microseconds / 1e6)
+        return float(microseconds) / 1e6
+
+    async def _run(self, budget: Budget, arguments: list[Any]) -> tuple[int, int]:
+        async with asyncio.timeout(self._timeout_seconds):
+            granted, microseconds = await self._script(
+                keys=[f"{self._key}:{budget}", f"{self._key}:{budget}:state"], args=arguments
+            )
+        return granted, microseconds
+
+    def _arguments(self, budget: Budget, now: float, expires_at: float) -> list[Any]:
+        window: SlidingWindow = self._local.windows[budget]
+        used, elapsed = -1, 0.0
+        if budget == "burst" and self._server_used is not None:
+            server_used, sent_at = self._server_used
+            self._server_used = None
+            if now - sent_at < REMEMBER_SECONDS:
+                used, elapsed = server_used, now - sent_at
+        pause = max(0.0, self._paused_until.get(budget, 0.0) - now)
+        return [
+            window.limit,
+            _microseconds(window.length_seconds),
+            _microseconds(window.window_seconds),
+            window.unpaced,
+            _microseconds(max(0.0, expires_at - now)),
+            _microseconds(pause),
+            used,
+            _microseconds(elapsed),
+            _microseconds(REMEMBER_SECONDS),
+        ]
+
+    def _seconds_for(self, budget: Budget, requests: int) -> float:
+        return self._local.seconds_for(budget, requests)
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1e6)

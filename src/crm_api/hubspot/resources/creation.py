@@ -1,0 +1,182 @@
+"""Exactly-once creation of one record, although responses can be lost."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Final
+
+from crm_api.hubspot.errors import (
+    HubSpotConflictError,
+    HubSpotError,
+    HubSpotNotFoundError,
+    HubSpotOutcomeUnknownError,
+    HubSpotValidationError,
+)
+from crm_api.hubspot.names import SHARED_IDENTIFIERS, ObjectType
+from crm_api.hubspot.resources.batches import get_record
+from crm_api.hubspot.sender import Sender
+from crm_api.hubspot.wire import RECORD, CrmRecord, NewAssociation, UniqueValue
+
+# HubSpot's lookup by unique value lags behind the create by up to this long.
+LOOKUP_LAG_SECONDS: Final = 1.0
+
+
+class Creation:
+    """Creation of one record with a value of a unique property; see `ObjectsApi.create`.
+
+    HubSpot has no idempotency key, but unique properties: it rejects a second create with the same value (409 for a
+    contact's e-mail address, 400 for other properties), and a record can be read by such a value.
+    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        object_type: ObjectType,
+        properties: Mapping[str, str],
+        associations: Sequence[NewAssociation],
+        unique: UniqueValue | None,
+        read: Sequence[str] = (),
+    ) -> None:
+        self._sender = sender
+        self._object_type: ObjectType = object_type
+        self._unique = unique
+        self._read = read
+        self._properties = dict(properties)
+        self._is_shared = False
+        if unique is not None:
+            self._properties[unique.property] = unique.value
+            self._is_shared = unique.property in SHARED_IDENTIFIERS
+        self._body: dict[str, object] = {"properties": self._properties}
+        if associations:
+            self._body["associations"] = [each.to_wire(object_type) for each in associations]
+        self._operation = f"{object_type}.create"
+        self._scope = sender.scope()
+        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._scope)
+
+    async def run(self, *, resume: bool) -> CrmRecord:
+        """Create the record, or return the one that an earlier attempt created."""
+        unclear: HubSpotError | None = None
+        """The error of an earlier attempt that may have created the record."""
+        if resume and self._unique is not None:
+            found = await self._find(cause=None)
+            if found is not None:
+                return self._adopt(found)
+        for attempt in count(1):
+            try:
+                answer: CrmRecord = await self._sender.request(
+                    "POST",
+                    self._sender.paths.objects(self._object_type),
+                    operation=self._operation,
+                    json=self._body,
+                    idempotent=False,
+                    answer=RECORD,
+                    scope=self._scope,
+                    reserve_seconds=self._reserve_seconds,
+                )
+                return answer
+            except HubSpotError as error:
+                failure = error
+            if self._unique is None:
+                break
+            is_retry = resume or unclear is not None
+            if self._may_be_duplicate_of_own(failure, is_retry=is_retry):
+                return await self._resolve_rejection(failure, unclear, is_retry=is_retry)
+            if not failure.sent:
+                break
+            unclear = failure
+            found = await self._find(cause=failure)
+            if found is not None:
+                return self._adopt(found)
+            left = self._scope.remaining() - self._reserve_seconds
+            # The record does not exist, so this create may be retried like an idempotent call.
+            if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=left):
+                break
+        cause = unclear or failure
+        if cause.sent:
+            raise self._unknown(cause)
+        raise cause
+
+    def _may_be_duplicate_of_own(self, failure: HubSpotError, *, is_retry: bool) -> bool:
+        """Return True if HubSpot may have rejected the create because our own attempt already created the record.
+
+        On the first attempt, another process may have taken over this request because we were slow. Only the value of
+        a property that nobody else sets proves that.
+        """
+        if not isinstance(failure, HubSpotConflictError | HubSpotValidationError):
+            return False
+        if is_retry or self._unique is None or self._is_shared:
+            return is_retry
+        if isinstance(failure, HubSpotConflictError):
+            return True
+        named = {problem.property for problem in failure.problems if problem.property is not None}
+        return failure.duplicate_unique_value and (not named or self._unique.property in named)
+
+    async def _find(self, *, cause: HubSpotError | None) -> CrmRecord | None:
+        """Look the record up by its unique value. If that fails too, the outcome of `cause` remains unknown."""
+        assert self._unique is not None
+        try:
+            return await get_record(
+                self._sender,
+                self._object_type,
+                self._unique.value,
+                properties=tuple(dict.fromkeys((*self._properties, *self._read))),
+                id_property=self._unique.property,
+                scope=self._scope,
+            )
+        except HubSpotNotFoundError:
+            return None
+        except HubSpotError as error:
+            failure = error
+        raise self._unknown(cause or failure)
+
+    async def _resolve_rejection(
+        self, rejection: HubSpotError, unclear: HubSpotError | None, *, is_retry: bool
+    ) -> CrmRecord:
+        """Return the record if an attempt of ours created it; otherwise raise the rejection or an unknown outcome."""
+        cause = unclear or rejection
+        found = await self._find(cause=cause)
+        if found is not None:
+            return self._adopt(found)
+        if _has_another_reason(rejection):
+            raise rejection
+        # The record may exist without being readable yet, so retrying the create now would be rejected again.
+        if self._scope.remaining() > LOOKUP_LAG_SECONDS:
+            await self._sender.sleep(LOOKUP_LAG_SECONDS)
+            found = await self._find(cause=cause)
+            if found is not None:
+                return self._adopt(found)
+        # A contact may have this address as its secondary one, by which HubSpot cannot look it up.
+        if is_retry and not (self._is_shared and isinstance(rejection, HubSpotConflictError)):
+            raise self._unknown(cause)
+        raise rejection
+
+    def _adopt(self, found: CrmRecord) -> CrmRecord:
+        """Return the record if it is ours.
+
+        An e-mail address may belong to a contact that existed before; it is ours if it has the values that we sent.
+        """
+        if self._unique is not None and self._is_shared:
+            sent = {name: value for name, value in self._properties.items() if name != self._unique.property}
+            if any((found.get(name) or "") != value for name, value in sent.items()):
+                raise HubSpotConflictError(existing_id=found.id, operation=self._operation, sent=True)
+        return found
+
+    def _unknown(self, cause: HubSpotError) -> HubSpotOutcomeUnknownError:
+        return HubSpotOutcomeUnknownError(
+            cause=cause,
+            operation=self._operation,
+            status_code=cause.status_code,
+            correlation_id=cause.correlation_id,
+            retry_after=cause.retry_after,
+        )
+
+
+def _has_another_reason(rejection: HubSpotError) -> bool:
+    """Return True if HubSpot names a reason other than a duplicate value.
+
+    HubSpot does not document its text for duplicates, and a body may arrive truncated, so a rejection without a reason
+    may mean a duplicate.
+    """
+    if not isinstance(rejection, HubSpotValidationError) or rejection.duplicate_unique_value:
+        return False
+    return rejection.names_unknown_association or any(problem.property for problem in rejection.problems)

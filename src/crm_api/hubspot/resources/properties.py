@@ -1,0 +1,150 @@
+"""Property definitions. https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from crm_api.hubspot.errors import HubSpotConflictError
+from crm_api.hubspot.names import ObjectType, segment
+from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.sender import Sender
+from crm_api.hubspot.wire import PROPERTIES, PROPERTY, Properties, Property, PropertyOption
+
+PropertyType = Literal["bool", "date", "datetime", "enumeration", "number", "phone_number", "string"]
+FieldType = Literal[
+    "booleancheckbox", "calculation_equation", "checkbox", "date", "file", "html", "number", "phonenumber", "radio",
+    "select", "text", "textarea",
+]  # fmt: skip
+
+
+class PropertiesApi:
+    """The account's property definitions, kept for a while. Every method raises `HubSpotError`s."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._cache: SingleFlightCache[ObjectType, dict[str, Property]] = SingleFlightCache(
+            clock=sender.clock
+        )
+
+    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> dict[str, Property]:
+        """All definitions by name, at most `max_age_seconds` old; concurrent callers share one read."""
+        properties = await read_shared(
+            self._sender,
+            self._cache,
+            object_type,
+            lambda: self._read(object_type),
+            operation="properties.list",
+            max_age_seconds=max_age_seconds,
+        )
+        return dict(properties)
+
+    async def get(self, object_type: ObjectType, name: str) -> Property:
+        """One definition, read afresh. Raises `HubSpotNotFoundError`."""
+        answer: Property = await self._sender.request(
+            "GET",
+            self._path(object_type, name),
+            operation="properties.get",
+            idempotent=True,
+            answer=PROPERTY,
+        )
+        return answer
+
+    async def create(
+        self,
+        object_type: ObjectType,
+        *,
+        name: str,
+        label: str,
+        group_name: str,
+        type: PropertyType,  # noqa: A002 - HubSpot's word
+        field_type: FieldType,
+        description: str = "",
+        has_unique_value: bool = False,
+        hidden: bool = False,
+        options: Sequence[PropertyOption] = (),
+    ) -> Property:
+        """Create a property. `has_unique_value` cannot be changed later; an account has ten such for each type.
+
+        Raises `HubSpotConflictError` where the name is taken.
+        """
+        definition: dict[str, Any] = {
+            "name": name,
+            "label": label,
+            "groupName": group_name,
+            "type": type,
+            "fieldType": field_type,
+            "description": description,
+            "hasUniqueValue": has_unique_value,
+            "hidden": hidden,
+        }
+        if options:
+            definition["options"] = _options_to_wire(options)
+        answer: Property = await self._sender.request(
+            "POST",
+            self._sender.paths.properties(object_type),
+            operation="properties.create",
+            json=definition,
+            idempotent=False,
+            answer=PROPERTY,
+        )
+        self._cache.forget(object_type)
+        return answer
+
+    async def update(
+        self,
+        object_type: ObjectType,
+        name: str,
+        *,
+        label: str | None = None,
+        description: str | None = None,
+        options: Sequence[PropertyOption] | None = None,
+    ) -> Property:
+        """Change a definition. `options` replaces the whole list: read it, and send it back with what is new."""
+        changes: dict[str, Any] = {"label": label, "description": description}
+        if options is not None:
+            changes["options"] = _options_to_wire(options)
+        answer: Property = await self._sender.request(
+            "PATCH",
+            self._path(object_type, name),
+            operation="properties.update",
+            json={key: value for key, value in changes.items() if value is not None},
+            idempotent=True,
+            answer=PROPERTY,
+        )
+        self._cache.forget(object_type)
+        return answer
+
+    async def create_group(self, object_type: ObjectType, *, name: str, label: str) -> bool:
+        """Create a group of properties; False where it is there already."""
+        try:
+            await self._sender.request(
+                "POST",
+                f"{self._sender.paths.properties(object_type)}/groups",
+                operation="properties.create_group",
+                json={"name": name, "label": label},
+                idempotent=True,
+            )
+        except HubSpotConflictError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Cancel a read under way."""
+        await self._cache.aclose()
+
+    def _path(self, object_type: ObjectType, name: str) -> str:
+        return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
+
+    async def _read(self, object_type: ObjectType) -> dict[str, Property]:
+        answer: Properties = await self._sender.request(
+            "GET",
+            self._sender.paths.properties(object_type),
+            operation="properties.list",
+            idempotent=True,
+            answer=PROPERTIES,
+        )
+        return {each.name: each for each in answer.results}
+
+
+def _options_to_wire(options: Sequence[PropertyOption]) -> list[dict[str, Any]]:
+    """Label, value, order and visibility are all required in a write; -1 is after all others."""
+    return [{"displayOrder": -1} | each.model_dump(by_alias=True, exclude_none=True) for each in options]

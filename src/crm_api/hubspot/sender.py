@@ -1,0 +1,320 @@
+"""Sending one call to HubSpot: deadline, circuit, quota, connection, errors and retries."""
+
+import asyncio
+import json as _json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from crm_api.hubspot.call_context import RequestScope, current_scope
+from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
+from crm_api.hubspot.connections import TIMEOUT, Connections
+from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
+from crm_api.hubspot.errors import (
+    HubSpotConnectionError,
+    HubSpotDeadlineError,
+    HubSpotError,
+    HubSpotGrantError,
+    HubSpotQuotaError,
+    HubSpotServerError,
+    HubSpotTimeoutError,
+    HubSpotUnavailableError,
+    HubSpotUnreadableError,
+)
+from crm_api.hubspot.names import Paths
+from crm_api.hubspot.observer import Observer
+from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
+from crm_api.hubspot.retry import RetryBudget, RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+# httpx's own timeouts end this long before the deadline, because they know whether a connection was made.
+DEADLINE_MARGIN_SECONDS: Final = 0.01
+# An attempt that was given less than this says nothing about HubSpot when it times out.
+MIN_ATTEMPT_SECONDS: Final = 1.0
+# The part of a short attempt's time that is kept for sending.
+SENDING_SHARE: Final = 0.25
+# The part of the deadline that is reserved for resolving an unknown create.
+CREATE_RESERVE_SECONDS: Final = 3.0
+CREATE_RESERVE_SHARE: Final = 0.3
+# 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
+ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})
+JSON_CONTENT: Final = {"Content-Type": "application/json"}
+
+
+@dataclass(slots=True)
+class LastSeen:
+    """The last outcome of an attempt: whether HubSpot served it, and when."""
+
+    ok: bool | None = None
+    at: datetime | None = None
+    error: str | None = None
+    """The class name of the failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    operation: str
+    content: bytes | None
+    params: Mapping[str, Any]
+    budget: Budget
+    answer: TypeAdapter[Any] | None
+
+    def parse(self, body: bytes) -> Any:
+        if self.answer is not None:
+            return self.answer.validate_json(body)
+        return _json.loads(body) if body else None
+
+
+class Sender:
+    """Sends calls to HubSpot and retries them within the deadline of their incoming request."""
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        auth: httpx.Auth,
+        api_version: str,
+        max_connections: int,
+        retry: RetryPolicy,
+        retry_budget: RetryBudget,
+        quota: Quota,
+        circuit: CircuitBreaker,
+        observer: Observer,
+        default_deadline_seconds: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._connections = connections
+        self.auth = auth
+        self.paths = Paths(api_version)
+        self.max_connections = max_connections
+        self._slots = asyncio.Semaphore(max_connections)
+        self._retry = retry
+        self._retry_budget = retry_budget
+        self.quota = quota
+        self.circuit = circuit
+        circuit.on_change = self._circuit_changed
+        self._observer = observer
+        self.default_deadline_seconds = default_deadline_seconds
+        self.clock = clock
+        self.sleep = sleep
+        self.in_flight = 0
+        """Attempts that HubSpot has not responded to yet."""
+        self.last_seen = LastSeen()
+
+    def scope(self) -> RequestScope:
+        """Return the incoming request's scope, or a new one with the default deadline."""
+        return current_scope() or RequestScope(self.default_deadline_seconds, clock=self.clock)
+
+    def create_reserve_seconds(self, scope: RequestScope) -> float:
+        """Return the part of the deadline that is reserved for resolving an unknown create."""
+        return min(CREATE_RESERVE_SECONDS, scope.deadline_seconds * CREATE_RESERVE_SHARE)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        idempotent: bool,
+        budget: Budget = "burst",
+        answer: TypeAdapter[Any] | None = None,
+        scope: RequestScope | None = None,
+        reserve_seconds: float = 0.0,
+    ) -> Any:
+        """Send one call and retry it while the retry policy, the retry budget and the deadline allow it.
+
+        Returns the body validated by `answer`, or parsed as JSON without one; None for an empty body.
+        `idempotent` means that sending twice changes no more than sending once. All attempts end
+        `reserve_seconds` before the deadline. Raises a `HubSpotError`; its `sent` is True if HubSpot may have acted
+        on any attempt.
+        """
+        scope = scope or self.scope()
+        content = None
+        if json is not None:
+            content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        call = _Call(method, path, operation, content, given, budget, answer)
+        self._retry_budget.call_started()
+        may_have_acted = False
+        for attempt in count(1):
+            outcome = await self._attempt(call, attempt, scope, scope.remaining() - reserve_seconds)
+            if not isinstance(outcome, HubSpotError):
+                return outcome
+            may_have_acted = may_have_acted or outcome.may_have_acted
+            delay = self._retry.delay(outcome, attempt=attempt, idempotent=idempotent)
+            if delay is not None and delay >= scope.remaining() - reserve_seconds:
+                outcome.retry_after = max(delay, outcome.retry_after or 0.0)
+                delay = None
+            if delay is None or not await self._back_off(outcome, delay):
+                # A later rejection does not undo what an earlier attempt may have done.
+                outcome.sent = outcome.sent or may_have_acted
+                raise outcome
+        raise AssertionError  # pragma: no cover - count() does not end
+
+    async def wait_for_retry(self, error: HubSpotError, *, attempt: int, seconds: float) -> bool:
+        """Wait before retrying an idempotent call; False if the policy, the budget or `seconds` forbid the retry."""
+        delay = self._retry.delay(error, attempt=attempt, idempotent=True)
+        return delay is not None and delay < seconds and await self._back_off(error, delay)
+
+    async def _back_off(self, error: HubSpotError, delay: float) -> bool:
+        if not self._retry_budget.spend(error):
+            return False
+        reason = type(error).__name__
+        self._observer.retried(operation=error.operation or "", reason=reason)
+        logger.info("retrying %s in %.2f s after %s", error.operation, delay, reason)
+        await self.sleep(delay)
+        return True
+
+    async def _attempt(self, call: _Call, attempt: int, scope: RequestScope, seconds: float) -> Any:
+        """Wait for quota and a connection, then send once.
+
+        Errors are returned, not raised, so that their `__context__` holds no exception of httpx, which may quote
+        tokens.
+        """
+        if seconds <= 0:
+            return HubSpotDeadlineError("no time left", operation=call.operation, sent=False)
+        expires_at = self.clock() + seconds
+        try:
+            self.circuit.check()
+            waited = await self.quota.acquire(
+                call.budget, caller=scope.caller, timeout_seconds=_max_quota_wait(seconds), slot=self._slots
+            )
+        except CircuitOpenError as refusal:
+            return _unavailable(call, "circuit open", refusal.retry_after)
+        except QuotaTimeout as refusal:
+            scope.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
+            return _unavailable(call, "no quota in time", refusal.retry_after)
+        try:
+            scope.wait_seconds += waited
+            self._observer.quota_waited(budget=call.budget, seconds=waited)
+            try:
+                permit = self.circuit.enter()
+            except CircuitOpenError as refusal:
+                return _unavailable(call, "circuit open", refusal.retry_after)
+            return await self._send(call, attempt, scope, permit, expires_at - self.clock())
+        finally:
+            self._slots.release()
+
+    async def _send(
+        self, call: _Call, attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
+    ) -> Any:
+        started = self.clock()
+        scope.calls += 1
+        self.in_flight += 1
+        outcome: Any
+        try:
+            # The semaphore admits as many calls as there may be connections.
+            with self._connections.one() as http:
+                async with asyncio.timeout(max(0.0, seconds)):
+                    response = await http.request(
+                        call.method,
+                        call.path,
+                        content=call.content,
+                        params=call.params or None,
+                        headers=scope.headers if call.content is None else scope.headers | JSON_CONTENT,
+                        auth=self.auth,
+                        timeout=_timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
+                    )
+        except TimeoutError:
+            outcome = HubSpotDeadlineError("cut off", operation=call.operation)
+        except httpx.TransportError as error:
+            outcome = error_from_transport(error, operation=call.operation)
+        except (httpx.HTTPError, httpx.StreamError) as error:  # for example a body that does not decompress
+            outcome = HubSpotUnreadableError(type(error).__name__, operation=call.operation)
+        except HubSpotError as error:  # raised by the authentication: the call itself was not sent
+            error.operation = call.operation
+            outcome = error.with_traceback(None)
+        else:
+            outcome = self._read(call, response, self.clock() - started)
+        finally:
+            self.in_flight -= 1
+            # A cancelled call must not block the next probe; an outcome is reported below, without an await between.
+            self.circuit.abandon(permit)
+        self._report(call, attempt, permit, outcome, seconds, started)
+        return outcome
+
+    def _read(self, call: _Call, response: httpx.Response, elapsed: float) -> Any:
+        self.quota.observe(call.budget, response.headers, elapsed_seconds=elapsed)
+        if response.is_success:
+            try:
+                return call.parse(response.content)
+            except (ValidationError, ValueError, RecursionError):
+                # The original exception quotes the body.
+                return HubSpotUnreadableError(
+                    "response not understood", status_code=response.status_code, operation=call.operation
+                )
+        error = error_from_response(
+            response, operation=call.operation, now=datetime.now(UTC), search=call.budget == "search"
+        )
+        if isinstance(error, HubSpotQuotaError):
+            self.quota.penalise(error.policy, error.retry_after)
+        return error
+
+    def _report(
+        self, call: _Call, attempt: int, permit: CircuitPermit, outcome: Any, seconds: float, started: float
+    ) -> None:
+        error = outcome if isinstance(outcome, HubSpotError) else None
+        failed = _circuit_verdict(error, seconds)
+        if failed is not None:
+            self.circuit.finish(permit, failed=failed)
+        name = "ok" if error is None else type(error).__name__
+        self._observer.call_finished(
+            operation=call.operation, outcome=name, attempt=attempt, seconds=self.clock() - started
+        )
+        is_failure = _is_account_wide_failure(error)
+        self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
+
+    def _circuit_changed(self, state: CircuitState) -> None:
+        logger.warning("circuit toward HubSpot is %s", state.value)
+        self._observer.circuit_changed(state=state.value)
+
+
+def _unavailable(call: _Call, reason: str, retry_after: float) -> HubSpotUnavailableError:
+    return HubSpotUnavailableError(reason, operation=call.operation, retry_after=retry_after)
+
+
+def _max_quota_wait(seconds: float) -> float:
+    """Return how long an attempt with this much time may wait for quota.
+
+    An attempt sent in the last moment would use quota, be cut off, and leave its outcome unknown.
+    """
+    return seconds - min(MIN_ATTEMPT_SECONDS, SENDING_SHARE * seconds)
+
+
+def _timeout_within(seconds: float) -> httpx.Timeout:
+    limits = {
+        name: min(own, max(0.001, seconds)) for name, own in TIMEOUT.as_dict().items() if own is not None
+    }
+    return httpx.Timeout(**limits)
+
+
+def _is_account_wide_failure(error: HubSpotError | None) -> bool:
+    """Return True if the failure affects every call: outage, invalid credentials or the daily limit."""
+    if isinstance(error, HubSpotQuotaError):
+        return error.policy == "daily"
+    failures = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError | HubSpotGrantError
+    return isinstance(error, failures) or (error is not None and error.status_code in ACCOUNT_WIDE_STATUSES)
+
+
+def _circuit_verdict(error: HubSpotError | None, given_seconds: float) -> bool | None:
+    """Return True or False if the outcome is a failure or a success for the circuit breaker, None if neither.
+
+    It is neither if the deadline made the timeout short, or if the authentication failed without a request.
+    """
+    if isinstance(error, HubSpotGrantError):
+        return None
+    if isinstance(error, HubSpotTimeoutError | HubSpotDeadlineError) and given_seconds < MIN_ATTEMPT_SECONDS:
+        return None
+    return isinstance(error, HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError)

@@ -1,0 +1,28 @@
+"""Contacts with their deals and tickets, a page at a time."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic.json_schema import SkipJsonSchema
+
+from crm_api.dependencies.records import AccessDep
+from crm_api.openapi.document import problems
+from crm_api.schemas.common import Cursor, Limit
+from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
+from crm_api.services.records import overview
+
+router = APIRouter(prefix="/api", tags=["Overview"])
+
+
+@router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))
+async def list_crm_objects(
+    access: AccessDep,
+    limit: Annotated[Limit, Query()] = 10,
+    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+) -> CrmObjectsResponse:
+    """List contacts, each with its deals, each deal with its tickets.
+
+    Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
+    """
+    page = await overview.list_crm_objects(access, limit=limit, cursor=cursor)
+    return CrmObjectsResponse(message="CRM objects retrieved successfully", data=CrmObjects(data=page))

@@ -1,0 +1,64 @@
+"""Registration over HTTP."""
+
+from fastapi import APIRouter, Depends, Response, status
+
+from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
+from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.idempotency import CreatingDep
+from crm_api.dependencies.rate_limits import limit_registrations
+from crm_api.openapi.document import problems
+from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
+from crm_api.services.accounts import registration as registration_service
+from crm_api.services.accounts import verification
+from crm_api.services.idempotency import Attempt
+
+router = APIRouter(prefix="/api", tags=["Account"])
+
+
+@router.post(
+    "/register",
+    status_code=status.HTTP_201_CREATED,
+    response_model=RegistrationResponse,
+    responses={
+        202: {"model": AcceptedResponse, "description": "A link was mailed that finishes the registration."},
+        **problems(400, 403, 409, 422, 429, 502, 503, 504),
+    },
+    dependencies=[Depends(limit_registrations)],
+)
+async def register(
+    registration: Registration,
+    settings: SettingsDep,
+    session_factory: SessionFactoryDep,
+    hubspot: HubSpotDep,
+    passwords: PasswordsDep,
+    creating: CreatingDep,
+    rules: RulesDep,
+    messages: MessagesDep,
+    origin: OriginDep,
+) -> Response:
+    """Create an account and its contact in the CRM.
+
+    Where addresses have to be proved, the answer is a 202 whether or not the address is known, and a link in a mail
+    finishes it. Elsewhere a contact that already has this address is linked and brought up to date; if anything fails
+    on the way, send the same request again: it ends with one account and one contact.
+    """
+    proof = settings.email_verification == "required"
+
+    async def create(attempt: Attempt) -> RegistrationResponse | AcceptedResponse:
+        if proof:
+            return await verification.request_registration(
+                session_factory, passwords, registration, rules, messages, attempt=attempt, origin=origin
+            )
+        return await registration_service.register(
+            session_factory, hubspot, passwords, registration, rules, attempt=attempt, origin=origin
+        )
+
+    return await creating.run(
+        create,
+        operation="register",
+        owner=registration.email,
+        # Else a guessed key would tell that this address was registered with it.
+        proof=registration.password.get_secret_value() if proof else "",
+        body=registration,
+        status=status.HTTP_202_ACCEPTED if proof else status.HTTP_201_CREATED,
+    )

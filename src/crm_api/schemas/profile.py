@@ -1,0 +1,36 @@
+"""The caller's profile, as the contract has it."""
+
+from typing import Annotated
+
+from pydantic import MISSING, Field
+
+from crm_api.schemas.accounts import PersonName, Phone, Role
+from crm_api.schemas.common import Answer, Envelope, RecordId, Request
+
+
+class ProfileUpdate(Request):
+    """What to change of one's own profile; what is left out stays."""
+
+    firstname: PersonName | MISSING = MISSING
+    lastname: Annotated[PersonName, Field(examples=["Lovelace"])] | MISSING = MISSING
+    phone: Phone | MISSING = MISSING
+
+
+class Profile(Answer):
+    """The caller, as this service knows them."""
+
+    id: Annotated[str, Field(max_length=36, examples=["0b54c5b3-7a0e-4b6b-8f5e-0a4f6f1f6c11"])]
+    email: Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
+    firstname: Annotated[str, Field(max_length=100, examples=["Ada"])]
+    lastname: Annotated[str, Field(max_length=100, examples=["Lovelace"])]
+    phone: Annotated[str, Field(max_length=20, examples=["+44 20 7946 0018"])]
+    role: Role
+    """What they may see: `customer` their own records, `staff` all."""
+    email_verified: bool
+    """Whether they have shown that the address is theirs."""
+    contact_id: RecordId | None
+    """Their HubSpot contact; null while there is none to link."""
+
+
+class ProfileResponse(Envelope[Profile]):
+    """The caller's own profile."""

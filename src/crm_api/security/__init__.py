@@ -1,0 +1,1 @@
+"""Passwords, tokens and cryptography; imports nothing of the project."""

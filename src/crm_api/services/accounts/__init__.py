@@ -1,0 +1,1 @@
+"""User accounts: registration, verification, sessions, passwords, profile and export."""

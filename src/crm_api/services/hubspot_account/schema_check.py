@@ -1,0 +1,87 @@
+"""Checks that the HubSpot account has the properties that the service reads and writes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from crm_api.hubspot import HubSpotClient, Property
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
+from crm_api.services.properties.fields import (
+    OBJECT_TYPES,
+    PROPERTY_TYPES,
+    Kind,
+    ObjectFields,
+    RecordFields,
+    kind_of,
+)
+
+logger = logging.getLogger(__name__)
+# Each compares its values in the same way.
+_ALIKE: Final[Mapping[Kind, frozenset[Kind]]] = {
+    "choice": frozenset({"choice", "choices", "text"}),
+    "choices": frozenset({"choice", "choices"}),
+}
+
+
+async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str]:
+    """What of the properties that we read and write the account does not have so; a line each, empty where all is well.
+
+    Reads the schema afresh. Raises HubSpot's errors.
+    """
+    schemas = await asyncio.gather(
+        *(hubspot.properties.list(each, max_age_seconds=0) for each in OBJECT_TYPES)
+    )
+    problems: list[str] = []
+    for object_type, schema in zip(OBJECT_TYPES, schemas, strict=True):
+        problems += _schema_problems(fields[object_type], schema)
+    category = schemas[OBJECT_TYPES.index("tickets")].get("hs_ticket_category")
+    if category is not None:
+        present = {option.value for option in category.options}
+        problems += [
+            f"tickets: hs_ticket_category has no option {theirs}, so category {ours} is refused; "
+            "crm-api hubspot provision adds it"
+            for ours, theirs in fields.categories.items()
+            if theirs not in present
+        ]
+    return problems
+
+
+def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> list[str]:
+    problems = []
+    for field in fields.fields:
+        where = f"{fields.object_type}: {field.wire_name}"
+        definition = schema.get(field.wire_name)
+        if definition is None or definition.archived:
+            problems.append(f"{where} is not a property of this account; it reads as null")
+            continue
+        if definition.is_read_only and field.writers:
+            problems.append(f"{where} is calculated by HubSpot; writing it is refused")
+        kind = kind_of(definition)
+        if not field.nested and kind not in _ALIKE.get(field.kind, frozenset({field.kind})):
+            problems.append(f"{where} is of type {definition.type}, not {PROPERTY_TYPES[field.kind]}")
+    return problems
+
+
+async def watch_schema(
+    hubspot: HubSpotClient,
+    fields: RecordFields,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Check the schema once HubSpot answers, and warn of what is not as it should be; ends then."""
+    wait_seconds = 1.0
+    while True:
+        try:
+            problems = await check_schema(hubspot, fields)
+        except HubSpotCredentialsError:
+            logger.warning("the properties cannot be read with these credentials; they are not checked")
+            return
+        except HubSpotError as error:
+            logger.info("the properties are not checked yet: %s", type(error).__name__)
+        else:
+            for problem in problems:
+                logger.warning("schema: %s", problem)
+            return
+        await sleep(wait_seconds)
+        wait_seconds = min(60.0, wait_seconds * 2)

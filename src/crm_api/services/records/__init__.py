@@ -1,0 +1,1 @@
+"""Contacts, deals and tickets: access rules, reads, searches, updates and idempotent creates."""

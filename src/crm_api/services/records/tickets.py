@@ -1,0 +1,108 @@
+"""Tickets: raised on deals, listed, read, changed, archived."""
+
+from pydantic import MISSING
+
+from crm_api.errors import ApiError
+from crm_api.hubspot import NewAssociation
+from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.schemas.search import RecordSearch, TicketSearchPage
+from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
+from crm_api.services.idempotency import Attempt
+from crm_api.services.properties.filters import wanted_of_list
+from crm_api.services.properties.mapping import refusal, ticket_from_record
+from crm_api.services.properties.pipelines import choose_stage
+from crm_api.services.properties.values import require_valid
+from crm_api.services.records.access import deal_contacts, visible_ticket
+from crm_api.services.records.context import Access
+from crm_api.services.records.etags import etag_of
+from crm_api.services.records.idempotent_create import made_earlier, unique_value
+from crm_api.services.records.queries import list_records, search_records
+from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.updates import change_record, to_properties
+
+
+async def create_ticket(access: Access, deal_id: str, ticket: TicketCreate, *, attempt: Attempt) -> Ticket:
+    """Raise a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
+
+    Raises 404 where the deal is not there or not the caller's, 400 for an unknown pipeline, stage or value.
+    """
+    fields = access.fields["tickets"]
+    made = await made_earlier(access.hubspot, "tickets", attempt, read=fields.properties)
+    if made is not None:
+        return ticket_from_record(made, access.fields)
+    properties = to_properties(access, fields, ticket)
+    contact_ids = await deal_contacts(access, deal_id)
+    pipeline = await choose_stage(
+        access.hubspot,
+        "tickets",
+        pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
+        stage=ticket.hs_pipeline_stage,
+        stage_field="hs_pipeline_stage",
+        stages=access.stages,
+    )
+    properties = await require_valid(access.hubspot, fields, properties) | {"hs_pipeline": pipeline}
+    associations = [NewAssociation("deals", deal_id)]
+    associations += [NewAssociation("contacts", contact_id) for contact_id in contact_ids]
+    try:
+        record = await access.hubspot.tickets.create(
+            {name: value for name, value in properties.items() if value},
+            associations=associations,
+            unique=await unique_value(access.hubspot, "tickets", attempt),
+            resume=attempt.resumes,
+            read=access.fields["tickets"].properties,
+        )
+    except HubSpotValidationError as error:
+        if error.names_unknown_association:
+            # The deal was archived since we last saw whose it is.
+            access.owners.forget_deal(deal_id)
+            raise ApiError("not_found") from error
+        raise refusal(error, fields, access.user.role) from error
+    await remember(access, "tickets", record.id)
+    return ticket_from_record(record, access.fields)
+
+
+async def list_tickets(
+    access: Access,
+    *,
+    limit: int,
+    cursor: str | None,
+    pipeline: str | None,
+    stage: str | None,
+    sort: str | None,
+) -> TicketPage:
+    """A page of tickets."""
+    wanted = await wanted_of_list(
+        access.hubspot,
+        access.fields["tickets"],
+        equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
+        sort=sort,
+    )
+    records, next_cursor = await list_records(access, "tickets", wanted, limit=limit, cursor=cursor)
+    return TicketPage(
+        results=[ticket_from_record(record, access.fields) for record in records], next_cursor=next_cursor
+    )
+
+
+async def get_ticket(access: Access, ticket_id: str) -> tuple[Ticket, str]:
+    """The ticket and its ETag; 404."""
+    record = await visible_ticket(access, ticket_id)
+    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+
+
+async def update_ticket(
+    access: Access, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
+) -> tuple[Ticket, str]:
+    """The ticket after the change, and its ETag. Raises 404, 400, 412."""
+    record = await change_record(access, "tickets", ticket_id, changes, if_match=if_match)
+    return ticket_from_record(record, access.fields), etag_of(record, access.fields["tickets"])
+
+
+async def search_tickets(access: Access, search: RecordSearch) -> TicketSearchPage:
+    """A page of the tickets that answer the search."""
+    found = await search_records(access, "tickets", search)
+    return TicketSearchPage(
+        results=[ticket_from_record(record, access.fields) for record in found.records],
+        total=found.total,
+        next_cursor=found.next_cursor,
+        truncated=found.truncated,
+    )

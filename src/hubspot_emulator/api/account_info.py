@@ -1,0 +1,51 @@
+"""Account details, owners, and the account's limits."""
+
+from hubspot_emulator.state.account import Account
+from hubspot_emulator.wire.calls import Call
+from hubspot_emulator.wire.replies import Reply, not_found
+
+_OWNERS = (
+    {
+        "id": "301",
+        "email": "owner@example.com",
+        "type": "PERSON",
+        "firstName": "Olga",
+        "lastName": "Owner",
+        "userId": 9_876_543,
+        "createdAt": "2019-08-06T02:41:08.377Z",
+        "updatedAt": "2019-08-06T02:41:08.377Z",
+        "archived": False,
+    },
+)
+
+
+def details(account: Account, call: Call) -> Reply:
+    """https://developers.hubspot.com/docs/api-reference/account-account-info-v3/details"""
+    return Reply(
+        200,
+        {
+            "portalId": account.portal_id,
+            "accountType": "DEVELOPER_TEST",
+            "timeZone": "UTC",
+            "companyCurrency": "USD",
+            "additionalCurrencies": ["EUR", "GBP"],
+            "utcOffset": "+00:00",
+            "utcOffsetMilliseconds": 0,
+            "uiDomain": "app.hubspot.com",
+            "dataHostingLocation": "na1",
+        },
+    )
+
+
+def owners(account: Account, call: Call) -> Reply:
+    """https://developers.hubspot.com/docs/api-reference/crm-owners-v3/guide"""
+    email = call.first("email")
+    found = [each for each in _OWNERS if email is None or each["email"] == email.lower()]
+    return Reply(200, {"results": [] if call.flag("archived") else found})
+
+
+def owner(account: Account, call: Call) -> Reply:
+    for each in _OWNERS:
+        if each["id"] == call.names["id"]:
+            return Reply(200, each)
+    raise not_found()

@@ -1,0 +1,327 @@
+"""Links between records, one by one and in batches, and their labels.
+
+https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from hubspot_emulator.rules import writes
+from hubspot_emulator.state.account import Account
+from hubspot_emulator.state.labels import type_name
+from hubspot_emulator.state.store import AssociationType, Record
+from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.names import SINGULAR, TYPE_IDS
+from hubspot_emulator.wire.replies import (
+    Refusal,
+    Reply,
+    batch,
+    fields_not_set,
+    invalid,
+    not_found,
+    wrong_json,
+)
+
+MOST_READ_INPUTS, MOST_WRITE_INPUTS = 1_000, 2_000
+MOST_LABELS = 50
+_LARGEST_PAGE = 500
+# v3 pages at 100: https://github.com/HubSpot/hubspot-api-python/issues/187
+_V3_PAGE = 100
+
+
+def read(account: Account, call: Call) -> Reply:
+    """GET .../{id}/associations/{to}: one record's links, paged."""
+    source, target = call.object_type, call.resolve("to")
+    size = min(account.switches.association_page_size, _LARGEST_PAGE)
+    size = min(call.integer("limit", default=size, most=_LARGEST_PAGE), size)
+    record = _live(account, source, call.names["id"])
+    page, after = _page(account, source, record.id, target, call.first("after"), size)
+    body: dict[str, Any] = {"results": [_row(account, call, source, target, *each) for each in page]}
+    if after is not None:
+        body["paging"] = {"next": {"after": after, "link": _link(source, record.id, target, after)}}
+    return Reply(200, body)
+
+
+def batch_read(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    _, inputs = inputs_of(call, most=MOST_READ_INPUTS)
+    is_v3 = call.version.text == "v3"
+    size = min(account.switches.association_page_size, _V3_PAGE if is_v3 else _LARGEST_PAGE)
+    results, errors = [], []
+    for each in {text_of(each, "id"): each for each in inputs}.values():
+        from_id = text_of(each, "id")
+        page, after = _page(account, source, from_id, target, each.get("after"), size)
+        if not page:
+            errors.append(_no_associations(source, from_id, target))
+            continue
+        if is_v3:
+            name = type_name(source, target)
+            to: list[dict[str, Any]] = [{"id": to_id, "type": name} for to_id, _ in page]
+        else:
+            to = [_row(account, call, source, target, *link) for link in page]
+        result: dict[str, Any] = {"from": {"id": from_id}, "to": to}
+        if after is not None:
+            result["paging"] = {"next": {"after": after, "link": _link(source, from_id, target, after)}}
+        results.append(result)
+    results.sort(key=lambda result: str(result["from"]["id"])[::-1])
+    return batch(account.now(), results, errors)
+
+
+def put_default(account: Account, call: Call) -> Reply:
+    source, target = call.object_type, call.resolve("to")
+    row = _associate_default(account, source, call.names["id"], target, call.names["to_id"])
+    return batch(account.now(), [row, _inverse(account, source, target, row)])
+
+
+def batch_default(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    pairs = [(_id(each, "from"), _id(each, "to")) for each in inputs]
+    for from_id, to_id in pairs:
+        _live(account, source, from_id)
+        _live(account, target, to_id)
+    rows = [_associate_default(account, source, from_id, target, to_id) for from_id, to_id in pairs]
+    return batch(account.now(), rows)
+
+
+def put(account: Account, call: Call) -> Reply:
+    """PUT .../associations/{to}/{toId} with types in the body."""
+    source, target = call.object_type, call.resolve("to")
+    body = call.json()
+    if not isinstance(body, list) or not body:
+        raise wrong_json("value of type `java.util.ArrayList<AssociationSpec>`")
+    return Reply(201, _associate(account, source, call.names["id"], target, call.names["to_id"], body))
+
+
+def delete(account: Account, call: Call) -> Reply:
+    source, target = call.object_type, call.resolve("to")
+    _unlink(account, source, call.names["id"], target, call.names["to_id"])
+    return Reply(204)
+
+
+def batch_create(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    results, errors = [], []
+    for each in inputs:
+        from_id, to_id = _id(each, "from"), _id(each, "to")
+        types = each.get("types")
+        if call.version.text == "v3":
+            # v3 names the type by a text.
+            category, number = account.labels.default(source, target)
+            types = [{"associationCategory": category, "associationTypeId": number}]
+        if not isinstance(types, list):
+            raise fields_not_set(["types"])
+        try:
+            results.append(_associate(account, source, from_id, target, to_id, types))
+        except Refusal as refusal:
+            errors.append(refusal.row())
+    if call.version.text == "v3":
+        name = type_name(source, target)
+        results = [
+            {"from": {"id": row["fromObjectId"]}, "to": {"id": row["toObjectId"]}, "type": name}
+            for row in results
+        ]
+    return batch(account.now(), results, errors, status=201)
+
+
+def batch_archive(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    for each in inputs:
+        raw = each.get("to")
+        ends = [raw] if isinstance(raw, dict) else raw
+        if not isinstance(ends, list):
+            raise fields_not_set(["to"])
+        for end in ends:
+            if not isinstance(end, dict):
+                raise wrong_json("value of type `PublicObjectId`")
+            _unlink(account, source, _id(each, "from"), target, text_of(end, "id"))
+    return _archived(account, call)
+
+
+def batch_labels_archive(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    for each in inputs:
+        types = each.get("types")
+        if not isinstance(types, list):
+            raise fields_not_set(["types"])
+        for spec in types:
+            there, back = _checked_type(account, source, target, spec)
+            ends = (source, _id(each, "from")), (target, _id(each, "to"))
+            writes.unlink(account, *ends, there=there, back=back)
+    return _archived(account, call)
+
+
+def labels(account: Account, call: Call) -> Reply:
+    return Reply(200, {"results": account.labels.all(call.resolve("from"), call.resolve("to"))})
+
+
+def create_label(account: Account, call: Call) -> Reply:
+    source, target = call.resolve("from"), call.resolve("to")
+    body = call.json_object("label", "name")
+    if account.labels.count(source, target) >= MOST_LABELS:
+        # An undocumented status; seen live.
+        raise Refusal(437, "The limit of association labels has been reached", category="VALIDATION_ERROR")
+    inverse = optional_text(body, "inverseLabel")
+    made = account.labels.create(source, target, text_of(body, "label"), inverse)
+    return Reply(200, {"results": made})
+
+
+def update_label(account: Account, call: Call) -> Reply:
+    body = call.json_object("label", "associationTypeId")
+    found = account.labels.rename(
+        call.resolve("from"),
+        call.resolve("to"),
+        integer_of(body, "associationTypeId"),
+        text_of(body, "label"),
+        optional_text(body, "inverseLabel"),
+    )
+    if not found:
+        raise not_found("association type not found")
+    return Reply(204)
+
+
+def delete_label(account: Account, call: Call) -> Reply:
+    number = call.names["type_id"]
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        account.labels.delete(call.resolve("from"), call.resolve("to"), int(number))
+    return Reply(204)
+
+
+def _page(
+    account: Account, source: str, from_id: str, target: str, after: Any, size: int
+) -> tuple[list[tuple[str, list[AssociationType]]], str | None]:
+    links = list(account.store.links(source, from_id, target).items())
+    start = _decoded(after)
+    page = links[start : start + size]
+    return page, _encoded(start + size) if start + size < len(links) else None
+
+
+def _encoded(position: int) -> str:
+    # Opaque, as on the wire; nothing may be read from it.
+    return base64.urlsafe_b64encode(f"{position}\n".encode()).decode()
+
+
+def _decoded(after: Any) -> int:
+    if after is None or after == "":
+        return 0
+    try:
+        position = int(base64.urlsafe_b64decode(str(after)).decode())
+    except ValueError:
+        position = -1
+    if position < 0:
+        raise invalid(f"Invalid paging cursor: {after}")
+    return position
+
+
+def _row(
+    account: Account, call: Call, source: str, target: str, to_id: str, types: list[AssociationType]
+) -> dict[str, Any]:
+    return {
+        # A number in v4, a text in dated versions.
+        "toObjectId": int(to_id) if call.version.text == "v4" else to_id,
+        "associationTypes": [account.labels.describe(source, target, kind) for kind in types],
+    }
+
+
+def _link(source: str, from_id: str, target: str, after: str) -> str:
+    return f"https://api.hubapi.com/crm/v4/objects/{source}/{from_id}/associations/{target}?after={after}"
+
+
+def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:
+    # The normal answer for a record without links: https://github.com/HubSpot/hubspot-api-php/issues/619
+    return Refusal(
+        404,
+        f"No {SINGULAR[target]} is associated with {SINGULAR[source]} {from_id}.",
+        category="OBJECT_NOT_FOUND",
+        sub_category="crm.associations.NO_ASSOCIATIONS_FOUND",
+        context={
+            "fromObjectId": [from_id],
+            "fromObjectType": [SINGULAR[source]],
+            "toObjectType": [SINGULAR[target]],
+        },
+    ).row()
+
+
+def _associate_default(
+    account: Account, source: str, from_id: str, target: str, to_id: str
+) -> dict[str, Any]:
+    one, other = _live(account, source, from_id), _live(account, target, to_id)
+    there, back = account.labels.default(source, target), account.labels.default(target, source)
+    writes.link(account, (source, one.id), (target, other.id), there, back)
+    return {
+        "from": {"id": one.id},
+        "to": {"id": other.id},
+        "associationSpec": {"associationCategory": there[0], "associationTypeId": there[1]},
+    }
+
+
+def _inverse(account: Account, source: str, target: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    category, number = account.labels.default(target, source)
+    spec = {"associationCategory": category, "associationTypeId": number}
+    return {"from": row["to"], "to": row["from"], "associationSpec": spec}
+
+
+def _associate(
+    account: Account, source: str, from_id: str, target: str, to_id: str, types: list[Any]
+) -> dict[str, Any]:
+    one, other = _live(account, source, from_id), _live(account, target, to_id)
+    kinds = [_checked_type(account, source, target, each) for each in types]
+    for there, back in kinds:
+        writes.link(account, (source, one.id), (target, other.id), there, back)
+    names = [account.labels.label(source, target, there) for there, _ in kinds]
+    return {
+        "fromObjectTypeId": TYPE_IDS[source],
+        "fromObjectId": one.id,
+        "toObjectTypeId": TYPE_IDS[target],
+        "toObjectId": other.id,
+        "labels": [name for name in names if name is not None],
+    }
+
+
+def _checked_type(
+    account: Account, source: str, target: str, spec: Any
+) -> tuple[AssociationType, AssociationType]:
+    if not isinstance(spec, dict):
+        raise wrong_json("value of type `AssociationSpec`")
+    kind = (str(spec.get("associationCategory")), integer_of(spec, "associationTypeId"))
+    back = account.labels.counterpart(source, target, kind)
+    if back is None:
+        raise invalid(
+            f"invalid from object type {TYPE_IDS[source]} to {TYPE_IDS[target]}: "
+            f"there is no association type {kind[1]} of category {kind[0]}"
+        )
+    return kind, back
+
+
+def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str) -> None:
+    one, other = account.store.get(source, from_id), account.store.get(target, to_id)
+    if one is not None and other is not None:
+        writes.unlink(account, (source, one.id), (target, other.id))
+
+
+def _archived(account: Account, call: Call) -> Reply:
+    # 204 before dated versions, 200 in the spec of 2026.
+    return batch(account.now(), []) if call.version.is_dated else Reply(204)
+
+
+def _live(account: Account, object_type: str, record_id: str) -> Record:
+    record = account.store.get(object_type, record_id)
+    if record is None or record.archived:
+        raise Refusal(
+            404,
+            f"{SINGULAR[object_type]} {record_id} was not found",
+            category="OBJECT_NOT_FOUND",
+            context={"ids": [record_id]},
+        )
+    return record
+
+
+def _id(each: Mapping[str, Any], name: str) -> str:
+    end = each.get(name)
+    if not isinstance(end, dict):
+        raise fields_not_set([name])
+    return text_of(end, "id")

@@ -1,0 +1,290 @@
+"""Property definitions and their groups.
+
+https://developers.hubspot.com/docs/api-reference/crm-properties/guide
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hubspot_emulator.state.account import Account
+from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.replies import (
+    Refusal,
+    Reply,
+    batch,
+    fields_not_set,
+    invalid,
+    not_found,
+    wrong_json,
+)
+
+MOST_UNIQUE = 10
+_TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
+_FIELD_TYPES = (
+    "booleancheckbox",
+    "calculation_equation",
+    "checkbox",
+    "date",
+    "file",
+    "html",
+    "number",
+    "phonenumber",
+    "radio",
+    "select",
+    "text",
+    "textarea",
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TEXTS = ("label", "type", "fieldType", "groupName", "description", "calculationFormula")
+
+
+def list_all(account: Account, call: Call) -> Reply:
+    wanted, object_type = call.flag("archived"), call.object_type
+    definitions = account.schema.definitions[object_type].values()
+    return Reply(
+        200,
+        {
+            "results": [
+                _wire(account, object_type, each) for each in definitions if each["archived"] == wanted
+            ]
+        },
+    )
+
+
+def read(account: Account, call: Call) -> Reply:
+    definition = _definition(account, call, call.names["name"], archived=call.flag("archived"))
+    return Reply(200, _wire(account, call.object_type, definition))
+
+
+def create(account: Account, call: Call) -> Reply:
+    body = call.json_object("groupName", "name", "label", "type", "fieldType")
+    definition = _create(account, call.object_type, body)
+    return Reply(201, _wire(account, call.object_type, definition))
+
+
+def update(account: Account, call: Call) -> Reply:
+    body = call.json_object()
+    before = _definition(account, call, call.names["name"])
+    changes: dict[str, Any] = {name: text_of(body, name) for name in _TEXTS if body.get(name) is not None}
+    changes |= {name: body[name] is True for name in ("hidden", "formField") if body.get(name) is not None}
+    if body.get("displayOrder") is not None:
+        changes["displayOrder"] = integer_of(body, "displayOrder")
+    if body.get("options") is not None:
+        if before["modificationMetadata"].get("readOnlyOptions"):
+            raise invalid(f"The options of {before['name']} cannot be changed")
+        # The whole list is replaced.
+        changes["options"] = _options(body["options"])
+    _check_group(account, call.object_type, changes.get("groupName", before["groupName"]))
+    _check_enums({**before, **changes})
+    definition = before | changes | {"updatedAt": account.now()}
+    account.schema.put_property(call.object_type, definition)
+    return Reply(200, _wire(account, call.object_type, definition))
+
+
+def archive(account: Account, call: Call) -> Reply:
+    _archive(account, call, call.names["name"])
+    return Reply(204)
+
+
+def batch_read(account: Account, call: Call) -> Reply:
+    body, inputs = inputs_of(call, most=100)
+    results, errors = [], []
+    for each in inputs:
+        name = text_of(each, "name")
+        try:
+            found = _definition(account, call, name, archived=bool(body.get("archived")))
+            results.append(_wire(account, call.object_type, found))
+        except Refusal as refusal:
+            errors.append(refusal.row())
+    return batch(account.now(), results, errors)
+
+
+def batch_create(account: Account, call: Call) -> Reply:
+    _, inputs = inputs_of(call, most=100)
+    results, errors = [], []
+    for each in inputs:
+        try:
+            if missing := [
+                name for name in ("groupName", "name", "label", "type", "fieldType") if each.get(name) is None
+            ]:
+                raise fields_not_set(missing)
+            results.append(_wire(account, call.object_type, _create(account, call.object_type, each)))
+        except Refusal as refusal:
+            errors.append(refusal.row())
+    return batch(account.now(), results, errors, status=201)
+
+
+def batch_archive(account: Account, call: Call) -> Reply:
+    _, inputs = inputs_of(call, most=100)
+    for name in [text_of(each, "name") for each in inputs]:
+        _archive(account, call, name)
+    return Reply(204)
+
+
+def list_groups(account: Account, call: Call) -> Reply:
+    groups = account.schema.groups[call.object_type].values()
+    return Reply(200, {"results": [each for each in groups if not each["archived"]]})
+
+
+def read_group(account: Account, call: Call) -> Reply:
+    return Reply(200, _group(account, call))
+
+
+def create_group(account: Account, call: Call) -> Reply:
+    body = call.json_object("name", "label")
+    name = text_of(body, "name").lower()
+    existing = account.schema.groups[call.object_type].get(name)
+    if existing is not None and not existing["archived"]:
+        raise Refusal(409, f"A property group named {name} already exists", category="OBJECT_ALREADY_EXISTS")
+    group = {
+        "name": name,
+        "label": text_of(body, "label"),
+        "displayOrder": _order(body, -1),
+        "archived": False,
+    }
+    account.schema.put_group(call.object_type, group)
+    return Reply(201, group)
+
+
+def update_group(account: Account, call: Call) -> Reply:
+    body = call.json_object()
+    changes: dict[str, Any] = {"label": text_of(body, "label")} if body.get("label") is not None else {}
+    if body.get("displayOrder") is not None:
+        changes["displayOrder"] = integer_of(body, "displayOrder")
+    group = _group(account, call) | changes
+    account.schema.put_group(call.object_type, group)
+    return Reply(200, group)
+
+
+def archive_group(account: Account, call: Call) -> Reply:
+    account.schema.put_group(call.object_type, _group(account, call) | {"archived": True})
+    return Reply(204)
+
+
+def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    # Names are lower-cased without a word.
+    name = text_of(body, "name").lower()
+    if not _NAME.fullmatch(name):
+        raise invalid(f"Property name {name} is invalid", propertyName=[name])
+    existing = account.schema.definitions[object_type].get(name)
+    if existing is not None and not existing["archived"]:
+        raise Refusal(
+            409,
+            f"A property named '{name}' already exists.",
+            category="OBJECT_ALREADY_EXISTS",
+            sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
+        )
+    is_unique = body.get("hasUniqueValue") is True
+    if is_unique and len(account.schema.unique_properties(object_type)) >= MOST_UNIQUE:
+        raise invalid(f"An object type may have {MOST_UNIQUE} unique properties")
+    _check_group(account, object_type, text_of(body, "groupName"))
+    now = account.now()
+    definition = {
+        "updatedAt": now,
+        "createdAt": now,
+        "name": name,
+        "label": text_of(body, "label"),
+        "type": text_of(body, "type"),
+        "fieldType": text_of(body, "fieldType"),
+        "description": optional_text(body, "description") or "",
+        "groupName": text_of(body, "groupName"),
+        "options": _options(body.get("options") or []),
+        "displayOrder": _order(body, -1),
+        "calculated": False,
+        "externalOptions": body.get("externalOptions") is True,
+        "archived": False,
+        "hasUniqueValue": is_unique,
+        "hidden": body.get("hidden") is True,
+        "hubspotDefined": False,
+        "modificationMetadata": {
+            "archivable": True,
+            "readOnlyDefinition": False,
+            "readOnlyOptions": False,
+            "readOnlyValue": False,
+        },
+        "formField": body.get("formField") is True,
+        "dataSensitivity": optional_text(body, "dataSensitivity") or "non_sensitive",
+    }
+    _check_enums(definition)
+    account.schema.put_property(object_type, definition)
+    if is_unique:
+        account.store.index_unique(object_type, name)
+        account.index.index_property(object_type, name)
+    return definition
+
+
+def _check_enums(definition: Mapping[str, Any]) -> None:
+    if definition["type"] not in _TYPES or definition["fieldType"] not in _FIELD_TYPES:
+        raise wrong_json("value of type `PropertyType` or `FieldType`")
+    if definition["type"] == "bool":
+        values = {str(each["value"]) for each in definition["options"]}
+        if values != {"true", "false"}:
+            raise Refusal(
+                400,
+                "Boolean properties must have exactly two options, true and false",
+                category="VALIDATION_ERROR",
+                sub_category="PropertyValidationError.INVALID_BOOLEAN_OPTION",
+            )
+
+
+def _check_group(account: Account, object_type: str, name: str) -> None:
+    group = account.schema.groups[object_type].get(name)
+    if group is None or group["archived"]:
+        raise invalid(f"Property group {name} does not exist", groupName=[name])
+
+
+def _options(raw: Any) -> list[dict[str, Any]]:
+    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+        raise wrong_json("value of type `java.util.ArrayList<OptionInput>`")
+    options = []
+    for position, each in enumerate(raw):
+        option = {
+            "label": text_of(each, "label"),
+            "value": text_of(each, "value"),
+            "displayOrder": _order(each, position),
+            "hidden": each.get("hidden") is True,
+        }
+        options.append(
+            option | ({"description": text_of(each, "description")} if each.get("description") else {})
+        )
+    values = [each["value"] for each in options]
+    if len(set(values)) < len(values):
+        raise invalid("Property option values must be unique")
+    return options
+
+
+def _order(body: Mapping[str, Any], default: int) -> int:
+    return default if body.get("displayOrder") is None else integer_of(body, "displayOrder")
+
+
+def _archive(account: Account, call: Call, name: str) -> None:
+    object_type = call.object_type
+    definition = account.schema.definitions[object_type].get(name)
+    if definition is None or definition["archived"]:
+        return
+    if definition["hubspotDefined"]:
+        raise invalid(f"{name} is a property of HubSpot and cannot be archived", propertyName=[name])
+    archived = definition | {"archived": True, "archivedAt": account.now()}
+    account.schema.put_property(object_type, archived)
+    account.store.forget_unique(object_type, name)
+
+
+def _definition(account: Account, call: Call, name: str, *, archived: bool = False) -> dict[str, Any]:
+    definition = account.schema.definitions[call.object_type].get(name)
+    if definition is None or definition["archived"] != archived:
+        raise not_found(f'Property "{name}" does not exist')
+    return definition
+
+
+def _group(account: Account, call: Call) -> dict[str, Any]:
+    group = account.schema.groups[call.object_type].get(call.names["group"])
+    if group is None or group["archived"]:
+        raise not_found(f"Property group {call.names['group']} does not exist")
+    return group
+
+
+def _wire(account: Account, object_type: str, definition: dict[str, Any]) -> dict[str, Any]:
+    if definition["type"] != "enumeration":
+        return definition
+    return definition | {"options": account.schema.options(object_type, definition["name"])}

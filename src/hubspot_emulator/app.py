@@ -1,0 +1,274 @@
+"""The ASGI application: read, maybe fail, count, authorise, answer, commit, send.
+
+Plain ASGI without a framework: a request of a test suite costs microseconds, and a connection can be dropped.
+"""
+
+import asyncio
+import gzip
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from random import Random
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from hubspot_emulator import routes
+from hubspot_emulator.api.pipelines import HtmlNotFoundError
+from hubspot_emulator.state.account import Account
+from hubspot_emulator.state.faults import COMMITTING, Fault, Faults, canned_reply
+from hubspot_emulator.state.journal import StateFileError
+from hubspot_emulator.state.requests import Exchange, RecordedRequest, RequestLog
+from hubspot_emulator.wire.calls import Call, NotEmulatedError
+from hubspot_emulator.wire.replies import Refusal, Reply, not_found
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+IMMEDIATE_FAULTS = "hubspot_emulator.immediate_faults"
+"""An ASGI extension: a caller in this process wants hangs as TimeoutError at once."""
+
+_log = logging.getLogger(__name__)
+_CONTROL = "/_emulator/"
+_BODILESS = (204, 304)
+_WORTH_COMPRESSING = 1_000
+# A slash inside a segment stays %2F in what is recorded.
+_SLASH = re.compile("%2f", re.IGNORECASE)
+
+
+class EmulatorApp:
+    """HubSpot's URLs at the root, ours under /_emulator/."""
+
+    def __init__(
+        self,
+        account: Account,
+        faults: Faults,
+        control: Callable[[str, str, bytes], Reply],
+        requests: RequestLog,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._account = account
+        self._faults = faults
+        self._control = control
+        self._requests = requests
+        self._sleep = sleep
+        self._dice = Random(0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        body = await _read(receive)
+        if body is None:
+            return
+        path: str = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
+        query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
+        if path.startswith(_CONTROL) or path == _CONTROL.rstrip("/"):
+            reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL.rstrip("/"))), body)
+            reply = self._committed(reply)
+            await _send(send, reply, reply.content())
+            return
+        await self._serve(scope, receive, send, path, query, body)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # uvicorn dies of the signal right after this; no `finally` of ours would run.
+                self._account.journal.gather()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, path: str, query: dict[str, list[str]], body: bytes
+    ) -> None:
+        account, method = self._account, scope["method"]
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        decoded = unquote(_SLASH.sub("%252F", path))
+        fault = self._faults.take(method, decoded)
+        request = RecordedRequest(
+            method,
+            decoded,
+            query,
+            body,
+            headers,
+            None,
+            account.clock(),
+            fault.kind if fault else None,
+        )
+        self._requests.requests.append(request)
+        switches = account.switches
+        if switches.latency_seconds or switches.latency_jitter_seconds:
+            jitter = switches.latency_jitter_seconds * self._dice.random()
+            await self._sleep(switches.latency_seconds + jitter)
+        if fault is None or fault.kind in COMMITTING:
+            reply = self._committed(self._answer(method, path, query, headers, body))
+        elif fault.kind in ("status", "html"):
+            reply = canned_reply(fault, decoded)
+        else:
+            reply = Reply(0)
+        if fault is not None and not await self._spoil(fault, reply, scope, receive):
+            return
+        request.status = reply.status
+        content = reply.content()
+        if fault is not None and fault.kind == "truncated_json":
+            await _send_truncated(send, reply, content)
+            return
+        if fault is not None and fault.kind == "cut_off":
+            await _send_cut_off(receive, send, reply, content)
+            return
+        for listener in self._requests.listeners:
+            listener(Exchange(request, reply))
+        if len(content) >= _WORTH_COMPRESSING and switches.compression and _accepts_gzip(headers):
+            content = gzip.compress(content, compresslevel=1, mtime=0)
+            reply.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        await _send(send, reply, content)
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> Reply:
+        rate_headers: dict[str, str] = {}
+        try:
+            found = routes.match(method, path)
+            authorization = headers.get("authorization")
+            is_oauth = self._account.tokens.was_issued(authorization)
+            rate_headers = self._account.limits.take(found.route.budget, is_oauth=is_oauth)
+            if found.route.needs_token:
+                self._account.tokens.authorise(authorization)
+            call = Call(method, found.version, found.area, found.names, query, headers, body)
+            reply = found.route.action(self._account, call)
+        except Refusal as refusal:
+            reply = refusal.reply()
+        except NotEmulatedError as error:
+            # HubSpot's 404, never an invented success; the log tells the developer why.
+            _log.warning("not emulated: %s %s", method, error)
+            reply = not_found(category=None).reply()
+        except routes.MethodNotAllowedError:
+            reply = Refusal(405, "HTTP 405 Method Not Allowed").reply()
+        except HtmlNotFoundError:
+            reply = Reply(
+                404, raw=b"<html><body><h1>404</h1></body></html>", content_type="text/html; charset=utf-8"
+            )
+        reply.headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4())} | rate_headers | reply.headers
+        return reply
+
+    def _committed(self, reply: Reply) -> Reply:
+        """The reply once everything is in the state file; before, nobody may hear of it."""
+        try:
+            self._account.journal.flush()
+        except StateFileError as error:
+            _log.error("%s", error)
+            return Refusal(500, "internal error").reply()
+        return reply
+
+    async def _spoil(self, fault: Fault, reply: Reply, scope: Scope, receive: Receive) -> bool:
+        """Whether an answer is still to be sent."""
+        if fault.kind in ("drop_before", "drop_after"):
+            await _drop(receive)
+            return False
+        if fault.kind in ("hang_before", "hang_after", "slow"):
+            if IMMEDIATE_FAULTS in scope.get("extensions", {}):
+                raise TimeoutError(f"{fault.kind}: no answer")
+            await self._wait_unless_gone(receive, fault.seconds)
+            if fault.kind != "slow":
+                await _drop(receive)
+                return False
+        if fault.kind in ("invalid_json", "truncated_json") and reply.status == 204:
+            # An answer without a body cannot be spoiled.
+            reply.status = 200
+        if fault.kind == "invalid_json":
+            reply.body, reply.raw = None, b"<!doctype html><p>this is not JSON</p>"
+        return True
+
+    async def _wait_unless_gone(self, receive: Receive, seconds: float) -> None:
+        waiting = asyncio.ensure_future(self._sleep(seconds))
+        gone = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            gone.cancel()
+
+
+async def _drop(receive: Receive) -> None:
+    """Close the connection without an answer; in process, raise ConnectionResetError."""
+    transport = _transport(receive)
+    transport.abort()
+    await _until_noticed(receive)
+
+
+def _transport(receive: Receive) -> asyncio.Transport:
+    # ASGI has no message for it. In uvicorn `receive` is a method of the request cycle, with httptools
+    # and with h11, and the cycle holds the connection's transport.
+    transport: asyncio.Transport | None = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is None:
+        raise ConnectionResetError("the emulator dropped the connection")
+    return transport
+
+
+async def _until_noticed(receive: Receive) -> None:
+    # Until the server knows that the connection is gone, it would answer 500 in our place.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body; None when the caller left before it was complete."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _accepts_gzip(headers: Mapping[str, str]) -> bool:
+    return any(
+        each.strip().partition(";")[0].strip() in ("gzip", "*") and "q=0" not in each.replace("q=0.", "")
+        for each in headers.get("accept-encoding", "").lower().split(",")
+    )
+
+
+def _start(reply: Reply, length: int | None) -> dict[str, Any]:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    if length and not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", reply.content_type.encode()))
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+async def _send(send: Send, reply: Reply, content: bytes) -> None:
+    if reply.status in _BODILESS:
+        content = b""
+    await send(_start(reply, None if reply.status in _BODILESS else len(content)))
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _send_cut_off(receive: Receive, send: Send, reply: Reply, content: bytes) -> None:
+    """The connection ends in the middle of the body; in process, raise ConnectionResetError."""
+    transport = _transport(receive)
+    if reply.status == 204:
+        transport.abort()
+    else:
+        await send(_start(reply, len(content)))
+        await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
+        # Unlike `abort` it sends first what is waiting.
+        transport.close()
+    await _until_noticed(receive)
+
+
+async def _send_truncated(send: Send, reply: Reply, content: bytes) -> None:
+    # The length is that of what is sent, so that the cut is found by reading the JSON.
+    cut = content[: max(1, len(content) * 2 // 3)] if content else b"{"
+    await send(_start(reply, len(cut)))
+    await send({"type": "http.response.body", "body": cut})

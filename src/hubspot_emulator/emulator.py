@@ -1,0 +1,93 @@
+"""The emulator as Python code sees it: an application, and what tests do to its account."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hubspot_emulator.app import EmulatorApp
+from hubspot_emulator.control import Control
+from hubspot_emulator.operations import Operations
+from hubspot_emulator.state.account import Account, Switches
+from hubspot_emulator.state.faults import Faults
+from hubspot_emulator.state.limits import EmulatorLimits
+from hubspot_emulator.state.requests import RequestLog
+from hubspot_emulator.state.tokens import Tokens
+
+
+class Emulator(Operations):
+    """One HubSpot account. Build it with `create_emulator`; close it to let go of the state file."""
+
+    def __init__(
+        self,
+        account: Account,
+        faults: Faults,
+        requests: RequestLog,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        super().__init__(account, faults, requests)
+        self.app = EmulatorApp(account, faults, Control(self).answer, requests, sleep=sleep)
+
+
+def create_emulator(
+    state: Path | None = None,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    access_tokens: Collection[str] | None = None,
+    client_id: str = "demo-client-id",
+    client_secret: str = "demo-client-secret",  # noqa: S107 - looks fake on purpose
+    refresh_tokens: Collection[str] = ("demo-refresh-token",),
+    token_lifetime_seconds: float = 1800,
+    rotate_refresh_tokens: bool = False,
+    limits: EmulatorLimits | None = None,
+    search_lag_seconds: float = 0.0,
+    latency_seconds: float = 0.0,
+    latency_jitter_seconds: float = 0.0,
+    portal_id: int = 48_213_907,
+    association_page_size: int = 500,
+    inline_association_page_size: int = 100,
+    merge_keeps_primary_id: bool = False,
+    required_properties: Mapping[str, Collection[str]] | None = None,
+    conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+    compression: bool = True,
+    kept_requests: int = 10_000,
+) -> Emulator:
+    """A HubSpot account in memory, or in one file that a second start finds again.
+
+    `access_tokens` None lets in any bearer that was not issued here and has expired. Raises StateFileInUseError when
+    another emulator has the file, and StateFileError when it cannot be used for another reason.
+    """
+    switches = Switches(
+        search_lag_seconds,
+        latency_seconds,
+        latency_jitter_seconds,
+        association_page_size,
+        inline_association_page_size,
+        merge_keeps_primary_id,
+        required_properties or {},
+        conditional_properties or {},
+        compression,
+    )
+    tokens = Tokens(
+        clock=clock,
+        access_tokens=access_tokens,
+        client_id=client_id,
+        client_secret=client_secret,
+        refresh_tokens=refresh_tokens,
+        lifetime_seconds=token_lifetime_seconds,
+        rotate_refresh_tokens=rotate_refresh_tokens,
+    )
+    account = Account(
+        state,
+        clock=clock,
+        monotonic=monotonic,
+        switches=switches,
+        limits=limits or EmulatorLimits(),
+        tokens=tokens,
+        portal_id=portal_id,
+    )
+    return Emulator(account, Faults(), RequestLog(kept_requests), sleep=sleep)

@@ -1,0 +1,287 @@
+"""Records and links in memory with their indexes, journalled as they change."""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubspot_emulator.state.journal import Journal
+from hubspot_emulator.wire.names import DEFAULT_ASSOCIATION_TYPES, OBJECT_TYPES
+
+# The first id of each type; ids rise and are not dense.
+_FIRST_IDS = {"contacts": 37_765_128_953, "deals": 21_318_452_201, "tickets": 4_418_906_117}
+_ID_STEP = 3
+_KEPT_CHANGES = 50
+
+# (category, typeId)
+AssociationType = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Record:
+    """One contact, deal or ticket. `properties` is replaced by a new dict at each change."""
+
+    object_type: str
+    id: str
+    properties: dict[str, str]
+    created_at: str
+    updated_at: str
+    archived_at: str | None = None
+    # Newest last: (when, what was set then).
+    changes: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_at is not None
+
+    def to_row(self) -> dict[str, Any]:
+        return {
+            "p": self.properties,
+            "c": self.created_at,
+            "u": self.updated_at,
+            "a": self.archived_at,
+            "h": self.changes,
+        }
+
+
+class Store:
+    """All records of one account.
+
+    `on_change(record)` is told of every created, changed, archived or removed record, for the search index.
+    """
+
+    def __init__(self, journal: Journal, on_change: Callable[[Record, bool], None]) -> None:
+        self._journal = journal
+        self._on_change = on_change
+        self.reset()
+
+    def reset(self) -> None:
+        self.records: dict[str, dict[str, Record]] = {each: {} for each in OBJECT_TYPES}
+        self._live_ids: dict[str, list[int]] = {each: [] for each in OBJECT_TYPES}
+        self._archived_ids: dict[str, list[int]] = {each: [] for each in OBJECT_TYPES}
+        self._by_value: dict[tuple[str, str], dict[str, str]] = {("contacts", "email"): {}}
+        self.merged: dict[str, dict[str, str]] = {each: {} for each in OBJECT_TYPES}
+        self._links: dict[tuple[str, str], dict[str, dict[str, list[AssociationType]]]] = {
+            pair: {} for pair in DEFAULT_ASSOCIATION_TYPES
+        }
+        self._next_ids = dict(_FIRST_IDS)
+
+    def load(self, unique: Iterable[tuple[str, str]]) -> None:
+        for object_type, name in unique:
+            self.index_unique(object_type, name)
+        for key, row in self._journal.rows("record"):
+            object_type, record_id = key.split("/")
+            changes = [(when, what) for when, what in row["h"]]
+            record = Record(object_type, record_id, row["p"], row["c"], row["u"], row["a"], changes)
+            self.records[object_type][record_id] = record
+            (self._archived_ids if record.archived else self._live_ids)[object_type].append(int(record_id))
+            if not record.archived:
+                self._index_values(record, {}, record.properties)
+        for object_type in OBJECT_TYPES:
+            self._live_ids[object_type].sort()
+            self._archived_ids[object_type].sort()
+            ordered = self._live_ids[object_type]
+            for number in ordered:
+                self._on_change(self.records[object_type][str(number)], False)
+        for key, to in self._journal.rows("merged"):
+            object_type, old = key.split("/")
+            self.merged[object_type][old] = to
+        for key, rows in self._journal.rows("links"):
+            from_type, to_type, from_id = key.split("/")
+            self._links[from_type, to_type][from_id] = {
+                to_id: [(category, number) for category, number in types] for to_id, types in rows.items()
+            }
+        for key, number in self._journal.rows("next_id"):
+            self._next_ids[key] = number
+
+    # Records
+
+    def add(
+        self, object_type: str, properties: dict[str, str], now: str, *, record_id: str | None = None
+    ) -> Record:
+        if record_id is None:
+            record_id = str(self._next_ids[object_type])
+        self._next_ids[object_type] = max(self._next_ids[object_type], int(record_id) + _ID_STEP)
+        next_id = self._next_ids[object_type]
+        self._journal.put("next_id", object_type, lambda: next_id)
+        properties["hs_object_id"] = record_id
+        if object_type == "tickets":
+            properties["hs_ticket_id"] = record_id
+        elif object_type == "contacts":
+            properties.setdefault("hs_all_contact_vids", record_id)
+        record = Record(object_type, record_id, properties, now, now, None, [(now, properties)])
+        self.records[object_type][record_id] = record
+        insort(self._live_ids[object_type], int(record_id))
+        self._index_values(record, {}, properties)
+        self._save(record)
+        self._on_change(record, False)
+        return record
+
+    def change(self, record: Record, changes: dict[str, str], now: str) -> None:
+        """Set properties; the caller has included the last-modified one."""
+        before = record.properties
+        record.properties = before | changes
+        record.updated_at = now
+        record.changes.append((now, changes))
+        del record.changes[:-_KEPT_CHANGES]
+        self._index_values(record, before, record.properties)
+        self._save(record)
+        self._on_change(record, False)
+
+    def set_quietly(self, record: Record, name: str, value: str) -> None:
+        """A roll-up that HubSpot computes: no new modification date, no history."""
+        record.properties = record.properties | {name: value}
+        self._save(record)
+        self._on_change(record, False)
+
+    def archive(self, record: Record, now: str) -> None:
+        record.archived_at = now
+        record.updated_at = now
+        number = int(record.id)
+        _remove(self._live_ids[record.object_type], number)
+        insort(self._archived_ids[record.object_type], number)
+        self._index_values(record, record.properties, {})
+        self._save(record)
+        self._on_change(record, True)
+
+    def restore(self, record: Record) -> None:
+        record.archived_at = None
+        number = int(record.id)
+        _remove(self._archived_ids[record.object_type], number)
+        insort(self._live_ids[record.object_type], number)
+        self._index_values(record, {}, record.properties)
+        self._save(record)
+        self._on_change(record, False)
+
+    def remove(self, record: Record) -> None:
+        """Gone for good: merged away, or erased."""
+        object_type, number = record.object_type, int(record.id)
+        _remove((self._archived_ids if record.archived else self._live_ids)[object_type], number)
+        if not record.archived:
+            self._index_values(record, record.properties, {})
+        del self.records[object_type][record.id]
+        self._journal.delete("record", f"{object_type}/{record.id}")
+        for (from_type, to_type), links in self._links.items():
+            if from_type == object_type:
+                for to_id in list(links.get(record.id, ())):
+                    self.unlink((object_type, record.id), (to_type, to_id))
+        self._on_change(record, True)
+
+    def note_merge(self, object_type: str, old_id: str, new_id: str) -> None:
+        merged = self.merged[object_type]
+        for each in [old_id, *(key for key, to in merged.items() if to == old_id)]:
+            merged[each] = new_id
+            self._journal.put("merged", f"{object_type}/{each}", lambda: new_id)
+
+    def get(self, object_type: str, record_id: str) -> Record | None:
+        """By id, following merges; archived ones too."""
+        table = self.records[object_type]
+        found = table.get(record_id)
+        return found if found is not None else table.get(self.merged[object_type].get(record_id, ""))
+
+    def find(self, object_type: str, name: str, value: str) -> Record | None:
+        """By e-mail (primary or secondary) or by a unique property; live ones only."""
+        record_id = self._by_value.get((object_type, name), {}).get(value)
+        return self.records[object_type][record_id] if record_id is not None else None
+
+    def page(
+        self, object_type: str, after: int, limit: int, *, archived: bool
+    ) -> tuple[list[Record], int | None]:
+        """Records from id `after` on in rising order, and where the next page begins."""
+        ids = (self._archived_ids if archived else self._live_ids)[object_type]
+        start = bisect_left(ids, after)
+        table = self.records[object_type]
+        found = [table[str(number)] for number in ids[start : start + limit]]
+        return found, ids[start + limit] if start + limit < len(ids) else None
+
+    def live(self, object_type: str) -> Iterator[Record]:
+        table = self.records[object_type]
+        return (table[str(number)] for number in self._live_ids[object_type])
+
+    # Values that must be unique
+
+    def index_unique(self, object_type: str, name: str) -> None:
+        if (object_type, name) not in self._by_value:
+            self._by_value[object_type, name] = {
+                record.properties[name]: record.id
+                for record in self.live(object_type)
+                if record.properties.get(name)
+            }
+
+    def forget_unique(self, object_type: str, name: str) -> None:
+        """The property is archived: it neither identifies nor forbids any more."""
+        self._by_value.pop((object_type, name), None)
+
+    def is_unique(self, object_type: str, name: str) -> bool:
+        return (object_type, name) in self._by_value
+
+    def _index_values(self, record: Record, before: dict[str, str], now: dict[str, str]) -> None:
+        for (object_type, name), ids in self._by_value.items():
+            if object_type != record.object_type or before.get(name) == now.get(name):
+                continue
+            if (old := before.get(name)) and ids.get(old) == record.id:
+                del ids[old]
+            if new := now.get(name):
+                ids[new] = record.id
+        if record.object_type == "contacts":
+            emails = self._by_value["contacts", "email"]
+            for old in before.get("hs_additional_emails", "").split(";"):
+                if old and emails.get(old) == record.id and old != now.get("email"):
+                    del emails[old]
+            for new in now.get("hs_additional_emails", "").split(";"):
+                if new:
+                    emails[new] = record.id
+
+    # Links, kept in both directions
+
+    def link(
+        self, source: tuple[str, str], target: tuple[str, str], there: AssociationType, back: AssociationType
+    ) -> None:
+        """Add a link of one type, and its counterpart; repeating it changes nothing."""
+        for (from_type, from_id), (to_type, to_id), kind in ((source, target, there), (target, source, back)):
+            types = self._links[from_type, to_type].setdefault(from_id, {}).setdefault(to_id, [])
+            if kind not in types:
+                types.append(kind)
+                self._save_links(from_type, to_type, from_id)
+
+    def unlink(
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        there: AssociationType | None = None,
+        back: AssociationType | None = None,
+    ) -> None:
+        """Remove one type of link, or all when none is named."""
+        for (from_type, from_id), (to_type, to_id), kind in ((source, target, there), (target, source, back)):
+            rows = self._links[from_type, to_type].get(from_id, {})
+            if kind is not None:
+                rows[to_id] = [each for each in rows.get(to_id, []) if each != kind]
+            if kind is None or not rows[to_id]:
+                rows.pop(to_id, None)
+            self._save_links(from_type, to_type, from_id)
+
+    def links(self, from_type: str, from_id: str, to_type: str) -> dict[str, list[AssociationType]]:
+        """Linked live ids with their types, in the order in which they were linked."""
+        rows = self._links[from_type, to_type].get(from_id)
+        if not rows:
+            return {}
+        table = self.records[to_type]
+        if all(table[to_id].archived_at is None for to_id in rows):
+            return rows
+        return {to_id: types for to_id, types in rows.items() if not table[to_id].archived}
+
+    def _save(self, record: Record) -> None:
+        if self._journal.kept:
+            self._journal.put("record", f"{record.object_type}/{record.id}", record.to_row)
+
+    def _save_links(self, from_type: str, to_type: str, from_id: str) -> None:
+        if self._journal.kept:
+            rows = self._links[from_type, to_type]
+            self._journal.put("links", f"{from_type}/{to_type}/{from_id}", lambda: rows.get(from_id, {}))
+
+
+def _remove(ids: list[int], number: int) -> None:
+    position = bisect_left(ids, number)
+    if position < len(ids) and ids[position] == number:
+        del ids[position]

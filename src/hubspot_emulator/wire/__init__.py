@@ -1,0 +1,1 @@
+"""HubSpot's wire format: requests, responses, names and timestamps."""

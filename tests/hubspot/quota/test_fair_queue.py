@@ -1,0 +1,77 @@
+"""Turns: round robin over callers, first come first served within one, and nothing lost by cancelling."""
+
+import asyncio
+
+import pytest
+
+from crm_api.hubspot.quota.fair_queue import FairQueue
+
+
+async def take(queue: FairQueue, caller: str | None, order: list[str | None]) -> None:
+    if not queue.take_free_turn():
+        await queue.wait_for_turn(caller)
+    order.append(caller)
+    await asyncio.sleep(0)
+    queue.release()
+
+
+async def start(queue: FairQueue, callers: list[str], order: list[str | None]) -> list[asyncio.Task[None]]:
+    tasks = []
+    for caller in callers:
+        tasks.append(asyncio.create_task(take(queue, caller, order)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_quiet_caller_is_served_next_but_one_in_a_flood() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = await start(queue, ["flood"] * 100 + ["quiet"], order)
+    queue.release()
+    await asyncio.gather(*tasks)
+    assert order.index("quiet") <= 1
+    assert len(order) == 101
+
+
+async def test_whoever_has_just_had_a_turn_lets_a_newcomer_go_first() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = await start(queue, ["flood"] * 3, order)
+    queue.release()  # to the flood
+    tasks += await start(queue, ["quiet"], order)
+    await asyncio.gather(*tasks)
+    assert order[:2] == ["flood", "quiet"]
+
+
+async def test_callers_take_turns() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = await start(queue, ["a", "a", "a", "b", "b", "c"], order)
+    queue.release()
+    await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c", "a", "b", "a"]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_who_gives_up_waiting_is_skipped(position: int) -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = await start(queue, ["a", "b", "c"], order)
+    tasks[position].cancel()
+    await asyncio.sleep(0)
+    queue.release()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(order) == 2
+    assert len(queue) == 0
+    assert queue.take_free_turn()
+
+
+async def test_a_turn_given_to_somebody_who_is_cancelled_at_that_moment_is_handed_on() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = await start(queue, ["a", "b"], order)
+    queue.release()
+    tasks[0].cancel()  # its turn has come, but it has not run yet
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["b"]
+    assert queue.take_free_turn()

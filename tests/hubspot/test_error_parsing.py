@@ -1,0 +1,261 @@
+"""From HubSpot's answers to errors: which class, which facts, and nothing personal in what is printed."""
+
+import json
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_api.hubspot import errors as e
+from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PERSONAL = "jane.doe@example.com"
+UUID = "3f1b2c4d-0000-4000-8000-000000000001"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "message",
+                    "category",
+                    "errors",
+                    "context",
+                    "code",
+                    "in",
+                    "correlationId",
+                    "policyName",
+                    "propertyName",
+                    "requiredGranularScopes",
+                    "subCategory",
+                    "x",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+def error_from(
+    status: int, body: object = None, *, search: bool = False, headers: dict[str, str] | None = None
+) -> e.HubSpotError:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = httpx.Response(status, content=content, headers=headers)
+    return error_from_response(response, operation="contacts.get", now=NOW, search=search)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (300, e.HubSpotRequestError),
+        (302, e.HubSpotRequestError),
+        (400, e.HubSpotValidationError),
+        (401, e.HubSpotCredentialsError),
+        (403, e.HubSpotCredentialsError),
+        (404, e.HubSpotNotFoundError),
+        (408, e.HubSpotServerError),
+        (409, e.HubSpotConflictError),
+        (414, e.HubSpotRequestError),
+        (415, e.HubSpotRequestError),
+        (423, e.HubSpotLockedError),
+        (429, e.HubSpotQuotaError),
+        (437, e.HubSpotRequestError),
+        (477, e.HubSpotUnavailableError),
+        (500, e.HubSpotServerError),
+        (502, e.HubSpotServerError),
+        (503, e.HubSpotServerError),
+        (504, e.HubSpotServerError),
+        (521, e.HubSpotServerError),
+        (524, e.HubSpotServerError),
+        (526, e.HubSpotServerError),
+    ],
+)
+@pytest.mark.parametrize("body", [{}, b"", b"<html>Bad gateway</html>", b"\xff\xfe", [], "text", None])
+def test_the_status_alone_decides_the_class(status: int, kind: type[e.HubSpotError], body: object) -> None:
+    error = error_from(status, body)
+    assert type(error) is kind
+    assert error.status_code == status
+
+
+@given(body=JSON, status=st.sampled_from([400, 401, 403, 404, 409, 423, 429, 477, 500]))
+def test_parsing_never_raises(body: Any, status: int) -> None:
+    error = error_from(status, body)
+    assert isinstance(str(error), str)
+
+
+def test_deep_nesting_does_not_raise() -> None:
+    assert type(error_from(400, b"[" * 100_000)) is e.HubSpotValidationError
+
+
+@given(st.text(min_size=6, alphabet=st.characters(categories=["L", "N"]), max_size=30))
+def test_nothing_of_hubspot_s_text_is_printed(secret: str) -> None:
+    secret = f"{secret}-ß-{PERSONAL}"
+    body = {
+        "message": f'Property values were not valid: [{{"message":"{PERSONAL}","error":"{secret}","name":"{secret}"}}]',
+        "category": secret,
+        "correlationId": secret,
+        "errors": [
+            {"message": secret, "code": secret, "context": {"propertyName": [secret], "id": [secret]}}
+        ],
+    }
+    for status in (400, 401, 403, 404, 409, 429, 500):
+        error = error_from(status, body)
+        printed = str(error) + repr(error) + "".join(traceback.format_exception(error))
+        assert PERSONAL not in printed
+        assert "-ß-" not in printed
+
+
+def test_facts_are_kept() -> None:
+    error = error_from(404, {"category": "OBJECT_NOT_FOUND", "correlationId": UUID, "message": "not found"})
+    assert (error.category, error.correlation_id, error.operation) == (
+        "OBJECT_NOT_FOUND",
+        UUID,
+        "contacts.get",
+    )
+    assert str(error) == f"contacts.get: status 404, OBJECT_NOT_FOUND, correlation {UUID}"
+
+
+def test_the_correlation_id_may_stand_in_a_header_only() -> None:
+    assert error_from(502, b"<html>", headers={"X-HubSpot-Correlation-Id": UUID}).correlation_id == UUID
+
+
+@pytest.mark.parametrize(
+    ("body", "search", "policy"),
+    [
+        ({"policyName": "TEN_SECONDLY_ROLLING", "errorType": "RATE_LIMIT"}, False, "burst"),
+        ({"message": "You have reached your ten_secondly_rolling limit."}, False, "burst"),
+        ({"policyName": "DAILY", "message": "You have reached your daily limit."}, False, "daily"),
+        ({"message": "You have reached your secondly limit.", "category": "RATE_LIMITS"}, True, "search"),
+        ({"policyName": "SECONDLY"}, False, "search"),
+        ({}, True, "search"),
+        ({}, False, "unknown"),
+    ],
+)
+def test_which_limit_a_429_is_about(body: dict[str, str], policy: str, *, search: bool) -> None:
+    error = error_from(429, body, search=search, headers={"Retry-After": "3"})
+    assert isinstance(error, e.HubSpotQuotaError)
+    assert (error.policy, error.retry_after) == (policy, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("message", "existing_id"),
+    [
+        ("Contact already exists. Existing ID: 37765128953", "37765128953"),
+        ("Contact already exists.", None),
+        (7, None),
+    ],
+)
+def test_a_conflict_names_the_record_in_the_way(message: object, existing_id: str | None) -> None:
+    error = error_from(409, {"message": message, "category": "CONFLICT"})
+    assert isinstance(error, e.HubSpotConflictError)
+    assert error.existing_id == existing_id
+
+
+def test_a_missing_scope_is_named() -> None:
+    rows = [{"context": {"requiredGranularScopes": ["crm.objects.contacts.read"]}}]
+    error = error_from(403, {"category": "MISSING_SCOPES", "errors": rows})
+    assert isinstance(error, e.HubSpotScopeError)
+    assert error.required_scopes == ["crm.objects.contacts.read"]
+
+
+def test_problems_are_read_from_the_rows() -> None:
+    rows = [{"message": f"{PERSONAL}", "code": "INVALID_EMAIL", "context": {"propertyName": ["email"]}}]
+    error = error_from(400, {"category": "VALIDATION_ERROR", "errors": rows})
+    assert isinstance(error, e.HubSpotValidationError)
+    assert error.problems == [
+        e.PropertyProblem("email", "INVALID_EMAIL", "is not an e-mail address that HubSpot accepts")
+    ]
+
+
+def test_problems_are_read_from_the_text_where_there_are_no_rows() -> None:
+    inner = [{"isValid": False, "message": "no", "error": "INVALID_OPTION", "name": "dealstage"}]
+    error = error_from(400, {"message": f"Property values were not valid: {json.dumps(inner)}"})
+    assert isinstance(error, e.HubSpotValidationError)
+    assert [(each.property, each.code) for each in error.problems] == [("dealstage", "INVALID_OPTION")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "One or more associations are invalid"},
+        {"errors": [{"message": "x", "context": {"INVALID_OBJECT_IDS": ["512"]}}]},
+        {"errors": [{"code": "INVALID_OBJECT_IDS"}]},
+    ],
+)
+def test_an_unknown_association_is_told_from_other_refusals(body: object) -> None:
+    error = error_from(400, body)
+    assert isinstance(error, e.HubSpotValidationError)
+    assert error.names_unknown_association
+    assert not error.duplicate_unique_value
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Cannot set PropertyValueCoordinates{...}. Value is already used by object id 512",
+        "A record with this value already exists",
+        "512 already has that value.",
+    ],
+)
+def test_a_duplicate_unique_value_is_told_from_other_refusals(message: str) -> None:
+    error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
+    assert isinstance(error, e.HubSpotValidationError)
+    assert error.duplicate_unique_value
+    assert not error.names_unknown_association
+
+
+@pytest.mark.parametrize("message", ['Property "x" does not exist', "x was not one of the allowed options"])
+def test_an_ordinary_refusal_is_neither(message: str) -> None:
+    error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
+    assert isinstance(error, e.HubSpotValidationError)
+    assert not error.duplicate_unique_value
+    assert not error.names_unknown_association
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "sent"),
+    [
+        (httpx.ConnectError, e.HubSpotConnectionError, False),
+        (httpx.ConnectTimeout, e.HubSpotTimeoutError, False),
+        (httpx.PoolTimeout, e.HubSpotTimeoutError, False),
+        (httpx.UnsupportedProtocol, e.HubSpotConnectionError, False),
+        (httpx.ReadTimeout, e.HubSpotTimeoutError, True),
+        (httpx.WriteTimeout, e.HubSpotTimeoutError, True),
+        (httpx.ReadError, e.HubSpotConnectionError, True),
+        (httpx.WriteError, e.HubSpotConnectionError, True),
+        (httpx.RemoteProtocolError, e.HubSpotConnectionError, True),
+        (httpx.LocalProtocolError, e.HubSpotConnectionError, True),
+    ],
+)
+def test_only_what_may_have_left_counts_as_sent(
+    failure: type[httpx.TransportError], kind: type[e.HubSpotError], *, sent: bool
+) -> None:
+    request = httpx.Request("POST", "https://hubspot.example/x")
+    error = error_from_transport(
+        failure(f"{PERSONAL} Bearer secret", request=request), operation="deals.create"
+    )
+    assert type(error) is kind
+    assert error.sent == sent
+    assert PERSONAL not in str(error)
+    assert error.__cause__ is None
+
+
+def test_every_error_may_be_built_without_arguments() -> None:
+    def walk(kind: type[e.HubSpotError]) -> None:
+        error = kind()
+        assert str(error)
+        assert repr(error).startswith(kind.__name__)
+        for each in kind.__subclasses__():
+            walk(each)
+
+    walk(e.HubSpotError)
