@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.words import checked_files
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = subprocess.run(
@@ -56,3 +57,11 @@ def test_documented_make_targets_exist(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / name).read_text(encoding="utf-8")))
     assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", sorted(set(DOCUMENTS) & set(checked_files())))
+def test_documents_have_one_sentence_per_line(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```|<!-- begin of measurements.*?<!-- end", "", text, flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if re.search(r"[^\d\s][)`\"]*[.!?] +[A-Z`(\[]", line)] == []
