@@ -1,4 +1,4 @@
-"""Writes what a run found into docs/performance.md, between two marks, and its chart beside the other pictures."""
+"""Writes the results of a run into docs/performance.md, between two marks, and the chart into docs/images."""
 
 import os
 import platform
@@ -12,12 +12,12 @@ from benchmarks.report import Report, markdown
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGE: Final = DOCS / "performance.md"
 CHART: Final = DOCS / "images" / "performance.svg"
-BEGIN: Final = "<!-- measured: what follows is written by `make bench BENCH_ARGS=--write` -->"
-END: Final = "<!-- end of what was measured -->"
+BEGIN: Final = "<!-- begin of measurements, written by `make bench BENCH_ARGS=--write` -->"
+END: Final = "<!-- end of measurements -->"
 
 
 def write(report: Report, *, pace: str) -> None:
-    """Replace the last run by this one."""
+    """Replace the results of the last run."""
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
@@ -36,9 +36,9 @@ def _measured(report: Report, pace: str) -> str:
         "![How times grow](images/performance.svg)",
     ]
     missed = [
-        f"- {row.measure}: {row.figure} where {row.goal} was aimed at. {row.why}".rstrip()
+        f"- {row.measure}: {row.figure}; the goal is {row.goal}. {row.why}".rstrip()
         for row in report.missed()
     ]
     if missed:
-        parts += ["### What falls short, and what this run measured of it", "\n".join(missed)]
+        parts += ["### Goals not reached", "\n".join(missed)]
     return "\n\n".join(parts)

@@ -106,7 +106,7 @@ def _require_free(port: int) -> None:
     if not _is_free(port):
         raise click.ClickException(
             f"port {port} is taken, perhaps by another demo: stop it, or choose another port, "
-            "such as `make run PORT=4013`"
+            "such as `make run PORT=4020`"
         )
 
 
