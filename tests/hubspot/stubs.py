@@ -7,12 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from pydantic import RootModel
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, RetryPolicy, StaticTokenAuth
 
 Reply = httpx.Response | Exception | Callable[[httpx.Request], Any]
 BASE_URL = "https://hubspot.test"
 MOMENT = "2026-11-02T10:00:00.000Z"
+
+
+class AnyJson(RootModel[Any]):
+    """Response of any shape."""
 
 
 class FakeClock:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import BASE_URL, AnyJson, FakeClock, Stub, build_client, ok, refusal
 
 from crm_api.hubspot import (
     HubSpotClient,
@@ -17,7 +17,7 @@ from crm_api.hubspot import (
     RefreshTokenAuth,
     RetryPolicy,
     StaticTokenAuth,
-    request_scope,
+    call_context,
     token_url,
 )
 from crm_api.hubspot.errors import (
@@ -104,7 +104,9 @@ def connect_without_repeats(account: Account) -> HubSpotClient:
 
 
 async def call(client: HubSpotClient) -> Any:
-    return (await client.sender.request("GET", "/x", operation="t", idempotent=False))["token"]
+    return (await client.sender.request("GET", "/x", operation="t", idempotent=False, response=AnyJson)).root[
+        "token"
+    ]
 
 
 @pytest.fixture
@@ -243,7 +245,9 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     account.revoked.add("t1")
     stub = client._connections._transport
     assert isinstance(stub, Stub)
-    await client.sender.request("POST", "/x", operation="t", json={"a": 1}, idempotent=False)
+    await client.sender.request(
+        "POST", "/x", operation="t", json={"a": 1}, idempotent=False, response=AnyJson
+    )
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
@@ -253,7 +257,7 @@ async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Acc
     async def keep(refresh_token: str) -> None:
         kept.append(refresh_token)
 
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> httpx.Response:
@@ -283,7 +287,7 @@ async def test_closing_gives_a_renewal_a_moment_to_end(account: Account) -> None
         kept.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     task = asyncio.create_task(call(client))
     await settled(client)
     assert len(account.token_requests) == 1
@@ -302,7 +306,7 @@ class TestAnotherProcessRenewedFirst:
         async def kept() -> str:
             return "r2"
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD]
         assert await call(client) == "t2"
         sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
@@ -313,7 +317,7 @@ class TestAnotherProcessRenewedFirst:
         async def kept() -> str:
             return "r2"
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
@@ -328,7 +332,7 @@ class TestAnotherProcessRenewedFirst:
                 raise found
             return found
 
-        client = connect(account, kept_refresh_token=kept)
+        client = connect(account, load_refresh_token=kept)
         account.token_replies = [DEAD] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
@@ -478,7 +482,7 @@ async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Acco
     started = asyncio.get_running_loop().time()
 
     async def impatient() -> None:
-        with request_scope(0.1):
+        with call_context(0.1):
             await call(client)
 
     outcomes = await asyncio.gather(*(impatient() for _ in range(5)), return_exceptions=True)
@@ -494,7 +498,7 @@ async def test_a_changed_refresh_token_is_kept_and_handed_over(account: Account)
     async def keep(refresh_token: str) -> None:
         kept.append(refresh_token)
 
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     await call(client)
     assert kept == []
     account.refresh_token = "r2"
@@ -518,7 +522,7 @@ async def test_a_changed_refresh_token_is_handed_over_even_if_the_caller_is_canc
         kept.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, keep_refresh_token=keep)
+    client = connect(account, store_refresh_token=keep)
     task = asyncio.create_task(call(client))
     await began.wait()
     task.cancel()
@@ -535,17 +539,16 @@ async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
         raise RuntimeError(refresh_token)
 
     account.refresh_token = "r2-secret"
-    assert await call(connect(account, keep_refresh_token=keep)) == "t1"
+    assert await call(connect(account, store_refresh_token=keep)) == "t1"
     await asyncio.sleep(0)
     assert "could not be kept: RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text
 
 
-async def test_what_the_token_answer_says_about_account_and_scopes_is_known(account: Account) -> None:
+async def test_token_response_sets_granted_scopes(account: Account) -> None:
     client = connect(account)
     await call(client)
     assert isinstance(client.sender.auth, RefreshTokenAuth)
-    assert client.sender.auth.hub_id == "123"
     assert await client.account.token_scopes() == frozenset({"oauth"})
     assert await build_client(Stub(ok({}))).account.token_scopes() is None
 

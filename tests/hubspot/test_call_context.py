@@ -2,48 +2,48 @@
 
 import asyncio
 
-from crm_api.hubspot import RequestScope, current_scope, request_scope
+from crm_api.hubspot import CallContext, call_context, current_call_context
 
 
 def test_the_time_left_runs_out() -> None:
     now = [100.0]
-    scope = RequestScope(10.0, clock=lambda: now[0])
+    context = CallContext(10.0, clock=lambda: now[0])
     now[0] += 4
-    assert scope.remaining() == 6.0
+    assert context.remaining() == 6.0
     now[0] += 7
-    assert scope.remaining() == -1.0
+    assert context.remaining() == -1.0
 
 
 async def test_child_tasks_share_the_scope() -> None:
-    async def child() -> RequestScope | None:
-        return current_scope()
+    async def child() -> CallContext | None:
+        return current_call_context()
 
-    with request_scope(5.0, caller="user:12") as scope:
-        assert list(await asyncio.gather(child(), child())) == [scope, scope]
-    assert scope.caller == "user:12"
+    with call_context(5.0, caller="user:12") as context:
+        assert list(await asyncio.gather(child(), child())) == [context, context]
+    assert context.caller == "user:12"
 
 
 async def test_requests_at_once_do_not_see_each_other_s_scope() -> None:
     async def request(caller: str) -> str | None:
-        with request_scope(5.0, caller=caller):
+        with call_context(5.0, caller=caller):
             await asyncio.sleep(0)
-            scope = current_scope()
-            return None if scope is None else scope.caller
+            context = current_call_context()
+            return None if context is None else context.caller
 
     callers = await asyncio.gather(request("user:1"), request("user:2"))
     assert list(callers) == ["user:1", "user:2"]
 
 
 def test_outside_there_is_none() -> None:
-    with request_scope(5.0):
+    with call_context(5.0):
         pass
-    assert current_scope() is None
+    assert current_call_context() is None
 
 
 def test_an_inner_scope_ends_with_its_block() -> None:
-    with request_scope(5.0, caller="outer"), request_scope(1.0, caller="inner"):
+    with call_context(5.0, caller="outer"), call_context(1.0, caller="inner"):
         pass
-    with request_scope(5.0, caller="outer") as outer:
-        with request_scope(1.0):
-            assert current_scope() is not outer
-        assert current_scope() is outer
+    with call_context(5.0, caller="outer") as outer:
+        with call_context(1.0):
+            assert current_call_context() is not outer
+        assert current_call_context() is outer

@@ -21,7 +21,7 @@ def clock() -> Clock:
 @pytest.fixture
 def circuit(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(
-        failure_threshold=3, window_seconds=10, open_seconds=2, longest_open_seconds=5, clock=clock
+        failure_threshold=3, window_seconds=10, open_seconds=2, max_open_seconds=5, clock=clock
     )
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import TypeAdapter
-from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, record, refusal
+from tests.hubspot.stubs import AnyJson, FakeClock, Stub, build_client, ok, record, refusal
 
 import crm_api.hubspot as package
 from crm_api.hubspot import (
@@ -20,8 +19,8 @@ from crm_api.hubspot import (
     LocalQuota,
     NullObserver,
     RetryBudget,
-    current_scope,
-    request_scope,
+    call_context,
+    current_call_context,
 )
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
@@ -35,10 +34,20 @@ from crm_api.hubspot.errors import (
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
+from crm_api.hubspot.wire import WireModel
+
+
+class Number(WireModel):
+    a: int
 
 
 async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any) -> Any:
-    return await client.sender.request("GET", "/x", operation="test.read", idempotent=idempotent, **changes)
+    arguments: dict[str, Any] = {
+        "operation": "test.read",
+        "response": AnyJson,
+        "idempotent": idempotent,
+    } | changes
+    return (await client.sender.request("GET", "/x", **arguments)).model_dump()
 
 
 async def test_every_request_says_who_asks_and_what_it_takes() -> None:
@@ -55,7 +64,7 @@ async def test_every_request_says_who_asks_and_what_it_takes() -> None:
 async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
     stub = Stub(ok({}))
     await build_client(stub).sender.request(
-        "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True
+        "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True, response=AnyJson
     )
     assert stub.requests[0].content == '{"a":"é","b":[1]}'.encode()
     assert stub.requests[0].headers["content-type"] == "application/json"
@@ -133,15 +142,15 @@ async def test_what_hubspot_lets_wait_is_waited_out_until_the_deadline(
 ) -> None:
     clock = FakeClock()
     stub = Stub(*[rejection] * 9, ok({"a": 1}))
-    with request_scope(60, clock=clock):
+    with call_context(60, clock=clock):
         assert await read(build_client(stub, fake_clock=clock), idempotent=False) == {"a": 1}
     stub = Stub(rejection)
-    with request_scope(10, clock=clock) as scope, pytest.raises(HubSpotError) as raised:
+    with call_context(10, clock=clock) as context, pytest.raises(HubSpotError) as raised:
         await read(build_client(stub, fake_clock=clock), idempotent=False)
     assert len(stub.requests) == tries_in_ten_seconds
     assert not raised.value.sent
     assert raised.value.retry_after is not None
-    assert 0 <= scope.remaining() <= raised.value.retry_after
+    assert 0 <= context.remaining() <= raised.value.retry_after
 
 
 async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() -> None:
@@ -188,19 +197,19 @@ async def test_all_tries_share_one_deadline() -> None:
 
     stub = Stub(slow)
     with (
-        request_scope(10, clock=clock) as scope,
+        call_context(10, clock=clock) as context,
         pytest.raises((HubSpotServerError, HubSpotDeadlineError)) as raised,
     ):
         await read(build_client(stub, fake_clock=clock))
     assert len(stub.requests) == 3
-    assert scope.calls == 3
+    assert context.calls == 3
     assert raised.value.sent
 
 
 async def test_without_time_nothing_is_sent() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
-    with request_scope(5, clock=clock):
+    with call_context(5, clock=clock):
         clock.now += 5
         with pytest.raises(HubSpotDeadlineError) as raised:
             await read(build_client(stub, fake_clock=clock))
@@ -217,9 +226,9 @@ async def test_nothing_leaves_too_late_to_be_answered(
 ) -> None:
     stub, clock = Stub(ok({})), FakeClock()
     quota = LocalQuota(clock=clock, sleep=clock.sleep)
-    quota.penalise("burst", room_after_seconds)
+    quota.on_rate_limited("burst", room_after_seconds)
     client = build_client(stub, fake_clock=clock, quota=quota)
-    with request_scope(deadline_seconds, clock=clock):
+    with call_context(deadline_seconds, clock=clock):
         if is_sent:
             await read(client)
         else:
@@ -233,7 +242,7 @@ async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
     client = build_client(stub, fake_clock=clock)
-    with request_scope(1.5, clock=clock):
+    with call_context(1.5, clock=clock):
         await read(client)
     await read(client)
     tight, usual = (request.extensions["timeout"] for request in stub.requests)
@@ -252,17 +261,16 @@ async def test_a_later_refusal_does_not_hide_that_an_earlier_try_may_have_acted(
 async def test_an_answer_that_is_not_what_was_promised_is_unreadable_and_repeated_only_if_idempotent() -> (
     None
 ):
-    model = TypeAdapter(dict[str, int])
     for body in (b"<html>", b"[1]", b'{"a":"secret"}', b""):
         stub = Stub(httpx.Response(200, content=body))
         with pytest.raises(HubSpotUnreadableError) as raised:
-            await read(build_client(stub), idempotent=False, answer=model)
+            await read(build_client(stub), idempotent=False, response=Number)
         assert raised.value.sent
         assert raised.value.__cause__ is None
         assert raised.value.__context__ is None
         assert len(stub.requests) == 1
     stub = Stub(httpx.Response(200, content=b"<html>"), ok({"a": 1}))
-    assert await read(build_client(stub), answer=model) == {"a": 1}
+    assert await read(build_client(stub), response=Number) == {"a": 1}
 
 
 async def test_repeats_after_failures_are_a_share_of_the_calls() -> None:
@@ -345,10 +353,10 @@ async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hub
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=1, clock=clock)
     client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuit=circuit)
-    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state.value == "closed"
-    with request_scope(5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state is CircuitState.OPEN
 
@@ -361,7 +369,7 @@ async def test_a_probe_that_had_no_time_closes_nothing_and_leaves_its_place_to_t
     with pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     clock.now += 2
-    with request_scope(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     assert circuit.state.value == "half_open"
     stub.replies = [ok({})]
@@ -436,7 +444,7 @@ async def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
     client = build_client(stub, max_connections=1)
     holder = asyncio.create_task(read(client))
     await stub.busy()
-    with request_scope(0.05), pytest.raises(HubSpotUnavailableError) as raised:
+    with call_context(0.05), pytest.raises(HubSpotUnavailableError) as raised:
         await read(client)
     assert not raised.value.sent
     holder.cancel()
@@ -447,11 +455,11 @@ async def test_calls_and_waits_are_told_to_the_scope_and_shared_by_its_tasks() -
     clock = FakeClock()
     quota = LocalQuota(burst_limit=2, clock=clock, sleep=clock.sleep)
     client = build_client(Stub(ok({})), fake_clock=clock, quota=quota)
-    with request_scope(60, caller="user:1", clock=clock) as scope:
+    with call_context(60, caller="user:1", clock=clock) as context:
         await asyncio.gather(*(read(client) for _ in range(3)))
-    assert scope.calls == 3
-    assert scope.wait_seconds > 0
-    assert current_scope() is None
+    assert context.calls == 3
+    assert context.wait_seconds > 0
+    assert current_call_context() is None
 
 
 async def test_the_observer_is_told_everything() -> None:

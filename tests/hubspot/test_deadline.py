@@ -16,7 +16,7 @@ from crm_api.hubspot import (
     RefreshTokenAuth,
     StaticTokenAuth,
     UniqueValue,
-    request_scope,
+    call_context,
 )
 from crm_api.hubspot.errors import (
     HubSpotDeadlineError,
@@ -121,7 +121,7 @@ async def timed_error(call: Awaitable[object]) -> tuple[HubSpotError, float]:
 @pytest.mark.parametrize("answer", [never, half_a_head, trickling_head, trickling_body])
 async def test_a_read_ends_with_its_deadline(answer: Answer) -> None:
     async with serving(answer) as server, client_of(server.url) as client:
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             error, seconds = await timed_error(client.contacts.get("512"))
     assert isinstance(error, HubSpotDeadlineError | HubSpotTimeoutError)
     assert seconds < ALLOWED_SECONDS
@@ -148,7 +148,7 @@ async def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> N
             filler.setblocking(False)
             filler.connect_ex(address)
         async with client_of(f"http://127.0.0.1:{address[1]}") as client:
-            with request_scope(DEADLINE_SECONDS):
+            with call_context(DEADLINE_SECONDS):
                 error, seconds = await timed_error(client.contacts.get("512"))
         for filler in fillers:
             filler.close()
@@ -160,7 +160,7 @@ async def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> N
 @pytest.mark.parametrize("answer", [never, trickling_body])
 async def test_a_create_that_hangs_and_its_lookup_end_with_the_deadline(answer: Answer) -> None:
     async with serving(answer) as server, client_of(server.url) as client:
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             create = client.deals.create({"dealname": "x"}, unique=UniqueValue("request_id", "1"))
             error, seconds = await timed_error(create)
     assert isinstance(error, HubSpotOutcomeUnknownError)
@@ -175,7 +175,7 @@ async def test_a_token_endpoint_that_hangs_ends_with_the_deadline_and_nothing_wa
     async with serving(answer) as tokens, serving(record) as server:
         auth = RefreshTokenAuth("id", "secret", "refresh", f"{tokens.url}/oauth/2026-09/token")
         async with client_of(server.url, auth=auth) as client:
-            with request_scope(DEADLINE_SECONDS):
+            with call_context(DEADLINE_SECONDS):
                 errors = await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(5)))
             assert server.connections == 0
     assert max(seconds for _, seconds in errors) < ALLOWED_SECONDS
@@ -183,10 +183,10 @@ async def test_a_token_endpoint_that_hangs_ends_with_the_deadline_and_nothing_wa
 
 async def test_ten_connections_that_hang_are_free_again_for_the_next_callers() -> None:
     async with serving(never) as server, client_of(server.url, max_connections=10) as client:
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(15)))
         server.answer = record
-        with request_scope(5.0):
+        with call_context(5.0):
             found = await asyncio.gather(*(client.contacts.get("512") for _ in range(15)))
     assert len(found) == 15
 
@@ -205,7 +205,7 @@ async def test_a_connection_whose_closing_was_cut_off_is_replaced(monkeypatch: p
     cut_off = set()
     async with serving(never) as server, client_of(server.url, max_connections=1) as client:
         for _ in range(3):
-            with request_scope(DEADLINE_SECONDS):
+            with call_context(DEADLINE_SECONDS):
                 cut_off.add(asyncio.create_task(client.contacts.get("512")))
                 await asyncio.wait(cut_off)
         server.answer = record
@@ -228,7 +228,7 @@ async def test_callers_that_are_cancelled_leave_connections_and_permits_to_other
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         server.answer = record
-        with request_scope(5.0):
+        with call_context(5.0):
             found = await asyncio.gather(*(client.contacts.get("512") for _ in range(6)))
         assert len(found) == 6
         assert server.connections <= 2 + 2
@@ -252,7 +252,7 @@ async def test_a_wait_for_quota_ends_with_the_deadline_and_says_when_to_ask_agai
     quota = LocalQuota(burst_limit=1)
     async with serving(record) as server, client_of(server.url, quota=quota) as client:
         await client.contacts.get("512")
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             error, seconds = await timed_error(client.contacts.get("512"))
     assert isinstance(error, HubSpotUnavailableError)
     assert error.retry_after is not None
@@ -264,7 +264,7 @@ async def test_a_429_whose_wait_exceeds_the_deadline_is_raised_at_once_with_the_
     answer = httpx.Response(429, headers={"Retry-After": "30"}, json={"policyName": "TEN_SECONDLY_ROLLING"})
     transport = httpx.MockTransport(lambda request: answer)
     async with client_of("http://hubspot.example", transport=transport) as client:
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             error, seconds = await timed_error(client.contacts.get("512"))
     assert error.status_code == 429
     assert error.retry_after is not None
@@ -275,9 +275,9 @@ async def test_a_429_whose_wait_exceeds_the_deadline_is_raised_at_once_with_the_
 async def test_children_share_the_deadline_of_their_request() -> None:
     async with serving(never) as server, client_of(server.url) as client:
         started = time.monotonic()
-        with request_scope(DEADLINE_SECONDS) as scope:
+        with call_context(DEADLINE_SECONDS) as context:
             ids = [str(number) for number in range(250)]
             await timed_error(client.contacts.batch_read(ids))
             await timed_error(client.contacts.get("512"))
         assert time.monotonic() - started < ALLOWED_SECONDS
-        assert scope.calls >= 3
+        assert context.calls >= 3

@@ -10,6 +10,7 @@ from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
+from crm_api.hubspot import Pipeline
 from crm_api.services.properties import pipelines
 from hubspot_emulator import Emulator
 
@@ -147,9 +148,14 @@ class TestCreateDeal:
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}
         made = await app.state.hubspot.sender.request(
-            "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
+            "POST",
+            "/crm/pipelines/2026-09/deals",
+            operation="test",
+            json=body,
+            idempotent=False,
+            response=Pipeline,
         )
-        sent = a_deal(pipeline=made["id"], dealstage=made["stages"][0]["id"])
+        sent = a_deal(pipeline=made.id, dealstage=made.stages[0].id)
         answer = await customer.post("/api/deals", sent)
         assert answer.status_code == 201, answer.text
         deal = answer.json()["data"]["deal"]

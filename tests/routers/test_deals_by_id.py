@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
 
+from crm_api.hubspot import Pipeline
 from hubspot_emulator import Emulator
 
 
@@ -171,9 +172,10 @@ class TestUpdateDeal:
             operation="pipelines.create",
             json={"label": "Partners", "displayOrder": 1, "stages": stages},
             idempotent=False,
+            response=Pipeline,
         )
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
-        partners, offer = made["id"], made["stages"][0]["id"]
+        partners, offer = made.id, made.stages[0].id
         path = f"/api/deals/{deal_id}"
         for body in ({"pipeline": partners}, {"dealstage": offer}):
             answer = await customer.patch(path, body)

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from tests.support.builders import a_deal
 from tests.support.callers import Caller, assert_problem
 
+from crm_api.hubspot import Pipeline
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -56,6 +57,7 @@ class TestListPipelines:
             operation="test",
             json={"label": "Renamed"},
             idempotent=True,
+            response=Pipeline,
         )
         assert await labels() == before
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
@@ -80,9 +82,14 @@ class TestCustomerStages:
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "Inside", "displayOrder": 1, "stages": [stage]}
         answer = await app.state.hubspot.sender.request(
-            "POST", "/crm/pipelines/2026-09/deals", operation="test", json=body, idempotent=False
+            "POST",
+            "/crm/pipelines/2026-09/deals",
+            operation="test",
+            json=body,
+            idempotent=False,
+            response=Pipeline,
         )
-        return str(answer["id"])
+        return str(answer.id)
 
     async def test_customers_see_what_they_may_use(
         self, customer: Caller, staff: Caller, other_pipeline: str

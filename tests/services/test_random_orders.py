@@ -22,7 +22,7 @@ from crm_api.hubspot import (
     RetryBudget,
     RetryPolicy,
     StaticTokenAuth,
-    request_scope,
+    call_context,
 )
 from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
@@ -102,7 +102,7 @@ class Client:
 
     async def send(self) -> str:
         """Send the request; every success is noted."""
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             try:
                 answered = await run_once(self._session_factory, self._key, self._create)
             except HubSpotError as error:
@@ -116,7 +116,7 @@ class Client:
         record = await self._hubspot.deals.create(
             {"dealname": self.name, "dealstage": "qualifiedtobuy"},
             unique=await reserve_idempotency_property(self._hubspot, "deals", attempt),
-            resume=attempt.is_retry,
+            is_retry=attempt.is_retry,
         )
         return ResponseModel(id=record.id)
 

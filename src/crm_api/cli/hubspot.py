@@ -12,7 +12,7 @@ import httpx
 from crm_api.bootstrap import create_hubspot, hubspot_auth, record_fields
 from crm_api.cli.progress import Progress
 from crm_api.database import create_engine, create_session_factory
-from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, request_scope
+from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, call_context
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
 from crm_api.services.hubspot_account.checks import UNLIMITED, Finding, Limits, as_json, check_account, told
 from crm_api.services.hubspot_account.provisioning import ProvisioningError, provision
@@ -92,5 +92,5 @@ async def _hubspot(settings: Settings, quota: Quota | None = None) -> AsyncGener
             auth = await hubspot_auth(settings, create_session_factory(engine))
         hubspot = create_hubspot(settings, auth, quota=quota)
         stack.push_async_callback(hubspot.aclose)
-        with request_scope(DEADLINE_SECONDS):
+        with call_context(DEADLINE_SECONDS):
             yield hubspot

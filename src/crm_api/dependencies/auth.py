@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from crm_api.database import SessionFactory
 from crm_api.dependencies.app_state import get_settings
 from crm_api.errors import ApiError
-from crm_api.hubspot import current_scope
+from crm_api.hubspot import current_call_context
 from crm_api.models import Session, User, now
 from crm_api.rate_limit import RateLimits, user_requests
 from crm_api.security.tokens import InvalidTokenError, read_access_token
@@ -56,7 +56,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     user_id = str(user.id)
     request.state.user_id = user_id
     request.state.session_id = claims.session_id
-    scope = current_scope()
+    scope = current_call_context()
     if scope is not None:
         scope.caller = f"user:{user_id}"
     limits: RateLimits = request.app.state.rate_limits

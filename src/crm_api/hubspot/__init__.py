@@ -1,57 +1,22 @@
-"""An asynchronous HubSpot library: httpx, Pydantic and itself."""
+"""An asynchronous HubSpot client library on httpx and Pydantic."""
 
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
-from crm_api.hubspot.call_context import RequestScope, current_scope, request_scope
+from crm_api.hubspot.call_context import CallContext, call_context, current_call_context
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
 from crm_api.hubspot.client import HubSpotClient
-from crm_api.hubspot.errors import (
-    HubSpotConflictError,
-    HubSpotConnectionError,
-    HubSpotCredentialsError,
-    HubSpotDeadlineError,
-    HubSpotError,
-    HubSpotGrantError,
-    HubSpotLockedError,
-    HubSpotNotFoundError,
-    HubSpotOutcomeUnknownError,
-    HubSpotQuotaError,
-    HubSpotRequestError,
-    HubSpotScopeError,
-    HubSpotServerError,
-    HubSpotTimeoutError,
-    HubSpotUnavailableError,
-    HubSpotUnreadableError,
-    HubSpotValidationError,
-    PropertyProblem,
-    QuotaPolicy,
-)
-from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType, token_url
+from crm_api.hubspot.errors import HubSpotError
+from crm_api.hubspot.names import token_url
 from crm_api.hubspot.observer import NullObserver, Observer, Observers
-from crm_api.hubspot.quota.quota import Budget, LocalQuota, Quota, QuotaTimeout, TurnTaking
-from crm_api.hubspot.resources.account import AccountApi
-from crm_api.hubspot.resources.associations import AssociationsApi
-from crm_api.hubspot.resources.batches import BatchInput
+from crm_api.hubspot.quota.quota import LocalQuota, Quota, QuotaTimeout
 from crm_api.hubspot.resources.caching import SingleFlightCache
 from crm_api.hubspot.resources.objects import ObjectsApi
-from crm_api.hubspot.resources.pipelines import PipelinesApi
-from crm_api.hubspot.resources.properties import PropertiesApi
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy, parse_retry_after
-from crm_api.hubspot.search import Filter, Operator, SearchRequest, Sort
+from crm_api.hubspot.search import Filter, SearchRequest, Sort
 from crm_api.hubspot.sender import LastSeen
 from crm_api.hubspot.wire import (
-    AccountDetails,
-    AssociationPage,
     AssociationResult,
-    AssociationTarget,
-    AssociationTypeLabel,
-    BatchItemError,
-    BatchItemFailure,
-    BatchReadResult,
-    BatchWriteResult,
     CrmRecord,
-    InlineAssociations,
     NewAssociation,
-    Page,
     Pipeline,
     Property,
     PropertyOption,
@@ -61,65 +26,28 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
-    "ASSOCIATION_TYPE_IDS",
-    "AccountApi",
-    "AccountDetails",
-    "AssociationPage",
     "AssociationResult",
-    "AssociationTarget",
-    "AssociationTypeLabel",
-    "AssociationsApi",
-    "BatchInput",
-    "BatchItemError",
-    "BatchItemFailure",
-    "BatchReadResult",
-    "BatchWriteResult",
-    "Budget",
+    "CallContext",
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
     "CrmRecord",
     "Filter",
     "HubSpotClient",
-    "HubSpotConflictError",
-    "HubSpotConnectionError",
-    "HubSpotCredentialsError",
-    "HubSpotDeadlineError",
     "HubSpotError",
-    "HubSpotGrantError",
-    "HubSpotLockedError",
-    "HubSpotNotFoundError",
-    "HubSpotOutcomeUnknownError",
-    "HubSpotQuotaError",
-    "HubSpotRequestError",
-    "HubSpotScopeError",
-    "HubSpotServerError",
-    "HubSpotTimeoutError",
-    "HubSpotUnavailableError",
-    "HubSpotUnreadableError",
-    "HubSpotValidationError",
-    "InlineAssociations",
     "LastSeen",
     "LocalQuota",
     "NewAssociation",
     "NullObserver",
-    "ObjectType",
     "ObjectsApi",
     "Observer",
     "Observers",
-    "Operator",
-    "Page",
     "Pipeline",
-    "PipelinesApi",
-    "PropertiesApi",
     "Property",
     "PropertyOption",
-    "PropertyProblem",
     "Quota",
-    "QuotaPolicy",
     "QuotaTimeout",
     "RefreshTokenAuth",
-    "RequestScope",
     "RetryBudget",
     "RetryPolicy",
     "SearchPage",
@@ -128,10 +56,9 @@ __all__ = [
     "Sort",
     "Stage",
     "StaticTokenAuth",
-    "TurnTaking",
     "UniqueValue",
-    "current_scope",
+    "call_context",
+    "current_call_context",
     "parse_retry_after",
-    "request_scope",
     "token_url",
 ]

@@ -35,7 +35,6 @@ CLOSE_SECONDS: Final = 2.0
 DEAD_STATUSES: Final = frozenset(
     {"BAD_REFRESH_TOKEN", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_HUB", "BAD_AUTH_CODE", "BAD_SCOPES"}
 )
-DEAD_ERRORS: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "access_denied"})
 OPERATION: Final = "oauth.token"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -73,8 +72,8 @@ class RefreshTokenAuth(httpx.Auth):
         refresh_token: str,
         token_url: str,
         *,
-        keep_refresh_token: Callable[[str], Awaitable[None]] | None = None,
-        kept_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
+        store_refresh_token: Callable[[str], Awaitable[None]] | None = None,
+        load_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         renew_margin_seconds: float = 300.0,
         dead_seconds: float = 60.0,
@@ -85,8 +84,8 @@ class RefreshTokenAuth(httpx.Auth):
         self._client_secret = client_secret
         self._refresh_token = refresh_token
         self._token_url = token_url
-        self._keep_refresh_token = keep_refresh_token
-        self._kept_refresh_token = kept_refresh_token
+        self._store_refresh_token = store_refresh_token
+        self._load_refresh_token = load_refresh_token
         self._clock = clock
         self._renew_margin_seconds = renew_margin_seconds
         self._dead_seconds = dead_seconds
@@ -102,8 +101,6 @@ class RefreshTokenAuth(httpx.Auth):
         self._dead: _Failure | None = None
         self._dead_until = float("-inf")
         self._refusals_ignored_until = float("-inf")
-        self.hub_id: str | None = None
-        """The account, once HubSpot has named it."""
         self.granted_scopes: frozenset[str] | None = None
         """What the app may do, once HubSpot has said so."""
 
@@ -236,8 +233,6 @@ class RefreshTokenAuth(httpx.Auth):
         self._renew_at = self._expires_at - margin
         self._dead = None
         self._dead_until = float("-inf")
-        if isinstance(body.get("hub_id"), int | str):
-            self.hub_id = str(body["hub_id"])
         if isinstance(body.get("scopes"), list):
             self.granted_scopes = frozenset(each for each in body["scopes"] if isinstance(each, str))
         refresh_token = body.get("refresh_token")
@@ -246,19 +241,19 @@ class RefreshTokenAuth(httpx.Auth):
             await self._keep(refresh_token)
 
     async def _keep(self, refresh_token: str) -> None:
-        if self._keep_refresh_token is None:
+        if self._store_refresh_token is None:
             return
         try:
-            await self._keep_refresh_token(refresh_token)
+            await self._store_refresh_token(refresh_token)
         except Exception as error:  # noqa: BLE001 - the calls go on; the operator has to know
             logger.error("the changed HubSpot refresh token could not be kept: %s", type(error).__name__)
 
     async def _take_up_kept_token(self) -> bool:
         """Whether another refresh token is kept than the one refused: the one that another process was given."""
-        if self._kept_refresh_token is None:
+        if self._load_refresh_token is None:
             return False
         try:
-            kept = await self._kept_refresh_token()
+            kept = await self._load_refresh_token()
         except Exception as error:  # noqa: BLE001 - then it is as if none was kept
             logger.warning("the kept HubSpot refresh token could not be read: %s", type(error).__name__)
             return False

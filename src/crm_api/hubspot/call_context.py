@@ -1,4 +1,4 @@
-"""One deadline and one caller for everything that is asked of HubSpot on behalf of one incoming request."""
+"""Call context: the deadline, caller and counters that all HubSpot calls of one incoming request share."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-class RequestScope:
+class CallContext:
     """Shared by all tasks of one incoming request; child tasks see the same object."""
 
     __slots__ = ("_clock", "caller", "calls", "deadline_seconds", "expires_at", "headers", "wait_seconds")
@@ -21,37 +21,37 @@ class RequestScope:
         self._clock = clock
         self.deadline_seconds = deadline_seconds
         self.expires_at = clock() + deadline_seconds
-        """On the scope's clock."""
+        """The deadline as a time of this context's clock."""
         self.caller = caller
-        """Whom quota is shared fairly with; None is background work."""
+        """Who shares the quota fairly with other callers; None for background work."""
         self.headers: dict[str, str] = {}
-        """Sent along with every request, such as a trace's `traceparent`."""
+        """Headers of every attempt, such as a trace's `traceparent`."""
         self.calls = 0
-        """Requests sent to HubSpot, repeats included."""
+        """Number of attempts sent to HubSpot."""
         self.wait_seconds = 0.0
         """Seconds spent waiting for quota or a free connection."""
 
     def remaining(self) -> float:
-        """Seconds until the deadline; negative once it has passed."""
+        """Return the seconds until the deadline; negative after it."""
         return self.expires_at - self._clock()
 
 
-_current: ContextVar[RequestScope | None] = ContextVar("hubspot_request_scope", default=None)
+_current: ContextVar[CallContext | None] = ContextVar("hubspot_call_context", default=None)
 
 
 @contextmanager
-def request_scope(
+def call_context(
     deadline_seconds: float, *, caller: str | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[RequestScope]:
-    """Open a scope: everything asked of HubSpot inside ends `deadline_seconds` from now."""
-    scope = RequestScope(deadline_seconds, caller=caller, clock=clock)
-    token = _current.set(scope)
+) -> Iterator[CallContext]:
+    """Open a call context: every HubSpot call inside ends within `deadline_seconds`."""
+    context = CallContext(deadline_seconds, caller=caller, clock=clock)
+    token = _current.set(context)
     try:
-        yield scope
+        yield context
     finally:
         _current.reset(token)
 
 
-def current_scope() -> RequestScope | None:
-    """The scope that this task runs in."""
+def current_call_context() -> CallContext | None:
+    """Return the call context of this task, if one is open."""
     return _current.get()

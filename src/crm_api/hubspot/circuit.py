@@ -1,4 +1,4 @@
-"""A circuit breaker: after repeated failures HubSpot is left alone for a while, then asked once."""
+"""Circuit breaker: after repeated failures, calls are refused for a while, then one probe is sent."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class CircuitState(Enum):
-    """Calls pass; calls are refused; one probe is under way or due."""
+    """CLOSED: calls pass. OPEN: calls are refused. HALF_OPEN: one probe is due or in flight."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -16,7 +16,7 @@ class CircuitState(Enum):
 
 
 class CircuitOpenError(Exception):
-    """The call may not be sent now."""
+    """Refusal of a call while the circuit is open."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(retry_after)
@@ -25,14 +25,14 @@ class CircuitOpenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CircuitPermit:
-    """One call's leave to be sent; handed back by `finish` or `abandon`."""
+    """Permission to send one call, returned by `finish` or `abandon`."""
 
     is_probe: bool
     issued_at: float
 
 
 class CircuitBreaker:
-    """Opens when, within a window, there were enough failures and they were at least half of the outcomes."""
+    """Opens when a time window holds enough failures and they are at least half of the outcomes."""
 
     def __init__(
         self,
@@ -40,56 +40,51 @@ class CircuitBreaker:
         failure_threshold: int = 10,
         window_seconds: float = 10.0,
         open_seconds: float = 2.0,
-        longest_open_seconds: float = 30.0,
+        max_open_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._failure_threshold = failure_threshold
         self._window_seconds = window_seconds
         self._first_open_seconds = open_seconds
-        self._longest_open_seconds = longest_open_seconds
+        self._max_open_seconds = max_open_seconds
         self._clock = clock
         self._outcomes: deque[tuple[float, bool]] = deque()
         self._open_seconds = open_seconds
         self._state = CircuitState.CLOSED
         self._changed_at = clock()
-        self._probing = False
+        self._is_probing = False
         self.on_change: Callable[[CircuitState], None] = lambda state: None
         """Called with each new state."""
 
     @property
     def state(self) -> CircuitState:
-        """What it is now; an open one becomes half open when its time is over."""
+        """Current state; OPEN becomes HALF_OPEN when its time is over."""
         if self._state is CircuitState.OPEN and self._clock() >= self._changed_at + self._open_seconds:
             self._change(CircuitState.HALF_OPEN)
         return self._state
 
     def check(self) -> None:
-        """Raise `CircuitOpenError` where a call would be refused; takes nothing."""
+        """Raise `CircuitOpenError` if a call would be refused now. Takes no permit."""
         state = self.state
         if state is CircuitState.OPEN:
             raise CircuitOpenError(max(0.0, self._changed_at + self._open_seconds - self._clock()))
-        if state is CircuitState.HALF_OPEN and self._probing:
+        if state is CircuitState.HALF_OPEN and self._is_probing:
             raise CircuitOpenError(self._first_open_seconds)
 
     def enter(self) -> CircuitPermit:
-        """Leave to send one call. Raises `CircuitOpenError`."""
+        """Return a permit to send one call. Raises `CircuitOpenError`."""
         self.check()
         is_probe = self._state is CircuitState.HALF_OPEN
-        self._probing = self._probing or is_probe
+        self._is_probing = self._is_probing or is_probe
         return CircuitPermit(is_probe, self._clock())
 
     def finish(self, permit: CircuitPermit, *, failed: bool) -> None:
-        """The call's outcome: any answer that HubSpot is there for is a success."""
+        """Record the outcome of a call. `failed` is False for every response that shows HubSpot working."""
         if permit.is_probe:
-            self._probing = False
-            if failed:
-                self._open_seconds = min(self._open_seconds * 2, self._longest_open_seconds)
-                self._change(CircuitState.OPEN)
-            else:
-                self._open_seconds = self._first_open_seconds
-                self._change(CircuitState.CLOSED)
+            self._is_probing = False
+            self._finish_probe(failed=failed)
             return
-        # What was sent before the last change says nothing about now.
+        # Calls sent before the last state change say nothing about the present.
         if self.state is not CircuitState.CLOSED or permit.issued_at < self._changed_at:
             return
         now = self._clock()
@@ -103,9 +98,17 @@ class CircuitBreaker:
             self._change(CircuitState.OPEN)
 
     def abandon(self, permit: CircuitPermit) -> None:
-        """The caller gave up; nothing was learned, and the next one may probe."""
+        """Return the permit of a call without an outcome, so that the next call may probe."""
         if permit.is_probe:
-            self._probing = False
+            self._is_probing = False
+
+    def _finish_probe(self, *, failed: bool) -> None:
+        if failed:
+            self._open_seconds = min(self._open_seconds * 2, self._max_open_seconds)
+            self._change(CircuitState.OPEN)
+        else:
+            self._open_seconds = self._first_open_seconds
+            self._change(CircuitState.CLOSED)
 
     def _change(self, state: CircuitState) -> None:
         self._state = state

@@ -46,7 +46,7 @@ class HubSpotClient:
         observer = observer or NullObserver()
         self._connections = Connections(base_url=base_url, transport=transport, verify=verify)
         if isinstance(auth, RefreshTokenAuth):
-            auth.connect(self._connections.for_tokens, observer)
+            auth.connect(self._connections.acquire_for_tokens, observer)
         self.sender = Sender(
             connections=self._connections,
             auth=auth,

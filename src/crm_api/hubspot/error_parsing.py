@@ -1,4 +1,4 @@
-"""From an answer or a transport failure of httpx to an error of ours; parsing never raises."""
+"""Parsing of error responses and transport errors into the client's exceptions. Parsing never raises."""
 
 import json
 import re
@@ -27,12 +27,12 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.retry import parse_retry_after
 
-# https://github.com/HubSpot/hubspot-api-php/issues/59: the id stands nowhere but in the text.
+# The ID is only in the text: https://github.com/HubSpot/hubspot-api-php/issues/59
 _EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,79}")
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.]{1,255}")
 _SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-# Seen in public reports; the exact texts are not documented.
+# HubSpot does not document these texts; they are from public reports.
 _UNKNOWN_ASSOCIATION = re.compile(r"INVALID_OBJECT_IDS|associations? (?:is|are) invalid", re.IGNORECASE)
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide#create-unique-identifier-properties
 _DUPLICATE_VALUE = re.compile(
@@ -41,7 +41,7 @@ _DUPLICATE_VALUE = re.compile(
     r"|DUPLICATE|NON_UNIQUE|CONFLICTING_UNIQUE|UNIQUE_VALUE",
     re.IGNORECASE | re.DOTALL,
 )
-_READ_AT_MOST = 200_000
+_MAX_BODY_BYTES = 200_000
 
 # https://developers.hubspot.com/docs/api-reference/error-handling and, for the codes,
 # https://github.com/HubSpot/hubspot-api-php/issues/74
@@ -61,18 +61,19 @@ _UNKNOWN_PROBLEM = "is not accepted by HubSpot"
 
 
 def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubSpotError:
-    """The error that a failure of the connection is; the original's text may quote headers and is dropped."""
+    """Convert a transport error of httpx. Its text may quote headers, so only its class name is kept."""
     never_sent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
     )
-    kind = HubSpotTimeoutError if isinstance(error, httpx.TimeoutException) else HubSpotConnectionError
-    return kind(type(error).__name__, operation=operation, sent=not never_sent)
+    is_timeout = isinstance(error, httpx.TimeoutException)
+    error_class = HubSpotTimeoutError if is_timeout else HubSpotConnectionError
+    return error_class(type(error).__name__, operation=operation, sent=not never_sent)
 
 
 def error_from_response(
     response: httpx.Response, *, operation: str, now: datetime, search: bool = False
 ) -> HubSpotError:
-    """The error that an answer other than a success is. Every field of its body is optional.
+    """Convert an error response. Every field of its body is optional.
 
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
@@ -88,15 +89,15 @@ def error_from_response(
     }
     match status:
         case 400:
-            words = _all_words(body)
+            text = _searchable_text(body)
             return HubSpotValidationError(
                 problems=list(_problems(body, message)),
-                names_unknown_association=bool(_UNKNOWN_ASSOCIATION.search(words)),
-                duplicate_unique_value=bool(_DUPLICATE_VALUE.search(words)),
+                names_unknown_association=bool(_UNKNOWN_ASSOCIATION.search(text)),
+                duplicate_unique_value=bool(_DUPLICATE_VALUE.search(text)),
                 **facts,
             )
         case 401:
-            return HubSpotCredentialsError("access token refused", **facts)
+            return HubSpotCredentialsError("access token rejected", **facts)
         case 403:
             scopes = list(_required_scopes(body))
             if scopes or facts["category"] == "MISSING_SCOPES":
@@ -105,15 +106,15 @@ def error_from_response(
         case 404:
             return HubSpotNotFoundError(**facts)
         case 409:
-            found = _EXISTING_ID.search(message or "")
-            return HubSpotConflictError(existing_id=found.group(1) if found else None, **facts)
+            match = _EXISTING_ID.search(message or "")
+            return HubSpotConflictError(existing_id=match.group(1) if match else None, **facts)
         case 423:
             return HubSpotLockedError("record locked", **facts)
         case 429:
             return HubSpotQuotaError(policy=quota_policy(body, search=search), **facts)
         case 477:
-            # https://developers.hubspot.com/docs/api-reference/error-handling: moving to another data centre.
-            return HubSpotUnavailableError("account is being moved", **facts)
+            # HubSpot is moving the account: https://developers.hubspot.com/docs/api-reference/error-handling
+            return HubSpotUnavailableError("account migration", **facts)
         case 408:
             return HubSpotServerError("request timeout", **facts)
         case _ if status >= 500:
@@ -123,29 +124,29 @@ def error_from_response(
 
 
 def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
-    """Which limit a 429 is about: by `policyName`, else by the text; two envelopes are in use.
+    """Return which limit a 429 reports, from `policyName` or the text; HubSpot uses two formats.
 
     https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines and
     https://github.com/HubSpot/hubspot-api-python/issues/117
     """
-    words = f"{_text(body, 'policyName') or ''} {_text(body, 'message') or ''}".lower()
-    if "daily" in words:
+    text = f"{_text(body, 'policyName') or ''} {_text(body, 'message') or ''}".lower()
+    if "daily" in text:
         return "daily"
-    if "ten_secondly" in words:
+    if "ten_secondly" in text:
         return "burst"
-    if "secondly" in words:
+    if "secondly" in text:
         return "search"
     return "search" if search else "unknown"
 
 
 def problem_message(code: str) -> str:
-    """Our words for one of HubSpot's codes."""
+    """Return our text for one of HubSpot's error codes."""
     return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
 
 
 def _object(response: httpx.Response) -> Mapping[str, Any]:
     try:
-        body = json.loads(response.content[:_READ_AT_MOST])
+        body = json.loads(response.content[:_MAX_BODY_BYTES])
     except (ValueError, RecursionError, httpx.ResponseNotRead):
         return {}
     return body if isinstance(body, dict) else {}
@@ -158,14 +159,14 @@ def _text(body: Mapping[str, Any], key: str) -> str | None:
 
 def _objects(value: object) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, list):
-        yield from (each for each in value[:1000] if isinstance(each, dict))
+        yield from (item for item in value[:1000] if isinstance(item, dict))
 
 
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
-        yield from (each for each in value if isinstance(each, str))
+        yield from (item for item in value if isinstance(item, str))
 
 
 def _context(row: Mapping[str, Any], key: str) -> list[str]:
@@ -173,13 +174,13 @@ def _context(row: Mapping[str, Any], key: str) -> list[str]:
     return list(_texts(context.get(key))) if isinstance(context, dict) else []
 
 
-def _all_words(body: Mapping[str, Any]) -> str:
-    """Every text that may say what a refusal is about, context keys included; only ever searched, never kept."""
+def _searchable_text(body: Mapping[str, Any]) -> str:
+    """Return all texts that may name the reason, context keys included. They are searched, never stored."""
     rows = [body, *_objects(body.get("errors"))]
-    words = [_text(row, key) or "" for row in rows for key in ("message", "code", "subCategory", "category")]
+    texts = [_text(row, key) or "" for row in rows for key in ("message", "code", "subCategory", "category")]
     contexts = [row.get("context") for row in rows]
-    words += [str(key) for context in contexts if isinstance(context, dict) for key in context]
-    return "\n".join(word[:5000] for word in words)
+    texts += [str(key) for context in contexts if isinstance(context, dict) for key in context]
+    return "\n".join(text[:5000] for text in texts)
 
 
 def _required_scopes(body: Mapping[str, Any]) -> Iterator[str]:
@@ -190,7 +191,7 @@ def _required_scopes(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _problems(body: Mapping[str, Any], message: str | None) -> Iterator[PropertyProblem]:
-    """From `errors[].code`; older answers only embed a JSON array in the text.
+    """Yield problems from `errors[].code`. Older responses only embed a JSON array in the text.
 
     https://github.com/HubSpot/hubspot-api-php/issues/74
     """

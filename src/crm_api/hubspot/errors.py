@@ -1,25 +1,25 @@
-"""Everything that can go wrong with HubSpot, as one tree of exceptions.
+"""Exceptions of the HubSpot client, as one tree.
 
     HubSpotError
      ├ HubSpotConnectionError        the connection failed: connect, read, write, protocol
      │  └ HubSpotTimeoutError        one of our timeouts: connect, pool, read, write
      ├ HubSpotServerError            5xx and 52x
-     │  └ HubSpotUnreadableError     a success whose body is not what was promised
+     │  └ HubSpotUnreadableError     a success response whose body cannot be read
      ├ HubSpotQuotaError             429
      ├ HubSpotLockedError            423, for about two seconds
-     ├ HubSpotCredentialsError       401 after one renewed try, 403
-     │  ├ HubSpotGrantError          the refresh token or the app's credentials are dead
+     ├ HubSpotCredentialsError       401 after one token renewal, or 403
+     │  ├ HubSpotGrantError          HubSpot rejects the refresh token or the app's credentials
      │  └ HubSpotScopeError          the app was not granted a scope
      ├ HubSpotRequestError           any other 4xx
      │  ├ HubSpotValidationError     400
      │  ├ HubSpotNotFoundError       404
      │  └ HubSpotConflictError       409
-     ├ HubSpotUnavailableError       not sent: circuit open, no quota in time, account on the move (477)
-     ├ HubSpotDeadlineError          our deadline is spent
-     └ HubSpotOutcomeUnknownError    a write whose outcome could not be established
+     ├ HubSpotUnavailableError       not sent: circuit open, no quota in time, account migration (477)
+     ├ HubSpotDeadlineError          the deadline has passed
+     └ HubSpotOutcomeUnknownError    a write whose outcome is unknown
 
-HubSpot's messages quote property values, so none of these shows one: `str` and `repr` hold only what was parsed
-into closed vocabularies.
+HubSpot's messages quote property values, so no exception shows them: `str` and `repr` contain only parsed codes, IDs
+and our own words.
 """
 
 import re
@@ -34,7 +34,7 @@ _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class HubSpotError(Exception):
-    """What all of them have in common."""
+    """Base of all errors of the HubSpot client."""
 
     default_sent = True
 
@@ -50,7 +50,7 @@ class HubSpotError(Exception):
         retry_after: float | None = None,
     ) -> None:
         self.reason = reason
-        """Our own words, or the name of an exception class; never HubSpot's text."""
+        """A fixed text of ours, or the name of an exception class; never HubSpot's text."""
         self.status_code = status_code
         self.category = category if category and _CATEGORY.fullmatch(category) else None
         self.correlation_id = (
@@ -58,9 +58,9 @@ class HubSpotError(Exception):
         )
         self.operation = operation
         self.sent = self.default_sent if sent is None else sent
-        """False: never left this process, or was rejected before being acted on."""
+        """False if no request was sent, or if HubSpot rejected it without acting on it."""
         self.retry_after = retry_after
-        """Seconds after which it may be tried again, where that is known."""
+        """Seconds after which the call may be retried, if known."""
         super().__init__()
 
     def __str__(self) -> str:
@@ -80,38 +80,38 @@ class HubSpotError(Exception):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether HubSpot may have carried the request out although we have no answer that says so."""
+        """Whether HubSpot may have executed the request although no response says so."""
         return False
 
 
 class HubSpotConnectionError(HubSpotError):
-    """The connection failed; `sent` is False only where it was never made."""
+    """The connection failed; `sent` is False only if it was never established."""
 
     @property
     def may_have_acted(self) -> bool:
-        """Once bytes have left, nobody knows."""
+        """Whether bytes may have been sent."""
         return self.sent
 
 
 class HubSpotTimeoutError(HubSpotConnectionError):
-    """One of our timeouts."""
+    """One of our timeouts: connect, pool, read or write."""
 
 
 class HubSpotServerError(HubSpotError):
-    """5xx and 52x, often with an HTML body from the edge."""
+    """5xx and 52x, often with an HTML body from a proxy."""
 
     @property
     def may_have_acted(self) -> bool:
-        """A gateway's error says nothing of what happened behind it."""
+        """Whether the request was sent: a gateway's error does not say what happened behind it."""
         return self.sent
 
 
 class HubSpotUnreadableError(HubSpotServerError):
-    """A success whose body is not the JSON that was promised."""
+    """A success response whose body is not the expected JSON."""
 
 
 class HubSpotQuotaError(HubSpotError):
-    """429: one of HubSpot's limits is reached."""
+    """429: one of HubSpot's rate limits is reached."""
 
     default_sent = False
 
@@ -122,19 +122,19 @@ class HubSpotQuotaError(HubSpotError):
 
 
 class HubSpotLockedError(HubSpotError):
-    """423: another write holds the record, for about two seconds."""
+    """423: another write locks the record, for about two seconds."""
 
     default_sent = False
 
 
 class HubSpotCredentialsError(HubSpotError):
-    """401 after one renewed try, or 403."""
+    """401 after one token renewal, or 403."""
 
     default_sent = False
 
 
 class HubSpotGrantError(HubSpotCredentialsError):
-    """The refresh token or the app's credentials are dead; only an operator can mend that."""
+    """HubSpot rejects the refresh token or the app's credentials; an operator must replace them."""
 
 
 class HubSpotScopeError(HubSpotCredentialsError):
@@ -146,14 +146,14 @@ class HubSpotScopeError(HubSpotCredentialsError):
 
 
 class HubSpotRequestError(HubSpotError):
-    """HubSpot refused the request."""
+    """4xx: HubSpot rejected the request."""
 
     default_sent = False
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyProblem:
-    """What is wrong with one property; the message is ours, derived from the code."""
+    """Validation error of one property; `message` is our text for HubSpot's code."""
 
     property: str | None
     code: str
@@ -161,7 +161,7 @@ class PropertyProblem:
 
 
 class HubSpotValidationError(HubSpotRequestError):
-    """400: HubSpot refused what was sent; `problems` where it said which property."""
+    """400: HubSpot rejected the input; `problems` lists the properties that it named."""
 
     def __init__(
         self,
@@ -175,19 +175,19 @@ class HubSpotValidationError(HubSpotRequestError):
         super().__init__(reason, **facts)  # type: ignore[arg-type]
         self.problems = list(problems)
         self.names_unknown_association = names_unknown_association
-        """The record was to be linked with one that is not there."""
+        """True if the record was to be associated with a record that does not exist."""
         self.duplicate_unique_value = duplicate_unique_value
-        """Another record has the value of a property that is unique in the account."""
+        """True if another record has the same value of a unique property."""
         codes = dict.fromkeys(problem.code for problem in self.problems)
         self.reason = self.reason or ", ".join(codes)
 
 
 class HubSpotNotFoundError(HubSpotRequestError):
-    """404."""
+    """404: no such record or resource."""
 
 
 class HubSpotConflictError(HubSpotRequestError):
-    """409; `existing_id` is the record that is in the way, where HubSpot named it."""
+    """409; `existing_id` is the conflicting record, if HubSpot named it."""
 
     def __init__(self, reason: str = "", *, existing_id: str | None = None, **facts: object) -> None:
         super().__init__(reason, **facts)  # type: ignore[arg-type]
@@ -195,29 +195,29 @@ class HubSpotConflictError(HubSpotRequestError):
 
 
 class HubSpotUnavailableError(HubSpotError):
-    """Not sent: the circuit is open, the quota would not allow it in time, or the account is moving (477)."""
+    """Not sent: circuit open, no quota before the deadline, or HubSpot is moving the account (477)."""
 
     default_sent = False
 
 
 class HubSpotDeadlineError(HubSpotError):
-    """Our deadline is spent."""
+    """The deadline of the incoming request has passed."""
 
     @property
     def may_have_acted(self) -> bool:
-        """Cut off while HubSpot was at it."""
+        """Whether the attempt was cancelled after it was sent."""
         return self.sent
 
 
 class HubSpotOutcomeUnknownError(HubSpotError):
-    """A write that may or may not have happened; `cause` is what went wrong."""
+    """A write that HubSpot may or may not have executed; `cause` is the last error."""
 
     def __init__(self, reason: str = "", *, cause: HubSpotError | None = None, **facts: object) -> None:
-        super().__init__(reason or "whether it happened is not known", **facts)  # type: ignore[arg-type]
+        super().__init__(reason or "outcome unknown", **facts)  # type: ignore[arg-type]
         self.cause = cause
         self.__cause__ = cause
 
     @property
     def may_have_acted(self) -> bool:
-        """That is what it says."""
+        """Always True for an unknown outcome."""
         return True

@@ -1,11 +1,11 @@
-"""HubSpot's names: object types, association type ids, and every path, dated."""
+"""HubSpot's object types, association type IDs, limits and dated paths."""
 
 from typing import Final, Literal
 from urllib.parse import quote
 
 ObjectType = Literal["contacts", "deals", "tickets"]
 
-# "Record being written -> target". https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
+# Keys are (type of the record being written, type of the target). https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 ASSOCIATION_TYPE_IDS: Final[dict[tuple[ObjectType, ObjectType], int]] = {
     ("contacts", "deals"): 4,
     ("deals", "contacts"): 3,
@@ -18,33 +18,35 @@ ASSOCIATION_TYPE_IDS: Final[dict[tuple[ObjectType, ObjectType], int]] = {
     ("tickets", "tickets"): 452,
 }
 
-# An address may belong to a record that somebody else created; our own unique properties cannot.
+# An e-mail address may belong to a contact that existed before; our own unique properties are set by us only.
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 SHARED_IDENTIFIERS: Final = frozenset({"email"})
 
-# Several calls take no more. https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
+# Limit of all batch calls. https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 MAX_BATCH_INPUTS: Final = 100
 # https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 MAX_ASSOCIATION_READ_INPUTS: Final = 1000
-MAX_ASSOCIATION_WRITE_INPUTS: Final = 2000
 # https://developers.hubspot.com/docs/api-reference/search/guide
 MAX_SEARCH_RESULTS: Final = 10_000
 
 
 def is_path_segment(value: str) -> bool:
-    """Whether a value can stand as one segment of a path; `..` would name another resource."""
+    """Return True if the value can be one path segment; `..` would name another resource."""
     return value not in ("", ".", "..")
 
 
 def segment(value: str) -> str:
-    """A value as one segment of a path, whatever it holds."""
+    """Quote a value as one path segment. Raises `ValueError`."""
     if not is_path_segment(value):
         raise ValueError("not a path segment")
     return quote(value, safe="")
 
 
 class Paths:
-    """The paths of one dated version. https://developers.hubspot.com/docs/developer-tooling/platform/versioning"""
+    """Paths of one dated API version.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/versioning
+    """
 
     def __init__(self, api_version: str) -> None:
         self._version = segment(api_version)
@@ -52,39 +54,26 @@ class Paths:
         self.token = f"/oauth/{self._version}/token"
 
     def objects(self, object_type: str) -> str:
-        """All records of a type."""
+        """Return the path of a type's records."""
         return f"/crm/objects/{self._version}/{segment(object_type)}"
 
     def record(self, object_type: str, record_id: str) -> str:
-        """One record."""
+        """Return the path of one record."""
         return f"{self.objects(object_type)}/{segment(record_id)}"
 
-    def record_associations(self, from_type: str, record_id: str, to_type: str) -> str:
-        """One record's associations to a type."""
-        return f"{self.record(from_type, record_id)}/associations/{segment(to_type)}"
-
-    def record_association(self, from_type: str, record_id: str, to_type: str, to_id: str) -> str:
-        """The association of two records."""
-        return f"{self.record_associations(from_type, record_id, to_type)}/{segment(to_id)}"
-
-    def default_association(self, from_type: str, record_id: str, to_type: str, to_id: str) -> str:
-        """The unlabelled association of two records."""
-        record = self.record(from_type, record_id)
-        return f"{record}/associations/default/{segment(to_type)}/{segment(to_id)}"
-
     def associations(self, from_type: str, to_type: str) -> str:
-        """Batches and labels of associations between two types."""
+        """Return the path of associations between two types."""
         return f"/crm/associations/{self._version}/{segment(from_type)}/{segment(to_type)}"
 
     def pipelines(self, object_type: str) -> str:
-        """The pipelines of a type."""
+        """Return the path of a type's pipelines."""
         return f"/crm/pipelines/{self._version}/{segment(object_type)}"
 
     def properties(self, object_type: str) -> str:
-        """The properties of a type."""
+        """Return the path of a type's properties."""
         return f"/crm/properties/{self._version}/{segment(object_type)}"
 
 
 def token_url(base_url: str, api_version: str) -> str:
-    """Where access tokens are issued."""
+    """Return the URL that issues access tokens."""
     return base_url.rstrip("/") + Paths(api_version).token

@@ -1,73 +1,68 @@
-"""What the client tells whoever counts: metrics live outside this library."""
+"""Observer of the client's events, for metrics and traces outside this library."""
 
 from typing import Protocol
 
 
 class Observer(Protocol):
-    """Told of what happens; must neither raise nor block."""
+    """Receives the client's events; must neither raise nor block."""
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """One attempt is over; `outcome` is `ok` or the error's class name."""
+        """Record a finished attempt; `outcome` is `ok` or the error's class name."""
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """A call waited for quota and a connection."""
+        """Record how long an attempt waited for quota and a connection."""
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """A call is about to be repeated because of `reason`, an error's class name."""
+        """Record that a call will be retried; `reason` is the error's class name."""
 
     def circuit_changed(self, *, state: str) -> None:
-        """The circuit is `open`, `half_open` or `closed` now."""
+        """Record the circuit's new state: `open`, `half_open` or `closed`."""
 
     def token_refreshed(self, *, outcome: str) -> None:
-        """A token request is over: `ok`, `dead_grant` or an error's class name."""
+        """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
 
 
 class NullObserver:
-    """Counts nothing."""
+    """Ignores every event; subclasses override the events that they need."""
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """Ignore."""
+        pass
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """Ignore."""
+        pass
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """Ignore."""
+        pass
 
     def circuit_changed(self, *, state: str) -> None:
-        """Ignore."""
+        pass
 
     def token_refreshed(self, *, outcome: str) -> None:
-        """Ignore."""
+        pass
 
 
 class Observers:
-    """Several, told one after the other."""
+    """Forwards every event to several observers."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """Pass it on."""
-        for each in self._observers:
-            each.call_finished(operation=operation, outcome=outcome, attempt=attempt, seconds=seconds)
+        for observer in self._observers:
+            observer.call_finished(operation=operation, outcome=outcome, attempt=attempt, seconds=seconds)
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """Pass it on."""
-        for each in self._observers:
-            each.quota_waited(budget=budget, seconds=seconds)
+        for observer in self._observers:
+            observer.quota_waited(budget=budget, seconds=seconds)
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """Pass it on."""
-        for each in self._observers:
-            each.retried(operation=operation, reason=reason)
+        for observer in self._observers:
+            observer.retried(operation=operation, reason=reason)
 
     def circuit_changed(self, *, state: str) -> None:
-        """Pass it on."""
-        for each in self._observers:
-            each.circuit_changed(state=state)
+        for observer in self._observers:
+            observer.circuit_changed(state=state)
 
     def token_refreshed(self, *, outcome: str) -> None:
-        """Pass it on."""
-        for each in self._observers:
-            each.token_refreshed(outcome=outcome)
+        for observer in self._observers:
+            observer.token_refreshed(outcome=outcome)

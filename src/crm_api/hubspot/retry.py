@@ -1,4 +1,4 @@
-"""When a call is repeated, and after how long: pure decisions, no clock and no I/O."""
+"""Retry rules: whether and when a call is retried. Pure decisions without clock or I/O."""
 
 import math
 import random as _random
@@ -14,19 +14,19 @@ from crm_api.hubspot.errors import (
     HubSpotServerError,
 )
 
-# An account on the move asks for up to a day; nobody asks for more.
+# HubSpot asks for up to a day while it moves an account.
 # https://developers.hubspot.com/docs/api-reference/error-handling
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-# A locked record stays so for about two seconds (same page).
+MAX_RETRY_AFTER_SECONDS = 86_400.0
+# Records stay locked for about two seconds (same page).
 LOCKED_SECONDS = 2.0
-# The windows of the limits. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+# Windows of the rate limits. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 BURST_WINDOW_SECONDS = 10.0
 SEARCH_WINDOW_SECONDS = 1.0
-MOST_DOUBLINGS = 30
+MAX_DOUBLINGS = 30
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds to wait from `Retry-After`: a number or an HTTP date; None where it says nothing usable."""
+    """Return the seconds of `Retry-After`, a number or an HTTP date; None if it is absent or invalid."""
     value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
     if not value:
         return None
@@ -36,23 +36,23 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | N
         return _seconds_until(value, now)
     if not math.isfinite(seconds) or seconds < 0:
         return None
-    return min(seconds, LONGEST_RETRY_AFTER_SECONDS)
+    return min(seconds, MAX_RETRY_AFTER_SECONDS)
 
 
 def _seconds_until(date: str, now: datetime) -> float | None:
     try:
-        moment = parsedate_to_datetime(date)
+        timestamp = parsedate_to_datetime(date)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)
+    if timestamp.tzinfo is None:
+        timestamp = timestamp.replace(tzinfo=UTC)
+    return min(max((timestamp - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 class RetryPolicy:
-    """The rule. Rejected before being acted on: always; ambiguous: only when the call is idempotent.
+    """Retries errors that HubSpot did not act on always, ambiguous errors only for idempotent calls.
 
-    Failures are repeated so many times; what HubSpot lets wait (429, 423) is waited out for as long as the caller can.
+    `max_attempts` limits attempts after failures; 429 and 423 are retried until the deadline.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class RetryPolicy:
     ) -> None:
         self.max_attempts = max_attempts
         self.base = base
-        """Seconds of the first backoff, before jitter."""
+        """First backoff in seconds, before jitter."""
         self.cap = cap
-        """Seconds that no backoff exceeds; a wait that HubSpot asks for may."""
+        """Maximum backoff in seconds; a `Retry-After` may exceed it."""
         self._random = random
 
-    def may_repeat(self, error: HubSpotError, *, idempotent: bool) -> bool:
-        """Whether repeating cannot do more than calling once did."""
+    def may_retry(self, error: HubSpotError, *, idempotent: bool) -> bool:
+        """Return True if a retry cannot change more than one call does."""
         if isinstance(error, HubSpotQuotaError):
             return error.policy != "daily"
         if isinstance(error, HubSpotLockedError):
@@ -80,12 +80,12 @@ class RetryPolicy:
         return False
 
     def delay(self, error: HubSpotError, *, attempt: int, idempotent: bool) -> float | None:
-        """Seconds to wait before attempt + 1, or None where the error is final."""
-        if not self.may_repeat(error, idempotent=idempotent):
+        """Return the seconds to wait before attempt + 1, or None if the error is final."""
+        if not self.may_retry(error, idempotent=idempotent):
             return None
         if attempt >= self.max_attempts and not isinstance(error, HubSpotQuotaError | HubSpotLockedError):
             return None
-        doublings = min(attempt - 1, MOST_DOUBLINGS)
+        doublings = min(attempt - 1, MAX_DOUBLINGS)
         backoff = self._random() * min(self.cap, self.base * 2.0**doublings)
         if error.retry_after is not None:
             return error.retry_after + backoff
@@ -94,16 +94,16 @@ class RetryPolicy:
         if isinstance(error, HubSpotQuotaError):
             if error.policy in ("search", "token"):
                 return SEARCH_WINDOW_SECONDS + backoff
-            # A quarter of the window, then a half, then all of it: it slides, so room appears bit by bit.
-            longest = min(BURST_WINDOW_SECONDS, BURST_WINDOW_SECONDS / 4 * 2.0**doublings)
-            return longest * (0.5 + self._random() / 2)
+            # The window slides, so capacity returns gradually: wait a quarter of it, then a half, then all.
+            max_wait = min(BURST_WINDOW_SECONDS, BURST_WINDOW_SECONDS / 4 * 2.0**doublings)
+            return max_wait * (0.5 + self._random() / 2)
         return backoff
 
 
 class RetryBudget:
-    """Keeps repeats to a share of the calls, so that a failing HubSpot is not sent several times the load.
+    """Limits retries to a share of the calls, so that retries do not multiply the load on a failing HubSpot.
 
-    Only repeats after failures count; those after a 429 or 423 are paced by the quota and the lock.
+    Retries after a 429 or 423 do not count: the quota and the lock pace them.
     """
 
     def __init__(self, *, share: float = 0.2, burst: float = 10.0) -> None:
@@ -112,11 +112,11 @@ class RetryBudget:
         self._tokens = burst
 
     def call_started(self) -> None:
-        """Every call earns a share of a repeat."""
+        """Add one call's share of a retry."""
         self._tokens = min(self._burst, self._tokens + self._share)
 
     def spend(self, error: HubSpotError) -> bool:
-        """Take one repeat; False where none is left."""
+        """Consume one retry. Return False if none is available."""
         if isinstance(error, HubSpotQuotaError | HubSpotLockedError):
             return True
         if self._tokens < 1.0:

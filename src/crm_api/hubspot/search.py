@@ -1,4 +1,7 @@
-"""A search as HubSpot takes it. https://developers.hubspot.com/docs/api-reference/search/guide"""
+"""Search requests.
+
+https://developers.hubspot.com/docs/api-reference/search/guide
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +26,7 @@ Operator = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition; moments are epoch milliseconds as text."""
+    """One condition; timestamps are epoch milliseconds as text."""
 
     property: str
     operator: Operator
@@ -32,7 +35,7 @@ class Filter:
     values: Sequence[str] | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """As HubSpot takes it."""
+        """Return HubSpot's JSON."""
         wire: dict[str, Any] = {"propertyName": self.property, "operator": self.operator}
         if self.value is not None:
             wire["value"] = self.value
@@ -45,7 +48,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """HubSpot sorts by one property."""
+    """Sort order; HubSpot sorts by one property only."""
 
     property: str
     direction: Literal["ASCENDING", "DESCENDING"] = "ASCENDING"
@@ -53,9 +56,9 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """Groups are alternatives, filters in a group all hold; at most 5 groups, 6 filters in each, 18 in all.
+    """Search request: any group must match, with all of its filters; at most 5 groups, 6 filters each, 18 in total.
 
-    `limit` is at most 200 and `after` a number of results to skip, as text; HubSpot shows the first 10,000.
+    `limit` is at most 200. `after` is the number of results to skip, as text. HubSpot returns only the first 10,000.
     """
 
     filter_groups: Sequence[Sequence[Filter]] = ()
@@ -66,10 +69,12 @@ class SearchRequest:
     after: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """As HubSpot takes it; what is not asked for is left out."""
+        """Return HubSpot's JSON without absent fields."""
         wire: dict[str, Any] = {"limit": self.limit}
         if self.filter_groups:
-            groups = [{"filters": [each.to_wire() for each in group]} for group in self.filter_groups]
+            groups = [
+                {"filters": [condition.to_wire() for condition in group]} for group in self.filter_groups
+            ]
             wire["filterGroups"] = groups
         if self.query is not None:
             wire["query"] = self.query

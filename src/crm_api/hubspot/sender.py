@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from crm_api.hubspot.call_context import RequestScope, current_scope
+from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
 from crm_api.hubspot.connections import TIMEOUT, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
@@ -31,6 +31,8 @@ from crm_api.hubspot.names import Paths
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
+
+R = TypeVar("R", bound=BaseModel)
 
 logger = logging.getLogger(__name__)
 
@@ -59,19 +61,14 @@ class LastSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Generic[R]):
     method: str
     path: str
     operation: str
     content: bytes | None
     params: Mapping[str, Any]
     budget: Budget
-    answer: TypeAdapter[Any] | None
-
-    def parse(self, body: bytes) -> Any:
-        if self.answer is not None:
-            return self.answer.validate_json(body)
-        return _json.loads(body) if body else None
+    response: type[R]
 
 
 class Sender:
@@ -97,7 +94,7 @@ class Sender:
         self.auth = auth
         self.paths = Paths(api_version)
         self.max_connections = max_connections
-        self._slots = asyncio.Semaphore(max_connections)
+        self._connection_slots = asyncio.Semaphore(max_connections)
         self._retry = retry
         self._retry_budget = retry_budget
         self.quota = quota
@@ -111,13 +108,13 @@ class Sender:
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
 
-    def scope(self) -> RequestScope:
-        """Return the incoming request's scope, or a new one with the default deadline."""
-        return current_scope() or RequestScope(self.default_deadline_seconds, clock=self.clock)
+    def context(self) -> CallContext:
+        """Return the incoming request's context, or a new one with the default deadline."""
+        return current_call_context() or CallContext(self.default_deadline_seconds, clock=self.clock)
 
-    def create_reserve_seconds(self, scope: RequestScope) -> float:
+    def create_reserve_seconds(self, context: CallContext) -> float:
         """Return the part of the deadline that is reserved for resolving an unknown create."""
-        return min(CREATE_RESERVE_SECONDS, scope.deadline_seconds * CREATE_RESERVE_SHARE)
+        return min(CREATE_RESERVE_SECONDS, context.deadline_seconds * CREATE_RESERVE_SHARE)
 
     async def request(
         self,
@@ -129,32 +126,31 @@ class Sender:
         params: Mapping[str, Any] | None = None,
         idempotent: bool,
         budget: Budget = "burst",
-        answer: TypeAdapter[Any] | None = None,
-        scope: RequestScope | None = None,
+        response: type[R],
+        context: CallContext | None = None,
         reserve_seconds: float = 0.0,
-    ) -> Any:
+    ) -> R:
         """Send one call and retry it while the retry policy, the retry budget and the deadline allow it.
 
-        Returns the body validated by `answer`, or parsed as JSON without one; None for an empty body.
         `idempotent` means that sending twice changes no more than sending once. All attempts end
         `reserve_seconds` before the deadline. Raises a `HubSpotError`; its `sent` is True if HubSpot may have acted
         on any attempt.
         """
-        scope = scope or self.scope()
+        context = context or self.context()
         content = None
         if json is not None:
             content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        call = _Call(method, path, operation, content, given, budget, answer)
+        call = _Call(method, path, operation, content, given, budget, response)
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
-            outcome = await self._attempt(call, attempt, scope, scope.remaining() - reserve_seconds)
+            outcome = await self._attempt(call, attempt, context, context.remaining() - reserve_seconds)
             if not isinstance(outcome, HubSpotError):
                 return outcome
             may_have_acted = may_have_acted or outcome.may_have_acted
             delay = self._retry.delay(outcome, attempt=attempt, idempotent=idempotent)
-            if delay is not None and delay >= scope.remaining() - reserve_seconds:
+            if delay is not None and delay >= context.remaining() - reserve_seconds:
                 outcome.retry_after = max(delay, outcome.retry_after or 0.0)
                 delay = None
             if delay is None or not await self._back_off(outcome, delay):
@@ -177,7 +173,9 @@ class Sender:
         await self.sleep(delay)
         return True
 
-    async def _attempt(self, call: _Call, attempt: int, scope: RequestScope, seconds: float) -> Any:
+    async def _attempt(
+        self, call: _Call[R], attempt: int, context: CallContext, seconds: float
+    ) -> R | HubSpotError:
         """Wait for quota and a connection, then send once.
 
         Errors are returned, not raised, so that their `__context__` holds no exception of httpx, which may quote
@@ -189,41 +187,44 @@ class Sender:
         try:
             self.circuit.check()
             waited = await self.quota.acquire(
-                call.budget, caller=scope.caller, timeout_seconds=_max_quota_wait(seconds), slot=self._slots
+                call.budget,
+                caller=context.caller,
+                timeout_seconds=_max_quota_wait(seconds),
+                connection_slot=self._connection_slots,
             )
         except CircuitOpenError as refusal:
             return _unavailable(call, "circuit open", refusal.retry_after)
         except QuotaTimeout as refusal:
-            scope.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
+            context.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
             return _unavailable(call, "no quota in time", refusal.retry_after)
         try:
-            scope.wait_seconds += waited
+            context.wait_seconds += waited
             self._observer.quota_waited(budget=call.budget, seconds=waited)
             try:
                 permit = self.circuit.enter()
             except CircuitOpenError as refusal:
                 return _unavailable(call, "circuit open", refusal.retry_after)
-            return await self._send(call, attempt, scope, permit, expires_at - self.clock())
+            return await self._send(call, attempt, context, permit, expires_at - self.clock())
         finally:
-            self._slots.release()
+            self._connection_slots.release()
 
     async def _send(
-        self, call: _Call, attempt: int, scope: RequestScope, permit: CircuitPermit, seconds: float
-    ) -> Any:
+        self, call: _Call[R], attempt: int, context: CallContext, permit: CircuitPermit, seconds: float
+    ) -> R | HubSpotError:
         started = self.clock()
-        scope.calls += 1
+        context.calls += 1
         self.in_flight += 1
-        outcome: Any
+        outcome: R | HubSpotError
         try:
             # The semaphore admits as many calls as there may be connections.
-            with self._connections.one() as http:
+            with self._connections.acquire() as http:
                 async with asyncio.timeout(max(0.0, seconds)):
                     response = await http.request(
                         call.method,
                         call.path,
                         content=call.content,
                         params=call.params or None,
-                        headers=scope.headers if call.content is None else scope.headers | JSON_CONTENT,
+                        headers=context.headers if call.content is None else context.headers | JSON_CONTENT,
                         auth=self.auth,
                         timeout=_timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
                     )
@@ -245,12 +246,12 @@ class Sender:
         self._report(call, attempt, permit, outcome, seconds, started)
         return outcome
 
-    def _read(self, call: _Call, response: httpx.Response, elapsed: float) -> Any:
+    def _read(self, call: _Call[R], response: httpx.Response, elapsed: float) -> R | HubSpotError:
         self.quota.observe(call.budget, response.headers, elapsed_seconds=elapsed)
         if response.is_success:
             try:
-                return call.parse(response.content)
-            except (ValidationError, ValueError, RecursionError):
+                return call.response.model_validate_json(response.content or b"{}")
+            except ValidationError:
                 # The original exception quotes the body.
                 return HubSpotUnreadableError(
                     "response not understood", status_code=response.status_code, operation=call.operation
@@ -259,11 +260,17 @@ class Sender:
             response, operation=call.operation, now=datetime.now(UTC), search=call.budget == "search"
         )
         if isinstance(error, HubSpotQuotaError):
-            self.quota.penalise(error.policy, error.retry_after)
+            self.quota.on_rate_limited(error.policy, error.retry_after)
         return error
 
     def _report(
-        self, call: _Call, attempt: int, permit: CircuitPermit, outcome: Any, seconds: float, started: float
+        self,
+        call: _Call[Any],
+        attempt: int,
+        permit: CircuitPermit,
+        outcome: Any,
+        seconds: float,
+        started: float,
     ) -> None:
         error = outcome if isinstance(outcome, HubSpotError) else None
         failed = _circuit_verdict(error, seconds)
@@ -281,7 +288,7 @@ class Sender:
         self._observer.circuit_changed(state=state.value)
 
 
-def _unavailable(call: _Call, reason: str, retry_after: float) -> HubSpotUnavailableError:
+def _unavailable(call: _Call[Any], reason: str, retry_after: float) -> HubSpotUnavailableError:
     return HubSpotUnavailableError(reason, operation=call.operation, retry_after=retry_after)
 
 

@@ -1,20 +1,20 @@
-"""HubSpot's JSON as Pydantic models, validated once and straight from the bytes."""
+"""HubSpot's JSON as Pydantic models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType
 
 
 class WireModel(BaseModel):
-    """Frozen, camelCase outside, numbers where text is promised become text.
+    """Base of HubSpot's JSON objects: frozen, camelCase on the wire, numbers accepted as text.
 
-    https://github.com/HubSpot/hubspot-api-nodejs/issues/480: ids and `after` come as either.
+    HubSpot sends IDs and `after` as text or number: https://github.com/HubSpot/hubspot-api-nodejs/issues/480
     """
 
     model_config = ConfigDict(
@@ -26,36 +26,40 @@ class WireModel(BaseModel):
     )
 
 
-def _none_is_empty_list(value: Any) -> Any:
+class NoContent(WireModel):
+    """Response whose body is empty or not needed."""
+
+
+def _null_to_empty_list(value: Any) -> Any:
     return [] if value is None else value
 
 
-def _none_is_last(value: Any) -> Any:
+def _null_to_last(value: Any) -> Any:
     return -1 if value is None else value
 
 
 def _texts(value: Any) -> Any:
-    """Contexts hold lists of text in errors and plain text in warnings."""
+    """Convert an error's context, whose values are lists or plain text, to lists of text."""
     if not isinstance(value, Mapping):
         return {}
     return {
-        str(key): [str(each) for each in (of if isinstance(of, list) else [of])] for key, of in value.items()
+        str(key): [str(item) for item in entry] if isinstance(entry, list) else [str(entry)]
+        for key, entry in value.items()
     }
 
 
-# An absent page is the last one; `paging` itself is then absent, null or without `next`.
+# On the last page, `paging` is absent, null or without `next`.
 After = Annotated[str | None, Field(default=None, validation_alias=AliasPath("paging", "next", "after"))]
 
 
 class InlineTarget(WireModel):
-    """A record that another one was read with."""
+    """Associated record in another record's response."""
 
     id: str
-    type: str | None = None
 
 
 class InlineAssociations(WireModel):
-    """The first page, about a hundred, of the associations that came with a record.
+    """First page, about a hundred, of the associations in a record's response.
 
     https://github.com/HubSpot/hubspot-api-python/issues/135
     """
@@ -65,19 +69,12 @@ class InlineAssociations(WireModel):
 
     @property
     def ids(self) -> list[str]:
-        """Each target once: with labels in use HubSpot lists one several times."""
+        """Target IDs without duplicates: HubSpot lists a target once per label."""
         return list(dict.fromkeys(target.id for target in self.results))
 
 
-class WriteWarning(WireModel):
-    """Something that HubSpot repaired; says which property, never the values."""
-
-    category: str | None = None
-    context: Annotated[dict[str, list[str]], BeforeValidator(_texts)] = Field(default={}, repr=False)
-
-
 class CrmRecord(WireModel):
-    """One contact, deal or ticket. Every value is text; its repr shows the id alone."""
+    """One contact, deal or ticket. Every value is text; its repr shows only the ID."""
 
     id: str
     properties: dict[str, str | None] = Field(repr=False)
@@ -85,35 +82,29 @@ class CrmRecord(WireModel):
     updated_at: datetime = Field(repr=False)
     archived: bool = False
     associations: dict[str, InlineAssociations] = Field(default={}, repr=False)
-    write_trace_id: str | None = Field(default=None, validation_alias="objectWriteTraceId", repr=False)
-    new: bool | None = Field(default=None, repr=False)
-    """Only in the results of an upsert."""
-    warnings: Annotated[list[WriteWarning], BeforeValidator(_none_is_empty_list)] = Field(
-        default=[], repr=False
-    )
 
     def get(self, name: str) -> str | None:
-        """A property's value; None for null, "" and absent, which all mean empty.
+        """Return a property's value; None for null, "" and absent, which all mean empty.
 
         https://github.com/HubSpot/hubspot-api-nodejs/issues/324
         """
         return self.properties.get(name) or None
 
     def associated(self, to_type: ObjectType) -> InlineAssociations:
-        """What it was read with; `after` is set where there is more."""
+        """Return the associations in this response; `after` is set if there are more."""
         return self.associations.get(to_type) or InlineAssociations()
 
 
 class Page(WireModel):
-    """One page of a list."""
+    """Page of a list."""
 
     results: list[CrmRecord]
     after: After = None
-    """Where the next page begins; None on the last."""
+    """Start of the next page; None on the last page."""
 
 
 class SearchPage(Page):
-    """One page of a search, which may be shorter than asked for or empty and still not the last.
+    """Page of a search. A short or empty page need not be the last one.
 
     https://github.com/airbytehq/airbyte/issues/80744
     """
@@ -122,7 +113,7 @@ class SearchPage(Page):
 
 
 class BatchItemError(WireModel):
-    """Why some inputs of a batch came to nothing."""
+    """Error of some inputs of a batch."""
 
     category: str | None = None
     sub_category: Any = Field(default=None, repr=False)
@@ -132,11 +123,11 @@ class BatchItemError(WireModel):
     id: str | None = Field(default=None, repr=False)
 
 
-_Errors = Annotated[list[BatchItemError], BeforeValidator(_none_is_empty_list)]
+_Errors = Annotated[list[BatchItemError], BeforeValidator(_null_to_empty_list)]
 
 
-class BatchAnswer(WireModel):
-    """What a batch of records answers, 207 included."""
+class BatchResponse(WireModel):
+    """Response of a batch read of records."""
 
     results: list[CrmRecord]
     errors: _Errors = []
@@ -144,50 +135,16 @@ class BatchAnswer(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class BatchReadResult:
-    """Records by the id that was asked for, and the ids that lead to none."""
+    """Records by the requested ID, and the IDs that could not be read."""
 
     records: dict[str, CrmRecord]
-    missing: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchItemFailure:
-    """An input that came to nothing: its position, and HubSpot's category or our error's class name."""
-
-    index: int
-    category: str
-    sent: bool
-    """False where HubSpot refused it; True where nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchWriteResult:
-    """Records by the position of their input, and what failed."""
-
-    records: dict[int, CrmRecord]
-    errors: list[BatchItemFailure]
-
-
-class AssociationTypeLabel(WireModel):
-    """A kind of association; the default one has no label."""
-
-    category: str
-    type_id: int
-    label: str | None = None
+    failed: set[str]
 
 
 class AssociationTarget(WireModel):
-    """A record at the other end, once for all its labels."""
+    """Associated record."""
 
     id: str = Field(validation_alias="toObjectId")
-    types: list[AssociationTypeLabel] = Field(default=[], validation_alias="associationTypes")
-
-
-class AssociationPage(WireModel):
-    """One page of one record's associations."""
-
-    results: list[AssociationTarget]
-    after: After = None
 
 
 class _AssociationsFrom(WireModel):
@@ -196,35 +153,23 @@ class _AssociationsFrom(WireModel):
     after: After = None
 
 
-class AssociationBatchAnswer(WireModel):
-    """What an association batch read answers; 207 is its ordinary status."""
+class AssociationBatchResponse(WireModel):
+    """Response of a batch read of associations; its status is often 207."""
 
     results: list[_AssociationsFrom]
     errors: _Errors = []
 
 
-class AssociationWriteAnswer(WireModel):
-    """What a batch of new associations answers."""
-
-    errors: _Errors = []
-
-
-class AssociationLabels(WireModel):
-    """The kinds of association between two types."""
-
-    results: list[AssociationTypeLabel]
-
-
 @dataclass(frozen=True, slots=True)
 class AssociationResult:
-    """Target ids for every id asked for (empty where unlinked), and the ids whose targets are not all known."""
+    """Target IDs by the requested ID (empty without associations), and the IDs whose targets are incomplete."""
 
     targets: dict[str, list[str]]
     failed: set[str]
 
 
 class Stage(WireModel):
-    """One step of a pipeline."""
+    """Stage of a pipeline."""
 
     id: str
     label: str
@@ -234,7 +179,7 @@ class Stage(WireModel):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the deal or ticket is done here. All metadata are text.
+        """Whether deals or tickets in this stage are closed. All metadata are text.
 
         https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide
         """
@@ -243,7 +188,7 @@ class Stage(WireModel):
 
 
 class Pipeline(WireModel):
-    """A process that deals or tickets go through."""
+    """Pipeline of deals or tickets."""
 
     id: str
     label: str
@@ -253,18 +198,18 @@ class Pipeline(WireModel):
 
 
 class Pipelines(WireModel):
-    """All pipelines of a type."""
+    """Response with all pipelines of an object type."""
 
     results: list[Pipeline]
 
 
 class PropertyOption(WireModel):
-    """A value that an enumeration takes."""
+    """Allowed value of an enumeration property."""
 
     label: str
     value: str
-    display_order: Annotated[int, BeforeValidator(_none_is_last)] = -1
-    """Negative: behind those that are numbered."""
+    display_order: Annotated[int, BeforeValidator(_null_to_last)] = -1
+    """Negative values sort last."""
     hidden: bool = False
     description: str | None = None
 
@@ -274,7 +219,7 @@ class _ModificationMetadata(WireModel):
 
 
 class Property(WireModel):
-    """The definition of a property."""
+    """Definition of a property."""
 
     name: str
     label: str
@@ -282,7 +227,7 @@ class Property(WireModel):
     field_type: str
     group_name: str | None = None
     description: str | None = None
-    options: Annotated[list[PropertyOption], BeforeValidator(_none_is_empty_list)] = []
+    options: Annotated[list[PropertyOption], BeforeValidator(_null_to_empty_list)] = []
     calculated: bool = False
     hidden: bool = False
     has_unique_value: bool = False
@@ -291,66 +236,43 @@ class Property(WireModel):
 
     @property
     def is_read_only(self) -> bool:
-        """Whether HubSpot refuses values for it."""
+        """Whether HubSpot rejects writes to this property."""
         metadata = self.modification_metadata
         return self.calculated or (metadata is not None and metadata.read_only_value)
 
 
 class Properties(WireModel):
-    """All property definitions of a type."""
+    """Response with all property definitions of an object type."""
 
     results: list[Property]
 
 
 class AccountDetails(WireModel):
-    """The account (portal) that the credentials belong to."""
+    """HubSpot account (portal) of the credentials."""
 
     portal_id: str
-    account_type: str | None = None
-    time_zone: str | None = None
-    company_currency: str | None = None
-    utc_offset_milliseconds: int | None = None
-    data_hosting_location: str | None = None
 
 
 class NewAssociation(NamedTuple):
-    """A link to make together with a new record."""
+    """Association to create together with a new record."""
 
     to_type: ObjectType
     to_id: str
 
     def to_wire(self, from_type: ObjectType) -> dict[str, Any]:
-        """As HubSpot takes it: the type id is that of the direction "record being written -> target"."""
-        return {"to": {"id": self.to_id}, "types": [association_type(from_type, self.to_type)]}
-
-
-def association_type(from_type: ObjectType, to_type: ObjectType) -> dict[str, Any]:
-    """HubSpot's own, unlabelled kind of association between two types."""
-    type_id = ASSOCIATION_TYPE_IDS[from_type, to_type]
-    return {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}
+        """Return HubSpot's JSON. The type ID is that of the direction from the new record to the target."""
+        type_id = ASSOCIATION_TYPE_IDS[from_type, self.to_type]
+        types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}]
+        return {"to": {"id": self.to_id}, "types": types}
 
 
 class UniqueValue(NamedTuple):
-    """A property that is unique in the account, and the value that a record is found by."""
+    """Unique property of the HubSpot account, and the value that identifies one record."""
 
     property: str
     value: str
 
 
 def comma_list(names: Sequence[str]) -> str | None:
-    """Names as one query parameter, or none."""
+    """Join names for a query parameter; None if there are none."""
     return ",".join(names) or None
-
-
-RECORD: TypeAdapter[CrmRecord] = TypeAdapter(CrmRecord)
-PAGE: TypeAdapter[Page] = TypeAdapter(Page)
-SEARCH_PAGE: TypeAdapter[SearchPage] = TypeAdapter(SearchPage)
-BATCH: TypeAdapter[BatchAnswer] = TypeAdapter(BatchAnswer)
-ASSOCIATION_PAGE: TypeAdapter[AssociationPage] = TypeAdapter(AssociationPage)
-ASSOCIATION_BATCH: TypeAdapter[AssociationBatchAnswer] = TypeAdapter(AssociationBatchAnswer)
-ASSOCIATION_WRITE: TypeAdapter[AssociationWriteAnswer] = TypeAdapter(AssociationWriteAnswer)
-ASSOCIATION_LABELS: TypeAdapter[AssociationLabels] = TypeAdapter(AssociationLabels)
-PIPELINES: TypeAdapter[Pipelines] = TypeAdapter(Pipelines)
-PROPERTY: TypeAdapter[Property] = TypeAdapter(Property)
-PROPERTIES: TypeAdapter[Properties] = TypeAdapter(Properties)
-ACCOUNT: TypeAdapter[AccountDetails] = TypeAdapter(AccountDetails)

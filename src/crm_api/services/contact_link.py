@@ -165,7 +165,7 @@ async def update_own_contact(
 async def _create(hubspot: HubSpotClient, email: str, wanted: Mapping[str, str]) -> CrmRecord:
     try:
         return await hubspot.contacts.create(
-            {"email": email, **wanted}, unique=UniqueValue("email", email), read=_READ
+            {"email": email, **wanted}, unique=UniqueValue("email", email), lookup_properties=_READ
         )
     except HubSpotValidationError as error:
         raise refused_fields(error, ("email", *PERSONAL_FIELDS)) or error from error

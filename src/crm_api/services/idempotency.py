@@ -66,8 +66,8 @@ class Idempotency:
     ) -> "Idempotency":
         """The key as it is stored: HMACs, so that the table holds neither keys nor bodies.
 
-        `scope_secret` is what only the owner knows, where anybody may claim to be the owner and must not be told whether
-        the owner has used a key. `path_id` is what the path names; it counts as part of the body.
+        `scope_secret` is what only the owner knows, where anybody may claim to be the owner and must not be told
+        whether the owner has used a key. `path_id` is what the path names; it counts as part of the body.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key

@@ -135,19 +135,19 @@ async def test_nonsense_in_the_headers_changes_nothing(value: str) -> None:
 async def test_after_a_429_nothing_leaves_for_a_while(retry_after: float | None, wait: float) -> None:
     time = VirtualTime()
     quota = quota_on(time)
-    quota.penalise("burst", retry_after)
+    quota.on_rate_limited("burst", retry_after)
     assert await acquire(quota) == pytest.approx(wait)
 
 
 async def test_a_search_429_does_not_stop_other_calls() -> None:
     quota = quota_on(VirtualTime())
-    quota.penalise("search", 5.0)
+    quota.on_rate_limited("search", 5.0)
     assert await acquire(quota) == 0.0
 
 
 async def test_a_token_429_stops_no_budget() -> None:
     quota = quota_on(VirtualTime())
-    quota.penalise("token", 5.0)
+    quota.on_rate_limited("token", 5.0)
     assert await acquire(quota) == 0.0
 
 
@@ -199,7 +199,7 @@ async def test_a_count_lower_than_ours_is_not_believed() -> None:
 async def test_where_midnight_is_unknown_one_call_finds_out_now_and_then() -> None:
     time = VirtualTime(start=10 * 24 * HOUR + 12 * HOUR)
     quota = quota_on(time)
-    quota.penalise("daily", None)
+    quota.on_rate_limited("daily", None)
     with pytest.raises(QuotaTimeout) as refusal:
         await acquire(quota)
     assert 0 < refusal.value.retry_after <= PROBE_SECONDS
@@ -217,7 +217,9 @@ async def test_hubspot_s_count_of_the_day_is_believed() -> None:
 
 
 async def cancelled_while_waiting_for_room(quota: LocalQuota, slot: asyncio.Semaphore) -> None:
-    waiting = asyncio.create_task(quota.acquire("burst", caller="a", timeout_seconds=60, slot=slot))
+    waiting = asyncio.create_task(
+        quota.acquire("burst", caller="a", timeout_seconds=60, connection_slot=slot)
+    )
     await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -239,7 +241,7 @@ async def test_who_is_cancelled_leaves_turn_slot_and_room_to_others(
     await acquire(quota)
     await give_up(quota, slot)
     assert not slot.locked()
-    waited = await quota.acquire("burst", caller="b", timeout_seconds=5, slot=slot)
+    waited = await quota.acquire("burst", caller="b", timeout_seconds=5, connection_slot=slot)
     assert waited < 0.4
     assert slot.locked()
     assert quota.waiting("burst") == 0
@@ -250,7 +252,7 @@ async def test_a_refusal_gives_the_slot_back() -> None:
     slot = asyncio.Semaphore(1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout):
-        await quota.acquire("burst", caller=None, timeout_seconds=1, slot=slot)
+        await quota.acquire("burst", caller=None, timeout_seconds=1, connection_slot=slot)
     assert not slot.locked()
 
 
@@ -259,9 +261,9 @@ async def test_a_wait_for_a_slot_ends_in_time() -> None:
     slot = asyncio.Semaphore(1)
     await slot.acquire()
     with pytest.raises(QuotaTimeout):
-        await quota.acquire("burst", caller=None, timeout_seconds=0.05, slot=slot)
+        await quota.acquire("burst", caller=None, timeout_seconds=0.05, connection_slot=slot)
     slot.release()
-    await quota.acquire("burst", caller=None, timeout_seconds=1, slot=slot)
+    await quota.acquire("burst", caller=None, timeout_seconds=1, connection_slot=slot)
 
 
 async def test_a_wait_for_the_turn_ends_in_time() -> None:

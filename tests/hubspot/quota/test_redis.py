@@ -74,7 +74,7 @@ async def test_no_window_holds_more_than_the_limit_whatever_the_processes_do(red
 
 async def test_a_429_seen_by_one_process_stops_the_others(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key), quota_of(redis, key)
-    first.penalise("burst", 0.6)
+    first.on_rate_limited("burst", 0.6)
     telling = asyncio.create_task(acquire(first))
     await asyncio.sleep(0.05)
     assert await acquire(second) > 0.4

@@ -8,9 +8,7 @@ import httpx
 import pytest
 from tests.hubspot.stubs import Stub, build_client, ok, record, refusal
 
-from crm_api.hubspot import BatchInput, NewAssociation
-from crm_api.hubspot.errors import HubSpotServerError, HubSpotValidationError
-from crm_api.hubspot.wire import BatchItemFailure
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotValidationError
 
 READ = ("POST", "/crm/objects/2026-09/deals/batch/read")
 NOT_FOUND = "Could not get some DEAL objects, they may be deleted or not exist. Check that ids are valid."
@@ -44,19 +42,17 @@ class TestRead:
         assert stub.sent == [READ]
         assert stub.body() == {"inputs": [{"id": "1"}, {"id": "2"}], "properties": ["a", "b"]}
         assert list(result.records) == ["1", "2"]
-        assert result.missing == []
 
     async def test_nothing_asked_is_nothing_sent(self) -> None:
         stub = Stub(refusal(500))
         result = await build_client(stub).deals.batch_read([])
-        assert (result.records, result.missing) == ({}, [])
+        assert result.records == {}
         assert stub.requests == []
 
     async def test_one_row_of_a_207_stands_for_all_that_are_missing(self) -> None:
         stub = Stub(found_and("1", **missing("2", "3")))
         result = await build_client(stub).deals.batch_read(["3", "2", "1"])
         assert list(result.records) == ["1"]
-        assert result.missing == ["3", "2"]
         assert len(stub.requests) == 1
 
     async def test_more_than_a_hundred_are_split_and_read_at_once(self) -> None:
@@ -122,115 +118,14 @@ class TestRead:
         stub = Stub(answer)
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])
         assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
-        assert result.missing == ["3"]
 
-    async def test_by_a_unique_property_whatever_case_hubspot_gives_back(self) -> None:
-        rows = [record("1", email="a@b.co"), record("2", email="c@d.co")]
-        stub = Stub(ok({"results": rows, **missing("x@y.co")}, 207))
-        result = await build_client(stub).contacts.batch_read(
-            ["C@d.co", "x@y.co", "a@b.co"], properties=["firstname"], id_property="email"
-        )
-        assert {each: found.id for each, found in result.records.items()} == {"C@d.co": "2", "a@b.co": "1"}
-        assert result.missing == ["x@y.co"]
-        assert stub.body()["properties"] == ["firstname", "email"]
-        assert stub.body()["idProperty"] == "email"
+    async def test_partial_read_reports_ids_of_failed_calls(self) -> None:
+        stub = Stub(lambda request: refusal(400) if "0" in asked(request) else found_and(*asked(request)))
+        ids = [str(number) for number in range(150)]
+        result = await build_client(stub).deals.batch_read(ids, allow_partial=True)
+        assert list(result.records) == ids[100:]
+        assert result.failed == set(ids[:100])
 
-
-class TestWrite:
-    """`batch_create`, `batch_update`, `batch_upsert`."""
-
-    async def test_create_bytes(self) -> None:
-        stub = Stub(ok({"results": [record("9") | {"objectWriteTraceId": "0"}]}, 201))
-        inputs = [BatchInput({"dealname": "A"}, associations=[NewAssociation("contacts", "5")])]
-        result = await build_client(stub).deals.batch_create(inputs)
-        assert stub.sent == [("POST", "/crm/objects/2026-09/deals/batch/create")]
-        link = {
-            "to": {"id": "5"},
-            "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}],
-        }
-        assert stub.body() == {
-            "inputs": [{"properties": {"dealname": "A"}, "objectWriteTraceId": "0", "associations": [link]}]
-        }
-        assert result.records[0].id == "9"
-
-    async def test_update_and_upsert_bytes(self) -> None:
-        stub = Stub(ok({"results": [record("1") | {"objectWriteTraceId": "0"}]}))
-        await build_client(stub).deals.batch_update([BatchInput({"amount": "1"}, id="1")])
-        assert stub.sent == [("POST", "/crm/objects/2026-09/deals/batch/update")]
-        assert stub.body() == {
-            "inputs": [{"id": "1", "properties": {"amount": "1"}, "objectWriteTraceId": "0"}]
-        }
-        stub = Stub(ok({"results": [record("1") | {"objectWriteTraceId": "0", "new": True}]}))
-        result = await build_client(stub).contacts.batch_upsert(
-            [BatchInput({}, id="a@b.co", id_property="email")]
-        )
-        assert stub.sent == [("POST", "/crm/objects/2026-09/contacts/batch/upsert")]
-        assert stub.body()["inputs"][0]["idProperty"] == "email"
-        assert result.records[0].new
-
-    async def test_errors_are_told_by_input_and_hubspot_may_answer_in_any_order(self) -> None:
-        error = {"category": "VALIDATION_ERROR", "message": "x", "context": {"objectWriteTraceId": ["1"]}}
-        rows = [record("12") | {"objectWriteTraceId": "2"}, record("10") | {"objectWriteTraceId": "0"}]
-        stub = Stub(ok({"results": rows, "numErrors": 1, "errors": [error]}, 207))
-        result = await build_client(stub).deals.batch_create(
-            [BatchInput({"dealname": each}) for each in "abc"]
-        )
-        assert {index: each.id for index, each in result.records.items()} == {0: "10", 2: "12"}
-        assert result.errors == [BatchItemFailure(1, "VALIDATION_ERROR", False)]
-
-    async def test_an_input_that_is_named_nowhere_has_failed_and_nobody_knows_how(self) -> None:
-        stub = Stub(ok({"results": [record("1")]}))
-        result = await build_client(stub).deals.batch_update([BatchInput({}, id="1"), BatchInput({}, id="2")])
-        assert list(result.records) == [0]
-        assert result.errors == [BatchItemFailure(1, "MISSING", True)]
-
-    async def test_inputs_for_one_record_become_one_because_hubspot_refuses_a_batch_with_two(self) -> None:
-        stub = Stub(ok({"results": [record("1") | {"objectWriteTraceId": "0"}]}))
-        inputs = [
-            BatchInput({"a": "1", "b": "1"}, id="A@b.co", id_property="email"),
-            BatchInput({"b": "2"}, id="a@b.co", id_property="email"),
-        ]
-        result = await build_client(stub).contacts.batch_upsert(inputs)
-        assert [each["properties"] for each in stub.body()["inputs"]] == [{"a": "1", "b": "2"}]
-        assert sorted(result.records) == [0, 1]
-
-    async def test_more_than_a_hundred_are_split_and_a_failing_part_spares_the_others(self) -> None:
-        def answer(request: httpx.Request) -> httpx.Response:
-            traces = [each["objectWriteTraceId"] for each in json.loads(request.content)["inputs"]]
-            if "0" in traces:
-                return refusal(502)
-            return ok(
-                {"results": [record(f"1{each}") | {"objectWriteTraceId": each} for each in traces]}, 201
-            )
-
-        stub = Stub(answer)
-        inputs = [BatchInput({"dealname": "x"}) for _ in range(150)]
-        result = await build_client(stub).deals.batch_create(inputs)
-        assert len(stub.requests) == 2
-        assert sorted(result.records) == list(range(100, 150))
-        assert [each.index for each in result.errors] == list(range(100))
-        assert all(each.sent for each in result.errors)
-
-    async def test_a_create_is_sent_once_and_an_update_again(self) -> None:
-        stub = Stub(refusal(502))
-        with pytest.raises(HubSpotServerError) as raised:
-            await build_client(stub).deals.batch_create([BatchInput({})])
-        assert raised.value.sent
-        assert len(stub.requests) == 1
-        stub = Stub(refusal(502), ok({"results": [record("1")]}))
-        await build_client(stub).deals.batch_update([BatchInput({}, id="1")])
-        assert len(stub.requests) == 2
-
-    async def test_no_inputs_are_nothing_sent(self) -> None:
-        stub = Stub(refusal(500))
-        assert (await build_client(stub).deals.batch_create([])).records == {}
-        assert stub.requests == []
-
-
-async def test_archive() -> None:
-    stub = Stub(httpx.Response(204))
-    await build_client(stub).deals.batch_archive(["1", "2", "1"])
-    assert stub.sent == [("POST", "/crm/objects/2026-09/deals/batch/archive")]
-    assert stub.body() == {"inputs": [{"id": "1"}, {"id": "2"}]}
-    await build_client(stub).deals.batch_archive([str(each) for each in range(101)])
-    assert len(stub.requests) == 3
+    async def test_partial_read_raises_credentials_errors(self) -> None:
+        with pytest.raises(HubSpotCredentialsError):
+            await build_client(Stub(refusal(403))).deals.batch_read(["1"], allow_partial=True)

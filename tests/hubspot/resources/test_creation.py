@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, record, refusal
 
-from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue, request_scope
+from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue, call_context
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
     HubSpotDeadlineError,
@@ -253,23 +253,23 @@ async def test_a_rejected_create_that_is_never_let_in_was_not_sent() -> None:
 
 async def test_resuming_looks_first_and_adopts() -> None:
     stub = Stub(ok(record("9")))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK]
 
 
 async def test_resuming_creates_what_is_not_there_and_adopts_after_a_refusal() -> None:
     stub = Stub(refusal(404), ok(record("9"), 201))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK, CREATE]
     stub = Stub(refusal(404), refusal(409, "taken"), ok(record("9")))
-    assert (await create(build_client(stub), resume=True)).id == "9"
+    assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOK, CREATE, LOOK]
 
 
 async def test_resuming_without_being_able_to_look_creates_nothing() -> None:
     stub = Stub(refusal(500))
     with pytest.raises(HubSpotOutcomeUnknownError):
-        await create(build_client(stub), resume=True)
+        await create(build_client(stub), is_retry=True)
     assert CREATE not in stub.sent
 
 
@@ -285,16 +285,16 @@ async def test_time_is_kept_for_finding_out() -> None:
         return ok(record("9"))
 
     stub = Stub(slow)
-    with request_scope(6, clock=clock) as scope:
+    with call_context(6, clock=clock) as context:
         assert (await create(build_client(stub, fake_clock=clock))).id == "9"
-        assert scope.remaining() >= 1.8
+        assert context.remaining() >= 1.8
     assert timeouts[0] < 4.2
 
 
 async def test_a_create_that_has_no_time_for_finding_out_is_not_begun() -> None:
     clock = FakeClock()
     stub = Stub(ok(record("9"), 201))
-    with request_scope(10, clock=clock):
+    with call_context(10, clock=clock):
         clock.now += 7.5
         with pytest.raises(HubSpotDeadlineError) as raised:
             await create(build_client(stub, fake_clock=clock))

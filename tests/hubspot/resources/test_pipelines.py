@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, refusal
 
-from crm_api.hubspot import Stage, request_scope
+from crm_api.hubspot import Stage, call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotServerError
 
 
@@ -101,7 +101,7 @@ async def test_several_types_are_read_side_by_side_and_once() -> None:
     stub = Stub(pipelines("a"))
     api = build_client(stub).pipelines
     for _ in range(2):
-        deals, tickets = await api.list_each(("deals", "tickets"))
+        deals, tickets = await api.list_many(("deals", "tickets"))
         assert [each.id for each in (*deals, *tickets)] == ["a", "a"]
     assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 
@@ -151,14 +151,14 @@ async def test_each_caller_waits_within_its_own_deadline_whoever_began() -> None
 
     stub = Stub(slow)
     api = build_client(stub).pipelines
-    with request_scope(0.02) as scope, pytest.raises(HubSpotDeadlineError):
+    with call_context(0.02) as context, pytest.raises(HubSpotDeadlineError):
         await api.list("deals")
     patient = asyncio.create_task(api.list("deals"))
     await asyncio.sleep(0)
     answer.set()
     assert len(await patient) == 1
     assert len(stub.requests) == 1
-    assert scope.calls == 1
+    assert context.calls == 1
 
 
 async def test_closing_ends_a_read_under_way() -> None:

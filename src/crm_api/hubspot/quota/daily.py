@@ -1,17 +1,17 @@
-"""The daily allowance of the account, as far as it can be known."""
+"""Estimate of the account's daily limit."""
 
 import time
 from collections.abc import Callable, Mapping
 
 _DAY_SECONDS = 86_400.0
-# The counters turn at midnight of the account's time zone, which the answers do not tell, and more may be bought at
-# any time: one call in so many seconds finds out whether there is room again.
+# Interval between probes once the daily limit is reached. HubSpot resets its counter at midnight of the account's time
+# zone, which responses do not contain, and the limit can be raised at any time.
 # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 PROBE_SECONDS = 300.0
 
 
 class DailyAllowance:
-    """Counts the day's requests, corrected by `X-HubSpot-RateLimit-Daily-Remaining` where HubSpot sends it."""
+    """Count of the day's requests, corrected by `X-HubSpot-RateLimit-Daily-Remaining` if HubSpot sends it."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class DailyAllowance:
 
     @property
     def remaining(self) -> int:
-        """Requests left today."""
-        self._turn_day()
+        """Requests remaining today."""
+        self._reset_on_new_day()
         return max(0, self.limit - self._used)
 
     def take(self) -> float | None:
-        """Count one request and return None, or return the seconds after which to ask again."""
-        self._turn_day()
+        """Count one request and return None, or return the seconds until the next probe."""
+        self._reset_on_new_day()
         now = self._wall_clock()
         if self._used >= self.limit:
             if now < self._probe_at:
@@ -43,27 +43,27 @@ class DailyAllowance:
         return None
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Believe HubSpot: another program may use the account too."""
-        limit = whole_number(headers.get("x-hubspot-ratelimit-daily"))
-        remaining = whole_number(headers.get("x-hubspot-ratelimit-daily-remaining"))
+        """Adopt HubSpot's count, which includes other programs."""
+        limit = parse_count(headers.get("x-hubspot-ratelimit-daily"))
+        remaining = parse_count(headers.get("x-hubspot-ratelimit-daily-remaining"))
         if limit is None or remaining is None or limit <= 0:
             return
-        self._turn_day()
+        self._reset_on_new_day()
         self.limit = limit
         self._used = max(0, limit - remaining)
         if self._used < self.limit:
             self._probe_at = 0.0
 
     def exhaust(self) -> None:
-        """HubSpot says that the day's allowance is spent."""
-        self._turn_day()
+        """Mark the daily limit as reached."""
+        self._reset_on_new_day()
         self._used = max(self._used, self.limit)
         self._probe_at = self._wall_clock() + PROBE_SECONDS
 
     def _today(self) -> int:
         return int(self._wall_clock() // _DAY_SECONDS)
 
-    def _turn_day(self) -> None:
+    def _reset_on_new_day(self) -> None:
         today = self._today()
         if today != self._day:
             self._day = today
@@ -71,6 +71,6 @@ class DailyAllowance:
             self._probe_at = 0.0
 
 
-def whole_number(text: str | None) -> int | None:
-    """A header's count; None where it is absent or nonsense."""
+def parse_count(text: str | None) -> int | None:
+    """Return the count in a header; None if it is absent or invalid."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else None

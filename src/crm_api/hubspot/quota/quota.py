@@ -1,4 +1,4 @@
-"""What HubSpot allows us: three budgets, waited for fairly.
+"""Quota of one process: HubSpot's burst, search and daily limits, shared fairly between callers.
 
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 """
@@ -10,21 +10,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, Protocol
 
 from crm_api.hubspot.errors import QuotaPolicy
-from crm_api.hubspot.quota.daily import DailyAllowance, whole_number
+from crm_api.hubspot.quota.daily import DailyAllowance, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue
 from crm_api.hubspot.quota.window import SlidingWindow
 
-# Searches have a limit of their own and their answers carry no rate headers; that they count in the burst limit
-# too is stated nowhere. https://developers.hubspot.com/docs/api-reference/search/guide
+# Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
+# count in the burst limit. https://developers.hubspot.com/docs/api-reference/search/guide
 Budget = Literal["burst", "search"]
 BUDGETS: Final[tuple[Budget, ...]] = ("burst", "search")
 CLOCK_RESOLUTION_SECONDS: Final = 1e-6
-# After a 429 without Retry-After nothing leaves for so long; the windows slide, so room appears bit by bit.
+# Pause after a 429 without Retry-After. The windows slide, so capacity returns gradually.
 PAUSE_SECONDS: Final[Mapping[Budget, float]] = {"burst": 1.0, "search": 1.0}
 
 
-class QuotaTimeout(Exception):  # noqa: N818 - it is what asyncio calls such a thing
-    """No room within the time that the caller had; ask again after `retry_after` seconds."""
+class QuotaTimeout(Exception):  # noqa: N818 - named like asyncio's TimeoutError
+    """No quota within the caller's time; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(retry_after)
@@ -32,7 +32,7 @@ class QuotaTimeout(Exception):  # noqa: N818 - it is what asyncio calls such a t
 
 
 class Quota(Protocol):
-    """Decides when a request may leave."""
+    """Decides when a request may be sent."""
 
     async def acquire(
         self,
@@ -40,26 +40,26 @@ class Quota(Protocol):
         *,
         caller: str | None,
         timeout_seconds: float,
-        slot: asyncio.Semaphore | None = None,
+        connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait until a request may leave, and return the seconds waited. Raises `QuotaTimeout`.
+        """Wait until a request may be sent, and return the seconds waited. Raises `QuotaTimeout`.
 
-        `slot` is a free connection: it is taken before the request is counted, so that none is counted and
-        then waits; it is the caller's to release once this has returned.
+        `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
+        The caller releases it after this call returns.
         """
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Correct the counts by the headers of an answer to a request sent `elapsed_seconds` ago."""
+        """Correct the counts with the response headers of a request sent `elapsed_seconds` ago."""
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """HubSpot answered 429."""
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+        """Pause the limit that a 429 reports."""
 
     def snapshot(self) -> dict[str, float]:
-        """Limits, use and waiting callers, for metrics."""
+        """Return limits, use and waiting requests, for metrics."""
 
 
-class TurnTaking(ABC):
-    """Fairness: requests of one budget leave one after the other, their callers taking turns."""
+class FairQuota(ABC):
+    """Base of the quotas: requests of one budget are admitted one at a time, and callers take turns."""
 
     def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         self._clock = clock
@@ -72,9 +72,9 @@ class TurnTaking(ABC):
         *,
         caller: str | None,
         timeout_seconds: float,
-        slot: asyncio.Semaphore | None = None,
+        connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait for the turn, for a connection, for room. Raises `QuotaTimeout`."""
+        """Wait for the turn, a connection and quota. Raises `QuotaTimeout`."""
         started = self._clock()
         expires_at = started + timeout_seconds
         queue = self._queues[budget]
@@ -83,45 +83,45 @@ class TurnTaking(ABC):
                 async with asyncio.timeout(max(0.0, timeout_seconds)):
                     await queue.wait_for_turn(caller)
             except TimeoutError:
-                raise QuotaTimeout(self._seconds_for(budget, len(queue) + 1)) from None
+                raise QuotaTimeout(self.seconds_for(budget, len(queue) + 1)) from None
         try:
-            if slot is not None:
-                await self._take(slot, expires_at)
+            if connection_slot is not None:
+                await self._acquire_slot(connection_slot, expires_at)
             try:
-                await self._wait_for_room(budget, expires_at)
+                await self.wait_for_capacity(budget, expires_at)
             except BaseException:
-                if slot is not None:
-                    slot.release()
+                if connection_slot is not None:
+                    connection_slot.release()
                 raise
         finally:
             queue.release()
         return self._clock() - started
 
-    async def _take(self, slot: asyncio.Semaphore, expires_at: float) -> None:
-        if not slot.locked():
-            await slot.acquire()
+    async def _acquire_slot(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
+        if not connection_slot.locked():
+            await connection_slot.acquire()
             return
         try:
             async with asyncio.timeout(max(0.0, expires_at - self._clock())):
-                await slot.acquire()
+                await connection_slot.acquire()
         except TimeoutError:
             raise QuotaTimeout(1.0) from None
 
     def waiting(self, budget: Budget) -> int:
-        """Requests that wait for their turn."""
+        """Return the number of requests that wait for their turn."""
         return len(self._queues[budget])
 
     @abstractmethod
-    async def _wait_for_room(self, budget: Budget, expires_at: float) -> None:
-        """Return when the request may leave; raise `QuotaTimeout` where that is after `expires_at`."""
+    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
+        """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`."""
 
     @abstractmethod
-    def _seconds_for(self, budget: Budget, requests: int) -> float:
-        """About how long so many requests take to leave."""
+    def seconds_for(self, budget: Budget, requests: int) -> float:
+        """Estimate the seconds until this many requests are sent."""
 
 
-class LocalQuota(TurnTaking):
-    """The quota of one process."""
+class LocalQuota(FairQuota):
+    """Quota of one process."""
 
     def __init__(
         self,
@@ -143,24 +143,24 @@ class LocalQuota(TurnTaking):
         self.daily = DailyAllowance(daily_limit, wall_clock=wall_clock)
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Lower the limit to what HubSpot states, and count what other programs used."""
+        """Lower the limit to the one that HubSpot states, and count the requests of other programs."""
         self.daily.observe(headers)
-        used = self.server_used(headers)
+        used = self.adopt_headers(headers)
         if used is None:
             return
         now = self._clock()
         self.windows["burst"].count_others(used, now=now, sent_at=now - elapsed_seconds)
 
-    def server_used(self, headers: Mapping[str, str]) -> int | None:
-        """What HubSpot counted in the burst window; its limit, where lower than ours, becomes ours.
+    def adopt_headers(self, headers: Mapping[str, str]) -> int | None:
+        """Return HubSpot's count of the burst window and adopt its limit if that is lower.
 
-        None where the headers do not say, or speak of another window. Answers to searches carry none of these.
+        Returns None without such headers, or if they describe another window. Responses to searches have none.
         https://developers.hubspot.com/docs/api-reference/search/guide
         """
         window = self.windows["burst"]
-        limit = whole_number(headers.get("x-hubspot-ratelimit-max"))
-        remaining = whole_number(headers.get("x-hubspot-ratelimit-remaining"))
-        interval = whole_number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+        limit = parse_count(headers.get("x-hubspot-ratelimit-max"))
+        remaining = parse_count(headers.get("x-hubspot-ratelimit-remaining"))
+        interval = parse_count(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
         if limit is None or remaining is None or limit <= 0:
             return None
         if interval is not None and interval != round(window.window_seconds * 1000):
@@ -168,28 +168,28 @@ class LocalQuota(TurnTaking):
         window.adopt_limit(limit)
         return max(0, limit - remaining)
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the budget that the 429 was about."""
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+        """Pause the limit that a 429 reports."""
         if policy == "daily":
             self.daily.exhaust()
             return
-        budget = budget_of(policy)
+        budget = budget_for(policy)
         if budget is not None:
             pause = PAUSE_SECONDS[budget] if retry_after is None else retry_after
             self.windows[budget].block_until(self._clock() + pause)
 
     def snapshot(self) -> dict[str, float]:
-        """Limits, use and waiting callers."""
+        """Return limits, use and waiting requests, for metrics."""
         now = self._clock()
-        facts: dict[str, float] = {"daily_limit": self.daily.limit, "daily_remaining": self.daily.remaining}
+        values: dict[str, float] = {"daily_limit": self.daily.limit, "daily_remaining": self.daily.remaining}
         for budget, window in self.windows.items():
-            facts[f"{budget}_limit"] = window.limit
-            facts[f"{budget}_used"] = window.used(now)
-            facts[f"{budget}_waiting"] = self.waiting(budget)
-        return facts
+            values[f"{budget}_limit"] = window.limit
+            values[f"{budget}_used"] = window.used(now)
+            values[f"{budget}_waiting"] = self.waiting(budget)
+        return values
 
-    async def wait_for_room(self, budget: Budget, expires_at: float) -> None:
-        """Wait until a request may leave, without taking a turn; `expires_at` is on this quota's clock."""
+    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
+        """Wait until a request may be sent. `expires_at` is on this quota's clock."""
         window = self.windows[budget]
         while True:
             now = self._clock()
@@ -198,35 +198,31 @@ class LocalQuota(TurnTaking):
                 raise QuotaTimeout(when - now)
             if when <= now + CLOCK_RESOLUTION_SECONDS:
                 break
-            # Asked anew afterwards: meanwhile HubSpot may have refused another request, or shown us other programs.
+            # Check again after the sleep: a 429 or the headers of another response may have changed the time.
             await self._sleep(when - now)
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
-        # What counts is when it leaves, not when it was meant to.
+        # Count the actual sending time, which may be later than planned.
         window.reserve(max(when, self._clock()))
 
-    async def _wait_for_room(self, budget: Budget, expires_at: float) -> None:
-        await self.wait_for_room(budget, expires_at)
-
-    def count(self, budget: Budget) -> None:
-        """Count a request that somebody else let leave now. Raises `QuotaTimeout` when the day is spent."""
+    def count_sent(self, budget: Budget) -> None:
+        """Count a request that another quota admitted. Raises `QuotaTimeout` if the daily limit is reached."""
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
         self.windows[budget].reserve(self._clock())
 
     def seconds_for(self, budget: Budget, requests: int) -> float:
-        """About how long so many requests take to leave."""
+        """Estimate the seconds until this many requests are sent."""
         window = self.windows[budget]
         return max(1.0, requests * window.length_seconds / window.limit)
 
-    def _seconds_for(self, budget: Budget, requests: int) -> float:
-        return self.seconds_for(budget, requests)
 
-
-def budget_of(policy: QuotaPolicy) -> Budget | None:
-    """The budget that a 429's policy is about; None where it is neither."""
+def budget_for(policy: QuotaPolicy) -> Budget | None:
+    """Return the budget that a 429's policy names; None for the daily and token limits."""
     if policy == "search":
         return "search"
-    return "burst" if policy in ("burst", "unknown") else None
+    if policy in ("burst", "unknown"):
+        return "burst"
+    return None

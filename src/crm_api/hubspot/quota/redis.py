@@ -1,4 +1,4 @@
-"""HubSpot's quota shared by all processes: one bucket in Redis, the local one while Redis is away."""
+"""Quota shared by all processes through Redis; the local quota while Redis is unavailable."""
 
 import asyncio
 import logging
@@ -14,22 +14,24 @@ from crm_api.hubspot.quota.quota import (
     CLOCK_RESOLUTION_SECONDS,
     PAUSE_SECONDS,
     Budget,
+    FairQuota,
     LocalQuota,
     QuotaTimeout,
-    TurnTaking,
-    budget_of,
+    budget_for,
 )
-from crm_api.hubspot.quota.window import REMEMBER_SECONDS, SlidingWindow
+from crm_api.hubspot.quota.window import RETENTION_SECONDS, SlidingWindow
 
 logger = logging.getLogger(__name__)
 
-# Between two tries of a Redis that is away; each may cost the timeout.
+# Interval between attempts while Redis is unavailable; each attempt may take the whole timeout.
 RETRY_SECONDS: Final = 2.0
-# How late the time of a caller that gave up may still be used; the window's guard is longer.
-UNUSED_SECONDS: Final = 0.05
+# A reservation of a cancelled caller may be used this much late; the window's guard is longer.
+MAX_REUSE_DELAY_SECONDS: Final = 0.05
 
-# The same window as `window.py`, in microseconds of Redis' own clock, except that a request is given its time when it
-# asks: of several processes that wait, each then leaves at a time of its own without asking again.
+_REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
+
+# The window of `window.py`, in microseconds of Redis' clock. It reserves a time for each request at once, so that
+# waiting processes send at different times without calling Redis again.
 _RESERVE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -98,11 +100,11 @@ return {granted, math.ceil(when - now)}
 """
 
 
-class RedisQuota(TurnTaking):
-    """One quota for all processes that name the same account.
+class RedisQuota(FairQuota):
+    """One quota for all processes with the same account key.
 
-    Callers of this process take turns in front of it. The daily allowance stays with `local`: the headers that
-    correct it count every process. While Redis is away or slow, `local` decides alone; a 429 is then possible.
+    Callers of this process take turns before they reserve. `local` counts the daily limit, because the headers that
+    correct it include every process. While Redis is unavailable or slow, `local` decides alone and a 429 is possible.
     """
 
     def __init__(
@@ -117,87 +119,92 @@ class RedisQuota(TurnTaking):
     ) -> None:
         super().__init__(clock=clock, sleep=sleep)
         self._script = redis.register_script(_RESERVE)
-        # One hash tag: both keys of a budget live on one node of a cluster.
+        # The hash tag keeps both keys of a budget on one node of a cluster.
         self._key = f"hubspot-quota:{{{account_key}}}"
         self._local = local
         self._timeout_seconds = timeout_seconds
-        self._away_until: float | None = None
+        self._unavailable_until: float | None = None
         self._paused_until: dict[Budget, float] = {}
         self._server_used: tuple[int, float] | None = None
-        self._unused: dict[Budget, float] = {}
+        self._unused_reservations: dict[Budget, float] = {}
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Correct the local counts now and the shared ones with the next request."""
+        """Correct the local counts now, and the shared counts with the next request."""
         self._local.observe(budget, headers, elapsed_seconds=elapsed_seconds)
-        used = self._local.server_used(headers)
+        used = self._local.adopt_headers(headers)
         if used is not None:
             self._server_used = (used, self._clock() - elapsed_seconds)
 
-    def penalise(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the budget that the 429 was about, here at once and everywhere with the next request."""
-        self._local.penalise(policy, retry_after)
-        budget = budget_of(policy)
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+        """Pause the limit that a 429 reports: here now, in the other processes with the next request."""
+        self._local.on_rate_limited(policy, retry_after)
+        budget = budget_for(policy)
         if budget is not None:
             pause = PAUSE_SECONDS[budget] if retry_after is None else retry_after
             self._paused_until[budget] = max(self._paused_until.get(budget, 0.0), self._clock() + pause)
 
     def snapshot(self) -> dict[str, float]:
-        """Limits and this process's use and waiting callers; `shared` is 0 while Redis is away."""
-        facts = self._local.snapshot()
-        facts |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
-        return facts | {"shared": float(self._away_until is None)}
+        """Return limits, this process's use and waiting requests; `shared` is 0 while Redis is unavailable."""
+        values = self._local.snapshot()
+        values |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
+        return values | {"shared": float(self._unavailable_until is None)}
 
-    async def _wait_for_room(self, budget: Budget, expires_at: float) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
         while True:
             wait = await self._reserve(budget, expires_at)
             if wait is None:
-                await self._local.wait_for_room(budget, expires_at)
+                await self._local.wait_for_capacity(budget, expires_at)
                 return
             if wait > 0:
                 await self._sleep_until_reserved(budget, wait)
             if self._paused_until.get(budget, 0.0) <= self._clock() + CLOCK_RESOLUTION_SECONDS:
                 break
-        self._local.count(budget)
+        self._local.count_sent(budget)
 
     async def _sleep_until_reserved(self, budget: Budget, seconds: float) -> None:
         reserved = self._clock() + seconds
         try:
             await self._sleep(seconds)
         except asyncio.CancelledError:
-            # Redis has counted it: the next one in the queue may have it.
-            self._unused[budget] = reserved
+            # Redis has counted this request, so the next one in the queue may use its time.
+            self._unused_reservations[budget] = reserved
             raise
 
     async def _reserve(self, budget: Budget, expires_at: float) -> float | None:
-        """Seconds until the request may leave, or None where Redis does not say. Raises `QuotaTimeout`."""
+        """Return the seconds until the request may be sent, None without Redis. Raises `QuotaTimeout`."""
         now = self._clock()
-        unused = self._unused.pop(budget, None)
-        if unused is not None and now - UNUSED_SECONDS <= unused <= expires_at:
+        unused = self._unused_reservations.pop(budget, None)
+        if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused <= expires_at:
             return max(0.0, unused - now)
-        if self._away_until is not None and now < self._away_until:
+        if self._unavailable_until is not None and now < self._unavailable_until:
             return None
-        arguments = self._arguments(budget, now, expires_at)
         try:
-            try:
-                granted, microseconds = await self._run(budget, arguments)
-            except (RedisError, OSError, TimeoutError):
-                if self._away_until is not None:
-                    raise
-                # A process that was busy for a moment, at its start above all, takes itself for a slow Redis.
-                granted, microseconds = await self._run(budget, arguments)
-        except (RedisError, OSError, TimeoutError) as failure:
-            if self._away_until is None:
-                logger.warning("HubSpot's quota is not shared: Redis is away (%s)", type(failure).__name__)
-            self._away_until = self._clock() + RETRY_SECONDS
+            granted, microseconds = await self._run_script(budget, self._arguments(budget, now, expires_at))
+        except _REDIS_ERRORS as error:
+            if self._unavailable_until is None:
+                logger.warning(
+                    "redis unavailable, HubSpot quota falls back to this process: error=%s",
+                    type(error).__name__,
+                )
+            self._unavailable_until = self._clock() + RETRY_SECONDS
             return None
-        if self._away_until is not None:
-            logger.warning("HubSpot's quota is shared again: Redis is back")
-            self._away_until = None
+        if self._unavailable_until is not None:
+            logger.warning("redis available again, HubSpot quota is shared")
+            self._unavailable_until = None
         if not granted:
             raise QuotaTimeout(microseconds / 1e6)
         return float(microseconds) / 1e6
 
-    async def _run(self, budget: Budget, arguments: list[Any]) -> tuple[int, int]:
+    async def _run_script(self, budget: Budget, arguments: list[Any]) -> tuple[int, int]:
+        try:
+            return await self._run_script_once(budget, arguments)
+        except _REDIS_ERRORS:
+            if self._unavailable_until is not None:
+                raise
+            # A busy event loop, as at process start, looks like a slow Redis.
+            return await self._run_script_once(budget, arguments)
+
+    async def _run_script_once(self, budget: Budget, arguments: list[Any]) -> tuple[int, int]:
         async with asyncio.timeout(self._timeout_seconds):
             granted, microseconds = await self._script(
                 keys=[f"{self._key}:{budget}", f"{self._key}:{budget}:state"], args=arguments
@@ -210,7 +217,7 @@ class RedisQuota(TurnTaking):
         if budget == "burst" and self._server_used is not None:
             server_used, sent_at = self._server_used
             self._server_used = None
-            if now - sent_at < REMEMBER_SECONDS:
+            if now - sent_at < RETENTION_SECONDS:
                 used, elapsed = server_used, now - sent_at
         pause = max(0.0, self._paused_until.get(budget, 0.0) - now)
         return [
@@ -222,10 +229,10 @@ class RedisQuota(TurnTaking):
             _microseconds(pause),
             used,
             _microseconds(elapsed),
-            _microseconds(REMEMBER_SECONDS),
+            _microseconds(RETENTION_SECONDS),
         ]
 
-    def _seconds_for(self, budget: Budget, requests: int) -> float:
+    def seconds_for(self, budget: Budget, requests: int) -> float:
         return self._local.seconds_for(budget, requests)
 
 

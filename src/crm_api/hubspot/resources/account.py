@@ -2,7 +2,7 @@
 
 from crm_api.hubspot.auth import RefreshTokenAuth
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import ACCOUNT, AccountDetails
+from crm_api.hubspot.wire import AccountDetails
 
 
 class AccountApi:
@@ -16,14 +16,13 @@ class AccountApi:
 
         https://developers.hubspot.com/docs/api-reference/account-information-v3/guide
         """
-        answer: AccountDetails = await self._sender.request(
+        return await self._sender.request(
             "GET",
             self._sender.paths.account_details,
             operation="account.details",
             idempotent=True,
-            answer=ACCOUNT,
+            response=AccountDetails,
         )
-        return answer
 
     async def token_scopes(self) -> frozenset[str] | None:
         """What the credentials allow; None where that cannot be read.

@@ -1,25 +1,15 @@
 """Which records belong together. https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from crm_api.hubspot.errors import HubSpotError
-from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, MAX_ASSOCIATION_WRITE_INPUTS, ObjectType
+from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    ASSOCIATION_BATCH,
-    ASSOCIATION_LABELS,
-    ASSOCIATION_PAGE,
-    ASSOCIATION_WRITE,
-    AssociationBatchAnswer,
-    AssociationLabels,
-    AssociationPage,
+    AssociationBatchResponse,
     AssociationResult,
-    AssociationTypeLabel,
-    AssociationWriteAnswer,
     BatchItemError,
-    association_type,
 )
 
 # The ordinary answer for a record without links.
@@ -86,101 +76,21 @@ class AssociationsApi:
 
     async def _read_pages(
         self, from_type: ObjectType, to_type: ObjectType, pages: dict[str, str | None]
-    ) -> AssociationBatchAnswer:
+    ) -> AssociationBatchResponse:
         inputs = [
             {"id": each} if after is None else {"id": each, "after": after} for each, after in pages.items()
         ]
-        answer: AssociationBatchAnswer = await self._sender.request(
+        return await self._sender.request(
             "POST",
             f"{self._sender.paths.associations(from_type, to_type)}/batch/read",
             operation="associations.batch_read",
             json={"inputs": inputs},
             idempotent=True,
-            answer=ASSOCIATION_BATCH,
-        )
-        return answer
-
-    async def list_page(
-        self,
-        from_type: ObjectType,
-        record_id: str,
-        to_type: ObjectType,
-        *,
-        after: str | None = None,
-        limit: int = 500,
-    ) -> AssociationPage:
-        """One page, at most 500, of one record's targets with their labels."""
-        answer: AssociationPage = await self._sender.request(
-            "GET",
-            self._sender.paths.record_associations(from_type, record_id, to_type),
-            operation="associations.list",
-            params={"limit": limit, "after": after},
-            idempotent=True,
-            answer=ASSOCIATION_PAGE,
-        )
-        return answer
-
-    async def create_default(
-        self, from_type: ObjectType, from_id: str, to_type: ObjectType, to_id: str
-    ) -> None:
-        """Link two records; linking them again changes nothing."""
-        await self._sender.request(
-            "PUT",
-            self._sender.paths.default_association(from_type, from_id, to_type, to_id),
-            operation="associations.create_default",
-            idempotent=True,
+            response=AssociationBatchResponse,
         )
 
-    async def archive(self, from_type: ObjectType, from_id: str, to_type: ObjectType, to_id: str) -> None:
-        """Unlink two records, with all labels."""
-        await self._sender.request(
-            "DELETE",
-            self._sender.paths.record_association(from_type, from_id, to_type, to_id),
-            operation="associations.archive",
-            idempotent=True,
-        )
 
-    async def batch_create(
-        self, from_type: ObjectType, to_type: ObjectType, pairs: Sequence[tuple[str, str]]
-    ) -> list[BatchItemError]:
-        """Link pairs of records; returns what HubSpot refused."""
-        types = [association_type(from_type, to_type)]
-        answers = await run_together(
-            self._create_chunk(from_type, to_type, chunk, types)
-            for chunk in chunks(list(dict.fromkeys(pairs)), MAX_ASSOCIATION_WRITE_INPUTS)
-        )
-        return [error for answer in answers for error in answer.errors]
-
-    async def _create_chunk(
-        self,
-        from_type: ObjectType,
-        to_type: ObjectType,
-        pairs: Sequence[tuple[str, str]],
-        types: list[dict[str, Any]],
-    ) -> AssociationWriteAnswer:
-        answer: AssociationWriteAnswer = await self._sender.request(
-            "POST",
-            f"{self._sender.paths.associations(from_type, to_type)}/batch/create",
-            operation="associations.batch_create",
-            json={"inputs": [{"from": {"id": of}, "to": {"id": to}, "types": types} for of, to in pairs]},
-            idempotent=True,
-            answer=ASSOCIATION_WRITE,
-        )
-        return answer
-
-    async def labels(self, from_type: ObjectType, to_type: ObjectType) -> list[AssociationTypeLabel]:
-        """The kinds of link that the account has between two types."""
-        answer: AssociationLabels = await self._sender.request(
-            "GET",
-            f"{self._sender.paths.associations(from_type, to_type)}/labels",
-            operation="associations.labels",
-            idempotent=True,
-            answer=ASSOCIATION_LABELS,
-        )
-        return answer.results
-
-
-def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[str]:
+def _failed_ids(answer: AssociationBatchResponse, asked: Collection[str]) -> set[str]:
     """Ids that an error other than "nothing is linked" names; all without a result where it names none."""
     failed: set[str] = set()
     answered = {entry.from_id for entry in answer.results}
@@ -195,7 +105,7 @@ def _failed_ids(answer: AssociationBatchAnswer, asked: Collection[str]) -> set[s
     return failed | (set(asked) - answered) if nameless else failed
 
 
-def _named_ids(answer: AssociationBatchAnswer) -> set[str]:
+def _named_ids(answer: AssociationBatchResponse) -> set[str]:
     return {entry.from_id for entry in answer.results}.union(*map(_ids_of, answer.errors))
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from crm_api.hubspot.call_context import request_scope
+from crm_api.hubspot.call_context import call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError
 from crm_api.hubspot.sender import Sender
 
@@ -86,20 +86,20 @@ async def read_shared(
     max_age_seconds: float,
 ) -> V:
     """Read through the cache. The read has the default deadline, whoever began it; each caller waits within its own."""
-    scope = sender.scope()
+    context = sender.context()
 
     async def load() -> V:
-        with request_scope(sender.default_deadline_seconds, caller=scope.caller, clock=sender.clock) as own:
+        with call_context(sender.default_deadline_seconds, caller=context.caller, clock=sender.clock) as own:
             try:
                 return await read()
             finally:
                 # Whoever began it is shown its cost.
-                scope.calls += own.calls
-                scope.wait_seconds += own.wait_seconds
+                context.calls += own.calls
+                context.wait_seconds += own.wait_seconds
 
     try:
         return await cache.get(
-            key, load, max_age_seconds=max_age_seconds, timeout_seconds=max(0.0, scope.remaining())
+            key, load, max_age_seconds=max_age_seconds, timeout_seconds=max(0.0, context.remaining())
         )
     except TimeoutError:
         pass

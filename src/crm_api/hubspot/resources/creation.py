@@ -14,7 +14,7 @@ from crm_api.hubspot.errors import (
 from crm_api.hubspot.names import SHARED_IDENTIFIERS, ObjectType
 from crm_api.hubspot.resources.batches import get_record
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import RECORD, CrmRecord, NewAssociation, UniqueValue
+from crm_api.hubspot.wire import CrmRecord, NewAssociation, UniqueValue
 
 # HubSpot's lookup by unique value lags behind the create by up to this long.
 LOOKUP_LAG_SECONDS: Final = 1.0
@@ -35,12 +35,12 @@ class Creation:
         properties: Mapping[str, str],
         associations: Sequence[NewAssociation],
         unique: UniqueValue | None,
-        read: Sequence[str] = (),
+        lookup_properties: Sequence[str] = (),
     ) -> None:
         self._sender = sender
         self._object_type: ObjectType = object_type
         self._unique = unique
-        self._read = read
+        self._lookup_properties = lookup_properties
         self._properties = dict(properties)
         self._is_shared = False
         if unique is not None:
@@ -50,44 +50,42 @@ class Creation:
         if associations:
             self._body["associations"] = [each.to_wire(object_type) for each in associations]
         self._operation = f"{object_type}.create"
-        self._scope = sender.scope()
-        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._scope)
+        self._context = sender.context()
+        self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._context)
 
-    async def run(self, *, resume: bool) -> CrmRecord:
+    async def run(self, *, is_retry: bool) -> CrmRecord:
         """Create the record, or return the one that an earlier attempt created."""
         unclear: HubSpotError | None = None
         """The error of an earlier attempt that may have created the record."""
-        if resume and self._unique is not None:
+        if is_retry and self._unique is not None:
             found = await self._find(cause=None)
             if found is not None:
                 return self._adopt(found)
         for attempt in count(1):
             try:
-                answer: CrmRecord = await self._sender.request(
+                return await self._sender.request(
                     "POST",
                     self._sender.paths.objects(self._object_type),
                     operation=self._operation,
                     json=self._body,
                     idempotent=False,
-                    answer=RECORD,
-                    scope=self._scope,
+                    response=CrmRecord,
+                    context=self._context,
                     reserve_seconds=self._reserve_seconds,
                 )
-                return answer
             except HubSpotError as error:
                 failure = error
             if self._unique is None:
                 break
-            is_retry = resume or unclear is not None
             if self._may_be_duplicate_of_own(failure, is_retry=is_retry):
                 return await self._resolve_rejection(failure, unclear, is_retry=is_retry)
             if not failure.sent:
                 break
-            unclear = failure
+            unclear, is_retry = failure, True
             found = await self._find(cause=failure)
             if found is not None:
                 return self._adopt(found)
-            left = self._scope.remaining() - self._reserve_seconds
+            left = self._context.remaining() - self._reserve_seconds
             # The record does not exist, so this create may be retried like an idempotent call.
             if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=left):
                 break
@@ -119,9 +117,9 @@ class Creation:
                 self._sender,
                 self._object_type,
                 self._unique.value,
-                properties=tuple(dict.fromkeys((*self._properties, *self._read))),
+                properties=tuple(dict.fromkeys((*self._properties, *self._lookup_properties))),
                 id_property=self._unique.property,
-                scope=self._scope,
+                context=self._context,
             )
         except HubSpotNotFoundError:
             return None
@@ -140,7 +138,7 @@ class Creation:
         if _has_another_reason(rejection):
             raise rejection
         # The record may exist without being readable yet, so retrying the create now would be rejected again.
-        if self._scope.remaining() > LOOKUP_LAG_SECONDS:
+        if self._context.remaining() > LOOKUP_LAG_SECONDS:
             await self._sender.sleep(LOOKUP_LAG_SECONDS)
             found = await self._find(cause=cause)
             if found is not None:

@@ -3,23 +3,18 @@
 https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from crm_api.hubspot.errors import HubSpotRequestError
-from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
-from crm_api.hubspot.resources.batches import BatchInput, RecordBatches, get_record, record_path
+from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.resources.batches import RecordBatches, get_record, record_path
 from crm_api.hubspot.resources.creation import Creation
 from crm_api.hubspot.search import SearchRequest
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    PAGE,
-    RECORD,
-    SEARCH_PAGE,
     BatchReadResult,
-    BatchWriteResult,
     CrmRecord,
     NewAssociation,
+    NoContent,
     Page,
     SearchPage,
     UniqueValue,
@@ -42,20 +37,20 @@ class ObjectsApi:
         *,
         associations: Sequence[NewAssociation] = (),
         unique: UniqueValue | None = None,
-        resume: bool = False,
-        read: Sequence[str] = (),
+        is_retry: bool = False,
+        lookup_properties: Sequence[str] = (),
     ) -> CrmRecord:
         """Create one record, exactly once.
 
         With `unique` the property is sent along, and when it is unclear whether the record was created it is
-        looked for by that value, and adopted or created again. `resume` says that an earlier process may have
+        looked for by that value, and adopted or created again. `is_retry` says that an earlier process may have
         tried already, so it looks first. Without `unique` an unclear create is not repeated.
         `read` names properties that HubSpot fills in and a record that was looked for is to hold as well.
         Raises `HubSpotConflictError` where somebody else's record has the value, `HubSpotOutcomeUnknownError`.
         """
-        return await Creation(self._sender, self.object_type, properties, associations, unique, read).run(
-            resume=resume
-        )
+        return await Creation(
+            self._sender, self.object_type, properties, associations, unique, lookup_properties
+        ).run(is_retry=is_retry)
 
     async def get(
         self,
@@ -78,20 +73,16 @@ class ObjectsApi:
             associations=associations,
         )
 
-    async def update(
-        self, record_id: str, properties: Mapping[str, str], *, id_property: str | None = None
-    ) -> CrmRecord:
+    async def update(self, record_id: str, properties: Mapping[str, str]) -> CrmRecord:
         """Change the properties given; "" clears one. The answer holds what changed and some of HubSpot's own."""
-        answer: CrmRecord = await self._sender.request(
+        return await self._sender.request(
             "PATCH",
             self._record_path(record_id, "update"),
             operation=self._operation("update"),
             json={"properties": dict(properties)},
-            params={"idProperty": id_property},
             idempotent=True,
-            answer=RECORD,
+            response=CrmRecord,
         )
-        return answer
 
     async def archive(self, record_id: str) -> None:
         """Move a record to the recycle bin; an id that leads to none is no error.
@@ -103,6 +94,7 @@ class ObjectsApi:
             self._record_path(record_id, "archive"),
             operation=self._operation("archive"),
             idempotent=True,
+            response=NoContent,
         )
 
     async def list_page(
@@ -114,7 +106,7 @@ class ObjectsApi:
         associations: Sequence[ObjectType] = (),
     ) -> Page:
         """One page, 1 to 100 records by ascending id."""
-        answer: Page = await self._sender.request(
+        return await self._sender.request(
             "GET",
             self._path,
             operation=self._operation("list"),
@@ -125,86 +117,30 @@ class ObjectsApi:
                 "associations": comma_list(associations),
             },
             idempotent=True,
-            answer=PAGE,
+            response=Page,
         )
-        return answer
-
-    async def iterate(
-        self, *, properties: Sequence[str] = (), page_size: int = 100
-    ) -> AsyncGenerator[CrmRecord, None]:
-        """All records, page after page; a deadline of the caller's spans them all."""
-        after: str | None = None
-        while True:
-            page = await self.list_page(limit=page_size, after=after, properties=properties)
-            for record in page.results:
-                yield record
-            if page.after is None:
-                return
-            after = page.after
 
     async def search(self, search: SearchRequest) -> SearchPage:
         """One page of what HubSpot's index knows, which lags behind writes by seconds."""
-        answer: SearchPage = await self._sender.request(
+        return await self._sender.request(
             "POST",
             f"{self._path}/search",
             operation=self._operation("search"),
             json=search.to_wire(),
             idempotent=True,
             budget="search",
-            answer=SEARCH_PAGE,
+            response=SearchPage,
         )
-        return answer
-
-    async def iterate_search(self, search: SearchRequest) -> AsyncGenerator[CrmRecord, None]:
-        """All results; raises `HubSpotRequestError` (category SEARCH_CEILING) where HubSpot shows no more."""
-        while True:
-            page = await self.search(search)
-            for record in page.results:
-                yield record
-            if page.after is None:
-                return
-            if page.after.isdecimal() and int(page.after) >= MAX_SEARCH_RESULTS:
-                # https://github.com/HubSpot/hubspot-api-nodejs/issues/132
-                raise HubSpotRequestError(
-                    "more results than HubSpot shows",
-                    category="SEARCH_CEILING",
-                    operation=self._operation("search"),
-                )
-            search = replace(search, after=page.after)
 
     async def batch_read(
-        self, ids: Sequence[str], *, properties: Sequence[str] = (), id_property: str | None = None
+        self, ids: Sequence[str], *, properties: Sequence[str] = (), allow_partial: bool = False
     ) -> BatchReadResult:
-        """Records by id, a hundred a call, at once. What was not found is in `missing`."""
-        return await self._batches.read(ids, properties=properties, id_property=id_property)
+        """Return records by ID, read 100 per call at the same time. IDs without a record are absent.
 
-    async def batch_create(self, inputs: Sequence[BatchInput]) -> BatchWriteResult:
-        """Create records; one that HubSpot refuses does not stop the others, and no call is repeated unsafely."""
-        return await self._batches.write("create", inputs, idempotent=False)
-
-    async def batch_update(self, inputs: Sequence[BatchInput]) -> BatchWriteResult:
-        """Change records by id."""
-        return await self._batches.write("update", inputs, idempotent=True)
-
-    async def batch_upsert(self, inputs: Sequence[BatchInput]) -> BatchWriteResult:
-        """Create or change records by a unique property, named in each input."""
-        return await self._batches.write("upsert", inputs, idempotent=True)
-
-    async def batch_archive(self, ids: Sequence[str]) -> None:
-        """Move records to the recycle bin."""
-        await self._batches.archive(ids)
-
-    async def merge(self, primary_id: str, merged_id: str) -> CrmRecord:
-        """Merge one record into another; the survivor may have a new id, and both old ones keep leading to it."""
-        answer: CrmRecord = await self._sender.request(
-            "POST",
-            f"{self._path}/merge",
-            operation=self._operation("merge"),
-            json={"primaryObjectId": primary_id, "objectIdToMerge": merged_id},
-            idempotent=False,
-            answer=RECORD,
-        )
-        return answer
+        With `allow_partial`, the IDs of a call that fails are in `failed`; without it, the call's error is raised, as
+        `HubSpotCredentialsError` always is.
+        """
+        return await self._batches.read(ids, properties=properties, allow_partial=allow_partial)
 
     def _operation(self, name: str) -> str:
         return f"{self.object_type}.{name}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import PIPELINES, Pipeline, Pipelines
+from crm_api.hubspot.wire import Pipeline, Pipelines
 
 
 class PipelinesApi:
@@ -34,7 +34,7 @@ class PipelinesApi:
             max_age_seconds=max_age_seconds,
         )
 
-    async def list_each(
+    async def list_many(
         self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
     ) -> Sequence[tuple[Pipeline, ...]]:
         """The same of several types, read side by side where HubSpot has to be asked."""
@@ -52,12 +52,12 @@ class PipelinesApi:
         await self._cache.aclose()
 
     async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
-        answer: Pipelines = await self._sender.request(
+        answer = await self._sender.request(
             "GET",
             self._sender.paths.pipelines(object_type),
             operation=operation,
             idempotent=True,
-            answer=PIPELINES,
+            response=Pipelines,
         )
         # Neither comes sorted.
         in_order = sorted(answer.results, key=lambda pipeline: pipeline.display_order)

@@ -7,7 +7,7 @@ from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.hubspot.names import ObjectType, segment
 from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import PROPERTIES, PROPERTY, Properties, Property, PropertyOption
+from crm_api.hubspot.wire import NoContent, Properties, Property, PropertyOption
 
 PropertyType = Literal["bool", "date", "datetime", "enumeration", "number", "phone_number", "string"]
 FieldType = Literal[
@@ -39,14 +39,13 @@ class PropertiesApi:
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
         """One definition, read afresh. Raises `HubSpotNotFoundError`."""
-        answer: Property = await self._sender.request(
+        return await self._sender.request(
             "GET",
             self._path(object_type, name),
             operation="properties.get",
             idempotent=True,
-            answer=PROPERTY,
+            response=Property,
         )
-        return answer
 
     async def create(
         self,
@@ -78,13 +77,13 @@ class PropertiesApi:
         }
         if options:
             definition["options"] = _options_to_wire(options)
-        answer: Property = await self._sender.request(
+        answer = await self._sender.request(
             "POST",
             self._sender.paths.properties(object_type),
             operation="properties.create",
             json=definition,
             idempotent=False,
-            answer=PROPERTY,
+            response=Property,
         )
         self._cache.forget(object_type)
         return answer
@@ -102,13 +101,13 @@ class PropertiesApi:
         changes: dict[str, Any] = {"label": label, "description": description}
         if options is not None:
             changes["options"] = _options_to_wire(options)
-        answer: Property = await self._sender.request(
+        answer = await self._sender.request(
             "PATCH",
             self._path(object_type, name),
             operation="properties.update",
             json={key: value for key, value in changes.items() if value is not None},
             idempotent=True,
-            answer=PROPERTY,
+            response=Property,
         )
         self._cache.forget(object_type)
         return answer
@@ -122,6 +121,7 @@ class PropertiesApi:
                 operation="properties.create_group",
                 json={"name": name, "label": label},
                 idempotent=True,
+                response=NoContent,
             )
         except HubSpotConflictError:
             return False
@@ -135,12 +135,12 @@ class PropertiesApi:
         return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
 
     async def _read(self, object_type: ObjectType) -> dict[str, Property]:
-        answer: Properties = await self._sender.request(
+        answer = await self._sender.request(
             "GET",
             self._sender.paths.properties(object_type),
             operation="properties.list",
             idempotent=True,
-            answer=PROPERTIES,
+            response=Properties,
         )
         return {each.name: each for each in answer.results}
 

@@ -57,7 +57,7 @@ UNRESTRICTED = CustomerStages({})
 
 async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNRESTRICTED) -> Pipelines:
     """The deal and ticket pipelines with their stages, in display order."""
-    deals, tickets = await hubspot.pipelines.list_each(("deals", "tickets"), max_age_seconds=MAX_AGE_SECONDS)
+    deals, tickets = await hubspot.pipelines.list_many(("deals", "tickets"), max_age_seconds=MAX_AGE_SECONDS)
     return Pipelines(deals=stages.publish("deals", deals), tickets=stages.publish("tickets", tickets))
 
 

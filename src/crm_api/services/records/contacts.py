@@ -29,7 +29,10 @@ async def create_contact(context: RecordContext, contact: ContactCreate, *, atte
     sent = {name: value for name, value in properties.items() if value}
     try:
         record = await context.hubspot.contacts.create(
-            sent, unique=UniqueValue("email", email), resume=attempt.is_retry, read=fields.properties
+            sent,
+            unique=UniqueValue("email", email),
+            is_retry=attempt.is_retry,
+            lookup_properties=fields.properties,
         )
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None

@@ -69,8 +69,8 @@ async def _create(
         properties,
         associations=[NewAssociation("contacts", contact_id)],
         unique=await reserve_idempotency_property(context.hubspot, "deals", attempt),
-        resume=attempt.is_retry,
-        read=context.fields["deals"].properties,
+        is_retry=attempt.is_retry,
+        lookup_properties=context.fields["deals"].properties,
     )
 
 

@@ -50,8 +50,8 @@ async def create_ticket(
             {name: value for name, value in properties.items() if value},
             associations=associations,
             unique=await reserve_idempotency_property(context.hubspot, "tickets", attempt),
-            resume=attempt.is_retry,
-            read=context.fields["tickets"].properties,
+            is_retry=attempt.is_retry,
+            lookup_properties=context.fields["tickets"].properties,
         )
     except HubSpotValidationError as error:
         if error.names_unknown_association:
