@@ -8,10 +8,10 @@ from hubspot_emulator.operations import Operations
 from hubspot_emulator.state.faults import is_duration
 from hubspot_emulator.state.requests import RecordedRequest
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.calls import parsed
+from hubspot_emulator.wire.calls import parse_json
 from hubspot_emulator.wire.names import OBJECT_TYPES
 from hubspot_emulator.wire.replies import Refusal, Reply
-from hubspot_emulator.wire.timestamps import iso
+from hubspot_emulator.wire.timestamps import format_timestamp
 
 PATHS = (
     "GET, PATCH settings",
@@ -54,7 +54,7 @@ class Control:
             case ["POST", "reset"]:
                 emulator.reset()
             case ["POST", "seed"]:
-                return Reply(201, emulator.seed(parsed(body)))
+                return Reply(201, emulator.seed(parse_json(body)))
             case ["GET" | "POST" | "DELETE", "faults"]:
                 return self._faults(method, body)
             case ["GET", "requests"]:
@@ -66,10 +66,10 @@ class Control:
             case [_, "records", object_type, *rest] if object_type in OBJECT_TYPES:
                 return self._records(method, object_type, rest, body)
             case ["POST", "merge"]:
-                asked = parsed(body)
+                asked = parse_json(body)
                 return Reply(200, {"id": emulator.merge(asked["type"], asked["primary"], asked["merged"])})
             case ["POST", "link" | "unlink" as verb]:
-                asked = parsed(body)
+                asked = parse_json(body)
                 ends = _end(asked["from"]), _end(asked["to"])
                 (emulator.link if verb == "link" else emulator.unlink)(*ends)
             case ["POST", "settle-search"]:
@@ -93,7 +93,7 @@ class Control:
             case ["DELETE", record_id]:
                 emulator.archive_as_other_actor(object_type, record_id)
             case ["PATCH", record_id]:
-                emulator.edit_as_other_actor(object_type, record_id, parsed(body))
+                emulator.edit_as_other_actor(object_type, record_id, parse_json(body))
             case ["POST", record_id, "restore"]:
                 emulator.restore_as_other_actor(object_type, record_id)
             case _:
@@ -106,7 +106,7 @@ class Control:
             emulator.reset_faults()
             return Reply(204)
         if method == "POST":
-            asked = parsed(body)
+            asked = parse_json(body)
             if "probability" in asked:
                 emulator.random_faults(asked["probability"], asked.get("kinds", ()), asked.get("seed", 0))
             else:
@@ -119,7 +119,7 @@ class Control:
         emulator = self._emulator
         tokens = emulator.tokens
         if method == "PATCH":
-            asked = parsed(body)
+            asked = parse_json(body)
             if not isinstance(asked, dict):
                 raise ValueError("an object is wanted")
             limits = _taken(asked, [each.name for each in fields(emulator.limits)], _is_limit)
@@ -180,6 +180,6 @@ def _request(request: RecordedRequest) -> dict[str, Any]:
         "body": body.decode(errors="replace") if isinstance(body, bytes) else body,
         "headers": request.headers,
         "status": request.status,
-        "at": iso(request.at),
+        "at": format_timestamp(request.at),
         "fault": request.fault,
     }

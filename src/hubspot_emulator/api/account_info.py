@@ -39,13 +39,13 @@ def details(account: Account, call: Call) -> Reply:
 
 def owners(account: Account, call: Call) -> Reply:
     """https://developers.hubspot.com/docs/api-reference/crm-owners-v3/guide"""
-    email = call.first("email")
+    email = call.parameter("email")
     found = [each for each in _OWNERS if email is None or each["email"] == email.lower()]
-    return Reply(200, {"results": [] if call.flag("archived") else found})
+    return Reply(200, {"results": [] if call.flag_parameter("archived") else found})
 
 
 def owner(account: Account, call: Call) -> Reply:
     for each in _OWNERS:
-        if each["id"] == call.names["id"]:
+        if each["id"] == call.path_parameters["id"]:
             return Reply(200, each)
     raise not_found()

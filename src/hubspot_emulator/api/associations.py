@@ -11,14 +11,14 @@ from hubspot_emulator.rules import writes
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import AssociationType, Record
-from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import SINGULAR, TYPE_IDS
 from hubspot_emulator.wire.replies import (
     Refusal,
     Reply,
-    batch,
-    fields_not_set,
+    batch_reply,
     invalid,
+    missing_fields,
     not_found,
     wrong_json,
 )
@@ -32,11 +32,11 @@ _V3_PAGE = 100
 
 def read(account: Account, call: Call) -> Reply:
     """GET .../{id}/associations/{to}: one record's links, paged."""
-    source, target = call.object_type, call.resolve("to")
+    source, target = call.object_type, call.resolve_type("to")
     size = min(account.switches.association_page_size, _LARGEST_PAGE)
-    size = min(call.integer("limit", default=size, most=_LARGEST_PAGE), size)
-    record = _live(account, source, call.names["id"])
-    page, after = _page(account, source, record.id, target, call.first("after"), size)
+    size = min(call.integer_parameter("limit", default=size, maximum=_LARGEST_PAGE), size)
+    record = _live(account, source, call.path_parameters["id"])
+    page, after = _page(account, source, record.id, target, call.parameter("after"), size)
     body: dict[str, Any] = {"results": [_row(account, call, source, target, *each) for each in page]}
     if after is not None:
         body["paging"] = {"next": {"after": after, "link": _link(source, record.id, target, after)}}
@@ -44,13 +44,13 @@ def read(account: Account, call: Call) -> Reply:
 
 
 def batch_read(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_READ_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MOST_READ_INPUTS)
     is_v3 = call.version.text == "v3"
     size = min(account.switches.association_page_size, _V3_PAGE if is_v3 else _LARGEST_PAGE)
     results, errors = [], []
-    for each in {text_of(each, "id"): each for each in inputs}.values():
-        from_id = text_of(each, "id")
+    for each in {require_text(each, "id"): each for each in inputs}.values():
+        from_id = require_text(each, "id")
         page, after = _page(account, source, from_id, target, each.get("after"), size)
         if not page:
             errors.append(_no_associations(source, from_id, target))
@@ -65,44 +65,49 @@ def batch_read(account: Account, call: Call) -> Reply:
             result["paging"] = {"next": {"after": after, "link": _link(source, from_id, target, after)}}
         results.append(result)
     results.sort(key=lambda result: str(result["from"]["id"])[::-1])
-    return batch(account.now(), results, errors)
+    return batch_reply(account.now(), results, errors)
 
 
 def put_default(account: Account, call: Call) -> Reply:
-    source, target = call.object_type, call.resolve("to")
-    row = _associate_default(account, source, call.names["id"], target, call.names["to_id"])
-    return batch(account.now(), [row, _inverse(account, source, target, row)])
+    source, target = call.object_type, call.resolve_type("to")
+    row = _associate_default(
+        account, source, call.path_parameters["id"], target, call.path_parameters["to_id"]
+    )
+    return batch_reply(account.now(), [row, _inverse(account, source, target, row)])
 
 
 def batch_default(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MOST_WRITE_INPUTS)
     pairs = [(_id(each, "from"), _id(each, "to")) for each in inputs]
     for from_id, to_id in pairs:
         _live(account, source, from_id)
         _live(account, target, to_id)
     rows = [_associate_default(account, source, from_id, target, to_id) for from_id, to_id in pairs]
-    return batch(account.now(), rows)
+    return batch_reply(account.now(), rows)
 
 
 def put(account: Account, call: Call) -> Reply:
     """PUT .../associations/{to}/{toId} with types in the body."""
-    source, target = call.object_type, call.resolve("to")
+    source, target = call.object_type, call.resolve_type("to")
     body = call.json()
     if not isinstance(body, list) or not body:
         raise wrong_json("value of type `java.util.ArrayList<AssociationSpec>`")
-    return Reply(201, _associate(account, source, call.names["id"], target, call.names["to_id"], body))
+    return Reply(
+        201,
+        _associate(account, source, call.path_parameters["id"], target, call.path_parameters["to_id"], body),
+    )
 
 
 def delete(account: Account, call: Call) -> Reply:
-    source, target = call.object_type, call.resolve("to")
-    _unlink(account, source, call.names["id"], target, call.names["to_id"])
+    source, target = call.object_type, call.resolve_type("to")
+    _unlink(account, source, call.path_parameters["id"], target, call.path_parameters["to_id"])
     return Reply(204)
 
 
 def batch_create(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MOST_WRITE_INPUTS)
     results, errors = [], []
     for each in inputs:
         from_id, to_id = _id(each, "from"), _id(each, "to")
@@ -112,42 +117,42 @@ def batch_create(account: Account, call: Call) -> Reply:
             category, number = account.labels.default(source, target)
             types = [{"associationCategory": category, "associationTypeId": number}]
         if not isinstance(types, list):
-            raise fields_not_set(["types"])
+            raise missing_fields(["types"])
         try:
             results.append(_associate(account, source, from_id, target, to_id, types))
         except Refusal as refusal:
-            errors.append(refusal.row())
+            errors.append(refusal.as_batch_error())
     if call.version.text == "v3":
         name = type_name(source, target)
         results = [
             {"from": {"id": row["fromObjectId"]}, "to": {"id": row["toObjectId"]}, "type": name}
             for row in results
         ]
-    return batch(account.now(), results, errors, status=201)
+    return batch_reply(account.now(), results, errors, status=201)
 
 
 def batch_archive(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MOST_WRITE_INPUTS)
     for each in inputs:
         raw = each.get("to")
         ends = [raw] if isinstance(raw, dict) else raw
         if not isinstance(ends, list):
-            raise fields_not_set(["to"])
+            raise missing_fields(["to"])
         for end in ends:
             if not isinstance(end, dict):
                 raise wrong_json("value of type `PublicObjectId`")
-            _unlink(account, source, _id(each, "from"), target, text_of(end, "id"))
+            _unlink(account, source, _id(each, "from"), target, require_text(end, "id"))
     return _archived(account, call)
 
 
 def batch_labels_archive(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MOST_WRITE_INPUTS)
     for each in inputs:
         types = each.get("types")
         if not isinstance(types, list):
-            raise fields_not_set(["types"])
+            raise missing_fields(["types"])
         for spec in types:
             there, back = _checked_type(account, source, target, spec)
             ends = (source, _id(each, "from")), (target, _id(each, "to"))
@@ -156,27 +161,27 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
 
 
 def labels(account: Account, call: Call) -> Reply:
-    return Reply(200, {"results": account.labels.all(call.resolve("from"), call.resolve("to"))})
+    return Reply(200, {"results": account.labels.all(call.resolve_type("from"), call.resolve_type("to"))})
 
 
 def create_label(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
+    source, target = call.resolve_type("from"), call.resolve_type("to")
     body = call.json_object("label", "name")
     if account.labels.count(source, target) >= MOST_LABELS:
         # An undocumented status; seen live.
         raise Refusal(437, "The limit of association labels has been reached", category="VALIDATION_ERROR")
     inverse = optional_text(body, "inverseLabel")
-    made = account.labels.create(source, target, text_of(body, "label"), inverse)
+    made = account.labels.create(source, target, require_text(body, "label"), inverse)
     return Reply(200, {"results": made})
 
 
 def update_label(account: Account, call: Call) -> Reply:
     body = call.json_object("label", "associationTypeId")
     found = account.labels.rename(
-        call.resolve("from"),
-        call.resolve("to"),
-        integer_of(body, "associationTypeId"),
-        text_of(body, "label"),
+        call.resolve_type("from"),
+        call.resolve_type("to"),
+        require_integer(body, "associationTypeId"),
+        require_text(body, "label"),
         optional_text(body, "inverseLabel"),
     )
     if not found:
@@ -185,9 +190,9 @@ def update_label(account: Account, call: Call) -> Reply:
 
 
 def delete_label(account: Account, call: Call) -> Reply:
-    number = call.names["type_id"]
+    number = call.path_parameters["type_id"]
     if number.isascii() and number.isdigit() and len(number) < 10:
-        account.labels.delete(call.resolve("from"), call.resolve("to"), int(number))
+        account.labels.delete(call.resolve_type("from"), call.resolve_type("to"), int(number))
     return Reply(204)
 
 
@@ -243,7 +248,7 @@ def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:
             "fromObjectType": [SINGULAR[source]],
             "toObjectType": [SINGULAR[target]],
         },
-    ).row()
+    ).as_batch_error()
 
 
 def _associate_default(
@@ -287,7 +292,7 @@ def _checked_type(
 ) -> tuple[AssociationType, AssociationType]:
     if not isinstance(spec, dict):
         raise wrong_json("value of type `AssociationSpec`")
-    kind = (str(spec.get("associationCategory")), integer_of(spec, "associationTypeId"))
+    kind = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
     back = account.labels.counterpart(source, target, kind)
     if back is None:
         raise invalid(
@@ -305,7 +310,7 @@ def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str
 
 def _archived(account: Account, call: Call) -> Reply:
     # 204 before dated versions, 200 in the spec of 2026.
-    return batch(account.now(), []) if call.version.is_dated else Reply(204)
+    return batch_reply(account.now(), []) if call.version.is_dated else Reply(204)
 
 
 def _live(account: Account, object_type: str, record_id: str) -> Record:
@@ -323,5 +328,5 @@ def _live(account: Account, object_type: str, record_id: str) -> Record:
 def _id(each: Mapping[str, Any], name: str) -> str:
     end = each.get(name)
     if not isinstance(end, dict):
-        raise fields_not_set([name])
-    return text_of(end, "id")
+        raise missing_fields([name])
+    return require_text(end, "id")

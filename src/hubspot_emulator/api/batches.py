@@ -14,14 +14,14 @@ from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.wire.calls import (
     Call,
-    inputs_of,
-    names_of,
+    batch_inputs,
+    optional_names,
     optional_text,
-    properties_of,
-    text_of,
+    require_properties,
+    require_text,
 )
 from hubspot_emulator.wire.names import SINGULAR
-from hubspot_emulator.wire.replies import Refusal, Reply, batch, invalid
+from hubspot_emulator.wire.replies import Refusal, Reply, batch_reply, invalid
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide#limits
 MOST_INPUTS = 100
@@ -30,32 +30,32 @@ MOST_INPUTS_WITH_HISTORY = 50
 
 def read(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    body, inputs = inputs_of(call, most=MOST_INPUTS)
-    history = names_of(body, "propertiesWithHistory")
+    body, inputs = batch_inputs(call, maximum=MOST_INPUTS)
+    history = optional_names(body, "propertiesWithHistory")
     if history and len(inputs) > MOST_INPUTS_WITH_HISTORY:
         # https://github.com/activepieces/activepieces/issues/9359
         raise invalid(
             "The maximum number of inputs supported in a batch request for property histories is "
             f"{MOST_INPUTS_WITH_HISTORY}"
         )
-    shape = Shape(account, object_type, names_of(body, "properties"), history)
-    archived, id_property = call.flag("archived"), optional_text(body, "idProperty")
+    shape = Shape(account, object_type, optional_names(body, "properties"), history)
+    archived, id_property = call.flag_parameter("archived"), optional_text(body, "idProperty")
     found: dict[str, Record] = {}
     missing = []
     for each in inputs:
-        asked = text_of(each, "id")
+        asked = require_text(each, "id")
         record = find(account, object_type, asked, id_property)
         if record is None or record.archived != archived:
             missing.append(asked)
         else:
             found[record.id] = record
     errors = [_not_found(object_type, missing)] if missing else []
-    return batch(account.now(), _shuffled([shape.record(record) for record in found.values()]), errors)
+    return batch_reply(account.now(), _shuffled([shape.record(record) for record in found.values()]), errors)
 
 
 def create(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    _, inputs = inputs_of(call, most=MOST_INPUTS)
+    _, inputs = batch_inputs(call, maximum=MOST_INPUTS)
     if object_type == "contacts":
         _refuse_duplicates([_email(each) for each in inputs])
     traced = _are_traced(inputs)
@@ -64,27 +64,27 @@ def create(account: Account, call: Call) -> Reply:
     for each in inputs:
         try:
             check_association_shape(each.get("associations"))
-            values = writes.check_create(account, object_type, properties_of(each), call.version)
+            values = writes.check_create(account, object_type, require_properties(each), call.version)
             links = writes.check_links(account, object_type, each.get("associations"))
             claims.add(values)
         except Refusal as refusal:
             if not traced:
                 # Nothing is written: https://github.com/HubSpot/hubspot-api-python/issues/51
                 raise
-            errors.append(refusal.row(trace_id=text_of(each, "objectWriteTraceId")))
+            errors.append(refusal.as_batch_error(trace_id=require_text(each, "objectWriteTraceId")))
         else:
             checked.append((each, values, links))
     results = []
     for each, values, links in checked:
         record = writes.create(account, object_type, values, links)
         results.append(_traced(written(account, record), each))
-    return batch(account.now(), _shuffled(results), errors, status=201)
+    return batch_reply(account.now(), _shuffled(results), errors, status=201)
 
 
 def update(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    _, inputs = inputs_of(call, most=MOST_INPUTS)
-    _refuse_duplicates([text_of(each, "id") for each in inputs])
+    _, inputs = batch_inputs(call, maximum=MOST_INPUTS)
+    _refuse_duplicates([require_text(each, "id") for each in inputs])
     traced = _are_traced(inputs)
     claims = _Claims(account, object_type)
     checked, errors = [], []
@@ -94,20 +94,20 @@ def update(account: Account, call: Call) -> Reply:
         if object_type == "contacts" and id_property == "email":
             # https://github.com/HubSpot/hubspot-api-nodejs/issues/548
             raise invalid("Unable to perform update/upsert by non-unique 0-1 property email")
-        record = find(account, object_type, text_of(each, "id"), id_property)
+        record = find(account, object_type, require_text(each, "id"), id_property)
         if record is None or record.archived:
             missing.append(each)
             continue
         try:
-            values = writes.check_update(account, record, properties_of(each), call.version)
+            values = writes.check_update(account, record, require_properties(each), call.version)
             claims.add(values)
             checked.append((each, record, values))
         except Refusal as refusal:
             if not traced:
                 raise
-            errors.append(refusal.row(trace_id=text_of(each, "objectWriteTraceId")))
+            errors.append(refusal.as_batch_error(trace_id=require_text(each, "objectWriteTraceId")))
     if missing:
-        row = _not_found(object_type, [text_of(each, "id") for each in missing])
+        row = _not_found(object_type, [require_text(each, "id") for each in missing])
         if trace_ids := [
             each["objectWriteTraceId"] for each in missing if optional_text(each, "objectWriteTraceId")
         ]:
@@ -116,16 +116,16 @@ def update(account: Account, call: Call) -> Reply:
     results = []
     for each, record, values in checked:
         changes = writes.update(account, record, values)
-        if optional_text(each, "idProperty") is None and record.id != text_of(each, "id"):
+        if optional_text(each, "idProperty") is None and record.id != require_text(each, "id"):
             # Merged away: left out without an error.
             continue
         results.append(_traced(written(account, record, changes), each))
-    return batch(account.now(), _shuffled(results), errors)
+    return batch_reply(account.now(), _shuffled(results), errors)
 
 
 def upsert(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    _, inputs = inputs_of(call, most=MOST_INPUTS)
+    _, inputs = batch_inputs(call, maximum=MOST_INPUTS)
     _refuse_duplicates([_key(object_type, each) for each in inputs])
     traced = _are_traced(inputs)
     checked: list[tuple[dict[str, Any], Record | None, dict[str, str]]] = []
@@ -139,7 +139,7 @@ def upsert(account: Account, call: Call) -> Reply:
         except Refusal as refusal:
             if not traced:
                 raise
-            errors.append(refusal.row(trace_id=text_of(each, "objectWriteTraceId")))
+            errors.append(refusal.as_batch_error(trace_id=require_text(each, "objectWriteTraceId")))
     results = []
     for each, record, values in checked:
         is_new = record is None
@@ -149,12 +149,12 @@ def upsert(account: Account, call: Call) -> Reply:
         else:
             wire = written(account, record, writes.update(account, record, values))
         results.append(_traced(wire, each) | {"new": is_new})
-    return batch(account.now(), _shuffled(results), errors)
+    return batch_reply(account.now(), _shuffled(results), errors)
 
 
 def archive(account: Account, call: Call) -> Reply:
-    _, inputs = inputs_of(call, most=MOST_INPUTS)
-    for record_id in [text_of(each, "id") for each in inputs]:
+    _, inputs = batch_inputs(call, maximum=MOST_INPUTS)
+    for record_id in [require_text(each, "id") for each in inputs]:
         writes.archive(account, call.object_type, record_id)
     return Reply(204)
 
@@ -181,8 +181,8 @@ class _Claims:
 def _check_upsert(
     account: Account, call: Call, object_type: str, each: Mapping[str, Any]
 ) -> tuple[Record | None, dict[str, str]]:
-    asked, id_property = text_of(each, "id"), optional_text(each, "idProperty")
-    raw = properties_of(each)
+    asked, id_property = require_text(each, "id"), optional_text(each, "idProperty")
+    raw = require_properties(each)
     record = find(account, object_type, asked, id_property)
     if record is not None and not record.archived:
         return record, writes.check_update(account, record, raw, call.version)
@@ -198,7 +198,7 @@ def _check_upsert(
 
 
 def _key(object_type: str, each: Mapping[str, Any]) -> str:
-    key = text_of(each, "id")
+    key = require_text(each, "id")
     return (
         normalise_email(key)
         if object_type == "contacts" and optional_text(each, "idProperty") == "email"
@@ -207,7 +207,7 @@ def _key(object_type: str, each: Mapping[str, Any]) -> str:
 
 
 def _email(each: Mapping[str, Any]) -> str:
-    email = properties_of(each).get("email")
+    email = require_properties(each).get("email")
     return normalise_email(email) if isinstance(email, str) else ""
 
 
@@ -247,4 +247,4 @@ def _not_found(object_type: str, ids: Sequence[str]) -> dict[str, Any]:
         f"Could not get some {name} objects, they may be deleted or not exist. Check that ids are valid.",
         category="OBJECT_NOT_FOUND",
         context={"ids": list(ids)},
-    ).row()
+    ).as_batch_error()

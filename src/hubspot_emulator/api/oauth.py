@@ -78,7 +78,7 @@ def revoke(account: Account, call: Call) -> Reply:
 
 def legacy_token(account: Account, call: Call) -> Reply:
     """GET /oauth/v1/access-tokens/{token} and /oauth/v1/refresh-tokens/{token}."""
-    text = call.names["token"]
+    text = call.path_parameters["token"]
     found = _description(account, text)
     if found is None:
         raise Refusal(404, "token not found", category="OBJECT_NOT_FOUND")
@@ -90,7 +90,7 @@ def legacy_token(account: Account, call: Call) -> Reply:
 
 
 def legacy_revoke(account: Account, call: Call) -> Reply:
-    account.tokens.revoke(call.names["token"])
+    account.tokens.revoke(call.path_parameters["token"])
     return Reply(204)
 
 

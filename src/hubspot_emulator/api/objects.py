@@ -10,7 +10,7 @@ from hubspot_emulator.rules import merges, writes
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.calls import Call, optional_text, properties_of, text_of
+from hubspot_emulator.wire.calls import Call, optional_text, require_properties, require_text
 from hubspot_emulator.wire.names import TYPE_IDS
 from hubspot_emulator.wire.replies import Refusal, Reply, invalid, not_found, wrong_json
 
@@ -22,13 +22,15 @@ LARGEST_PAGE_WITH_HISTORY = 50
 
 def list_records(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    history = call.listed("propertiesWithHistory")
+    history = call.list_parameter("propertiesWithHistory")
     most = LARGEST_PAGE_WITH_HISTORY if history else LARGEST_PAGE
-    limit = call.integer("limit", default=10, most=most)
-    after = call.integer("after", default=0, most=10**18, least=0)
-    shape = Shape(account, object_type, call.listed("properties"), history)
-    asked = call.listed("associations")
-    records, next_after = account.store.page(object_type, after, limit, archived=call.flag("archived"))
+    limit = call.integer_parameter("limit", default=10, maximum=most)
+    after = call.integer_parameter("after", default=0, maximum=10**18, minimum=0)
+    shape = Shape(account, object_type, call.list_parameter("properties"), history)
+    asked = call.list_parameter("associations")
+    records, next_after = account.store.page(
+        object_type, after, limit, archived=call.flag_parameter("archived")
+    )
     results = []
     for record in records:
         wire = shape.record(record)
@@ -47,7 +49,7 @@ def create(account: Account, call: Call) -> Reply:
     body = call.json_object()
     links = body.get("associations")
     check_association_shape(links)
-    values = writes.check_create(account, object_type, properties_of(body), call.version)
+    values = writes.check_create(account, object_type, require_properties(body), call.version)
     record = writes.create(account, object_type, values, writes.check_links(account, object_type, links))
     version = call.version.text
     area = f"objects/{version}" if call.version.is_dated else f"{version}/objects"
@@ -56,17 +58,21 @@ def create(account: Account, call: Call) -> Reply:
 
 def read(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    record = _asked_for(account, call, object_type, archived=call.flag("archived"))
-    shape = Shape(account, object_type, call.listed("properties"), call.listed("propertiesWithHistory"))
+    record = _asked_for(account, call, object_type, archived=call.flag_parameter("archived"))
+    shape = Shape(
+        account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
+    )
     wire = shape.record(record)
-    if (asked := call.listed("associations")) and (found := inline_associations(account, record, asked)):
+    if (asked := call.list_parameter("associations")) and (
+        found := inline_associations(account, record, asked)
+    ):
         wire["associations"] = found
     return Reply(200, wire)
 
 
 def update(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    raw = properties_of(call.json_object())
+    raw = require_properties(call.json_object())
     record = _asked_for(account, call, object_type, archived=False)
     changes = writes.update(account, record, writes.check_update(account, record, raw, call.version))
     return Reply(200, written(account, record, changes))
@@ -74,13 +80,13 @@ def update(account: Account, call: Call) -> Reply:
 
 def archive(account: Account, call: Call) -> Reply:
     # An id that does not exist is a 204 too: https://github.com/n8n-io/n8n/issues/3219
-    writes.archive(account, call.object_type, call.names["id"])
+    writes.archive(account, call.object_type, call.path_parameters["id"])
     return Reply(204)
 
 
 def merge(account: Account, call: Call) -> Reply:
     body = call.json_object("primaryObjectId", "objectIdToMerge")
-    primary_id, merged_id = text_of(body, "primaryObjectId"), text_of(body, "objectIdToMerge")
+    primary_id, merged_id = require_text(body, "primaryObjectId"), require_text(body, "objectIdToMerge")
     record = merges.merge(account, call.object_type, primary_id, merged_id)
     return Reply(200, written(account, record))
 
@@ -88,7 +94,7 @@ def merge(account: Account, call: Call) -> Reply:
 def erase(account: Account, call: Call) -> Reply:
     body = call.json_object("objectId")
     object_type = call.object_type
-    value = text_of(body, "objectId")
+    value = require_text(body, "objectId")
     record = find(account, object_type, value, optional_text(body, "idProperty"))
     if record is not None:
         merges.erase(account, object_type, record)
@@ -130,7 +136,7 @@ def check_association_shape(raw: Any) -> None:
 
 
 def _asked_for(account: Account, call: Call, object_type: str, *, archived: bool) -> Record:
-    value, id_property = call.names["id"], call.first("idProperty")
+    value, id_property = call.path_parameters["id"], call.parameter("idProperty")
     if id_property is None and not (value.isascii() and value.isdigit()):
         # With two spaces; seen in captures of 2026.
         raise Refusal(

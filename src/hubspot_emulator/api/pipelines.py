@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.wire.calls import Call, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import PIPELINE_PROPERTIES
-from hubspot_emulator.wire.replies import Refusal, Reply, fields_not_set, invalid, not_found, wrong_json
+from hubspot_emulator.wire.replies import Refusal, Reply, invalid, missing_fields, not_found, wrong_json
 
 MOST_STAGES = 100
 _FIRST_CUSTOM_ID = 1_296_453_318
@@ -29,8 +29,8 @@ def create(account: Account, call: Call) -> Reply:
     _check_label(account, call, body, None)
     now = account.now()
     pipeline = {
-        "label": text_of(body, "label"),
-        "displayOrder": integer_of(body, "displayOrder"),
+        "label": require_text(body, "label"),
+        "displayOrder": require_integer(body, "displayOrder"),
         "stages": _new_stages(account, call, body["stages"]),
         "createdAt": now,
         "updatedAt": now,
@@ -66,8 +66,8 @@ def replace(account: Account, call: Call) -> Reply:
         call,
         before
         | {
-            "label": text_of(body, "label"),
-            "displayOrder": integer_of(body, "displayOrder"),
+            "label": require_text(body, "label"),
+            "displayOrder": require_integer(body, "displayOrder"),
             "stages": stages,
         },
     )
@@ -130,14 +130,14 @@ def _table(account: Account, call: Call) -> dict[str, dict[str, Any]]:
 
 
 def _pipeline(account: Account, call: Call, *, archived: bool = False) -> dict[str, Any]:
-    found = _table(account, call).get(call.names["pipeline"])
+    found = _table(account, call).get(call.path_parameters["pipeline"])
     if found is None or (found["archived"] and not archived):
         if "application/json" not in call.headers.get("accept", "") and "*/*" in call.headers.get(
             "accept", "*/*"
         ):
             # Seen live: HTML unless JSON is asked for by name.
             raise HtmlNotFoundError
-        raise not_found(f"Pipeline {call.names['pipeline']} was not found")
+        raise not_found(f"Pipeline {call.path_parameters['pipeline']} was not found")
     return found
 
 
@@ -147,10 +147,10 @@ class HtmlNotFoundError(Exception):
 
 def _stage(pipeline: dict[str, Any], call: Call) -> dict[str, Any]:
     for stage in pipeline["stages"]:
-        if stage["id"] == call.names["stage"] and not stage["archived"]:
+        if stage["id"] == call.path_parameters["stage"] and not stage["archived"]:
             found: dict[str, Any] = stage
             return found
-    raise not_found(f"Stage {call.names['stage']} was not found")
+    raise not_found(f"Stage {call.path_parameters['stage']} was not found")
 
 
 def _put(account: Account, call: Call, pipeline: dict[str, Any]) -> Reply:
@@ -166,11 +166,11 @@ def _new_stages(account: Account, call: Call, raw: Any) -> list[dict[str, Any]]:
     stages: list[dict[str, Any]] = []
     for each in raw:
         if missing := [name for name in ("label", "displayOrder", "metadata") if each.get(name) is None]:
-            raise fields_not_set(missing)
+            raise missing_fields(missing)
         stages.append(
             {
-                "label": text_of(each, "label"),
-                "displayOrder": integer_of(each, "displayOrder"),
+                "label": require_text(each, "label"),
+                "displayOrder": require_integer(each, "displayOrder"),
                 "metadata": _metadata(call.object_type, each["metadata"]),
                 "createdAt": now,
                 "updatedAt": now,
@@ -198,9 +198,9 @@ def _checked_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _changes(body: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if body.get("label") is not None:
-        changes["label"] = text_of(body, "label")
+        changes["label"] = require_text(body, "label")
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     if body.get("archived") is not None:
         if not isinstance(body["archived"], bool):
             raise wrong_json("value of type `boolean`")

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.replies import (
     Refusal,
     Reply,
-    batch,
-    fields_not_set,
+    batch_reply,
     invalid,
+    missing_fields,
     not_found,
     wrong_json,
 )
@@ -40,7 +40,7 @@ _TEXTS = ("label", "type", "fieldType", "groupName", "description", "calculation
 
 
 def list_all(account: Account, call: Call) -> Reply:
-    wanted, object_type = call.flag("archived"), call.object_type
+    wanted, object_type = call.flag_parameter("archived"), call.object_type
     definitions = account.schema.definitions[object_type].values()
     return Reply(
         200,
@@ -53,7 +53,9 @@ def list_all(account: Account, call: Call) -> Reply:
 
 
 def read(account: Account, call: Call) -> Reply:
-    definition = _definition(account, call, call.names["name"], archived=call.flag("archived"))
+    definition = _definition(
+        account, call, call.path_parameters["name"], archived=call.flag_parameter("archived")
+    )
     return Reply(200, _wire(account, call.object_type, definition))
 
 
@@ -65,11 +67,13 @@ def create(account: Account, call: Call) -> Reply:
 
 def update(account: Account, call: Call) -> Reply:
     body = call.json_object()
-    before = _definition(account, call, call.names["name"])
-    changes: dict[str, Any] = {name: text_of(body, name) for name in _TEXTS if body.get(name) is not None}
+    before = _definition(account, call, call.path_parameters["name"])
+    changes: dict[str, Any] = {
+        name: require_text(body, name) for name in _TEXTS if body.get(name) is not None
+    }
     changes |= {name: body[name] is True for name in ("hidden", "formField") if body.get(name) is not None}
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     if body.get("options") is not None:
         if before["modificationMetadata"].get("readOnlyOptions"):
             raise invalid(f"The options of {before['name']} cannot be changed")
@@ -83,41 +87,41 @@ def update(account: Account, call: Call) -> Reply:
 
 
 def archive(account: Account, call: Call) -> Reply:
-    _archive(account, call, call.names["name"])
+    _archive(account, call, call.path_parameters["name"])
     return Reply(204)
 
 
 def batch_read(account: Account, call: Call) -> Reply:
-    body, inputs = inputs_of(call, most=100)
+    body, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
     for each in inputs:
-        name = text_of(each, "name")
+        name = require_text(each, "name")
         try:
             found = _definition(account, call, name, archived=bool(body.get("archived")))
             results.append(_wire(account, call.object_type, found))
         except Refusal as refusal:
-            errors.append(refusal.row())
-    return batch(account.now(), results, errors)
+            errors.append(refusal.as_batch_error())
+    return batch_reply(account.now(), results, errors)
 
 
 def batch_create(account: Account, call: Call) -> Reply:
-    _, inputs = inputs_of(call, most=100)
+    _, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
     for each in inputs:
         try:
             if missing := [
                 name for name in ("groupName", "name", "label", "type", "fieldType") if each.get(name) is None
             ]:
-                raise fields_not_set(missing)
+                raise missing_fields(missing)
             results.append(_wire(account, call.object_type, _create(account, call.object_type, each)))
         except Refusal as refusal:
-            errors.append(refusal.row())
-    return batch(account.now(), results, errors, status=201)
+            errors.append(refusal.as_batch_error())
+    return batch_reply(account.now(), results, errors, status=201)
 
 
 def batch_archive(account: Account, call: Call) -> Reply:
-    _, inputs = inputs_of(call, most=100)
-    for name in [text_of(each, "name") for each in inputs]:
+    _, inputs = batch_inputs(call, maximum=100)
+    for name in [require_text(each, "name") for each in inputs]:
         _archive(account, call, name)
     return Reply(204)
 
@@ -133,13 +137,13 @@ def read_group(account: Account, call: Call) -> Reply:
 
 def create_group(account: Account, call: Call) -> Reply:
     body = call.json_object("name", "label")
-    name = text_of(body, "name").lower()
+    name = require_text(body, "name").lower()
     existing = account.schema.groups[call.object_type].get(name)
     if existing is not None and not existing["archived"]:
         raise Refusal(409, f"A property group named {name} already exists", category="OBJECT_ALREADY_EXISTS")
     group = {
         "name": name,
-        "label": text_of(body, "label"),
+        "label": require_text(body, "label"),
         "displayOrder": _order(body, -1),
         "archived": False,
     }
@@ -149,9 +153,9 @@ def create_group(account: Account, call: Call) -> Reply:
 
 def update_group(account: Account, call: Call) -> Reply:
     body = call.json_object()
-    changes: dict[str, Any] = {"label": text_of(body, "label")} if body.get("label") is not None else {}
+    changes: dict[str, Any] = {"label": require_text(body, "label")} if body.get("label") is not None else {}
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     group = _group(account, call) | changes
     account.schema.put_group(call.object_type, group)
     return Reply(200, group)
@@ -164,7 +168,7 @@ def archive_group(account: Account, call: Call) -> Reply:
 
 def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
     # Names are lower-cased without a word.
-    name = text_of(body, "name").lower()
+    name = require_text(body, "name").lower()
     if not _NAME.fullmatch(name):
         raise invalid(f"Property name {name} is invalid", propertyName=[name])
     existing = account.schema.definitions[object_type].get(name)
@@ -178,17 +182,17 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
     is_unique = body.get("hasUniqueValue") is True
     if is_unique and len(account.schema.unique_properties(object_type)) >= MOST_UNIQUE:
         raise invalid(f"An object type may have {MOST_UNIQUE} unique properties")
-    _check_group(account, object_type, text_of(body, "groupName"))
+    _check_group(account, object_type, require_text(body, "groupName"))
     now = account.now()
     definition = {
         "updatedAt": now,
         "createdAt": now,
         "name": name,
-        "label": text_of(body, "label"),
-        "type": text_of(body, "type"),
-        "fieldType": text_of(body, "fieldType"),
+        "label": require_text(body, "label"),
+        "type": require_text(body, "type"),
+        "fieldType": require_text(body, "fieldType"),
         "description": optional_text(body, "description") or "",
-        "groupName": text_of(body, "groupName"),
+        "groupName": require_text(body, "groupName"),
         "options": _options(body.get("options") or []),
         "displayOrder": _order(body, -1),
         "calculated": False,
@@ -240,13 +244,13 @@ def _options(raw: Any) -> list[dict[str, Any]]:
     options = []
     for position, each in enumerate(raw):
         option = {
-            "label": text_of(each, "label"),
-            "value": text_of(each, "value"),
+            "label": require_text(each, "label"),
+            "value": require_text(each, "value"),
             "displayOrder": _order(each, position),
             "hidden": each.get("hidden") is True,
         }
         options.append(
-            option | ({"description": text_of(each, "description")} if each.get("description") else {})
+            option | ({"description": require_text(each, "description")} if each.get("description") else {})
         )
     values = [each["value"] for each in options]
     if len(set(values)) < len(values):
@@ -255,7 +259,7 @@ def _options(raw: Any) -> list[dict[str, Any]]:
 
 
 def _order(body: Mapping[str, Any], default: int) -> int:
-    return default if body.get("displayOrder") is None else integer_of(body, "displayOrder")
+    return default if body.get("displayOrder") is None else require_integer(body, "displayOrder")
 
 
 def _archive(account: Account, call: Call, name: str) -> None:
@@ -278,9 +282,9 @@ def _definition(account: Account, call: Call, name: str, *, archived: bool = Fal
 
 
 def _group(account: Account, call: Call) -> dict[str, Any]:
-    group = account.schema.groups[call.object_type].get(call.names["group"])
+    group = account.schema.groups[call.object_type].get(call.path_parameters["group"])
     if group is None or group["archived"]:
-        raise not_found(f"Property group {call.names['group']} does not exist")
+        raise not_found(f"Property group {call.path_parameters['group']} does not exist")
     return group
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.names import BY_NAME, DEFAULT_PROPERTIES, LAST_MODIFIED, TYPE_IDS
+from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, OBJECT_TYPE_BY_NAME, TYPE_IDS
 
 
 class Shape:
@@ -87,7 +87,7 @@ def inline_associations(account: Account, record: Record, asked: Sequence[str]) 
     """
     found = {}
     for name in asked:
-        to_type = BY_NAME.get(name.lower())
+        to_type = OBJECT_TYPE_BY_NAME.get(name.lower())
         if to_type is None:
             # Unknown types are ignored.
             continue

@@ -12,8 +12,8 @@ from hubspot_emulator.api.render import Shape
 from hubspot_emulator.rules.values import BadValueError, stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.search_index import Document, words_of
-from hubspot_emulator.wire.calls import Call, names_of
-from hubspot_emulator.wire.names import BY_NAME
+from hubspot_emulator.wire.calls import Call, optional_names
+from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME
 from hubspot_emulator.wire.replies import Reply, invalid, invalid_properties, wrong_json
 
 MOST_GROUPS, MOST_FILTERS_PER_GROUP, MOST_FILTERS = 5, 6, 18
@@ -60,7 +60,7 @@ def search(account: Account, call: Call) -> Reply:
     for word in words_of(_query(body)):
         found = [each for each in found if f" {word}" in each.text(object_type)]
     found = _sorted(account, object_type, list(found), body.get("sorts"))
-    shape = Shape(account, object_type, names_of(body, "properties"))
+    shape = Shape(account, object_type, optional_names(body, "properties"))
     page = found[after : min(after + limit, DEEPEST)]
     answer: dict[str, Any] = {
         "total": len(found),
@@ -182,7 +182,7 @@ def _associated(
     account: Account, object_type: str, name: str, operator: str, values: list[str]
 ) -> tuple[dict[str, Document] | None, Test]:
     # The pseudo-property of links; https://developers.hubspot.com/docs/api-reference/search/guide#search-through-associations
-    to_type = BY_NAME.get(name.removeprefix("associations."))
+    to_type = OBJECT_TYPE_BY_NAME.get(name.removeprefix("associations."))
     if to_type is None:
         raise invalid(f"{name} cannot be searched", propertyName=[name])
     store = account.store

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from hubspot_emulator.wire.timestamps import from_milliseconds, iso
+from hubspot_emulator.wire.timestamps import format_timestamp, from_milliseconds
 
 # https://developers.hubspot.com/docs/api-reference/crm-properties/guide
 LONGEST_STRING = 65_536
@@ -132,12 +132,12 @@ def _date(text: str) -> str:
 
 def _datetime(text: str) -> str:
     if _is_integer(text):
-        return iso(_moment(int(text), text))
+        return format_timestamp(_moment(int(text), text))
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None and len(text) != 10:
             _refuse_date(text)
-        return iso(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
+        return format_timestamp(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
     except BadValueError:
         raise
     except (ValueError, OverflowError):

@@ -11,7 +11,7 @@ from hubspot_emulator.rules import calculated
 from hubspot_emulator.rules.values import BadValueError, stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import AssociationType, Record
-from hubspot_emulator.wire.calls import integer_of
+from hubspot_emulator.wire.calls import require_integer
 from hubspot_emulator.wire.names import (
     LAST_MODIFIED,
     OBJECT_TYPES,
@@ -82,7 +82,7 @@ def check_links(account: Account, object_type: str, raw: Any) -> list[Link]:
     for each in raw if isinstance(raw, list) else ():
         to = str(each["to"].get("id", ""))
         for spec in each.get("types", ()):
-            kind = (str(spec.get("associationCategory")), integer_of(spec, "associationTypeId"))
+            kind = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
             found = [
                 (target, counterpart)
                 for target in OBJECT_TYPES

@@ -18,7 +18,7 @@ from hubspot_emulator.state.search_index import SearchIndex
 from hubspot_emulator.state.store import Record, Store
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import OBJECT_TYPES
-from hubspot_emulator.wire.timestamps import iso
+from hubspot_emulator.wire.timestamps import format_timestamp
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class Account:
         self.journal.flush()
 
     def now(self) -> str:
-        return iso(self.clock().astimezone(UTC))
+        return format_timestamp(self.clock().astimezone(UTC))
 
     def _changed(self, record: Record, removed: bool) -> None:
         self.index.changed(record.object_type, record.id, None if removed else record.properties)

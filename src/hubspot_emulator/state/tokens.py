@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from hubspot_emulator.state.journal import Journal
 from hubspot_emulator.wire.replies import Refusal
-from hubspot_emulator.wire.timestamps import iso
+from hubspot_emulator.wire.timestamps import format_timestamp
 
 
 class Tokens:
@@ -81,7 +81,7 @@ class Tokens:
             401,
             f"The OAuth token used to make this call expired {age} second(s) ago.",
             category="EXPIRED_AUTHENTICATION",
-            context={"expire time": [iso(expiry)]},
+            context={"expire time": [format_timestamp(expiry)]},
         )
 
     def issue(self) -> str:
