@@ -5,7 +5,7 @@ from hubspot_emulator.emulator import Emulator, create_emulator
 from hubspot_emulator.state.faults import Fault, UsedFault
 from hubspot_emulator.state.journal import StateFileError, StateFileInUseError
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import Exchange, RecordedRequest
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.wire.replies import Refusal
 

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, unquote
 from hubspot_emulator import routes
 from hubspot_emulator.api.pipelines import HtmlNotFoundError
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.state.faults import COMMITTING, Fault, Faults, canned_reply
+from hubspot_emulator.state.faults import COMMITTING_KINDS, Fault, Faults, scripted_reply
 from hubspot_emulator.state.journal import StateFileError
-from hubspot_emulator.state.requests import Exchange, RecordedRequest, RequestLog
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest, RequestLog
 from hubspot_emulator.wire.calls import Call, NotEmulatedError
 from hubspot_emulator.wire.replies import Refusal, Reply, not_found
 
@@ -45,16 +45,16 @@ class EmulatorApp:
         account: Account,
         faults: Faults,
         control: Callable[[str, str, bytes], Reply],
-        requests: RequestLog,
+        request_log: RequestLog,
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._account = account
         self._faults = faults
         self._control = control
-        self._requests = requests
+        self._request_log = request_log
         self._sleep = sleep
-        self._dice = Random(0)
+        self._random = Random(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,7 +79,7 @@ class EmulatorApp:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 # uvicorn dies of the signal right after this; no `finally` of ours would run.
-                self._account.journal.gather()
+                self._account.journal.checkpoint()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -92,7 +92,7 @@ class EmulatorApp:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
         decoded = unquote(_SLASH.sub("%252F", path))
-        fault = self._faults.take(method, decoded)
+        fault = self._faults.consume(method, decoded)
         request = RecordedRequest(
             method,
             decoded,
@@ -103,15 +103,15 @@ class EmulatorApp:
             account.clock(),
             fault.kind if fault else None,
         )
-        self._requests.requests.append(request)
+        self._request_log.entries.append(request)
         switches = account.switches
         if switches.latency_seconds or switches.latency_jitter_seconds:
-            jitter = switches.latency_jitter_seconds * self._dice.random()
+            jitter = switches.latency_jitter_seconds * self._random.random()
             await self._sleep(switches.latency_seconds + jitter)
-        if fault is None or fault.kind in COMMITTING:
+        if fault is None or fault.kind in COMMITTING_KINDS:
             reply = self._committed(self._answer(method, path, query, headers, body))
         elif fault.kind in ("status", "html"):
-            reply = canned_reply(fault, decoded)
+            reply = scripted_reply(fault, decoded)
         else:
             reply = Reply(0)
         if fault is not None and not await self._spoil(fault, reply, scope, receive):
@@ -124,7 +124,7 @@ class EmulatorApp:
         if fault is not None and fault.kind == "cut_off":
             await _send_cut_off(receive, send, reply, content)
             return
-        for listener in self._requests.listeners:
+        for listener in self._request_log.listeners:
             listener(Exchange(request, reply))
         if len(content) >= _WORTH_COMPRESSING and switches.compression and _accepts_gzip(headers):
             content = gzip.compress(content, compresslevel=1, mtime=0)
@@ -139,7 +139,7 @@ class EmulatorApp:
             found = routes.match(method, path)
             authorization = headers.get("authorization")
             is_oauth = self._account.tokens.was_issued(authorization)
-            rate_headers = self._account.limits.take(found.route.budget, is_oauth=is_oauth)
+            rate_headers = self._account.limits.count_request(found.route.budget, is_oauth=is_oauth)
             if found.route.needs_token:
                 self._account.tokens.authorise(authorization)
             call = Call(method, found.version, found.area, found.names, query, headers, body)

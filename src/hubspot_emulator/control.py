@@ -6,7 +6,7 @@ from typing import Any
 
 from hubspot_emulator.operations import Operations
 from hubspot_emulator.state.faults import is_duration
-from hubspot_emulator.state.requests import RecordedRequest
+from hubspot_emulator.state.request_log import RecordedRequest
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.wire.calls import parse_json
 from hubspot_emulator.wire.names import OBJECT_TYPES
@@ -111,7 +111,7 @@ class Control:
                 emulator.random_faults(asked["probability"], asked.get("kinds", ()), asked.get("seed", 0))
             else:
                 emulator.script(asked if isinstance(asked, list) else [asked])
-        pending = [each.to_json() for each in emulator.pending_faults()]
+        pending = [asdict(fault) for fault in emulator.pending_faults()]
         used = [asdict(each) for each in emulator.used_faults()]
         return Reply(201 if method == "POST" else 200, {"pending": pending, "used": used})
 

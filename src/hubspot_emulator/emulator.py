@@ -12,7 +12,7 @@ from hubspot_emulator.operations import Operations
 from hubspot_emulator.state.account import Account, Switches
 from hubspot_emulator.state.faults import Faults
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import RequestLog
+from hubspot_emulator.state.request_log import RequestLog
 from hubspot_emulator.state.tokens import Tokens
 
 
@@ -23,12 +23,12 @@ class Emulator(Operations):
         self,
         account: Account,
         faults: Faults,
-        requests: RequestLog,
+        request_log: RequestLog,
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        super().__init__(account, faults, requests)
-        self.app = EmulatorApp(account, faults, Control(self).answer, requests, sleep=sleep)
+        super().__init__(account, faults, request_log)
+        self.app = EmulatorApp(account, faults, Control(self).answer, request_log, sleep=sleep)
 
 
 def create_emulator(
@@ -54,7 +54,7 @@ def create_emulator(
     required_properties: Mapping[str, Collection[str]] | None = None,
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
     compression: bool = True,
-    kept_requests: int = 10_000,
+    max_recorded_requests: int = 10_000,
 ) -> Emulator:
     """A HubSpot account in memory, or in one file that a second start finds again.
 
@@ -90,4 +90,4 @@ def create_emulator(
         tokens=tokens,
         portal_id=portal_id,
     )
-    return Emulator(account, Faults(), RequestLog(kept_requests), sleep=sleep)
+    return Emulator(account, Faults(), RequestLog(max_recorded_requests), sleep=sleep)

@@ -5,9 +5,9 @@ from typing import Any
 
 from hubspot_emulator.rules import merges, seeding, writes
 from hubspot_emulator.state.account import Account, Switches
-from hubspot_emulator.state.faults import Fault, Faults, UsedFault, scripted
+from hubspot_emulator.state.faults import Fault, Faults, UsedFault, build_fault
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import Exchange, RecordedRequest, RequestLog
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest, RequestLog
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import ApiVersion
@@ -19,10 +19,10 @@ _AS_A_PERSON = ApiVersion("v3")
 class Operations:
     """The Python interface of one emulated account."""
 
-    def __init__(self, account: Account, faults: Faults, requests: RequestLog) -> None:
+    def __init__(self, account: Account, faults: Faults, request_log: RequestLog) -> None:
         self._account = account
         self._faults = faults
-        self._requests = requests
+        self._request_log = request_log
 
     @property
     def switches(self) -> Switches:
@@ -47,15 +47,15 @@ class Operations:
     @property
     def requests(self) -> list[RecordedRequest]:
         """What was asked of HubSpot's URLs, oldest first; the oldest are dropped."""
-        return list(self._requests.requests)
+        return list(self._request_log.entries)
 
     @property
     def listeners(self) -> list[Callable[[Exchange], None]]:
         """Called with each answered request."""
-        return self._requests.listeners
+        return self._request_log.listeners
 
     def clear_requests(self) -> None:
-        self._requests.requests.clear()
+        self._request_log.entries.clear()
 
     def fail_next(
         self,
@@ -74,7 +74,7 @@ class Operations:
         Kinds: drop_before, drop_after, truncated_json, invalid_json, cut_off, hang_before, hang_after, slow, html;
         without a kind the answer is an error with `status`. Raises ValueError for anything else.
         """
-        fault = scripted(
+        fault = build_fault(
             method,
             path_pattern,
             status=status,
@@ -89,7 +89,7 @@ class Operations:
 
     def random_faults(self, probability: float, kinds: Collection[str], seed: int) -> None:
         """Let each request fail with this probability; a kind may also be a status such as "503"."""
-        self._faults.at_random(probability, kinds, seed)
+        self._faults.set_random(probability, kinds, seed)
 
     def pending_faults(self) -> list[Fault]:
         return list(self._faults.pending)
@@ -103,7 +103,7 @@ class Operations:
         made = []
         for each in faults:
             rest = {name: value for name, value in each.items() if name not in ("method", "path")}
-            made.append(scripted(each.get("method", "*"), each["path"], **rest))
+            made.append(build_fault(each.get("method", "*"), each["path"], **rest))
         self._faults.pending.extend(made)
 
     def reset_faults(self) -> None:
@@ -138,8 +138,14 @@ class Operations:
         """Link two records, each named by (object type, id), by the default type. Raises KeyError."""
         for each in (source, target):
             self._account_has(*each)
-        there = self._account.labels.default(source[0], target[0])
-        writes.link(self._account, source, target, there, self._account.labels.default(target[0], source[0]))
+        association_type = self._account.labels.default(source[0], target[0])
+        writes.link(
+            self._account,
+            source,
+            target,
+            association_type,
+            self._account.labels.default(target[0], source[0]),
+        )
         self._account.journal.flush()
 
     def unlink(self, source: tuple[str, str], target: tuple[str, str]) -> None:

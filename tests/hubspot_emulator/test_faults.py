@@ -10,7 +10,7 @@ import pytest
 from tests.hubspot_emulator.conftest import Build, caller, served
 
 from hubspot_emulator import Emulator
-from hubspot_emulator.state.faults import COMMITTING, KINDS
+from hubspot_emulator.state.faults import COMMITTING_KINDS, KINDS
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 A_CONTACT = {"properties": {"email": "a@example.com"}}
@@ -193,7 +193,7 @@ class TestOverASocket:
                 with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
                     answer = httpx.post(address + CONTACTS, json=body, headers=HEADERS)
                 written = [each.properties["email"] for each in emulator.records("contacts")]
-                assert (f"a{number}@example.com" in written) == (kind in COMMITTING), kind
+                assert (f"a{number}@example.com" in written) == (kind in COMMITTING_KINDS), kind
                 assert (answer is None) == kind.startswith(("drop", "hang", "cut")), kind
                 assert emulator.requests[-1].fault == kind
             # The server goes on.

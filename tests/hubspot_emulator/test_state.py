@@ -110,8 +110,8 @@ def a_broken_page(file: Path) -> None:
 
 UNUSABLE = [
     (a_folder, "is a folder"),
-    (noise, "is damaged, or is no file of this emulator"),
-    (somebody_elses_database, "is a database, but not one of this emulator"),
+    (noise, "is damaged or not a state file of this emulator"),
+    (somebody_elses_database, "is a database, but not a state file of this emulator"),
     (a_broken_row, "is damaged; move it away"),
     (a_row_of_nothing_we_know, "is damaged; move it away"),
     (a_broken_page, "is damaged"),

@@ -154,9 +154,9 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
         if not isinstance(types, list):
             raise missing_fields(["types"])
         for spec in types:
-            there, back = _checked_type(account, source, target, spec)
+            forward, inverse = _checked_type(account, source, target, spec)
             ends = (source, _id(each, "from")), (target, _id(each, "to"))
-            writes.unlink(account, *ends, there=there, back=back)
+            writes.unlink(account, *ends, forward=forward, inverse=inverse)
     return _archived(account, call)
 
 
@@ -255,12 +255,18 @@ def _associate_default(
     account: Account, source: str, from_id: str, target: str, to_id: str
 ) -> dict[str, Any]:
     one, other = _live(account, source, from_id), _live(account, target, to_id)
-    there, back = account.labels.default(source, target), account.labels.default(target, source)
-    writes.link(account, (source, one.id), (target, other.id), there, back)
+    forward, inverse = (
+        account.labels.default(source, target),
+        account.labels.default(target, source),
+    )
+    writes.link(account, (source, one.id), (target, other.id), forward, inverse)
     return {
         "from": {"id": one.id},
         "to": {"id": other.id},
-        "associationSpec": {"associationCategory": there[0], "associationTypeId": there[1]},
+        "associationSpec": {
+            "associationCategory": forward[0],
+            "associationTypeId": forward[1],
+        },
     }
 
 
@@ -275,9 +281,9 @@ def _associate(
 ) -> dict[str, Any]:
     one, other = _live(account, source, from_id), _live(account, target, to_id)
     kinds = [_checked_type(account, source, target, each) for each in types]
-    for there, back in kinds:
-        writes.link(account, (source, one.id), (target, other.id), there, back)
-    names = [account.labels.label(source, target, there) for there, _ in kinds]
+    for forward, inverse in kinds:
+        writes.link(account, (source, one.id), (target, other.id), forward, inverse)
+    names = [account.labels.label(source, target, forward) for forward, _ in kinds]
     return {
         "fromObjectTypeId": TYPE_IDS[source],
         "fromObjectId": one.id,
@@ -293,13 +299,13 @@ def _checked_type(
     if not isinstance(spec, dict):
         raise wrong_json("value of type `AssociationSpec`")
     kind = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
-    back = account.labels.counterpart(source, target, kind)
-    if back is None:
+    inverse = account.labels.inverse_type(source, target, kind)
+    if inverse is None:
         raise invalid(
             f"invalid from object type {TYPE_IDS[source]} to {TYPE_IDS[target]}: "
             f"there is no association type {kind[1]} of category {kind[0]}"
         )
-    return kind, back
+    return kind, inverse
 
 
 def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str) -> None:

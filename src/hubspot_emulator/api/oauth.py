@@ -108,9 +108,9 @@ def _description(account: Account, text: str) -> dict[str, Any] | None:
         "scopes": _SCOPES,
         "is_private_distribution": True,
     }
-    if account.tokens.refresh_token_is_alive(text):
+    if account.tokens.is_valid_refresh_token(text):
         return common | {"token_use": "refresh_token"}
-    seconds = account.tokens.seconds_left(text)
+    seconds = account.tokens.remaining_seconds(text)
     if seconds is None:
         return None
     return common | {"token_use": "access_token", "expires_in": seconds}

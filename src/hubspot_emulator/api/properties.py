@@ -213,7 +213,7 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
     _check_enums(definition)
     account.schema.put_property(object_type, definition)
     if is_unique:
-        account.store.index_unique(object_type, name)
+        account.store.add_unique_index(object_type, name)
         account.index.index_property(object_type, name)
     return definition
 
@@ -271,7 +271,7 @@ def _archive(account: Account, call: Call, name: str) -> None:
         raise invalid(f"{name} is a property of HubSpot and cannot be archived", propertyName=[name])
     archived = definition | {"archived": True, "archivedAt": account.now()}
     account.schema.put_property(object_type, archived)
-    account.store.forget_unique(object_type, name)
+    account.store.drop_unique_index(object_type, name)
 
 
 def _definition(account: Account, call: Call, name: str, *, archived: bool = False) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _candidates(
         return {value: documents[value] for value in values if value in documents}
     found: dict[str, Document] = {}
     for value in values:
-        same = account.index.equal_to(object_type, name, value.lower())
+        same = account.index.documents_with_value(object_type, name, value.lower())
         if same is None:
             return None
         found = found | same if found else same

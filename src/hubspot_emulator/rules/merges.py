@@ -21,13 +21,13 @@ def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -
     now = account.now()
     properties = _merged_properties(object_type, primary, other) | {LAST_MODIFIED[object_type]: now}
     links = [
-        (to_type, to_id, there, back)
+        (to_type, to_id, forward, inverse)
         for old in (primary, other)
         for to_type in OBJECT_TYPES
         for to_id, types in store.links(object_type, old.id, to_type).items()
-        for there in types
+        for forward in types
         if to_id not in (primary.id, other.id)
-        and (back := account.labels.counterpart(object_type, to_type, there)) is not None
+        and (inverse := account.labels.inverse_type(object_type, to_type, forward)) is not None
     ]
     created_at = min(primary.created_at, other.created_at)
     if account.switches.merge_keeps_primary_id:
@@ -40,10 +40,10 @@ def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -
         store.remove(other)
         survivor = store.add(object_type, properties, now)
         survivor.created_at = created_at
-        store.note_merge(object_type, primary.id, survivor.id)
-    store.note_merge(object_type, other.id, survivor.id)
-    for to_type, to_id, there, back in links:
-        writes.link(account, (object_type, survivor.id), (to_type, to_id), there, back)
+        store.add_merge(object_type, primary.id, survivor.id)
+    store.add_merge(object_type, other.id, survivor.id)
+    for to_type, to_id, forward, inverse in links:
+        writes.link(account, (object_type, survivor.id), (to_type, to_id), forward, inverse)
     return survivor
 
 

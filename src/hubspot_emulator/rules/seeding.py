@@ -47,10 +47,10 @@ def _make(
     record = account.store.add(object_type, properties, now, record_id=record_id)
     made[object_type].append(record.id)
     if parent is not None:
-        there = account.labels.default(object_type, parent[0])
-        back = account.labels.default(parent[0], object_type)
+        forward = account.labels.default(object_type, parent[0])
+        inverse = account.labels.default(parent[0], object_type)
         # From the parent's side, so that its list is in the order of the rows.
-        writes.link(account, parent, (object_type, record.id), back, there)
+        writes.link(account, parent, (object_type, record.id), inverse, forward)
     for child_type, rows in children.items():
         for child in rows:
             _make(account, child_type, child, (object_type, record.id), made)

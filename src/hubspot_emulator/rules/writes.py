@@ -84,21 +84,21 @@ def check_links(account: Account, object_type: str, raw: Any) -> list[Link]:
         for spec in each.get("types", ()):
             kind = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
             found = [
-                (target, counterpart)
+                (target, inverse)
                 for target in OBJECT_TYPES
-                if (counterpart := account.labels.counterpart(object_type, target, kind)) is not None
+                if (inverse := account.labels.inverse_type(object_type, target, kind)) is not None
             ]
             if not found:
                 raise invalid(
                     f"invalid from object type {TYPE_IDS[object_type]} for associations to be created. "
                     f"No association type {kind[1]} of category {kind[0]} begins there"
                 )
-            [(target, counterpart)] = found
+            [(target, inverse)] = found
             record = account.store.get(target, to)
             if record is None or record.archived:
                 bad_ids.append(to)
                 continue
-            links.append((target, record.id, kind, counterpart))
+            links.append((target, record.id, kind, inverse))
     if bad_ids:
         # https://developers.hubspot.com/docs/api-reference/error-handling
         raise invalid("One or more associations are invalid", INVALID_OBJECT_IDS=bad_ids)
@@ -110,8 +110,8 @@ def create(account: Account, object_type: str, values: dict[str, str], links: li
     properties = values | calculated.on_create(object_type, values, now)
     properties |= calculated.on_write(account.schema, object_type, {}, properties, now)
     record = account.store.add(object_type, properties, now)
-    for to_type, to_id, there, back in links:
-        link(account, (object_type, record.id), (to_type, to_id), there, back)
+    for to_type, to_id, forward, inverse in links:
+        link(account, (object_type, record.id), (to_type, to_id), forward, inverse)
     return record
 
 
@@ -138,14 +138,14 @@ def link(
     account: Account,
     source: tuple[str, str],
     target: tuple[str, str],
-    there: AssociationType,
-    back: AssociationType,
+    forward: AssociationType,
+    inverse: AssociationType,
 ) -> None:
-    account.store.link(source, target, there, back)
+    account.store.link(source, target, forward, inverse)
     # The unlabelled type stands beside every label.
     # https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
     default = account.labels.default(source[0], target[0])
-    if there != default:
+    if forward != default:
         account.store.link(source, target, default, account.labels.default(target[0], source[0]))
     _roll_up(account, *source, target[0])
     _roll_up(account, *target, source[0])
@@ -156,11 +156,11 @@ def unlink(
     source: tuple[str, str],
     target: tuple[str, str],
     *,
-    there: AssociationType | None = None,
-    back: AssociationType | None = None,
+    forward: AssociationType | None = None,
+    inverse: AssociationType | None = None,
 ) -> None:
     """Remove one type of link, or all when none is named."""
-    account.store.unlink(source, target, there=there, back=back)
+    account.store.unlink(source, target, forward=forward, inverse=inverse)
     _roll_up(account, *source, target[0])
     _roll_up(account, *target, source[0])
 
@@ -174,7 +174,7 @@ def _roll_up(account: Account, object_type: str, record_id: str, to_type: str) -
     if name and record is not None:
         count = str(len(account.store.links(object_type, record_id, to_type)))
         if record.properties.get(name) != count:
-            account.store.set_quietly(record, name, count)
+            account.store.set_rollup(record, name, count)
 
 
 def _values(
