@@ -8,7 +8,7 @@ from hubspot_emulator.state.account import Account, Switches
 from hubspot_emulator.state.faults import Fault, Faults, UsedFault, build_fault
 from hubspot_emulator.state.limits import EmulatorLimits
 from hubspot_emulator.state.request_log import Exchange, RecordedRequest, RequestLog
-from hubspot_emulator.state.store import Record
+from hubspot_emulator.state.store import Record, RecordKey
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import ApiVersion
 
@@ -134,7 +134,7 @@ class Operations:
         self._account.journal.flush()
         return made
 
-    def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+    def link(self, source: RecordKey, target: RecordKey) -> None:
         """Link two records, each named by (object type, id), by the default type. Raises KeyError."""
         for each in (source, target):
             self._account_has(*each)
@@ -148,7 +148,7 @@ class Operations:
         )
         self._account.journal.flush()
 
-    def unlink(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+    def unlink(self, source: RecordKey, target: RecordKey) -> None:
         writes.unlink(self._account, source, target)
         self._account.journal.flush()
 

@@ -174,7 +174,7 @@ class _Claims:
         wanted = [(name, values[name]) for name in self._names if values.get(name)]
         for name, value in wanted:
             if (name, value) in self._claimed:
-                raise writes.value_taken(self._account, self._object_type, name, value, "another input")
+                raise writes.duplicate_value(self._account, self._object_type, name, value, "another input")
         self._claimed.update(wanted)
 
 

@@ -97,7 +97,7 @@ def erase(account: Account, call: Call) -> Reply:
     value = require_text(body, "objectId")
     record = find(account, object_type, value, optional_text(body, "idProperty"))
     if record is not None:
-        merges.erase(account, object_type, record)
+        account.store.remove(record)
     return Reply(204)
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from hubspot_emulator.api.render import Shape
-from hubspot_emulator.rules.values import BadValueError, stored_value
+from hubspot_emulator.rules.values import BadValueError, to_stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.search_index import Document, words_of
 from hubspot_emulator.wire.calls import Call, optional_names
@@ -215,13 +215,13 @@ def _key(definition: dict[str, Any]) -> Key:
 def _wanted(definition: dict[str, Any], key: Key, value: str, operator: str) -> Any:
     if definition["type"] in ("date", "datetime"):
         # Epoch milliseconds, as text.
-        moment = stored_value({"type": "datetime", "name": ""}, value, options={})
+        moment = to_stored_value({"type": "datetime", "name": ""}, value, options={})
         return (moment[:10] if definition["type"] == "date" else moment).lower()
     if definition["type"] == "string" and operator in ("IN", "NOT_IN"):
         # Not lower-cased here: these values have to come in lower case.
         return value
     if definition["type"] == "number":
-        return key(stored_value({"type": "number", "name": ""}, value, options={}))
+        return key(to_stored_value({"type": "number", "name": ""}, value, options={}))
     return key(value)
 
 
