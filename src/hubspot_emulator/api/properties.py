@@ -19,7 +19,7 @@ from hubspot_emulator.wire.replies import (
     wrong_json,
 )
 
-MOST_UNIQUE = 10
+MAX_UNIQUE_PROPERTIES = 10
 _TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
 _FIELD_TYPES = (
     "booleancheckbox",
@@ -36,69 +36,67 @@ _FIELD_TYPES = (
     "textarea",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TEXTS = ("label", "type", "fieldType", "groupName", "description", "calculationFormula")
+_REQUIRED_MEMBERS = ("groupName", "name", "label", "type", "fieldType")
+_TEXT_MEMBERS = ("label", "type", "fieldType", "groupName", "description", "calculationFormula")
 
 
 def list_all(account: Account, call: Call) -> Reply:
-    wanted, object_type = call.flag_parameter("archived"), call.object_type
-    definitions = account.schema.definitions[object_type].values()
-    return Reply(
-        200,
-        {
-            "results": [
-                _wire(account, object_type, each) for each in definitions if each["archived"] == wanted
-            ]
-        },
-    )
+    archived, object_type = call.flag_parameter("archived"), call.object_type
+    listed = [
+        definition
+        for definition in account.schema.definitions[object_type].values()
+        if definition["archived"] == archived
+    ]
+    return Reply(200, {"results": [_render(account, object_type, definition) for definition in listed]})
 
 
 def read(account: Account, call: Call) -> Reply:
     definition = _definition(
         account, call, call.path_parameters["name"], archived=call.flag_parameter("archived")
     )
-    return Reply(200, _wire(account, call.object_type, definition))
+    return Reply(200, _render(account, call.object_type, definition))
 
 
 def create(account: Account, call: Call) -> Reply:
-    body = call.json_object("groupName", "name", "label", "type", "fieldType")
-    definition = _create(account, call.object_type, body)
-    return Reply(201, _wire(account, call.object_type, definition))
+    body = call.json_object(*_REQUIRED_MEMBERS)
+    definition = _create_property(account, call.object_type, body)
+    return Reply(201, _render(account, call.object_type, definition))
 
 
 def update(account: Account, call: Call) -> Reply:
     body = call.json_object()
-    before = _definition(account, call, call.path_parameters["name"])
+    current = _definition(account, call, call.path_parameters["name"])
     changes: dict[str, Any] = {
-        name: require_text(body, name) for name in _TEXTS if body.get(name) is not None
+        name: require_text(body, name) for name in _TEXT_MEMBERS if body.get(name) is not None
     }
     changes |= {name: body[name] is True for name in ("hidden", "formField") if body.get(name) is not None}
     if body.get("displayOrder") is not None:
         changes["displayOrder"] = require_integer(body, "displayOrder")
     if body.get("options") is not None:
-        if before["modificationMetadata"].get("readOnlyOptions"):
-            raise invalid(f"The options of {before['name']} cannot be changed")
-        # The whole list is replaced.
+        if current["modificationMetadata"].get("readOnlyOptions"):
+            raise invalid(f"The options of {current['name']} cannot be changed")
+        # HubSpot replaces the whole list.
         changes["options"] = _options(body["options"])
-    _check_group(account, call.object_type, changes.get("groupName", before["groupName"]))
-    _check_enums({**before, **changes})
-    definition = before | changes | {"updatedAt": account.now()}
+    _check_group(account, call.object_type, changes.get("groupName", current["groupName"]))
+    _check_enums({**current, **changes})
+    definition = current | changes | {"updatedAt": account.now()}
     account.schema.put_property(call.object_type, definition)
-    return Reply(200, _wire(account, call.object_type, definition))
+    return Reply(200, _render(account, call.object_type, definition))
 
 
 def archive(account: Account, call: Call) -> Reply:
-    _archive(account, call, call.path_parameters["name"])
+    _archive_property(account, call, call.path_parameters["name"])
     return Reply(204)
 
 
 def batch_read(account: Account, call: Call) -> Reply:
     body, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
-    for each in inputs:
-        name = require_text(each, "name")
+    for item in inputs:
+        name = require_text(item, "name")
         try:
-            found = _definition(account, call, name, archived=bool(body.get("archived")))
-            results.append(_wire(account, call.object_type, found))
+            definition = _definition(account, call, name, archived=bool(body.get("archived")))
+            results.append(_render(account, call.object_type, definition))
         except Refusal as refusal:
             errors.append(refusal.as_batch_error())
     return batch_reply(account.now(), results, errors)
@@ -107,13 +105,13 @@ def batch_read(account: Account, call: Call) -> Reply:
 def batch_create(account: Account, call: Call) -> Reply:
     _, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
-    for each in inputs:
+    for item in inputs:
         try:
-            if missing := [
-                name for name in ("groupName", "name", "label", "type", "fieldType") if each.get(name) is None
-            ]:
+            if missing := [name for name in _REQUIRED_MEMBERS if item.get(name) is None]:
                 raise missing_fields(missing)
-            results.append(_wire(account, call.object_type, _create(account, call.object_type, each)))
+            results.append(
+                _render(account, call.object_type, _create_property(account, call.object_type, item))
+            )
         except Refusal as refusal:
             errors.append(refusal.as_batch_error())
     return batch_reply(account.now(), results, errors, status=201)
@@ -121,14 +119,14 @@ def batch_create(account: Account, call: Call) -> Reply:
 
 def batch_archive(account: Account, call: Call) -> Reply:
     _, inputs = batch_inputs(call, maximum=100)
-    for name in [require_text(each, "name") for each in inputs]:
-        _archive(account, call, name)
+    for name in [require_text(item, "name") for item in inputs]:
+        _archive_property(account, call, name)
     return Reply(204)
 
 
 def list_groups(account: Account, call: Call) -> Reply:
     groups = account.schema.groups[call.object_type].values()
-    return Reply(200, {"results": [each for each in groups if not each["archived"]]})
+    return Reply(200, {"results": [group for group in groups if not group["archived"]]})
 
 
 def read_group(account: Account, call: Call) -> Reply:
@@ -144,7 +142,7 @@ def create_group(account: Account, call: Call) -> Reply:
     group = {
         "name": name,
         "label": require_text(body, "label"),
-        "displayOrder": _order(body, -1),
+        "displayOrder": _display_order(body, -1),
         "archived": False,
     }
     account.schema.put_group(call.object_type, group)
@@ -166,8 +164,8 @@ def archive_group(account: Account, call: Call) -> Reply:
     return Reply(204)
 
 
-def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    # Names are lower-cased without a word.
+def _create_property(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    # HubSpot silently converts names to lower case.
     name = require_text(body, "name").lower()
     if not _NAME.fullmatch(name):
         raise invalid(f"Property name {name} is invalid", propertyName=[name])
@@ -180,8 +178,8 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
             sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
         )
     is_unique = body.get("hasUniqueValue") is True
-    if is_unique and len(account.schema.unique_properties(object_type)) >= MOST_UNIQUE:
-        raise invalid(f"An object type may have {MOST_UNIQUE} unique properties")
+    if is_unique and len(account.schema.unique_properties(object_type)) >= MAX_UNIQUE_PROPERTIES:
+        raise invalid(f"An object type may have {MAX_UNIQUE_PROPERTIES} unique properties")
     _check_group(account, object_type, require_text(body, "groupName"))
     now = account.now()
     definition = {
@@ -194,7 +192,7 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
         "description": optional_text(body, "description") or "",
         "groupName": require_text(body, "groupName"),
         "options": _options(body.get("options") or []),
-        "displayOrder": _order(body, -1),
+        "displayOrder": _display_order(body, -1),
         "calculated": False,
         "externalOptions": body.get("externalOptions") is True,
         "archived": False,
@@ -222,7 +220,7 @@ def _check_enums(definition: Mapping[str, Any]) -> None:
     if definition["type"] not in _TYPES or definition["fieldType"] not in _FIELD_TYPES:
         raise wrong_json("value of type `PropertyType` or `FieldType`")
     if definition["type"] == "bool":
-        values = {str(each["value"]) for each in definition["options"]}
+        values = {str(option["value"]) for option in definition["options"]}
         if values != {"true", "false"}:
             raise Refusal(
                 400,
@@ -239,30 +237,30 @@ def _check_group(account: Account, object_type: str, name: str) -> None:
 
 
 def _options(raw: Any) -> list[dict[str, Any]]:
-    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
         raise wrong_json("value of type `java.util.ArrayList<OptionInput>`")
     options = []
-    for position, each in enumerate(raw):
+    for position, item in enumerate(raw):
         option = {
-            "label": require_text(each, "label"),
-            "value": require_text(each, "value"),
-            "displayOrder": _order(each, position),
-            "hidden": each.get("hidden") is True,
+            "label": require_text(item, "label"),
+            "value": require_text(item, "value"),
+            "displayOrder": _display_order(item, position),
+            "hidden": item.get("hidden") is True,
         }
         options.append(
-            option | ({"description": require_text(each, "description")} if each.get("description") else {})
+            option | ({"description": require_text(item, "description")} if item.get("description") else {})
         )
-    values = [each["value"] for each in options]
+    values = [item["value"] for item in options]
     if len(set(values)) < len(values):
         raise invalid("Property option values must be unique")
     return options
 
 
-def _order(body: Mapping[str, Any], default: int) -> int:
+def _display_order(body: Mapping[str, Any], default: int) -> int:
     return default if body.get("displayOrder") is None else require_integer(body, "displayOrder")
 
 
-def _archive(account: Account, call: Call, name: str) -> None:
+def _archive_property(account: Account, call: Call, name: str) -> None:
     object_type = call.object_type
     definition = account.schema.definitions[object_type].get(name)
     if definition is None or definition["archived"]:
@@ -288,7 +286,7 @@ def _group(account: Account, call: Call) -> dict[str, Any]:
     return group
 
 
-def _wire(account: Account, object_type: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _render(account: Account, object_type: str, definition: dict[str, Any]) -> dict[str, Any]:
     if definition["type"] != "enumeration":
         return definition
     return definition | {"options": account.schema.options(object_type, definition["name"])}
