@@ -1,4 +1,4 @@
-"""The emulator as Python code sees it: an application, and what tests do to its account."""
+"""The emulator: its application and its Python interface."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from hubspot_emulator.state.tokens import Tokens
 
 
 class Emulator(Operations):
-    """One HubSpot account. Build it with `create_emulator`; close it to let go of the state file."""
+    """Emulator of one HubSpot account. Create it with `create_emulator`, and close it to release the state file."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Emulator(Operations):
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         super().__init__(account, faults, request_log)
-        self.app = EmulatorApp(account, faults, Control(self).answer, request_log, sleep=sleep)
+        self.app = EmulatorApp(account, faults, Control(self).respond, request_log, sleep=sleep)
 
 
 def create_emulator(
@@ -56,10 +56,10 @@ def create_emulator(
     compression: bool = True,
     max_recorded_requests: int = 10_000,
 ) -> Emulator:
-    """A HubSpot account in memory, or in one file that a second start finds again.
+    """Create an emulator that stores its records in memory or, with `state`, in a file.
 
-    `access_tokens` None lets in any bearer that was not issued here and has expired. Raises StateFileInUseError when
-    another emulator has the file, and StateFileError when it cannot be used for another reason.
+    With `access_tokens` None every bearer token is accepted, except one that was issued here and has expired. Raises
+    StateFileInUseError if another emulator uses the file, and StateFileError if it cannot be used.
     """
     switches = Switches(
         search_lag_seconds,

@@ -49,37 +49,40 @@ def search(account: Account, call: Call) -> Reply:
     body = call.json_object()
     if len(call.body.decode(errors="replace")) > MAX_BODY_CHARACTERS:
         raise invalid(f"The request body may have {MAX_BODY_CHARACTERS} characters")
-    limit, after = _integer(body, "limit", 10), _integer(body, "after", 0)
+    limit, after = _parse_integer(body, "limit", 10), _parse_integer(body, "after", 0)
     if not 0 < limit <= MAX_PAGE_SIZE:
         raise invalid(f"limit must be between 1 and {MAX_PAGE_SIZE}")
     if after >= MAX_RESULTS:
         # https://github.com/HubSpot/hubspot-api-nodejs/issues/132
         raise invalid(f"Paging is only possible up to {MAX_RESULTS} results")
     account.index.settle()
-    found = _matching(account, object_type, _groups(body))
-    for word in words_of(_query(body)):
+    found = _matching(account, object_type, _filter_groups(body))
+    for word in words_of(_parse_query(body)):
         found = [document for document in found if f" {word}" in document.text(object_type)]
     found = _sorted(account, object_type, list(found), body.get("sorts"))
     renderer = RecordRenderer(account, object_type, optional_names(body, "properties"))
     page = found[after : min(after + limit, MAX_RESULTS)]
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "total": len(found),
         "results": [renderer.render_document(document.id, document.properties) for document in page],
     }
     if after + len(page) < len(found):
         next_after = str(after + len(page))
         link = f"https://api.hubapi.com/crm/v3/objects/{object_type}/search?after={next_after}"
-        answer["paging"] = {"next": {"after": next_after, "link": link}}
-    return Reply(200, answer)
+        response["paging"] = {"next": {"after": next_after, "link": link}}
+    return Reply(200, response)
 
 
-def _groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _filter_groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
     raw = body.get("filterGroups")
-    groups = [] if raw is None else _list(raw)
-    found = [_list(group.get("filters", [])) if isinstance(group, dict) else _list(group) for group in groups]
+    groups = [] if raw is None else _require_list(raw)
+    found = [
+        _require_list(group.get("filters", [])) if isinstance(group, dict) else _require_list(group)
+        for group in groups
+    ]
     # HubSpot also accepts filters outside a group.
     if top := body.get("filters"):
-        found.append(_list(top))
+        found.append(_require_list(top))
     if len(found) > MAX_FILTER_GROUPS or sum(map(len, found)) > MAX_FILTERS:
         raise invalid(f"A search may have {MAX_FILTER_GROUPS} filter groups and {MAX_FILTERS} filters")
     if any(len(group) > MAX_FILTERS_PER_GROUP for group in found):
@@ -113,9 +116,9 @@ def _compile_filter(
         raise wrong_json(
             "value of type `Filter$Operator`" if isinstance(name, str) else "value of type `Filter`"
         )
-    values = _values(raw, operator)
+    values = _filter_values(raw, operator)
     if name.startswith("associations."):
-        return _associated(account, object_type, name, operator, values)
+        return _compile_association_filter(account, object_type, name, operator, values)
     definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
@@ -147,18 +150,18 @@ def _candidates(
     if operator not in ("EQ", "IN"):
         return None
     if name == "hs_object_id":
-        documents = account.index.documents[object_type]
-        return {value: documents[value] for value in values if value in documents}
+        documents_by_id = account.index.documents[object_type]
+        return {value: documents_by_id[value] for value in values if value in documents_by_id}
     found: dict[str, Document] = {}
     for value in values:
-        same = account.index.documents_with_value(object_type, name, value.lower())
-        if same is None:
+        documents = account.index.documents_with_value(object_type, name, value.lower())
+        if documents is None:
             return None
-        found = found | same if found else same
+        found = found | documents if found else documents
     return found
 
 
-def _values(raw: dict[str, Any], operator: str) -> list[str]:
+def _filter_values(raw: dict[str, Any], operator: str) -> list[str]:
     if operator in _VALUELESS:
         return []
     given = raw.get("values") if operator in ("IN", "NOT_IN") else [raw.get("value")]
@@ -173,7 +176,7 @@ def _values(raw: dict[str, Any], operator: str) -> list[str]:
     return [str(value) for value in given]
 
 
-def _associated(
+def _compile_association_filter(
     account: Account, object_type: str, name: str, operator: str, values: list[str]
 ) -> tuple[dict[str, Document] | None, Predicate]:
     # `associations.{type}` is HubSpot's pseudo-property for associated records.
@@ -268,10 +271,10 @@ def _sorted(account: Account, object_type: str, found: list[Document], raw: Any)
     found.sort(key=attrgetter("order"))
     if not raw:
         return found
-    sorts = _list(raw)
+    sorts = _require_list(raw)
     if len(sorts) > 1:
         raise invalid("A search takes one sort")
-    name, descending = _sort(sorts[0])
+    name, descending = _parse_sort(sorts[0])
     definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
@@ -285,7 +288,7 @@ def _sorted(account: Account, object_type: str, found: list[Document], raw: Any)
     return present + empty
 
 
-def _sort(raw: Any) -> tuple[str, bool]:
+def _parse_sort(raw: Any) -> tuple[str, bool]:
     # HubSpot accepts objects and strings such as `-createdate`: https://github.com/HubSpot/hubspot-api-nodejs/issues/545
     if isinstance(raw, str):
         return raw.lstrip("-"), raw.startswith("-")
@@ -296,7 +299,7 @@ def _sort(raw: Any) -> tuple[str, bool]:
     raise wrong_json("value of type `Sort`")
 
 
-def _integer(body: dict[str, Any], name: str, default: int) -> int:
+def _parse_integer(body: dict[str, Any], name: str, default: int) -> int:
     value = body.get(name, default)
     if value is None or value == "":
         return default
@@ -306,14 +309,14 @@ def _integer(body: dict[str, Any], name: str, default: int) -> int:
     return int(text)
 
 
-def _query(body: dict[str, Any]) -> str:
+def _parse_query(body: dict[str, Any]) -> str:
     query = body.get("query") or ""
     if not isinstance(query, str):
         raise wrong_json("value of type `java.lang.String`")
     return query
 
 
-def _list(raw: Any) -> list[Any]:
+def _require_list(raw: Any) -> list[Any]:
     if not isinstance(raw, list):
         raise wrong_json("value of type `java.util.ArrayList`")
     return raw
