@@ -1,9 +1,10 @@
-"""Search, by raw HTTP."""
+"""Search, through HTTP requests without a client library."""
 
 from typing import Any
 
 import httpx
 import pytest
+from tests.hubspot_emulator.conftest import Build, ManualClock, hubspot_client
 
 from hubspot_emulator import Emulator
 
@@ -61,18 +62,18 @@ def deals(emulator: Emulator) -> dict[str, list[str]]:
         ([("amount", "NOT_HAS_PROPERTY", None)], [3]),
         ([("dealname", "EQ", "FLEET ALPHA")], [0]),
         ([("dealname", "IN", ["fleet alpha", "fleet beta"])], [0, 1]),
-        # Values of IN have to be in lower case.
+        # HubSpot requires the values of IN in lower case.
         ([("dealname", "IN", ["Fleet Alpha"])], []),
         ([("dealname", "NOT_IN", ["fleet alpha"])], [1, 2, 3]),
         ([("dealname", "CONTAINS_TOKEN", "fleet")], [0, 1, 2]),
         ([("dealname", "CONTAINS_TOKEN", "alp*")], [0]),
         ([("dealname", "CONTAINS_TOKEN", "*PHA")], [0]),
         ([("dealname", "CONTAINS_TOKEN", "f*t g*a")], [2]),
-        # Nothing but the star is special.
+        # Only the asterisk is a wildcard.
         ([("dealname", "CONTAINS_TOKEN", "alph?")], []),
         ([("dealname", "CONTAINS_TOKEN", "[ab]lpha")], []),
         ([("dealname", "NOT_CONTAINS_TOKEN", "fleet")], [3]),
-        # The noise of binary fractions does not show.
+        # The stored probability is a long binary fraction.
         ([("hs_deal_stage_probability", "EQ", "0.4")], [0, 3]),
         ([("dealstage", "EQ", "qualifiedtobuy")], [0, 3]),
         ([("dealstage", "EQ", "QualifiedToBuy")], []),
@@ -83,50 +84,56 @@ def deals(emulator: Emulator) -> dict[str, list[str]]:
         ([("associations.contact", "HAS_PROPERTY", None)], [0, 1, 2]),
     ],
 )
-async def test_operators(
+async def test_search_operator_matches_expected_deals(
     hubspot: httpx.AsyncClient,
     deals: dict[str, list[str]],
     rows: list[tuple[str, str, Any]],
     expected: list[int],
 ) -> None:
-    answer = await hubspot.post(DEALS, json=filters(*rows))
-    assert answer.status_code == 200, answer.text
-    assert [each["id"] for each in answer.json()["results"]] == [deals["deals"][each] for each in expected]
-    assert answer.json()["total"] == len(expected)
+    response = await hubspot.post(DEALS, json=filters(*rows))
+    assert response.status_code == 200, response.text
+    assert [result["id"] for result in response.json()["results"]] == [
+        deals["deals"][index] for index in expected
+    ]
+    assert response.json()["total"] == len(expected)
 
 
-async def test_between_takes_both_ends(hubspot: httpx.AsyncClient, deals: dict[str, list[str]]) -> None:
+async def test_between_includes_both_ends(hubspot: httpx.AsyncClient, deals: dict[str, list[str]]) -> None:
     row = {"propertyName": "amount", "operator": "BETWEEN", "value": "9", "highValue": "10"}
-    answer = await hubspot.post(DEALS, json={"filterGroups": [{"filters": [row]}]})
-    assert [each["id"] for each in answer.json()["results"]] == deals["deals"][:2]
+    response = await hubspot.post(DEALS, json={"filterGroups": [{"filters": [row]}]})
+    assert [result["id"] for result in response.json()["results"]] == deals["deals"][:2]
 
 
-async def test_groups_are_alternatives_and_filters_may_stand_alone(
+async def test_filter_groups_are_alternatives(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]]
 ) -> None:
     groups = [
         filters(("amount", "EQ", "9"))["filterGroups"][0],
         filters(("amount", "EQ", "10"))["filterGroups"][0],
     ]
-    answer = await hubspot.post(DEALS, json={"filterGroups": groups})
-    assert answer.json()["total"] == 2
-    answer = await hubspot.post("/crm/v3/objects/deals/search", json={"filters": groups[0]["filters"]})
-    assert answer.json()["total"] == 1
+    response = await hubspot.post(DEALS, json={"filterGroups": groups})
+    assert response.json()["total"] == 2
+    response = await hubspot.post("/crm/v3/objects/deals/search", json={"filters": groups[0]["filters"]})
+    assert response.json()["total"] == 1
 
 
-async def test_by_association(hubspot: httpx.AsyncClient, deals: dict[str, list[str]]) -> None:
-    answer = await hubspot.post(DEALS, json=filters(("associations.contact", "EQ", deals["contacts"][0])))
-    assert [each["id"] for each in answer.json()["results"]] == deals["deals"][:3]
+async def test_search_by_association_finds_deals(
+    hubspot: httpx.AsyncClient, deals: dict[str, list[str]]
+) -> None:
+    response = await hubspot.post(DEALS, json=filters(("associations.contact", "EQ", deals["contacts"][0])))
+    assert [result["id"] for result in response.json()["results"]] == deals["deals"][:3]
 
 
 @pytest.mark.parametrize(
     ("query", "expected"), [("fleet al", [0]), ("BETA", [1]), ("eet", []), ("closedwon", [2])]
 )
-async def test_query_finds_beginnings_of_words(
+async def test_query_matches_word_prefixes(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]], query: str, expected: list[int]
 ) -> None:
-    answer = await hubspot.post(DEALS, json={"query": query})
-    assert [each["id"] for each in answer.json()["results"]] == [deals["deals"][each] for each in expected]
+    response = await hubspot.post(DEALS, json={"query": query})
+    assert [result["id"] for result in response.json()["results"]] == [
+        deals["deals"][index] for index in expected
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,21 +145,23 @@ async def test_query_finds_beginnings_of_words(
         ({"propertyName": "dealname", "direction": "ASCENDING"}, [0, 1, 2, 3]),
     ],
 )
-async def test_sorts(
+async def test_search_sorts_results(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]], sort: Any, expected: list[int]
 ) -> None:
-    answer = await hubspot.post(DEALS, json={"sorts": [sort]})
-    assert [each["id"] for each in answer.json()["results"]] == [deals["deals"][each] for each in expected]
+    response = await hubspot.post(DEALS, json={"sorts": [sort]})
+    assert [result["id"] for result in response.json()["results"]] == [
+        deals["deals"][index] for index in expected
+    ]
 
 
-async def test_pages_end_where_paging_is_gone(
+async def test_last_search_page_has_no_paging(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]]
 ) -> None:
     first = (await hubspot.post(DEALS, json={"limit": 3})).json()
     assert first["paging"]["next"]["after"] == "3"
     second = (await hubspot.post(DEALS, json={"limit": 3, "after": "3"})).json()
     assert "paging" not in second
-    assert [each["id"] for each in first["results"] + second["results"]] == deals["deals"]
+    assert [result["id"] for result in first["results"] + second["results"]] == deals["deals"]
 
 
 @pytest.mark.parametrize(
@@ -178,40 +187,31 @@ async def test_pages_end_where_paging_is_gone(
         {"filterGroups": [{"filters": [1]}]},
     ],
 )
-async def test_caps_and_nonsense_are_a_400(
+async def test_invalid_search_returns_400(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]], body: dict[str, Any]
 ) -> None:
-    answer = await hubspot.post(DEALS, json=body)
-    assert answer.status_code == 400, answer.text
+    response = await hubspot.post(DEALS, json=body)
+    assert response.status_code == 400, response.text
 
 
-async def test_archived_records_are_never_found(
+async def test_search_excludes_archived_records(
     hubspot: httpx.AsyncClient, emulator: Emulator, deals: dict[str, list[str]]
 ) -> None:
     emulator.archive_as_other_actor("deals", deals["deals"][0])
     assert (await hubspot.post(DEALS, json={})).json()["total"] == 3
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-async def test_the_index_lags_behind(build: Any) -> None:
-    from tests.hubspot_emulator.conftest import caller
-
-    clock = Clock()
-    emulator = build(monotonic=clock, search_lag_seconds=5)
-    async with caller(emulator) as hubspot:
+async def test_search_index_applies_changes_after_lag(build: Build) -> None:
+    clock = ManualClock()
+    emulator = build(monotonic=clock.monotonic, search_lag_seconds=5)
+    async with hubspot_client(emulator) as hubspot:
         body = {"properties": {"email": "a@example.com", "firstname": "A"}}
         contact_id = (await hubspot.post("/crm/objects/2026-09/contacts", json=body)).json()["id"]
         by_email = filters(("email", "EQ", "a@example.com"))
         assert (await hubspot.post(CONTACTS, json=by_email)).json()["total"] == 0
-        # A read by id does not lag.
+        # A read by ID is not delayed.
         assert (await hubspot.get(f"/crm/objects/2026-09/contacts/{contact_id}")).status_code == 200
-        clock.now = 5
+        clock.seconds = 5
         assert (await hubspot.post(CONTACTS, json=by_email)).json()["total"] == 1
         emulator.edit_as_other_actor("contacts", contact_id, {"firstname": "B"})
         assert (await hubspot.post(CONTACTS, json=by_email)).json()["results"][0]["properties"][
@@ -223,17 +223,15 @@ async def test_the_index_lags_behind(build: Any) -> None:
         ] == "B"
 
 
-async def test_a_change_made_without_a_lag_does_not_overtake_an_earlier_one(build: Any) -> None:
-    from tests.hubspot_emulator.conftest import caller
-
-    clock = Clock()
-    emulator = build(monotonic=clock)
+async def test_search_index_keeps_order_when_lag_shrinks(build: Build) -> None:
+    clock = ManualClock()
+    emulator = build(monotonic=clock.monotonic)
     contact_id = emulator.seed({"contacts": [{"email": "a@example.com", "firstname": "A"}]})["contacts"][0]
     emulator.switches.search_lag_seconds = 5
     emulator.edit_as_other_actor("contacts", contact_id, {"firstname": "B"})
     emulator.switches.search_lag_seconds = 0
     emulator.edit_as_other_actor("contacts", contact_id, {"firstname": "C"})
-    clock.now = 5
-    async with caller(emulator) as hubspot:
+    clock.seconds = 5
+    async with hubspot_client(emulator) as hubspot:
         [found] = (await hubspot.post(CONTACTS, json={})).json()["results"]
     assert found["properties"]["firstname"] == "C"

@@ -1,4 +1,4 @@
-"""What lies under the answers: compression, methods, and how a path is read."""
+"""Compression, methods and decoding of paths."""
 
 import gzip
 
@@ -11,7 +11,7 @@ CONTACTS = "/crm/objects/2026-09/contacts"
 
 
 @pytest.fixture
-def many(emulator: Emulator) -> int:
+def contact_count(emulator: Emulator) -> int:
     emulator.seed({"contacts": [{"email": f"a{number}@example.com"} for number in range(20)]})
     return 20
 
@@ -29,23 +29,23 @@ def many(emulator: Emulator) -> int:
         ("", False),
     ],
 )
-async def test_gzip_is_for_those_who_accept_it(
-    hubspot: httpx.AsyncClient, many: int, accepted: str, compressed: bool
+async def test_gzip_depends_on_accept_encoding(
+    hubspot: httpx.AsyncClient, contact_count: int, accepted: str, compressed: bool
 ) -> None:
     request = hubspot.build_request(
         "GET", CONTACTS, params={"limit": "100"}, headers={"Accept-Encoding": accepted}
     )
-    answer = await hubspot.send(request, stream=True)
-    raw = b"".join([each async for each in answer.aiter_raw()])
-    await answer.aclose()
-    assert (answer.headers.get("content-encoding") == "gzip") == compressed
-    assert int(answer.headers["content-length"]) == len(raw)
+    response = await hubspot.send(request, stream=True)
+    raw = b"".join([chunk async for chunk in response.aiter_raw()])
+    await response.aclose()
+    assert (response.headers.get("content-encoding") == "gzip") == compressed
+    assert int(response.headers["content-length"]) == len(raw)
     text = gzip.decompress(raw) if compressed else raw
-    assert text.count(b'"archived":false') == many
+    assert text.count(b'"archived":false') == contact_count
 
 
-async def test_small_answers_are_not_worth_it_and_it_can_be_switched_off(
-    hubspot: httpx.AsyncClient, emulator: Emulator, many: int
+async def test_small_response_or_switch_disables_gzip(
+    hubspot: httpx.AsyncClient, emulator: Emulator, contact_count: int
 ) -> None:
     small = await hubspot.get(CONTACTS, params={"limit": "1"})
     assert "content-encoding" not in small.headers
@@ -54,12 +54,12 @@ async def test_small_answers_are_not_worth_it_and_it_can_be_switched_off(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "BREW"])
-async def test_a_known_path_with_another_method_is_a_405(
+async def test_known_path_with_other_method_returns_405(
     hubspot: httpx.AsyncClient, emulator: Emulator, method: str
 ) -> None:
-    answer = await hubspot.request(method, CONTACTS)
-    assert answer.status_code == 405
-    assert answer.headers["x-hubspot-correlation-id"]
+    response = await hubspot.request(method, CONTACTS)
+    assert response.status_code == 405
+    assert response.headers["x-hubspot-correlation-id"]
     assert emulator.requests[-1].status == 405
 
 
@@ -76,24 +76,24 @@ async def test_a_known_path_with_another_method_is_a_405(
         "/_emulators",
     ],
 )
-async def test_what_is_not_there_is_hubspots_404(hubspot: httpx.AsyncClient, path: str) -> None:
-    answer = await hubspot.get(path)
-    assert answer.status_code == 404
-    assert answer.json() == {
+async def test_unknown_path_returns_hubspot_404(hubspot: httpx.AsyncClient, path: str) -> None:
+    response = await hubspot.get(path)
+    assert response.status_code == 404
+    assert response.json() == {
         "status": "error",
         "message": "resource not found",
-        "correlationId": answer.headers["x-hubspot-correlation-id"],
+        "correlationId": response.headers["x-hubspot-correlation-id"],
     }
 
 
 @pytest.mark.parametrize(
     "email", ["a+b@example.com", "a/b@example.com", "50%25@example.com", "a'b@example.com"]
 )
-async def test_an_address_is_found_whatever_is_in_it(hubspot: httpx.AsyncClient, email: str) -> None:
-    made = (await hubspot.post(CONTACTS, json={"properties": {"email": email}})).json()
+async def test_email_with_special_characters_is_found(hubspot: httpx.AsyncClient, email: str) -> None:
+    created = (await hubspot.post(CONTACTS, json={"properties": {"email": email}})).json()
     quoted = "".join(f"%{byte:02X}" for byte in email.encode())
-    answer = await hubspot.get(f"{CONTACTS}/{quoted}", params={"idProperty": "email"})
-    assert answer.json()["id"] == made["id"]
+    response = await hubspot.get(f"{CONTACTS}/{quoted}", params={"idProperty": "email"})
+    assert response.json()["id"] == created["id"]
     changed = await hubspot.patch(
         f"{CONTACTS}/{quoted}", params={"idProperty": "email"}, json={"properties": {"firstname": "A"}}
     )

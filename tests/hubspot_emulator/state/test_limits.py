@@ -1,32 +1,17 @@
 """Burst, search and daily limits, with their headers and bodies."""
 
-from datetime import UTC, datetime, timedelta
-
 import httpx
-from tests.hubspot_emulator.conftest import Build, caller
+from tests.hubspot_emulator.conftest import Build, ManualClock, hubspot_client
 
 from hubspot_emulator import EmulatorLimits
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 
 
-class Clock:
-    """Both clocks of the emulator, moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def __call__(self) -> datetime:
-        return datetime(2026, 11, 2, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-
-async def test_a_burst_is_counted_in_a_sliding_window(build: Build) -> None:
-    clock = Clock()
+async def test_burst_limit_uses_a_sliding_window(build: Build) -> None:
+    clock = ManualClock()
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=EmulatorLimits(burst_per_10s=3))
-    async with caller(emulator) as hubspot:
+    async with hubspot_client(emulator) as hubspot:
         left = []
         for seconds in (0, 1, 2):
             clock.seconds = seconds
@@ -44,24 +29,24 @@ async def test_a_burst_is_counted_in_a_sliding_window(build: Build) -> None:
         assert (await hubspot.get(CONTACTS)).status_code == 429
 
 
-async def test_searches_have_a_second_of_their_own_and_no_headers(build: Build) -> None:
-    clock = Clock()
+async def test_search_limit_is_separate_and_sends_no_headers(build: Build) -> None:
+    clock = ManualClock()
     limits = EmulatorLimits(burst_per_10s=100, search_per_second=2)
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=limits)
-    async with caller(emulator) as hubspot:
-        answers = [await hubspot.post(f"{CONTACTS}/search", json={}) for _ in range(3)]
-        assert [each.status_code for each in answers] == [200, 200, 429]
-        assert not any(name.startswith("x-hubspot-ratelimit") for name in answers[0].headers)
-        assert answers[2].json()["category"] == "RATE_LIMITS"
-        assert "policyName" not in answers[2].json()
+    async with hubspot_client(emulator) as hubspot:
+        responses = [await hubspot.post(f"{CONTACTS}/search", json={}) for _ in range(3)]
+        assert [response.status_code for response in responses] == [200, 200, 429]
+        assert not any(name.startswith("x-hubspot-ratelimit") for name in responses[0].headers)
+        assert responses[2].json()["category"] == "RATE_LIMITS"
+        assert "policyName" not in responses[2].json()
         clock.seconds = 1
         assert (await hubspot.post(f"{CONTACTS}/search", json={})).status_code == 200
 
 
-async def test_the_day_ends_at_midnight(build: Build) -> None:
-    clock = Clock()
+async def test_daily_limit_resets_at_midnight(build: Build) -> None:
+    clock = ManualClock()
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=EmulatorLimits(daily=1))
-    async with caller(emulator) as hubspot:
+    async with hubspot_client(emulator) as hubspot:
         first = await hubspot.get(CONTACTS)
         assert first.headers["x-hubspot-ratelimit-daily-remaining"] == "0"
         refused = await hubspot.get(CONTACTS)
@@ -79,18 +64,18 @@ async def test_the_day_ends_at_midnight(build: Build) -> None:
         assert (await hubspot.get(CONTACTS)).status_code == 200
 
 
-async def test_what_a_burst_refuses_is_not_counted_for_the_day(build: Build) -> None:
-    clock = Clock()
+async def test_daily_limit_ignores_requests_refused_by_burst(build: Build) -> None:
+    clock = ManualClock()
     limits = EmulatorLimits(burst_per_10s=1, daily=2)
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=limits)
-    async with caller(emulator) as hubspot:
+    async with hubspot_client(emulator) as hubspot:
         assert [(await hubspot.get(CONTACTS)).status_code for _ in range(5)] == [200, 429, 429, 429, 429]
         clock.seconds = 10
         last = await hubspot.get(CONTACTS)
         assert (last.status_code, last.headers["x-hubspot-ratelimit-daily-remaining"]) == (200, "0")
 
 
-async def test_an_oauth_token_is_told_nothing_of_the_day(build: Build) -> None:
+async def test_oauth_token_gets_no_daily_headers(build: Build) -> None:
     emulator = build(limits=EmulatorLimits(burst_per_10s=10, daily=100))
     refresh = {
         "grant_type": "refresh_token",
@@ -98,7 +83,7 @@ async def test_an_oauth_token_is_told_nothing_of_the_day(build: Build) -> None:
         "client_secret": "demo-client-secret",
         "refresh_token": "demo-refresh-token",
     }
-    async with caller(emulator) as hubspot:
+    async with hubspot_client(emulator) as hubspot:
         token = (await hubspot.post("/oauth/2026-09/token", data=refresh)).json()["access_token"]
         static = await hubspot.get(CONTACTS)
         issued = await hubspot.get(CONTACTS, headers={"Authorization": f"Bearer {token}"})
@@ -108,6 +93,6 @@ async def test_an_oauth_token_is_told_nothing_of_the_day(build: Build) -> None:
     assert issued.headers["x-hubspot-ratelimit-remaining"] == "8"
 
 
-async def test_without_limits_there_are_no_headers(hubspot: httpx.AsyncClient) -> None:
-    answer = await hubspot.get(CONTACTS)
-    assert not any(name.startswith("x-hubspot-ratelimit") for name in answer.headers)
+async def test_unlimited_account_sends_no_rate_headers(hubspot: httpx.AsyncClient) -> None:
+    response = await hubspot.get(CONTACTS)
+    assert not any(name.startswith("x-hubspot-ratelimit") for name in response.headers)

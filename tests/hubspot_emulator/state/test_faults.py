@@ -1,4 +1,4 @@
-"""Failures on demand, in process and over real sockets, and the proof that they happened."""
+"""Scripted and random faults, in process and over sockets, and the record of used faults."""
 
 import contextlib
 import json
@@ -7,10 +7,10 @@ import time
 
 import httpx
 import pytest
-from tests.hubspot_emulator.conftest import Build, caller, served
+from tests.hubspot_emulator.conftest import Build, hubspot_client, served
 
 from hubspot_emulator import Emulator
-from hubspot_emulator.state.faults import COMMITTING, KINDS
+from hubspot_emulator.state.faults import COMMITTING_KINDS, KINDS
 
 CONTACTS = "/crm/objects/2026-09/contacts"
 A_CONTACT = {"properties": {"email": "a@example.com"}}
@@ -28,7 +28,7 @@ class TestInProcess:
             ("hang_after", httpx.ReadTimeout, 1),
         ],
     )
-    async def test_a_lost_answer(
+    async def test_lost_response_raises_and_commits_if_after(
         self,
         hubspot: httpx.AsyncClient,
         emulator: Emulator,
@@ -40,7 +40,7 @@ class TestInProcess:
         with pytest.raises(error):
             await hubspot.post(CONTACTS, json=A_CONTACT)
         assert len(emulator.records("contacts")) == committed
-        assert [each.kind for each in emulator.used_faults()] == [kind]
+        assert [fault.kind for fault in emulator.used_faults()] == [kind]
         assert emulator.pending_faults() == []
         assert emulator.requests[0].fault == kind
 
@@ -52,46 +52,46 @@ class TestInProcess:
             ("/oauth/2026-09/token", "You have reached your rate limit.", "status"),
         ],
     )
-    async def test_a_scripted_429_says_what_hubspot_says_at_this_path(
+    async def test_scripted_429_has_the_envelope_of_its_path(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, path: str, message: str, envelope: str
     ) -> None:
         emulator.fail_next("POST", "*", status=429)
-        answer = (await hubspot.post(path, json={})).json()
-        assert answer["message"] == message
-        assert envelope in answer
+        response = (await hubspot.post(path, json={})).json()
+        assert response["message"] == message
+        assert envelope in response
 
     @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
-    async def test_an_answer_that_has_no_body_is_given_one_to_spoil(
+    async def test_json_fault_turns_204_into_corrupt_200(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, kind: str
     ) -> None:
         emulator.fail_next("DELETE", "*", kind=kind)
-        answer = await hubspot.delete(f"{CONTACTS}/1")
-        assert answer.status_code == 200
-        assert answer.content
+        response = await hubspot.delete(f"{CONTACTS}/1")
+        assert response.status_code == 200
+        assert response.content
 
     @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
-    async def test_a_spoiled_answer_is_committed(
+    async def test_json_fault_commits_the_write(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, kind: str
     ) -> None:
         emulator.fail_next("POST", CONTACTS, kind=kind)
-        answer = await hubspot.post(CONTACTS, json=A_CONTACT)
-        assert answer.status_code == 201
+        response = await hubspot.post(CONTACTS, json=A_CONTACT)
+        assert response.status_code == 201
         with pytest.raises(json.JSONDecodeError):
-            answer.json()
+            response.json()
         assert len(emulator.records("contacts")) == 1
 
     async def test_faults_are_consumed_in_order(self, hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", status=500, times=2)
         emulator.fail_next("*", "/crm/*", status=429, headers={"Retry-After": "7"})
         emulator.fail_next("POST", "/crm/*", kind="html")
-        answers = [await hubspot.post(CONTACTS, json=A_CONTACT) for _ in range(5)]
-        assert [each.status_code for each in answers] == [500, 500, 429, 502, 201]
-        assert answers[2].headers["retry-after"] == "7"
-        assert answers[2].json()["policyName"] == "TEN_SECONDLY_ROLLING"
-        assert answers[3].text.startswith("<html>")
+        responses = [await hubspot.post(CONTACTS, json=A_CONTACT) for _ in range(5)]
+        assert [response.status_code for response in responses] == [500, 500, 429, 502, 201]
+        assert responses[2].headers["retry-after"] == "7"
+        assert responses[2].json()["policyName"] == "TEN_SECONDLY_ROLLING"
+        assert responses[3].text.startswith("<html>")
         assert len(emulator.used_faults()) == 4
 
-    async def test_a_fault_waits_for_a_request_that_fits(
+    async def test_fault_stays_pending_until_a_request_matches(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/deals", status=503)
@@ -100,13 +100,13 @@ class TestInProcess:
         emulator.reset_faults()
         assert (emulator.pending_faults(), emulator.used_faults()) == ([], [])
 
-    async def test_random_faults_are_the_same_for_one_seed(self, build: Build) -> None:
+    async def test_random_faults_repeat_with_the_same_seed(self, build: Build) -> None:
         async def run() -> list[int]:
             emulator = build()
             emulator.random_faults(0.5, ("503", "html"), 7)
-            async with caller(emulator) as hubspot:
+            async with hubspot_client(emulator) as hubspot:
                 found = [(await hubspot.get(CONTACTS)).status_code for _ in range(40)]
-            assert len(emulator.used_faults()) == sum(each != 200 for each in found)
+            assert len(emulator.used_faults()) == sum(status != 200 for status in found)
             return found
 
         first = await run()
@@ -128,9 +128,7 @@ class TestInProcess:
             {"status": 500, "headers": {"Retry-After": 7}},
         ],
     )
-    def test_a_fault_that_makes_no_sense_is_refused(
-        self, emulator: Emulator, wrong: dict[str, object]
-    ) -> None:
+    def test_invalid_fault_is_refused(self, emulator: Emulator, wrong: dict[str, object]) -> None:
         with pytest.raises(ValueError):
             emulator.fail_next("GET", "/", **wrong)  # type: ignore[arg-type]
         assert emulator.pending_faults() == []
@@ -138,29 +136,29 @@ class TestInProcess:
     @pytest.mark.parametrize(
         ("probability", "kinds"), [(0.5, ()), (2, ("503",)), (-1, ("503",)), (0.5, ("fire",)), (0.5, ("99",))]
     )
-    def test_random_faults_that_make_no_sense_are_refused(
+    def test_invalid_random_faults_are_refused(
         self, emulator: Emulator, probability: float, kinds: tuple[str, ...]
     ) -> None:
         with pytest.raises(ValueError):
             emulator.random_faults(probability, kinds, 1)
 
-    async def test_latency_is_slept_with_jitter(self, build: Build) -> None:
+    async def test_latency_varies_within_jitter(self, build: Build) -> None:
         slept: list[float] = []
 
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
 
         emulator = build(sleep=sleep, latency_seconds=1.0, latency_jitter_seconds=0.5)
-        async with caller(emulator) as hubspot:
+        async with hubspot_client(emulator) as hubspot:
             for _ in range(20):
                 await hubspot.get(CONTACTS)
         assert len(set(slept)) > 10
-        assert all(1.0 <= each <= 1.5 for each in slept)
+        assert all(1.0 <= seconds <= 1.5 for seconds in slept)
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
-class TestOverASocket:
-    def test_a_drop_closes_the_connection_without_an_answer(self, build: Build, http: str) -> None:
+class TestOverSocket:
+    def test_drop_closes_connection_without_response(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             host, port = address.removeprefix("http://").split(":")
@@ -179,29 +177,29 @@ class TestOverASocket:
                         received = b""
                 assert received == b""
                 assert len(emulator.records("contacts")) == committed
-            # The server goes on.
+            # The server accepts further requests.
             assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 200
 
-    def test_each_kind_happens_once_and_is_accounted_for(self, build: Build, http: str) -> None:
+    def test_each_fault_kind_happens_once_and_is_recorded(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             for number, kind in enumerate(KINDS):
                 options = {"status": 503} if kind == "status" else {"seconds": 0.01}
                 emulator.fail_next("POST", CONTACTS, kind=kind, **options)
                 body = {"properties": {"email": f"a{number}@example.com"}}
-                answer: httpx.Response | None = None
+                response: httpx.Response | None = None
                 with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
-                    answer = httpx.post(address + CONTACTS, json=body, headers=HEADERS)
-                written = [each.properties["email"] for each in emulator.records("contacts")]
-                assert (f"a{number}@example.com" in written) == (kind in COMMITTING), kind
-                assert (answer is None) == kind.startswith(("drop", "hang", "cut")), kind
+                    response = httpx.post(address + CONTACTS, json=body, headers=HEADERS)
+                written = [record.properties["email"] for record in emulator.records("contacts")]
+                assert (f"a{number}@example.com" in written) == (kind in COMMITTING_KINDS), kind
+                assert (response is None) == kind.startswith(("drop", "hang", "cut")), kind
                 assert emulator.requests[-1].fault == kind
-            # The server goes on.
+            # The server accepts further requests.
             assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 200
-        assert [each.kind for each in emulator.used_faults()] == list(KINDS)
+        assert [fault.kind for fault in emulator.used_faults()] == list(KINDS)
         assert emulator.pending_faults() == []
 
-    def test_half_a_request_is_none(self, build: Build, http: str) -> None:
+    def test_incomplete_request_consumes_no_fault(self, build: Build, http: str) -> None:
         emulator = build()
         emulator.fail_next("*", "*", status=503)
         with served(emulator, http=http) as address:
@@ -209,34 +207,34 @@ class TestOverASocket:
             with socket.create_connection((host, int(port)), timeout=5) as connection:
                 head = f"POST {CONTACTS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
                 connection.sendall(head.encode() + b'{"properties": {}}')
-            # The whole one that comes afterwards takes the fault.
+            # The next complete request consumes the fault.
             assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 503
-        assert [each.method for each in emulator.requests] == ["GET"]
+        assert [request.method for request in emulator.requests] == ["GET"]
 
-    def test_an_answer_without_a_body_has_none(self, build: Build, http: str) -> None:
+    def test_scripted_204_sends_no_body(self, build: Build, http: str) -> None:
         emulator = build()
         with (
             served(emulator, http=http) as address,
             httpx.Client(base_url=address, headers=HEADERS) as client,
         ):
             emulator.fail_next("GET", CONTACTS, status=204, times=2)
-            # On one connection: bytes too many would be taken for the next answer.
+            # All requests use one connection, on which a body would corrupt the next response.
             assert [client.get(CONTACTS).status_code for _ in range(3)] == [204, 204, 200]
 
-    def test_an_answer_is_cut_off_in_the_middle(self, build: Build, http: str) -> None:
+    def test_cut_off_closes_connection_within_body(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             for path in (CONTACTS, f"{CONTACTS}/1"):
                 emulator.fail_next("*", path, kind="cut_off")
-            with httpx.stream("GET", address + CONTACTS, headers=HEADERS) as answer:
-                assert answer.status_code == 200
+            with httpx.stream("GET", address + CONTACTS, headers=HEADERS) as response:
+                assert response.status_code == 200
                 with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
-                    answer.read()
-            # Nothing can be cut from an answer without a body.
+                    response.read()
+            # A response without a body is lost completely.
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 httpx.delete(f"{address}{CONTACTS}/1", headers=HEADERS)
 
-    def test_a_hang_gives_no_answer_until_the_caller_leaves(self, build: Build, http: str) -> None:
+    def test_hang_lasts_until_caller_disconnects(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             emulator.fail_next("POST", CONTACTS, kind="hang_after", seconds=60)
@@ -244,5 +242,5 @@ class TestOverASocket:
                 httpx.post(address + CONTACTS, json=A_CONTACT, headers=HEADERS, timeout=0.2)
             assert len(emulator.records("contacts")) == 1
             stopping = time.monotonic()
-        # A hang does not keep the server from stopping.
+        # The pending hang must not delay the end of the server.
         assert time.monotonic() - stopping < 5

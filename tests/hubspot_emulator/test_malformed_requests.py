@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is HubSpot's kind of refusal and never a failure of the emulator."""
+"""Malformed requests: the emulator responds with HubSpot's errors and never with a 5xx."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,21 @@ from tests.support.emulator_transport import EmulatorTransport
 
 from hubspot_emulator import Emulator
 
-WEIRD: tuple[Any, ...] = (None, True, -1, 10**30, 1.5, "", "x", "9" * 5_000, [], [[]], [None], {}, {"x": []})
+INVALID_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "x",
+    "9" * 5_000,
+    [],
+    [[]],
+    [None],
+    {},
+    {"x": []},
+)
 SPEC = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}
 PAIR = {"from": {"id": "1"}, "to": {"id": "2"}}
 OBJECTS, LINKS, PROPERTIES, PIPELINES = (
@@ -110,31 +124,29 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
-def spoiled(value: Any) -> Iterator[Any]:
-    """The value with each of its parts replaced, one at a time, by each weird value."""
-    yield from WEIRD
+def corrupted(value: Any) -> Iterator[Any]:
+    """Yield copies of the value in which one part is missing or replaced by an invalid value."""
+    yield from INVALID_VALUES
     if isinstance(value, dict):
         for name, part in value.items():
-            yield {other: each for other, each in value.items() if other != name}
-            for bad in spoiled(part):
+            yield {other: member for other, member in value.items() if other != name}
+            for bad in corrupted(part):
                 yield {**value, name: bad}
     elif isinstance(value, list):
-        for bad in spoiled(value[0]):
+        for bad in corrupted(value[0]):
             yield [bad]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS, ids=lambda value: str(value)[:40])
-async def test_a_body_with_one_wrong_part_is_never_a_failure(
-    emulator: Emulator, method: str, path: str, body: Any
-) -> None:
+async def test_corrupted_body_never_causes_5xx(emulator: Emulator, method: str, path: str, body: Any) -> None:
     headers = {"Authorization": "Bearer demo", "Accept": "application/json"}
     emulator.seed({"contacts": [{"email": "a@example.com"}]})
     async with httpx.AsyncClient(
         transport=EmulatorTransport(emulator), base_url="http://x", headers=headers
     ) as hubspot:
-        for bad in spoiled(body):
-            answer = await hubspot.request(method, path, json=bad)
-            assert answer.status_code < 500, answer.text
+        for bad in corrupted(body):
+            response = await hubspot.request(method, path, json=bad)
+            assert response.status_code < 500, response.text
             for read in (f"{OBJECTS}/contacts", f"{PIPELINES}/deals", f"{PROPERTIES}/deals"):
                 assert (await hubspot.get(read)).status_code == 200
 
@@ -156,5 +168,5 @@ async def test_a_body_with_one_wrong_part_is_never_a_failure(
         "/{}",
     ],
 )
-async def test_a_wrong_url_is_never_a_failure(hubspot: httpx.AsyncClient, path: str, value: str) -> None:
+async def test_malformed_url_never_causes_5xx(hubspot: httpx.AsyncClient, path: str, value: str) -> None:
     assert (await hubspot.get(path.replace("{}", value))).status_code < 500

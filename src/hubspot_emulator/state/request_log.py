@@ -1,4 +1,4 @@
-"""The requests that were answered, for tests to look at."""
+"""Recorded requests and responses, for tests and for the control API."""
 
 import json
 from collections import deque
@@ -13,7 +13,7 @@ from hubspot_emulator.wire.replies import Reply
 
 @dataclass(slots=True)
 class RecordedRequest:
-    """One request as it came, and what became of it. `fault` is the kind of an injected failure."""
+    """Request with the status of its response, and the kind of the fault that it met."""
 
     method: str
     path: str
@@ -26,28 +26,28 @@ class RecordedRequest:
 
     @property
     def body(self) -> Any:
-        """The decoded JSON or form, the bytes of anything else, None without a body."""
-        # Not kept: decoded, ten thousand batches are some hundred megabytes.
-        return _readable(self.headers, self.content)
+        """Decoded JSON or form, bytes of any other body, None without a body."""
+        # Decoded bodies are not stored: those of 10,000 batches need some 100 MB.
+        return _decode(self.headers, self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request with its answer's bytes, for those who listen."""
+    """Request and response, passed to listeners."""
 
     request: RecordedRequest
     reply: Reply
 
 
 class RequestLog:
-    """The last requests, oldest first, and the functions that are called with each exchange."""
+    """The last requests, oldest first, and the listeners that are called with each exchange."""
 
     def __init__(self, size: int) -> None:
-        self.requests: deque[RecordedRequest] = deque(maxlen=size)
+        self.entries: deque[RecordedRequest] = deque(maxlen=size)
         self.listeners: list[Callable[[Exchange], None]] = []
 
 
-def _readable(headers: Mapping[str, str], body: bytes) -> Any:
+def _decode(headers: Mapping[str, str], body: bytes) -> Any:
     if not body:
         return None
     try:
