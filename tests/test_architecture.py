@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from tests.support.imports import import_circle, import_graph, imported_names, module_paths
 
 SOURCE = Path(__file__).parents[1] / "src" / "crm_api"
