@@ -11,11 +11,11 @@ _APPLICATION_ID = 0x4853454D
 
 
 class StateFileError(RuntimeError):
-    """The state file cannot be used; the message gives the reason."""
+    """Unusable state file; the message gives the reason."""
 
 
 class StateFileInUseError(StateFileError):
-    """Another emulator uses the state file."""
+    """State file that another emulator uses."""
 
 
 class Journal:
