@@ -12,7 +12,13 @@ from pydantic import BaseModel
 from sqlalchemy import delete, update
 from tests.support.builders import a_deal, a_registration, a_ticket
 from tests.support.callers import Caller, assert_problem
-from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.crashes import (
+    CrashingTransport,
+    CrashPoint,
+    SimulatedCrash,
+    cancel_at_await,
+    crashing_database,
+)
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.errors import ApiError
@@ -26,7 +32,7 @@ from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
 # More than any of them needs; the loops end when one is survived.
-MOST_WORDS, MOST_AWAITS = 80, 2000
+MAX_IO_OPERATIONS, MAX_AWAITS = 80, 2000
 # aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 Post = Callable[[], Awaitable[httpx.Response]]
@@ -167,11 +173,11 @@ class TestEverywhere:
     """The same at every single step: what is sent again afterwards ends with one record and its associations."""
 
     @pytest.fixture
-    def transport(self, emulator: Emulator) -> MortalTransport:
-        return MortalTransport(EmulatorTransport(emulator))
+    def transport(self, emulator: Emulator) -> CrashingTransport:
+        return CrashingTransport(EmulatorTransport(emulator))
 
     @pytest.fixture
-    async def app(self, settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+    async def app(self, settings: Settings, transport: CrashingTransport) -> AsyncGenerator[FastAPI, None]:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         app = create_app(free, hubspot_transport=transport)
         async with app.router.lifespan_context(app):
@@ -184,22 +190,22 @@ class TestEverywhere:
         customer: Caller,
         app: FastAPI,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         provisioned: None,
         object_type: str,
     ) -> None:
         post = await posting(object_type, customer)
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(object_type, app, emulator)
-            if not await dies_after(words, post, app, transport):
+            if not await crashes_after(io_operations, post, app, transport):
                 break
-            deaths += 1
+            crash_count += 1
             await leases_end(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
-        assert deaths >= 6
+        assert crash_count >= 6
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
@@ -207,15 +213,15 @@ class TestEverywhere:
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
-        for place in range(1, MOST_AWAITS):
+        for await_number in range(1, MAX_AWAITS):
             await start_over(object_type, app, emulator)
-            if await asyncio.create_task(cancelled_at(place, post())):
+            if await asyncio.create_task(cancel_at_await(await_number, post())):
                 break
             await leases_end(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
-        assert place > 6
+        assert await_number > 6
 
 
 class TestRunOnce:
@@ -309,16 +315,16 @@ async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None
         emulator.archive_as_other_actor(object_type, record.id)
 
 
-async def dies_after(words: int, post: Post, app: FastAPI, transport: MortalTransport) -> bool:
+async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport: CrashingTransport) -> bool:
     """Send the request to a process that dies after so many words; whether it died."""
-    life = transport.life = Life(words)
-    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
+    crash_point = transport.crash_point = CrashPoint(io_operations)
+    with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
             await post()
-        except Died:
+        except SimulatedCrash:
             return True
         finally:
-            transport.life = Life()
+            transport.crash_point = CrashPoint()
     return False
 
 
