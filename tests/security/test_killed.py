@@ -55,7 +55,7 @@ async def start_over(app: FastAPI, emulator: Emulator) -> None:
             await database.execute(delete(model))
 
 
-async def later(app: FastAPI) -> None:
+async def expire_leases(app: FastAPI) -> None:
     """Leases that a dead process left behind are past."""
     past = now() - timedelta(seconds=1)
     async with app.state.session_factory.begin() as database:
@@ -125,7 +125,7 @@ class TestRegistration:
             if not await crashes_after(io_operations, register, app, client, transport):
                 break
             crash_count += 1
-            await later(app)
+            await expire_leases(app)
             again = await register(client)
             # 409 where the user was made and only the answer was lost; with a key that answer comes back.
             assert again.status_code == 201 or (key is None and again.status_code == 409), (
@@ -194,7 +194,7 @@ class TestProof:
             if not await crashes_after(io_operations, register, app, client, transport):
                 break
             crash_count += 1
-            await later(app)
+            await expire_leases(app)
             again = await register(client)
             assert again.status_code == 202
             await app.state.mail.flush()
@@ -237,7 +237,7 @@ class TestProof:
             if not await crashes_after(io_operations, verify, app, client, transport):
                 break
             crash_count += 1
-            await later(app)
+            await expire_leases(app)
             again = await verify(client)
             # 400 where the user was made, the token is used up and only the answer was lost: the login works.
             assert again.status_code in (200, 400), (io_operations, again.text)
@@ -304,7 +304,7 @@ async def cancel_everywhere(
         assert again.status_code in (200, 201, 400, 409), again.text
         if again.status_code == 409 and await login(client) != 200:
             waited.append(await_number)
-            await later(app)
+            await expire_leases(app)
             await step(client)
         await check_one_user_and_one_contact(app, emulator)
         assert await login(client) == 200, await_number

@@ -318,7 +318,7 @@ def named(row: Row) -> str:
     return f"{row.operation}-{row.who}-{row.when}"
 
 
-async def hold(row: Row, world: World) -> None:
+async def assert_call_count(row: Row, world: World) -> None:
     if row.before is not None:
         await row.before(world)
     world.emulator.clear_requests()
@@ -338,7 +338,7 @@ async def world(customer: Caller, staff: Caller, emulator: Emulator) -> World:
 
 @pytest.mark.parametrize("row", [*ACCOUNTS, *RECORDS], ids=named)
 async def test_it_costs_what_the_table_says(row: Row, world: World) -> None:
-    await hold(row, world)
+    await assert_call_count(row, world)
 
 
 class TestWhereAddressesAreProved:
@@ -358,7 +358,7 @@ class TestWhereAddressesAreProved:
 
     @pytest.mark.parametrize("row", PROVED, ids=named)
     async def test_it_costs_what_the_table_says(self, row: Row, world: World) -> None:
-        await hold(row, world)
+        await assert_call_count(row, world)
 
 
 def test_the_table_names_every_operation(app_document: dict[str, Any]) -> None:

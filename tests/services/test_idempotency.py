@@ -44,7 +44,7 @@ async def provisioned(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
-async def leases_end(app: FastAPI) -> None:
+async def expire_leases(app: FastAPI) -> None:
     """As time would."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
@@ -116,7 +116,7 @@ class TestTakenOver:
                 other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
+            await expire_leases(app)
             second = await customer.post("/api/deals", a_deal(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
@@ -138,7 +138,7 @@ class TestTakenOver:
                 other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
+            await expire_leases(app)
             second = await customer.post("/api/deals", a_deal(), headers=KEY)
             assert_problem(second, 504, "outcome_unknown")
             slow.go_on.set()
@@ -201,7 +201,7 @@ class TestEverywhere:
             if not await crashes_after(io_operations, post, app, transport):
                 break
             crash_count += 1
-            await leases_end(app)
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
@@ -217,7 +217,7 @@ class TestEverywhere:
             await start_over(object_type, app, emulator)
             if await asyncio.create_task(cancel_at_await(await_number, post())):
                 break
-            await leases_end(app)
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
