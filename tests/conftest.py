@@ -16,7 +16,7 @@ from crm_api.main import create_app
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator, create_emulator
 
-pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.accounts"]
+pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.support.accounts import Mailbox, text_of
+from tests.support.mail import Mailbox, text_of
 
 from crm_api.mail import Mail, MailQueue, SmtpServer, build_message
 from crm_api.settings import Settings

@@ -6,8 +6,8 @@ from typing import Any, Final
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.callers import Caller
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
 from tests.support.openapi import answers, body_examples, documented_answer, operations
 
 from crm_api.errors import KINDS
@@ -171,17 +171,17 @@ async def test_the_examples_tell_one_story_from_registering_to_leaving(trying: T
 class TestProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     async def test_the_examples_work_with_the_mailed_tokens(
         self, trying: Trying, app: FastAPI, mailbox: Mailbox
     ) -> None:
         asked = await trying.send("register", "request")
         assert asked.status_code == 202
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await trying.succeed("verifyEmail", changes={"token": token})
         await trying.succeed("forgotPassword")
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await trying.succeed("resetPassword", changes={"token": token})
 
 

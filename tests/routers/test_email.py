@@ -8,9 +8,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import assert_problem
+from tests.support.mail import (
+    Mailbox,
+    text_of,
+    token_of,
+    verified_caller,
+    wait_for_mail,
+    with_email_verification,
+)
 
 from crm_api.models import MailToken, PendingRegistration, User, now
 from crm_api.settings import Settings
@@ -22,7 +29,7 @@ OTHER_PASSWORD = "another lighthouse at sea"
 
 @pytest.fixture
 def settings(settings: Settings, mailbox: Mailbox) -> Settings:
-    return proving(settings, mailbox)
+    return with_email_verification(settings, mailbox)
 
 
 async def rows(app: FastAPI, model: Any) -> list[Any]:
@@ -45,7 +52,7 @@ class TestRegister:
         answer = await client.post("/api/register", json=a_registration())
         assert answer.status_code == 202
         assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
-        mail = await mailed(app, mailbox, ADDRESS)
+        mail = await wait_for_mail(app, mailbox, ADDRESS)
         assert mail["Subject"] == "Finish your registration"
         assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
         # Nothing that a stranger could have chosen stands in it.
@@ -66,7 +73,7 @@ class TestRegister:
         ]
         assert [answer.status_code for answer in answers] == [202, 202]
         assert answers[1].headers["idempotency-replayed"] == "true"
-        await mailed(app, mailbox, ADDRESS)
+        await wait_for_mail(app, mailbox, ADDRESS)
         assert len(mailbox.mails) == 1
 
     async def test_a_mail_server_that_hangs_slows_nobody(
@@ -77,7 +84,7 @@ class TestRegister:
             answer = await client.post("/api/register", json=a_registration())
         assert answer.status_code == 202
         mailbox.let_in.set()
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
     async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         answer = await client.post("/api/register", json=a_registration(password="password1"))
@@ -98,7 +105,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
         assert answer.json()["message"] == "E-mail verified successfully"
         [record] = emulator.records("contacts")
@@ -114,7 +121,7 @@ class TestVerify:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
         [before] = emulator.records("contacts")
         await client.post("/api/register", json=a_registration())
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         contact = answer.json()["data"]["contact"]
         assert contact["id"] == before.id
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == (
@@ -130,7 +137,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token, "not the one"), 400, "invalid_link")
         assert emulator.requests == []
         assert (await verify(client, token)).status_code == 200
@@ -139,7 +146,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert (await verify(client, token)).status_code == 200
         assert_problem(await verify(client, token), 400, "invalid_link")
 
@@ -147,7 +154,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses[0] == 200
@@ -158,7 +165,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         app.state.settings = app.state.settings.model_copy(
             update={"registration_email_domains": ["example.org"]}
         )
@@ -170,7 +177,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         verify_password = app.state.passwords.verify
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
@@ -185,7 +192,7 @@ class TestVerify:
 
     async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await verify(client, token), 400, "invalid_link")
@@ -193,16 +200,16 @@ class TestVerify:
     async def test_a_token_for_a_password_verifies_nothing(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, ADDRESS)
+        await verified_caller(app, client, mailbox, ADDRESS)
         await client.post("/api/password/forgot", json={"email": ADDRESS})
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
     async def test_a_token_is_stored_as_a_hash(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         [row] = await rows(app, MailToken)
         assert token not in (row.token_hash, str(row.id))
 
@@ -210,7 +217,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         emulator.fail_next("*", "/crm/objects/*", status=401, times=4)
         assert_problem(await verify(client, token), 502, "hubspot_credentials_refused")
         assert emulator.used_faults()
@@ -223,7 +230,7 @@ class TestVerify:
     ) -> None:
         await client.post("/api/register", json=a_registration())
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
@@ -236,7 +243,7 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         statuses = [(await verify(client, token, f"guess number {n}")).status_code for n in range(7)]
         assert statuses == [400] * 5 + [429] * 2
 
@@ -246,9 +253,9 @@ class TestLaterRegistrations:
 
     async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
         await client.post("/api/register", json=a_registration())
-        first = token_of(await mailed(app, mailbox, ADDRESS))
+        first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         await client.post("/api/register", json=a_registration(password=OTHER_PASSWORD, firstname="Mallory"))
-        second = token_of(await mailed(app, mailbox, ADDRESS))
+        second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert first != second
         return first, second
 
@@ -280,10 +287,10 @@ class TestResend:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration())
-        first = token_of(await mailed(app, mailbox, ADDRESS))
+        first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answer = await self.resend(client)
         assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")
-        second = token_of(await mailed(app, mailbox, ADDRESS))
+        second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert second != first
         assert (await verify(client, first)).status_code == 200
         assert_problem(await verify(client, second), 400, "invalid_link")
@@ -291,12 +298,14 @@ class TestResend:
     async def test_who_has_an_account_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, ADDRESS)
+        await verified_caller(app, client, mailbox, ADDRESS)
         await self.resend(client)
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "You have an account already"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "You have an account already"
 
     async def test_who_has_none_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await self.resend(client)
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "There is no account for this address"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))[
+            "Subject"
+        ] == "There is no account for this address"

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
@@ -22,7 +22,7 @@ KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@e
 
 @pytest.fixture
 def settings(settings: Settings, mailbox: Mailbox) -> Settings:
-    return proving(settings, mailbox, rate_limit_enabled=False)
+    return with_email_verification(settings, mailbox, rate_limit_enabled=False)
 
 
 class CountingPasswords(Passwords):
@@ -99,9 +99,9 @@ async def observe(
 
 @pytest.fixture
 async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
-    await proved(app, client, mailbox, KNOWN)
+    await verified_caller(app, client, mailbox, KNOWN)
     assert (await client.post("/api/register", json=a_registration(email=PENDING))).status_code == 202
-    await mailed(app, mailbox, PENDING)
+    await wait_for_mail(app, mailbox, PENDING)
 
 
 @pytest.mark.usefixtures("addresses")
@@ -187,7 +187,7 @@ async def test_an_unknown_link_and_a_wrong_password_are_the_same(
     mailbox: Mailbox,
 ) -> None:
     await client.post("/api/register", json=a_registration())
-    token = token_of(await mailed(app, mailbox, "ada@example.com"))
+    token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
     seen = [
         await observe("/api/email/verify", {"token": each, "password": "not the one"})
         for each in (token, "x" * 43)

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.crashes import (
     CrashingTransport,
@@ -18,6 +17,7 @@ from tests.support.crashes import (
     crashing_database,
 )
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
 
 from crm_api.main import create_app
 from crm_api.models import AuditEntry, IdempotencyKey, PendingRegistration, User, now
@@ -170,7 +170,7 @@ class TestRegistration:
 class TestProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     @pytest.mark.parametrize("key", [None, "the-same-key"])
     async def test_the_registration_killed_anywhere(
@@ -204,7 +204,7 @@ class TestProof:
                 lost += 1
                 resend = {"email": "ada@example.com"}
                 assert (await client.post("/api/email/verify/resend", json=resend)).status_code == 202
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
             body = {"token": token, "password": PASSWORD}
             assert (await client.post("/api/email/verify", json=body)).status_code == 200
             await check_one_user_and_one_contact(app, emulator)
@@ -229,7 +229,7 @@ class TestProof:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
             await client.post("/api/register", json=a_registration())
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
 
             async def verify(client: httpx.AsyncClient, token: str = token) -> httpx.Response:
                 return await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
@@ -263,7 +263,7 @@ class TestProof:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
             await client.post("/api/register", json=a_registration())
-            tokens.append(token_of(await mailed(app, mailbox, "ada@example.com")))
+            tokens.append(token_of(await wait_for_mail(app, mailbox, "ada@example.com")))
 
         async def verify(client: httpx.AsyncClient) -> httpx.Response:
             body = {"token": tokens[-1], "password": PASSWORD}

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.support.accounts import Mailbox, token_of
 from tests.support.builders import PASSWORD, a_registration
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.database import create_engine, create_session_factory

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.accounts import Mailbox, token_of
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import Process, emulator_process, service_process
 
 PROXY = "127.0.0.1"  # where these tests call from

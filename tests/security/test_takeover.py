@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_registration
 from tests.support.callers import Caller, assert_problem, serving
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.models import User
 from crm_api.settings import Settings
@@ -31,16 +31,16 @@ async def login(client: httpx.AsyncClient, email: str, password: str) -> int:
 class TestWithProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     async def test_registering_a_strangers_address_before_they_do(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         attack = a_registration(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        bait = token_of(await mailed(app, mailbox, VICTIM))
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         # The victim registers as if nothing had happened ...
-        victim = await proved(app, client, mailbox, VICTIM)
+        victim = await verified_caller(app, client, mailbox, VICTIM)
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
         # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
@@ -52,7 +52,7 @@ class TestWithProof:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration(email=VICTIM, password=ATTACKERS_PASSWORD))
-        bait = token_of(await mailed(app, mailbox, VICTIM))
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
         assert_problem(answer, 400, "invalid_link")
         assert (await users(app), emulator.records("contacts")) == ([], [])
@@ -61,7 +61,7 @@ class TestWithProof:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=a_registration(email=VICTIM))
-        token = token_of(await mailed(app, mailbox, VICTIM))
+        token = token_of(await wait_for_mail(app, mailbox, VICTIM))
         for number in range(5):
             attack = a_registration(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
             await client.post("/api/register", json=attack)
@@ -84,10 +84,10 @@ class TestWithProof:
     async def test_registering_with_the_address_of_a_user_changes_nothing_of_theirs(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        victim = await proved(app, client, mailbox, VICTIM)
+        victim = await verified_caller(app, client, mailbox, VICTIM)
         attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You have an account already"
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
@@ -109,9 +109,9 @@ class TestWithProof:
         mailbox: Mailbox,
         address: str,
     ) -> None:
-        await proved(app, client, mailbox, VICTIM)
+        await verified_caller(app, client, mailbox, VICTIM)
         await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You have an account already"
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize(
@@ -138,14 +138,16 @@ class TestWithProof:
     async def test_a_domain_in_letters_and_in_punycode_is_one_address(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, "ada@xn--strae-oqa.example")
+        await verified_caller(app, client, mailbox, "ada@xn--strae-oqa.example")
         for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
             await client.post("/api/register", json=a_registration(email=address))
-            mail = await mailed(app, mailbox, "ada@xn--strae-oqa.example")
+            mail = await wait_for_mail(app, mailbox, "ada@xn--strae-oqa.example")
             assert mail["Subject"] == "You have an account already"
         # IDNA 2008 has this letter for itself, so that is another domain.
         await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
-        assert (await mailed(app, mailbox, "ada@strasse.example"))["Subject"] == "Finish your registration"
+        assert (await wait_for_mail(app, mailbox, "ada@strasse.example"))[
+            "Subject"
+        ] == "Finish your registration"
 
     @pytest.mark.parametrize(
         "address", ["a/b@example.com", "a?b#c%2e&d=e@example.com", "o'neil+x@example.com"]
@@ -157,14 +159,14 @@ class TestWithProof:
         emulator.seed(
             {"contacts": [{"email": "a@example.com"}, {"email": address}, {"email": "b@example.com"}]}
         )
-        caller = await proved(app, client, mailbox, address)
+        caller = await verified_caller(app, client, mailbox, address)
         [own] = [each for each in emulator.records("contacts") if each.properties["email"] == address]
         assert caller.contact_id == own.id
 
     async def test_a_secondary_address_of_a_users_contact_links_nobody_else_to_it(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        owner = await proved(app, client, mailbox, VICTIM)
+        owner = await verified_caller(app, client, mailbox, VICTIM)
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
             each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
@@ -172,7 +174,7 @@ class TestWithProof:
         # Merging gives the surviving contact both addresses.
         emulator.merge("contacts", owner.contact_id, second.id)
         await client.post("/api/register", json=a_registration(email="second@example.com"))
-        token = token_of(await mailed(app, mailbox, "second@example.com"))
+        token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
         answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"]["contact"] is None

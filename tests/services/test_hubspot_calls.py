@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
 from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
 from tests.support.callers import Caller
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets
 
 from crm_api.openapi.document import build_document
@@ -344,16 +344,16 @@ async def test_it_costs_what_the_table_says(row: Row, world: World) -> None:
 class TestWhereAddressesAreProved:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     @pytest.fixture
     async def world(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> World:
-        customer = await proved(app, client, mailbox, ME)
+        customer = await verified_caller(app, client, mailbox, ME)
         await client.post("/api/register", json=a_registration(email=NEW["email"]))
         await client.post("/api/password/forgot", json={"email": ME})
-        proof, reset = [token_of(await mailed(app, mailbox, to)) for to in (NEW["email"], ME)]
+        proof, reset = [token_of(await wait_for_mail(app, mailbox, to)) for to in (NEW["email"], ME)]
         return World(customer, customer, emulator, proof=proof, reset=reset)
 
     @pytest.mark.parametrize("row", PROVED, ids=named)

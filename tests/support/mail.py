@@ -77,7 +77,7 @@ def mailbox() -> Generator[Mailbox, None, None]:
     controller.stop()
 
 
-def proving(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
+def with_email_verification(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
     """The settings, with addresses that have to be proved."""
     return settings.model_copy(
         update={
@@ -89,18 +89,18 @@ def proving(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
     )
 
 
-async def mailed(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
+async def wait_for_mail(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
     """The latest mail for the address, once all that waits has been sent."""
     async with asyncio.timeout(WAIT_SECONDS):
         await app.state.mail.flush()
     return mailbox.to(address)[-1]
 
 
-async def proved(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
+async def verified_caller(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
     """Somebody who has registered, proved their address and logged in."""
     asked = await client.post("/api/register", json=a_registration(email=email))
     assert asked.status_code == 202, asked.text
-    token = token_of(await mailed(app, mailbox, email))
+    token = token_of(await wait_for_mail(app, mailbox, email))
     answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])
