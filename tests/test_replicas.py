@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, registered
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
@@ -122,15 +122,15 @@ async def test_what_one_process_did_the_other_knows_at_once(
         assert (await elsewhere.get("/api/me")).status_code == 200
         # One key is one record, one after the other and both at once.
         key = {"Idempotency-Key": "first-of-two"}
-        first = await caller.post("/api/deals", a_deal(), headers=key)
-        again = await elsewhere.post("/api/deals", a_deal(), headers=key)
+        first = await caller.post("/api/deals", deal_body(), headers=key)
+        again = await elsewhere.post("/api/deals", deal_body(), headers=key)
         assert (first.status_code, again.status_code) == (201, 201)
         assert again.headers["idempotency-replayed"] == "true"
         assert again.json() == first.json()
         key = {"Idempotency-Key": "both-at-once"}
         both = await asyncio.gather(
-            caller.post("/api/deals", a_deal(), headers=key),
-            elsewhere.post("/api/deals", a_deal(), headers=key),
+            caller.post("/api/deals", deal_body(), headers=key),
+            elsewhere.post("/api/deals", deal_body(), headers=key),
         )
         assert sorted(answer.status_code for answer in both) in ([201, 201], [201, 409])
         deals = (await elsewhere.get("/api/deals")).json()["data"]["results"]

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import registered
 from tests.support.emulator_transport import EmulatorTransport
 
@@ -106,7 +106,7 @@ async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
         emulator.clear_requests()
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, times=1)
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-        assert (await caller.post("/api/deals", a_deal(), headers=headers)).status_code == 201
+        assert (await caller.post("/api/deals", deal_body(), headers=headers)).status_code == 201
         await client.get("/readyz")
     [span] = collector.spans("POST /api/deals")
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
@@ -134,7 +134,7 @@ async def test_nothing_personal_is_sent(settings: Settings, emulator: Emulator, 
             raise RuntimeError("a secret value")
 
         caller = await registered(client, "ada@example.com")
-        deal = (await caller.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        deal = (await caller.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         await caller.get(f"/api/deals/{deal}")
         await caller.get("/api/search", params={"q": "Lovelace"})
         await caller.post("/api/deals", {"dealname": "Something private"})
@@ -180,7 +180,7 @@ async def test_a_collector_that_is_away_harms_nobody(settings: Settings, emulato
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
             caller = await registered(client, "ada@example.com")
-            assert (await caller.post("/api/deals", a_deal())).status_code == 201
+            assert (await caller.post("/api/deals", deal_body())).status_code == 201
             started = time.monotonic()
         assert time.monotonic() - started < 20
 

@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import give_deals, give_tickets
 
@@ -54,10 +54,10 @@ class TestListCrmObjects:
         self, customer: Caller, stranger: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, stranger):
-            deal = (await caller.post("/api/deals", a_deal(dealname=f"of {caller.email}"))).json()["data"][
+            deal = (await caller.post("/api/deals", deal_body(dealname=f"of {caller.email}"))).json()["data"][
                 "deal"
             ]
-            assert (await caller.post(f"/api/tickets/{deal['id']}", a_ticket())).status_code == 201
+            assert (await caller.post(f"/api/tickets/{deal['id']}", ticket_body())).status_code == 201
         answer = await customer.get("/api/new-crm-objects")
         assert answer.status_code == 200
         page = answer.json()["data"]["data"]

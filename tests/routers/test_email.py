@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import assert_problem
 from tests.support.mail import (
     Mailbox,
@@ -49,7 +49,7 @@ class TestRegister:
     async def test_it_sends_a_link_and_touches_nothing_else(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 202
         assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
         mail = await wait_for_mail(app, mailbox, ADDRESS)
@@ -61,7 +61,7 @@ class TestRegister:
         assert emulator.requests == []
 
     async def test_until_proof_a_login_is_the_ordinary_401(self, client: httpx.AsyncClient) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         assert_problem(await login(client), 401, "invalid_credentials")
 
     async def test_a_key_brings_the_answer_back_and_sends_one_mail(
@@ -69,7 +69,7 @@ class TestRegister:
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
         answers = [
-            await client.post("/api/register", json=a_registration(), headers=headers) for _ in range(2)
+            await client.post("/api/register", json=registration_body(), headers=headers) for _ in range(2)
         ]
         assert [answer.status_code for answer in answers] == [202, 202]
         assert answers[1].headers["idempotency-replayed"] == "true"
@@ -81,21 +81,21 @@ class TestRegister:
     ) -> None:
         mailbox.let_in.clear()
         async with asyncio.timeout(3):
-            answer = await client.post("/api/register", json=a_registration())
+            answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 202
         mailbox.let_in.set()
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
     async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        answer = await client.post("/api/register", json=a_registration(password="password1"))
+        answer = await client.post("/api/register", json=registration_body(password="password1"))
         assert_problem(answer, 400, "validation_error", fields=["password"])
         assert await rows(app, PendingRegistration) == []
 
     async def test_what_was_never_proved_is_forgotten(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         async with app.state.session_factory.begin() as database:
             await database.execute(update(PendingRegistration).values(expires_at=now()))
-        await client.post("/api/register", json=a_registration(email="other@example.com"))
+        await client.post("/api/register", json=registration_body(email="other@example.com"))
         assert [row.email for row in await rows(app, PendingRegistration)] == ["other@example.com"]
         assert len(await rows(app, MailToken)) == 1
 
@@ -104,7 +104,7 @@ class TestVerify:
     async def test_it_makes_the_user_and_the_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
         assert answer.json()["message"] == "E-mail verified successfully"
@@ -120,7 +120,7 @@ class TestVerify:
     ) -> None:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
         [before] = emulator.records("contacts")
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         contact = answer.json()["data"]["contact"]
         assert contact["id"] == before.id
@@ -136,7 +136,7 @@ class TestVerify:
     async def test_a_wrong_password_does_not_use_the_token_up(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token, "not the one"), 400, "invalid_link")
         assert emulator.requests == []
@@ -145,7 +145,7 @@ class TestVerify:
     async def test_a_token_is_good_for_one_use(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert (await verify(client, token)).status_code == 200
         assert_problem(await verify(client, token), 400, "invalid_link")
@@ -153,7 +153,7 @@ class TestVerify:
     async def test_two_uses_at_one_moment_make_one_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
         statuses = sorted(answer.status_code for answer in answers)
@@ -164,7 +164,7 @@ class TestVerify:
     async def test_a_registration_that_was_closed_since_makes_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         app.state.settings = app.state.settings.model_copy(
             update={"registration_email_domains": ["example.org"]}
@@ -176,7 +176,7 @@ class TestVerify:
     async def test_a_registration_that_goes_meanwhile_makes_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         verify_password = app.state.passwords.verify
 
@@ -191,7 +191,7 @@ class TestVerify:
         assert await rows(app, User) == []
 
     async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
@@ -208,7 +208,7 @@ class TestVerify:
     async def test_a_token_is_stored_as_a_hash(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         [row] = await rows(app, MailToken)
         assert token not in (row.token_hash, str(row.id))
@@ -216,7 +216,7 @@ class TestVerify:
     async def test_hubspot_failing_leaves_the_token_good(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         emulator.fail_next("*", "/crm/objects/*", status=401, times=4)
         assert_problem(await verify(client, token), 502, "hubspot_credentials_refused")
@@ -228,7 +228,7 @@ class TestVerify:
     async def test_a_lost_answer_makes_no_second_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
         answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
@@ -242,7 +242,7 @@ class TestVerify:
     async def test_guesses_at_the_password_are_limited(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         statuses = [(await verify(client, token, f"guess number {n}")).status_code for n in range(7)]
         assert statuses == [400] * 5 + [429] * 2
@@ -252,9 +252,11 @@ class TestLaterRegistrations:
     """A later registration of a pending address changes nothing of the earlier one."""
 
     async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        await client.post("/api/register", json=a_registration(password=OTHER_PASSWORD, firstname="Mallory"))
+        await client.post(
+            "/api/register", json=registration_body(password=OTHER_PASSWORD, firstname="Mallory")
+        )
         second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert first != second
         return first, second
@@ -286,7 +288,7 @@ class TestResend:
     async def test_another_link_works_and_so_does_the_first(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answer = await self.resend(client)
         assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, all_found, all_pages, give_deals, writes
 
@@ -77,7 +77,7 @@ class TestAddedProperties:
     async def test_they_travel_under_properties_in_and_out(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(properties={"dealtype": "newbusiness"}))
+        created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
         assert created.status_code == 201, created.text
         deal = created.json()["data"]["deal"]
         assert deal["properties"] == {

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.routers.test_deals_by_id import same_answers
-from tests.support.builders import a_ticket
+from tests.support.builders import ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_tickets, writes
 
@@ -15,15 +15,15 @@ from hubspot_emulator import Emulator
 
 class TestCreateTicket:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
-        assert_problem(await client.post("/api/tickets/1", json=a_ticket()), 401, "invalid_token")
+        assert_problem(await client.post("/api/tickets/1", json=ticket_body()), 401, "invalid_token")
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
         self, customer: Caller, stranger: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
-        theirs = await stranger.post(f"/api/tickets/{deal_id}", a_ticket())
-        nobodys = await stranger.post("/api/tickets/99999999", a_ticket())
+        theirs = await stranger.post(f"/api/tickets/{deal_id}", ticket_body())
+        nobodys = await stranger.post("/api/tickets/99999999", ticket_body())
         one, other = assert_problem(theirs, 404, "not_found"), assert_problem(nobodys, 404, "not_found")
         del one["request_id"], other["request_id"]
         assert one == other
@@ -34,7 +34,7 @@ class TestCreateTicket:
     ) -> None:
         deal_id = await a_deal_of(customer)
         answer = await customer.post(
-            f"/api/tickets/{deal_id}", a_ticket(category="technical_issue", hs_ticket_priority="HIGH")
+            f"/api/tickets/{deal_id}", ticket_body(category="technical_issue", hs_ticket_priority="HIGH")
         )
         assert answer.status_code == 201, answer.text
         assert answer.json()["message"] == "Ticket created successfully"
@@ -67,13 +67,13 @@ class TestCreateTicket:
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
-        answer = await staff.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await staff.post(f"/api/tickets/{deal_id}", ticket_body())
         assert answer.status_code == 201
         ticket_id = answer.json()["data"]["ticket"]["id"]
         assert emulator.associations("tickets", ticket_id, "contacts") == [customer.contact_id]
 
     async def test_staff_get_a_404_for_no_deal(self, staff: Caller, emulator: Emulator) -> None:
-        assert_problem(await staff.post("/api/tickets/99999999", a_ticket()), 404, "not_found")
+        assert_problem(await staff.post("/api/tickets/99999999", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ class TestCreateTicket:
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         deal_id = await a_deal_of(customer)
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket(**change))
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(**change))
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize("deal_id", ["abc", "1.5", "-1", "1" * 21, "1%00"])
     async def test_an_id_that_cannot_be_one_is_named(self, customer: Caller, deal_id: str) -> None:
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(answer, 400, "validation_error", fields=["id"])
 
     async def test_it_costs_one_call_where_ownership_is_known(
@@ -111,7 +111,7 @@ class TestCreateTicket:
         deal_id = await a_deal_of(customer)
         await customer.get("/api/pipelines")
         emulator.clear_requests()
-        assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
+        assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
         assert [(request.method, request.path) for request in emulator.requests] == [
             ("POST", "/crm/objects/2026-09/tickets")
         ]
@@ -121,7 +121,7 @@ class TestCreateTicket:
     ) -> None:
         deal_id = await a_deal_of(customer)
         emulator.archive_as_other_actor("deals", deal_id)
-        assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+        assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
 
@@ -289,7 +289,7 @@ class TestRequiredByTheAccount:
     async def test_a_missing_one_comes_back_on_our_field(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await a_deal_of(customer)
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket(hs_ticket_priority="LOW"))
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
         problem = assert_problem(answer, 400, "validation_error", fields=["category"])
         assert problem["details"][0]["message"] == "is required by this account"
         assert emulator.records("tickets") == []
@@ -299,7 +299,7 @@ class TestRequiredByTheAccount:
     ) -> None:
         deal_id = await a_deal_of(customer)
         emulator.switches.required_properties = {"tickets": ["source_type"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(answer, 502, "hubspot_error")
         assert "source_type" not in answer.text
         # The operator can.

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.forged_tokens import forged_tokens
 
@@ -176,9 +176,9 @@ class Owned:
 
 @pytest.fixture
 async def owned(customer: Caller) -> Owned:
-    deal = await customer.post("/api/deals", a_deal(dealname="Only mine", description="Only for me"))
+    deal = await customer.post("/api/deals", deal_body(dealname="Only mine", description="Only for me"))
     deal_id = deal.json()["data"]["deal"]["id"]
-    ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket(subject="Only mine"))
+    ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body(subject="Only mine"))
     return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
@@ -247,14 +247,14 @@ async def test_whose_a_deal_was_is_forgotten_after_seconds(
 ) -> None:
     moment = 0.0
     app.state.deal_ownership = DealOwnershipCache(clock=lambda: moment)
-    deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
     # Somebody of the company's gives the deal to another contact.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
     emulator.link(("contacts", stranger.contact_id), ("deals", deal_id))
     assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
-    assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
+    assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
     moment = 10.0
-    assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+    assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
     assert len(emulator.records("tickets")) == 1
 
 

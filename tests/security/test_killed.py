@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.crashes import (
     CrashingTransport,
     CrashPoint,
@@ -115,7 +115,7 @@ class TestRegistration:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
         crash_count = 0
         for io_operations in range(MAX_IO_OPERATIONS):
@@ -152,7 +152,7 @@ class TestRegistration:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
         async def prepare() -> None:
             if contact_exists:
@@ -185,7 +185,7 @@ class TestProof:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
         crash_count, lost = 0, 0
         for io_operations in range(MAX_IO_OPERATIONS):
@@ -228,7 +228,7 @@ class TestProof:
             await start_over(app, emulator)
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
+            await client.post("/api/register", json=registration_body())
             token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
 
             async def verify(client: httpx.AsyncClient, token: str = token) -> httpx.Response:
@@ -262,7 +262,7 @@ class TestProof:
         async def prepare() -> None:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
+            await client.post("/api/register", json=registration_body())
             tokens.append(token_of(await wait_for_mail(app, mailbox, "ada@example.com")))
 
         async def verify(client: httpx.AsyncClient) -> httpx.Response:

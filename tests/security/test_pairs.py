@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.mail import Mailbox, token_of
 from tests.support.processes import emulator_process, service_process
 
@@ -38,7 +38,7 @@ async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
             async with several:
                 first, second = await asyncio.gather(
                     *(
-                        client.post(f"{url}/api/register", json=a_registration(email=address(number)))
+                        client.post(f"{url}/api/register", json=registration_body(email=address(number)))
                         for url in urls
                     )
                 )

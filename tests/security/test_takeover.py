@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem, serving
 from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
@@ -36,7 +36,7 @@ class TestWithProof:
     async def test_registering_a_strangers_address_before_they_do(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        attack = a_registration(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
+        attack = registration_body(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
         bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         # The victim registers as if nothing had happened ...
@@ -51,7 +51,7 @@ class TestWithProof:
     async def test_a_victim_who_opens_the_attackers_link_makes_no_account_for_them(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM, password=ATTACKERS_PASSWORD))
+        await client.post("/api/register", json=registration_body(email=VICTIM, password=ATTACKERS_PASSWORD))
         bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
         assert_problem(answer, 400, "invalid_link")
@@ -60,10 +60,10 @@ class TestWithProof:
     async def test_registering_again_after_them_changes_nothing(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM))
+        await client.post("/api/register", json=registration_body(email=VICTIM))
         token = token_of(await wait_for_mail(app, mailbox, VICTIM))
         for number in range(5):
-            attack = a_registration(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
+            attack = registration_body(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
             await client.post("/api/register", json=attack)
         answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert answer.status_code == 200
@@ -74,7 +74,7 @@ class TestWithProof:
         emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
         [before] = emulator.records("contacts")
         before_properties = dict(before.properties)
-        answer = await client.post("/api/register", json=a_registration(email=VICTIM))
+        answer = await client.post("/api/register", json=registration_body(email=VICTIM))
         assert answer.status_code == 202
         assert before.id not in answer.text
         assert emulator.requests == []
@@ -85,7 +85,7 @@ class TestWithProof:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         victim = await verified_caller(app, client, mailbox, VICTIM)
-        attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
+        attack = registration_body(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
         assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You have an account already"
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
@@ -110,7 +110,7 @@ class TestWithProof:
         address: str,
     ) -> None:
         await verified_caller(app, client, mailbox, VICTIM)
-        await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
+        await client.post("/api/register", json=registration_body(email=address, password=ATTACKERS_PASSWORD))
         assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You have an account already"
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
@@ -132,7 +132,7 @@ class TestWithProof:
         ],
     )
     async def test_a_look_alike_is_refused(self, client: httpx.AsyncClient, address: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(email=address))
+        answer = await client.post("/api/register", json=registration_body(email=address))
         assert_problem(answer, 400, "validation_error", fields=["email"])
 
     async def test_a_domain_in_letters_and_in_punycode_is_one_address(
@@ -140,11 +140,11 @@ class TestWithProof:
     ) -> None:
         await verified_caller(app, client, mailbox, "ada@xn--strae-oqa.example")
         for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
-            await client.post("/api/register", json=a_registration(email=address))
+            await client.post("/api/register", json=registration_body(email=address))
             mail = await wait_for_mail(app, mailbox, "ada@xn--strae-oqa.example")
             assert mail["Subject"] == "You have an account already"
         # IDNA 2008 has this letter for itself, so that is another domain.
-        await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
+        await client.post("/api/register", json=registration_body(email="ada@strasse.example"))
         assert (await wait_for_mail(app, mailbox, "ada@strasse.example"))[
             "Subject"
         ] == "Finish your registration"
@@ -173,7 +173,7 @@ class TestWithProof:
         ]
         # Merging gives the surviving contact both addresses.
         emulator.merge("contacts", owner.contact_id, second.id)
-        await client.post("/api/register", json=a_registration(email="second@example.com"))
+        await client.post("/api/register", json=registration_body(email="second@example.com"))
         token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
         answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
@@ -197,7 +197,7 @@ class TestWithoutProof:
         emulator.merge("contacts", customer.contact_id, second.id)
         before = [dict(record.properties) for record in emulator.records("contacts")]
         answer = await customer.client.post(
-            "/api/register", json=a_registration(email="second@example.com", firstname="Mallory")
+            "/api/register", json=registration_body(email="second@example.com", firstname="Mallory")
         )
         assert answer.status_code == 201, answer.text
         assert answer.json()["data"]["contact"] is None
@@ -205,7 +205,7 @@ class TestWithoutProof:
 
     async def test_case_makes_no_second_account(self, customer: Caller) -> None:
         answer = await customer.client.post(
-            "/api/register", json=a_registration(email=customer.email.upper())
+            "/api/register", json=registration_body(email=customer.email.upper())
         )
         assert_problem(answer, 409, "user_exists")
 
@@ -310,5 +310,5 @@ class TestRegistrationRules:
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
         async with serving(settings.model_copy(update=changes), emulator) as client:
-            answer = await client.post("/api/register", json=a_registration(email=email))
+            answer = await client.post("/api/register", json=registration_body(email=email))
         assert answer.status_code == status, answer.text

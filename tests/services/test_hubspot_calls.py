@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
 from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets
@@ -117,17 +117,17 @@ def delete(path: str, who: str = "customer") -> Ask:
 
 
 GRACE = {"email": "grace@example.com"}
-NEW = {key: value for key, value in a_registration(email="new@example.com").items() if key != "password"}
+NEW = {key: value for key, value in registration_body(email="new@example.com").items() if key != "password"}
 ME = "customer@example.com"
 FOUND = {"query": "van"}
 ACCOUNTS = [
-    Row("register", "anyone", "", 1, anyone("/api/register", a_registration(email="new@example.com"))),
+    Row("register", "anyone", "", 1, anyone("/api/register", registration_body(email="new@example.com"))),
     Row(
         "register",
         "anyone",
         "the contact is there",
         2,
-        anyone("/api/register", a_registration(email="new@example.com")),
+        anyone("/api/register", registration_body(email="new@example.com")),
         known_to_the_company,
     ),
     Row(
@@ -135,7 +135,7 @@ ACCOUNTS = [
         "anyone",
         "the contact is there, with other values",
         3,
-        anyone("/api/register", a_registration(email="new@example.com")),
+        anyone("/api/register", registration_body(email="new@example.com")),
         a_contact_with_other_values,
     ),
     Row("logIn", "anyone", "", 0, anyone("/api/login", {"email": ME, "password": PASSWORD})),
@@ -176,7 +176,7 @@ PROVED = [
         "anyone",
         "addresses are proved",
         0,
-        anyone("/api/register", a_registration(email="other@example.com")),
+        anyone("/api/register", registration_body(email="other@example.com")),
     ),
     Row("verifyEmail", "anyone", "", 1, with_proof("/api/email/verify")),
     Row(
@@ -250,13 +250,13 @@ RECORDS = [
     Row(
         "listDeals", "staff", "filtered, after a write", 2, get("/api/deals", "staff", sort="amount"), a_write
     ),
-    Row("createDeal", "customer", "", 1, post("/api/deals", a_deal())),
+    Row("createDeal", "customer", "", 1, post("/api/deals", deal_body())),
     Row(
         "createDeal",
         "staff",
         "",
         1,
-        lambda world: world.staff.post("/api/deals", a_deal(contact_id=world.contact)),
+        lambda world: world.staff.post("/api/deals", deal_body(contact_id=world.contact)),
     ),
     Row("searchDeals", "customer", "up to 100 deals", 2, post("/api/deals/search", BY_AMOUNT)),
     Row("searchDeals", "customer", "250 deals", 5, post("/api/deals/search", BY_AMOUNT), many_deals),
@@ -278,10 +278,10 @@ RECORDS = [
         "customer",
         "on a deal seen in the last 10 s",
         1,
-        post("/api/tickets/{deal}", a_ticket()),
+        post("/api/tickets/{deal}", ticket_body()),
     ),
-    Row("createTicket", "customer", "", 2, post("/api/tickets/{deal}", a_ticket()), forgotten),
-    Row("createTicket", "staff", "", 2, post("/api/tickets/{deal}", a_ticket(), "staff")),
+    Row("createTicket", "customer", "", 2, post("/api/tickets/{deal}", ticket_body()), forgotten),
+    Row("createTicket", "staff", "", 2, post("/api/tickets/{deal}", ticket_body(), "staff")),
     Row("searchTickets", "customer", "", 3, post("/api/tickets/search", FOUND)),
     Row("searchTickets", "staff", "", 1, post("/api/tickets/search", FOUND, "staff")),
     Row(
@@ -351,7 +351,7 @@ class TestWhereAddressesAreProved:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> World:
         customer = await verified_caller(app, client, mailbox, ME)
-        await client.post("/api/register", json=a_registration(email=NEW["email"]))
+        await client.post("/api/register", json=registration_body(email=NEW["email"]))
         await client.post("/api/password/forgot", json={"email": ME})
         proof, reset = [token_of(await wait_for_mail(app, mailbox, to)) for to in (NEW["email"], ME)]
         return World(customer, customer, emulator, proof=proof, reset=reset)

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import delete, update
-from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.builders import deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.crashes import (
     CrashingTransport,
@@ -58,9 +58,9 @@ class TestTheAccountChanges:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     async def test_what_was_sent_by_a_token_that_could_not_read_the_schema_is_not_sent_again(
@@ -69,10 +69,10 @@ class TestTheAccountChanges:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
             emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             assert_problem(answer, 504, "outcome_unknown")
         emulator.reset_faults()
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     async def test_a_schema_that_cannot_be_read_at_the_moment_creates_nothing_and_gives_the_key_back(
@@ -80,11 +80,11 @@ class TestTheAccountChanges:
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             assert answer.status_code in (502, 503)
             assert emulator.records("deals") == []
             emulator.reset_faults()
-        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+        assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
@@ -113,18 +113,18 @@ class TestTakenOver:
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
             await expire_leases(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
             answer = await first
         [record] = emulator.records("deals")
         assert answer.status_code == 201, answer.text
         assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
-        replayed = await customer.post("/api/deals", a_deal(), headers=KEY)
+        replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
 
@@ -135,11 +135,11 @@ class TestTakenOver:
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
             await expire_leases(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert_problem(second, 504, "outcome_unknown")
             slow.go_on.set()
             assert (await first).status_code == 201
@@ -155,7 +155,7 @@ class TestRegistration:
         keys = [{"Idempotency-Key": name} for name in ("one", "other")]
         async with another_process(settings, emulator, transport=slow) as client:
             running = [
-                asyncio.create_task(client.post("/api/register", json=a_registration(), headers=key))
+                asyncio.create_task(client.post("/api/register", json=registration_body(), headers=key))
                 for key in keys
             ]
             [refused], [held] = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -165,7 +165,9 @@ class TestRegistration:
             slow.go_on.set()
             assert (await held).status_code == 502
             key = keys[running.index(refused)]
-            assert (await client.post("/api/register", json=a_registration(), headers=key)).status_code == 201
+            assert (
+                await client.post("/api/register", json=registration_body(), headers=key)
+            ).status_code == 201
         assert len(emulator.records("contacts")) == 1
 
 
@@ -303,9 +305,9 @@ async def another_process(
 async def posting(object_type: str, customer: Caller) -> Post:
     """The request that creates one, with a key."""
     if object_type == "deals":
-        return lambda: customer.post("/api/deals", a_deal(), headers=KEY)
-    deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-    return lambda: customer.post(f"/api/tickets/{deal}", a_ticket(), headers=KEY)
+        return lambda: customer.post("/api/deals", deal_body(), headers=KEY)
+    deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    return lambda: customer.post(f"/api/tickets/{deal}", ticket_body(), headers=KEY)
 
 
 async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -73,7 +73,7 @@ async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[http
 
 async def registered(client: httpx.AsyncClient, email: str) -> Caller:
     """Somebody who has just registered and logged in."""
-    answer = await client.post("/api/register", json=a_registration(email=email))
+    answer = await client.post("/api/register", json=registration_body(email=email))
     assert answer.status_code == 201, answer.text
     return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])
 

@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller
 from tests.support.processes import free_port
 
@@ -98,7 +98,7 @@ async def wait_for_mail(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMe
 
 async def verified_caller(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
     """Somebody who has registered, proved their address and logged in."""
-    asked = await client.post("/api/register", json=a_registration(email=email))
+    asked = await client.post("/api/register", json=registration_body(email=email))
     assert asked.status_code == 202, asked.text
     token = token_of(await wait_for_mail(app, mailbox, email))
     answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})

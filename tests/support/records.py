@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller
 
 from hubspot_emulator import Emulator
@@ -62,14 +62,14 @@ def give_tickets(
 
 async def a_deal_of(caller: Caller, **changes: Any) -> str:
     """A deal that the caller opened."""
-    answer = await caller.post("/api/deals", a_deal(**changes))
+    answer = await caller.post("/api/deals", deal_body(**changes))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["data"]["deal"]["id"])
 
 
 async def a_ticket_of(caller: Caller, deal_id: str, **changes: Any) -> str:
     """A ticket that the caller raised."""
-    answer = await caller.post(f"/api/tickets/{deal_id}", a_ticket(**changes))
+    answer = await caller.post(f"/api/tickets/{deal_id}", ticket_body(**changes))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["data"]["ticket"]["id"])
 
