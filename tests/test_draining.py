@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.builders import deal_body
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.cli.serve import drain_seconds
@@ -59,7 +59,7 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
         ):
             # A connection that stays open keeps nothing from stopping.
             await idle.get("/healthz")
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             begun = asyncio.create_task(caller.post("/api/deals", deal_body()))
             await asyncio.sleep(0.2)
             service.tell(signal.SIGTERM)

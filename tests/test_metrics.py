@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
@@ -57,7 +57,7 @@ async def test_they_count_what_all_workers_did(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             for _ in range(20):
                 # A connection each, so that every worker gets some.
                 async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
 from tests.support.builders import PASSWORD
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.tcp_proxy import ProxyState, TcpProxy
 
@@ -96,7 +96,7 @@ async def test_the_database_goes_away(settings: Settings, emulator: Emulator, ou
     url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "rate_limit_user": "1000000 per 1 minute"}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
         async with load.of(lambda: caller.get("/api/me")):
             await asyncio.sleep(0.3)
@@ -176,7 +176,7 @@ async def test_a_database_that_hangs_is_not_waited_for_past_the_deadline(
     url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "request_deadline_seconds": 0.5}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         await proxy.set_state("unresponsive")
         started = time.monotonic()
         answer = await caller.get("/api/me")
@@ -199,7 +199,7 @@ async def test_redis_goes_away(
         "rate_limit_user": "1000000 per 1 minute",
     }
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
         async with load.of(lambda: caller.get("/api/new-crm-objects")):
             await asyncio.sleep(0.3)
@@ -228,7 +228,7 @@ async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage:
             "rate_limit_user": "1000000 per 1 minute",
         }
         async with service(settings.model_copy(update=changes), None) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             load = Load()
             async with load.of(lambda: caller.get("/api/new-crm-objects")):
                 await asyncio.sleep(0.3)

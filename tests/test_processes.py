@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.builders import PASSWORD, deal_body, registration_body
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
@@ -38,7 +38,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
             tmp_path, database_url=database_url, hubspot_url=emulator.url, REQUEST_DEADLINE_SECONDS="2"
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-                caller = await registered(client, "ada@example.com")
+                caller = await register_caller(client, "ada@example.com")
                 fault = {
                     "method": "POST",
                     "path": "/crm/objects/*/deals",
@@ -83,7 +83,7 @@ async def test_it_serves_with_workers_and_stops_when_told(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             answer = await caller.post("/api/deals", deal_body())
             assert answer.status_code == 201, answer.text
             assert (await client.get("/readyz")).json()["database"]["state"] == "ok"
@@ -141,7 +141,7 @@ async def test_hubspot_that_never_answers_is_told_within_the_deadline(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             fault = {"method": "*", "path": "/crm/*", "kind": "hang_before", "seconds": 60, "times": 50}
             (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
             started = time.monotonic()
@@ -161,7 +161,7 @@ async def test_it_starts_and_logs_people_in_while_hubspot_is_down(tmp_path: Path
     with emulator_process(tmp_path) as emulator:
         with service_process(tmp_path, database_url=database_url, hubspot_url=emulator.url) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-                await registered(client, "ada@example.com")
+                await register_caller(client, "ada@example.com")
         with service_process(
             tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9"
         ) as service:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
 from tests.support.builders import deal_body
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
 from tests.support.processes import Process, service_process
@@ -94,7 +94,9 @@ async def _work_while_servers_go(
     client: httpx.AsyncClient, servers: list[Process], emulator: Emulator
 ) -> None:
     """A quarter through the first server is killed, half through the second is told to stop."""
-    callers: list[Caller] = [await registered(client, f"user{number}@example.com") for number in range(USERS)]
+    callers: list[Caller] = [
+        await register_caller(client, f"user{number}@example.com") for number in range(USERS)
+    ]
     run = FaultRun()
     working = asyncio.create_task(run.create_all(callers, deals=DEALS, tickets=TICKETS))
     await run.reached(deals=DEALS // 4)
@@ -117,7 +119,7 @@ async def test_what_one_process_did_the_other_knows_at_once(
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
     async with AsyncExitStack() as stack:
         one, other = [await _replica(stack, shared, emulator) for _ in range(2)]
-        caller = await registered(one, "replicas@example.com")
+        caller = await register_caller(one, "replicas@example.com")
         elsewhere = replace(caller, client=other)
         assert (await elsewhere.get("/api/me")).status_code == 200
         # One key is one record, one after the other and both at once.

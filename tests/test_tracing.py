@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.support.builders import deal_body
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -101,7 +101,7 @@ async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
 ) -> None:
     settings = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})
     async with served(settings, emulator, collector.url) as (_, client):
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         await caller.get("/api/pipelines")
         emulator.clear_requests()
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, times=1)
@@ -133,7 +133,7 @@ async def test_nothing_personal_is_sent(settings: Settings, emulator: Emulator, 
         async def broken() -> None:
             raise RuntimeError("a secret value")
 
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         deal = (await caller.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         await caller.get(f"/api/deals/{deal}")
         await caller.get("/api/search", params={"q": "Lovelace"})
@@ -171,7 +171,7 @@ async def test_it_is_off_unless_it_is_set_up(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     async with served(settings, emulator, None) as (app, client):
         assert app.state.tracing is None
-        await registered(client, "ada@example.com")
+        await register_caller(client, "ada@example.com")
         assert not any("traceparent" in request.headers for request in emulator.requests)
     assert collector.bodies == []
 
@@ -179,7 +179,7 @@ async def test_it_is_off_unless_it_is_set_up(
 async def test_a_collector_that_is_away_harms_nobody(settings: Settings, emulator: Emulator) -> None:
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             assert (await caller.post("/api/deals", deal_body())).status_code == 201
             started = time.monotonic()
         assert time.monotonic() - started < 20

@@ -95,7 +95,7 @@ class TestListContacts:
         assert emulator.requests == []
 
     async def test_a_customer_gets_their_own_alone(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         [contact] = await all_pages(customer, "/api/contacts")
         assert (contact["id"], set(contact)) == (customer.contact_id, KEYS)
@@ -119,15 +119,15 @@ class TestGetContact:
         assert emulator.requests == []
 
     async def test_another_customers_contact_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
         same_answers(
-            await stranger.get(f"/api/contacts/{customer.contact_id}"),
-            await stranger.get("/api/contacts/99999999"),
+            await other_customer.get(f"/api/contacts/{customer.contact_id}"),
+            await other_customer.get("/api/contacts/99999999"),
         )
         # Nothing is asked about either, so that the time taken does not tell one from the other.
-        assert calls(emulator) == [f"GET objects/contacts/{stranger.contact_id}"]
+        assert calls(emulator) == [f"GET objects/contacts/{other_customer.contact_id}"]
 
     async def test_ones_own_with_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await a_deal_of(customer)
@@ -202,13 +202,13 @@ class TestUpdateContact:
         assert emulator.requests == []
 
     async def test_another_customers_contact_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
         body = {"firstname": "Mine"}
         same_answers(
-            await stranger.patch(f"/api/contacts/{customer.contact_id}", body),
-            await stranger.patch("/api/contacts/99999999", body),
+            await other_customer.patch(f"/api/contacts/{customer.contact_id}", body),
+            await other_customer.patch("/api/contacts/99999999", body),
         )
         assert writes(emulator) == []
 
@@ -238,13 +238,13 @@ class TestUpdateContact:
         assert writes(emulator) == []
 
     async def test_staff_write_address_and_stage(
-        self, staff: Caller, customer: Caller, stranger: Caller
+        self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         answer = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
         contact = answer.json()["data"]["contact"]
         assert (contact["email"], contact["lifecyclestage"]) == ("new@example.com", "customer")
-        assert_problem(await staff.patch(path, {"email": stranger.email}), 409, "contact_exists")
+        assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
 
     async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
@@ -296,15 +296,17 @@ class TestSearchContacts:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customer_finds_themselves_alone(self, customer: Caller, stranger: Caller) -> None:
+    async def test_a_customer_finds_themselves_alone(self, customer: Caller, other_customer: Caller) -> None:
         found = await all_found(customer, "/api/contacts/search", query="example.com")
         assert [each["id"] for each in found] == [customer.contact_id]
 
-    async def test_staff_find_everybody(self, customer: Caller, stranger: Caller, staff: Caller) -> None:
+    async def test_staff_find_everybody(
+        self, customer: Caller, other_customer: Caller, staff: Caller
+    ) -> None:
         found = await all_found(staff, "/api/contacts/search", query="lovelace", limit=1)
         assert [each["id"] for each in found] == [
             customer.contact_id,
-            stranger.contact_id,
+            other_customer.contact_id,
             staff.contact_id,
         ]
         filters = [{"property": "email", "operator": "EQ", "value": customer.email.upper()}]

@@ -81,9 +81,9 @@ class TestSameKey:
             assert_problem(answer, 422, "idempotency_key_reused")
 
     async def test_a_key_is_its_users_own(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        for caller in (customer, stranger):
+        for caller in (customer, other_customer):
             answer = await caller.post("/api/deals", deal_body(), headers=KEY)
             assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2

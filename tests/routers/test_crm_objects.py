@@ -51,9 +51,9 @@ class TestListCrmObjects:
         assert emulator.requests == []
 
     async def test_a_customer_gets_their_own_contact_alone(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        for caller in (customer, stranger):
+        for caller in (customer, other_customer):
             deal = (await caller.post("/api/deals", deal_body(dealname=f"of {caller.email}"))).json()["data"][
                 "deal"
             ]
@@ -162,7 +162,7 @@ class TestListCrmObjects:
         assert emulator.requests == []
 
     async def test_a_cursor_is_its_users_own_and_cannot_be_changed(
-        self, staff: Caller, stranger: Caller, emulator: Emulator
+        self, staff: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         fill(emulator, 5, deals=0)
         page = (await staff.get("/api/new-crm-objects", params={"limit": 2})).json()["data"]["data"]
@@ -170,7 +170,7 @@ class TestListCrmObjects:
         for wrong in (cursor[:-1], "x" + cursor, cursor.replace(".", ""), "e30.c2ln"):
             answer = await staff.get("/api/new-crm-objects", params={"cursor": wrong})
             assert_problem(answer, 400, "invalid_cursor")
-        answer = await stranger.get("/api/new-crm-objects", params={"cursor": cursor})
+        answer = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 
     async def test_hubspot_failing_is_a_502(self, staff: Caller, emulator: Emulator) -> None:

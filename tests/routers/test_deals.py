@@ -221,9 +221,9 @@ class TestCreateDeal:
         assert emulator.records("deals") == []
 
     async def test_a_customer_cannot_open_a_deal_for_another_contact(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body(contact_id=stranger.contact_id))
+        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(answer, 403, "forbidden")
         assert emulator.records("deals") == []
 

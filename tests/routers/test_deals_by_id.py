@@ -26,10 +26,12 @@ class TestGetDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
         deal_id = await a_deal_of(customer)
-        same_answers(await stranger.get(f"/api/deals/{deal_id}"), await stranger.get("/api/deals/99999999"))
+        same_answers(
+            await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
+        )
 
     async def test_its_owner_reads_it_with_its_tickets(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await a_deal_of(customer, amount="10.50")
@@ -92,14 +94,14 @@ class TestUpdateDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
         emulator.clear_requests()
         body = {"dealname": "Mine now"}
         same_answers(
-            await stranger.patch(f"/api/deals/{deal_id}", body),
-            await stranger.patch("/api/deals/99999999", body),
+            await other_customer.patch(f"/api/deals/{deal_id}", body),
+            await other_customer.patch("/api/deals/99999999", body),
         )
         assert writes(emulator) == []
 
@@ -287,12 +289,13 @@ class TestArchiveDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
         emulator.clear_requests()
         same_answers(
-            await stranger.delete(f"/api/deals/{deal_id}"), await stranger.delete("/api/deals/99999999")
+            await other_customer.delete(f"/api/deals/{deal_id}"),
+            await other_customer.delete("/api/deals/99999999"),
         )
         assert writes(emulator) == []
         assert emulator.record("deals", deal_id) is not None

@@ -25,11 +25,13 @@ class TestListDeals:
         assert_problem(await client.get("/api/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_there(self, customer: Caller, stranger: Caller) -> None:
+    async def test_another_customers_deals_are_not_there(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         mine = [await a_deal_of(customer) for _ in range(3)]
-        theirs = await a_deal_of(stranger)
+        theirs = await a_deal_of(other_customer)
         assert ids(await all_pages(customer, "/api/deals")) == mine
-        assert ids(await all_pages(stranger, "/api/deals")) == [theirs]
+        assert ids(await all_pages(other_customer, "/api/deals")) == [theirs]
 
     async def test_a_page_costs_a_customer_two_calls(self, customer: Caller, emulator: Emulator) -> None:
         made = give_deals(emulator, customer.contact_id, 30)
@@ -134,12 +136,12 @@ class TestListDeals:
         assert len(set(ids(by_amount))) == 24
 
     async def test_a_cursor_is_for_its_list_its_filter_and_its_user(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         give_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
         refused = [
-            await stranger.get("/api/deals", params={"cursor": cursor}),
+            await other_customer.get("/api/deals", params={"cursor": cursor}),
             await customer.get("/api/deals", params={"cursor": cursor, "pipeline": "default"}),
             await customer.get("/api/tickets", params={"cursor": cursor}),
             await customer.get("/api/deals", params={"cursor": cursor[:-1] + "x"}),
@@ -198,9 +200,11 @@ class TestSearchDeals:
         assert_problem(await client.post("/api/deals/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_found(self, customer: Caller, stranger: Caller) -> None:
+    async def test_another_customers_deals_are_not_found(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         await a_deal_of(customer, dealname="Secret plan")
-        assert await all_found(stranger, "/api/deals/search", query="secret") == []
+        assert await all_found(other_customer, "/api/deals/search", query="secret") == []
 
     async def test_a_customers_is_fresh_and_asks_hubspot_for_no_search(
         self, customer: Caller, emulator: Emulator

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
-from tests.support.callers import Caller, assert_problem, registered
+from tests.support.callers import Caller, assert_problem, register_caller
 from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
 
 from crm_api.models import RecentWrite, now
@@ -210,7 +210,7 @@ class TestReadYourOwnWrites:
     async def test_nobody_else_sees_it_that_way(
         self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
-        other = await registered(client, "colleague@example.com")
+        other = await register_caller(client, "colleague@example.com")
         assert await set_role(app.state.session_factory, other.email, "staff")
         deal_id = await a_deal_of(staff, contact_id=customer.contact_id)
         filters = [condition("hs_object_id", "EQ", value=deal_id)]

@@ -14,12 +14,12 @@ class TestSearchEverything:
         assert emulator.requests == []
 
     async def test_a_customer_finds_what_is_theirs(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
         deal_id = await a_deal_of(customer, dealname="Lovelace vans")
         ticket_id = await a_ticket_of(customer, deal_id, description="for Ms Lovelace")
-        await a_deal_of(stranger, dealname="Lovelace boats")
+        await a_deal_of(other_customer, dealname="Lovelace boats")
         emulator.clear_requests()
         answer = await customer.get("/api/search", params={"q": "lovelace"})
         assert answer.status_code == 200, answer.text

@@ -378,14 +378,14 @@ class TestLogOut:
         assert answer.status_code == 204
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, stranger: Caller) -> None:
+    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, other_customer: Caller) -> None:
         other = await self.again(customer)
         answer = await customer.post("/api/logout", {"everywhere": True})
         assert answer.status_code == 204
         for caller in (customer, other):
             assert_problem(await caller.get("/api/me"), 401, "invalid_token")
             assert await self.refresh(caller) == 401
-        assert (await stranger.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/me")).status_code == 200
 
     async def test_a_login_works_afterwards(self, customer: Caller) -> None:
         await customer.post("/api/logout", {"everywhere": True})

@@ -19,11 +19,11 @@ class TestCreateTicket:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
-        theirs = await stranger.post(f"/api/tickets/{deal_id}", ticket_body())
-        nobodys = await stranger.post("/api/tickets/99999999", ticket_body())
+        theirs = await other_customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        nobodys = await other_customer.post("/api/tickets/99999999", ticket_body())
         one, other = assert_problem(theirs, 404, "not_found"), assert_problem(nobodys, 404, "not_found")
         del one["request_id"], other["request_id"]
         assert one == other
@@ -131,18 +131,18 @@ class TestListTickets:
         assert emulator.requests == []
 
     async def test_a_customers_are_those_of_their_contact_and_of_their_deals(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await a_deal_of(customer)
         both = await a_ticket_of(customer, deal_id)
         [on_deal] = give_tickets(emulator, 1, to=[("deals", deal_id)])
         [direct] = give_tickets(emulator, 1, to=[("contacts", customer.contact_id)])
-        await a_ticket_of(stranger, await a_deal_of(stranger))
+        await a_ticket_of(other_customer, await a_deal_of(other_customer))
         emulator.clear_requests()
         found = await all_pages(customer, "/api/tickets")
         assert [each["id"] for each in found] == sorted((both, on_deal, direct), key=int)
         assert len(calls(emulator)) == 3
-        assert len(await all_pages(stranger, "/api/tickets")) == 1
+        assert len(await all_pages(other_customer, "/api/tickets")) == 1
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_filters_and_sort(
@@ -165,11 +165,12 @@ class TestGetTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
         ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
         same_answers(
-            await stranger.get(f"/api/tickets/{ticket_id}"), await stranger.get("/api/tickets/99999999")
+            await other_customer.get(f"/api/tickets/{ticket_id}"),
+            await other_customer.get("/api/tickets/99999999"),
         )
 
     async def test_ones_own_by_contact_and_by_deal(self, customer: Caller, emulator: Emulator) -> None:
@@ -195,13 +196,13 @@ class TestUpdateTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
         emulator.clear_requests()
         same_answers(
-            await stranger.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
-            await stranger.patch("/api/tickets/99999999", {"subject": "mine"}),
+            await other_customer.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
+            await other_customer.patch("/api/tickets/99999999", {"subject": "mine"}),
         )
         assert writes(emulator) == []
 
@@ -312,12 +313,13 @@ class TestArchiveTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
         emulator.clear_requests()
         same_answers(
-            await stranger.delete(f"/api/tickets/{ticket_id}"), await stranger.delete("/api/tickets/99999999")
+            await other_customer.delete(f"/api/tickets/{ticket_id}"),
+            await other_customer.delete("/api/tickets/99999999"),
         )
         assert writes(emulator) == []
 
@@ -416,7 +418,7 @@ class TestSearchTickets:
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_by_our_category(
-        self, who: str, customer: Caller, stranger: Caller, staff: Caller, emulator: Emulator
+        self, who: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff
         deal_id = await a_deal_of(customer)
@@ -425,4 +427,4 @@ class TestSearchTickets:
         filters = [{"property": "category", "operator": "EQ", "value": "billing"}]
         found = await all_found(caller, "/api/tickets/search", filters=filters)
         assert [each["id"] for each in found] == [wanted]
-        assert await all_found(stranger, "/api/tickets/search", filters=filters) == []
+        assert await all_found(other_customer, "/api/tickets/search", filters=filters) == []

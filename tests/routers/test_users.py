@@ -240,13 +240,13 @@ class TestRegisterOnABadDay:
         client: httpx.AsyncClient,
         app: FastAPI,
         emulator: Emulator,
-        break_commits: Callable[[str], None],
+        fail_statements: Callable[[str], None],
     ) -> None:
-        break_commits("UPDATE users SET")
+        fail_statements("UPDATE users SET")
         first = await client.post("/api/register", json=registration_body())
         assert_problem(first, 503, "service_unavailable")
         assert len(emulator.records("contacts")) == 1
-        break_commits("")
+        fail_statements("")
         second = await client.post("/api/register", json=registration_body())
         assert second.status_code == 201, second.text
         assert len(emulator.records("contacts")) == 1
@@ -335,11 +335,11 @@ class TestUpdateMe:
         assert (await customer.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
     async def test_our_database_failing_is_mended_by_the_next_attempt(
-        self, customer: Caller, emulator: Emulator, break_commits: Callable[[str], None]
+        self, customer: Caller, emulator: Emulator, fail_statements: Callable[[str], None]
     ) -> None:
-        break_commits("UPDATE users SET")
+        fail_statements("UPDATE users SET")
         assert_problem(await self.patch(customer, firstname="Augusta"), 503, "service_unavailable")
-        break_commits("")
+        fail_statements("")
         assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
@@ -373,7 +373,7 @@ class TestDeleteMe:
         assert len(emulator.records("contacts")) == 1
 
     async def test_no_row_names_them_any_more(
-        self, client: httpx.AsyncClient, stranger: Caller, app: FastAPI
+        self, client: httpx.AsyncClient, other_customer: Caller, app: FastAPI
     ) -> None:
         """Rows in every table that can hold something of theirs, and then none; the audit log keeps their id alone."""
         key = {"Idempotency-Key": "the-same-for-all"}
@@ -382,7 +382,7 @@ class TestDeleteMe:
         caller = await Caller.log_in(client, body["email"], PASSWORD, contact_id="")
         user_id = (await caller.get("/api/me")).json()["data"]["id"]
         assert await set_role(app.state.session_factory, caller.email, "staff")
-        for person in (caller, stranger):
+        for person in (caller, other_customer):
             deal = await person.post("/api/deals", deal_body(), headers=key)
             assert deal.status_code == 201, deal.text
         await client.post("/api/password/forgot", json={"email": caller.email})
@@ -445,9 +445,9 @@ class TestExportMe:
         assert_problem(await client.get("/api/me/export"), 401, "invalid_token")
 
     async def test_it_holds_everything_about_the_caller_and_nothing_about_others(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
-        for caller, name in ((customer, "Mine"), (stranger, "Not mine")):
+        for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
             deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["deal"]["id"]
             assert (await caller.post(f"/api/tickets/{deal}", ticket_body(subject=name))).status_code == 201
         answer = await customer.get("/api/me/export")
@@ -466,7 +466,7 @@ class TestExportMe:
             "exported",
         ]
         assert "Not mine" not in answer.text
-        assert stranger.email not in answer.text
+        assert other_customer.email not in answer.text
         assert "hash" not in answer.text
 
     async def test_without_a_contact_the_rest_is_there(self, customer: Caller, emulator: Emulator) -> None:

@@ -190,8 +190,10 @@ class TestMassAssignment:
         written = [each for each in emulator.requests if each.method in ("POST", "PATCH")]
         assert [each for each in written if not each.path.endswith(("/batch/read", "/search"))] == []
 
-    async def test_a_customers_deal_is_never_somebody_elses(self, customer: Caller, stranger: Caller) -> None:
-        answer = await customer.post("/api/deals", deal_body(contact_id=stranger.contact_id))
+    async def test_a_customers_deal_is_never_somebody_elses(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
+        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(answer, 403, "forbidden")
 
     @pytest.mark.parametrize(
@@ -243,28 +245,28 @@ class TestHiddenProperties:
 
 class TestOverwriting:
     async def test_a_deal_of_the_same_name_is_another_deal(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
-        second = await stranger.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
+        second = await other_customer.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
         first_id, second_id = (each.json()["data"]["deal"]["id"] for each in (first, second))
         assert first_id != second_id
         amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
         assert amounts == {first_id: "10", second_id: "99"}
 
     async def test_a_ticket_on_anothers_deal_is_refused(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
-        assert_problem(await stranger.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
+        assert_problem(await other_customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
     async def test_anothers_idempotency_key_brings_nothing_of_theirs(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
         headers = {"Idempotency-Key": "guessable"}
         mine = await customer.post("/api/deals", deal_body(), headers=headers)
-        theirs = await stranger.post("/api/deals", deal_body(), headers=headers)
+        theirs = await other_customer.post("/api/deals", deal_body(), headers=headers)
         assert (mine.status_code, theirs.status_code) == (201, 201)
         assert mine.json()["data"]["deal"]["id"] != theirs.json()["data"]["deal"]["id"]
         assert "idempotency-replayed" not in theirs.headers
@@ -285,8 +287,8 @@ class TestCursors:
         answer = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert answer.status_code == 200
 
-    async def test_not_for_another_user(self, stranger: Caller, cursor: str) -> None:
-        answer = await stranger.get("/api/deals", params={"limit": 1, "cursor": cursor})
+    async def test_not_for_another_user(self, other_customer: Caller, cursor: str) -> None:
+        answer = await other_customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 
     async def test_not_for_another_list_or_filter(self, customer: Caller, cursor: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from tests.support.builders import PASSWORD, registration_body
-from tests.support.callers import Caller, assert_problem, serving
+from tests.support.callers import Caller, app_client, assert_problem
 from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.models import User
@@ -309,6 +309,6 @@ class TestRegistrationRules:
     async def test_who_may_register(
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
-        async with serving(settings.model_copy(update=changes), emulator) as client:
+        async with app_client(settings.model_copy(update=changes), emulator) as client:
             answer = await client.post("/api/register", json=registration_body(email=email))
         assert answer.status_code == status, answer.text

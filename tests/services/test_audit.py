@@ -22,15 +22,15 @@ class TestAudit:
     ) -> None:
         request_id = {"X-Request-ID": "front-end-0001"}
         await client.post("/api/register", json=registration_body(), headers=request_id)
-        registered, linked = await self.events(app)
-        assert (registered.event, linked.event) == ("registered", "contact_linked")
-        assert (registered.actor, registered.address, registered.request_id) == (
+        register_caller, linked = await self.events(app)
+        assert (register_caller.event, linked.event) == ("registered", "contact_linked")
+        assert (register_caller.actor, register_caller.address, register_caller.request_id) == (
             "anonymous",
             "127.0.0.1",
             "front-end-0001",
         )
-        assert abs(registered.at - now()) < timedelta(minutes=1)
-        assert registered.user_id is not None
+        assert abs(register_caller.at - now()) < timedelta(minutes=1)
+        assert register_caller.user_id is not None
 
     async def test_everything_that_has_to_be_answered_for_is_there(
         self, customer: Caller, app: FastAPI

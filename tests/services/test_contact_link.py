@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
 from tests.support.builders import deal_body, ticket_body
-from tests.support.callers import Caller, assert_problem, registered
+from tests.support.callers import Caller, assert_problem, register_caller
 
 from crm_api.models import AuditEntry, User
 from hubspot_emulator import Emulator
@@ -54,15 +54,15 @@ class TestMergedContact:
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
     async def test_two_users_are_never_linked_to_one_contact(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        survivor = emulator.merge("contacts", stranger.contact_id, customer.contact_id)
-        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
+        survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
+        assert (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
             "id"
         ] == survivor
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
-        assert await contact_of(stranger) == survivor
+        assert await contact_of(other_customer) == survivor
         assert await contact_of(customer) is None
         assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert "contact_link_lost" in await audit(app)
@@ -89,18 +89,18 @@ class TestContactThatIsGone:
         assert emulator.records("deals") == []
 
     async def test_a_contact_that_anothers_was_merged_into_is_anothers(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         """Also while the other's link still names the contact of before the merge."""
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        survivor = emulator.merge("contacts", anew, stranger.contact_id)
+        survivor = emulator.merge("contacts", anew, other_customer.contact_id)
         assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert await contact_of(customer) is None
-        assert (await stranger.post("/api/deals", deal_body())).status_code == 201
-        await stranger.get("/api/new-crm-objects")
-        assert await contact_of(stranger) == survivor
+        assert (await other_customer.post("/api/deals", deal_body())).status_code == 201
+        await other_customer.get("/api/new-crm-objects")
+        assert await contact_of(other_customer) == survivor
 
     async def test_nothing_is_made_anew_in_silence(
         self, customer: Caller, app: FastAPI, emulator: Emulator
@@ -115,9 +115,9 @@ class TestContactThatIsGone:
 
 
 async def test_guessing_ids_looks_the_contact_up_once_a_minute(
-    customer: Caller, stranger: Caller, emulator: Emulator
+    customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
-    deal_id = (await stranger.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
     emulator.clear_requests()
     for target in (deal_id, "99999999", deal_id):
         assert_problem(await customer.post(f"/api/tickets/{target}", ticket_body()), 404, "not_found")
@@ -149,5 +149,5 @@ async def test_registering_with_a_secondary_address_links_nobody_twice(
         assert answer.json()["data"]["contact"] is None
         assert emulator.records("contacts")[0].properties["firstname"] == before
     else:
-        other = await registered(customer.client, "third@example.com")
+        other = await register_caller(customer.client, "third@example.com")
         assert other.contact_id != customer.contact_id

@@ -86,12 +86,12 @@ async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> 
 
 
 async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
-    customer: Caller, emulator: Emulator, app: FastAPI, break_commits: Callable[[str], None]
+    customer: Caller, emulator: Emulator, app: FastAPI, fail_statements: Callable[[str], None]
 ) -> None:
     deal_id = await a_deal_of(customer)
-    break_commits("DELETE FROM record_leases")
+    fail_statements("DELETE FROM record_leases")
     answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
-    break_commits("")
+    fail_statements("")
     assert (answer.status_code, answer.json()["data"]["deal"]["amount"]) == (200, "5")
     async with app.state.session_factory() as database:
         [lease] = (await database.execute(select(RecordLease))).scalars()
