@@ -4,7 +4,7 @@ import httpx
 import pytest
 from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import give_deals, give_tickets
+from tests.support.records import seed_deals, seed_tickets
 
 from crm_api.services.records import nesting
 from hubspot_emulator import Emulator, Exchange
@@ -120,8 +120,8 @@ class TestListCrmObjects:
     async def test_deals_merged_while_they_are_read_show_once_and_as_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        one, other, third = give_deals(emulator, customer.contact_id, 3)
-        tickets = give_tickets(emulator, 2, to=[("deals", one)])
+        one, other, third = seed_deals(emulator, customer.contact_id, 3)
+        tickets = seed_tickets(emulator, 2, to=[("deals", one)])
         survivors: list[str] = []
 
         def merge(exchange: Exchange) -> None:
@@ -143,11 +143,11 @@ class TestListCrmObjects:
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
         monkeypatch.setattr(nesting, "MOST_CHILDREN", 3)
-        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         if what == "deals":
-            give_deals(emulator, customer.contact_id, 3)
+            seed_deals(emulator, customer.contact_id, 3)
         else:
-            give_tickets(emulator, 4, to=[("deals", deal_id)])
+            seed_tickets(emulator, 4, to=[("deals", deal_id)])
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         nested = contact if what == "deals" else contact["deals"][0]
         assert (len(nested[what]), nested["incomplete"]) == (3, True)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
 from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
-from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets
+from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets
 
 from crm_api.openapi.document import build_document
 from crm_api.settings import Settings
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 async def many_deals(world: World) -> None:
-    give_deals(world.emulator, world.contact, 248)
+    seed_deals(world.emulator, world.contact, 248)
 
 
 async def a_write(world: World) -> None:
@@ -63,15 +63,15 @@ async def a_write(world: World) -> None:
 
 
 async def forgotten(world: World) -> None:
-    [world.deal] = give_deals(world.emulator, world.contact, 1)
+    [world.deal] = seed_deals(world.emulator, world.contact, 1)
 
 
 async def on_a_deal_alone(world: World) -> None:
-    [world.ticket] = give_tickets(world.emulator, 1, to=[("deals", world.deal)])
+    [world.ticket] = seed_tickets(world.emulator, 1, to=[("deals", world.deal)])
 
 
 async def many_tickets(world: World) -> None:
-    give_tickets(world.emulator, 599, to=[("deals", world.deal)])
+    seed_tickets(world.emulator, 599, to=[("deals", world.deal)])
 
 
 async def a_ticket_written(world: World) -> None:
@@ -329,9 +329,9 @@ async def assert_call_count(row: Row, world: World) -> None:
 
 @pytest.fixture
 async def world(customer: Caller, staff: Caller, emulator: Emulator) -> World:
-    deal_id = await a_deal_of(customer)
-    ticket_id = await a_ticket_of(customer, deal_id)
-    await a_ticket_of(customer, await a_deal_of(customer))
+    deal_id = await create_deal_as(customer)
+    ticket_id = await create_ticket_as(customer, deal_id)
+    await create_ticket_as(customer, await create_deal_as(customer))
     await customer.get("/api/properties/contacts")
     return World(customer, staff, emulator, deal_id, ticket_id)
 
