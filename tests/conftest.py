@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.hubspot_contract import held_to_the_documents
+from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
 from crm_api.settings import Settings
@@ -23,7 +23,7 @@ pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.supp
 def emulator() -> Generator[Emulator, None, None]:
     """A HubSpot account of its own for each test; what passes is held against HubSpot's documents, if they are here."""
     emulator = create_emulator()
-    with held_to_the_documents(emulator, requests_too=True):
+    with checked_against_documents(emulator, check_requests=True):
         yield emulator
     emulator.close()
 
