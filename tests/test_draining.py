@@ -62,7 +62,7 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
             caller = await register_caller(client, "ada@example.com")
             begun = asyncio.create_task(caller.post("/api/deals", deal_body()))
             await asyncio.sleep(0.2)
-            service.tell(signal.SIGTERM)
+            service.send_signal(signal.SIGTERM)
             await until(is_unready)
             # Balancers need time to notice: until then everything is answered, on one connection each.
             answer = await caller.get("/api/me")
@@ -83,8 +83,8 @@ async def test_told_twice_it_keeps_its_notice(tmp_path: Path, database_url: str)
         SHUTDOWN_NOTICE_SECONDS="3",
     ) as service:
         started = time.monotonic()
-        service.tell(signal.SIGTERM)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(15) == 0
         assert time.monotonic() - started >= 3
 
@@ -97,7 +97,7 @@ async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) ->
         hubspot_url="http://127.0.0.1:9",
         SHUTDOWN_NOTICE_SECONDS="300",
     ) as service:
-        service.tell(signal.SIGINT)
+        service.send_signal(signal.SIGINT)
         assert service.wait(30) == 0
 
 

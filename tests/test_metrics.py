@@ -73,7 +73,7 @@ async def test_they_count_what_all_workers_did(
                 await asyncio.sleep(0.1)
                 text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
                 found = samples(text)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(30) == 0
     assert found['crm_api_requests_total{method="GET",route="/api/me",status="200"}'] == 20
     assert found['crm_api_request_seconds_count{method="GET",route="/api/me"}'] == 20

@@ -87,7 +87,7 @@ async def test_it_serves_with_workers_and_stops_when_told(
             answer = await caller.post("/api/deals", deal_body())
             assert answer.status_code == 201, answer.text
             assert (await client.get("/readyz")).json()["database"]["state"] == "ok"
-        service.signal(signal.SIGTERM)
+        service.signal_group(signal.SIGTERM)
         assert service.wait(15) == 0
         assert service.output.count("Application shutdown complete") == workers
         assert "ada@example.com" not in service.output
@@ -188,7 +188,7 @@ async def test_every_line_is_json_where_programs_read_it(tmp_path: Path, databas
         headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-ID": "front-end-0001"}
         async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
             await client.post("/api/register", json=registration_body(), headers=headers)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(20) == 0
     lines = [json.loads(line) for line in service.output.splitlines()]
     assert {"Started parent process", "Started server process"} <= {

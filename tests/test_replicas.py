@@ -102,7 +102,7 @@ async def _work_while_servers_go(
     await run.reached(deals=DEALS // 4)
     servers[0].kill()
     await run.reached(deals=DEALS // 2)
-    servers[1].signal(signal.SIGTERM)
+    servers[1].signal_group(signal.SIGTERM)
     await working
     assert servers[1].wait(15) == 0
     print("answers to the creating requests:", run.answers)  # noqa: T201
