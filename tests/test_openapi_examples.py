@@ -325,8 +325,8 @@ class TestErrors:
             self.expect(name, await ada.send(name, example), "invalid_link")
 
     async def test_too_many_requests(self, ada: Trying) -> None:
-        documented_responses = [await ada.request("getMe") for _ in range(121)]
-        self.expect("getMe", documented_responses[-1], "rate_limit_exceeded")
+        responses = [await ada.request("getMe") for _ in range(121)]
+        self.expect("getMe", responses[-1], "rate_limit_exceeded")
 
     async def test_hubspot_on_a_bad_day(self, ada: Trying, emulator: Emulator) -> None:
         for fault, code in (

@@ -16,16 +16,6 @@ import jsonschema
 from hubspot_emulator import Emulator
 from hubspot_emulator import Exchange as EmulatorExchange
 
-__all__ = [
-    "DEVIATIONS",
-    "UNDOCUMENTED",
-    "Deviation",
-    "Exchange",
-    "HubSpotContract",
-    "held_to_the_documents",
-    "published_contract",
-]
-
 DOCUMENTS_VARIABLE: Final = "HUBSPOT_OPENAPI_DIR"
 
 _TYPE_NAMES: Final = {"0-1": "contacts", "0-3": "deals", "0-5": "tickets"}
