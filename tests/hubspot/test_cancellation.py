@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, record, refusal
+from tests.hubspot.stubs import BASE_URL, Stub, build_client, ok, record, refusal
+from tests.support.clock import FakeClock
 from tests.support.crashes import cancel_at_await
 
 from crm_api.hubspot import (
