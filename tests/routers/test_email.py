@@ -79,11 +79,11 @@ class TestRegister:
     async def test_a_mail_server_that_hangs_slows_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        mailbox.let_in.clear()
+        mailbox.accepting.clear()
         async with asyncio.timeout(3):
             answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 202
-        mailbox.let_in.set()
+        mailbox.accepting.set()
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
     async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:

@@ -120,7 +120,7 @@ async def verify_pairs(urls: list[str], mailbox: Mailbox) -> list[tuple[int, int
     async with httpx.AsyncClient(timeout=30) as client:
 
         async def pair(number: int) -> tuple[int, int]:
-            tokens = [token_of(mail) for mail in mailbox.to(address(number))]
+            tokens = [token_of(mail) for mail in mailbox.mails_to(address(number))]
             async with several:
                 first, second = await asyncio.gather(
                     *(
