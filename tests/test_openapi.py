@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
-from tests.support.openapi import answers, faults_in, operations, the_document
+from tests.support.openapi import documented_responses, openapi_document, operations, schema_errors
 
 from crm_api.errors import _FROM_HUBSPOT, KINDS
 from crm_api.hubspot import errors as hubspot_errors
@@ -24,7 +24,7 @@ LONGEST_SUMMARY = 80
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return the_document()
+    return openapi_document()
 
 
 def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -199,7 +199,7 @@ def test_every_error_of_the_table_stands_at_an_operation_and_in_the_introduction
     shown = {
         code
         for _, _, operation in operations().values()
-        for response in answers(operation).values()
+        for response in documented_responses(operation).values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
     # The only one that no operation answers with: the request reached none.
@@ -209,7 +209,7 @@ def test_every_error_of_the_table_stands_at_an_operation_and_in_the_introduction
 
 def test_every_answer_has_a_description_headers_and_an_example(document: dict[str, Any]) -> None:
     for name, (_, _, operation) in operations().items():
-        for status, response in answers(operation).items():
+        for status, response in documented_responses(operation).items():
             assert response["description"] not in {"", ".", "Successful Response"}, (name, status)
             assert "X-Request-ID" in response["headers"], (name, status)
             assert all(content["examples"] for content in response.get("content", {}).values()), (
@@ -223,12 +223,12 @@ def test_every_answer_has_a_description_headers_and_an_example(document: dict[st
 def test_every_example_is_what_its_schema_allows(document: dict[str, Any]) -> None:
     def check(content: dict[str, Any], name: str) -> None:
         for key, example in content["examples"].items():
-            assert not faults_in(example["value"], content["schema"]), (name, key)
+            assert not schema_errors(example["value"], content["schema"]), (name, key)
 
     for name, (_, _, operation) in operations().items():
         for content in operation.get("requestBody", {}).get("content", {}).values():
             check(content, name)
-        for response in answers(operation).values():
+        for response in documented_responses(operation).values():
             for content in response.get("content", {}).values():
                 check(content, name)
 
