@@ -10,7 +10,7 @@ from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.callers import Caller
 from tests.support.openapi import answers, body_examples, documented_answer, operations
 
-from crm_api.errors import KINDS
+from crm_api.errors import ERROR_TYPES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -225,7 +225,7 @@ class TestErrors:
 
     def showing(self, code: str) -> dict[str, str | None]:
         """The operations that show this error, each with the first example of its body."""
-        status = str(KINDS[code].status)
+        status = str(ERROR_TYPES[code].status)
         found: dict[str, str | None] = {}
         for name, (_, _, operation) in operations().items():
             content = answers(operation).get(status, {}).get("content", {})
