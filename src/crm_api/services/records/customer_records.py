@@ -1,13 +1,11 @@
 """A customer's own records: their ids from associations, the records from batch reads, so exact and fresh."""
 
-import asyncio
 from collections.abc import Sequence
 
-from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
 
@@ -40,28 +38,10 @@ async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
     """
     wanted: tuple[ObjectType, ...] = ("deals", "tickets") if object_type == "tickets" else ("deals",)
     contact = await own_contact(context, associations=wanted)
-    return [] if contact is None else await ids_of(context, contact, object_type)
-
-
-async def ids_of(context: RecordContext, contact: CrmRecord, object_type: ObjectType) -> list[str]:
-    """The deals, or the tickets of the contact and of its deals; the contact was read with both."""
-    if object_type == "deals":
-        return in_order(await linked_ids(context.hubspot, "contacts", contact, "deals"))
-    deals, direct = await asyncio.gather(
-        linked_ids(context.hubspot, "contacts", contact, "deals"),
-        linked_ids(context.hubspot, "contacts", contact, "tickets"),
-    )
-    return in_order([*direct, *await tickets_of(context, deals)])
-
-
-async def tickets_of(context: RecordContext, deal_ids: Sequence[str]) -> list[str]:
-    """The tickets of these deals; 502 where they could not all be read."""
-    if not deal_ids:
+    if contact is None:
         return []
-    result = await context.hubspot.associations.batch_read("deals", "tickets", deal_ids)
-    if result.failed:
-        raise ApiError("hubspot_error")
-    return [ticket for tickets in result.targets.values() for ticket in tickets]
+    deal_ids = await deal_ids_of(context, contact)
+    return deal_ids if object_type == "deals" else await ticket_ids_of(context, contact, deal_ids)
 
 
 async def read_records(
@@ -79,11 +59,6 @@ async def read_records(
             record.id: record for record in (result.records[each] for each in ids if each in result.records)
         }.values()
     )
-
-
-def in_order(ids: Sequence[str]) -> list[str]:
-    """Ids ascending, each once."""
-    return sorted(set(ids), key=int)
 
 
 async def _read_contact(context: RecordContext, associations: Sequence[ObjectType]) -> CrmRecord | None:

@@ -8,8 +8,9 @@ from typing import Final
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.overview import MOST_CHILDREN, ContactWithDeals, DealWithTickets
+from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
+from crm_api.services.records.associations import partial_associations, partial_associations_by_id
 from crm_api.services.records.context import RecordContext
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
@@ -37,10 +38,10 @@ async def with_deals_and_tickets(
     Costs ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls in two dependent steps, and one more for
     each association page that overflows.
     """
-    deal_ids = await _linked(context, "contacts", contacts, "deals")
+    deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     ids = _all_ids(deal_ids.targets)
     deals, ticket_ids = await asyncio.gather(
-        _read(context, "deals", ids), _associations(context, "deals", "tickets", ids)
+        _read(context, "deals", ids), partial_associations_by_id(context, "deals", ids, "tickets")
     )
     tickets = await _read(context, "tickets", _all_ids(ticket_ids.targets))
 
@@ -57,7 +58,7 @@ async def with_deals_and_tickets(
 
 async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
     """The deal, read with its tickets' ids, and its tickets."""
-    ticket_ids = await _linked(context, "deals", [deal], "tickets")
+    ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
     tickets = await _read(context, "tickets", _all_ids(ticket_ids.targets))
     return _deal(context, deal, ticket_ids, tickets)
 
@@ -72,41 +73,6 @@ def _deal(
         **deal_fields(deal, context.fields),
         tickets=[ticket_from_record(ticket, context.fields) for ticket in tickets.of(wanted or [])],
         incomplete=incomplete,
-    )
-
-
-async def _linked(
-    context: RecordContext, from_type: ObjectType, records: Sequence[CrmRecord], to_type: ObjectType
-) -> AssociationResult:
-    """The ids that hang on each record: those read with it, and the rest where they did not fit."""
-    inline = {record.id: record.associated(to_type) for record in records}
-    overflowing = [record_id for record_id, linked in inline.items() if linked.after is not None]
-    rest = await _associations(context, from_type, to_type, overflowing)
-    targets = {record_id: linked.ids for record_id, linked in inline.items()}
-    # What could not be read afresh is at least what came with the record.
-    read = {each: rest.targets.get(each) or targets[each] for each in overflowing}
-    return _bounded(targets | read, rest.failed)
-
-
-async def _associations(
-    context: RecordContext, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
-) -> AssociationResult:
-    if not ids:
-        return AssociationResult(targets={}, failed=set())
-    try:
-        result = await context.hubspot.associations.batch_read(from_type, to_type, ids)
-    except HubSpotCredentialsError:
-        raise
-    except HubSpotError:
-        return AssociationResult(targets={each: [] for each in ids}, failed=set(ids))
-    return _bounded(result.targets, result.failed)
-
-
-def _bounded(targets: Mapping[str, list[str]], failed: set[str]) -> AssociationResult:
-    """No more on one record than an answer holds; a record with more is not complete."""
-    too_many = {each for each, ids in targets.items() if len(ids) > MOST_CHILDREN}
-    return AssociationResult(
-        targets={each: ids[:MOST_CHILDREN] for each, ids in targets.items()}, failed=failed | too_many
     )
 
 

@@ -13,9 +13,9 @@ from crm_api.schemas.search import FoundRecords
 from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import Wanted
 from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
-from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import in_order, own_contact, read_records, tickets_of
+from crm_api.services.records.customer_records import own_contact, read_records
 from crm_api.services.records.queries import find_records
 
 logger = logging.getLogger(__name__)
@@ -68,16 +68,15 @@ async def _own(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
     contact = await own_contact(context, associations=("deals", "tickets"))
     if contact is None:
         return {each: [] for each in OBJECT_TYPES}
-    deals = asyncio.ensure_future(linked_ids(context.hubspot, "contacts", contact, "deals"))
+    deal_ids = asyncio.ensure_future(deal_ids_of(context, contact))
 
     async def part(object_type: ObjectType) -> list[CrmRecord]:
         if object_type == "contacts":
             records = [contact]
         elif object_type == "deals":
-            records = await read_records(context, "deals", in_order(await deals))
+            records = await read_records(context, "deals", await deal_ids)
         else:
-            direct = await linked_ids(context.hubspot, "contacts", contact, "tickets")
-            ids = in_order([*direct, *await tickets_of(context, await deals)])
+            ids = await ticket_ids_of(context, contact, await deal_ids)
             records = await read_records(context, "tickets", ids)
         return wanted.select(records, context.fields[object_type])[:limit]
 
