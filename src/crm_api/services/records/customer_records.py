@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.wire import BatchReadResult
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
@@ -47,18 +48,18 @@ async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
 async def read_records(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> list[CrmRecord]:
-    """The records with these ids, in this order, each once; what is gone is left out."""
-    if not ids:
-        return []
+    """Return the records with these IDs, as `records_in_order` does."""
     result = await context.hubspot.objects(object_type).batch_read(
         ids, properties=context.fields[object_type].properties
     )
-    # Two ids that were merged lead to one record.
-    return list(
-        {
-            record.id: record for record in (result.records[each] for each in ids if each in result.records)
-        }.values()
-    )
+    return records_in_order(result, ids)
+
+
+def records_in_order(result: BatchReadResult, ids: Sequence[str]) -> list[CrmRecord]:
+    """Return the records in the order of these IDs, without missing records and without duplicates."""
+    # The IDs of merged records lead to one record.
+    records = [result.records[record_id] for record_id in ids if record_id in result.records]
+    return list({record.id: record for record in records}.values())
 
 
 async def _read_contact(context: RecordContext, associations: Sequence[ObjectType]) -> CrmRecord | None:
