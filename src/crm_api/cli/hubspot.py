@@ -14,7 +14,14 @@ from crm_api.cli.progress import Progress
 from crm_api.database import create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Quota, StaticTokenAuth, call_context
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
-from crm_api.services.hubspot_account.checks import UNLIMITED, Finding, Limits, as_json, check_account, told
+from crm_api.services.hubspot_account.checks import (
+    UNLIMITED,
+    Finding,
+    Limits,
+    as_json,
+    check_account,
+    describe_error,
+)
 from crm_api.services.hubspot_account.provisioning import ProvisioningError, provision
 from crm_api.settings import Settings
 
@@ -33,7 +40,7 @@ def provision_account(settings: Settings) -> None:
         scopes = ", ".join(error.required_scopes) or "crm.schemas.deals.write, crm.schemas.tickets.write"
         raise click.ClickException(f"HubSpot refuses: the token lacks a scope; it needs {scopes}") from None
     except HubSpotError as error:
-        raise click.ClickException(told(error)) from None
+        raise click.ClickException(describe_error(error)) from None
     for line in done or ([] if problems else ["Nothing was missing."]):
         click.echo(line)
     if problems:

@@ -116,11 +116,11 @@ async def _check_scopes(hubspot: HubSpotClient) -> Finding:
     held = set(scopes)
     missing = [" or ".join(sorted(each)) for each in NEEDED_SCOPES if not each & held]
     excess = sorted(held - WELCOME_SCOPES - frozenset().union(*NEEDED_SCOPES))
-    told = [f"missing: {', '.join(missing)}"] * bool(missing)
-    told += [f"more than needed: {', '.join(excess)}"] * bool(excess)
-    if not told:
+    describe_error = [f"missing: {', '.join(missing)}"] * bool(missing)
+    describe_error += [f"more than needed: {', '.join(excess)}"] * bool(excess)
+    if not describe_error:
         return Finding("ok", "scopes", "what is needed, and no more")
-    return Finding("failed" if missing else "warning", "scopes", "; ".join(told))
+    return Finding("failed" if missing else "warning", "scopes", "; ".join(describe_error))
 
 
 async def _check_reading(hubspot: HubSpotClient) -> Finding:
@@ -132,7 +132,7 @@ async def _check_reading(hubspot: HubSpotClient) -> Finding:
         except HubSpotScopeError as error:
             missing += error.required_scopes or [f"crm.objects.{object_type}.read"]
         except HubSpotError as error:
-            return Finding("warning", "scopes", told(error))
+            return Finding("warning", "scopes", describe_error(error))
     if missing:
         return Finding("failed", "scopes", f"missing: {', '.join(dict.fromkeys(missing))}")
     finding = (
@@ -198,10 +198,10 @@ async def _ask(question: Callable[[], Awaitable[ResponseModel]]) -> tuple[Respon
     try:
         return await question(), ""
     except HubSpotError as error:
-        return None, told(error)
+        return None, describe_error(error)
 
 
-def told(error: HubSpotError) -> str:
+def describe_error(error: HubSpotError) -> str:
     """What went wrong, for an operator."""
     if isinstance(error, HubSpotScopeError):
         return f"a scope is missing: {', '.join(error.required_scopes) or 'HubSpot does not say which'}"

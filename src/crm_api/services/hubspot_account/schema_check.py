@@ -10,15 +10,15 @@ from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.services.properties.fields import (
     OBJECT_TYPES,
     PROPERTY_TYPES,
-    Kind,
     ObjectFields,
     RecordFields,
-    kind_of,
+    ValueType,
+    value_type_of,
 )
 
 logger = logging.getLogger(__name__)
 # Each compares its values in the same way.
-_ALIKE: Final[Mapping[Kind, frozenset[Kind]]] = {
+_ALIKE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
     "choice": frozenset({"choice", "choices", "text"}),
     "choices": frozenset({"choice", "choices"}),
 }
@@ -57,9 +57,9 @@ def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> li
             continue
         if definition.is_read_only and field.writers:
             problems.append(f"{where} is calculated by HubSpot; writing it is refused")
-        kind = kind_of(definition)
-        if not field.nested and kind not in _ALIKE.get(field.kind, frozenset({field.kind})):
-            problems.append(f"{where} is of type {definition.type}, not {PROPERTY_TYPES[field.kind]}")
+        value_type = value_type_of(definition)
+        if not field.nested and value_type not in _ALIKE.get(field.value_type, frozenset({field.value_type})):
+            problems.append(f"{where} is of type {definition.type}, not {PROPERTY_TYPES[field.value_type]}")
     return problems
 
 

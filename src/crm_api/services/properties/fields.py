@@ -8,7 +8,7 @@ from typing import Final, Literal
 from crm_api.hubspot import Property
 from crm_api.hubspot.names import ObjectType
 
-Kind = Literal["text", "number", "moment", "date", "choice", "choices", "bool"]
+ValueType = Literal["text", "number", "datetime", "date", "choice", "choices", "bool"]
 """What a value is; `choices` is several options joined by `;`."""
 
 OBJECT_TYPES: Final[tuple[ObjectType, ...]] = ("contacts", "deals", "tickets")
@@ -25,7 +25,7 @@ class Field:
     """In our contract."""
     wire_name: str
     """HubSpot's."""
-    kind: Kind
+    value_type: ValueType
     label: str
     """Where the account's own cannot be read."""
     writers: frozenset[str] = _NOBODY
@@ -51,8 +51,8 @@ _CONTACTS: Final = (
     Field("lastname", "lastname", "text", "Last name", _EVERYBODY, queried=True),
     Field("phone", "phone", "text", "Phone number", _EVERYBODY, queried=True),
     Field("lifecyclestage", "lifecyclestage", "choice", "Lifecycle stage", _STAFF),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("lastmodifieddate", "lastmodifieddate", "moment", "Last modified date"),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("lastmodifieddate", "lastmodifieddate", "datetime", "Last modified date"),
 )
 _DEALS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
@@ -60,10 +60,10 @@ _DEALS: Final = (
     Field("dealstage", "dealstage", "choice", "Deal stage", _EVERYBODY, required=True),
     Field("pipeline", "pipeline", "choice", "Pipeline", _EVERYBODY, required=True),
     Field("amount", "amount", "number", "Amount", _EVERYBODY),
-    Field("closedate", "closedate", "moment", "Close date", _EVERYBODY),
+    Field("closedate", "closedate", "datetime", "Close date", _EVERYBODY),
     Field("description", "description", "text", "Deal description", _EVERYBODY, queried=True),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "moment", "Last modified date"),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "datetime", "Last modified date"),
 )
 _TICKETS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
@@ -73,8 +73,8 @@ _TICKETS: Final = (
     Field("pipeline", "hs_pipeline", "choice", "Pipeline", _EVERYBODY, required=True),
     Field("hs_pipeline_stage", "hs_pipeline_stage", "choice", "Ticket status", _EVERYBODY, required=True),
     Field("hs_ticket_priority", "hs_ticket_priority", "choice", "Priority", _EVERYBODY),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "moment", "Last modified date"),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "datetime", "Last modified date"),
 )
 _BASE: Final[Mapping[ObjectType, tuple[Field, ...]]] = {
     "contacts": _CONTACTS,
@@ -161,18 +161,22 @@ def _table(object_type: ObjectType, added: Mapping[str, Sequence[str]]) -> Objec
     return ObjectFields(object_type, (*base, *nested))
 
 
-def kind_of(definition: Property) -> Kind:
+def value_type_of(definition: Property) -> ValueType:
     """What the values of a property are. https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""
     if definition.type == "enumeration":
         return "choices" if definition.field_type == "checkbox" else "choice"
-    kinds: dict[str, Kind] = {"number": "number", "datetime": "moment", "date": "date", "bool": "bool"}
+    kinds: dict[str, ValueType] = {"number": "number", "datetime": "datetime", "date": "date", "bool": "bool"}
     return kinds.get(definition.type, "text")
 
 
-def with_kind(field: Field, schema: Mapping[str, Property]) -> Field:
+def with_value_type(field: Field, schema: Mapping[str, Property]) -> Field:
     """The field with the kind that the account's schema gives it; only the operator's are ours to look up."""
     definition = schema.get(field.wire_name)
-    return replace(field, kind=kind_of(definition)) if field.nested and definition is not None else field
+    return (
+        replace(field, value_type=value_type_of(definition))
+        if field.nested and definition is not None
+        else field
+    )
 
 
 REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
@@ -181,7 +185,7 @@ REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
 PROPERTY_TYPES: Final = {
     "text": "string",
     "number": "number",
-    "moment": "datetime",
+    "datetime": "datetime",
     "date": "date",
     "bool": "bool",
     "choice": "enumeration",

@@ -6,15 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import MISSING
-
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, HubSpotClient, Property
 from crm_api.hubspot import Sort as WireSort
+from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, SearchFilter
-from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_kind
+from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_value_type
 from crm_api.services.properties.mapping import EPOCH
-from crm_api.services.properties.values import comparable, folded, milliseconds, schema_for, to_wire
+from crm_api.services.properties.values import (
+    casefold_text,
+    comparison_key,
+    epoch_milliseconds,
+    load_schema_for,
+    to_wire,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,9 @@ class Condition:
             return value is None
         if value is None or self.operator == "HAS_PROPERTY":
             return value is not None
-        have = comparable(self.field.kind, value)
-        wanted = [comparable(self.field.kind, each) for each in self.values]
-        return have is not None and _compare(self.field.kind, self.operator, have, wanted)
+        have = comparison_key(self.field.value_type, value)
+        wanted = [comparison_key(self.field.value_type, each) for each in self.values]
+        return have is not None and _compare(self.field.value_type, self.operator, have, wanted)
 
     def to_wire(self) -> Filter:
         """As HubSpot's search takes it."""
@@ -46,11 +51,11 @@ class Condition:
         return Filter(self.field.wire_name, operator, low, values[1] if len(values) > 1 else None)
 
     def _wire_value(self, value: str) -> str:
-        if self.field.kind in ("moment", "date"):
-            return milliseconds(value)
+        if self.field.value_type in ("datetime", "date"):
+            return epoch_milliseconds(value)
         # HubSpot wants the texts of an IN in lower case; options keep theirs.
         # https://developers.hubspot.com/docs/api-reference/search/guide
-        return value.lower() if self.operator == "IN" and self.field.kind == "text" else value
+        return value.lower() if self.operator == "IN" and self.field.value_type == "text" else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,35 +95,35 @@ class Order:
     def _key(self, record: CrmRecord) -> Any:
         value = value_of(record, self.field)
         # Several options have no order among themselves; their text has.
-        return value if self.field.kind == "choices" else comparable(self.field.kind, value)
+        return value if self.field.value_type == "choices" else comparison_key(self.field.value_type, value)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordQuery:
     """A whole question: all conditions hold, and the text is found."""
 
     conditions: tuple[Condition, ...] = ()
     order: Order | None = None
-    query: str | None = None
+    text: str | None = None
 
     def matches(self, record: CrmRecord, fields: ObjectFields) -> bool:
         """Whether the record answers it; the text counts wherever it stands in a queried field, whatever its case."""
         if not all(condition.matches(record) for condition in self.conditions):
             return False
-        if self.query is None:
+        if self.text is None:
             return True
-        wanted = folded(self.query)
-        return any(wanted in folded(record.get(name) or "") for name in fields.queried)
+        wanted = casefold_text(self.text)
+        return any(wanted in casefold_text(record.get(name) or "") for name in fields.queried)
 
     def select(self, records: Iterable[CrmRecord], fields: ObjectFields) -> list[CrmRecord]:
         """The records that answer it, in order."""
         found = [record for record in records if self.matches(record, fields)]
-        return (self.order or by_id(fields)).sorted(found)
+        return (self.order or order_by_id(fields)).sorted(found)
 
     @property
-    def is_everything(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether it asks for all records in the order of their ids."""
-        return not self.conditions and self.order is None and self.query is None
+        return not self.conditions and self.order is None and self.text is None
 
     @property
     def fingerprint(self) -> str:
@@ -126,12 +131,12 @@ class Wanted:
         parts = (
             [(each.field.wire_name, each.operator, each.values) for each in self.conditions],
             self.order and (self.order.field.wire_name, self.order.descending),
-            self.query,
+            self.text,
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def by_id(fields: ObjectFields) -> Order:
+def order_by_id(fields: ObjectFields) -> Order:
     """Oldest first."""
     return Order(fields.by_name["hs_object_id"])
 
@@ -141,43 +146,43 @@ def value_of(record: CrmRecord, field: Field) -> str | None:
     return record.id if field.wire_name == "hs_object_id" else record.get(field.wire_name)
 
 
-async def wanted_of(
+async def parse_search(
     hubspot: HubSpotClient, fields: RecordFields, table: ObjectFields, search: RecordSearch
-) -> Wanted:
+) -> RecordQuery:
     """The question that a search's body asks. Raises a 400 that names the filter at fault."""
-    filters = [] if search.filters is MISSING else search.filters
-    names = [each.property for each in filters] + ([] if search.sort is MISSING else [search.sort.property])
-    schema = await schema_for(hubspot, table, names)
+    filters, sort = or_none(search.filters) or [], or_none(search.sort)
+    names = [each.property for each in filters] + ([sort.property] if sort else [])
+    schema = await load_schema_for(hubspot, table, names)
     conditions = tuple(
         _condition(each, _field(table, schema, each.property, f"filters.{place}.property"), place, fields)
         for place, each in enumerate(filters)
     )
     order = None
-    if search.sort is not MISSING:
-        field = _field(table, schema, search.sort.property, "sort.property")
-        order = Order(field, descending=search.sort.direction == "descending")
-    return Wanted(conditions, order, None if search.query is MISSING else search.query)
+    if sort:
+        field = _field(table, schema, sort.property, "sort.property")
+        order = Order(field, descending=sort.direction == "descending")
+    return RecordQuery(conditions, order, or_none(search.query))
 
 
-async def wanted_of_list(
+async def parse_list_filters(
     hubspot: HubSpotClient, table: ObjectFields, *, equal: Mapping[str, str | None], sort: str | None
-) -> Wanted:
+) -> RecordQuery:
     """The question that a list's query parameters ask; `sort` is a name, with `-` before it for descending."""
     conditions = tuple(
         Condition(table.by_name[name], "EQ", (value,)) for name, value in equal.items() if value is not None
     )
     if sort is None:
-        return Wanted(conditions)
+        return RecordQuery(conditions)
     name = sort.removeprefix("-")
-    field = _field(table, await schema_for(hubspot, table, [name]), name, "sort")
-    return Wanted(conditions, Order(field, descending=sort.startswith("-")))
+    field = _field(table, await load_schema_for(hubspot, table, [name]), name, "sort")
+    return RecordQuery(conditions, Order(field, descending=sort.startswith("-")))
 
 
 def _field(table: ObjectFields, schema: Mapping[str, Property], name: str, where: str) -> Field:
     field = table.by_name.get(name)
     if field is None or not field.filterable:
         raise invalid(where, f"is not filterable; GET /api/properties/{table.object_type} lists what is")
-    return with_kind(field, schema)
+    return with_value_type(field, schema)
 
 
 def _condition(given: SearchFilter, field: Field, place: int, fields: RecordFields) -> Condition:
@@ -186,10 +191,10 @@ def _condition(given: SearchFilter, field: Field, place: int, fields: RecordFiel
     named = ("values",) if given.operator == "IN" else ("value", "high_value")
     values: list[str] = []
     for name in named:
-        value = getattr(given, name)
-        if value is MISSING:
+        value: str | list[str] | None = or_none(getattr(given, name))
+        if value is None:
             continue
-        each: list[str] = value if isinstance(value, list) else [value]
+        each = value if isinstance(value, list) else [value]
         try:
             values += [_to_wire(field, text, fields) for text in each]
         except ValueError as error:
@@ -200,11 +205,11 @@ def _condition(given: SearchFilter, field: Field, place: int, fields: RecordFiel
 def _to_wire(field: Field, value: str, fields: RecordFields) -> str:
     if field.name == "category":
         return fields.categories.get(value, value)
-    return to_wire(field.kind, value)
+    return to_wire(field.value_type, value)
 
 
-def _compare(kind: str, operator: str, have: Any, wanted: Sequence[Any]) -> bool:
-    if kind == "choices":
+def _compare(value_type: str, operator: str, have: Any, wanted: Sequence[Any]) -> bool:
+    if value_type == "choices":
         # Several options at once: one of them is enough, and they have no order.
         overlap = any(have & each for each in wanted if each)
         return overlap if operator in ("EQ", "IN") else not overlap if operator == "NEQ" else False

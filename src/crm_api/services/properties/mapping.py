@@ -59,8 +59,8 @@ def contact_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, 
         "lastname": record.get("lastname"),
         "phone": record.get("phone"),
         "lifecyclestage": record.get("lifecyclestage"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "lastmodifieddate": moment(record.get("lastmodifieddate")) or record.updated_at,
+        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
+        "lastmodifieddate": parse_datetime(record.get("lastmodifieddate")) or record.updated_at,
         "properties": _nested(record, "contacts", fields),
     }
 
@@ -74,10 +74,10 @@ def deal_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any
         "dealstage": record.get("dealstage"),
         "pipeline": record.get("pipeline"),
         "amount": plain_number(record.get("amount")),
-        "closedate": moment(record.get("closedate")),
+        "closedate": parse_datetime(record.get("closedate")),
         "description": record.get("description"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "hs_lastmodifieddate": moment(record.get("hs_lastmodifieddate")) or record.updated_at,
+        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
+        "hs_lastmodifieddate": parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
         "properties": _nested(record, "deals", fields),
     }
 
@@ -93,8 +93,8 @@ def ticket_fields(record: CrmRecord, fields: RecordFields) -> dict[str, Any]:
         "pipeline": record.get("hs_pipeline"),
         "hs_pipeline_stage": record.get("hs_pipeline_stage"),
         "hs_ticket_priority": record.get("hs_ticket_priority"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "hs_lastmodifieddate": moment(record.get("hs_lastmodifieddate")) or record.updated_at,
+        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
+        "hs_lastmodifieddate": parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
         "properties": _nested(record, "tickets", fields),
     }
 
@@ -123,7 +123,7 @@ def plain_number(value: str | None) -> str | None:
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
 
-def moment(value: str | None) -> datetime | None:
+def parse_datetime(value: str | None) -> datetime | None:
     """A moment from HubSpot's text: ISO 8601 with a zone, a date, or epoch milliseconds.
 
     https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
@@ -139,12 +139,12 @@ def moment(value: str | None) -> datetime | None:
         return None
 
 
-def moment_to_wire(value: datetime) -> str:
+def datetime_to_wire(value: datetime) -> str:
     """A moment as HubSpot takes it: ISO 8601, UTC, milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def refused_fields(
+def map_validation_error(
     error: HubSpotValidationError, fields: Collection[str], names: Mapping[str, str] | None = None
 ) -> ApiError | None:
     """HubSpot's refusal of values as ours, on our field names; None where it names none that the caller could mend."""
@@ -160,6 +160,6 @@ def refused_fields(
     return invalid_fields(problems) if problems else None
 
 
-def refusal(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
+def write_error(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
     """HubSpot's refusal of what this role sent: ours where it names what the role may write, else as it is."""
-    return refused_fields(error, fields.writable(role), fields.paths) or error
+    return map_validation_error(error, fields.writable(role), fields.paths) or error

@@ -27,26 +27,26 @@ class CustomerStages:
         default_factory=dict, repr=False, compare=False
     )
 
-    def shows(self, object_type: ObjectType, pipeline_id: str) -> bool:
+    def is_visible(self, object_type: ObjectType, pipeline_id: str) -> bool:
         """Whether customers see the pipeline."""
         entry = self.allowed.get(object_type)
         return not entry or pipeline_id in entry
 
-    def shown(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
+    def visible(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
         """Those of the pipelines that customers see."""
-        return [each for each in pipelines if self.shows(object_type, each.id)]
+        return [each for each in pipelines if self.is_visible(object_type, each.id)]
 
-    def allows(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
+    def may_set(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
         """Whether customers may put something into the stage."""
         stages = self.allowed.get(object_type, {}).get(pipeline_id)
-        return self.shows(object_type, pipeline_id) and (not stages or stage_id in stages)
+        return self.is_visible(object_type, pipeline_id) and (not stages or stage_id in stages)
 
     def publish(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[Pipeline]:
         """What customers see of the pipelines, in the contract's words; made once for each time they were read."""
         read, published = self._published.get(object_type, ((), []))
         if read is not pipelines:
-            shown = self.shown(object_type, pipelines)
-            published = [_from_wire(object_type, each, self) for each in shown]
+            visible = self.visible(object_type, pipelines)
+            published = [_from_wire(object_type, each, self) for each in visible]
             self._published[object_type] = (pipelines, published)
         return published
 
@@ -75,20 +75,24 @@ async def choose_stage(
     Raises a 400 that names `pipeline` or the stage's field when the account, read afresh, has no such thing, or
     the caller may not use it.
     """
-    refusal: ApiError | None = None
+    write_error: ApiError | None = None
     for max_age_seconds in (MAX_AGE_SECONDS, FRESH_SECONDS):
         known = await visible_pipelines(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
         chosen = next((each for each in known if pipeline is None or each.id == pipeline), None)
         if chosen is None:
-            refusal = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
+            write_error = invalid(
+                "pipeline", "is not a pipeline of this account; GET /api/pipelines lists them"
+            )
         elif all(each.id != stage for each in chosen.stages):
-            refusal = invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
-        elif not stages.allows(object_type, chosen.id, stage):
+            write_error = invalid(
+                stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them"
+            )
+        elif not stages.may_set(object_type, chosen.id, stage):
             raise invalid(stage_field, "is a stage that only the company's own people set")
         else:
             return chosen.id
-    assert refusal is not None  # the loop ran
-    raise refusal
+    assert write_error is not None  # the loop ran
+    raise write_error
 
 
 async def visible_pipelines(
@@ -100,7 +104,7 @@ async def visible_pipelines(
 ) -> list[HubSpotPipeline]:
     """The pipelines that the caller sees, in display order."""
     known = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
-    return stages.shown(object_type, known)
+    return stages.visible(object_type, known)
 
 
 def _from_wire(object_type: ObjectType, pipeline: HubSpotPipeline, stages: CustomerStages) -> Pipeline:
@@ -114,7 +118,7 @@ def _from_wire(object_type: ObjectType, pipeline: HubSpotPipeline, stages: Custo
                 label=stage.label,
                 display_order=stage.display_order,
                 is_closed=stage.is_closed,
-                may_set=stages.allows(object_type, pipeline.id, stage.id),
+                may_set=stages.may_set(object_type, pipeline.id, stage.id),
             )
             for stage in pipeline.stages
         ],

@@ -11,10 +11,10 @@ from crm_api.errors import invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.common import moment_or_midnight
+from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
-from crm_api.services.properties.fields import Field, Kind, ObjectFields, kind_of
-from crm_api.services.properties.mapping import EPOCH, moment, moment_to_wire
+from crm_api.services.properties.fields import Field, ObjectFields, ValueType, value_type_of
+from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 
 MAX_AGE_SECONDS: Final = 300.0
 # A value that the schema does not know forces a fresh read; a burst of them shares one.
@@ -22,67 +22,67 @@ FRESH_SECONDS: Final = 1.0
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def comparable(kind: Kind, value: str | None) -> Any:
+def comparison_key(value_type: ValueType, value: str | None) -> Any:
     """What a value is compared by; None where it is empty or not a value of its kind.
 
     Text ignores case, options do not. https://developers.hubspot.com/docs/api-reference/search/guide
     """
     if not value:
         return None
-    if kind == "text":
-        return folded(value)
-    if kind == "number":
+    if value_type == "text":
+        return casefold_text(value)
+    if value_type == "number":
         return _number(value)
-    if kind == "moment":
-        return moment(value)
-    if kind == "date":
-        found = moment(value)
+    if value_type == "datetime":
+        return parse_datetime(value)
+    if value_type == "date":
+        found = parse_datetime(value)
         return found.date() if found else None
-    if kind == "choices":
+    if value_type == "choices":
         return frozenset(part for part in value.split(";") if part)
     return value
 
 
-def folded(text: str) -> str:
+def casefold_text(text: str) -> str:
     """A text without regard to case, and to whether an accent is a character of its own."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def same(kind: Kind, one: str | None, other: str | None) -> bool:
+def values_equal(value_type: ValueType, one: str | None, other: str | None) -> bool:
     """Whether two texts are one value: `1500` and `1500.00`, or one moment in two spellings."""
     if (one or "") == (other or ""):
         return True
-    if kind == "text" or not one or not other:
+    if value_type == "text" or not one or not other:
         return False
-    left, right = comparable(kind, one), comparable(kind, other)
+    left, right = comparison_key(value_type, one), comparison_key(value_type, other)
     return left is not None and left == right
 
 
-def milliseconds(value: str) -> str:
+def epoch_milliseconds(value: str) -> str:
     """A moment as HubSpot's filters take it."""
-    found = moment(value)
+    found = parse_datetime(value)
     if found is None:
         raise ValueError("is not a moment")
     delta = found - EPOCH
     return str((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
 
 
-def to_wire(kind: Kind, value: str) -> str:
+def to_wire(value_type: ValueType, value: str) -> str:
     """A value as HubSpot takes it. Raises `ValueError` where it is none of its kind."""
-    if kind == "number":
+    if value_type == "number":
         number = _number(value)
         if number is None:
             raise ValueError("must be a number in digits")
         return format(number, "f")
-    if kind == "moment":
-        return moment_to_wire(moment_or_midnight(value.strip()))
-    if kind == "date":
+    if value_type == "datetime":
+        return datetime_to_wire(parse_rfc3339(value.strip()))
+    if value_type == "date":
         return _day(value.strip())
-    if kind == "bool":
+    if value_type == "bool":
         if value not in ("true", "false"):
             raise ValueError("must be true or false")
         return value
-    return _options(value) if kind == "choices" else value
+    return _options(value) if value_type == "choices" else value
 
 
 def _options(value: str) -> str:
@@ -104,7 +104,7 @@ def _day(value: str) -> str:
     return value
 
 
-async def schema_of(
+async def load_schema(
     hubspot: HubSpotClient, object_type: ObjectType, *, max_age_seconds: float = MAX_AGE_SECONDS
 ) -> dict[str, Property]:
     """The account's definitions by name; none where the credentials may not read them, so that nothing rests on it."""
@@ -114,12 +114,12 @@ async def schema_of(
         return {}
 
 
-async def schema_for(
+async def load_schema_for(
     hubspot: HubSpotClient, fields: ObjectFields, names: Iterable[str]
 ) -> Mapping[str, Property]:
     """The account's definitions where one of the operator's properties is named; of ours the kinds are known."""
     nested = {field.name for field in fields.nested}
-    return await schema_of(hubspot, fields.object_type) if nested & set(names) else {}
+    return await load_schema(hubspot, fields.object_type) if nested & set(names) else {}
 
 
 async def require_valid(
@@ -131,16 +131,18 @@ async def require_valid(
     """
     if not values:
         return {}
-    schema = await schema_of(hubspot, fields.object_type)
+    schema = await load_schema(hubspot, fields.object_type)
     if schema and _problems(fields, values, schema):
-        schema = await schema_of(hubspot, fields.object_type, max_age_seconds=FRESH_SECONDS)
+        schema = await load_schema(hubspot, fields.object_type, max_age_seconds=FRESH_SECONDS)
     if not schema:
         return dict(values)
     problems = _problems(fields, values, schema)
     if problems:
         raise invalid_fields(problems)
     return {
-        name: to_wire(kind_of(schema[name]), value) if value and fields.by_property[name].nested else value
+        name: to_wire(value_type_of(schema[name]), value)
+        if value and fields.by_property[name].nested
+        else value
         for name, value in values.items()
     }
 
@@ -165,20 +167,20 @@ def _problem(field: Field, value: str, definition: Property | None) -> str | Non
     # Stages are checked against their pipeline; what the operator added is checked here alone.
     if not value or field.name in ("pipeline", "dealstage", "hs_pipeline_stage"):
         return None
-    kind = kind_of(definition)
+    value_type = value_type_of(definition)
     try:
-        checked = to_wire(kind, value) if field.nested else value
+        checked = to_wire(value_type, value) if field.nested else value
     except ValueError as error:
         return str(error)
-    return _option_problem(kind, checked, definition) if kind in ("choice", "choices") else None
+    return _option_problem(value_type, checked, definition) if value_type in ("choice", "choices") else None
 
 
-def _option_problem(kind: Kind, value: str, definition: Property) -> str | None:
+def _option_problem(value_type: ValueType, value: str, definition: Property) -> str | None:
     # Owners and the like have options that HubSpot does not list.
     if not definition.options:
         return None
     options = {option.value for option in definition.options}
-    chosen = value.split(";") if kind == "choices" else [value]
+    chosen = value.split(";") if value_type == "choices" else [value]
     if all(each in options for each in chosen):
         return None
     return "is not one of the account's options; GET /api/properties lists them"

@@ -11,8 +11,8 @@ from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.fields import ObjectFields
-from crm_api.services.properties.filters import Order, Wanted, by_id
-from crm_api.services.properties.mapping import refused_fields
+from crm_api.services.properties.filters import Order, RecordQuery, order_by_id
+from crm_api.services.properties.mapping import map_validation_error
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
@@ -65,7 +65,7 @@ class _Place:
 async def search_account(
     context: RecordContext,
     object_type: ObjectType,
-    wanted: Wanted,
+    query: RecordQuery,
     *,
     limit: int,
     place: Mapping[str, Any] | None,
@@ -76,21 +76,21 @@ async def search_account(
     one search: the last page before that has no next place, and is `truncated` where there are more.
     """
     fields = context.fields[object_type]
-    order = wanted.order or by_id(fields)
+    order = query.order or order_by_id(fields)
     if place is None:
         ids = await recent_ids(context, object_type)
         recent = await read_recent(context, object_type, ids)
-        start = _begin(fields, wanted, ids, recent)
+        start = _begin(fields, query, ids, recent)
     else:
         start = _Place.of(place)
         # Read again, with what was written since: what was shown or left out is a moment old.
         ids = list(dict.fromkeys([*await recent_ids(context, object_type), *start.to_come]))
         recent = await read_recent(context, object_type, ids)
     waiting = [recent[each] for each in start.to_come if each in recent]
-    to_come = order.sorted([record for record in waiting if wanted.matches(record, fields)])
-    page, skip = await _search(context, object_type, wanted, order, start, limit=limit)
+    to_come = order.sorted([record for record in waiting if query.matches(record, fields)])
+    page, skip = await _search(context, object_type, query, order, start, limit=limit)
     shown, taken, rest = _merge(
-        order, page.results, to_come, limit, stale=_stale(wanted, ids, recent), is_last=page.after is None
+        order, page.results, to_come, limit, stale=_stale(query, ids, recent), is_last=page.after is None
     )
     skip += taken
     if taken == len(page.results):
@@ -106,21 +106,21 @@ async def search_account(
 
 
 def _begin(
-    fields: ObjectFields, wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]
+    fields: ObjectFields, query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]
 ) -> _Place:
-    found = [record.id for record in recent.values() if wanted.matches(record, fields)]
-    if wanted.query is None:
+    found = [record.id for record in recent.values() if query.matches(record, fields)]
+    if query.text is None:
         left_out = list(dict.fromkeys([*ids, *recent]))
     else:
         # HubSpot finds words in more ways than we do: what only HubSpot finds stays HubSpot's to show.
-        left_out = list(dict.fromkeys([*_stale(wanted, ids, recent), *found]))
+        left_out = list(dict.fromkeys([*_stale(query, ids, recent), *found]))
     return _Place(left_out=tuple(left_out), to_come=tuple(found), found=len(found))
 
 
-def _stale(wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
+def _stale(query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
     """Of the records written a moment ago those that HubSpot may still show: gone by now, or past the filters."""
     unmet = [
-        record.id for record in recent.values() if not all(each.matches(record) for each in wanted.conditions)
+        record.id for record in recent.values() if not all(each.matches(record) for each in query.conditions)
     ]
     return [*(each for each in ids if each not in recent), *unmet]
 
@@ -128,18 +128,18 @@ def _stale(wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]) 
 async def _search(
     context: RecordContext,
     object_type: ObjectType,
-    wanted: Wanted,
+    query: RecordQuery,
     order: Order,
     start: _Place,
     *,
     limit: int,
 ) -> tuple[SearchPage, int]:
     """The next page of HubSpot's that holds anything, and how many of its results lie before it."""
-    filters = [condition.to_wire() for condition in wanted.conditions]
+    filters = [condition.to_wire() for condition in query.conditions]
     if start.left_out:
         filters.append(Filter("hs_object_id", "NOT_IN", values=start.left_out))
     request = SearchRequest(
-        filter_groups=[filters] if filters else [], query=wanted.query, sort=order.to_wire()
+        filter_groups=[filters] if filters else [], query=query.text, sort=order.to_wire()
     )
     skip, total = start.skip, start.total
     while skip < MAX_SEARCH_RESULTS:
@@ -178,7 +178,7 @@ async def ask(context: RecordContext, object_type: ObjectType, request: SearchRe
         page = await objects.search(whole if fits else brief)
     except HubSpotValidationError as error:
         every = [field.path for field in fields.fields]
-        raise refused_fields(error, every, fields.paths) or error from error
+        raise map_validation_error(error, every, fields.paths) or error from error
     if fits or not page.results:
         return page
     ids = [record.id for record in page.results]
@@ -226,7 +226,7 @@ def _merge(
 
 
 async def list_account(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, after_id: str
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, *, limit: int, after_id: str
 ) -> tuple[list[CrmRecord], str | None]:
     """A page of a filtered list in the order of ids, after this one, and the id after which the next begins.
 
@@ -235,20 +235,20 @@ async def list_account(
     fields = context.fields[object_type]
     ids = await recent_ids(context, object_type)
     beyond = Filter("hs_object_id", "GT", after_id)
-    filters = [*(condition.to_wire() for condition in wanted.conditions), beyond]
+    filters = [*(condition.to_wire() for condition in query.conditions), beyond]
     if ids:
         filters.append(Filter("hs_object_id", "NOT_IN", values=ids))
-    request = SearchRequest(filter_groups=[filters], sort=by_id(fields).to_wire(), limit=limit)
+    request = SearchRequest(filter_groups=[filters], sort=order_by_id(fields).to_wire(), limit=limit)
     page, recent = await asyncio.gather(
         _first_page_with_results(context, object_type, request), read_recent(context, object_type, ids)
     )
     ours = [
         record
         for record in recent.values()
-        if int(record.id) > int(after_id) and wanted.matches(record, fields)
+        if int(record.id) > int(after_id) and query.matches(record, fields)
     ]
     known = {record.id: record for record in [*page.results, *ours]}
-    in_order = by_id(fields).sorted(known.values())
+    in_order = order_by_id(fields).sorted(known.values())
     if page.after is not None and page.results:
         # Between the last that HubSpot shows and its next there may be more; ours beyond it wait.
         last = int(page.results[-1].id)

@@ -8,8 +8,8 @@ from crm_api.schemas.contacts import Contact, ContactCreate, ContactPage, Contac
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.search import ContactSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import contact_from_record, refusal
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import contact_from_record, write_error
 from crm_api.services.properties.values import require_valid
 from crm_api.services.records.access import visible_contact
 from crm_api.services.records.context import RecordContext
@@ -37,7 +37,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, *, atte
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
     except HubSpotValidationError as error:
-        raise refusal(error, fields, context.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     await remember(context, "contacts", record.id)
     return contact_from_record(record, context.fields)
 
@@ -46,10 +46,10 @@ async def list_contacts(
     context: RecordContext, *, limit: int, cursor: str | None, lifecyclestage: str | None, sort: str | None
 ) -> ContactPage:
     """A page of contacts; a customer's list holds their own alone."""
-    wanted = await wanted_of_list(
+    query = await parse_list_filters(
         context.hubspot, context.fields["contacts"], equal={"lifecyclestage": lifecyclestage}, sort=sort
     )
-    records, next_cursor = await list_records(context, "contacts", wanted, limit=limit, cursor=cursor)
+    records, next_cursor = await list_records(context, "contacts", query, limit=limit, cursor=cursor)
     return ContactPage(
         results=[contact_from_record(record, context.fields) for record in records], next_cursor=next_cursor
     )

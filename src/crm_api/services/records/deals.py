@@ -1,17 +1,16 @@
 """Deals: opened, listed, read with their tickets, changed, archived."""
 
-from pydantic import MISSING
-
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import CrmRecord, NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.models import User
+from crm_api.schemas.common import or_none
 from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealUpdate
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.schemas.search import DealSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import deal_from_record, refusal
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import deal_from_record, write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid
 from crm_api.services.records.access import require_contact, visible_deal
@@ -39,7 +38,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Atte
     pipeline = await choose_stage(
         context.hubspot,
         "deals",
-        pipeline=None if deal.pipeline is MISSING else deal.pipeline,
+        pipeline=or_none(deal.pipeline),
         stage=deal.dealstage,
         stage_field="dealstage",
         stages=context.stages,
@@ -50,8 +49,8 @@ async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Atte
         record = await _create(context, sent, contact_id, attempt)
     except HubSpotValidationError as error:
         if not error.names_unknown_association:
-            raise refusal(error, fields, context.user.role) from error
-        if deal.contact_id is not MISSING:
+            raise write_error(error, fields, context.user.role) from error
+        if or_none(deal.contact_id):
             raise invalid("contact_id", "is not a contact of this account") from error
         if not await context.relink():
             raise ApiError("contact_missing") from error
@@ -76,12 +75,12 @@ async def _create(
 
 def _contact_of(user: User, deal: DealCreate) -> str:
     if user.role != "staff":
-        if deal.contact_id is not MISSING:
+        if or_none(deal.contact_id):
             raise ApiError(
                 "forbidden", "contact_id is for staff; a deal of yours is always your own contact's."
             )
         return require_contact(user)
-    return require_contact(user) if deal.contact_id is MISSING else deal.contact_id
+    return or_none(deal.contact_id) or require_contact(user)
 
 
 async def list_deals(
@@ -94,13 +93,13 @@ async def list_deals(
     sort: str | None,
 ) -> DealPage:
     """A page of deals."""
-    wanted = await wanted_of_list(
+    query = await parse_list_filters(
         context.hubspot,
         context.fields["deals"],
         equal={"pipeline": pipeline, "dealstage": dealstage},
         sort=sort,
     )
-    records, next_cursor = await list_records(context, "deals", wanted, limit=limit, cursor=cursor)
+    records, next_cursor = await list_records(context, "deals", query, limit=limit, cursor=cursor)
     return DealPage(
         results=[deal_from_record(record, context.fields) for record in records], next_cursor=next_cursor
     )

@@ -8,7 +8,7 @@ from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY
-from crm_api.services.properties.values import schema_of
+from crm_api.services.properties.values import load_schema
 
 
 async def reserve_idempotency_property(
@@ -19,7 +19,7 @@ async def reserve_idempotency_property(
     Raises `outcome_unknown` where an earlier try may have created the record and it cannot be looked up: there is no
     property now, or there was none then. Raises HubSpot's errors where the schema cannot be read.
     """
-    found = (await schema_of(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
+    found = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
     is_there = found is not None and found.has_unique_value and not found.archived
     if attempt.is_retry and not (is_there and attempt.request_id):
         raise ApiError("outcome_unknown")

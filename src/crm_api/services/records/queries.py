@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import MISSING
-
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
+from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch
-from crm_api.services.properties.filters import Order, Wanted, by_id, wanted_of
+from crm_api.services.properties.filters import Order, RecordQuery, order_by_id, parse_search
 from crm_api.services.records.account_search import list_account, search_account
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_ids, own_records, read_records
@@ -30,7 +29,7 @@ class FoundPage:
 
 
 async def list_records(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, cursor: str | None
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, *, limit: int, cursor: str | None
 ) -> tuple[list[CrmRecord], str | None]:
     """A page of a list, by ascending id unless it is sorted, and the cursor of the next.
 
@@ -38,24 +37,24 @@ async def list_records(
     does not lag; filtered or sorted it is a search. Raises 400 `invalid_cursor`.
     """
     endpoint = f"list-{object_type}"
-    place = _read_cursor(context, cursor, endpoint, wanted)
+    place = _read_cursor(context, cursor, endpoint, query)
     if not context.is_staff:
-        records, following = await _own_list(context, object_type, wanted, limit, place)
-    elif wanted.is_everything:
+        records, following = await _own_list(context, object_type, query, limit, place)
+    elif query.is_empty:
         page = await context.hubspot.objects(object_type).list_page(
             limit=limit,
             after=place.get("after"),
             properties=context.fields[object_type].properties,
         )
         records, following = page.results, {"after": page.after} if page.after else None
-    elif wanted.order is None:
+    elif query.order is None:
         records, last = await list_account(
-            context, object_type, wanted, limit=limit, after_id=place.get("id", "0")
+            context, object_type, query, limit=limit, after_id=place.get("id", "0")
         )
         following = {"id": last} if last else None
     else:
-        records, following = await _sorted_list(context, object_type, wanted, limit, place)
-    return records, _write_cursor(context, following, endpoint, wanted)
+        records, following = await _sorted_list(context, object_type, query, limit, place)
+    return records, _write_cursor(context, following, endpoint, query)
 
 
 async def search_records(context: RecordContext, object_type: ObjectType, search: RecordSearch) -> FoundPage:
@@ -63,33 +62,37 @@ async def search_records(context: RecordContext, object_type: ObjectType, search
 
     Raises a 400 that names the filter at fault, 400 `invalid_cursor`.
     """
-    wanted = await wanted_of(context.hubspot, context.fields, context.fields[object_type], search)
-    cursor = None if search.cursor is MISSING else search.cursor
-    return await find_records(context, object_type, wanted, limit=search.limit, cursor=cursor)
+    query = await parse_search(context.hubspot, context.fields, context.fields[object_type], search)
+    return await find_records(context, object_type, query, limit=search.limit, cursor=or_none(search.cursor))
 
 
 async def find_records(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, cursor: str | None = None
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    *,
+    limit: int,
+    cursor: str | None = None,
 ) -> FoundPage:
     """A page of what answers the question."""
     endpoint = f"search-{object_type}"
-    place = _read_cursor(context, cursor, endpoint, wanted)
+    place = _read_cursor(context, cursor, endpoint, query)
     if context.is_staff:
-        found = await search_account(context, object_type, wanted, limit=limit, place=place or None)
-        next_cursor = _write_cursor(context, found.place, endpoint, wanted)
+        found = await search_account(context, object_type, query, limit=limit, place=place or None)
+        next_cursor = _write_cursor(context, found.place, endpoint, query)
         return FoundPage(found.records, found.total, next_cursor, found.truncated)
-    order = wanted.order or by_id(context.fields[object_type])
-    selected = wanted.select(await own_records(context, object_type), context.fields[object_type])
+    order = query.order or order_by_id(context.fields[object_type])
+    selected = query.select(await own_records(context, object_type), context.fields[object_type])
     shown, following = _page(selected, order, limit, place)
-    return FoundPage(shown, len(selected), _write_cursor(context, following, endpoint, wanted), False)
+    return FoundPage(shown, len(selected), _write_cursor(context, following, endpoint, query), False)
 
 
 async def _own_list(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, place: dict[str, Any]
 ) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    order = wanted.order or by_id(context.fields[object_type])
-    if object_type == "contacts" or not wanted.is_everything:
-        selected = wanted.select(await own_records(context, object_type), context.fields[object_type])
+    order = query.order or order_by_id(context.fields[object_type])
+    if object_type == "contacts" or not query.is_empty:
+        selected = query.select(await own_records(context, object_type), context.fields[object_type])
         return _page(selected, order, limit, place)
     ids = await own_ids(context, object_type)
     after = int(place.get("id", "0"))
@@ -100,11 +103,11 @@ async def _own_list(
 
 
 async def _sorted_list(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, place: dict[str, Any]
 ) -> tuple[list[CrmRecord], dict[str, Any] | None]:
     if place.get("skip", 0) >= MAX_SEARCH_RESULTS:
         raise invalid("cursor", _PAST_THE_END)
-    found = await search_account(context, object_type, wanted, limit=limit, place=place or None)
+    found = await search_account(context, object_type, query, limit=limit, place=place or None)
     # A list that is cut off says so on its next page, rather than looking like a whole one.
     return found.records, found.place or ({"skip": MAX_SEARCH_RESULTS} if found.truncated else None)
 
@@ -132,20 +135,18 @@ def _left(records: list[CrmRecord], order: Order, place: dict[str, Any]) -> list
     return records[positions.get(place["id"], place["shown"]) :]
 
 
-def _read_cursor(context: RecordContext, cursor: str | None, endpoint: str, wanted: Wanted) -> dict[str, Any]:
+def _read_cursor(
+    context: RecordContext, cursor: str | None, endpoint: str, query: RecordQuery
+) -> dict[str, Any]:
     if cursor is None:
         return {}
     # Roles page differently, and a role may change between two pages.
-    return context.cursors.read(
-        cursor, context.user.id, f"{endpoint}-{context.user.role}", wanted.fingerprint
-    )
+    return context.cursors.read(cursor, context.user.id, f"{endpoint}-{context.user.role}", query.fingerprint)
 
 
 def _write_cursor(
-    context: RecordContext, place: dict[str, Any] | None, endpoint: str, wanted: Wanted
+    context: RecordContext, place: dict[str, Any] | None, endpoint: str, query: RecordQuery
 ) -> str | None:
     if place is None:
         return None
-    return context.cursors.write(
-        place, context.user.id, f"{endpoint}-{context.user.role}", wanted.fingerprint
-    )
+    return context.cursors.write(place, context.user.id, f"{endpoint}-{context.user.role}", query.fingerprint)

@@ -11,7 +11,7 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.search import FoundRecords
 from crm_api.services.properties.fields import OBJECT_TYPES
-from crm_api.services.properties.filters import Wanted
+from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 _Failures: Final = (HubSpotError, ApiError)
 
 
-async def search_everything(context: RecordContext, query: str, *, limit: int) -> FoundRecords:
+async def search_everything(context: RecordContext, text: str, *, limit: int) -> FoundRecords:
     """The first few contacts, deals and tickets in which the text is found; parts that failed are named.
 
     Raises what went wrong where every part failed.
     """
-    wanted = Wanted(query=query)
-    parts = await (_of_account if context.is_staff else _own)(context, wanted, limit)
+    query = RecordQuery(text=text)
+    parts = await (_of_account if context.is_staff else _own)(context, query, limit)
     failures = {part: found for part, found in parts.items() if isinstance(found, BaseException)}
     for part, failure in failures.items():
         if not isinstance(failure, _Failures):
@@ -54,16 +54,16 @@ async def search_everything(context: RecordContext, query: str, *, limit: int) -
 Parts = dict[ObjectType, list[CrmRecord] | BaseException]
 
 
-async def _of_account(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
+async def _of_account(context: RecordContext, query: RecordQuery, limit: int) -> Parts:
     """Three searches; the client keeps them within HubSpot's five a second."""
 
     async def part(object_type: ObjectType) -> list[CrmRecord]:
-        return (await find_records(context, object_type, wanted, limit=limit)).records
+        return (await find_records(context, object_type, query, limit=limit)).records
 
     return await _together({each: part(each) for each in OBJECT_TYPES})
 
 
-async def _own(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
+async def _own(context: RecordContext, query: RecordQuery, limit: int) -> Parts:
     """The customer's records, their ids read once for all three parts."""
     contact = await own_contact(context, associations=("deals", "tickets"))
     if contact is None:
@@ -78,7 +78,7 @@ async def _own(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
         else:
             ids = await ticket_ids_of(context, contact, await deal_ids)
             records = await read_records(context, "tickets", ids)
-        return wanted.select(records, context.fields[object_type])[:limit]
+        return query.select(records, context.fields[object_type])[:limit]
 
     return await _together({each: part(each) for each in OBJECT_TYPES})
 

@@ -1,15 +1,14 @@
 """Tickets: raised on deals, listed, read, changed, archived."""
 
-from pydantic import MISSING
-
 from crm_api.errors import ApiError
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, TicketSearchPage
 from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import refusal, ticket_from_record
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import ticket_from_record, write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import require_valid
 from crm_api.services.records.access import deal_contacts, visible_ticket
@@ -37,7 +36,7 @@ async def create_ticket(
     pipeline = await choose_stage(
         context.hubspot,
         "tickets",
-        pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
+        pipeline=or_none(ticket.pipeline),
         stage=ticket.hs_pipeline_stage,
         stage_field="hs_pipeline_stage",
         stages=context.stages,
@@ -58,7 +57,7 @@ async def create_ticket(
             # The deal was archived since we last saw whose it is.
             context.deal_ownership.invalidate(deal_id)
             raise ApiError("not_found") from error
-        raise refusal(error, fields, context.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     await remember(context, "tickets", record.id)
     return ticket_from_record(record, context.fields)
 
@@ -73,13 +72,13 @@ async def list_tickets(
     sort: str | None,
 ) -> TicketPage:
     """A page of tickets."""
-    wanted = await wanted_of_list(
+    query = await parse_list_filters(
         context.hubspot,
         context.fields["tickets"],
         equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
         sort=sort,
     )
-    records, next_cursor = await list_records(context, "tickets", wanted, limit=limit, cursor=cursor)
+    records, next_cursor = await list_records(context, "tickets", query, limit=limit, cursor=cursor)
     return TicketPage(
         results=[ticket_from_record(record, context.fields) for record in records], next_cursor=next_cursor
     )

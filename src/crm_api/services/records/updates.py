@@ -17,10 +17,10 @@ from crm_api.hubspot.errors import (
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
-from crm_api.services.properties.mapping import moment_to_wire, refusal
+from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_value_type
+from crm_api.services.properties.mapping import datetime_to_wire, write_error
 from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid, same, schema_for
+from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import require_match
@@ -43,14 +43,16 @@ async def change_record(
     fields = context.fields[object_type]
     properties = to_properties(context, fields, changes)
     properties = await require_valid(context.hubspot, fields, properties)
-    schema = await schema_for(context.hubspot, fields, properties)
+    schema = await load_schema_for(context.hubspot, fields, properties)
 
     async def change(record: CrmRecord) -> CrmRecord:
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
             for name, value in properties.items()
-            if not same(with_kind(fields.by_property[name], schema).kind, record.get(name), value)
+            if not values_equal(
+                with_value_type(fields.by_property[name], schema).value_type, record.get(name), value
+            )
         }
         if not changed:
             return record
@@ -129,7 +131,7 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise refusal(error, fields, context.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise
@@ -209,7 +211,7 @@ def _to_wire(context: RecordContext, field: Field, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return moment_to_wire(value)
+        return datetime_to_wire(value)
     if field.name == "category":
         return context.fields.categories[value]
     return str(value)
