@@ -37,9 +37,10 @@ async def list_contacts(
     query = await parse_list_filters(
         context.hubspot, context.fields["contacts"], equal={"lifecyclestage": lifecyclestage}, sort=sort
     )
-    records, next_cursor = await list_records(context, "contacts", query, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "contacts", query, limit=limit, cursor=cursor)
     return ContactPage(
-        results=[contact_from_record(record, context.fields) for record in records], next_cursor=next_cursor
+        results=[contact_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
@@ -62,12 +63,12 @@ async def update_contact(
 
 async def search_contacts(context: RecordContext, search: RecordSearch) -> ContactSearchPage:
     """A page of the contacts that answer the search."""
-    found = await search_records(context, "contacts", search)
+    result, next_cursor = await search_records(context, "contacts", search)
     return ContactSearchPage(
-        results=[contact_from_record(record, context.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[contact_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )
 
 

@@ -71,9 +71,10 @@ async def list_deals(
         equal={"pipeline": pipeline, "dealstage": dealstage},
         sort=sort,
     )
-    records, next_cursor = await list_records(context, "deals", query, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "deals", query, limit=limit, cursor=cursor)
     return DealPage(
-        results=[deal_from_record(record, context.fields) for record in records], next_cursor=next_cursor
+        results=[deal_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
@@ -93,10 +94,10 @@ async def update_deal(
 
 async def search_deals(context: RecordContext, search: RecordSearch) -> DealSearchPage:
     """A page of the deals that answer the search."""
-    found = await search_records(context, "deals", search)
+    result, next_cursor = await search_records(context, "deals", search)
     return DealSearchPage(
-        results=[deal_from_record(record, context.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[deal_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )

@@ -58,9 +58,10 @@ async def list_tickets(
         equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
         sort=sort,
     )
-    records, next_cursor = await list_records(context, "tickets", query, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "tickets", query, limit=limit, cursor=cursor)
     return TicketPage(
-        results=[ticket_from_record(record, context.fields) for record in records], next_cursor=next_cursor
+        results=[ticket_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
@@ -80,10 +81,10 @@ async def update_ticket(
 
 async def search_tickets(context: RecordContext, search: RecordSearch) -> TicketSearchPage:
     """A page of the tickets that answer the search."""
-    found = await search_records(context, "tickets", search)
+    result, next_cursor = await search_records(context, "tickets", search)
     return TicketSearchPage(
-        results=[ticket_from_record(record, context.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[ticket_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )
