@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, AnyJson, FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import BASE_URL, AnyJson, Stub, build_client, ok, refusal
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import (
     HubSpotClient,
@@ -541,7 +542,7 @@ async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
     account.refresh_token = "r2-secret"
     assert await call(connect(account, store_refresh_token=keep)) == "t1"
     await asyncio.sleep(0)
-    assert "could not be kept: RuntimeError" in caplog.text
+    assert "not stored: error=RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text
 
 

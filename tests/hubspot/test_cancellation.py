@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, record, refusal
-from tests.support.death import cancelled_at
+from tests.hubspot.stubs import BASE_URL, Stub, build_client, ok, record, refusal
+from tests.support.clock import FakeClock
+from tests.support.crashes import cancel_at_await
 
 from crm_api.hubspot import (
     CircuitBreaker,
@@ -18,7 +19,7 @@ from crm_api.hubspot import (
     token_url,
 )
 
-MOST_AWAITS = 500
+MAX_AWAITS = 500
 SHORTLY = 5.0
 
 
@@ -75,10 +76,10 @@ async def create_after_a_lost_answer(client: HubSpotClient) -> None:
 async def test_cancelled_at_every_await(
     call: Callable[[HubSpotClient], Awaitable[None]], awaits: int, *, half_open: bool
 ) -> None:
-    for place in range(1, MOST_AWAITS):
+    for await_number in range(1, MAX_AWAITS):
         client, clock = tight_client()
         await (open_the_circuit(client, clock) if half_open else read(client))
-        survived = await asyncio.create_task(cancelled_at(place, call(client)))
+        survived = await asyncio.create_task(cancel_at_await(await_number, call(client)))
         await asyncio.wait_for(read(client), SHORTLY)
         assert client.sender.circuit.state is CircuitState.CLOSED
         assert client.quota.snapshot()["burst_waiting"] == 0
@@ -87,7 +88,7 @@ async def test_cancelled_at_every_await(
             break
     else:
         pytest.fail("it never got through")
-    assert place > awaits
+    assert await_number > awaits
 
 
 @pytest.mark.parametrize("steps", range(12))

@@ -1,25 +1,18 @@
 """The circuit breaker: when it opens, what it lets through half open, and how long it stays open."""
 
 import pytest
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import CircuitBreaker, CircuitOpenError, CircuitState
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def circuit(clock: Clock) -> CircuitBreaker:
+def circuit(clock: FakeClock) -> CircuitBreaker:
     return CircuitBreaker(
         failure_threshold=3, window_seconds=10, open_seconds=2, max_open_seconds=5, clock=clock
     )
@@ -53,14 +46,14 @@ def test_failures_among_many_successes_do_not_open_it(circuit: CircuitBreaker) -
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_failures_far_apart_do_not_open_it(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_failures_far_apart_do_not_open_it(circuit: CircuitBreaker, clock: FakeClock) -> None:
     for _ in range(6):
         call(circuit, failed=True)
         clock.now += 6
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_half_open_lets_one_probe_through(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_half_open_lets_one_probe_through(circuit: CircuitBreaker, clock: FakeClock) -> None:
     open_it(circuit)
     clock.now += 2
     circuit.enter()
@@ -68,7 +61,7 @@ def test_half_open_lets_one_probe_through(circuit: CircuitBreaker, clock: Clock)
         circuit.enter()
 
 
-def test_a_probe_that_succeeds_closes_it(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_a_probe_that_succeeds_closes_it(circuit: CircuitBreaker, clock: FakeClock) -> None:
     open_it(circuit)
     clock.now += 2
     call(circuit, failed=False)
@@ -76,7 +69,9 @@ def test_a_probe_that_succeeds_closes_it(circuit: CircuitBreaker, clock: Clock) 
     call(circuit, failed=False)
 
 
-def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(
+    circuit: CircuitBreaker, clock: FakeClock
+) -> None:
     open_it(circuit)
     seconds = []
     for _ in range(3):
@@ -89,7 +84,7 @@ def test_a_probe_that_fails_opens_it_for_longer_up_to_a_limit(circuit: CircuitBr
 
 
 def test_a_probe_that_is_abandoned_leaves_its_place_to_the_next(
-    circuit: CircuitBreaker, clock: Clock
+    circuit: CircuitBreaker, clock: FakeClock
 ) -> None:
     open_it(circuit)
     clock.now += 2
@@ -98,7 +93,9 @@ def test_a_probe_that_is_abandoned_leaves_its_place_to_the_next(
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_an_outcome_of_before_it_opened_says_nothing_about_now(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_an_outcome_of_before_it_opened_says_nothing_about_now(
+    circuit: CircuitBreaker, clock: FakeClock
+) -> None:
     late = [circuit.enter() for _ in range(3)]
     open_it(circuit)
     clock.now += 2
@@ -108,7 +105,7 @@ def test_an_outcome_of_before_it_opened_says_nothing_about_now(circuit: CircuitB
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_looking_takes_no_probe(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_looking_takes_no_probe(circuit: CircuitBreaker, clock: FakeClock) -> None:
     open_it(circuit)
     clock.now += 2
     circuit.check()
@@ -116,7 +113,7 @@ def test_looking_takes_no_probe(circuit: CircuitBreaker, clock: Clock) -> None:
     circuit.enter()
 
 
-def test_changes_are_told(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_changes_are_told(circuit: CircuitBreaker, clock: FakeClock) -> None:
     states: list[str] = []
     circuit.on_change = lambda state: states.append(state.value)
     open_it(circuit)

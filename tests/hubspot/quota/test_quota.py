@@ -7,7 +7,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.hubspot.virtual_time import VirtualTime
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
 from crm_api.hubspot.quota.daily import PROBE_SECONDS
@@ -15,8 +15,8 @@ from crm_api.hubspot.quota.daily import PROBE_SECONDS
 HOUR = 3600.0
 
 
-def quota_on(time: VirtualTime, **limits: float) -> LocalQuota:
-    return LocalQuota(clock=time.clock, sleep=time.sleep, wall_clock=time.clock, **limits)  # type: ignore[arg-type]
+def quota_on(clock: FakeClock, **limits: float) -> LocalQuota:
+    return LocalQuota(clock=clock, sleep=clock.sleep, wall_clock=clock, **limits)  # type: ignore[arg-type]
 
 
 def rate_headers(*, limit: int, remaining: int) -> httpx.Headers:
@@ -34,16 +34,16 @@ async def acquire(quota: LocalQuota, *, caller: str | None = None, timeout_secon
 
 
 async def test_requests_beyond_what_may_leave_at_once_wait() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=10)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=10)
     waits = [await acquire(quota) for _ in range(6)]
     assert waits[:5] == [0.0] * 5
     assert waits[5] > 0
 
 
 async def test_searches_have_a_budget_of_their_own() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=1, search_limit=5)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=1, search_limit=5)
     await acquire(quota)
     for _ in range(5):
         assert await quota.acquire("search", caller=None, timeout_seconds=10) == 0.0
@@ -51,18 +51,18 @@ async def test_searches_have_a_budget_of_their_own() -> None:
 
 
 async def test_a_wait_beyond_the_deadline_is_refused_at_once_with_the_time() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=1)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout) as refusal:
         await acquire(quota, timeout_seconds=2)
     assert refusal.value.retry_after == pytest.approx(10.25)
-    assert time.slept == []
+    assert clock.slept == []
 
 
 async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=100)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=100)
     order: list[str] = []
 
     async def call(caller: str) -> None:
@@ -72,10 +72,10 @@ async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
     flood = [asyncio.create_task(call("flood")) for _ in range(400)]
     while len(order) < 60:  # noqa: ASYNC110 - until the flood waits for room
         await asyncio.sleep(0)
-    asked_at, before = time.now, len(order)
+    asked_at, before = clock.now, len(order)
     await call("quiet")
     assert len(order) - before <= 3
-    assert time.now - asked_at < 0.7  # three gaps at most
+    assert clock.now - asked_at < 0.7  # three gaps at most
     await asyncio.gather(*flood)
 
 
@@ -85,33 +85,33 @@ async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
     used=st.lists(st.integers(0, 8), min_size=60, max_size=60),
 )
 async def test_no_ten_seconds_hold_more_than_the_limit(pauses: list[float], used: list[int]) -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=8)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=8)
     left: list[float] = []
     for pause, server_used in zip(pauses, used, strict=False):
-        time.now += pause
+        clock.now += pause
         await acquire(quota)
-        left.append(time.now)
+        left.append(clock.now)
         quota.observe("burst", rate_headers(limit=8, remaining=8 - server_used), elapsed_seconds=0.1)
     assert max(sum(1 for each in left if last - 10.1 < each <= last) for last in left) <= 8
 
 
 async def test_a_limit_that_hubspot_states_lower_than_ours_is_ours_then() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=100)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     assert quota.snapshot()["burst_limit"] == 10
 
 
 async def test_a_limit_that_hubspot_states_higher_than_ours_changes_nothing() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=100)
+    quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
 
 
 async def test_what_another_program_used_is_waited_for() -> None:
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=100)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=100)
     await acquire(quota)
     quota.observe("burst", rate_headers(limit=100, remaining=0))
     assert await acquire(quota) > 0
@@ -119,7 +119,7 @@ async def test_what_another_program_used_is_waited_for() -> None:
 
 @pytest.mark.parametrize("value", ["", "-1", "many", "1e3", "9" * 40, "٣"])
 async def test_nonsense_in_the_headers_changes_nothing(value: str) -> None:
-    quota = quota_on(VirtualTime())
+    quota = quota_on(FakeClock())
     before = quota.snapshot()
     headers = {
         "x-hubspot-ratelimit-max": value,
@@ -133,36 +133,36 @@ async def test_nonsense_in_the_headers_changes_nothing(value: str) -> None:
 
 @pytest.mark.parametrize(("retry_after", "wait"), [(4.0, 4.0), (None, 1.0)])
 async def test_after_a_429_nothing_leaves_for_a_while(retry_after: float | None, wait: float) -> None:
-    time = VirtualTime()
-    quota = quota_on(time)
+    clock = FakeClock()
+    quota = quota_on(clock)
     quota.on_rate_limited("burst", retry_after)
     assert await acquire(quota) == pytest.approx(wait)
 
 
 async def test_a_search_429_does_not_stop_other_calls() -> None:
-    quota = quota_on(VirtualTime())
+    quota = quota_on(FakeClock())
     quota.on_rate_limited("search", 5.0)
     assert await acquire(quota) == 0.0
 
 
 async def test_a_token_429_stops_no_budget() -> None:
-    quota = quota_on(VirtualTime())
+    quota = quota_on(FakeClock())
     quota.on_rate_limited("token", 5.0)
     assert await acquire(quota) == 0.0
 
 
 async def test_a_new_day_gives_a_new_allowance() -> None:
-    time = VirtualTime(start=10 * 24 * HOUR + 20 * HOUR)
-    quota = quota_on(time, daily_limit=1)
+    clock = FakeClock(10 * 24 * HOUR + 20 * HOUR)
+    quota = quota_on(clock, daily_limit=1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout):
         await acquire(quota), await acquire(quota)  # one finds out whether the account's day has turned
-    time.now += 4 * HOUR + 1
+    clock.now += 4 * HOUR + 1
     assert await acquire(quota) == 0.0
 
 
 async def test_headers_of_another_window_are_not_compared_with_ours() -> None:
-    quota = quota_on(VirtualTime())
+    quota = quota_on(FakeClock())
     before = quota.snapshot()
     quota.observe(
         "burst",
@@ -178,7 +178,7 @@ async def test_headers_of_another_window_are_not_compared_with_ours() -> None:
 
 
 async def test_a_limit_that_hubspot_lowered_and_raised_again_is_ours_again() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=100)
+    quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
@@ -186,8 +186,8 @@ async def test_a_limit_that_hubspot_lowered_and_raised_again_is_ours_again() -> 
 
 async def test_a_count_lower_than_ours_is_not_believed() -> None:
     """Requests on their way are not counted there yet."""
-    time = VirtualTime()
-    quota = quota_on(time, burst_limit=10)
+    clock = FakeClock()
+    quota = quota_on(clock, burst_limit=10)
     for _ in range(10):
         await acquire(quota)
     used = quota.snapshot()["burst_used"]
@@ -197,20 +197,20 @@ async def test_a_count_lower_than_ours_is_not_believed() -> None:
 
 
 async def test_where_midnight_is_unknown_one_call_finds_out_now_and_then() -> None:
-    time = VirtualTime(start=10 * 24 * HOUR + 12 * HOUR)
-    quota = quota_on(time)
+    clock = FakeClock(10 * 24 * HOUR + 12 * HOUR)
+    quota = quota_on(clock)
     quota.on_rate_limited("daily", None)
     with pytest.raises(QuotaTimeout) as refusal:
         await acquire(quota)
     assert 0 < refusal.value.retry_after <= PROBE_SECONDS
-    time.now += PROBE_SECONDS + 1
+    clock.now += PROBE_SECONDS + 1
     await acquire(quota)
     with pytest.raises(QuotaTimeout):
         await acquire(quota)
 
 
 async def test_hubspot_s_count_of_the_day_is_believed() -> None:
-    quota = quota_on(VirtualTime())
+    quota = quota_on(FakeClock())
     headers = {"x-hubspot-ratelimit-daily": "1000", "x-hubspot-ratelimit-daily-remaining": "0"}
     quota.observe("burst", headers)
     assert quota.snapshot()["daily_remaining"] == 0
@@ -248,7 +248,7 @@ async def test_who_is_cancelled_leaves_turn_slot_and_room_to_others(
 
 
 async def test_a_refusal_gives_the_slot_back() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=1)
+    quota = quota_on(FakeClock(), burst_limit=1)
     slot = asyncio.Semaphore(1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout):

@@ -108,7 +108,7 @@ async def test_what_is_forgotten_is_read_again_and_a_read_of_before_is_not_joine
     source, reader = Source(), Reader()
     before = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
-    reader.cache.forget("key")
+    reader.cache.invalidate("key")
     after = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
     source.released.set()
