@@ -151,7 +151,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account = AccountBinding(sessions, hubspot)
+    app.state.account_binding = AccountBinding(sessions, hubspot)
     # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
     watching = app.state.watching = asyncio.create_task(_watch(app))
     measuring = asyncio.create_task(_measure(app, engine))
@@ -177,7 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 async def _watch(app: FastAPI) -> None:
     """Find out about the HubSpot account, again and again until it answers."""
-    await app.state.account.watch()
+    await app.state.account_binding.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -18,7 +19,6 @@ from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
     Finding,
     Limits,
-    as_json,
     check_account,
     describe_error,
 )
@@ -52,7 +52,7 @@ def check(settings: Settings, *, as_json_text: bool) -> int:
     click.echo(f"Asking {settings.hubspot_base_url} ...", err=True)
     findings = asyncio.run(_check(settings))
     if as_json_text:
-        click.echo(json.dumps(as_json(findings), indent=2))
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
@@ -82,7 +82,7 @@ async def _check(settings: Settings) -> list[Finding]:
                 fields=record_fields(settings),
                 limits=limits,
                 today=datetime.now(UTC).date(),
-                asking=lambda what: progress(f"asking for {what}"),
+                on_step=lambda what: progress(f"asking for {what}"),
             )
 
 
