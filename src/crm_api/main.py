@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
-from crm_api.draining import announce_leaving
+from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
@@ -156,7 +156,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     watching = app.state.watching = asyncio.create_task(_watch(app))
     measuring = asyncio.create_task(_measure(app, engine))
     app.state.mail.start()
-    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
+    drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
