@@ -1,6 +1,6 @@
 """What the operations on records share: who asks, and what the answer stands on."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 from pydantic import Field
@@ -12,10 +12,6 @@ from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
 from crm_api.services.records.context import RecordContext
-
-WITH_ETAG: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
-}
 
 # Constraints stand with the string: beside `| None` the document would lose the pattern.
 _ETags = Annotated[

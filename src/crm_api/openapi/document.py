@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from crm_api.errors import ERROR_TYPES, ErrorType
-from crm_api.openapi.examples import SAID_BY, error_examples, request_examples, success_example
-from crm_api.openapi.headers import EVERY_ANSWER, HEADERS, PROBLEM_HEADERS
+from crm_api.errors import ERROR_TYPES
+from crm_api.openapi.examples import request_examples, success_example
+from crm_api.openapi.headers import COMMON_HEADERS, HEADERS, header_references
+from crm_api.openapi.responses import add_error_responses
 from crm_api.schemas.common import NO_NUL
-from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
+from crm_api.schemas.problems import FieldProblem, Problem
 
 TITLE: Final = "crm-api"
 SUMMARY: Final = "Your deals and tickets in the company's CRM."
@@ -94,33 +95,12 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 _LONGEST_TEXT: Final = 65_536
 
-# The errors that only these operations answer with; see `_is_of` for those that follow from the operation's shape.
-_ONLY: Final[dict[str, frozenset[str]]] = {
-    "wrong_password": frozenset({"changePassword"}),
-    "invalid_grant": frozenset({"createToken"}),
-    "invalid_request": frozenset({"createToken"}),
-    "unsupported_grant_type": frozenset({"createToken"}),
-    "invalid_link": frozenset({"verifyEmail", "resetPassword"}),
-    "invalid_credentials": frozenset({"logIn"}),
-    "registration_closed": frozenset({"register", "verifyEmail"}),
-    "user_exists": frozenset({"register", "verifyEmail"}),
-    "contact_exists": frozenset({"createContact", "updateContact"}),
-    "contact_missing": frozenset({"createDeal", "createTicket"}),
-    "outcome_unknown": frozenset({"register", "verifyEmail", "createContact", "createDeal", "createTicket"}),
-}
-
-
 # What can be done with the record that an answer holds; its id is what they take.
 _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "createDeal": ("deal", ("getDeal", "updateDeal", "archiveDeal", "createTicket")),
     "createTicket": ("ticket", ("getTicket", "updateTicket", "archiveTicket")),
     "createContact": ("contact", ("getContact", "updateContact")),
 }
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors that an operation may answer with, for its `responses`."""
-    return {status: {"description": "", "x-problem": True} for status in statuses}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -137,7 +117,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         openapi_version="3.1.0",
         summary=SUMMARY,
-        description=DESCRIPTION + "".join(_row(kind) for kind in ERROR_TYPES.values()) + "\n</details>\n",
+        description=DESCRIPTION + _error_table() + "\n</details>\n",
         routes=app.routes,
         tags=TAGS,
         contact={"name": "Support", "url": settings.support_url},
@@ -189,8 +169,11 @@ def _place(path_item: tuple[str, Any]) -> int:
     return PATHS.index(path_item[0]) if path_item[0] in PATHS else len(PATHS)
 
 
-def _row(kind: ErrorType) -> str:
-    return f"| {kind.status} | `{kind.code}` | {kind.title} | {kind.detail} |\n"
+def _error_table() -> str:
+    return "".join(
+        f"| {error.status} | `{error.code}` | {error.title} | {error.detail} |\n"
+        for error in ERROR_TYPES.values()
+    )
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
@@ -212,30 +195,22 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
     # Our validation answers 400, which each operation declares.
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
-    responses["500"] = {"x-problem": True}
-    if "requestBody" in operation:
-        responses["413"] = {"x-problem": True}
-        # A form that is none lacks its parameters, which is a 400 (RFC 6749, section 5.2).
-        if "application/json" in operation["requestBody"]["content"]:
-            responses["415"] = {"x-problem": True}
-        for content in operation["requestBody"]["content"].values():
-            schema = content["schema"]
-            _mend(schema)
-            content["examples"] = request_examples(schema, schemas)
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        _mend(content["schema"])
+        content["examples"] = request_examples(content["schema"], schemas)
     if operation.get("security"):
         operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
     for status, response in responses.items():
-        if response.get("x-problem"):
-            responses[status] = _problem(operation, int(status), document["components"])
-        else:
+        if "x-codes" not in response:
             _finish_success(operation, int(status), response, schemas)
+    add_error_responses(operation, document["components"])
     operation["responses"] = dict(sorted(responses.items()))
 
 
 def _finish_success(
     operation: dict[str, Any], status: int, response: dict[str, Any], schemas: dict[str, Any]
 ) -> None:
-    names = list(EVERY_ANSWER)
+    names = list(COMMON_HEADERS)
     if operation["tags"] != ["Operations"]:
         names.append("RateLimit-Policy")
     if _takes(operation, "Idempotency-Key"):
@@ -246,11 +221,12 @@ def _finish_success(
         names.append("Location")
         response["links"] = _links(operation["operationId"])
     headers = response.setdefault("headers", {})
-    headers.update(_headers(*names))
+    headers.update(header_references(*names))
+    message = response.pop("x-message", None)
     for content in response.get("content", {}).values():
         schema = content["schema"]
         _mend(schema)
-        content["examples"] = success_example(operation["operationId"], status, schema, schemas)
+        content["examples"] = success_example(message, status, schema, schemas)
         name = schema.get("$ref", "").rpartition("/")[2]
         if response["description"] == "Successful Response" and name:
             response["description"] = schemas[name]["description"].splitlines()[0]
@@ -270,50 +246,8 @@ def _links(name: str) -> dict[str, Any]:
     }
 
 
-def _problem(operation: dict[str, Any], status: int, components: dict[str, Any]) -> dict[str, Any]:
-    """The answer with a status; one that several operations share is a component, named for its codes."""
-    kinds = [kind for kind in ERROR_TYPES.values() if kind.status == status and _is_of(operation, kind)]
-    headers = PROBLEM_HEADERS.get(status, ("RateLimit-Policy",))
-    response = {
-        "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)) + ".",
-        "headers": _headers(*EVERY_ANSWER, *headers),
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": error_examples(operation, kinds, components["schemas"]),
-            }
-        },
-    }
-    if status == 400 or any((operation["operationId"], kind.code) in SAID_BY for kind in kinds):
-        return response  # is this operation's alone
-    name = "Or".join("".join(word.capitalize() for word in kind.code.split("_")) for kind in kinds)
-    components.setdefault("responses", {})[name] = response
-    return {"$ref": f"#/components/responses/{name}"}
-
-
-def _is_of(operation: dict[str, Any], kind: ErrorType) -> bool:
-    """Whether the operation answers with this kind of error."""
-    name, code = operation["operationId"], kind.code
-    if code in _ONLY:
-        return name in _ONLY[code]
-    body = operation.get("requestBody", {}).get("content", {})
-    searches = "RecordSearch" in json.dumps(body)
-    return {
-        "malformed_body": "application/json" in body,
-        "invalid_cursor": searches or _takes(operation, "cursor"),
-        "invalid_token": bool(operation.get("security")) or name == "refreshToken",
-        "forbidden": bool(operation.get("security")),
-        "request_in_progress": _takes(operation, "Idempotency-Key"),
-        "hubspot_unavailable": "502" in operation["responses"],
-    }.get(code, True)
-
-
 def _takes(operation: dict[str, Any], parameter: str) -> bool:
     return any(each["name"] == parameter for each in operation.get("parameters", ()))
-
-
-def _headers(*names: str) -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _summary(description: str) -> str:

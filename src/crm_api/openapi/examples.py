@@ -6,37 +6,6 @@ from typing import Any, Final
 from crm_api.errors import ErrorType
 
 _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
-# What the operations say when they succeed.
-_MESSAGES: Final = {
-    "register": "User registered successfully",
-    "verifyEmail": "E-mail verified successfully",
-    "resendVerification": "Check your e-mail to finish",
-    "logIn": "User authenticated successfully",
-    "refreshToken": "Token refreshed successfully",
-    "getMe": "Profile retrieved successfully",
-    "updateMe": "Profile updated successfully",
-    "forgotPassword": "Check your e-mail to finish",
-    "exportMe": "Export created successfully",
-    "listPipelines": "Pipelines retrieved successfully",
-    "listDeals": "Deals retrieved successfully",
-    "createDeal": "Deal created successfully",
-    "getDeal": "Deal retrieved successfully",
-    "updateDeal": "Deal updated successfully",
-    "getTicket": "Ticket retrieved successfully",
-    "createTicket": "Ticket created successfully",
-    "updateTicket": "Ticket updated successfully",
-    "listTickets": "Tickets retrieved successfully",
-    "listCrmObjects": "CRM objects retrieved successfully",
-    "searchEverything": "Search completed successfully",
-    "searchDeals": "Deals found successfully",
-    "searchTickets": "Tickets found successfully",
-    "listContacts": "Contacts retrieved successfully",
-    "createContact": "Contact created successfully",
-    "getContact": "Contact retrieved successfully",
-    "updateContact": "Contact updated successfully",
-    "searchContacts": "Contacts found successfully",
-    "listProperties": "Properties retrieved successfully",
-}
 # One story through all examples: Ada's contact, her deal, and the ticket on it, in an account as HubSpot sets it up.
 _CONTACT: Final = {"id": "501", "hs_object_id": "501", "properties": {}}
 _DEAL: Final = {
@@ -161,7 +130,7 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
     },
 }
 # Where an operation says more than the table of errors does.
-SAID_BY: Final = {
+DETAILS_BY_OPERATION: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
     ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
 }
@@ -191,11 +160,11 @@ def request_examples(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[st
     return {each: {"summary": each.replace("_", " ").capitalize(), "value": shown[each]} for each in shown}
 
 
-def success_example(operation_id: str, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+def success_example(message: str | None, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     """What an operation answers with when it succeeds, as `examples` holds it."""
     value = sample(schema, schemas)
-    if operation_id in _MESSAGES:
-        value["message"] = _MESSAGES[operation_id] if status != 202 else _MESSAGES["resendVerification"]
+    if message is not None:
+        value["message"] = message
     if status != 503:
         return {"success": {"summary": "Success", "value": value}}
     database = {**value["database"], "state": "down", "problem": "TimeoutError"}
@@ -208,17 +177,16 @@ def success_example(operation_id: str, status: int, schema: dict[str, Any], sche
 
 
 def error_examples(
-    operation: dict[str, Any], kinds: Iterable[ErrorType], schemas: dict[str, Any]
+    operation: dict[str, Any], error_types: Iterable[ErrorType], schemas: dict[str, Any]
 ) -> dict[str, Any]:
-    """The bodies of these errors, by code, as `examples` holds them."""
+    """Return the `examples` of an error response, one for each code."""
     field, message = _wrong_field(operation, schemas)
-    return {
-        kind.code: {"summary": kind.detail, "value": _problem(kind, field=field, message=message)}
-        for kind in (
-            kind._replace(detail=SAID_BY.get((operation["operationId"], kind.code), kind.detail))
-            for kind in kinds
-        )
-    }
+    examples = {}
+    for error_type in error_types:
+        detail = DETAILS_BY_OPERATION.get((operation["operationId"], error_type.code), error_type.detail)
+        value = _problem(error_type._replace(detail=detail), field=field, message=message)
+        examples[error_type.code] = {"summary": detail, "value": value}
+    return examples
 
 
 def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
@@ -238,19 +206,21 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return schema.get("default")
 
 
-def _problem(kind: ErrorType, *, field: str, message: str) -> dict[str, Any]:
+def _problem(error_type: ErrorType, *, field: str, message: str) -> dict[str, Any]:
     details = {
         "validation_error": [{"field": field, "message": message}],
         "malformed_body": [{"field": "body", "message": "is not valid JSON"}],
         "wrong_password": [{"field": "current_password", "message": "is wrong"}],
-    }.get(kind.code, [])
+    }.get(error_type.code, [])
     return {
-        "type": f"/problems/{kind.type}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": f"One field is not valid: {field}." if kind.code == "validation_error" else kind.detail,
-        "error": "ratelimit exceeded 120 per 1 minute" if kind.status == 429 else kind.title,
-        "code": kind.code,
+        "type": f"/problems/{error_type.type}",
+        "title": error_type.title,
+        "status": error_type.status,
+        "detail": f"One field is not valid: {field}."
+        if error_type.code == "validation_error"
+        else error_type.detail,
+        "error": "ratelimit exceeded 120 per 1 minute" if error_type.status == 429 else error_type.title,
+        "code": error_type.code,
         "details": details,
         "request_id": _REQUEST_ID,
     }

@@ -61,11 +61,16 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": 'Bearer realm="crm-api"',
     },
 }
-EVERY_ANSWER: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
-PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
+COMMON_HEADERS: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
+ERROR_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate", "RateLimit-Policy"),
     409: ("Retry-After", "RateLimit-Policy"),
     429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     503: ("Retry-After", "RateLimit-Policy"),
 }
 """What errors bear beside what every answer bears; the others bear the policy alone."""
+
+
+def header_references(*names: str) -> dict[str, Any]:
+    """Return references to these headers, by name."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -7,8 +7,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.auth import StaffUser
 from crm_api.dependencies.idempotency import IdempotentCreateDep
-from crm_api.dependencies.records import WITH_ETAG, FilterText, IfMatch, RecordContextDep, SortBy
-from crm_api.openapi.document import problems
+from crm_api.dependencies.records import FilterText, IfMatch, RecordContextDep, SortBy
+from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
     ContactCreate,
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 ContactId = Annotated[RecordId, Path(description="The id of the contact.", examples=["501"])]
 
 
-@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
 async def list_contacts(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -45,14 +45,16 @@ async def list_contacts(
     page = await contacts.list_contacts(
         context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
-    return ContactPageResponse(message="Contacts retrieved successfully", data=page)
+    return ContactPageResponse(message=ContactPageResponse.MESSAGE, data=page)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=ContactResponse,
-    responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
+    responses=responses(
+        "forbidden", "contact_exists", *CREATE_ERRORS, message=ContactResponse.CREATED, status=201
+    ),
 )
 async def create_contact(
     contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
@@ -61,21 +63,21 @@ async def create_contact(
 
     async def create(attempt: Attempt) -> ContactResponse:
         created = await contacts.create_contact(context, contact, attempt=attempt)
-        return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
+        return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
 
     return await idempotent_create.execute(
         create, operation="create_contact", owner=str(user.id), body=contact, location_prefix="/api/contacts"
     )
 
 
-@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=ContactSearchResponse.MESSAGE))
 async def search_contacts(search: RecordSearch, context: RecordContextDep) -> ContactSearchResponse:
     """Search contacts by text, filters, or both. A customer searches their own contact, fresh and exact."""
     page = await contacts.search_contacts(context, search)
-    return ContactSearchResponse(message="Contacts found successfully", data=page)
+    return ContactSearchResponse(message=ContactSearchResponse.MESSAGE, data=page)
 
 
-@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
 async def get_contact(
     id: ContactId,  # noqa: A002
     context: RecordContextDep,
@@ -83,12 +85,13 @@ async def get_contact(
 ) -> ContactDetailResponse:
     """Read a contact with its deals, each deal with its tickets."""
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
-    return ContactDetailResponse(
-        message="Contact retrieved successfully", data=ContactDetail(contact=contact)
-    )
+    return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=ContactDetail(contact=contact))
 
 
-@router.patch("/{id}", responses=problems(400, 401, 404, 409, 412, 429, 502, 503, 504) | WITH_ETAG)
+@router.patch(
+    "/{id}",
+    responses=responses("contact_exists", *HUBSPOT_ERRORS, message=ContactResponse.UPDATED, etag=True),
+)
 async def update_contact(
     id: ContactId,  # noqa: A002
     changes: ContactUpdate,
@@ -98,4 +101,4 @@ async def update_contact(
 ) -> ContactResponse:
     """Change a contact: what is left out stays, null clears. Only staff change the e-mail address."""
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
-    return ContactResponse(message="Contact updated successfully", data=SingleContact(contact=contact))
+    return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))

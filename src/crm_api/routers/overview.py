@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
@@ -14,7 +14,7 @@ from crm_api.services.records import overview
 router = APIRouter(prefix="/api", tags=["Overview"])
 
 
-@router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -25,4 +25,4 @@ async def list_crm_objects(
     Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
     """
     page = await overview.list_crm_objects(context, limit=limit, cursor=cursor)
-    return CrmObjectsResponse(message="CRM objects retrieved successfully", data=CrmObjects(data=page))
+    return CrmObjectsResponse(message=CrmObjectsResponse.MESSAGE, data=CrmObjects(data=page))

@@ -6,7 +6,7 @@ from crm_api.dependencies.accounts import MessagesDep, OriginDep
 from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import RateLimitsDep, limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api", tags=["Account"])
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
+    responses=responses("wrong_password"),
 )
 async def change_password(
     body: PasswordChange,
@@ -49,7 +49,7 @@ async def change_password(
 @router.post(
     "/password/forgot",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(400, 429, 503),
+    responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
 async def forgot_password(
@@ -59,7 +59,7 @@ async def forgot_password(
     return await service.forgot(session_factory, body.email, messages, origin=origin)
 
 
-@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(400, 429, 503))
+@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=responses("invalid_link"))
 async def reset_password(
     body: PasswordReset,
     request: Request,

@@ -6,7 +6,7 @@ from crm_api.dependencies.accounts import ContactLinkResolverDep, OriginDep
 from crm_api.dependencies.app_state import HubSpotDep, SessionFactoryDep, SettingsDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
 from crm_api.services.accounts import export, profile
@@ -14,13 +14,13 @@ from crm_api.services.accounts import export, profile
 router = APIRouter(prefix="/api", tags=["Account"])
 
 
-@router.get("/me", responses=problems(401, 429, 503))
+@router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
     """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
     return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
 
 
-@router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504))
+@router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
 async def update_me(
     change: ProfileUpdate,
     user: CurrentUser,
@@ -37,7 +37,6 @@ async def update_me(
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(401, 429, 503),
 )
 async def delete_me(
     user: CurrentUser, session_factory: SessionFactoryDep, settings: SettingsDep, origin: OriginDep
@@ -48,7 +47,7 @@ async def delete_me(
     )
 
 
-@router.get("/me/export", responses=problems(401, 429, 502, 503, 504))
+@router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
 async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
     """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
     return PersonalExportResponse(

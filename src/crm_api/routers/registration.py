@@ -6,7 +6,7 @@ from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
 from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep, SettingsDep
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.rate_limits import limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
 from crm_api.services.accounts import registration as registration_service
 from crm_api.services.accounts import verification
@@ -20,8 +20,18 @@ router = APIRouter(prefix="/api", tags=["Account"])
     status_code=status.HTTP_201_CREATED,
     response_model=RegistrationResponse,
     responses={
-        202: {"model": AcceptedResponse, "description": "A link was mailed that finishes the registration."},
-        **problems(400, 403, 409, 422, 429, 502, 503, 504),
+        202: {
+            "model": AcceptedResponse,
+            "description": "A link was mailed that finishes the registration.",
+            "x-message": AcceptedResponse.MESSAGE,
+        },
+        **responses(
+            "registration_closed",
+            "user_exists",
+            *CREATE_ERRORS,
+            message=RegistrationResponse.MESSAGE,
+            status=201,
+        ),
     },
     dependencies=[Depends(limit_registrations)],
 )

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.search import FoundRecordsResponse, SearchText
 from crm_api.services.records import search_all
 
 router = APIRouter(prefix="/api", tags=["Overview"])
 
 
-@router.get("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("/search", responses=responses(*HUBSPOT_ERRORS, message=FoundRecordsResponse.MESSAGE))
 async def search_everything(
     context: RecordContextDep,
     q: Annotated[SearchText, Query(description="Words to look for.")],
@@ -23,4 +23,4 @@ async def search_everything(
     A part that could not be searched is named in `failed`; the others stand.
     """
     found = await search_all.search_everything(context, q, limit=limit)
-    return FoundRecordsResponse(message="Search completed successfully", data=found)
+    return FoundRecordsResponse(message=FoundRecordsResponse.MESSAGE, data=found)

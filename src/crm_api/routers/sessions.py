@@ -10,7 +10,7 @@ from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep, Sett
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import RateLimitsDep, limit_address
 from crm_api.errors import ApiError
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.services.accounts import sessions as service
@@ -29,7 +29,7 @@ def token_rules(settings: Settings) -> service.TokenRules:
     )
 
 
-@router.post("/login", responses=problems(400, 401, 429, 503))
+@router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))
 async def log_in(
     login: Login,
     request: Request,
@@ -58,7 +58,7 @@ async def log_in(
     return TokensResponse(message="User authenticated successfully", data=tokens)
 
 
-@router.post("/token", responses=problems(400, 429, 503))
+@router.post("/token", responses=responses("invalid_grant", "invalid_request", "unsupported_grant_type"))
 async def create_token(
     request: Request,
     response: Response,
@@ -118,7 +118,11 @@ async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
         raise
 
 
-@router.post("/token/refresh", responses=problems(400, 401, 429, 503), dependencies=[Depends(limit_address)])
+@router.post(
+    "/token/refresh",
+    responses=responses("invalid_token", message=TokensResponse.REFRESHED),
+    dependencies=[Depends(limit_address)],
+)
 async def refresh_token(
     body: TokenRefresh,
     response: Response,
@@ -139,7 +143,6 @@ async def refresh_token(
 @router.post(
     "/logout",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
 )
 async def log_out(
     request: Request,

@@ -7,14 +7,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
-    WITH_ETAG,
     IfMatch,
     RecordContextDep,
     SortBy,
     TicketPipelineFilter,
     TicketStageFilter,
 )
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.search import RecordSearch, TicketSearchResponse
 from crm_api.schemas.tickets import (
@@ -34,7 +33,7 @@ router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.", examples=["7001"])]
 
 
-@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -47,21 +46,21 @@ async def list_tickets(
     page = await tickets.list_tickets(
         context, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
     )
-    return TicketPageResponse(message="Tickets retrieved successfully", data=page)
+    return TicketPageResponse(message=TicketPageResponse.MESSAGE, data=page)
 
 
-@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=TicketSearchResponse.MESSAGE))
 async def search_tickets(search: RecordSearch, context: RecordContextDep) -> TicketSearchResponse:
     """Search tickets by text, filters, or both. A customer searches their own tickets, fresh and exact."""
     page = await tickets.search_tickets(context, search)
-    return TicketSearchResponse(message="Tickets found successfully", data=page)
+    return TicketSearchResponse(message=TicketSearchResponse.MESSAGE, data=page)
 
 
 @router.post(
     "/{id}",
     status_code=status.HTTP_201_CREATED,
     response_model=TicketResponse,
-    responses=problems(400, 401, 404, 409, 422, 429, 502, 503, 504),
+    responses=responses("contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201),
 )
 async def create_ticket(
     id: Annotated[  # noqa: A002
@@ -78,7 +77,7 @@ async def create_ticket(
 
     async def create(attempt: Attempt) -> TicketResponse:
         created = await tickets.create_ticket(context, id, ticket, attempt=attempt)
-        return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
+        return TicketResponse(message=TicketResponse.CREATED, data=SingleTicket(ticket=created))
 
     return await idempotent_create.execute(
         create,
@@ -90,7 +89,7 @@ async def create_ticket(
     )
 
 
-@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
 async def get_ticket(
     id: TicketId,  # noqa: A002
     context: RecordContextDep,
@@ -98,10 +97,10 @@ async def get_ticket(
 ) -> TicketResponse:
     """Read a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
-    return TicketResponse(message="Ticket retrieved successfully", data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
 
 
-@router.patch("/{id}", responses=problems(400, 401, 404, 412, 429, 502, 503, 504) | WITH_ETAG)
+@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
 async def update_ticket(
     id: TicketId,  # noqa: A002
     changes: TicketUpdate,
@@ -111,13 +110,13 @@ async def update_ticket(
 ) -> TicketResponse:
     """Change a ticket: what is left out stays, null clears."""
     ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
-    return TicketResponse(message="Ticket updated successfully", data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
 
 @router.delete(
     "/{id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 404, 412, 429, 502, 503, 504),
+    responses=responses(*HUBSPOT_ERRORS),
 )
 async def archive_ticket(
     id: TicketId,  # noqa: A002

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Request, status
 from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
 from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep
 from crm_api.dependencies.rate_limits import RateLimitsDep, limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import EmailVerification, EmailVerifiedResponse, MailRequest
 from crm_api.services.accounts import verification
@@ -13,7 +13,16 @@ from crm_api.services.accounts import verification
 router = APIRouter(prefix="/api/email/verify", tags=["Account"])
 
 
-@router.post("", responses=problems(400, 403, 409, 429, 502, 503, 504))
+@router.post(
+    "",
+    responses=responses(
+        "invalid_link",
+        "registration_closed",
+        "user_exists",
+        *CREATE_ERRORS,
+        message=EmailVerifiedResponse.MESSAGE,
+    ),
+)
 async def verify_email(
     body: EmailVerification,
     request: Request,
@@ -46,7 +55,7 @@ async def verify_email(
 @router.post(
     "/resend",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(400, 429, 503),
+    responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
 async def resend_verification(

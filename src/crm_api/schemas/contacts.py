@@ -1,6 +1,6 @@
 """Contacts, as the contract has them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import MISSING, Field
 
@@ -82,6 +82,9 @@ class SingleContact(ResponseModel):
 class ContactResponse(Envelope[SingleContact]):
     """The contact as it is now."""
 
+    CREATED: ClassVar = "Contact created successfully"
+    UPDATED: ClassVar = "Contact updated successfully"
+
 
 class ContactPage(ResponseModel):
     """A page of contacts."""
@@ -93,3 +96,5 @@ class ContactPage(ResponseModel):
 
 class ContactPageResponse(Envelope[ContactPage]):
     """A page of contacts."""
+
+    MESSAGE: ClassVar = "Contacts retrieved successfully"

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import MISSING, AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -135,6 +135,9 @@ class SingleDeal(ResponseModel):
 class DealResponse(Envelope[SingleDeal]):
     """The deal as it is now."""
 
+    CREATED: ClassVar = "Deal created successfully"
+    UPDATED: ClassVar = "Deal updated successfully"
+
 
 class DealPage(ResponseModel):
     """A page of deals."""
@@ -146,3 +149,5 @@ class DealPage(ResponseModel):
 
 class DealPageResponse(Envelope[DealPage]):
     """A page of deals."""
+
+    MESSAGE: ClassVar = "Deals retrieved successfully"

@@ -1,6 +1,6 @@
 """The export of everything that is stored about a user, as the contract has it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -46,3 +46,5 @@ class PersonalExport(ResponseModel):
 
 class PersonalExportResponse(Envelope[PersonalExport]):
     """Everything that is held about the caller."""
+
+    MESSAGE: ClassVar = "Export created successfully"

@@ -1,6 +1,6 @@
 """Contacts with their deals and those deals' tickets, as the contract has them."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -46,6 +46,8 @@ class CrmObjects(ResponseModel):
 class CrmObjectsResponse(Envelope[CrmObjects]):
     """A page of contacts with deals and tickets."""
 
+    MESSAGE: ClassVar = "CRM objects retrieved successfully"
+
 
 class ContactDetail(ResponseModel):
     """One contact with its deals and their tickets."""
@@ -56,6 +58,8 @@ class ContactDetail(ResponseModel):
 class ContactDetailResponse(Envelope[ContactDetail]):
     """The contact with its deals and their tickets."""
 
+    MESSAGE: ClassVar = "Contact retrieved successfully"
+
 
 class DealDetail(ResponseModel):
     """One deal with its tickets."""
@@ -65,3 +69,5 @@ class DealDetail(ResponseModel):
 
 class DealDetailResponse(Envelope[DealDetail]):
     """The deal with its tickets."""
+
+    MESSAGE: ClassVar = "Deal retrieved successfully"

@@ -1,6 +1,6 @@
 """Pipelines and their stages, as the contract has them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -39,3 +39,5 @@ class Pipelines(ResponseModel):
 
 class PipelinesResponse(Envelope[Pipelines]):
     """The account's pipelines."""
+
+    MESSAGE: ClassVar = "Pipelines retrieved successfully"

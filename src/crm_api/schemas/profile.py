@@ -1,6 +1,6 @@
 """The caller's profile, as the contract has it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import MISSING, Field
 
@@ -34,3 +34,6 @@ class Profile(ResponseModel):
 
 class ProfileResponse(Envelope[Profile]):
     """The caller's own profile."""
+
+    RETRIEVED: ClassVar = "Profile retrieved successfully"
+    UPDATED: ClassVar = "Profile updated successfully"

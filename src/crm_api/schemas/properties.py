@@ -1,6 +1,6 @@
 """The properties of records, as the contract has them: what a front end needs to draw a form."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -47,3 +47,5 @@ class RecordProperties(ResponseModel):
 
 class RecordPropertiesResponse(Envelope[RecordProperties]):
     """What the caller may read of a type."""
+
+    MESSAGE: ClassVar = "Properties retrieved successfully"

@@ -1,6 +1,6 @@
 """Registration, as the contract has it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -38,6 +38,10 @@ class Registered(ResponseModel):
 class RegistrationResponse(Envelope[Registered]):
     """The account is made; this is its contact."""
 
+    MESSAGE: ClassVar = "User registered successfully"
+
 
 class AcceptedResponse(Envelope[None]):
     """What comes next comes by mail; the answer is the same whether or not the address is known."""
+
+    MESSAGE: ClassVar = "Check your e-mail to finish"

@@ -1,6 +1,6 @@
 """Searches, as the contract has them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -129,6 +129,8 @@ class ContactSearchPage(_Found):
 class ContactSearchResponse(Envelope[ContactSearchPage]):
     """Contacts that were found."""
 
+    MESSAGE: ClassVar = "Contacts found successfully"
+
 
 class DealSearchPage(_Found):
     """A page of deals that were found."""
@@ -139,6 +141,8 @@ class DealSearchPage(_Found):
 class DealSearchResponse(Envelope[DealSearchPage]):
     """Deals that were found."""
 
+    MESSAGE: ClassVar = "Deals found successfully"
+
 
 class TicketSearchPage(_Found):
     """A page of tickets that were found."""
@@ -148,6 +152,8 @@ class TicketSearchPage(_Found):
 
 class TicketSearchResponse(Envelope[TicketSearchPage]):
     """Tickets that were found."""
+
+    MESSAGE: ClassVar = "Tickets found successfully"
 
 
 class FoundRecords(ResponseModel):
@@ -162,3 +168,5 @@ class FoundRecords(ResponseModel):
 
 class FoundRecordsResponse(Envelope[FoundRecords]):
     """Contacts, deals and tickets that were found."""
+
+    MESSAGE: ClassVar = "Search completed successfully"

@@ -1,6 +1,6 @@
 """Logging in and the tokens that come of it, as the contract has them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
@@ -89,3 +89,6 @@ class Tokens(ResponseModel):
 
 class TokensResponse(Envelope[Tokens]):
     """The tokens of a session."""
+
+    LOGGED_IN: ClassVar = "User authenticated successfully"
+    REFRESHED: ClassVar = "Token refreshed successfully"

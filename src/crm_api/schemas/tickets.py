@@ -1,6 +1,6 @@
 """Tickets, as the contract has them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import MISSING, Field
 
@@ -84,6 +84,10 @@ class SingleTicket(ResponseModel):
 class TicketResponse(Envelope[SingleTicket]):
     """The ticket as it is now."""
 
+    CREATED: ClassVar = "Ticket created successfully"
+    RETRIEVED: ClassVar = "Ticket retrieved successfully"
+    UPDATED: ClassVar = "Ticket updated successfully"
+
 
 class TicketPage(ResponseModel):
     """A page of tickets."""
@@ -95,3 +99,5 @@ class TicketPage(ResponseModel):
 
 class TicketPageResponse(Envelope[TicketPage]):
     """A page of tickets."""
+
+    MESSAGE: ClassVar = "Tickets retrieved successfully"

@@ -1,6 +1,6 @@
 """Proving an address, as the contract has it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class EmailVerification(RequestModel):
 
 class EmailVerifiedResponse(Envelope[Registered]):
     """The address is proved and the account made; this is its contact."""
+
+    MESSAGE: ClassVar = "E-mail verified successfully"
 
 
 class MailRequest(RequestModel):
