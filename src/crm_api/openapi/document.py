@@ -1,8 +1,9 @@
-"""The OpenAPI document: what FastAPI derives from the code, made exact and fit for generators."""
+"""Builds the OpenAPI document: FastAPI's, completed for SDK generators and with examples."""
 
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -51,7 +52,7 @@ TAGS: Final = [
     },
     {"name": "Operations", "description": "For probes; not for front ends."},
 ]
-# In the order in which a newcomer needs them; Swagger UI and generated references keep it.
+# Paths in the order in which a newcomer needs them; Swagger UI and generated references keep it.
 PATHS: Final = (
     "/api/register",
     "/api/email/verify",
@@ -87,15 +88,14 @@ _BEARER_SCHEME: Final = {
     "bearerFormat": "JWT",
     "description": "An access token of `POST /api/login`, a JWT used as RFC8725 advises.",
 }
-# Operations as a newcomer needs them, a record's fields with its id first, and first the example that is tried first
-# and the scheme that one logs in with.
-_IN_ORDER: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
+# Objects that `dump` does not sort: readers see these members in the order of the code.
+_UNSORTED: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
-# HubSpot keeps up to 65,536 characters in a string property; where nothing is said, that is the bound.
+# HubSpot's maximum for a string property, used for strings without a bound of their own.
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
-_LONGEST_TEXT: Final = 65_536
+_MAX_TEXT_LENGTH: Final = 65_536
 
-# What can be done with the record that an answer holds; its id is what they take.
+# Operations that take the ID of the record that this operation creates.
 _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "createDeal": ("deal", ("getDeal", "updateDeal", "archiveDeal", "createTicket")),
     "createTicket": ("ticket", ("getTicket", "updateTicket", "archiveTicket")),
@@ -104,13 +104,13 @@ _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """The endpoint's name in camelCase: `create_deal` is `createDeal`."""
+    """Return the endpoint's name in camelCase: `create_deal` becomes `createDeal`."""
     head, *rest = route.name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
 def build_document(app: FastAPI) -> dict[str, Any]:
-    """The document of an application."""
+    """Build the document of an application."""
     settings = app.state.settings
     document = get_openapi(
         title=TITLE,
@@ -135,14 +135,14 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
     components["headers"] = HEADERS
-    # For tokens pasted by hand, beside OAuth2's; generators take the first, and want OAuth2.
+    # Swagger UI users paste tokens here; it comes second because generators use the first scheme.
     components["securitySchemes"]["bearerAuth"] = _BEARER_SCHEME
     document["security"] = []
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for schema in schemas.values():
-        _mend(schema)
-    document["paths"] = dict(sorted(document["paths"].items(), key=_place))
+        _complete_schema(schema)
+    document["paths"] = dict(sorted(document["paths"].items(), key=_position))
     for path, item in document["paths"].items():
         document["paths"][path] = {method: item[method] for method in _METHODS if method in item}
         for operation in item.values():
@@ -151,21 +151,21 @@ def build_document(app: FastAPI) -> dict[str, Any]:
 
 
 def dump(document: dict[str, Any]) -> str:
-    """The document as it is committed: byte-stable, and sorted but for what readers need in an order of its own."""
+    """Return the document as JSON with sorted members, so that the committed file changes only with the contract."""
     return json.dumps(_sorted(document, ""), indent=2, ensure_ascii=False) + "\n"
 
 
 def _sorted(node: Any, key: str) -> Any:
     if isinstance(node, list):
-        return [_sorted(each, key) for each in node]
+        return [_sorted(item, key) for item in node]
     if not isinstance(node, dict) or key == "value":
         return node
-    # A path's methods stand under it.
-    in_order = key in _IN_ORDER or key.startswith("/")
-    return {name: _sorted(node[name], name) for name in (node if in_order else sorted(node))}
+    # Keys that start with a slash are paths: their methods keep their order.
+    keeps_order = key in _UNSORTED or key.startswith("/")
+    return {name: _sorted(node[name], name) for name in (node if keeps_order else sorted(node))}
 
 
-def _place(path_item: tuple[str, Any]) -> int:
+def _position(path_item: tuple[str, Any]) -> int:
     return PATHS.index(path_item[0]) if path_item[0] in PATHS else len(PATHS)
 
 
@@ -187,16 +187,15 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
     schemas = document["components"]["schemas"]
     operation["summary"] = _summary(operation["description"])
     for parameter in operation.get("parameters", ()):
-        _mend(parameter["schema"])
-        # It would stand there twice.
-        described = parameter["schema"].pop("description", "")
-        parameter.setdefault("description", described)
+        _complete_schema(parameter["schema"])
+        # The description must not appear twice.
+        parameter.setdefault("description", parameter["schema"].pop("description", ""))
     responses = operation["responses"]
-    # Our validation answers 400, which each operation declares.
+    # FastAPI adds a 422, but the service returns 400 for validation errors.
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        _mend(content["schema"])
+        _complete_schema(content["schema"])
         content["examples"] = request_examples(content["schema"], schemas)
     if operation.get("security"):
         operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
@@ -213,7 +212,7 @@ def _finish_success(
     names = list(COMMON_HEADERS)
     if operation["tags"] != ["Operations"]:
         names.append("RateLimit-Policy")
-    if _takes(operation, "Idempotency-Key"):
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
         names.append("Idempotency-Replayed")
     if status == 503:
         names.append("Retry-After")
@@ -225,7 +224,7 @@ def _finish_success(
     message = response.pop("x-message", None)
     for content in response.get("content", {}).values():
         schema = content["schema"]
-        _mend(schema)
+        _complete_schema(schema)
         content["examples"] = success_example(message, status, schema, schemas)
         name = schema.get("$ref", "").rpartition("/")[2]
         if response["description"] == "Successful Response" and name:
@@ -234,67 +233,63 @@ def _finish_success(
         response["description"] = "Done; the answer has no body."
 
 
-def _links(name: str) -> dict[str, Any]:
-    record, others = _LINKS[name]
+def _links(operation_id: str) -> dict[str, Any]:
+    record, targets = _LINKS[operation_id]
     return {
-        other: {
-            "operationId": other,
+        target: {
+            "operationId": target,
             "parameters": {"id": f"$response.body#/data/{record}/id"},
             "description": f"Takes the id of this {record}.",
         }
-        for other in others
+        for target in targets
     }
 
 
-def _takes(operation: dict[str, Any], parameter: str) -> bool:
-    return any(each["name"] == parameter for each in operation.get("parameters", ()))
-
-
 def _summary(description: str) -> str:
-    """The first sentence; a test holds that it fits a line."""
+    """Return the first sentence; a test limits its length."""
     return re.split(r"\.\s|\.$|\n", description, maxsplit=1)[0]
 
 
-def _mend(schema: dict[str, Any]) -> None:
-    """Drop derived titles, and give each value the bounds, format and example that generators want."""
-    for each in _walk(schema):
-        each.pop("title", None)
-        # No model is both sent and answered with; generators would split it in two.
-        each.pop("writeOnly", None)
-        kind = each.get("type")
-        if kind == "string":
-            _mend_string(each)
-        elif kind in {"integer", "number"}:
-            _mend_number(each)
-        if "enum" in each:
-            each.setdefault("examples", [each["enum"][0]])
-        elif "const" in each:
-            each.setdefault("examples", [each["const"]])
-        elif kind == "boolean":
-            each.setdefault("examples", [each.get("default", False)])
-        elif kind == "null":
-            each.setdefault("examples", [None])
-        elif each.get("format") == "password":
-            each.setdefault("examples", ["correct horse battery"])
+def _complete_schema(root: dict[str, Any]) -> None:
+    """Drop titles, and add the bounds, formats and examples that generators need."""
+    for schema in _subschemas(root):
+        schema.pop("title", None)
+        # Generators split a model with write-only members in two; no model here is both sent and returned.
+        schema.pop("writeOnly", None)
+        value_type = schema.get("type")
+        if value_type == "string":
+            _complete_string(schema)
+        elif value_type in {"integer", "number"}:
+            _complete_number(schema)
+        if "enum" in schema:
+            schema.setdefault("examples", [schema["enum"][0]])
+        elif "const" in schema:
+            schema.setdefault("examples", [schema["const"]])
+        elif value_type == "boolean":
+            schema.setdefault("examples", [schema.get("default", False)])
+        elif value_type == "null":
+            schema.setdefault("examples", [None])
+        elif schema.get("format") == "password":
+            schema.setdefault("examples", ["correct horse battery"])
 
 
-def _mend_string(schema: dict[str, Any]) -> None:
+def _complete_string(schema: dict[str, Any]) -> None:
     if schema.keys() & {"enum", "const"}:
         for bound in ("maxLength", "pattern"):
             schema.pop(bound, None)
         return
-    # A date's own format bounds it, and some generators choke on a length beside it.
+    # Formats with a fixed length need no bound, and some generators fail if there is one.
     if schema.get("format") in {"date", "date-time", "uuid"}:
         return
-    schema.setdefault("maxLength", _LONGEST_TEXT)
+    schema.setdefault("maxLength", _MAX_TEXT_LENGTH)
     if "pattern" in schema:
-        # Python lets these be escaped, ECMA 262 with the u flag does not.
+        # ECMA 262 with the u flag does not allow these escapes; Python does.
         schema["pattern"] = re.sub(r"""\\(["'#&~])""", r"\1", schema["pattern"])
     elif "format" not in schema:
         schema["pattern"] = NO_NUL
 
 
-def _mend_number(schema: dict[str, Any]) -> None:
+def _complete_number(schema: dict[str, Any]) -> None:
     if schema["type"] == "integer":
         schema.setdefault("format", "int32")
     for bound in ("minimum", "maximum"):
@@ -302,26 +297,24 @@ def _mend_number(schema: dict[str, Any]) -> None:
             schema[bound] = int(schema[bound])
 
 
-def _walk(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schema and those inside it; the keys under `properties` are names of fields, one may be called title."""
+def _subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schema and those inside it; a key under `properties` is a field name, so it may be `title`."""
     yield schema
     for inner in schema.get("properties", {}).values():
-        yield from _walk(inner)
+        yield from _subschemas(inner)
     for keyword in ("items", "additionalProperties"):
         if isinstance(schema.get(keyword), dict):
-            yield from _walk(schema[keyword])
+            yield from _subschemas(schema[keyword])
     for keyword in ("anyOf", "oneOf", "allOf"):
         for inner in schema.get(keyword, ()):
-            yield from _walk(inner)
+            yield from _subschemas(inner)
 
 
 def lazy_document(app: FastAPI) -> Callable[[], bytes]:
-    """What gives the document's bytes, built when it is first asked for."""
-    built: list[bytes] = []
+    """Return a function that builds the document on its first call and then returns the same bytes."""
 
+    @cache
     def document() -> bytes:
-        if not built:
-            built.append(dump(build_document(app)).encode())
-        return built[0]
+        return dump(build_document(app)).encode()
 
     return document
