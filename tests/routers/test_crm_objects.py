@@ -142,7 +142,7 @@ class TestListCrmObjects:
     async def test_more_than_an_answer_holds_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        monkeypatch.setattr(nesting, "MOST_CHILDREN", 3)
+        monkeypatch.setattr(nesting, "MAX_CHILDREN", 3)
         [deal_id] = give_deals(emulator, customer.contact_id, 1)
         if what == "deals":
             give_deals(emulator, customer.contact_id, 3)

@@ -18,39 +18,40 @@ from crm_api.schemas.common import NO_NUL
 from crm_api.schemas.problems import FieldProblem, Problem
 
 TITLE: Final = "crm-api"
-SUMMARY: Final = "Your deals and tickets in the company's CRM."
-DESCRIPTION: Final = """Register, log in, open deals, raise tickets on them and read them back.
+SUMMARY: Final = "Contacts, deals and tickets in the company's CRM."
+DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals, and list and search your records.
 
-* A success is `{"message", "data"}`; an error is `application/problem+json`, and `code` says which.
-* Every answer has an `X-Request-ID`; name it when you ask for help.
-* Send `Authorization: Bearer <access_token>`; `POST /api/login` gives one, `POST /api/token/refresh` renews it.
-* A list has `results` and a `next_cursor`: send it as `cursor` for the next page, until it is null.
-* Send an `Idempotency-Key` with what creates; sent again with the same key, it creates nothing more.
-* An operation lists the errors that are its own. Any path may also answer 404 where there is nothing, and 405 with
-  `Allow` where there is, but not for this method.
+* A successful response is `{"message", "data"}`; an error is `application/problem+json` with a `code` for programs.
+* Every response has an `X-Request-ID`; quote it when you ask for support.
+* Send `Authorization: Bearer <access_token>`; get the token from `POST /api/login`, renew it with
+  `POST /api/token/refresh`.
+* A list has `results` and a `next_cursor`: send it as `cursor` to get the next page, until it is null.
+* Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
+* Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
+  an `Allow` header.
 
 <details><summary>All errors</summary>
 
-| Status | `code` | `title` | What it means |
+| Status | `code` | `title` | Meaning |
 |---|---|---|---|
 """
 TAGS: Final = [
-    {"name": "Account", "description": "Register, log in, and look after your account."},
+    {"name": "Account", "description": "Register, log in and manage your user account."},
     {
         "name": "Schema",
-        "description": "What forms offer: pipelines with their stages, and the fields of records.",
+        "description": "What a front end needs for forms: pipelines with their stages, and the properties of records.",
     },
-    {"name": "Deals", "description": "Open deals and follow them."},
-    {"name": "Tickets", "description": "Raise tickets on your deals and follow them."},
+    {"name": "Deals", "description": "Create, read, update, archive and search deals."},
+    {"name": "Tickets", "description": "Create tickets on deals; read, update, archive and search tickets."},
     {
         "name": "Overview",
-        "description": "Contacts with all their deals and tickets, and one search for everything.",
+        "description": "Contacts with their deals and tickets, and one search for all object types.",
     },
     {
         "name": "Contacts",
-        "description": "People in the CRM; a customer's own contact, or for staff all of them.",
+        "description": "Contacts in the CRM: a customer's own contact, or all contacts for staff.",
     },
-    {"name": "Operations", "description": "For probes; not for front ends."},
+    {"name": "Operations", "description": "Health probes for operators."},
 ]
 # Paths in the order in which a newcomer needs them; Swagger UI and generated references keep it.
 PATHS: Final = (
@@ -86,7 +87,7 @@ _BEARER_SCHEME: Final = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token of `POST /api/login`, a JWT used as RFC8725 advises.",
+    "description": "Access token from `POST /api/login`, a JWT that follows RFC8725.",
 }
 # Objects that `dump` does not sort: readers see these members in the order of the code.
 _UNSORTED: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
@@ -126,7 +127,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         servers=[
             {
                 "url": "/",
-                "description": "The service that serves this document, in production or development.",
+                "description": "The service that serves this document.",
                 "x-internal": False,
             }
         ],
@@ -230,7 +231,7 @@ def _finish_success(
         if response["description"] == "Successful Response" and name:
             response["description"] = schemas[name]["description"].splitlines()[0]
     if response["description"] == "Successful Response":
-        response["description"] = "Done; the answer has no body."
+        response["description"] = "Success without a response body."
 
 
 def _links(operation_id: str) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _links(operation_id: str) -> dict[str, Any]:
         target: {
             "operationId": target,
             "parameters": {"id": f"$response.body#/data/{record}/id"},
-            "description": f"Takes the id of this {record}.",
+            "description": f"Takes the ID of this {record}.",
         }
         for target in targets
     }

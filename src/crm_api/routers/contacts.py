@@ -1,4 +1,4 @@
-"""Contacts over HTTP."""
+"""Routes for contacts."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 
-ContactId = Annotated[RecordId, Path(description="The id of the contact.", examples=["501"])]
+ContactId = Annotated[RecordId, Path(description="ID of the contact.", examples=["501"])]
 
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
@@ -35,13 +35,16 @@ async def list_contacts(
     lifecyclestage: Annotated[
         FilterText | SkipJsonSchema[None],
         Query(
-            description="Only those in this stage of life, an option of `GET /api/properties/contacts`.",
+            description="Only contacts in this lifecycle stage, an option in `GET /api/properties/contacts`.",
             examples=["lead"],
         ),
     ] = None,
     sort: SortBy = None,
 ) -> ContactPageResponse:
-    """List contacts. Staff page through the account; a customer gets their own contact alone."""
+    """List contacts.
+
+    Staff get all contacts of the HubSpot account, a customer only their own.
+    """
     page = await contacts.list_contacts(
         context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
@@ -59,7 +62,10 @@ async def list_contacts(
 async def create_contact(
     contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Add a contact to the CRM; for staff. An e-mail address belongs to one contact alone."""
+    """Create a contact (staff only).
+
+    Each e-mail address can belong to only one contact.
+    """
 
     async def create(attempt: Attempt) -> ContactResponse:
         created = await contacts.create_contact(context, contact, attempt=attempt)
@@ -72,7 +78,10 @@ async def create_contact(
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=ContactSearchResponse.MESSAGE))
 async def search_contacts(search: RecordSearch, context: RecordContextDep) -> ContactSearchResponse:
-    """Search contacts by text, filters, or both. A customer searches their own contact, fresh and exact."""
+    """Search contacts by text, filters, or both.
+
+    A customer searches only their own contact, with its current values.
+    """
     page = await contacts.search_contacts(context, search)
     return ContactSearchResponse(message=ContactSearchResponse.MESSAGE, data=page)
 
@@ -83,7 +92,7 @@ async def get_contact(
     context: RecordContextDep,
     response: Response,
 ) -> ContactDetailResponse:
-    """Read a contact with its deals, each deal with its tickets."""
+    """Get a contact with its deals and their tickets."""
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=ContactDetail(contact=contact))
 
@@ -99,6 +108,9 @@ async def update_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> ContactResponse:
-    """Change a contact: what is left out stays, null clears. Only staff change the e-mail address."""
+    """Update a contact.
+
+    Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address.
+    """
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
     return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))

@@ -1,4 +1,4 @@
-"""Deals over HTTP."""
+"""Routes for deals."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/deals", tags=["Deals"])
 
-DealId = Annotated[RecordId, Path(description="The id of the deal.", examples=["9001"])]
+DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001"])]
 
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
@@ -36,7 +36,10 @@ async def list_deals(
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
-    """List deals. Staff page through the account; a customer through the deals of their own contact."""
+    """List deals.
+
+    Staff get all deals of the HubSpot account, a customer the deals of their own contact.
+    """
     page = await deals.list_deals(
         context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
     )
@@ -54,9 +57,10 @@ async def list_deals(
 async def create_deal(
     deal: DealCreate, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Open a deal for your contact; staff name the contact whose deal it is.
+    """Create a deal.
 
-    Creating always creates: two deals may bear one name.
+    A customer creates it for their own contact; staff can name the contact in `contact_id`.
+    Two deals may have the same name.
     """
 
     async def create(attempt: Attempt) -> DealResponse:
@@ -70,7 +74,10 @@ async def create_deal(
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
 async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
-    """Search deals by text, filters, or both. A customer searches their own deals, fresh and exact."""
+    """Search deals by text, filters, or both.
+
+    A customer searches only their own deals, with their current values.
+    """
     page = await deals.search_deals(context, search)
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
@@ -81,7 +88,7 @@ async def get_deal(
     context: RecordContextDep,
     response: Response,
 ) -> DealDetailResponse:
-    """Read a deal with the tickets raised on it."""
+    """Get a deal with its tickets."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=DealDetail(deal=deal))
 
@@ -94,7 +101,10 @@ async def update_deal(
     response: Response,
     if_match: IfMatch = None,
 ) -> DealResponse:
-    """Change a deal: what is left out stays, null clears."""
+    """Update a deal.
+
+    Omitted fields are unchanged; null clears a field.
+    """
     deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
     return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
 
@@ -109,5 +119,8 @@ async def archive_deal(
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a deal; the company can restore it in HubSpot for 90 days."""
+    """Archive a deal.
+
+    The company can restore it in HubSpot for 90 days.
+    """
     await record_changes.archive_record(context, "deals", id, if_match=if_match)

@@ -1,4 +1,4 @@
-"""Contacts with their deals and tickets, a page at a time."""
+"""Route for contacts with their deals and tickets."""
 
 from typing import Annotated
 
@@ -20,9 +20,9 @@ async def list_crm_objects(
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
 ) -> CrmObjectsResponse:
-    """List contacts, each with its deals, each deal with its tickets.
+    """List contacts with their deals and tickets.
 
-    Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
+    Staff get all contacts of the HubSpot account in HubSpot's order, a customer only their own.
     """
     page = await overview.list_crm_objects(context, limit=limit, cursor=cursor)
     return CrmObjectsResponse(message=CrmObjectsResponse.MESSAGE, data=CrmObjects(data=page))

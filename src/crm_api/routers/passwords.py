@@ -1,4 +1,4 @@
-"""Passwords over HTTP: changed, forgotten, chosen anew."""
+"""Routes for changing and resetting passwords."""
 
 from fastapi import APIRouter, Depends, Request, status
 
@@ -30,8 +30,11 @@ async def change_password(
     messages: MessagesDep,
     origin: OriginDep,
 ) -> None:
-    """Change your password. Your other sessions end; this one goes on."""
-    # Whoever holds a stolen access token guesses no faster than somebody who logs in.
+    """Change your password.
+
+    This session stays valid; your other sessions end.
+    """
+    # A stolen access token must not allow more password guesses than the login does.
     async with limits.count_failed_login(request, user.email) as attempt:
         await service.change(
             session_factory,
@@ -55,7 +58,10 @@ async def change_password(
 async def forgot_password(
     body: MailRequest, session_factory: SessionFactoryDep, messages: MessagesDep, origin: OriginDep
 ) -> AcceptedResponse:
-    """Have a link mailed with which to choose a new password. The answer is the same for every address."""
+    """Request a mail with a link to reset the password.
+
+    The response is the same for known and unknown addresses.
+    """
     return await service.forgot(session_factory, body.email, messages, origin=origin)
 
 
@@ -69,7 +75,10 @@ async def reset_password(
     messages: MessagesDep,
     origin: OriginDep,
 ) -> None:
-    """Choose a new password with the mailed token. All sessions end; log in with the new one."""
+    """Reset the password with the mailed token.
+
+    All sessions end; log in with the new password.
+    """
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         await service.reset(
             session_factory, passwords, body.token, body.password.get_secret_value(), messages, origin=origin

@@ -1,4 +1,4 @@
-"""Pipelines and their stages."""
+"""Route for pipelines and their stages."""
 
 from fastapi import APIRouter
 
@@ -12,7 +12,10 @@ router = APIRouter(prefix="/api", tags=["Schema"])
 
 @router.get("/pipelines", responses=responses(*HUBSPOT_ERRORS, message=PipelinesResponse.MESSAGE))
 async def list_pipelines(context: RecordContextDep) -> PipelinesResponse:
-    """List the deal and ticket pipelines with their stages, in display order."""
+    """List deal and ticket pipelines with their stages.
+
+    Pipelines and stages are in display order.
+    """
     return PipelinesResponse(
         message=PipelinesResponse.MESSAGE,
         data=await pipelines.list_pipelines(context.hubspot, context.stages),

@@ -1,4 +1,4 @@
-"""The caller's own profile over HTTP: read, change, delete, export."""
+"""Routes for the caller's profile: get, update, delete, export."""
 
 from fastapi import APIRouter, status
 
@@ -16,7 +16,10 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 @router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
+    """Get your profile.
+
+    It is stored in the service's database, so it can be read while HubSpot is unavailable.
+    """
     return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
 
 
@@ -29,7 +32,10 @@ async def update_me(
     links: ContactLinkResolverDep,
     origin: OriginDep,
 ) -> ProfileResponse:
-    """Change your names and your phone number, here and in the CRM. What you leave out stays."""
+    """Update your names and phone number.
+
+    The change applies to your user account and your contact in the CRM. Omitted fields are unchanged.
+    """
     updated = await profile.update_profile(session_factory, hubspot, user, change, links=links, origin=origin)
     return ProfileResponse(message="Profile updated successfully", data=updated)
 
@@ -41,7 +47,10 @@ async def update_me(
 async def delete_me(
     user: CurrentUser, session_factory: SessionFactoryDep, settings: SettingsDep, origin: OriginDep
 ) -> None:
-    """Delete your account: its profile, sessions and tokens. Your contact in the CRM stays the company's."""
+    """Delete your user account.
+
+    Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
+    """
     await profile.delete_user(
         session_factory, user, secret=settings.secret_key.get_secret_value(), origin=origin
     )
@@ -49,7 +58,10 @@ async def delete_me(
 
 @router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
 async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
-    """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
+    """Export everything that is stored about you.
+
+    The export has your profile, sessions, audit log and records in the CRM.
+    """
     return PersonalExportResponse(
         message="Export created successfully", data=await export.export(context, origin=origin)
     )

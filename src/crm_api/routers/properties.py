@@ -1,4 +1,4 @@
-"""The properties that the caller may read and write."""
+"""Route for the properties that the caller may read and write."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.properties import RecordPropertiesResponse
-from crm_api.schemas.search import Part
+from crm_api.schemas.search import ObjectType
 from crm_api.services.records import property_list
 
 router = APIRouter(prefix="/api", tags=["Schema"])
@@ -18,11 +18,12 @@ router = APIRouter(prefix="/api", tags=["Schema"])
     responses=responses(*HUBSPOT_ERRORS, message=RecordPropertiesResponse.MESSAGE),
 )
 async def list_properties(
-    object_type: Annotated[Part, Path(description="Whose properties.")], context: RecordContextDep
+    object_type: Annotated[ObjectType, Path(description="Object type of the properties.")],
+    context: RecordContextDep,
 ) -> RecordPropertiesResponse:
     """List the properties of contacts, deals or tickets.
 
-    Those that you may read, each with its label, type and options, and whether you may write it.
+    The list has the properties that you may read, with label, type and options, and whether you may write them.
     """
     return RecordPropertiesResponse(
         message=RecordPropertiesResponse.MESSAGE,

@@ -1,4 +1,4 @@
-"""Registration over HTTP."""
+"""Route for registration."""
 
 from fastapi import APIRouter, Depends, Response, status
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api", tags=["Account"])
     responses={
         202: {
             "model": AcceptedResponse,
-            "description": "A link was mailed that finishes the registration.",
+            "description": "A mail has the link that completes the registration.",
             "x-message": AcceptedResponse.MESSAGE,
         },
         **responses(
@@ -46,11 +46,11 @@ async def register(
     messages: MessagesDep,
     origin: OriginDep,
 ) -> Response:
-    """Create an account and its contact in the CRM.
+    """Register a user and create or link their contact in the CRM.
 
-    Where addresses have to be proved, the answer is a 202 whether or not the address is known, and a link in a mail
-    finishes it. Elsewhere a contact that already has this address is linked and brought up to date; if anything fails
-    on the way, send the same request again: it ends with one account and one contact.
+    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses, and a mail has
+    the link that completes the registration. Otherwise an existing contact with this address is linked and updated. If
+    the request fails, send it again: the result is one user and one contact.
     """
     proof = settings.email_verification == "required"
 

@@ -1,4 +1,4 @@
-"""The search across contacts, deals and tickets."""
+"""Route for searching contacts, deals and tickets at once."""
 
 from typing import Annotated
 
@@ -15,12 +15,14 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 @router.get("/search", responses=responses(*HUBSPOT_ERRORS, message=FoundRecordsResponse.MESSAGE))
 async def search_everything(
     context: RecordContextDep,
-    q: Annotated[SearchText, Query(description="Words to look for.")],
-    limit: Annotated[int, Query(ge=1, le=20, description="How many of each at the most.", examples=[5])] = 5,
+    q: Annotated[SearchText, Query(description="Words to find.")],
+    limit: Annotated[
+        int, Query(ge=1, le=20, description="Maximum number of results of each object type.", examples=[5])
+    ] = 5,
 ) -> FoundRecordsResponse:
-    """Search contacts, deals and tickets at once, and return the first few of each.
+    """Search contacts, deals and tickets at once.
 
-    A part that could not be searched is named in `failed`; the others stand.
+    Returns the first matches of each object type. `failed` lists the types that could not be searched.
     """
     found = await search_all.search_everything(context, q, limit=limit)
     return FoundRecordsResponse(message=FoundRecordsResponse.MESSAGE, data=found)

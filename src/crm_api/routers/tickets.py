@@ -1,4 +1,4 @@
-"""Tickets over HTTP."""
+"""Routes for tickets."""
 
 from typing import Annotated
 
@@ -29,8 +29,8 @@ from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 
-# One name for the parameter of all operations here: two templates that differ in it are one path in OpenAPI.
-TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.", examples=["7001"])]
+# Every operation names its parameter `id`: templates that differ only in a name are the same path in OpenAPI.
+TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", examples=["7001"])]
 
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
@@ -42,7 +42,10 @@ async def list_tickets(
     hs_pipeline_stage: TicketStageFilter = None,
     sort: SortBy = None,
 ) -> TicketPageResponse:
-    """List tickets. Staff page through the account; a customer through those of their contact and its deals."""
+    """List tickets.
+
+    Staff get all tickets of the HubSpot account, a customer those of their own contact and its deals.
+    """
     page = await tickets.list_tickets(
         context, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
     )
@@ -51,7 +54,10 @@ async def list_tickets(
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=TicketSearchResponse.MESSAGE))
 async def search_tickets(search: RecordSearch, context: RecordContextDep) -> TicketSearchResponse:
-    """Search tickets by text, filters, or both. A customer searches their own tickets, fresh and exact."""
+    """Search tickets by text, filters, or both.
+
+    A customer searches only their own tickets, with their current values.
+    """
     page = await tickets.search_tickets(context, search)
     return TicketSearchResponse(message=TicketSearchResponse.MESSAGE, data=page)
 
@@ -64,15 +70,15 @@ async def search_tickets(search: RecordSearch, context: RecordContextDep) -> Tic
 )
 async def create_ticket(
     id: Annotated[  # noqa: A002
-        RecordId, Path(description="The id of the **deal** to raise it on.", examples=["9001"])
+        RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
     context: RecordContextDep,
     idempotent_create: IdempotentCreateDep,
 ) -> Response:
-    """Raise a ticket on the deal with this id.
+    """Create a ticket on the deal with this ID.
 
-    It is associated with the deal and with your contact; a ticket of staff's with the deal's contacts.
+    The ticket is associated with the deal and with your contact; if staff create it, with the deal's contacts.
     """
 
     async def create(attempt: Attempt) -> TicketResponse:
@@ -95,7 +101,7 @@ async def get_ticket(
     context: RecordContextDep,
     response: Response,
 ) -> TicketResponse:
-    """Read a ticket."""
+    """Get a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
 
@@ -108,7 +114,10 @@ async def update_ticket(
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
-    """Change a ticket: what is left out stays, null clears."""
+    """Update a ticket.
+
+    Omitted fields are unchanged; null clears a field.
+    """
     ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
     return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
@@ -123,5 +132,8 @@ async def archive_ticket(
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a ticket; the company can restore it in HubSpot for 90 days."""
+    """Archive a ticket.
+
+    The company can restore it in HubSpot for 90 days.
+    """
     await record_changes.archive_record(context, "tickets", id, if_match=if_match)

@@ -1,4 +1,4 @@
-"""Proof of an e-mail address over HTTP."""
+"""Routes for e-mail verification."""
 
 from fastapi import APIRouter, Depends, Request, status
 
@@ -33,10 +33,10 @@ async def verify_email(
     rules: RulesDep,
     origin: OriginDep,
 ) -> EmailVerifiedResponse:
-    """Finish a registration with the mailed token and the password.
+    """Complete a registration with the mailed token.
 
-    The password is the one given at that registration; a wrong one does not use the token up. A contact that has
-    this address already is linked and keeps its values; empty ones are filled in.
+    The password is the one given at registration; after a wrong password the token stays valid. An existing contact
+    with this address is linked: its values are kept, and empty values are filled in.
     """
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         answer = await verification.verify(
@@ -61,5 +61,8 @@ async def verify_email(
 async def resend_verification(
     body: MailRequest, session_factory: SessionFactoryDep, messages: MessagesDep, origin: OriginDep
 ) -> AcceptedResponse:
-    """Have the link mailed again. The answer is the same whether or not the address is known."""
+    """Request the verification mail again.
+
+    The response is the same for known and unknown addresses.
+    """
     return await verification.resend(session_factory, body.email, messages, origin=origin)

@@ -8,7 +8,7 @@ from typing import Final
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.overview import MOST_CHILDREN, ContactWithDeals, DealWithTickets
+from crm_api.schemas.overview import MAX_CHILDREN, ContactWithDeals, DealWithTickets
 from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
 from crm_api.services.records.context import RecordContext
 
@@ -104,9 +104,9 @@ async def _associations(
 
 def _bounded(targets: Mapping[str, list[str]], failed: set[str]) -> AssociationResult:
     """No more on one record than an answer holds; a record with more is not complete."""
-    too_many = {each for each, ids in targets.items() if len(ids) > MOST_CHILDREN}
+    too_many = {each for each, ids in targets.items() if len(ids) > MAX_CHILDREN}
     return AssociationResult(
-        targets={each: ids[:MOST_CHILDREN] for each, ids in targets.items()}, failed=failed | too_many
+        targets={each: ids[:MAX_CHILDREN] for each, ids in targets.items()}, failed=failed | too_many
     )
 
 
