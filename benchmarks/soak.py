@@ -46,10 +46,10 @@ async def soak(
         emulator.random_faults(probability, FAULTS, seed)
         await run.create_all(callers, deals=deals, tickets=tickets)
         emulator.random_faults(0.0, (), seed)
-    run.check(emulator)
+    run.assert_each_created_once(emulator)
     seconds = time.perf_counter() - started
     print(f"{len(run.deals)} deals and {len(run.tickets)} tickets, each exactly once, in {seconds:.0f} s")
-    print(f"{len(emulator.used_faults())} faults injected; answers: {dict(run.answers.most_common())}")
+    print(f"{len(emulator.used_faults())} faults injected; answers: {dict(run.outcomes.most_common())}")
 
 
 def main() -> None:
