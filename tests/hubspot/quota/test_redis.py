@@ -198,7 +198,7 @@ async def test_four_processes_stay_within_the_limits_of_the_emulator(valkey_url:
         sys.executable, "-m", "benchmarks.quota_processes", "--redis-url", valkey_url, "--calls", "60",
         "--burst-limit", "60", "--deadline-seconds", "20",
         # A busy machine lets one or two arrive closer than they left; without sharing it is a fifth.
-        "--most-refused-share", "0.05",
+        "--max-refused-share", "0.05",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
