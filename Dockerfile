@@ -1,7 +1,7 @@
 # Two stages:
-#   builder  installs the locked dependencies, and the service as a wheel, into /opt/crm-api
-#   runtime  holds Python and /opt/crm-api; no compiler, no pip, no source tree
-# Both start from one image, because the environment's `python` is a link into it.
+#   builder  installs the locked dependencies and the service's wheel into /opt/crm-api
+#   runtime  has Python and /opt/crm-api, without compiler, pip and source tree
+# Both use the same base image, because the environment's `python` is a link into it.
 
 FROM python:3.13-slim AS builder
 
@@ -11,10 +11,10 @@ ENV PIP_NO_CACHE_DIR=1 \
 
 WORKDIR /source
 
-# `otel` takes what sends traces along.
+# `otel` also installs the packages that export traces.
 ARG LOCK=runtime
 
-# The dependencies come first: this layer is made anew only when a lock changes.
+# Dependencies come first, so that this layer is rebuilt only if a lock changes.
 COPY requirements/${LOCK}.lock requirements/build.lock requirements/
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.lock \
@@ -22,10 +22,10 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/pip --python /opt/crm-api/bin/python install \
         --require-hashes --only-binary :all: -r "requirements/${LOCK}.lock"
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY alembic/ alembic/
 COPY src/ src/
-# pip byte-compiles what it installs: nothing has to be written at run time.
+# pip byte-compiles the packages, so nothing is written at run time.
 RUN /opt/build/bin/hatchling build --target wheel --directory /source/dist \
     && /opt/build/bin/pip --python /opt/crm-api/bin/python install --no-deps /source/dist/*.whl
 
@@ -36,15 +36,15 @@ ENV PATH=/opt/crm-api/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-# /state is the only place that anything is written to (the emulator's records, a development SQLite file):
-# a volume there, and the root file system may be read-only.
+# The service writes only to /state (emulator records, a development SQLite file): with a volume there, the root file
+# system may be read-only.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install --directory --owner 10001 --group 10001 /state
 
 COPY --from=builder /opt/crm-api /opt/crm-api
 
 WORKDIR /state
-# A number, so that an orchestrator can see that it is not root.
+# The user is numeric, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 
 EXPOSE 4012

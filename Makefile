@@ -11,7 +11,7 @@ help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(BIN)/.runtime: requirements/runtime.lock requirements/build.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crm-api needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "crm-api needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up $(VENV): about half a minute, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/build.lock
@@ -19,33 +19,33 @@ $(BIN)/.runtime: requirements/runtime.lock requirements/build.lock pyproject.tom
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.lock
-	@echo "Adding what development needs: about a minute, once"
+	@echo "Installing the development packages: about a minute, once"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-run: $(BIN)/.runtime ## Serve the demo on http://localhost:4012 (SQLite, bundled HubSpot emulator, kept in .demo/)
+run: $(BIN)/.runtime ## Serve the demo on http://localhost:4012 (SQLite and HubSpot emulator, data in .demo/)
 	$(BIN)/crm-api demo
 
-test: check ## Lint, types, and the suite on SQLite and a real PostgreSQL
+test: check ## Lint, types, and all tests on SQLite, PostgreSQL and Valkey
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak: $(BIN)/.dev ## 5,000 creations while one HubSpot call in five fails
+soak: $(BIN)/.dev ## Create 5,000 records while one HubSpot call in five fails
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
 
-# The peers need packages of their own, in the versions that the dev lock has where both name one.
+# The compared services need more packages, in the versions of the dev lock if it has them.
 $(BIN)/.bench: $(BIN)/.dev requirements/bench.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
 	@touch $@
 
-bench: $(BIN)/.bench ## Measure beside two usual services and the floor, some minutes (BENCH_ARGS=--write updates docs/performance.md)
+bench: $(BIN)/.bench ## Compare with two other services and a lower bound, some minutes (BENCH_ARGS=--write updates docs/performance.md)
 	PYTHONPATH=. $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-bench-quick: $(BIN)/.bench ## The same within a minute: fewer rounds, and no peer that takes long
+bench-quick: $(BIN)/.bench ## The same within a minute: fewer rounds, without the slow measures
 	PYTHONPATH=. $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
-check: lint types
+check: lint types ## Lint and types
 
-lint: $(BIN)/.dev ## Formatting and lint, of the container files too
+lint: $(BIN)/.dev ## Check format and lint, container files included
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/hadolint Dockerfile
@@ -54,29 +54,29 @@ lint: $(BIN)/.dev ## Formatting and lint, of the container files too
 types: $(BIN)/.dev ## mypy --strict
 	$(BIN)/mypy
 
-format: $(BIN)/.dev ## Reformat and fix what can be fixed
+format: $(BIN)/.dev ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-openapi: $(BIN)/.dev ## Write openapi.json anew
+openapi: $(BIN)/.dev ## Write openapi.json from the code
 	$(BIN)/crm-api openapi > openapi.json
 
-contract: $(BIN)/.dev ## Lint openapi.json, hold it against the released one, and try the service with generated requests
+contract: $(BIN)/.dev ## Lint openapi.json, compare it with the released one, and send generated requests to the service
 	@contract/lint.sh
 	@contract/schemathesis.sh
 
-sdk: $(BIN)/.dev ## Generate the TypeScript and Python SDKs into sdk/, type-check them, and drive the service with them
+sdk: $(BIN)/.dev ## Generate the TypeScript and Python SDKs into sdk/, type-check them, and call the service with them
 	@contract/sdk.sh
 	@contract/round_trip.sh
 
-browser-test: $(BIN)/.dev ## Drive /docs and examples/portal in Chromium (IMAGES=docs/images keeps the screenshots)
+browser-test: $(BIN)/.dev ## Test /docs and examples/portal in Chromium (IMAGES=docs/images saves the screenshots)
 	@contract/browser_test.sh
 
-# The locks hold hashes and no addresses, so they install from whichever index pip is set up for.
+# The locks have hashes and no addresses, so they install from the index that pip is configured for.
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(LOCK_ARGS)
 
-lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer releases)
+lock: ## Resolve the locks again (needs uv; LOCK_ARGS=--upgrade takes newer releases)
 	$(LOCK) pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --group build -o requirements/build.lock
 	$(LOCK) pyproject.toml --extra otel -c requirements/runtime.lock -o requirements/otel.lock
@@ -84,14 +84,15 @@ lock: ## Resolve the locks anew (needs uv; LOCK_ARGS=--upgrade takes newer relea
 
 LICENSED = $$(sed -nE 's/^([a-z0-9._-]+)==.*/\1/p' requirements/otel.lock | sort -u)
 
-licences: $(BIN)/.dev ## Write docs/licences.md anew, from what is installed of requirements/otel.lock
+licences: $(BIN)/.dev ## Write docs/licences.md for the packages in requirements/otel.lock
 	@{ printf '%s\n' '# Licences' '' \
-	  'What the service stands on, with the extra `otel`; written by `make licences`, held to the lock by a test.' \
+	  'Dependencies of the service with the extra `otel`.' \
+	  '`make licences` writes this page, and a test compares it with the lock.' \
 	  'Swagger UI is part of the package: [its licence](../src/crm_api/swagger_ui/LICENSE).' ''; \
 	  $(BIN)/pip-licenses --from=mixed --format=markdown --packages $(LICENSED); } > docs/licences.md
 
-lock-contract: ## Resolve the lock of the contract's Python tools anew
+lock-contract: ## Resolve the lock of the contract's Python tools again
 	$(LOCK) contract/requirements.in -o contract/requirements.lock
 
-clean: ## Remove the environment and caches (the demo's records in .demo/ stay)
+clean: ## Remove the environment and caches; .demo/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,4 +1,4 @@
-// Swagger UI and the portal in a real browser that reaches nothing but this machine:
+// Tests Swagger UI and the portal in a real browser that can reach only this machine:
 //   node browser_test.mjs BASE PORTAL [IMAGES]
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -10,7 +10,7 @@ if (images) mkdirSync(images, { recursive: true });
 const stamp = Date.now();
 const PASSWORD = "demo-lighthouse-42";
 
-// A busy machine is slow, not wrong.
+// The timeout is long, because a busy machine is slow.
 const LIMIT = 120_000;
 
 const browser = await puppeteer.launch({
@@ -31,7 +31,7 @@ async function open(url, height = 1000) {
   });
   page.on("pageerror", (error) => errors.push(`${url}: ${error.message}`));
   page.on("console", (message) => {
-    // The browser itself logs every 4xx; those that this test asks for are no errors of the page.
+    // The browser logs every 4xx; this test causes some, and they are not errors of the page.
     if (message.type() === "error" && !/the server responded with a status of 4\d\d/.test(message.text())) {
       errors.push(`${url}: ${message.text()}`);
     }
@@ -42,10 +42,10 @@ async function open(url, height = 1000) {
 
 const picture = (page, name) => (images ? page.screenshot({ path: join(images, name) }) : null);
 
-/** Waits until the page says so; looked at anew each time, since what was found before may have been drawn anew. */
+/** Waits until the condition holds. Each poll queries the page again, because elements may have been rendered again. */
 const until = (page, holds, ...values) => page.waitForFunction(holds, { polling: 50 }, ...values);
 
-/** Presses what the selector finds, as soon as it can be pressed; a pointer could miss what still moves. */
+/** Clicks the element as soon as it is enabled. Calls click(), because a pointer can miss a moving element. */
 const press = (page, selector) =>
   until(
     page,
@@ -58,14 +58,14 @@ const press = (page, selector) =>
     selector,
   );
 
-/** Enters a value as somebody does who types or chooses it, and then leaves the field. */
+/** Enters a value, fires the events of typing or choosing, and leaves the field. */
 async function enter(page, selector, value) {
   await until(
     page,
     (wanted, text) => {
       const field = document.querySelector(wanted);
       if (!field || field.disabled) return false;
-      // The prototype's setter: React does not notice its own.
+      // React overrides the element's setter, so only the prototype's setter triggers its change event.
       Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, text);
       field.dispatchEvent(new Event("input", { bubbles: true }));
       field.dispatchEvent(new Event("change", { bubbles: true }));
@@ -94,7 +94,7 @@ await picture(docs, "docs.png");
 
 await press(docs, ".auth-wrapper .authorize");
 await docs.waitForSelector("#oauth_username");
-// Logging in comes first, and nothing is asked for that this service has no use for.
+// The login form comes first and has no fields that this service ignores.
 assert.match(await text(docs, ".auth-container h4"), /oauth2/);
 assert.equal(await docs.$eval("#client_id_password", (each) => each.offsetParent), null);
 await enter(docs, "#oauth_username", "customer@example.com");
@@ -111,7 +111,7 @@ const operations = Object.fromEntries(
   ),
 );
 
-/** Opens an operation and closes every other one: open ones make every further step slow. */
+/** Opens an operation and closes all others, because open ones slow down every step. */
 async function openOnly(block) {
   await until(
     docs,
@@ -128,12 +128,12 @@ async function openOnly(block) {
   );
 }
 
-/** Opens an operation, fills in what is given, sends it, and waits until its answer is shown. */
+/** Opens an operation, fills in the given values, sends it, and waits for the response. */
 async function send(operationId, { body, parameters = {} } = {}) {
   const { path, method } = operations[operationId];
   const block = `.opblock[id$="-${operationId}"]`;
   await openOnly(block);
-  // An earlier answer would be taken for this one.
+  // An earlier response would be mistaken for this one.
   if (await docs.$(`${block} .btn-clear`)) {
     await press(docs, `${block} .btn-clear`);
     await until(docs, (wanted) => !document.querySelector(wanted), `${block} .live-responses-table`);
@@ -176,7 +176,7 @@ assert.equal(listed.status, 200, JSON.stringify(listed.body));
 const detail = await send("getDeal", { parameters: { id: created.body.data.deal.id } });
 assert.equal(detail.body.data.deal.tickets.length, 1);
 
-// Try it out for every operation, as it stands; what ends the session comes last.
+// Try it out for every operation with its default values; operations that end the session come last.
 const profile = (await send("getMe")).body.data;
 const ids = {
   contacts: profile.contact_id,
@@ -198,7 +198,7 @@ for (const [name, { path, operation }] of Object.entries(operations).sort((one, 
   statuses[name] = answer.status;
 }
 const refused = Object.entries(statuses).filter(([, status]) => status >= 400);
-// Tokens from mails and earlier answers, the role, a password that is not this user's, and a session that has ended.
+// Causes: tokens from mails and earlier responses, the role, another user's password, an ended session.
 assert.deepEqual(
   Object.fromEntries(refused),
   {
@@ -249,7 +249,7 @@ await page.waitForSelector("#found");
 assert.match(await text(page, "#found"), /Ticket: Third van is late/);
 await picture(page, "portal-deals.png");
 
-// An access token that has ended is renewed once, whatever asks at the same time.
+// An expired access token is refreshed once, even if several requests need it at the same time.
 let renewals = 0;
 page.on("request", (each) => (renewals += each.method() === "POST" && each.url().endsWith("/api/token/refresh") ? 1 : 0));
 await page.evaluate(() => {
@@ -260,7 +260,7 @@ await page.reload();
 await page.waitForSelector("[data-deal]");
 assert.equal(renewals, 1);
 
-// A service that is away for a moment ends no session.
+// A service that is briefly unreachable ends no session.
 const errorsBefore = errors.length;
 await page.setRequestInterception(true);
 const cut = (each) => (each.url().startsWith(`${base}/api/`) ? each.abort() : each.continue());
@@ -269,7 +269,7 @@ await page.reload();
 await page.waitForSelector('[role="alert"] + button');
 page.off("request", cut);
 await page.setRequestInterception(false);
-errors.length = errorsBefore; // the browser logs each request that was cut
+errors.length = errorsBefore; // the browser logs each aborted request
 await press(page, '[role="alert"] + button');
 await page.waitForSelector("[data-deal]");
 await press(page, "#logout");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs browser_test.mjs against a demo and a portal of their own; IMAGES=docs/images keeps the screenshots.
+# Runs browser_test.mjs against its own demo and portal; IMAGES=docs/images saves the screenshots.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./tools.sh

@@ -1,4 +1,4 @@
-// Holds a document against the last released one: what breaks a client fails unless the version was raised for it.
+// Compares a document with the last released one: a breaking change fails unless the version was raised.
 //   node gate.mjs [released/openapi.json [../openapi.json]]
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 
-/** Every breaking change, in words. */
+/** Describes every breaking change. */
 function breaks(released, current) {
-  // Elsewhere than beside redocly.yaml, whose lint rules would take the place of the rules of the comparison.
+  // redocly.yaml in this folder would replace the rules of the comparison, so redocly runs in another folder.
   const found = spawnSync(
     join(here, "node_modules/.bin/redocly"),
     ["diff", resolve(released), resolve(current), "--format=json", "--fail-on=none"],
@@ -24,7 +24,7 @@ function breaks(released, current) {
   return [...reasons, ...renames(read(released), read(current))];
 }
 
-/** What is no change on the wire, but one in every SDK: schemas are its types, tags the modules of its operations. */
+/** Describes renames that change SDKs only: schemas are their types, tags are the modules of their operations. */
 function renames(released, current) {
   const schemas = Object.keys(released.components.schemas).filter((name) => !(name in current.components.schemas));
   const [before, after] = [tagsOf(released), tagsOf(current)];
@@ -40,13 +40,13 @@ function tagsOf(document) {
   return Object.fromEntries(operations.map(({ operationId, tags }) => [operationId, tags.join()]));
 }
 
-/** Whether the second version may break clients of the first; before 1.0.0 a minor release may (semver.org, 4). */
+/** Returns true if the second version may break clients of the first; before 1.0.0 a minor release may (semver.org, 4). */
 function mayBreak(released, current) {
   const [from, to] = [released, current].map((version) => version.split(".").map(Number));
   return to[0] > from[0] || (from[0] === 0 && to[0] === 0 && to[1] > from[1]);
 }
 
-// Changes that break clients, each with what the gate has to say of it.
+// Breaking changes with the text that the gate must report for them.
 const BREAKS = {
   "Schema `Problem`": ({ components: { schemas } }) => {
     schemas.Fault = schemas.Problem;
@@ -60,7 +60,7 @@ const BREAKS = {
   "`createDeal` moved from tag": ({ paths }) => (paths["/api/deals"].post.tags = ["Overview"]),
 };
 
-/** The gate itself is tried first: a document with known breaks has to fail, and only some versions may have them. */
+/** Checks the gate first: a document with known breaking changes must fail, except with a raised version. */
 function selfTest(released) {
   const folder = mkdtempSync(join(tmpdir(), "gate-"));
   const broken = read(released);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints ../openapi.json by every rule of three linters, and holds it against the released document.
+# Lints ../openapi.json with all rules of three linters and compares it with the released document.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./tools.sh

@@ -1,4 +1,4 @@
-// Drives the running service through the SDK of @hey-api/openapi-ts: node round_trip.hey_api.mjs BASE EMULATOR
+// Calls the running service through the SDK of @hey-api/openapi-ts: node round_trip.hey_api.mjs BASE EMULATOR
 import assert from "node:assert/strict";
 import { client } from "./hey-api/client.gen";
 import * as api from "./hey-api/sdk.gen";

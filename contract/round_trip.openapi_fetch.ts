@@ -1,4 +1,4 @@
-// Drives the running service through openapi-fetch on the types of openapi-typescript: node round_trip.openapi_fetch.mjs BASE EMULATOR
+// Calls the running service through openapi-fetch with the types of openapi-typescript: node round_trip.openapi_fetch.mjs BASE EMULATOR
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { Deal, paths, Problem } from "./openapi-fetch/schema";

@@ -1,4 +1,4 @@
-"""Drives the running service through the SDK of openapi-python-client: python round_trip.py BASE EMULATOR."""
+"""Calls the running service through the SDK of openapi-python-client: python round_trip.py BASE EMULATOR."""
 
 import datetime
 import sys
@@ -47,13 +47,13 @@ Model = TypeVar("Model")
 
 
 def given(response: Response[Any], model: type[Model]) -> Model:
-    """The success, of the type that the document says."""
+    """Return the success body as the documented type."""
     assert isinstance(response.parsed, model), (response.status_code, response.content)
     return response.parsed
 
 
 def refused(response: Response[Any], status: int, code: str) -> Problem:
-    """The error, of the type that the document says."""
+    """Return the error body as the documented type."""
     assert isinstance(response.parsed, Problem), (response.status_code, response.content)
     assert response.status_code == HTTPStatus(status), response.status_code
     assert response.parsed.code == code, response.parsed
@@ -61,7 +61,7 @@ def refused(response: Response[Any], status: int, code: str) -> Problem:
 
 
 def deals_to_the_end(client: AuthenticatedClient) -> list[Deal]:
-    """All deals, two at a time."""
+    """Return all deals, read in pages of two."""
     found: list[Deal] = []
     cursor: str | Unset = UNSET
     while True:
@@ -73,7 +73,7 @@ def deals_to_the_end(client: AuthenticatedClient) -> list[Deal]:
 
 
 def main() -> None:
-    """The whole trip; an assertion fails where the document does not hold."""
+    """Run the round trip; an assertion fails if the service differs from the document."""
     anonymous = Client(base_url=BASE)
     registration = Registration(
         email=EMAIL, firstname="Søren", lastname="García", password=PASSWORD, phone="+44 20 7946 0018"

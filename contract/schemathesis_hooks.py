@@ -1,18 +1,18 @@
-"""What no schema can say and generated requests need, or hardly one of them would reach a record."""
+"""Changes to generated requests, without which almost none would create a record."""
 
 from typing import Any
 
 import schemathesis
 
-# Stages of the demo's account.
+# Stages of the demo's HubSpot account.
 STAGES = {"dealstage": "qualifiedtobuy", "hs_pipeline_stage": "1"}
-# What the account or this service gives out: those that are made up are refused.
-GIVEN_OUT = ("pipeline", "properties", "contact_id", "cursor", "sort", "If-Match")
+# Generated values of these are refused, because HubSpot or the service issues them.
+ISSUED = ("pipeline", "properties", "contact_id", "cursor", "sort", "If-Match")
 
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _arguments: dict[str, Any]) -> None:
-    """Three valid requests in four name a real stage, and nothing that would have to be given out first."""
+    """In three of four valid requests, set an existing stage and remove values that must be issued."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if len(repr((case.body, case.query, case.headers))) % 4 == 0:
@@ -23,5 +23,5 @@ def before_call(_context: Any, case: Any, _arguments: dict[str, Any]) -> None:
         for name, stage in STAGES.items():
             if part is case.body and name in part:
                 part[name] = stage
-        for name in GIVEN_OUT:
+        for name in ISSUED:
             part.pop(name, None)

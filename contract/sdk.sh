@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generates the SDKs from ../openapi.json into ../sdk/ and type-checks them as they are, with the round trips on them.
+# Generates the SDKs from ../openapi.json into ../sdk/ and type-checks them without edits, with their round trips.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./tools.sh
@@ -13,13 +13,13 @@ mkdir -p "$out"
 export DO_NOT_TRACK=1
 node_modules/.bin/openapi-ts --input "$document" --output "$out/hey-api" --client @hey-api/client-fetch --silent
 mkdir -p "$out/openapi-fetch"
-# Elsewhere than here, where it would take redocly.yaml for its own.
+# openapi-typescript would read redocly.yaml in this folder, so it runs in the output folder.
 (cd "$out" && ../contract/node_modules/.bin/openapi-typescript "$document" --default-non-nullable=false --root-types \
   --root-types-no-schema-prefix --output openapi-fetch/schema.d.ts >/dev/null)
 .venv/bin/openapi-python-client generate --path "$document" --config openapi-python-client.yaml --meta none \
   --fail-on-warning --output-path "$out/python/crm_api_client" --overwrite
 
-# The generated files look for their dependencies beside themselves.
+# Generated files import their dependencies from a node_modules folder beside them.
 ln -s "$PWD/node_modules" "$out/node_modules"
 cp tsconfig.sdk.json "$out/tsconfig.json"
 cp round_trip.hey_api.ts "$out/round_trip.hey_api.ts"

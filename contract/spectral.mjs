@@ -1,4 +1,4 @@
-// spectral:oas and the OWASP API security rules, all of them. What is set otherwise stands here with its reason.
+// All rules of spectral:oas and of the OWASP API security set. Each exception has its reason.
 import { schema } from "@stoplight/spectral-functions";
 import { oas } from "@stoplight/spectral-rulesets";
 import owasp from "@stoplight/spectral-owasp-ruleset";
@@ -13,7 +13,7 @@ const operation = (name) => item(name.replace(/\/\w+$/, "")) + name.match(/\/\w+
 export default {
   extends: [[oas, "all"], [owasp, "all"]],
   rules: {
-    // A date is bounded by its own format; a length beside it breaks generated models (datamodel-code-generator).
+    // A date is bounded by its format; a maxLength in addition breaks generated models (datamodel-code-generator).
     "owasp:api4:2023-string-limit": {
       severity: "error",
       message: "Schema of type string must specify maxLength, enum, const, or a format that bounds it.",
@@ -31,7 +31,7 @@ export default {
         },
       },
     },
-    // What is left of the limit stands on the 429 alone; every other answer names the policy.
+    // The remaining limit is on the 429 only; every other response names the policy.
     "owasp:api4:2023-rate-limit": {
       severity: "error",
       message: "All 2XX and 4XX responses should name the rate limit.",
@@ -44,14 +44,14 @@ export default {
     },
     // The licence has an SPDX identifier, which excludes a URL (OpenAPI 3.1, License Object).
     "license-url": "off",
-    // Support is a page; an operator's address is theirs to publish.
+    // The contact is a web page; the operator decides whether to publish an e-mail address.
     "contact-properties": "off",
-    // Tags stand in the order in which a newcomer needs them; Swagger UI and generated references keep it.
+    // Tags are in the order in which a newcomer needs them; Swagger UI and generated references keep that order.
     "openapi-tags-alphabetical": "off",
   },
   overrides: [
     {
-      // How one comes by a token: nobody has one yet.
+      // Callers of these operations have no token yet.
       files: [
         "/api/register", "/api/email/verify", "/api/email/verify/resend", "/api/login", "/api/token",
         "/api/token/refresh", "/api/password/forgot", "/api/password/reset",
@@ -62,12 +62,12 @@ export default {
       },
     },
     {
-      // Nothing in the request that could be wrong.
+      // These requests have no input that could be invalid.
       files: ["/api/me/get", "/api/me/delete", "/api/me/export/get", "/api/pipelines/get"].map(operation),
       rules: { "owasp:api8:2023-define-error-validation": "off" },
     },
     {
-      // Probes: no caller to know, no input to refuse, no limit; they stand on the operator's own network.
+      // Probes have no authentication, no input and no rate limit; they are reachable only from the operator's network.
       files: ["/healthz", "/readyz"].map(item),
       rules: {
         "owasp:api2:2023-read-restricted": "off",

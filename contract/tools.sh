@@ -1,4 +1,4 @@
-# What the scripts here share: finding their tools, and installing them where they are not yet installed.
+# Shared functions of the scripts: find tools, and install them if they are missing.
 export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
 
 need_node() {
@@ -20,7 +20,7 @@ need_python() {
   fi
 }
 
-# One that is older than the document would try another contract.
+# An SDK that is older than the document would test another contract.
 need_sdk() {
   [[ ../sdk/python/round_trip.py -nt ../openapi.json ]] || ./sdk.sh
 }
@@ -34,7 +34,7 @@ need_chromium() {
   export CHROMIUM
 }
 
-# Serves the demo, in a folder that goes away with it, on a port of its own: `serve PORT [NAME=VALUE ...]`.
+# Serves a demo in a temporary folder: `serve PORT [NAME=VALUE ...]`.
 serve() {
   local port=$1
   shift

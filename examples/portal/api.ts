@@ -1,4 +1,4 @@
-// The generated client, with the session kept and renewed.
+// The generated client with a stored session and token refresh.
 import { client } from "../../sdk/hey-api/client.gen";
 import { logOut, refreshToken } from "../../sdk/hey-api/sdk.gen";
 import type { Problem, Tokens } from "../../sdk/hey-api/types.gen";
@@ -11,7 +11,7 @@ client.setConfig({
   auth: () => tokens?.access_token,
 });
 
-/** What an operation refused, with what is wrong with each field. */
+/** The error of a refused request, with the problem of each field. */
 export class Refused extends Error {
   constructor(readonly problem: Problem) {
     super(problem.detail);
@@ -36,7 +36,7 @@ interface Result<Data> {
 
 let renewing: Promise<void> | null = null;
 
-/** One at a time, whoever asks: a refresh token is good for one use. */
+/** Refreshes the tokens; parallel callers share one request, because a refresh token is valid once. */
 function renew(refresh_token: string): Promise<void> {
   renewing ??= refreshToken({ body: { refresh_token } })
     .then(({ data, response }) => {
@@ -46,12 +46,12 @@ function renew(refresh_token: string): Promise<void> {
   return renewing;
 }
 
-/** The data of an operation; an access token that has ended is renewed once. */
+/** Returns the data of an operation; refreshes an expired access token once. */
 export async function ask<Data>(operation: () => Promise<Result<{ data: Data }>>): Promise<Data> {
   const before = tokens;
   let result = await operation();
   if (result.error?.code === "invalid_token" && before) {
-    // Somebody who asked at the same time may have renewed it already.
+    // A parallel request may have refreshed the token already.
     if (tokens === before) await renew(before.refresh_token);
     if (tokens && tokens !== before) result = await operation();
   }

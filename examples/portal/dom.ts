@@ -1,4 +1,4 @@
-// Elements and forms; text is only ever set as text.
+// Elements and forms; text is never inserted as HTML.
 import { Refused } from "./api";
 
 type Child = Node | string | null;
@@ -37,7 +37,7 @@ function input(field: Field): HTMLElement {
   return element("input", { ...attributes, type: field.type ?? "text" });
 }
 
-/** A form whose values go to `send`; what the service refuses is shown at the field that it names. */
+/** A form that passes its values to `send` and shows errors at the fields that they name. */
 export function form(
   fields: Field[],
   button: string,

@@ -50,7 +50,7 @@ function showWelcome(): void {
           async (values) => {
             const body = { email: "", firstname: "", lastname: "", password: "", phone: "", ...values } as Registration;
             const registered = await ask<unknown>(() => api.register({ body }));
-            // Where addresses have to be proved there is nothing yet to log in to.
+            // With e-mail verification, the user does not exist yet.
             if (registered === null) notice.textContent = "Check your e-mail to finish.";
             else await logIn(body.email, body.password);
           },
@@ -91,7 +91,7 @@ function ticketForm(deal: DealWithTickets, pipelines: Pipelines, properties: Rec
   return element("details", {}, element("summary", {}, "New ticket"), form(fields, "Raise ticket", send, `ticket-${deal.id}`));
 }
 
-/** Another body is another request; the same one sent twice creates once. */
+/** Hash of the body for the idempotency key: the same body sent twice creates one record. */
 function digest(body: object): string {
   let sum = 0;
   for (const char of JSON.stringify(body)) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) | 0;
@@ -209,7 +209,7 @@ async function showDeals(): Promise<void> {
 function start(): void {
   if (!isLoggedIn()) return showWelcome();
   showDeals().catch((error: unknown) => {
-    // A session that has ended is no longer kept; what else went wrong may go right the next time.
+    // An ended session has been removed; offer to retry after any other error.
     if (!isLoggedIn()) return showWelcome();
     const again = element("button", {}, "Try again");
     again.addEventListener("click", start);

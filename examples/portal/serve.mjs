@@ -1,4 +1,4 @@
-// Builds the portal and serves it: node serve.mjs [PORT [API]]; the service has to allow the origin (CORS_ORIGINS).
+// Builds the portal and serves it: node serve.mjs [PORT [API]]; the service must allow the origin (CORS_ORIGINS).
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -15,11 +15,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
-from crm_api.draining import announce_leaving
+from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import LastResort, RequestContext, SecurityHeaders
+from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
 from crm_api.observability.logging import configure_logging
 from crm_api.observability.metrics import Metrics, worker_ended
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
@@ -42,13 +42,13 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
-from crm_api.services.contact_link import ContactLinks
+from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.records.cursors import Cursors
-from crm_api.services.records.deal_ownership import KnownOwners
+from crm_api.services.records.deal_ownership import DealOwnershipCache
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def create_app(
     app.state.hubspot_transport = hubspot_transport
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
-    app.state.known_owners = KnownOwners()
+    app.state.deal_ownership = DealOwnershipCache()
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.rate_limits = RateLimits(settings)
@@ -136,7 +136,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         workers=(os.cpu_count() or 2) - 1,
         wait_seconds=settings.request_deadline_seconds,
     )
-    app.state.contact_links = ContactLinks(sessions)
+    app.state.contact_links = ContactLinkResolver(sessions)
     problem = await database_problem(sessions)
     if problem is not None:
         logger.warning("the database is not ready: %s", problem)
@@ -151,12 +151,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account = AccountBinding(sessions, hubspot)
+    app.state.account_binding = AccountBinding(sessions, hubspot)
     # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
     watching = app.state.watching = asyncio.create_task(_watch(app))
     measuring = asyncio.create_task(_measure(app, engine))
     app.state.mail.start()
-    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
+    drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
@@ -177,7 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 async def _watch(app: FastAPI) -> None:
     """Find out about the HubSpot account, again and again until it answers."""
-    await app.state.account.watch()
+    await app.state.account_binding.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
 
 
@@ -197,7 +197,7 @@ async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost.
     app.add_middleware(
-        LastResort,
+        ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
         deadline_seconds=settings.request_deadline_seconds,
     )
@@ -211,8 +211,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             max_age=600,
         )
     app.add_middleware(
-        RequestContext,
+        RequestContextMiddleware,
         deadline_seconds=settings.request_deadline_seconds,
         on_finished=app.state.metrics.request_finished,
     )
-    app.add_middleware(SecurityHeaders, https_only=settings.environment == "production")
+    app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")

@@ -25,7 +25,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 
 
-class RequestContext:
+class RequestContextMiddleware:
     """Pure ASGI: gives each request an id and a deadline, and writes one line when it is done.
 
     Whatever stands in `request.state.response_headers` goes out with the answer, error or not.
@@ -94,7 +94,7 @@ class RequestContext:
             )
 
 
-class LastResort:
+class ErrorBoundaryMiddleware:
     """Pure ASGI: refuses bodies over the limit, ends what takes too long, and answers 500 for what nobody foresaw.
 
     It stands inside of CORS and the request's context, so that these answers bear the headers that all do.
@@ -161,7 +161,7 @@ def _announced_bytes(scope: Scope) -> int:
     return int(length) if length.isdigit() else 0
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Pure ASGI: the headers that every answer bears, unless it brings stricter ones of its own."""
 
     def __init__(self, app: ASGIApp, *, https_only: bool) -> None:

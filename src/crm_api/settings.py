@@ -99,115 +99,115 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = "production"
-    """`production` refuses unsafe settings at start."""
+    """`production` refuses to start with unsafe settings."""
     secret_key: SecretStr = SecretStr("")
-    """Signs cursors, keys our HMACs and encrypts a refresh token that HubSpot changed; at least 32 characters."""
+    """Signs cursors, keys HMACs and encrypts a refresh token that HubSpot rotated; at least 32 characters."""
     jwt_secret_key: SecretStr = SecretStr("")
-    """Signs access tokens; at least 32 characters, another than SECRET_KEY."""
+    """Signs access tokens; at least 32 characters, different from SECRET_KEY."""
 
     host: str = "127.0.0.1"
-    """The address to listen on."""
+    """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 4012
-    """The port to listen on."""
+    """Port to listen on."""
     docs_enabled: bool = True
-    """Whether `/docs` and `/openapi.json` are served."""
+    """Serve `/docs` and `/openapi.json`."""
     support_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/support"
-    """Where the document at `/openapi.json` sends people who need help."""
+    """Support page that `/openapi.json` names as its contact."""
     terms_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/terms"
-    """Where it sends them for the terms of use."""
+    """Terms of use that `/openapi.json` names."""
     forwarded_allow_ips: str = ""
-    """Addresses of proxies whose `X-Forwarded-For` is believed, separated by commas; none by default."""
+    """Addresses of proxies whose `X-Forwarded-For` is trusted, separated by commas; no proxy by default."""
     cors_origins: Annotated[list[str], NoDecode] = []
-    """Origins of browsers' front ends, separated by commas; none by default."""
+    """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-    """Larger request bodies are refused with 413."""
+    """Maximum size of a request body; a larger one gets 413."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
-    """The longest a request may take, all tries toward HubSpot included."""
+    """Maximum time for one request, HubSpot calls and their retries included."""
     shutdown_notice_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
-    """How long `/readyz` says 503 before a process that is told to stop (SIGTERM) takes no more requests: as long as
-    balancers take to notice; 5 in production and 0 in development by default."""
+    """After SIGTERM, seconds during which `/readyz` is 503 but requests are still accepted; set it to the time that a
+    load balancer needs to notice. By default 5 in production and 0 in development."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """`postgresql://user:password@host/name`, or `sqlite:///path` for one process."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections a process keeps to PostgreSQL."""
+    """Maximum connections of one process to PostgreSQL."""
     redis_url: SecretStr | None = None
-    """Shares limits and HubSpot's quota between processes; without it each process counts alone."""
+    """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
     hubspot_base_url: str = "https://api.hubapi.com"
-    """The HubSpot server, or an emulator."""
+    """URL of HubSpot or of an emulator."""
     hubspot_api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-beta)?$")] = "2026-09"
-    """The dated version of HubSpot's API."""
+    """Dated version of HubSpot's API."""
     hubspot_access_token: SecretStr | None = None
-    """A service key or private-app token; or set the three that follow."""
+    """A service key or private-app token; alternatively set the next three variables."""
     hubspot_client_id: str | None = None
-    """The OAuth app's client id."""
+    """Client ID of the OAuth app."""
     hubspot_client_secret: SecretStr | None = None
-    """The OAuth app's client secret."""
+    """Client secret of the OAuth app."""
     hubspot_refresh_token: SecretStr | None = None
-    """The refresh token of the app's installation in the account."""
+    """Refresh token of the app's installation in the HubSpot account."""
     hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 20
-    """Connections that a process opens to HubSpot at most, and so its calls at once."""
+    """Maximum connections of one process to HubSpot, and so its maximum parallel calls."""
     hubspot_burst_limit: Annotated[int, Field(ge=1)] = 100
-    """Requests per 10 seconds that the account allows this app."""
+    """Requests per 10 seconds that the HubSpot account allows this app."""
     hubspot_search_limit: Annotated[int, Field(ge=1)] = 5
-    """Searches per second that the account allows."""
+    """Searches per second that the HubSpot account allows."""
     hubspot_daily_limit: Annotated[int, Field(ge=1)] = 250_000
-    """Requests per day that the account allows."""
+    """Requests per day that the HubSpot account allows."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
-    """Our ticket category to HubSpot's option, as JSON, where the account has other options."""
+    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
-    """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`;
-    a type that is left out is unrestricted, and an empty list means all stages."""
+    """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
+    An object type that is not listed is unrestricted; an empty list allows all stages."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
     registration: Literal["open", "closed"] = "open"
-    """Whether anyone may register."""
+    """`closed` refuses all registrations."""
     registration_email_domains: Annotated[list[str], NoDecode] = []
-    """Domains whose addresses may register, separated by commas, without their subdomains; all by default."""
+    """E-mail domains that may register, separated by commas; subdomains do not count. All domains by default."""
     email_verification: Literal["off", "required"] | None = None
-    """Whether an address has to be proved; `off` in development and `required` in production by default."""
+    """`required` creates a user only after e-mail verification. Default: `off` in development, else `required`."""
     new_user_role: Literal["customer", "staff"] = "customer"
-    """The role of a new user; `staff` makes an internal tool in which everybody sees everything."""
+    """Role of a new user; with `staff`, every user sees all records."""
     app_public_url: str = "http://localhost:4012"
-    """Where the links in mails lead; https in production."""
+    """Base URL of the links in mails; https in production."""
     smtp_url: SecretStr | None = None
-    """`smtp://user:password@host:587` or `smtps://...`; development without it prints mails."""
+    """`smtp://user:password@host:587` or `smtps://...`; without it, development prints mails."""
     mail_from: str = "no-reply@example.com"
-    """The sender of mails."""
+    """Sender of mails."""
 
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
-    """The cost of a password hash; 12 takes about a quarter of a second."""
+    """Cost of a password hash; 12 takes about 0.25 s."""
     access_token_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1800
-    """How long an access token holds."""
+    """Lifetime of an access token."""
     refresh_token_days: Annotated[int, Field(ge=1, le=90)] = 30
-    """How long an unused refresh token holds."""
+    """Lifetime of an unused refresh token."""
     session_days: Annotated[int, Field(ge=1, le=366)] = 90
-    """How long a session lasts at the most, however often it is refreshed."""
+    """Maximum lifetime of a session, refreshes included."""
 
     rate_limit_enabled: bool = True
-    """Off only for load tests; production refuses that."""
+    """`false` is for load tests only; production refuses it."""
     rate_limit_failed_logins_per_account: str = "5 per 1 minute"
-    """Failed logins for one e-mail address."""
+    """Failed logins of one e-mail address."""
     rate_limit_failed_logins_per_address: str = "20 per 1 minute"
     """Failed logins from one network address."""
     rate_limit_registrations: str | None = None
-    """Registrations and mails from one network address; 10 per hour, in development 60 per minute."""
+    """Registrations and mails from one network address. By default 10 per hour, in development 60 per minute."""
     rate_limit_user: str = "120 per 1 minute"
     """All other requests of one user."""
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """Where Prometheus finds the metrics of all workers; off by default."""
+    """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
-    """The address that the metrics are served on."""
+    """Address that serves the metrics."""
     otel_exporter_otlp_endpoint: str | None = None
-    """The OpenTelemetry collector that takes traces (OTLP over HTTP), such as `http://collector:4318`; off by default.
+    """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least severe line that is written."""
+    """Minimum level of the lines that are logged."""
     log_format: Literal["json", "text"] | None = None
-    """`json` in production and `text` in development by default."""
+    """Format of log lines. By default `json` in production and `text` in development."""
 
     @field_validator(
         "rate_limit_failed_logins_per_account",
@@ -277,11 +277,6 @@ class Settings(BaseSettings):
         if self.shutdown_notice_seconds is None:
             self.shutdown_notice_seconds = 0.0 if development else 5.0
         return self
-
-    @property
-    def uses_refresh_token(self) -> bool:
-        """Whether HubSpot is reached by OAuth rather than by a static token."""
-        return self.hubspot_access_token is None
 
     @cached_property
     def production_problems(self) -> list[str]:

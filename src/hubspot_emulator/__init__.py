@@ -2,10 +2,9 @@
 
 from hubspot_emulator.app import IMMEDIATE_FAULTS
 from hubspot_emulator.emulator import Emulator, create_emulator
-from hubspot_emulator.state.faults import Fault, UsedFault
 from hubspot_emulator.state.journal import StateFileError, StateFileInUseError
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import Exchange, RecordedRequest
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.wire.replies import Refusal
 
@@ -14,12 +13,10 @@ __all__ = [
     "Emulator",
     "EmulatorLimits",
     "Exchange",
-    "Fault",
     "Record",
     "RecordedRequest",
     "Refusal",
     "StateFileError",
     "StateFileInUseError",
-    "UsedFault",
     "create_emulator",
 ]

@@ -1,6 +1,6 @@
-"""The ASGI application: read, maybe fail, count, authorise, answer, commit, send.
+"""The ASGI application: apply faults, count the request, authorise it, call the endpoint, commit, send.
 
-Plain ASGI without a framework: a request of a test suite costs microseconds, and a connection can be dropped.
+It is written without a framework so that requests take little time and connections can be dropped.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, unquote
 from hubspot_emulator import routes
 from hubspot_emulator.api.pipelines import HtmlNotFoundError
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.state.faults import COMMITTING, Fault, Faults, canned_reply
+from hubspot_emulator.state.faults import COMMITTING_KINDS, Fault, Faults, scripted_reply
 from hubspot_emulator.state.journal import StateFileError
-from hubspot_emulator.state.requests import Exchange, RecordedRequest, RequestLog
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest, RequestLog
 from hubspot_emulator.wire.calls import Call, NotEmulatedError
 from hubspot_emulator.wire.replies import Refusal, Reply, not_found
 
@@ -27,34 +27,34 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 IMMEDIATE_FAULTS = "hubspot_emulator.immediate_faults"
-"""An ASGI extension: a caller in this process wants hangs as TimeoutError at once."""
+"""ASGI extension by which a caller in the same process gets TimeoutError at once in place of a hang."""
 
 _log = logging.getLogger(__name__)
 _CONTROL = "/_emulator/"
-_BODILESS = (204, 304)
-_WORTH_COMPRESSING = 1_000
-# A slash inside a segment stays %2F in what is recorded.
-_SLASH = re.compile("%2f", re.IGNORECASE)
+_STATUSES_WITHOUT_BODY = (204, 304)
+_MIN_COMPRESSED_BYTES = 1_000
+# An encoded slash inside a segment stays %2F in the recorded path.
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 class EmulatorApp:
-    """HubSpot's URLs at the root, ours under /_emulator/."""
+    """HubSpot's URLs at the root, and the control API under /_emulator/."""
 
     def __init__(
         self,
         account: Account,
         faults: Faults,
         control: Callable[[str, str, bytes], Reply],
-        requests: RequestLog,
+        request_log: RequestLog,
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._account = account
         self._faults = faults
         self._control = control
-        self._requests = requests
+        self._request_log = request_log
         self._sleep = sleep
-        self._dice = Random(0)
+        self._random = Random(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -62,14 +62,14 @@ class EmulatorApp:
             return
         if scope["type"] != "http":
             return
-        body = await _read(receive)
+        body = await _read_body(receive)
         if body is None:
             return
         path: str = (scope.get("raw_path") or scope["path"].encode()).decode("ascii", "replace")
         query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         if path.startswith(_CONTROL) or path == _CONTROL.rstrip("/"):
-            reply = self._control(scope["method"], unquote(path.removeprefix(_CONTROL.rstrip("/"))), body)
-            reply = self._committed(reply)
+            control_path = unquote(path.removeprefix(_CONTROL.rstrip("/")))
+            reply = self._commit(self._control(scope["method"], control_path, body))
             await _send(send, reply, reply.content())
             return
         await self._serve(scope, receive, send, path, query, body)
@@ -78,8 +78,8 @@ class EmulatorApp:
         while True:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                # uvicorn dies of the signal right after this; no `finally` of ours would run.
-                self._account.journal.gather()
+                # uvicorn ends the process by signal right after this, so no `finally` runs later.
+                self._account.journal.checkpoint()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -91,30 +91,23 @@ class EmulatorApp:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
-        decoded = unquote(_SLASH.sub("%252F", path))
-        fault = self._faults.take(method, decoded)
+        decoded = unquote(_ENCODED_SLASH.sub("%252F", path))
+        fault = self._faults.consume(method, decoded)
         request = RecordedRequest(
-            method,
-            decoded,
-            query,
-            body,
-            headers,
-            None,
-            account.clock(),
-            fault.kind if fault else None,
+            method, decoded, query, body, headers, None, account.clock(), fault.kind if fault else None
         )
-        self._requests.requests.append(request)
+        self._request_log.entries.append(request)
         switches = account.switches
         if switches.latency_seconds or switches.latency_jitter_seconds:
-            jitter = switches.latency_jitter_seconds * self._dice.random()
+            jitter = switches.latency_jitter_seconds * self._random.random()
             await self._sleep(switches.latency_seconds + jitter)
-        if fault is None or fault.kind in COMMITTING:
-            reply = self._committed(self._answer(method, path, query, headers, body))
+        if fault is None or fault.kind in COMMITTING_KINDS:
+            reply = self._commit(self._respond(method, path, query, headers, body))
         elif fault.kind in ("status", "html"):
-            reply = canned_reply(fault, decoded)
+            reply = scripted_reply(fault, decoded)
         else:
             reply = Reply(0)
-        if fault is not None and not await self._spoil(fault, reply, scope, receive):
+        if fault is not None and not await self._apply_fault(fault, reply, scope, receive):
             return
         request.status = reply.status
         content = reply.content()
@@ -124,30 +117,30 @@ class EmulatorApp:
         if fault is not None and fault.kind == "cut_off":
             await _send_cut_off(receive, send, reply, content)
             return
-        for listener in self._requests.listeners:
+        for listener in self._request_log.listeners:
             listener(Exchange(request, reply))
-        if len(content) >= _WORTH_COMPRESSING and switches.compression and _accepts_gzip(headers):
+        if len(content) >= _MIN_COMPRESSED_BYTES and switches.compression and _accepts_gzip(headers):
             content = gzip.compress(content, compresslevel=1, mtime=0)
             reply.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         await _send(send, reply, content)
 
-    def _answer(
+    def _respond(
         self, method: str, path: str, query: Mapping[str, list[str]], headers: dict[str, str], body: bytes
     ) -> Reply:
         rate_headers: dict[str, str] = {}
         try:
-            found = routes.match(method, path)
+            match = routes.match(method, path)
             authorization = headers.get("authorization")
             is_oauth = self._account.tokens.was_issued(authorization)
-            rate_headers = self._account.limits.take(found.route.budget, is_oauth=is_oauth)
-            if found.route.needs_token:
+            rate_headers = self._account.limits.count_request(match.route.budget, is_oauth=is_oauth)
+            if match.route.needs_token:
                 self._account.tokens.authorise(authorization)
-            call = Call(method, found.version, found.area, found.names, query, headers, body)
-            reply = found.route.action(self._account, call)
+            call = Call(method, match.version, match.area, match.path_parameters, query, headers, body)
+            reply = match.route.endpoint(self._account, call)
         except Refusal as refusal:
             reply = refusal.reply()
         except NotEmulatedError as error:
-            # HubSpot's 404, never an invented success; the log tells the developer why.
+            # The developer sees HubSpot's 404, so log the reason.
             _log.warning("not emulated: %s %s", method, error)
             reply = not_found(category=None).reply()
         except routes.MethodNotAllowedError:
@@ -159,8 +152,8 @@ class EmulatorApp:
         reply.headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4())} | rate_headers | reply.headers
         return reply
 
-    def _committed(self, reply: Reply) -> Reply:
-        """The reply once everything is in the state file; before, nobody may hear of it."""
+    def _commit(self, reply: Reply) -> Reply:
+        """Write the state file and return the reply, or a 500 if the file cannot be written."""
         try:
             self._account.journal.flush()
         except StateFileError as error:
@@ -168,59 +161,58 @@ class EmulatorApp:
             return Refusal(500, "internal error").reply()
         return reply
 
-    async def _spoil(self, fault: Fault, reply: Reply, scope: Scope, receive: Receive) -> bool:
-        """Whether an answer is still to be sent."""
+    async def _apply_fault(self, fault: Fault, reply: Reply, scope: Scope, receive: Receive) -> bool:
+        """Drop, delay or corrupt a response. Return False if there is nothing left to send."""
         if fault.kind in ("drop_before", "drop_after"):
-            await _drop(receive)
+            await _drop_connection(receive)
             return False
         if fault.kind in ("hang_before", "hang_after", "slow"):
             if IMMEDIATE_FAULTS in scope.get("extensions", {}):
-                raise TimeoutError(f"{fault.kind}: no answer")
-            await self._wait_unless_gone(receive, fault.seconds)
+                raise TimeoutError(f"{fault.kind}: no response")
+            await self._wait_unless_disconnected(receive, fault.seconds)
             if fault.kind != "slow":
-                await _drop(receive)
+                await _drop_connection(receive)
                 return False
         if fault.kind in ("invalid_json", "truncated_json") and reply.status == 204:
-            # An answer without a body cannot be spoiled.
+            # A 204 has no body that could be corrupted.
             reply.status = 200
         if fault.kind == "invalid_json":
             reply.body, reply.raw = None, b"<!doctype html><p>this is not JSON</p>"
         return True
 
-    async def _wait_unless_gone(self, receive: Receive, seconds: float) -> None:
-        waiting = asyncio.ensure_future(self._sleep(seconds))
-        gone = asyncio.ensure_future(receive())
+    async def _wait_unless_disconnected(self, receive: Receive, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        disconnect = asyncio.ensure_future(receive())
         try:
-            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sleeping, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiting.cancel()
-            gone.cancel()
+            sleeping.cancel()
+            disconnect.cancel()
 
 
-async def _drop(receive: Receive) -> None:
-    """Close the connection without an answer; in process, raise ConnectionResetError."""
-    transport = _transport(receive)
-    transport.abort()
-    await _until_noticed(receive)
+async def _drop_connection(receive: Receive) -> None:
+    """Close the connection without a response. In process, raise ConnectionResetError."""
+    _transport(receive).abort()
+    await _wait_for_disconnect(receive)
 
 
 def _transport(receive: Receive) -> asyncio.Transport:
-    # ASGI has no message for it. In uvicorn `receive` is a method of the request cycle, with httptools
-    # and with h11, and the cycle holds the connection's transport.
+    # ASGI cannot close a connection. In uvicorn, `receive` is a method of the request cycle, which has the
+    # transport of the connection, with httptools and with h11.
     transport: asyncio.Transport | None = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionResetError("the emulator dropped the connection")
     return transport
 
 
-async def _until_noticed(receive: Receive) -> None:
-    # Until the server knows that the connection is gone, it would answer 500 in our place.
+async def _wait_for_disconnect(receive: Receive) -> None:
+    # uvicorn sends a 500 if the application returns before uvicorn notices the disconnect.
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body; None when the caller left before it was complete."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body, or None if the caller disconnects before it is complete."""
     chunks: list[bytes] = []
     while True:
         message = await receive()
@@ -233,12 +225,12 @@ async def _read(receive: Receive) -> bytes | None:
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:
     return any(
-        each.strip().partition(";")[0].strip() in ("gzip", "*") and "q=0" not in each.replace("q=0.", "")
-        for each in headers.get("accept-encoding", "").lower().split(",")
+        coding.strip().partition(";")[0].strip() in ("gzip", "*") and "q=0" not in coding.replace("q=0.", "")
+        for coding in headers.get("accept-encoding", "").lower().split(",")
     )
 
 
-def _start(reply: Reply, length: int | None) -> dict[str, Any]:
+def _start_message(reply: Reply, length: int | None) -> dict[str, Any]:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
@@ -248,27 +240,27 @@ def _start(reply: Reply, length: int | None) -> dict[str, Any]:
 
 
 async def _send(send: Send, reply: Reply, content: bytes) -> None:
-    if reply.status in _BODILESS:
+    if reply.status in _STATUSES_WITHOUT_BODY:
         content = b""
-    await send(_start(reply, None if reply.status in _BODILESS else len(content)))
+    await send(_start_message(reply, None if reply.status in _STATUSES_WITHOUT_BODY else len(content)))
     await send({"type": "http.response.body", "body": content})
 
 
 async def _send_cut_off(receive: Receive, send: Send, reply: Reply, content: bytes) -> None:
-    """The connection ends in the middle of the body; in process, raise ConnectionResetError."""
+    """Close the connection in the middle of the body. In process, raise ConnectionResetError."""
     transport = _transport(receive)
     if reply.status == 204:
         transport.abort()
     else:
-        await send(_start(reply, len(content)))
+        await send(_start_message(reply, len(content)))
         await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
-        # Unlike `abort` it sends first what is waiting.
+        # `close` sends buffered data first, unlike `abort`.
         transport.close()
-    await _until_noticed(receive)
+    await _wait_for_disconnect(receive)
 
 
 async def _send_truncated(send: Send, reply: Reply, content: bytes) -> None:
-    # The length is that of what is sent, so that the cut is found by reading the JSON.
+    # Content-Length matches the truncated body, so that only the JSON parser can notice.
     cut = content[: max(1, len(content) * 2 // 3)] if content else b"{"
-    await send(_start(reply, len(cut)))
+    await send(_start_message(reply, len(cut)))
     await send({"type": "http.response.body", "body": cut})

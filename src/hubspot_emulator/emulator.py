@@ -1,4 +1,4 @@
-"""The emulator as Python code sees it: an application, and what tests do to its account."""
+"""The emulator: its application and its Python interface."""
 
 import asyncio
 import time
@@ -12,23 +12,23 @@ from hubspot_emulator.operations import Operations
 from hubspot_emulator.state.account import Account, Switches
 from hubspot_emulator.state.faults import Faults
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import RequestLog
+from hubspot_emulator.state.request_log import RequestLog
 from hubspot_emulator.state.tokens import Tokens
 
 
 class Emulator(Operations):
-    """One HubSpot account. Build it with `create_emulator`; close it to let go of the state file."""
+    """Emulator of one HubSpot account. Create it with `create_emulator`, and close it to release the state file."""
 
     def __init__(
         self,
         account: Account,
         faults: Faults,
-        requests: RequestLog,
+        request_log: RequestLog,
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        super().__init__(account, faults, requests)
-        self.app = EmulatorApp(account, faults, Control(self).answer, requests, sleep=sleep)
+        super().__init__(account, faults, request_log)
+        self.app = EmulatorApp(account, faults, Control(self).respond, request_log, sleep=sleep)
 
 
 def create_emulator(
@@ -54,12 +54,12 @@ def create_emulator(
     required_properties: Mapping[str, Collection[str]] | None = None,
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
     compression: bool = True,
-    kept_requests: int = 10_000,
+    max_recorded_requests: int = 10_000,
 ) -> Emulator:
-    """A HubSpot account in memory, or in one file that a second start finds again.
+    """Create an emulator that stores its records in memory or, with `state`, in a file.
 
-    `access_tokens` None lets in any bearer that was not issued here and has expired. Raises StateFileInUseError when
-    another emulator has the file, and StateFileError when it cannot be used for another reason.
+    With `access_tokens` None every bearer token is accepted, except one that was issued here and has expired. Raises
+    StateFileInUseError if another emulator uses the file, and StateFileError if it cannot be used.
     """
     switches = Switches(
         search_lag_seconds,
@@ -90,4 +90,4 @@ def create_emulator(
         tokens=tokens,
         portal_id=portal_id,
     )
-    return Emulator(account, Faults(), RequestLog(kept_requests), sleep=sleep)
+    return Emulator(account, Faults(), RequestLog(max_recorded_requests), sleep=sleep)

@@ -1,37 +1,37 @@
-"""What tests do to an emulated account, in Python or by the URLs under /_emulator/."""
+"""Operations on an emulated account for tests and for the control API: faults, records, requests."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from hubspot_emulator.rules import merges, seeding, writes
 from hubspot_emulator.state.account import Account, Switches
-from hubspot_emulator.state.faults import Fault, Faults, UsedFault, scripted
+from hubspot_emulator.state.faults import Fault, Faults, UsedFault, build_fault
 from hubspot_emulator.state.limits import EmulatorLimits
-from hubspot_emulator.state.requests import Exchange, RecordedRequest, RequestLog
-from hubspot_emulator.state.store import Record
+from hubspot_emulator.state.request_log import Exchange, RecordedRequest, RequestLog
+from hubspot_emulator.state.store import Record, RecordKey
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import ApiVersion
 
-# Rules that an administrator set bind the API's callers, not the account's own people.
-_AS_A_PERSON = ApiVersion("v3")
+# Users of HubSpot's pages need not set the properties that an administrator requires of API callers.
+_AS_HUBSPOT_USER = ApiVersion("v3")
 
 
 class Operations:
-    """The Python interface of one emulated account."""
+    """Operations on one emulated account."""
 
-    def __init__(self, account: Account, faults: Faults, requests: RequestLog) -> None:
+    def __init__(self, account: Account, faults: Faults, request_log: RequestLog) -> None:
         self._account = account
         self._faults = faults
-        self._requests = requests
+        self._request_log = request_log
 
     @property
     def switches(self) -> Switches:
-        """HubSpot's habits; may be changed at any time."""
+        """Variations of HubSpot's behaviour; they may be changed at any time."""
         return self._account.switches
 
     @property
     def limits(self) -> EmulatorLimits:
-        """May be changed at any time."""
+        """Rate limits; they may be changed at any time."""
         return self._account.limits.limits
 
     @property
@@ -46,16 +46,16 @@ class Operations:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """What was asked of HubSpot's URLs, oldest first; the oldest are dropped."""
-        return list(self._requests.requests)
+        """The last requests to HubSpot's URLs, oldest first."""
+        return list(self._request_log.entries)
 
     @property
     def listeners(self) -> list[Callable[[Exchange], None]]:
-        """Called with each answered request."""
-        return self._requests.listeners
+        """Functions that are called with each request and its response."""
+        return self._request_log.listeners
 
     def clear_requests(self) -> None:
-        self._requests.requests.clear()
+        self._request_log.entries.clear()
 
     def fail_next(
         self,
@@ -69,12 +69,11 @@ class Operations:
         headers: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> Fault:
-        """Script a failure of the next `times` requests that fit a method (or `*`) and a glob on the path.
+        """Let the next `times` requests fail that match a method (or `*`) and a glob on the path.
 
-        Kinds: drop_before, drop_after, truncated_json, invalid_json, cut_off, hang_before, hang_after, slow, html;
-        without a kind the answer is an error with `status`. Raises ValueError for anything else.
+        `kind` is one of faults.KINDS; without it the response is an error with `status`. Raises ValueError.
         """
-        fault = scripted(
+        fault = build_fault(
             method,
             path_pattern,
             status=status,
@@ -88,111 +87,112 @@ class Operations:
         return fault
 
     def random_faults(self, probability: float, kinds: Collection[str], seed: int) -> None:
-        """Let each request fail with this probability; a kind may also be a status such as "503"."""
-        self._faults.at_random(probability, kinds, seed)
+        """Let each request fail with this probability. A kind may be a status such as "503"."""
+        self._faults.set_random(probability, kinds, seed)
 
     def pending_faults(self) -> list[Fault]:
         return list(self._faults.pending)
 
     def used_faults(self) -> list[UsedFault]:
-        """Every failure that happened, scripted or random."""
+        """Return the failures that happened, scripted and random."""
         return list(self._faults.used)
 
     def script(self, faults: Iterable[Mapping[str, Any]]) -> None:
-        """Several `fail_next` at once, each `{"method", "path", ...}`; all or none. Raises ValueError, TypeError."""
-        made = []
-        for each in faults:
-            rest = {name: value for name, value in each.items() if name not in ("method", "path")}
-            made.append(scripted(each.get("method", "*"), each["path"], **rest))
-        self._faults.pending.extend(made)
+        """Script several faults, each `{"method", "path", ...}`, or none. Raises ValueError, TypeError, KeyError."""
+        built = []
+        for fault in faults:
+            options = {name: value for name, value in fault.items() if name not in ("method", "path")}
+            built.append(build_fault(fault.get("method", "*"), fault["path"], **options))
+        self._faults.pending.extend(built)
 
     def reset_faults(self) -> None:
-        """Drop what is still to come, random failures too; what has happened stays on record."""
+        """Drop pending and random faults. The list of used faults stays."""
         self._faults.clear_pending()
 
     # Records
 
     def records(self, object_type: str) -> list[Record]:
-        """The live records in rising order of id."""
+        """Return the live records by ascending ID."""
         return list(self._account.store.live(object_type))
 
     def record(self, object_type: str, record_id: str) -> Record | None:
-        """By id, following merges; archived ones too."""
+        """Return the record with this ID or the one that it was merged into, even if archived."""
         return self._account.store.get(object_type, record_id)
 
     def associations(self, from_type: str, record_id: str, to_type: str) -> list[str]:
-        """Ids of linked live records, in the order in which they were linked."""
+        """Return the IDs of the associated live records, oldest association first."""
         return list(self._account.store.links(from_type, record_id, to_type))
 
     def seed(self, objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[str]]:
         """Create records from `{"contacts": [{property: value, "deals": [{..., "tickets": [...]}]}]}`.
 
-        Nested records are linked with the one they stand in. An `id` may be given. Answers the ids by type, in the
-        order in which they were made. All are made or none: raises Refusal as HubSpot would.
+        Nested records are associated with the record around them. An `id` may be given. Returns the IDs by type, in
+        order of creation. Raises Refusal for input that HubSpot refuses, and then creates nothing.
         """
-        made = seeding.seed(self._account, objects)
+        created = seeding.seed(self._account, objects)
         self._account.journal.flush()
-        return made
+        return created
 
-    def link(self, source: tuple[str, str], target: tuple[str, str]) -> None:
-        """Link two records, each named by (object type, id), by the default type. Raises KeyError."""
-        for each in (source, target):
-            self._account_has(*each)
-        there = self._account.labels.default(source[0], target[0])
-        writes.link(self._account, source, target, there, self._account.labels.default(target[0], source[0]))
+    def link(self, source: RecordKey, target: RecordKey) -> None:
+        """Associate two records, each given as (object type, ID). Raises KeyError."""
+        for record in (source, target):
+            self._require_record(*record)
+        labels = self._account.labels
+        forward, inverse = labels.default(source[0], target[0]), labels.default(target[0], source[0])
+        writes.link(self._account, source, target, forward, inverse)
         self._account.journal.flush()
 
-    def unlink(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+    def unlink(self, source: RecordKey, target: RecordKey) -> None:
         writes.unlink(self._account, source, target)
         self._account.journal.flush()
 
     def merge(self, object_type: str, primary_id: str, merged_id: str) -> str:
-        """As somebody does it in HubSpot's pages; answers the survivor's id. Raises Refusal."""
+        """Merge two records as a HubSpot user does, and return the survivor's ID. Raises Refusal."""
         survivor = merges.merge(self._account, object_type, primary_id, merged_id)
         self._account.journal.flush()
         return survivor.id
 
     def archive_as_other_actor(self, object_type: str, record_id: str) -> None:
-        """Raises KeyError for a record that does not exist, as the next two do."""
-        self._account_has(object_type, record_id)
+        """Archive a record as a HubSpot user does. Raises KeyError if it does not exist."""
+        self._require_record(object_type, record_id)
         writes.archive(self._account, object_type, record_id)
         self._account.journal.flush()
 
     def restore_as_other_actor(self, object_type: str, record_id: str) -> None:
-        """Raises Refusal when its e-mail or a unique value belongs to another record by now."""
-        record = self._account_has(object_type, record_id)
+        """Restore a record. Raises KeyError, or Refusal if another record has one of its unique values."""
+        record = self._require_record(object_type, record_id)
         if record.archived:
             writes.check_restore(self._account, record)
             self._account.store.restore(record)
             self._account.journal.flush()
 
     def edit_as_other_actor(self, object_type: str, record_id: str, properties: Mapping[str, Any]) -> None:
-        """Raises Refusal for a value that HubSpot refuses."""
-        record = self._account_has(object_type, record_id)
-        values = writes.check_update(self._account, record, properties, _AS_A_PERSON)
+        """Change a record as a HubSpot user does. Raises KeyError, or Refusal for an invalid value."""
+        record = self._require_record(object_type, record_id)
+        values = writes.check_update(self._account, record, properties, _AS_HUBSPOT_USER)
         writes.update(self._account, record, values)
         self._account.journal.flush()
 
     def settle_search(self) -> None:
-        """Let the search index catch up at once."""
+        """Apply all pending changes to the search index."""
         self._account.index.settle(everything=True)
 
     def expire_access_tokens(self) -> None:
-        """Every access token that was issued here is expired from now on."""
+        """Let every access token that was issued here expire now."""
         self._account.tokens.expire_all()
         self._account.journal.flush()
 
     def reset(self) -> None:
-        """A new account: no records, default schema, no faults, no requests."""
+        """Return to a new account: no records, default schema, no faults, no recorded requests."""
         self._account.reset()
         self._faults.clear()
         self.clear_requests()
 
     def close(self) -> None:
-        """Let go of the state file; may be called twice."""
+        """Release the state file. A second call has no effect."""
         self._account.journal.close()
 
-    def _account_has(self, object_type: str, record_id: str) -> Record:
+    def _require_record(self, object_type: str, record_id: str) -> Record:
         record = self._account.store.get(object_type, record_id)
         if record is None:
             raise KeyError(f"there is no {object_type} record {record_id}")

@@ -1,4 +1,4 @@
-"""HubSpot's URLs: which action answers, in which versions, and against which limit."""
+"""HubSpot's URLs: the endpoint, the API versions and the rate limit of each."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from hubspot_emulator.wire.calls import Call, NotEmulatedError
 from hubspot_emulator.wire.names import ApiVersion, is_version
 from hubspot_emulator.wire.replies import Reply
 
-Action = Callable[[Account, Call], Reply]
+Endpoint = Callable[[Account, Call], Reply]
 
 _V3, _V4, _ALL = ("v3", "dated"), ("v4", "dated"), ("v1", "v3", "v4", "dated")
 
@@ -29,7 +29,7 @@ _V3, _V4, _ALL = ("v3", "dated"), ("v4", "dated"), ("v1", "v3", "v4", "dated")
 class Route:
     method: str
     pattern: tuple[str, ...]
-    action: Action
+    endpoint: Endpoint
     versions: tuple[str, ...]
     budget: Budget
     needs_token: bool
@@ -40,23 +40,26 @@ class Match:
     route: Route
     version: ApiVersion
     area: str
-    names: dict[str, str]
+    path_parameters: dict[str, str]
 
 
 class MethodNotAllowedError(Exception):
-    """The path is known, the method is not."""
+    """Request for a known path with another method."""
 
 
 def _routes(
-    rows: Iterable[tuple[str, str, Action, tuple[str, ...]]], budget: Budget = "burst", *, token: bool = True
+    rows: Iterable[tuple[str, str, Endpoint, tuple[str, ...]]],
+    budget: Budget = "burst",
+    *,
+    token: bool = True,
 ) -> list[Route]:
     return [
-        Route(method, tuple(path.split("/")) if path else (), action, versions, budget, token)
-        for method, path, action, versions in rows
+        Route(method, tuple(path.split("/")) if path else (), endpoint, versions, budget, token)
+        for method, path, endpoint, versions in rows
     ]
 
 
-# By area. Literal segments stand before variable ones; the first that fits answers.
+# By area. The first match counts, so literal segments come before variable ones.
 _AREAS: dict[str, list[Route]] = {
     "objects": [
         *_routes([("POST", "{type}/search", search.search, _V3)], "search"),
@@ -147,19 +150,18 @@ _CRM_AREAS = frozenset(("objects", "associations", "pipelines", "properties", "o
 
 
 def match(method: str, path: str) -> Match:
-    """Find what answers an undecoded path. Raises NotEmulatedError, MethodNotAllowedError."""
-    area, version, rest = _split(path)
+    """Return the route of an undecoded path. Raises NotEmulatedError, MethodNotAllowedError."""
+    area, version, segments = _split(path)
     kind = "dated" if version.is_dated else version.text
-    size = len(rest)
     other_method = False
     for route in _AREAS[area]:
-        if len(route.pattern) != size or kind not in route.versions:
+        if len(route.pattern) != len(segments) or kind not in route.versions:
             continue
-        names = _names(route.pattern, rest)
-        if names is None:
+        parameters = _path_parameters(route.pattern, segments)
+        if parameters is None:
             continue
         if route.method == method:
-            return Match(route, version, area, names)
+            return Match(route, version, area, parameters)
         other_method = True
     if other_method:
         raise MethodNotAllowedError(path)
@@ -167,7 +169,7 @@ def match(method: str, path: str) -> Match:
 
 
 def _split(path: str) -> tuple[str, ApiVersion, list[str]]:
-    # Dated versions stand behind the area, older ones before it.
+    # HubSpot puts dated versions after the area, older ones before it.
     segments = path.strip("/").split("/")
     first, second, third = (*segments, "", "", "")[:3]
     if first == "crm" and third in _CRM_AREAS and second in ("v3", "v4"):
@@ -179,13 +181,13 @@ def _split(path: str) -> tuple[str, ApiVersion, list[str]]:
     raise NotEmulatedError(path)
 
 
-def _names(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
-    names = {}
+def _path_parameters(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
+    parameters = {}
     for expected, segment in zip(pattern, segments, strict=True):
         if expected.startswith("{"):
             if not segment:
                 return None
-            names[expected[1:-1]] = unquote(segment)
+            parameters[expected[1:-1]] = unquote(segment)
         elif expected != segment:
             return None
-    return names
+    return parameters

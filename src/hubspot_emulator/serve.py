@@ -1,4 +1,4 @@
-"""The emulator on a socket of its own."""
+"""Serves the emulator with uvicorn."""
 
 import contextlib
 import os
@@ -20,19 +20,22 @@ def serve(
     search_lag: float = 0.0,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until interrupted; `search_lag` in seconds, port 0 is a free one. Raises StateFileError.
+    """Serve until interrupted. Port 0 selects a free port, `search_lag` is in seconds. Raises StateFileError.
 
-    `announce` is told where the emulator is once it answers. Ends the process with 1 where the port is taken.
+    `announce` is called with a message when the emulator accepts requests. If the port is in use, the process
+    exits with 1.
     """
     emulator = create_emulator(state, latency_seconds=latency_ms / 1000, search_lag_seconds=search_lag)
-    kept = f"kept in {state}" if state else "forgotten at the end"
+    storage = f"stored in {state}" if state else "lost when it stops"
 
     def started(address: str) -> None:
         if announce is not None:
-            announce(f"The HubSpot emulator is at {address}; its records are {kept}. Ctrl-C stops it.")
+            announce(
+                f"The HubSpot emulator listens on {address}; its records are {storage}. Ctrl-C stops it."
+            )
 
     try:
-        # uvicorn raises the signal that stopped it once more.
+        # uvicorn raises the signal that stopped it again.
         with contextlib.suppress(KeyboardInterrupt):
             _Server(config(emulator, host=host, port=port), started).run()
     finally:
@@ -42,17 +45,17 @@ def serve(
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, started: Callable[[str], None]) -> None:
         super().__init__(config)
-        self._told = started
+        self._on_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._told(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            self._on_started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
 def config(emulator: Emulator, *, host: str, port: int, http: str | None = None) -> uvicorn.Config:
-    """uvicorn's configuration; `http` is `httptools` or `h11`, by default what is installed."""
+    """Return uvicorn's configuration. `http` is `httptools` or `h11`, by default the installed one."""
     return uvicorn.Config(
         emulator.app,
         host=host,
@@ -61,6 +64,6 @@ def config(emulator: Emulator, *, host: str, port: int, http: str | None = None)
         log_level=os.environ.get("EMULATOR_LOG_LEVEL", "warning"),
         access_log=False,
         server_header=False,
-        # A hanging answer must not keep the process from stopping.
+        # A `hang` fault must not delay the end of the process.
         timeout_graceful_shutdown=1,
     )

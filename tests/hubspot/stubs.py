@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from pydantic import RootModel
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, RetryPolicy, StaticTokenAuth
 
@@ -18,22 +19,6 @@ TIMESTAMP = "2026-11-02T10:00:00.000Z"
 
 class AnyJson(RootModel[Any]):
     """Response of any shape."""
-
-
-class FakeClock:
-    """Clock that only `sleep` moves; it records each sleep."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += max(0.0, seconds)
-        await asyncio.sleep(0)
 
 
 class Stub(httpx.AsyncBaseTransport):

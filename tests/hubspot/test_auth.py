@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, AnyJson, FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import BASE_URL, AnyJson, Stub, build_client, ok, refusal
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import (
     HubSpotClient,

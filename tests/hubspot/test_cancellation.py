@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, record, refusal
-from tests.support.death import cancelled_at
+from tests.hubspot.stubs import BASE_URL, Stub, build_client, ok, record, refusal
+from tests.support.clock import FakeClock
+from tests.support.crashes import cancel_at_await
 
 from crm_api.hubspot import (
     CircuitBreaker,
@@ -81,7 +82,7 @@ async def test_cancellation_at_any_await_releases_all_resources(
             await open_the_circuit(client, clock)
         else:
             await read(client)
-        survived = await asyncio.create_task(cancelled_at(position, call(client)))
+        survived = await asyncio.create_task(cancel_at_await(position, call(client)))
         await asyncio.wait_for(read(client), TIMEOUT_SECONDS)
         assert client.sender.circuit.state is CircuitState.CLOSED
         assert client.quota.snapshot()["burst_waiting"] == 0

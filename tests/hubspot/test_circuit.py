@@ -1,7 +1,7 @@
 """Circuit breaker: when it opens, its probes, and how long it stays open."""
 
 import pytest
-from tests.hubspot.stubs import FakeClock
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import CircuitBreaker, CircuitOpenError, CircuitState
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.hubspot.stubs import AnyJson, FakeClock, Stub, build_client, ok, record, refusal
+from tests.hubspot.stubs import AnyJson, Stub, build_client, ok, record, refusal
+from tests.support.clock import FakeClock
 
 import crm_api.hubspot as package
 from crm_api.hubspot import (

@@ -1,4 +1,4 @@
-"""The emulator's own URLs."""
+"""The control API under /_emulator/."""
 
 import asyncio
 from typing import Any
@@ -11,19 +11,19 @@ from hubspot_emulator import Emulator
 CONTACTS = "/crm/objects/2026-09/contacts"
 
 
-async def test_faults_are_scripted_and_accounted_for(hubspot: httpx.AsyncClient) -> None:
+async def test_faults_are_scripted_listed_and_deleted(hubspot: httpx.AsyncClient) -> None:
     script = [{"method": "GET", "path": "/crm/*", "status": 503, "times": 2}]
-    answer = await hubspot.post("/_emulator/faults", json=script)
-    assert answer.status_code == 201
+    response = await hubspot.post("/_emulator/faults", json=script)
+    assert response.status_code == 201
     assert (await hubspot.get(CONTACTS)).status_code == 503
-    left = (await hubspot.get("/_emulator/faults")).json()
-    assert left["pending"][0]["times"] == 1
-    assert [each["status"] for each in left["used"]] == [503]
+    faults = (await hubspot.get("/_emulator/faults")).json()
+    assert faults["pending"][0]["times"] == 1
+    assert [fault["status"] for fault in faults["used"]] == [503]
     assert (await hubspot.delete("/_emulator/faults")).status_code == 204
     assert (await hubspot.get(CONTACTS)).status_code == 200
 
 
-async def test_requests_are_recorded_and_ours_are_not(hubspot: httpx.AsyncClient) -> None:
+async def test_requests_are_recorded_except_control_requests(hubspot: httpx.AsyncClient) -> None:
     await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}}, params={"x": "y"})
     await hubspot.get("/_emulator/settings")
     [found] = (await hubspot.get("/_emulator/requests")).json()["results"]
@@ -36,28 +36,34 @@ async def test_requests_are_recorded_and_ours_are_not(hubspot: httpx.AsyncClient
     assert found["body"] == {"properties": {"email": "a@example.com"}}
     await hubspot.post("/oauth/v3/token", data={"grant_type": "magic"})
     await hubspot.post(CONTACTS, content=b"\xff")
-    bodies = [each["body"] for each in (await hubspot.get("/_emulator/requests")).json()["results"]]
+    bodies = [result["body"] for result in (await hubspot.get("/_emulator/requests")).json()["results"]]
     assert bodies[1:] == [{"grant_type": "magic"}, "\N{REPLACEMENT CHARACTER}"]
     await hubspot.delete("/_emulator/requests")
     assert (await hubspot.get("/_emulator/requests")).json()["results"] == []
 
 
-async def test_switches_are_read_and_set(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
-    answer = await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 3, "burst_per_10s": 1})
-    assert answer.json()["search_lag_seconds"] == 3
+async def test_settings_patch_changes_switches_and_limits(
+    hubspot: httpx.AsyncClient, emulator: Emulator
+) -> None:
+    response = await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 3, "burst_per_10s": 1})
+    assert response.json()["search_lag_seconds"] == 3
     assert (emulator.switches.search_lag_seconds, emulator.limits.burst_per_10s) == (3, 1)
     assert [(await hubspot.get(CONTACTS)).status_code for _ in range(2)] == [200, 429]
     assert (await hubspot.patch("/_emulator/settings", json={"burst_per_10s": None})).status_code == 200
     assert (await hubspot.get(CONTACTS)).status_code == 200
 
 
-async def test_seed_records_and_reset(hubspot: httpx.AsyncClient) -> None:
-    made = (await hubspot.post("/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})).json()
+async def test_records_are_seeded_changed_archived_and_reset(hubspot: httpx.AsyncClient) -> None:
+    created_ids = (
+        await hubspot.post("/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})
+    ).json()
     found = (await hubspot.get("/_emulator/records/contacts")).json()["results"]
-    assert [each["id"] for each in found] == made["contacts"]
-    path = f"/_emulator/records/contacts/{made['contacts'][0]}"
+    assert [record["id"] for record in found] == created_ids["contacts"]
+    path = f"/_emulator/records/contacts/{created_ids['contacts'][0]}"
     assert (await hubspot.patch(path, json={"firstname": "A"})).status_code == 204
-    assert (await hubspot.get(f"{CONTACTS}/{made['contacts'][0]}")).json()["properties"]["firstname"] == "A"
+    assert (await hubspot.get(f"{CONTACTS}/{created_ids['contacts'][0]}")).json()["properties"][
+        "firstname"
+    ] == "A"
     assert (await hubspot.delete(path)).status_code == 204
     assert (await hubspot.post("/_emulator/reset")).status_code == 204
     assert (await hubspot.get("/_emulator/records/contacts")).json()["results"] == []
@@ -96,16 +102,16 @@ async def test_seed_records_and_reset(hubspot: httpx.AsyncClient) -> None:
         ("GET", "nothing", b""),
     ],
 )
-async def test_a_wrong_request_is_told_and_changes_nothing(
+async def test_invalid_control_request_changes_nothing(
     hubspot: httpx.AsyncClient, method: str, path: str, body: bytes
 ) -> None:
     async def state() -> list[Any]:
-        return [(await hubspot.get(f"/_emulator/{each}")).json() for each in ("settings", "faults")]
+        return [(await hubspot.get(f"/_emulator/{path}")).json() for path in ("settings", "faults")]
 
     before = await state()
-    answer = await hubspot.request(method, f"/_emulator/{path}", content=body)
-    assert answer.status_code in (400, 404)
-    assert answer.json()["message"]
+    response = await hubspot.request(method, f"/_emulator/{path}", content=body)
+    assert response.status_code in (400, 404)
+    assert response.json()["message"]
     assert await state() == before
 
 
@@ -113,7 +119,7 @@ async def test_a_wrong_request_is_told_and_changes_nothing(
     "last",
     [{"email": "ADA@example.com"}, {"email": "no address"}, 5, {"email": "b@example.com", "deals": [{}]}],
 )
-async def test_a_seed_is_sown_as_a_whole_or_not_at_all(
+async def test_seed_with_invalid_record_creates_nothing(
     hubspot: httpx.AsyncClient, emulator: Emulator, last: Any
 ) -> None:
     deal = {"dealname": "d", "dealstage": "closedwon"}
@@ -121,28 +127,28 @@ async def test_a_seed_is_sown_as_a_whole_or_not_at_all(
     assert (await hubspot.post("/_emulator/seed", json=body)).status_code in (400, 409)
     assert (emulator.records("contacts"), emulator.records("deals")) == ([], [])
     assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 0
-    # The addresses are free.
+    # The failed seed has not reserved the e-mail addresses.
     body["contacts"].pop()
     assert (await hubspot.post("/_emulator/seed", json=body)).status_code == 201
 
 
-async def test_each_path_that_is_listed_is_there(hubspot: httpx.AsyncClient) -> None:
+async def test_every_listed_control_path_exists(hubspot: httpx.AsyncClient) -> None:
     paths = (await hubspot.get("/_emulator")).json()["paths"]
     assert paths == (await hubspot.get("/_emulator/")).json()["paths"]
-    for methods, path in (each.rsplit(" ", 1) for each in paths):
+    for methods, path in (line.rsplit(" ", 1) for line in paths):
         for method in methods.split(", "):
             url = f"/_emulator/{path.replace('{type}', 'contacts').replace('{id}', '1')}"
-            answer = await hubspot.request(method, url, content=b"{}")
-            assert "the emulator has no" not in answer.text, f"{method} {path}"
+            response = await hubspot.request(method, url, content=b"{}")
+            assert "the emulator has no" not in response.text, f"{method} {path}"
 
 
-async def test_another_actor_links_unlinks_archives_and_restores(
+async def test_control_links_unlinks_archives_and_restores(
     hubspot: httpx.AsyncClient, emulator: Emulator
 ) -> None:
-    made = emulator.seed(
+    created_ids = emulator.seed(
         {"contacts": [{"email": "a@example.com"}], "deals": [{"dealname": "d", "dealstage": "closedwon"}]}
     )
-    contact_id, deal_id = made["contacts"][0], made["deals"][0]
+    contact_id, deal_id = created_ids["contacts"][0], created_ids["deals"][0]
     ends = {"from": ["deals", deal_id], "to": ["contacts", contact_id]}
     assert (await hubspot.post("/_emulator/link", json=ends)).status_code == 204
     assert emulator.associations("contacts", contact_id, "deals") == [deal_id]
@@ -157,7 +163,7 @@ async def test_another_actor_links_unlinks_archives_and_restores(
     assert (await hubspot.get(f"{CONTACTS}/{contact_id}")).status_code == 200
 
 
-async def test_the_search_index_can_be_told_to_catch_up(hubspot: httpx.AsyncClient) -> None:
+async def test_settle_search_applies_pending_changes(hubspot: httpx.AsyncClient) -> None:
     await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 1_000})
     await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
     assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 0
@@ -165,9 +171,9 @@ async def test_the_search_index_can_be_told_to_catch_up(hubspot: httpx.AsyncClie
     assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 1
 
 
-async def test_token_settings_count_for_tokens_to_come(hubspot: httpx.AsyncClient) -> None:
-    asked = {"token_lifetime_seconds": 60, "rotate_refresh_tokens": True}
-    assert (await hubspot.patch("/_emulator/settings", json=asked)).json().items() >= asked.items()
+async def test_token_settings_apply_to_new_tokens(hubspot: httpx.AsyncClient) -> None:
+    settings = {"token_lifetime_seconds": 60, "rotate_refresh_tokens": True}
+    assert (await hubspot.patch("/_emulator/settings", json=settings)).json().items() >= settings.items()
     refresh = {
         "grant_type": "refresh_token",
         "client_id": "demo-client-id",
@@ -179,9 +185,11 @@ async def test_token_settings_count_for_tokens_to_come(hubspot: httpx.AsyncClien
     assert token["refresh_token"] != "demo-refresh-token"
 
 
-async def test_many_at_once_get_one_contact_each(hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
+async def test_concurrent_creates_never_duplicate_an_email(
+    hubspot: httpx.AsyncClient, emulator: Emulator
+) -> None:
     emulator.switches.latency_seconds = 0.001
     bodies = [{"properties": {"email": f"a{number % 10}@example.com"}} for number in range(50)]
-    answers = await asyncio.gather(*(hubspot.post(CONTACTS, json=body) for body in bodies))
-    assert sorted(each.status_code for each in answers) == [201] * 10 + [409] * 40
+    responses = await asyncio.gather(*(hubspot.post(CONTACTS, json=body) for body in bodies))
+    assert sorted(response.status_code for response in responses) == [201] * 10 + [409] * 40
     assert len(emulator.records("contacts")) == 10

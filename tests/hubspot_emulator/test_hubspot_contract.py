@@ -1,4 +1,4 @@
-"""The check against HubSpot's published documents must itself be able to fail."""
+"""The check against HubSpot's published documents: valid exchanges pass, invalid ones fail."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.hubspot_contract import (
     DOCUMENTS_VARIABLE,
     Exchange,
     HubSpotContract,
-    held_to_the_documents,
+    checked_against_documents,
     published_contract,
 )
 
@@ -23,14 +23,12 @@ DEALS = "/crm/objects/2026-09/deals"
 def contract() -> HubSpotContract:
     found = published_contract()
     if found is None:
-        pytest.skip(f"{DOCUMENTS_VARIABLE} is not set: nothing is held against HubSpot's documents")
+        pytest.skip(f"{DOCUMENTS_VARIABLE} is not set: nothing is checked against HubSpot's documents")
     return found
 
 
 class TestContract:
-    """The check itself must be able to fail."""
-
-    def an_exchange(self, **changes: Any) -> Exchange:
+    def exchange_with(self, **changes: Any) -> Exchange:
         record = {
             "id": "1",
             "properties": {"amount": "10"},
@@ -38,26 +36,26 @@ class TestContract:
             "updatedAt": "2026-11-02T10:00:00.000Z",
             "archived": False,
         }
-        wanted = {
+        valid = {
             "method": "POST",
             "path": DEALS,
             "query": {},
             "body": {"properties": {"amount": "10"}},
             "status": 201,
-            "answer": record | changes.pop("answer", {}),
+            "response": record | changes.pop("response", {}),
         }
-        return Exchange(**(wanted | changes))
+        return Exchange(**(valid | changes))
 
-    def test_a_good_exchange_has_no_problems(self, contract: HubSpotContract) -> None:
-        assert contract.request_problems(self.an_exchange()) == []
-        assert contract.answer_problems(self.an_exchange()) == []
+    def test_valid_exchange_has_no_problems(self, contract: HubSpotContract) -> None:
+        assert contract.request_problems(self.exchange_with()) == []
+        assert contract.response_problems(self.exchange_with()) == []
 
-    def test_a_type_id_is_its_name(self, contract: HubSpotContract) -> None:
-        exchange = self.an_exchange(path="/crm/objects/2026-09/0-3", answer={"id": 1})
-        assert contract.answer_problems(exchange) == ["id: 1 is not of type 'string'"]
+    def test_type_id_in_path_is_treated_as_name(self, contract: HubSpotContract) -> None:
+        exchange = self.exchange_with(path="/crm/objects/2026-09/0-3", response={"id": 1})
+        assert contract.response_problems(exchange) == ["id: 1 is not of type 'string'"]
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             {"id": 1},
             {"properties": {"amount": 10}},
@@ -65,10 +63,10 @@ class TestContract:
             {"invented": True},
             {"archived": None},
         ],
-        ids=lambda answer: next(iter(answer)),
+        ids=lambda response: next(iter(response)),
     )
-    def test_a_bad_answer_is_a_problem(self, contract: HubSpotContract, answer: dict[str, Any]) -> None:
-        assert len(contract.answer_problems(self.an_exchange(answer=answer))) == 1
+    def test_invalid_response_is_a_problem(self, contract: HubSpotContract, response: dict[str, Any]) -> None:
+        assert len(contract.response_problems(self.exchange_with(response=response))) == 1
 
     @pytest.mark.parametrize(
         "changes",
@@ -82,22 +80,22 @@ class TestContract:
         ],
         ids=["value", "member", "nothing", "query", "method", "path"],
     )
-    def test_a_bad_request_is_a_problem(self, contract: HubSpotContract, changes: dict[str, Any]) -> None:
-        assert len(contract.request_problems(self.an_exchange(**changes))) == 1
+    def test_invalid_request_is_a_problem(self, contract: HubSpotContract, changes: dict[str, Any]) -> None:
+        assert len(contract.request_problems(self.exchange_with(**changes))) == 1
 
-    def test_a_status_that_is_not_described_is_a_problem(self, contract: HubSpotContract) -> None:
-        assert contract.answer_problems(self.an_exchange(status=202)) == [f"POST {DEALS} does not answer 202"]
+    def test_undocumented_status_is_a_problem(self, contract: HubSpotContract) -> None:
+        assert contract.response_problems(self.exchange_with(status=202)) == [
+            f"POST {DEALS} has no response 202"
+        ]
 
-    async def test_an_answer_of_the_emulator_that_is_not_allowed_fails_the_test(
-        self, contract: HubSpotContract
-    ) -> None:
+    async def test_undocumented_member_from_emulator_fails_the_test(self, contract: HubSpotContract) -> None:
         emulator = create_emulator()
         emulator.listeners.append(lambda heard: heard.reply.body.update(invented=True))
-        with pytest.raises(AssertionError, match="invented"), held_to_the_documents(emulator):
+        with pytest.raises(AssertionError, match="invented"), checked_against_documents(emulator):
             async with httpx.AsyncClient(
                 transport=EmulatorTransport(emulator), base_url="http://emulator"
             ) as client:
                 await client.get("/crm/pipelines/2026-09/deals", headers={"Authorization": "Bearer token"})
 
-    def test_each_deviation_gives_its_source(self) -> None:
-        assert all(each.source.startswith("https://") and each.reason for each in DEVIATIONS)
+    def test_each_deviation_has_source_and_reason(self) -> None:
+        assert all(deviation.source.startswith("https://") and deviation.reason for deviation in DEVIATIONS)

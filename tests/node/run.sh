@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the emulator and drives it with HubSpot's own Node client. Where Node is missing it says so in one line.
+# Starts the emulator and calls it with HubSpot's Node client. If Node is missing, prints one line.
 set -eu
 cd "$(dirname "$0")"
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
@@ -22,6 +22,6 @@ until node -e "$up"; do
   fi
   sleep 0.2
 done
-# Another program on this port would have answered in its place.
+# Another program may use this port and would have responded instead of the emulator.
 kill -0 "$emulator"
 node round_trip.mjs "http://127.0.0.1:$PORT"

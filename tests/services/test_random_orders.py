@@ -28,7 +28,7 @@ from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
-from crm_api.services.records.idempotent_create import unique_value
+from crm_api.services.records.idempotent_create import reserve_idempotency_property
 from hubspot_emulator import Emulator
 
 KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
@@ -78,7 +78,7 @@ class Weather(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """What a creating request is answered."""
 
     id: str
@@ -95,7 +95,7 @@ class Client:
         self._dice = dice
         self.name = name
         self._key = Idempotency.of(
-            "secret", name, operation="test", owner="me", body=Answer(id="x"), lease_seconds=15
+            "secret", name, operation="test", owner="me", body=ResponseModel(id="x"), lease_seconds=15
         )
         self.created: set[str] = set()
         self.outcomes: Counter[str] = Counter()
@@ -108,17 +108,17 @@ class Client:
             except HubSpotError as error:
                 return type(error).__name__
             except ApiError as error:
-                return error.kind.code
-        self.created.add(Answer.model_validate_json(answered.body).id)
+                return error.error_type.code
+        self.created.add(ResponseModel.model_validate_json(answered.body).id)
         return "created"
 
-    async def _create(self, attempt: Attempt) -> Answer:
+    async def _create(self, attempt: Attempt) -> ResponseModel:
         record = await self._hubspot.deals.create(
             {"dealname": self.name, "dealstage": "qualifiedtobuy"},
-            unique=await unique_value(self._hubspot, "deals", attempt),
-            is_retry=attempt.resumes,
+            unique=await reserve_idempotency_property(self._hubspot, "deals", attempt),
+            is_retry=attempt.is_retry,
         )
-        return Answer(id=record.id)
+        return ResponseModel(id=record.id)
 
     async def try_everything(self) -> None:
         """Try alone, twice at once, given up in the middle, and taken over while it goes on."""
@@ -130,18 +130,18 @@ class Client:
                 if self._dice.random() < 0.5:
                     self._dice.choice(tries).cancel()
                 else:
-                    await leases_end(self._session_factory, self._key.row_id)
+                    await expire_leases(self._session_factory, self._key.row_id)
                     tries.append(asyncio.create_task(self.send()))
             for outcome in await asyncio.gather(*tries, return_exceptions=True):
                 assert not isinstance(outcome, Exception), outcome
                 self.outcomes[str(outcome) or "cancelled"] += 1
             if self._dice.random() < 0.8:
-                await leases_end(self._session_factory, self._key.row_id)
+                await expire_leases(self._session_factory, self._key.row_id)
             if self.created and self._dice.random() < 0.7:
                 return
 
 
-async def leases_end(session_factory: SessionFactory, row_id: str | None = None) -> None:
+async def expire_leases(session_factory: SessionFactory, row_id: str | None = None) -> None:
     """As time would; one row at a time while others are at work, who lock them in an order of their own."""
     statement = update(IdempotencyKey).where(IdempotencyKey.status.is_(None)).values(lease_until=now())
     if row_id is not None:
@@ -177,7 +177,7 @@ async def all_try(session_factory: SessionFactory, hubspot: HubSpotClient, weath
     for start in range(0, KEYS, AT_ONCE):
         await asyncio.gather(*(client.try_everything() for client in clients[start : start + AT_ONCE]))
     weather.is_bad = False
-    await leases_end(session_factory)
+    await expire_leases(session_factory)
     return clients
 
 

@@ -1,4 +1,4 @@
-"""The settings as a table for people, and as a `.env` to begin with: both written from `Settings`."""
+"""Documentation of the settings, as Markdown and as `.env.example`."""
 
 import json
 from typing import Any, Final
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from crm_api.settings import Settings
 
-# The setting that each group begins with.
+# First setting of each group.
 GROUPS: Final = {
     "environment": "The service",
     "host": "Serving",
@@ -22,15 +22,16 @@ GROUPS: Final = {
 
 
 def markdown() -> str:
-    """`docs/configuration.md`."""
+    """Return the text of `docs/configuration.md`."""
     lines = [
         "# Configuration",
         "",
-        "Settings are environment variables, or lines of a `.env` file. This page is written by",
-        "`crm-api settings --markdown`; a test holds it to the code.",
+        "Settings are environment variables or lines of a `.env` file.",
+        "A setting without a default is unset.",
+        "Production requires `SECRET_KEY`, `JWT_SECRET_KEY`, `DATABASE_URL` and HubSpot credentials.",
+        "It refuses to start with unsafe settings and lists all of them.",
         "",
-        "Where no default stands, the setting is unset. In production `SECRET_KEY`, `JWT_SECRET_KEY`, `DATABASE_URL`",
-        "and HubSpot credentials are needed, and everything unsafe is refused at start with one list.",
+        "`crm-api settings --markdown` writes this page, and a test compares it with the code.",
     ]
     for name, field in Settings.model_fields.items():
         if name in GROUPS:
@@ -41,10 +42,10 @@ def markdown() -> str:
 
 
 def dotenv() -> str:
-    """`.env.example`."""
+    """Return the text of `.env.example`."""
     lines = [
-        "# Every setting, with its default. Copy this file to .env and uncomment what you change.",
-        "# Written by `crm-api settings`; a test holds it to the code.",
+        "# All settings with their defaults. Copy this file to .env and uncomment what you change.",
+        "# `crm-api settings` writes this file, and a test compares it with the code.",
     ]
     for name, field in Settings.model_fields.items():
         if name in GROUPS:

@@ -10,7 +10,7 @@ from crm_api.rate_limit import client_address
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.accounts.registration import RegistrationRules
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinks
+from crm_api.services.contact_link import ContactLinkResolver
 
 
 async def get_origin(request: Request) -> Origin:
@@ -38,13 +38,13 @@ async def get_rules(settings: SettingsDep) -> RegistrationRules:
     )
 
 
-async def get_contact_links(request: Request) -> ContactLinks:
+async def get_contact_link_resolver(request: Request) -> ContactLinkResolver:
     """What re-resolves links that lead nowhere."""
-    links: ContactLinks = request.app.state.contact_links
+    links: ContactLinkResolver = request.app.state.contact_links
     return links
 
 
 OriginDep = Annotated[Origin, Depends(get_origin)]
 MessagesDep = Annotated[Messages, Depends(get_messages)]
 RulesDep = Annotated[RegistrationRules, Depends(get_rules)]
-ContactLinksDep = Annotated[ContactLinks, Depends(get_contact_links)]
+ContactLinkResolverDep = Annotated[ContactLinkResolver, Depends(get_contact_link_resolver)]

@@ -20,15 +20,15 @@ IdempotencyKeyHeader = Annotated[
     Header(
         alias="Idempotency-Key",
         description=(
-            "Any name for this request, such as a UUID. Sent again within 24 hours with the same body, "
-            "it creates nothing more and brings the first answer back; with another body it is a 422."
+            "Unique key for this request, such as a UUID. A request with the same key and body within 24 hours "
+            "creates nothing and returns the first response; with another body the response is a 422."
         ),
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]
 
 
-class Creating:
+class IdempotentCreate:
     """Runs one creating operation, once for each key."""
 
     def __init__(
@@ -38,17 +38,17 @@ class Creating:
         self._settings = settings
         self._key = idempotency_key
 
-    async def run(
+    async def execute(
         self,
         create: Callable[[Attempt], Awaitable[BaseModel]],
         *,
         operation: str,
         owner: str,
         body: BaseModel,
-        proof: str = "",
-        target: str = "",
+        scope_secret: str = "",
+        path_id: str = "",
         status: int = 201,
-        read_at: str = "",
+        location_prefix: str = "",
     ) -> Response:
         """The success, or what was answered the first time; `read_at` is the path below which the record is read."""
         idempotency = self._key and Idempotency.of(
@@ -57,21 +57,23 @@ class Creating:
             operation=operation,
             owner=owner,
             body=body,
-            proof=proof,
-            target=target,
+            scope_secret=scope_secret,
+            path_id=path_id,
             lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         )
         answered = await run_once(self._session_factory, idempotency or None, create, status=status)
         headers = {REPLAYED: "true"} if answered.replayed else {}
-        if read_at and answered.status == 201:
+        if location_prefix and answered.status == 201:
             (record,) = json.loads(answered.body)["data"].values()
-            headers["Location"] = f"{read_at}/{record['id']}"
+            headers["Location"] = f"{location_prefix}/{record['id']}"
         return Response(answered.body, answered.status, headers, "application/json")
 
 
-async def get_creating(request: Request, idempotency_key: IdempotencyKeyHeader = None) -> Creating:
+async def get_idempotent_create(
+    request: Request, idempotency_key: IdempotencyKeyHeader = None
+) -> IdempotentCreate:
     """What runs a creating operation once for the key of this request."""
-    return Creating(await get_session_factory(request), await get_settings(request), idempotency_key)
+    return IdempotentCreate(await get_session_factory(request), await get_settings(request), idempotency_key)
 
 
-CreatingDep = Annotated[Creating, Depends(get_creating)]
+IdempotentCreateDep = Annotated[IdempotentCreate, Depends(get_idempotent_create)]

@@ -1,30 +1,30 @@
-"""What an operator's probe is told."""
+"""Contract of the health probes."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crm_api.schemas.common import Answer, Timestamp
+from crm_api.schemas.common import ResponseModel, Timestamp
 
 
-class Health(Answer):
-    """The process answers."""
+class Health(ResponseModel):
+    """Result of the liveness probe."""
 
     status: Literal["alive"] = "alive"
 
 
-class Dependency(Answer):
-    """One thing the service stands on, as last seen."""
+class Dependency(ResponseModel):
+    """Last known state of a server that the service needs."""
 
     state: Literal["ok", "degraded", "down", "unknown", "off"]
     seen_at: Timestamp | None
-    """When it last answered or failed; null before the first time."""
+    """When the last response or failure was seen; null before the first."""
     problem: Annotated[str | None, Field(examples=["TimeoutError"])]
-    """What was wrong, without names or values."""
+    """The last failure, without names or values."""
 
 
-class Readiness(Answer):
-    """Whether to send requests here."""
+class Readiness(ResponseModel):
+    """Result of the readiness probe."""
 
     status: Literal["ready", "degraded", "unavailable"]
     database: Dependency

@@ -1,19 +1,19 @@
-"""Changing a password, forgotten or not, as the contract has it."""
+"""Contract of the password operations."""
 
 from crm_api.schemas.accounts import NewPassword, Password
-from crm_api.schemas.common import Request
+from crm_api.schemas.common import RequestModel
 from crm_api.schemas.verification import MailToken
 
 
-class PasswordChange(Request):
-    """The password to have from now on."""
+class PasswordChange(RequestModel):
+    """Current and new password."""
 
     current_password: Password
     new_password: NewPassword
 
 
-class PasswordReset(Request):
-    """The password to have from now on, in place of one that was forgotten."""
+class PasswordReset(RequestModel):
+    """New password in place of a forgotten one."""
 
     token: MailToken
     password: NewPassword

@@ -15,7 +15,7 @@ from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, H
 from crm_api.models import User
 from crm_api.services import audit
 from crm_api.services.audit import Origin
-from crm_api.services.properties.mapping import CONTACT_PROPERTIES, refused_fields
+from crm_api.services.properties.mapping import CONTACT_PROPERTIES, map_validation_error
 
 # A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
 LOOK_AGAIN_SECONDS = 60.0
@@ -31,7 +31,7 @@ def ids_of(contact: CrmRecord) -> frozenset[str]:
     return frozenset({contact.id, *filter(None, merged)})
 
 
-class ContactLinks:
+class ContactLinkResolver:
     """Re-resolves links that lead nowhere, each user's at most once a minute."""
 
     def __init__(
@@ -41,7 +41,7 @@ class ContactLinks:
         self._clock = clock
         self._looked: OrderedDict[UUID, float] = OrderedDict()
 
-    async def heal(self, hubspot: HubSpotClient, user: User, *, origin: Origin) -> bool:
+    async def relink(self, hubspot: HubSpotClient, user: User, *, origin: Origin) -> bool:
         """Look again whom the user is linked to, and say whether that is somebody else now.
 
         A merged contact answers to its old id with its new one
@@ -145,7 +145,12 @@ async def find_or_create_contact(
 
 
 async def update_own_contact(
-    hubspot: HubSpotClient, user: User, changed: Mapping[str, str], *, links: ContactLinks, origin: Origin
+    hubspot: HubSpotClient,
+    user: User,
+    changed: Mapping[str, str],
+    *,
+    links: ContactLinkResolver,
+    origin: Origin,
 ) -> None:
     """Write what somebody changed about themselves; where they have no contact any more, there is nothing to write."""
     if user.contact_id is None:
@@ -153,7 +158,7 @@ async def update_own_contact(
     try:
         await _update(hubspot, user.contact_id, changed)
     except HubSpotNotFoundError:
-        if await links.heal(hubspot, user, origin=origin) and user.contact_id is not None:
+        if await links.relink(hubspot, user, origin=origin) and user.contact_id is not None:
             await _update(hubspot, user.contact_id, changed)
 
 
@@ -163,14 +168,14 @@ async def _create(hubspot: HubSpotClient, email: str, wanted: Mapping[str, str])
             {"email": email, **wanted}, unique=UniqueValue("email", email), lookup_properties=_READ
         )
     except HubSpotValidationError as error:
-        raise refused_fields(error, ("email", *PERSONAL_FIELDS)) or error from error
+        raise map_validation_error(error, ("email", *PERSONAL_FIELDS)) or error from error
 
 
 async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str, str]) -> CrmRecord:
     try:
         return await hubspot.contacts.update(contact_id, changed)
     except HubSpotValidationError as error:
-        raise refused_fields(error, PERSONAL_FIELDS) or error from error
+        raise map_validation_error(error, PERSONAL_FIELDS) or error from error
 
 
 async def _existing(hubspot: HubSpotClient, email: str, existing_id: str | None) -> CrmRecord:

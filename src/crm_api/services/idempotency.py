@@ -34,11 +34,11 @@ class Attempt:
 
     request_id: str
     """What the HubSpot record is to bear; empty where an earlier try of this key was sent without it."""
-    resumes: bool = False
+    is_retry: bool = False
     """An earlier try was made, and nobody knows what became of it."""
-    send_without_id: Callable[[], Awaitable[None]] | None = None
+    mark_untracked: Callable[[], Awaitable[None]] | None = None
     """Notes that this try is about to be sent without the id; no later one will look by it then."""
-    record: Callable[[AsyncSession, BaseModel], Awaitable[None]] | None = None
+    store_response: Callable[[AsyncSession, BaseModel], Awaitable[None]] | None = None
     """Stores the answer in the caller's own transaction, where there is one to share."""
 
 
@@ -60,14 +60,14 @@ class Idempotency:
         operation: str,
         owner: str,
         body: BaseModel,
-        proof: str = "",
-        target: str = "",
+        scope_secret: str = "",
+        path_id: str = "",
         lease_seconds: float,
     ) -> "Idempotency":
         """The key as it is stored: HMACs, so that the table holds neither keys nor bodies.
 
-        `proof` is what only the owner knows, where anybody may claim to be the owner and must not be told whether
-        the owner has used a key. `target` is what the path names; it counts as part of the body.
+        `scope_secret` is what only the owner knows, where anybody may claim to be the owner and must not be told
+        whether the owner has used a key. `path_id` is what the path names; it counts as part of the body.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
@@ -77,9 +77,9 @@ class Idempotency:
         }
         canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
         return cls(
-            row_id=keyed_hash(secret, "idempotency-key", operation, owner, proof, bare),
+            row_id=keyed_hash(secret, "idempotency-key", operation, owner, scope_secret, bare),
             owner=_owner(secret, owner),
-            fingerprint=keyed_hash(secret, "idempotency-body", target, canonical),
+            fingerprint=keyed_hash(secret, "idempotency-body", path_id, canonical),
             lease_seconds=lease_seconds,
         )
 
@@ -95,7 +95,7 @@ async def forget_keys(database: AsyncSession, secret: str, owners: Collection[st
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StoredResponse:
     """What a request is answered: `body` as JSON, and whether it is an earlier answer again."""
 
     body: str
@@ -109,7 +109,7 @@ async def run_once(
     create: Callable[[Attempt], Awaitable[BaseModel]],
     *,
     status: int = 201,
-) -> Answered:
+) -> StoredResponse:
     """Create, or answer as the first time.
 
     Raises 409 `request_in_progress` while another request holds the key, 422 `idempotency_key_reused` where
@@ -117,28 +117,30 @@ async def run_once(
     """
     if idempotency is None:
         answer = await create(Attempt(request_id=uuid4().hex))
-        return Answered(answer.model_dump_json(), status, replayed=False)
+        return StoredResponse(answer.model_dump_json(), status, replayed=False)
     lease_id = uuid4()
-    row, resumes = await _claim(session_factory, idempotency, lease_id)
+    row, is_retry = await _claim(session_factory, idempotency, lease_id)
     if row.status is not None:
         return _replay(row)
 
-    async def record(database: AsyncSession, answer: BaseModel) -> None:
+    async def store_response(database: AsyncSession, answer: BaseModel) -> None:
         await _store(database, idempotency.row_id, lease_id, status, answer.model_dump_json())
 
-    async def send_without_id() -> None:
+    async def mark_untracked() -> None:
         await _forget_request_id(session_factory, idempotency.row_id, lease_id)
 
-    attempt = Attempt(row.request_id, resumes=resumes, send_without_id=send_without_id, record=record)
+    attempt = Attempt(
+        row.request_id, is_retry=is_retry, mark_untracked=mark_untracked, store_response=store_response
+    )
     try:
         answer = await create(attempt)
     except ApiError as error:
-        await _store_or_release(session_factory, idempotency.row_id, lease_id, error, resumes=resumes)
+        await _store_or_release(session_factory, idempotency.row_id, lease_id, error, is_retry=is_retry)
         raise
     except HubSpotError as error:
         # A refusal; what may have been done, `create` says as an unknown outcome.
         unknown = isinstance(error, HubSpotOutcomeUnknownError)
-        await _release(session_factory, idempotency.row_id, lease_id, resumes=resumes or unknown)
+        await _release(session_factory, idempotency.row_id, lease_id, is_retry=is_retry or unknown)
         raise
     except Exception:
         # Nobody foresaw it, so nobody knows whether it came before or after the record was made.
@@ -148,7 +150,7 @@ async def run_once(
     body = answer.model_dump_json()
     async with session_factory.begin() as database:
         await _store(database, idempotency.row_id, lease_id, status, body)
-    return Answered(body, status, replayed=False)
+    return StoredResponse(body, status, replayed=False)
 
 
 async def _claim(
@@ -198,11 +200,11 @@ async def _claim(
     return stored, True
 
 
-def _replay(row: IdempotencyKey) -> Answered:
+def _replay(row: IdempotencyKey) -> StoredResponse:
     assert row.status is not None  # the caller looked
     assert row.answer is not None
     if row.status < 400:
-        return Answered(row.answer, row.status, replayed=True)
+        return StoredResponse(row.answer, row.status, replayed=True)
     error = json.loads(row.answer)
     raise ApiError(
         error["code"],
@@ -222,23 +224,23 @@ async def _store(database: AsyncSession, row_id: str, lease_id: UUID, status: in
 
 
 async def _store_or_release(
-    session_factory: SessionFactory, row_id: str, lease_id: UUID, error: ApiError, *, resumes: bool
+    session_factory: SessionFactory, row_id: str, lease_id: UUID, error: ApiError, *, is_retry: bool
 ) -> None:
-    if error.kind.code == "outcome_unknown":
+    if error.error_type.code == "outcome_unknown":
         await _end_lease(session_factory, row_id, lease_id)
         return
-    if error.kind.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
-        await _release(session_factory, row_id, lease_id, resumes=resumes)
+    if error.error_type.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
+        await _release(session_factory, row_id, lease_id, is_retry=is_retry)
         return
     details = [detail.model_dump() for detail in error.details]
-    answer = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
+    answer = json.dumps({"code": error.error_type.code, "detail": error.detail, "details": details})
     async with session_factory.begin() as database:
-        await _store(database, row_id, lease_id, error.kind.status, answer)
+        await _store(database, row_id, lease_id, error.error_type.status, answer)
 
 
-async def _release(session_factory: SessionFactory, row_id: str, lease_id: UUID, *, resumes: bool) -> None:
+async def _release(session_factory: SessionFactory, row_id: str, lease_id: UUID, *, is_retry: bool) -> None:
     """Give the key back. What an earlier try may have created is still not known, so that row stays."""
-    if resumes:
+    if is_retry:
         await _end_lease(session_factory, row_id, lease_id)
         return
     async with session_factory.begin() as database:

@@ -1,1 +1,1 @@
-"""HubSpot's endpoints: one module per endpoint family, and the rendering of records."""
+"""HubSpot's endpoints, one module per family, and the rendering of records."""

@@ -1,4 +1,4 @@
-"""Account details, owners, and the account's limits."""
+"""Account details and owners."""
 
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.wire.calls import Call
@@ -20,7 +20,7 @@ _OWNERS = (
 
 
 def details(account: Account, call: Call) -> Reply:
-    """https://developers.hubspot.com/docs/api-reference/account-account-info-v3/details"""
+    # https://developers.hubspot.com/docs/api-reference/account-account-info-v3/details
     return Reply(
         200,
         {
@@ -38,14 +38,14 @@ def details(account: Account, call: Call) -> Reply:
 
 
 def owners(account: Account, call: Call) -> Reply:
-    """https://developers.hubspot.com/docs/api-reference/crm-owners-v3/guide"""
-    email = call.first("email")
-    found = [each for each in _OWNERS if email is None or each["email"] == email.lower()]
-    return Reply(200, {"results": [] if call.flag("archived") else found})
+    # https://developers.hubspot.com/docs/api-reference/crm-owners-v3/guide
+    email = call.parameter("email")
+    matching = [row for row in _OWNERS if email is None or row["email"] == email.lower()]
+    return Reply(200, {"results": [] if call.flag_parameter("archived") else matching})
 
 
 def owner(account: Account, call: Call) -> Reply:
-    for each in _OWNERS:
-        if each["id"] == call.names["id"]:
-            return Reply(200, each)
+    for row in _OWNERS:
+        if row["id"] == call.path_parameters["id"]:
+            return Reply(200, row)
     raise not_found()

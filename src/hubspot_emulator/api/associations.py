@@ -1,4 +1,4 @@
-"""Links between records, one by one and in batches, and their labels.
+"""Associations between records, single and in batches, and their labels.
 
 https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 """
@@ -11,47 +11,45 @@ from hubspot_emulator.rules import writes
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import AssociationType, Record
-from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import SINGULAR, TYPE_IDS
 from hubspot_emulator.wire.replies import (
     Refusal,
     Reply,
-    batch,
-    fields_not_set,
+    batch_reply,
     invalid,
+    missing_fields,
     not_found,
     wrong_json,
 )
 
-MOST_READ_INPUTS, MOST_WRITE_INPUTS = 1_000, 2_000
-MOST_LABELS = 50
-_LARGEST_PAGE = 500
-# v3 pages at 100: https://github.com/HubSpot/hubspot-api-python/issues/187
-_V3_PAGE = 100
+MAX_READ_INPUTS, MAX_WRITE_INPUTS = 1_000, 2_000
+MAX_LABELS = 50
+_MAX_PAGE_SIZE = 500
+# v3 has pages of 100: https://github.com/HubSpot/hubspot-api-python/issues/187
+_MAX_V3_PAGE_SIZE = 100
 
 
 def read(account: Account, call: Call) -> Reply:
-    """GET .../{id}/associations/{to}: one record's links, paged."""
-    source, target = call.object_type, call.resolve("to")
-    size = min(account.switches.association_page_size, _LARGEST_PAGE)
-    size = min(call.integer("limit", default=size, most=_LARGEST_PAGE), size)
-    record = _live(account, source, call.names["id"])
-    page, after = _page(account, source, record.id, target, call.first("after"), size)
-    body: dict[str, Any] = {"results": [_row(account, call, source, target, *each) for each in page]}
+    source, target = call.object_type, call.resolve_type("to")
+    size = min(account.switches.association_page_size, _MAX_PAGE_SIZE)
+    size = min(call.integer_parameter("limit", default=size, maximum=_MAX_PAGE_SIZE), size)
+    record = _live_record(account, source, call.path_parameters["id"])
+    page, after = _page(account, source, record.id, target, call.parameter("after"), size)
+    body: dict[str, Any] = {"results": [_render(account, call, source, target, *link) for link in page]}
     if after is not None:
-        body["paging"] = {"next": {"after": after, "link": _link(source, record.id, target, after)}}
+        body["paging"] = {"next": {"after": after, "link": _page_link(source, record.id, target, after)}}
     return Reply(200, body)
 
 
 def batch_read(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_READ_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MAX_READ_INPUTS)
     is_v3 = call.version.text == "v3"
-    size = min(account.switches.association_page_size, _V3_PAGE if is_v3 else _LARGEST_PAGE)
+    size = min(account.switches.association_page_size, _MAX_V3_PAGE_SIZE if is_v3 else _MAX_PAGE_SIZE)
     results, errors = [], []
-    for each in {text_of(each, "id"): each for each in inputs}.values():
-        from_id = text_of(each, "id")
-        page, after = _page(account, source, from_id, target, each.get("after"), size)
+    for from_id, item in {require_text(item, "id"): item for item in inputs}.items():
+        page, after = _page(account, source, from_id, target, item.get("after"), size)
         if not page:
             errors.append(_no_associations(source, from_id, target))
             continue
@@ -59,135 +57,139 @@ def batch_read(account: Account, call: Call) -> Reply:
             name = type_name(source, target)
             to: list[dict[str, Any]] = [{"id": to_id, "type": name} for to_id, _ in page]
         else:
-            to = [_row(account, call, source, target, *link) for link in page]
+            to = [_render(account, call, source, target, *link) for link in page]
         result: dict[str, Any] = {"from": {"id": from_id}, "to": to}
         if after is not None:
-            result["paging"] = {"next": {"after": after, "link": _link(source, from_id, target, after)}}
+            result["paging"] = {"next": {"after": after, "link": _page_link(source, from_id, target, after)}}
         results.append(result)
     results.sort(key=lambda result: str(result["from"]["id"])[::-1])
-    return batch(account.now(), results, errors)
+    return batch_reply(account.now(), results, errors)
 
 
 def put_default(account: Account, call: Call) -> Reply:
-    source, target = call.object_type, call.resolve("to")
-    row = _associate_default(account, source, call.names["id"], target, call.names["to_id"])
-    return batch(account.now(), [row, _inverse(account, source, target, row)])
+    source, target = call.object_type, call.resolve_type("to")
+    row = _associate_default(
+        account, source, call.path_parameters["id"], target, call.path_parameters["to_id"]
+    )
+    return batch_reply(account.now(), [row, _inverse(account, source, target, row)])
 
 
 def batch_default(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
-    pairs = [(_id(each, "from"), _id(each, "to")) for each in inputs]
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
+    pairs = [(_end_id(item, "from"), _end_id(item, "to")) for item in inputs]
     for from_id, to_id in pairs:
-        _live(account, source, from_id)
-        _live(account, target, to_id)
+        _live_record(account, source, from_id)
+        _live_record(account, target, to_id)
     rows = [_associate_default(account, source, from_id, target, to_id) for from_id, to_id in pairs]
-    return batch(account.now(), rows)
+    return batch_reply(account.now(), rows)
 
 
 def put(account: Account, call: Call) -> Reply:
-    """PUT .../associations/{to}/{toId} with types in the body."""
-    source, target = call.object_type, call.resolve("to")
+    source, target = call.object_type, call.resolve_type("to")
     body = call.json()
     if not isinstance(body, list) or not body:
         raise wrong_json("value of type `java.util.ArrayList<AssociationSpec>`")
-    return Reply(201, _associate(account, source, call.names["id"], target, call.names["to_id"], body))
+    return Reply(
+        201,
+        _associate(account, source, call.path_parameters["id"], target, call.path_parameters["to_id"], body),
+    )
 
 
 def delete(account: Account, call: Call) -> Reply:
-    source, target = call.object_type, call.resolve("to")
-    _unlink(account, source, call.names["id"], target, call.names["to_id"])
+    source, target = call.object_type, call.resolve_type("to")
+    _unlink(account, source, call.path_parameters["id"], target, call.path_parameters["to_id"])
     return Reply(204)
 
 
 def batch_create(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
     results, errors = [], []
-    for each in inputs:
-        from_id, to_id = _id(each, "from"), _id(each, "to")
-        types = each.get("types")
+    for item in inputs:
+        from_id, to_id = _end_id(item, "from"), _end_id(item, "to")
+        types = item.get("types")
         if call.version.text == "v3":
-            # v3 names the type by a text.
+            # v3 has the name of the type in place of category and ID.
             category, number = account.labels.default(source, target)
             types = [{"associationCategory": category, "associationTypeId": number}]
         if not isinstance(types, list):
-            raise fields_not_set(["types"])
+            raise missing_fields(["types"])
         try:
             results.append(_associate(account, source, from_id, target, to_id, types))
         except Refusal as refusal:
-            errors.append(refusal.row())
+            errors.append(refusal.as_batch_error())
     if call.version.text == "v3":
         name = type_name(source, target)
         results = [
             {"from": {"id": row["fromObjectId"]}, "to": {"id": row["toObjectId"]}, "type": name}
             for row in results
         ]
-    return batch(account.now(), results, errors, status=201)
+    return batch_reply(account.now(), results, errors, status=201)
 
 
 def batch_archive(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
-    for each in inputs:
-        raw = each.get("to")
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
+    for item in inputs:
+        raw = item.get("to")
         ends = [raw] if isinstance(raw, dict) else raw
         if not isinstance(ends, list):
-            raise fields_not_set(["to"])
+            raise missing_fields(["to"])
         for end in ends:
             if not isinstance(end, dict):
                 raise wrong_json("value of type `PublicObjectId`")
-            _unlink(account, source, _id(each, "from"), target, text_of(end, "id"))
-    return _archived(account, call)
+            _unlink(account, source, _end_id(item, "from"), target, require_text(end, "id"))
+    return _archive_reply(account, call)
 
 
 def batch_labels_archive(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
-    _, inputs = inputs_of(call, most=MOST_WRITE_INPUTS)
-    for each in inputs:
-        types = each.get("types")
+    source, target = call.resolve_type("from"), call.resolve_type("to")
+    _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
+    for item in inputs:
+        types = item.get("types")
         if not isinstance(types, list):
-            raise fields_not_set(["types"])
+            raise missing_fields(["types"])
         for spec in types:
-            there, back = _checked_type(account, source, target, spec)
-            ends = (source, _id(each, "from")), (target, _id(each, "to"))
-            writes.unlink(account, *ends, there=there, back=back)
-    return _archived(account, call)
+            forward, inverse = _checked_type(account, source, target, spec)
+            ends = (source, _end_id(item, "from")), (target, _end_id(item, "to"))
+            writes.unlink(account, *ends, forward=forward, inverse=inverse)
+    return _archive_reply(account, call)
 
 
 def labels(account: Account, call: Call) -> Reply:
-    return Reply(200, {"results": account.labels.all(call.resolve("from"), call.resolve("to"))})
+    return Reply(200, {"results": account.labels.all(call.resolve_type("from"), call.resolve_type("to"))})
 
 
 def create_label(account: Account, call: Call) -> Reply:
-    source, target = call.resolve("from"), call.resolve("to")
+    source, target = call.resolve_type("from"), call.resolve_type("to")
     body = call.json_object("label", "name")
-    if account.labels.count(source, target) >= MOST_LABELS:
-        # An undocumented status; seen live.
+    if account.labels.count(source, target) >= MAX_LABELS:
+        # HubSpot was seen to send this undocumented status.
         raise Refusal(437, "The limit of association labels has been reached", category="VALIDATION_ERROR")
-    inverse = optional_text(body, "inverseLabel")
-    made = account.labels.create(source, target, text_of(body, "label"), inverse)
-    return Reply(200, {"results": made})
+    inverse_label = optional_text(body, "inverseLabel")
+    created = account.labels.create(source, target, require_text(body, "label"), inverse_label)
+    return Reply(200, {"results": created})
 
 
 def update_label(account: Account, call: Call) -> Reply:
     body = call.json_object("label", "associationTypeId")
-    found = account.labels.rename(
-        call.resolve("from"),
-        call.resolve("to"),
-        integer_of(body, "associationTypeId"),
-        text_of(body, "label"),
+    is_known = account.labels.rename(
+        call.resolve_type("from"),
+        call.resolve_type("to"),
+        require_integer(body, "associationTypeId"),
+        require_text(body, "label"),
         optional_text(body, "inverseLabel"),
     )
-    if not found:
+    if not is_known:
         raise not_found("association type not found")
     return Reply(204)
 
 
 def delete_label(account: Account, call: Call) -> Reply:
-    number = call.names["type_id"]
+    number = call.path_parameters["type_id"]
     if number.isascii() and number.isdigit() and len(number) < 10:
-        account.labels.delete(call.resolve("from"), call.resolve("to"), int(number))
+        account.labels.delete(call.resolve_type("from"), call.resolve_type("to"), int(number))
     return Reply(204)
 
 
@@ -195,17 +197,17 @@ def _page(
     account: Account, source: str, from_id: str, target: str, after: Any, size: int
 ) -> tuple[list[tuple[str, list[AssociationType]]], str | None]:
     links = list(account.store.links(source, from_id, target).items())
-    start = _decoded(after)
+    start = _decode_cursor(after)
     page = links[start : start + size]
-    return page, _encoded(start + size) if start + size < len(links) else None
+    return page, _encode_cursor(start + size) if start + size < len(links) else None
 
 
-def _encoded(position: int) -> str:
-    # Opaque, as on the wire; nothing may be read from it.
+def _encode_cursor(position: int) -> str:
+    # HubSpot's cursors are opaque, so clients must not find a number in them.
     return base64.urlsafe_b64encode(f"{position}\n".encode()).decode()
 
 
-def _decoded(after: Any) -> int:
+def _decode_cursor(after: Any) -> int:
     if after is None or after == "":
         return 0
     try:
@@ -217,22 +219,24 @@ def _decoded(after: Any) -> int:
     return position
 
 
-def _row(
+def _render(
     account: Account, call: Call, source: str, target: str, to_id: str, types: list[AssociationType]
 ) -> dict[str, Any]:
     return {
-        # A number in v4, a text in dated versions.
+        # v4 has a number, dated versions have a string.
         "toObjectId": int(to_id) if call.version.text == "v4" else to_id,
-        "associationTypes": [account.labels.describe(source, target, kind) for kind in types],
+        "associationTypes": [
+            account.labels.describe(source, target, association_type) for association_type in types
+        ],
     }
 
 
-def _link(source: str, from_id: str, target: str, after: str) -> str:
+def _page_link(source: str, from_id: str, target: str, after: str) -> str:
     return f"https://api.hubapi.com/crm/v4/objects/{source}/{from_id}/associations/{target}?after={after}"
 
 
 def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:
-    # The normal answer for a record without links: https://github.com/HubSpot/hubspot-api-php/issues/619
+    # HubSpot reports a record without associations as an error: https://github.com/HubSpot/hubspot-api-php/issues/619
     return Refusal(
         404,
         f"No {SINGULAR[target]} is associated with {SINGULAR[source]} {from_id}.",
@@ -243,19 +247,19 @@ def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:
             "fromObjectType": [SINGULAR[source]],
             "toObjectType": [SINGULAR[target]],
         },
-    ).row()
+    ).as_batch_error()
 
 
 def _associate_default(
     account: Account, source: str, from_id: str, target: str, to_id: str
 ) -> dict[str, Any]:
-    one, other = _live(account, source, from_id), _live(account, target, to_id)
-    there, back = account.labels.default(source, target), account.labels.default(target, source)
-    writes.link(account, (source, one.id), (target, other.id), there, back)
+    one, other = _live_record(account, source, from_id), _live_record(account, target, to_id)
+    forward, inverse = (account.labels.default(source, target), account.labels.default(target, source))
+    writes.link(account, (source, one.id), (target, other.id), forward, inverse)
     return {
         "from": {"id": one.id},
         "to": {"id": other.id},
-        "associationSpec": {"associationCategory": there[0], "associationTypeId": there[1]},
+        "associationSpec": {"associationCategory": forward[0], "associationTypeId": forward[1]},
     }
 
 
@@ -268,11 +272,11 @@ def _inverse(account: Account, source: str, target: str, row: Mapping[str, Any])
 def _associate(
     account: Account, source: str, from_id: str, target: str, to_id: str, types: list[Any]
 ) -> dict[str, Any]:
-    one, other = _live(account, source, from_id), _live(account, target, to_id)
-    kinds = [_checked_type(account, source, target, each) for each in types]
-    for there, back in kinds:
-        writes.link(account, (source, one.id), (target, other.id), there, back)
-    names = [account.labels.label(source, target, there) for there, _ in kinds]
+    one, other = _live_record(account, source, from_id), _live_record(account, target, to_id)
+    types_both_ways = [_checked_type(account, source, target, spec) for spec in types]
+    for forward, inverse in types_both_ways:
+        writes.link(account, (source, one.id), (target, other.id), forward, inverse)
+    names = [account.labels.label(source, target, forward) for forward, _ in types_both_ways]
     return {
         "fromObjectTypeId": TYPE_IDS[source],
         "fromObjectId": one.id,
@@ -287,14 +291,14 @@ def _checked_type(
 ) -> tuple[AssociationType, AssociationType]:
     if not isinstance(spec, dict):
         raise wrong_json("value of type `AssociationSpec`")
-    kind = (str(spec.get("associationCategory")), integer_of(spec, "associationTypeId"))
-    back = account.labels.counterpart(source, target, kind)
-    if back is None:
+    association_type = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
+    inverse = account.labels.inverse_type(source, target, association_type)
+    if inverse is None:
         raise invalid(
             f"invalid from object type {TYPE_IDS[source]} to {TYPE_IDS[target]}: "
-            f"there is no association type {kind[1]} of category {kind[0]}"
+            f"there is no association type {association_type[1]} of category {association_type[0]}"
         )
-    return kind, back
+    return association_type, inverse
 
 
 def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str) -> None:
@@ -303,12 +307,12 @@ def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str
         writes.unlink(account, (source, one.id), (target, other.id))
 
 
-def _archived(account: Account, call: Call) -> Reply:
-    # 204 before dated versions, 200 in the spec of 2026.
-    return batch(account.now(), []) if call.version.is_dated else Reply(204)
+def _archive_reply(account: Account, call: Call) -> Reply:
+    # Dated versions return 200 according to the OpenAPI document, older versions 204.
+    return batch_reply(account.now(), []) if call.version.is_dated else Reply(204)
 
 
-def _live(account: Account, object_type: str, record_id: str) -> Record:
+def _live_record(account: Account, object_type: str, record_id: str) -> Record:
     record = account.store.get(object_type, record_id)
     if record is None or record.archived:
         raise Refusal(
@@ -320,8 +324,8 @@ def _live(account: Account, object_type: str, record_id: str) -> Record:
     return record
 
 
-def _id(each: Mapping[str, Any], name: str) -> str:
-    end = each.get(name)
+def _end_id(item: Mapping[str, Any], name: str) -> str:
+    end = item.get(name)
     if not isinstance(end, dict):
-        raise fields_not_set([name])
-    return text_of(end, "id")
+        raise missing_fields([name])
+    return require_text(end, "id")

@@ -1,4 +1,4 @@
-"""OAuth: token, introspect, revoke, and the older routes.
+"""OAuth: token, introspection and revocation, and the v1 routes.
 
 https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens
 """
@@ -26,25 +26,27 @@ _APP_ID, _USER_ID = 2_345_678, 9_876_543
 def token(account: Account, call: Call) -> Reply:
     form = call.form()
     if not form and call.version.text == "v1":
-        # v1 read query parameters too.
+        # HubSpot's v1 also reads query parameters.
         form = {name: values[0] for name, values in call.query.items()}
     _check_client(account, form)
     grant = form.get("grant_type")
     if grant == "refresh_token":
         refresh_token = account.tokens.renew(form.get("refresh_token", ""))
         if refresh_token is None:
-            raise _refused(
+            raise _oauth_refusal(
                 "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked", error="invalid_grant"
             )
     elif grant == "authorization_code":
-        # Any code of the demo is taken; there is no page to consent on.
+        # Any code is accepted because the emulator has no consent page.
         if not form.get("code"):
-            raise _refused("BAD_AUTH_CODE", "missing or unknown auth code", error="invalid_grant")
+            raise _oauth_refusal("BAD_AUTH_CODE", "missing or unknown auth code", error="invalid_grant")
         if not form.get("redirect_uri"):
-            raise _refused("BAD_REDIRECT_URI", "missing or unknown redirect uri", error="invalid_request")
+            raise _oauth_refusal(
+                "BAD_REDIRECT_URI", "missing or unknown redirect uri", error="invalid_request"
+            )
         refresh_token = account.tokens.issue_refresh_token()
     else:
-        raise _refused(
+        raise _oauth_refusal(
             "BAD_GRANT_TYPE", f"missing or unknown grant type: {grant}", error="unsupported_grant_type"
         )
     return Reply(
@@ -66,7 +68,7 @@ def introspect(account: Account, call: Call) -> Reply:
     form = call.form()
     _check_client(account, form)
     text = form.get("token") or form.get("access_token") or form.get("refresh_token") or ""
-    return Reply(200, _description(account, text) or {"active": False})
+    return Reply(200, _describe_token(account, text) or {"active": False})
 
 
 def revoke(account: Account, call: Call) -> Reply:
@@ -77,24 +79,23 @@ def revoke(account: Account, call: Call) -> Reply:
 
 
 def legacy_token(account: Account, call: Call) -> Reply:
-    """GET /oauth/v1/access-tokens/{token} and /oauth/v1/refresh-tokens/{token}."""
-    text = call.names["token"]
-    found = _description(account, text)
-    if found is None:
+    text = call.path_parameters["token"]
+    description = _describe_token(account, text)
+    if description is None:
         raise Refusal(404, "token not found", category="OBJECT_NOT_FOUND")
     # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/tokens
-    kind = "access" if found["token_use"] == "access_token" else "refresh"
+    kind = "access" if description["token_use"] == "access_token" else "refresh"
     names = ("token", "user", "hub_domain", "scopes", "hub_id", "user_id")
     own = ("app_id", "expires_in") if kind == "access" else ("client_id",)
-    return Reply(200, {name: found[name] for name in (*names, *own)} | {"token_type": kind})
+    return Reply(200, {name: description[name] for name in (*names, *own)} | {"token_type": kind})
 
 
 def legacy_revoke(account: Account, call: Call) -> Reply:
-    account.tokens.revoke(call.names["token"])
+    account.tokens.revoke(call.path_parameters["token"])
     return Reply(204)
 
 
-def _description(account: Account, text: str) -> dict[str, Any] | None:
+def _describe_token(account: Account, text: str) -> dict[str, Any] | None:
     common = {
         "active": True,
         "token": text,
@@ -108,9 +109,9 @@ def _description(account: Account, text: str) -> dict[str, Any] | None:
         "scopes": _SCOPES,
         "is_private_distribution": True,
     }
-    if account.tokens.refresh_token_is_alive(text):
+    if account.tokens.is_valid_refresh_token(text):
         return common | {"token_use": "refresh_token"}
-    seconds = account.tokens.seconds_left(text)
+    seconds = account.tokens.remaining_seconds(text)
     if seconds is None:
         return None
     return common | {"token_use": "access_token", "expires_in": seconds}
@@ -118,13 +119,13 @@ def _description(account: Account, text: str) -> dict[str, Any] | None:
 
 def _check_client(account: Account, form: dict[str, str]) -> None:
     if form.get("client_id") != account.tokens.client_id:
-        raise _refused("BAD_CLIENT_ID", "missing or unknown client id", error="invalid_client")
+        raise _oauth_refusal("BAD_CLIENT_ID", "missing or unknown client id", error="invalid_client")
     if form.get("client_secret") != account.tokens.client_secret:
-        raise _refused("BAD_CLIENT_SECRET", "missing or invalid client secret", error="invalid_client")
+        raise _oauth_refusal("BAD_CLIENT_SECRET", "missing or invalid client secret", error="invalid_client")
 
 
-def _refused(status: str, message: str, *, error: str) -> Refusal:
-    # `status` holds a code here, and there is neither a category nor a correlation id:
+def _oauth_refusal(status: str, message: str, *, error: str) -> Refusal:
+    # HubSpot sends a code as `status` here, and neither a category nor a correlation ID:
     # https://github.com/NangoHQ/nango/pull/7664
     extra = {"status": status, "error": error, "error_description": message, "correlationId": None}
     return Refusal(400, message, extra=extra)

@@ -1,38 +1,40 @@
-"""One record at a time: list, create, read, update, archive, merge, erase.
+"""Single records and lists: list, create, read, update, archive, merge, erase.
 
 https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 """
 
 from typing import Any
 
-from hubspot_emulator.api.render import Shape, inline_associations, written
+from hubspot_emulator.api.render import RecordRenderer, render_associations, render_written
 from hubspot_emulator.rules import merges, writes
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.calls import Call, optional_text, properties_of, text_of
+from hubspot_emulator.wire.calls import Call, optional_text, require_properties, require_text
 from hubspot_emulator.wire.names import TYPE_IDS
 from hubspot_emulator.wire.replies import Refusal, Reply, invalid, not_found, wrong_json
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/get-crm-v3-objects-contacts
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 # https://github.com/HubSpot/hubspot-api-python/issues/143
-LARGEST_PAGE_WITH_HISTORY = 50
+MAX_PAGE_SIZE_WITH_HISTORY = 50
 
 
 def list_records(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    history = call.listed("propertiesWithHistory")
-    most = LARGEST_PAGE_WITH_HISTORY if history else LARGEST_PAGE
-    limit = call.integer("limit", default=10, most=most)
-    after = call.integer("after", default=0, most=10**18, least=0)
-    shape = Shape(account, object_type, call.listed("properties"), history)
-    asked = call.listed("associations")
-    records, next_after = account.store.page(object_type, after, limit, archived=call.flag("archived"))
+    history = call.list_parameter("propertiesWithHistory")
+    max_page_size = MAX_PAGE_SIZE_WITH_HISTORY if history else MAX_PAGE_SIZE
+    limit = call.integer_parameter("limit", default=10, maximum=max_page_size)
+    after = call.integer_parameter("after", default=0, maximum=10**18, minimum=0)
+    renderer = RecordRenderer(account, object_type, call.list_parameter("properties"), history)
+    to_types = call.list_parameter("associations")
+    records, next_after = account.store.page(
+        object_type, after, limit, archived=call.flag_parameter("archived")
+    )
     results = []
     for record in records:
-        wire = shape.record(record)
-        if asked and (associations := inline_associations(account, record, asked)):
+        wire = renderer.render(record)
+        if associations := render_associations(account, record, to_types):
             wire["associations"] = associations
         results.append(wire)
     body: dict[str, Any] = {"results": results}
@@ -47,56 +49,59 @@ def create(account: Account, call: Call) -> Reply:
     body = call.json_object()
     links = body.get("associations")
     check_association_shape(links)
-    values = writes.check_create(account, object_type, properties_of(body), call.version)
+    values = writes.check_create(account, object_type, require_properties(body), call.version)
     record = writes.create(account, object_type, values, writes.check_links(account, object_type, links))
     version = call.version.text
     area = f"objects/{version}" if call.version.is_dated else f"{version}/objects"
-    return Reply(201, written(account, record), {"Location": f"/crm/{area}/{object_type}/{record.id}"})
+    return Reply(201, render_written(account, record), {"Location": f"/crm/{area}/{object_type}/{record.id}"})
 
 
 def read(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    record = _asked_for(account, call, object_type, archived=call.flag("archived"))
-    shape = Shape(account, object_type, call.listed("properties"), call.listed("propertiesWithHistory"))
-    wire = shape.record(record)
-    if (asked := call.listed("associations")) and (found := inline_associations(account, record, asked)):
-        wire["associations"] = found
+    record = _requested_record(account, call, object_type, archived=call.flag_parameter("archived"))
+    renderer = RecordRenderer(
+        account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
+    )
+    wire = renderer.render(record)
+    if associations := render_associations(account, record, call.list_parameter("associations")):
+        wire["associations"] = associations
     return Reply(200, wire)
 
 
 def update(account: Account, call: Call) -> Reply:
     object_type = call.object_type
-    raw = properties_of(call.json_object())
-    record = _asked_for(account, call, object_type, archived=False)
+    raw = require_properties(call.json_object())
+    record = _requested_record(account, call, object_type, archived=False)
     changes = writes.update(account, record, writes.check_update(account, record, raw, call.version))
-    return Reply(200, written(account, record, changes))
+    return Reply(200, render_written(account, record, changes))
 
 
 def archive(account: Account, call: Call) -> Reply:
-    # An id that does not exist is a 204 too: https://github.com/n8n-io/n8n/issues/3219
-    writes.archive(account, call.object_type, call.names["id"])
+    # HubSpot returns 204 for an unknown ID, too: https://github.com/n8n-io/n8n/issues/3219
+    writes.archive(account, call.object_type, call.path_parameters["id"])
     return Reply(204)
 
 
 def merge(account: Account, call: Call) -> Reply:
     body = call.json_object("primaryObjectId", "objectIdToMerge")
-    primary_id, merged_id = text_of(body, "primaryObjectId"), text_of(body, "objectIdToMerge")
+    primary_id, merged_id = require_text(body, "primaryObjectId"), require_text(body, "objectIdToMerge")
     record = merges.merge(account, call.object_type, primary_id, merged_id)
-    return Reply(200, written(account, record))
+    return Reply(200, render_written(account, record))
 
 
 def erase(account: Account, call: Call) -> Reply:
+    # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/gdpr/post-crm-v3-objects-contacts-gdpr-delete
     body = call.json_object("objectId")
     object_type = call.object_type
-    value = text_of(body, "objectId")
-    record = find(account, object_type, value, optional_text(body, "idProperty"))
+    value = require_text(body, "objectId")
+    record = find_record(account, object_type, value, optional_text(body, "idProperty"))
     if record is not None:
-        merges.erase(account, object_type, record)
+        account.store.remove(record)
     return Reply(204)
 
 
-def find(account: Account, object_type: str, value: str, id_property: str | None) -> Record | None:
-    """By id, following merges, or by a unique property; archived ones too. Raises Refusal (400)."""
+def find_record(account: Account, object_type: str, value: str, id_property: str | None) -> Record | None:
+    """Find a record by ID (following merges) or by a unique property. Raises Refusal (400)."""
     if id_property is None:
         return account.store.get(object_type, value)
     check_id_property(account, object_type, id_property)
@@ -106,41 +111,41 @@ def find(account: Account, object_type: str, value: str, id_property: str | None
 
 
 def check_id_property(account: Account, object_type: str, name: str) -> None:
-    # Also for hs_object_id: https://github.com/segmentio/action-destinations/issues/3957
+    # HubSpot refuses hs_object_id, too: https://github.com/segmentio/action-destinations/issues/3957
     if not account.store.is_unique(object_type, name):
         type_id = TYPE_IDS[object_type]
         raise invalid(f"Unable to perform update/upsert by non-unique {type_id} property {name}")
 
 
 def check_association_shape(raw: Any) -> None:
-    """Raises Refusal (400) for associations that are no list of {to: {id}, types: [...]}."""
+    """Check that associations are a list of {to: {id}, types: [...]}. Raises Refusal (400)."""
     if raw is None:
         return
     if not isinstance(raw, list):
         raise wrong_json("value of type `java.util.ArrayList`")
-    for each in raw:
-        fits = (
-            isinstance(each, dict)
-            and isinstance(each.get("to"), dict)
-            and isinstance(each.get("types"), list)
-            and all(isinstance(kind, dict) for kind in each["types"])
+    for item in raw:
+        is_valid = (
+            isinstance(item, dict)
+            and isinstance(item.get("to"), dict)
+            and isinstance(item.get("types"), list)
+            and all(isinstance(spec, dict) for spec in item["types"])
         )
-        if not fits:
+        if not is_valid:
             raise wrong_json("value of type `PublicAssociationsForObject`")
 
 
-def _asked_for(account: Account, call: Call, object_type: str, *, archived: bool) -> Record:
-    value, id_property = call.names["id"], call.first("idProperty")
+def _requested_record(account: Account, call: Call, object_type: str, *, archived: bool) -> Record:
+    value, id_property = call.path_parameters["id"], call.parameter("idProperty")
     if id_property is None and not (value.isascii() and value.isdigit()):
-        # With two spaces; seen in captures of 2026.
+        # HubSpot's message has two spaces, as in captures of 2026.
         raise Refusal(
             404,
             "Object not found.  objectId are usually numeric.",
             category="OBJECT_NOT_FOUND",
             context={"id": [value]},
         )
-    record = find(account, object_type, value, id_property)
+    record = find_record(account, object_type, value, id_property)
     if record is None or record.archived != archived:
-        # Without a category, as most captures show it.
+        # HubSpot sends no category here, as most captures show.
         raise not_found(category=None)
     return record

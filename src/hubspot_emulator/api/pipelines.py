@@ -8,16 +8,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.wire.calls import Call, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import PIPELINE_PROPERTIES
-from hubspot_emulator.wire.replies import Refusal, Reply, fields_not_set, invalid, not_found, wrong_json
+from hubspot_emulator.wire.replies import Refusal, Reply, invalid, missing_fields, not_found, wrong_json
 
-MOST_STAGES = 100
+MAX_STAGES = 100
 _FIRST_CUSTOM_ID = 1_296_453_318
+_STAGE_MEMBERS = ("label", "displayOrder", "metadata")
 
 
 def list_all(account: Account, call: Call) -> Reply:
-    return Reply(200, {"results": [each for each in _table(account, call).values() if not each["archived"]]})
+    pipelines = _table(account, call).values()
+    return Reply(200, {"results": [pipeline for pipeline in pipelines if not pipeline["archived"]]})
 
 
 def read(account: Account, call: Call) -> Reply:
@@ -29,13 +31,13 @@ def create(account: Account, call: Call) -> Reply:
     _check_label(account, call, body, None)
     now = account.now()
     pipeline = {
-        "label": text_of(body, "label"),
-        "displayOrder": integer_of(body, "displayOrder"),
+        "label": require_text(body, "label"),
+        "displayOrder": require_integer(body, "displayOrder"),
         "stages": _new_stages(account, call, body["stages"]),
         "createdAt": now,
         "updatedAt": now,
         "archived": False,
-        "id": (optional_text(body, "pipelineId") or _next_id(account, MOST_STAGES)),
+        "id": optional_text(body, "pipelineId") or _next_id(account, MAX_STAGES),
     }
     if pipeline["id"] in _table(account, call):
         raise Refusal(409, f"Pipeline {pipeline['id']} already exists", category="CONFLICT")
@@ -44,30 +46,29 @@ def create(account: Account, call: Call) -> Reply:
 
 
 def update(account: Account, call: Call) -> Reply:
-    """PATCH: label, order, and `archived: false` to restore."""
-    before = _pipeline(account, call, archived=True)
+    current = _pipeline(account, call, archived=True)
     body = call.json_object()
-    _check_label(account, call, body, before["id"])
+    _check_label(account, call, body, current["id"])
     changes = _changes(body)
-    return _put(account, call, before | changes)
+    return _put(account, call, current | changes)
 
 
 def replace(account: Account, call: Call) -> Reply:
-    before = _pipeline(account, call)
+    current = _pipeline(account, call)
     body = call.json_object("label", "displayOrder", "stages")
-    _check_label(account, call, body, before["id"])
+    _check_label(account, call, body, current["id"])
     stages = _new_stages(account, call, body["stages"])
-    kept = {stage["id"] for stage in stages}
-    for stage in before["stages"]:
-        if stage["id"] not in kept:
-            _refuse_if_used(account, call, before["id"], stage["id"])
+    kept_ids = {stage["id"] for stage in stages}
+    for stage in current["stages"]:
+        if stage["id"] not in kept_ids:
+            _refuse_if_used(account, call, current["id"], stage["id"])
     return _put(
         account,
         call,
-        before
+        current
         | {
-            "label": text_of(body, "label"),
-            "displayOrder": integer_of(body, "displayOrder"),
+            "label": require_text(body, "label"),
+            "displayOrder": require_integer(body, "displayOrder"),
             "stages": stages,
         },
     )
@@ -83,7 +84,7 @@ def delete(account: Account, call: Call) -> Reply:
 
 def list_stages(account: Account, call: Call) -> Reply:
     return Reply(
-        200, {"results": [each for each in _pipeline(account, call)["stages"] if not each["archived"]]}
+        200, {"results": [stage for stage in _pipeline(account, call)["stages"] if not stage["archived"]]}
     )
 
 
@@ -100,27 +101,28 @@ def create_stage(account: Account, call: Call) -> Reply:
 
 
 def update_stage(account: Account, call: Call) -> Reply:
-    """PATCH and PUT: label, order and metadata; a PUT names them all."""
+    """Serve PATCH and PUT of a stage. A PUT requires label, order and metadata."""
     pipeline = _pipeline(account, call)
-    before = _stage(pipeline, call)
-    body = call.json_object(*(("label", "displayOrder", "metadata") if call.method == "PUT" else ()))
+    current = _stage(pipeline, call)
+    required = _STAGE_MEMBERS if call.method == "PUT" else ()
+    body = call.json_object(*required)
     changes = _changes(body)
     if body.get("metadata") is not None:
-        changes["metadata"] = _metadata(call.object_type, body["metadata"], before["metadata"])
-    stage = before | changes | {"updatedAt": account.now()}
-    stages = [stage if each["id"] == stage["id"] else each for each in pipeline["stages"]]
+        changes["metadata"] = _metadata(call.object_type, body["metadata"], current["metadata"])
+    stage = current | changes | {"updatedAt": account.now()}
+    stages = [stage if other["id"] == stage["id"] else other for other in pipeline["stages"]]
     _put(account, call, pipeline | {"stages": stages})
     return Reply(200, stage)
 
 
 def delete_stage(account: Account, call: Call) -> Reply:
     pipeline = _pipeline(account, call)
-    gone = _stage(pipeline, call)
-    _refuse_if_used(account, call, pipeline["id"], gone["id"])
+    stage = _stage(pipeline, call)
+    _refuse_if_used(account, call, pipeline["id"], stage["id"])
     _put(
         account,
         call,
-        pipeline | {"stages": [each for each in pipeline["stages"] if each["id"] != gone["id"]]},
+        pipeline | {"stages": [other for other in pipeline["stages"] if other["id"] != stage["id"]]},
     )
     return Reply(204)
 
@@ -130,27 +132,26 @@ def _table(account: Account, call: Call) -> dict[str, dict[str, Any]]:
 
 
 def _pipeline(account: Account, call: Call, *, archived: bool = False) -> dict[str, Any]:
-    found = _table(account, call).get(call.names["pipeline"])
-    if found is None or (found["archived"] and not archived):
-        if "application/json" not in call.headers.get("accept", "") and "*/*" in call.headers.get(
-            "accept", "*/*"
-        ):
-            # Seen live: HTML unless JSON is asked for by name.
+    pipeline = _table(account, call).get(call.path_parameters["pipeline"])
+    if pipeline is None or (pipeline["archived"] and not archived):
+        accept = call.headers.get("accept", "*/*")
+        if "application/json" not in accept and "*/*" in accept:
+            # HubSpot was seen to send HTML unless the Accept header names JSON.
             raise HtmlNotFoundError
-        raise not_found(f"Pipeline {call.names['pipeline']} was not found")
-    return found
+        raise not_found(f"Pipeline {call.path_parameters['pipeline']} was not found")
+    return pipeline
 
 
 class HtmlNotFoundError(Exception):
-    """A 404 with a page instead of JSON."""
+    """404 with an HTML page instead of JSON."""
 
 
 def _stage(pipeline: dict[str, Any], call: Call) -> dict[str, Any]:
     for stage in pipeline["stages"]:
-        if stage["id"] == call.names["stage"] and not stage["archived"]:
+        if stage["id"] == call.path_parameters["stage"] and not stage["archived"]:
             found: dict[str, Any] = stage
             return found
-    raise not_found(f"Stage {call.names['stage']} was not found")
+    raise not_found(f"Stage {call.path_parameters['stage']} was not found")
 
 
 def _put(account: Account, call: Call, pipeline: dict[str, Any]) -> Reply:
@@ -160,23 +161,23 @@ def _put(account: Account, call: Call, pipeline: dict[str, Any]) -> Reply:
 
 
 def _new_stages(account: Account, call: Call, raw: Any) -> list[dict[str, Any]]:
-    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
         raise wrong_json("value of type `java.util.ArrayList<PipelineStageInput>`")
     now = account.now()
     stages: list[dict[str, Any]] = []
-    for each in raw:
-        if missing := [name for name in ("label", "displayOrder", "metadata") if each.get(name) is None]:
-            raise fields_not_set(missing)
+    for item in raw:
+        if missing := [name for name in _STAGE_MEMBERS if item.get(name) is None]:
+            raise missing_fields(missing)
         stages.append(
             {
-                "label": text_of(each, "label"),
-                "displayOrder": integer_of(each, "displayOrder"),
-                "metadata": _metadata(call.object_type, each["metadata"]),
+                "label": require_text(item, "label"),
+                "displayOrder": require_integer(item, "displayOrder"),
+                "metadata": _metadata(call.object_type, item["metadata"]),
                 "createdAt": now,
                 "updatedAt": now,
                 "archived": False,
-                # Digits for stages of one's own.
-                "id": (optional_text(each, "stageId") or _next_id(account, len(stages))),
+                # HubSpot assigns numeric IDs to custom stages.
+                "id": optional_text(item, "stageId") or _next_id(account, len(stages)),
                 "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
             }
         )
@@ -184,23 +185,23 @@ def _new_stages(account: Account, call: Call, raw: Any) -> list[dict[str, Any]]:
 
 
 def _checked_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The stages of one pipeline. Raises Refusal for too many, or two with one label or one id."""
-    if len(stages) > MOST_STAGES:
-        raise invalid(f"A pipeline may have {MOST_STAGES} stages")
-    live = [each for each in stages if not each["archived"]]
+    """Return the stages of one pipeline. Raises Refusal for too many stages, or duplicate labels or IDs."""
+    if len(stages) > MAX_STAGES:
+        raise invalid(f"A pipeline may have {MAX_STAGES} stages")
+    live = [stage for stage in stages if not stage["archived"]]
     for name in ("label", "id"):
-        values = [each[name] for each in live]
-        if repeated := [each for each in values if values.count(each) > 1]:
-            raise Refusal(409, f"A stage with the {name} {repeated[0]} already exists", category="CONFLICT")
+        values = [stage[name] for stage in live]
+        if duplicates := [value for value in values if values.count(value) > 1]:
+            raise Refusal(409, f"A stage with the {name} {duplicates[0]} already exists", category="CONFLICT")
     return stages
 
 
 def _changes(body: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if body.get("label") is not None:
-        changes["label"] = text_of(body, "label")
+        changes["label"] = require_text(body, "label")
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     if body.get("archived") is not None:
         if not isinstance(body["archived"], bool):
             raise wrong_json("value of type `boolean`")
@@ -208,11 +209,11 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _metadata(object_type: str, raw: Any, before: Mapping[str, str] | None = None) -> dict[str, str]:
-    """All values are texts; `isClosed` follows from the probability or the state."""
+def _metadata(object_type: str, raw: Any, current: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the metadata of a stage as strings, with `isClosed` derived. Raises Refusal (400)."""
     if not isinstance(raw, dict):
         raise wrong_json("value of type `java.util.LinkedHashMap<java.lang.String,java.lang.String>`")
-    metadata = {**(before or {}), **{name: str(value) for name, value in raw.items()}}
+    metadata = {**(current or {}), **{name: str(value) for name, value in raw.items()}}
     if object_type == "deals":
         try:
             probability = Decimal(metadata.get("probability", ""))
@@ -220,7 +221,7 @@ def _metadata(object_type: str, raw: Any, before: Mapping[str, str] | None = Non
             raise invalid("A deal stage needs a probability between 0.0 and 1.0") from None
         if not (probability.is_finite() and 0 <= probability <= 1):
             raise invalid("A deal stage needs a probability between 0.0 and 1.0")
-        # "1" is stored as "1.0".
+        # HubSpot stores "1" as "1.0".
         text = str(float(probability))
         return metadata | {"probability": text, "isClosed": str(probability in (0, 1)).lower()}
     if object_type == "tickets":
@@ -232,10 +233,10 @@ def _metadata(object_type: str, raw: Any, before: Mapping[str, str] | None = Non
 
 
 def _check_label(account: Account, call: Call, body: dict[str, Any], own_id: str | None) -> None:
-    for each in _table(account, call).values():
-        if each["label"] == body.get("label") and each["id"] != own_id and not each["archived"]:
+    for pipeline in _table(account, call).values():
+        if pipeline["label"] == body.get("label") and pipeline["id"] != own_id and not pipeline["archived"]:
             raise Refusal(
-                409, f"A pipeline with the label {each['label']} already exists", category="CONFLICT"
+                409, f"A pipeline with the label {pipeline['label']} already exists", category="CONFLICT"
             )
 
 
@@ -259,11 +260,11 @@ def _refuse_if_used(account: Account, call: Call, pipeline_id: str, stage_id: st
 
 def _next_id(account: Account, offset: int = 0) -> str:
     used = [
-        int(each["id"])
+        int(item["id"])
         for table in account.schema.pipelines.values()
         for pipeline in table.values()
-        for each in (pipeline, *pipeline["stages"])
-        if each["id"].isascii() and each["id"].isdigit() and len(each["id"]) < 19
+        for item in (pipeline, *pipeline["stages"])
+        if item["id"].isascii() and item["id"].isdigit() and len(item["id"]) < 19
     ]
-    # Offsets keep the ids of one request apart.
+    # The offset distinguishes several new IDs of one request.
     return str(max(_FIRST_CUSTOM_ID, max(used, default=0) + 1) + 7 * (offset + 1))

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubspot_emulator.state.account import Account
-from hubspot_emulator.wire.calls import Call, inputs_of, integer_of, optional_text, text_of
+from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.replies import (
     Refusal,
     Reply,
-    batch,
-    fields_not_set,
+    batch_reply,
     invalid,
+    missing_fields,
     not_found,
     wrong_json,
 )
 
-MOST_UNIQUE = 10
+MAX_UNIQUE_PROPERTIES = 10
 _TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
 _FIELD_TYPES = (
     "booleancheckbox",
@@ -36,95 +36,97 @@ _FIELD_TYPES = (
     "textarea",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TEXTS = ("label", "type", "fieldType", "groupName", "description", "calculationFormula")
+_REQUIRED_MEMBERS = ("groupName", "name", "label", "type", "fieldType")
+_TEXT_MEMBERS = ("label", "type", "fieldType", "groupName", "description", "calculationFormula")
 
 
 def list_all(account: Account, call: Call) -> Reply:
-    wanted, object_type = call.flag("archived"), call.object_type
-    definitions = account.schema.definitions[object_type].values()
-    return Reply(
-        200,
-        {
-            "results": [
-                _wire(account, object_type, each) for each in definitions if each["archived"] == wanted
-            ]
-        },
-    )
+    archived, object_type = call.flag_parameter("archived"), call.object_type
+    listed = [
+        definition
+        for definition in account.schema.definitions[object_type].values()
+        if definition["archived"] == archived
+    ]
+    return Reply(200, {"results": [_render(account, object_type, definition) for definition in listed]})
 
 
 def read(account: Account, call: Call) -> Reply:
-    definition = _definition(account, call, call.names["name"], archived=call.flag("archived"))
-    return Reply(200, _wire(account, call.object_type, definition))
+    definition = _definition(
+        account, call, call.path_parameters["name"], archived=call.flag_parameter("archived")
+    )
+    return Reply(200, _render(account, call.object_type, definition))
 
 
 def create(account: Account, call: Call) -> Reply:
-    body = call.json_object("groupName", "name", "label", "type", "fieldType")
-    definition = _create(account, call.object_type, body)
-    return Reply(201, _wire(account, call.object_type, definition))
+    body = call.json_object(*_REQUIRED_MEMBERS)
+    definition = _create_property(account, call.object_type, body)
+    return Reply(201, _render(account, call.object_type, definition))
 
 
 def update(account: Account, call: Call) -> Reply:
     body = call.json_object()
-    before = _definition(account, call, call.names["name"])
-    changes: dict[str, Any] = {name: text_of(body, name) for name in _TEXTS if body.get(name) is not None}
+    current = _definition(account, call, call.path_parameters["name"])
+    changes: dict[str, Any] = {
+        name: require_text(body, name) for name in _TEXT_MEMBERS if body.get(name) is not None
+    }
     changes |= {name: body[name] is True for name in ("hidden", "formField") if body.get(name) is not None}
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     if body.get("options") is not None:
-        if before["modificationMetadata"].get("readOnlyOptions"):
-            raise invalid(f"The options of {before['name']} cannot be changed")
-        # The whole list is replaced.
+        if current["modificationMetadata"].get("readOnlyOptions"):
+            raise invalid(f"The options of {current['name']} cannot be changed")
+        # HubSpot replaces the whole list.
         changes["options"] = _options(body["options"])
-    _check_group(account, call.object_type, changes.get("groupName", before["groupName"]))
-    _check_enums({**before, **changes})
-    definition = before | changes | {"updatedAt": account.now()}
+    _check_group(account, call.object_type, changes.get("groupName", current["groupName"]))
+    _check_enums({**current, **changes})
+    definition = current | changes | {"updatedAt": account.now()}
     account.schema.put_property(call.object_type, definition)
-    return Reply(200, _wire(account, call.object_type, definition))
+    return Reply(200, _render(account, call.object_type, definition))
 
 
 def archive(account: Account, call: Call) -> Reply:
-    _archive(account, call, call.names["name"])
+    _archive_property(account, call, call.path_parameters["name"])
     return Reply(204)
 
 
 def batch_read(account: Account, call: Call) -> Reply:
-    body, inputs = inputs_of(call, most=100)
+    body, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
-    for each in inputs:
-        name = text_of(each, "name")
+    for item in inputs:
+        name = require_text(item, "name")
         try:
-            found = _definition(account, call, name, archived=bool(body.get("archived")))
-            results.append(_wire(account, call.object_type, found))
+            definition = _definition(account, call, name, archived=bool(body.get("archived")))
+            results.append(_render(account, call.object_type, definition))
         except Refusal as refusal:
-            errors.append(refusal.row())
-    return batch(account.now(), results, errors)
+            errors.append(refusal.as_batch_error())
+    return batch_reply(account.now(), results, errors)
 
 
 def batch_create(account: Account, call: Call) -> Reply:
-    _, inputs = inputs_of(call, most=100)
+    _, inputs = batch_inputs(call, maximum=100)
     results, errors = [], []
-    for each in inputs:
+    for item in inputs:
         try:
-            if missing := [
-                name for name in ("groupName", "name", "label", "type", "fieldType") if each.get(name) is None
-            ]:
-                raise fields_not_set(missing)
-            results.append(_wire(account, call.object_type, _create(account, call.object_type, each)))
+            if missing := [name for name in _REQUIRED_MEMBERS if item.get(name) is None]:
+                raise missing_fields(missing)
+            results.append(
+                _render(account, call.object_type, _create_property(account, call.object_type, item))
+            )
         except Refusal as refusal:
-            errors.append(refusal.row())
-    return batch(account.now(), results, errors, status=201)
+            errors.append(refusal.as_batch_error())
+    return batch_reply(account.now(), results, errors, status=201)
 
 
 def batch_archive(account: Account, call: Call) -> Reply:
-    _, inputs = inputs_of(call, most=100)
-    for name in [text_of(each, "name") for each in inputs]:
-        _archive(account, call, name)
+    _, inputs = batch_inputs(call, maximum=100)
+    for name in [require_text(item, "name") for item in inputs]:
+        _archive_property(account, call, name)
     return Reply(204)
 
 
 def list_groups(account: Account, call: Call) -> Reply:
     groups = account.schema.groups[call.object_type].values()
-    return Reply(200, {"results": [each for each in groups if not each["archived"]]})
+    return Reply(200, {"results": [group for group in groups if not group["archived"]]})
 
 
 def read_group(account: Account, call: Call) -> Reply:
@@ -133,14 +135,14 @@ def read_group(account: Account, call: Call) -> Reply:
 
 def create_group(account: Account, call: Call) -> Reply:
     body = call.json_object("name", "label")
-    name = text_of(body, "name").lower()
+    name = require_text(body, "name").lower()
     existing = account.schema.groups[call.object_type].get(name)
     if existing is not None and not existing["archived"]:
         raise Refusal(409, f"A property group named {name} already exists", category="OBJECT_ALREADY_EXISTS")
     group = {
         "name": name,
-        "label": text_of(body, "label"),
-        "displayOrder": _order(body, -1),
+        "label": require_text(body, "label"),
+        "displayOrder": _display_order(body, -1),
         "archived": False,
     }
     account.schema.put_group(call.object_type, group)
@@ -149,9 +151,9 @@ def create_group(account: Account, call: Call) -> Reply:
 
 def update_group(account: Account, call: Call) -> Reply:
     body = call.json_object()
-    changes: dict[str, Any] = {"label": text_of(body, "label")} if body.get("label") is not None else {}
+    changes: dict[str, Any] = {"label": require_text(body, "label")} if body.get("label") is not None else {}
     if body.get("displayOrder") is not None:
-        changes["displayOrder"] = integer_of(body, "displayOrder")
+        changes["displayOrder"] = require_integer(body, "displayOrder")
     group = _group(account, call) | changes
     account.schema.put_group(call.object_type, group)
     return Reply(200, group)
@@ -162,9 +164,9 @@ def archive_group(account: Account, call: Call) -> Reply:
     return Reply(204)
 
 
-def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    # Names are lower-cased without a word.
-    name = text_of(body, "name").lower()
+def _create_property(account: Account, object_type: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    # HubSpot silently converts names to lower case.
+    name = require_text(body, "name").lower()
     if not _NAME.fullmatch(name):
         raise invalid(f"Property name {name} is invalid", propertyName=[name])
     existing = account.schema.definitions[object_type].get(name)
@@ -176,21 +178,21 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
             sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
         )
     is_unique = body.get("hasUniqueValue") is True
-    if is_unique and len(account.schema.unique_properties(object_type)) >= MOST_UNIQUE:
-        raise invalid(f"An object type may have {MOST_UNIQUE} unique properties")
-    _check_group(account, object_type, text_of(body, "groupName"))
+    if is_unique and len(account.schema.unique_properties(object_type)) >= MAX_UNIQUE_PROPERTIES:
+        raise invalid(f"An object type may have {MAX_UNIQUE_PROPERTIES} unique properties")
+    _check_group(account, object_type, require_text(body, "groupName"))
     now = account.now()
     definition = {
         "updatedAt": now,
         "createdAt": now,
         "name": name,
-        "label": text_of(body, "label"),
-        "type": text_of(body, "type"),
-        "fieldType": text_of(body, "fieldType"),
+        "label": require_text(body, "label"),
+        "type": require_text(body, "type"),
+        "fieldType": require_text(body, "fieldType"),
         "description": optional_text(body, "description") or "",
-        "groupName": text_of(body, "groupName"),
+        "groupName": require_text(body, "groupName"),
         "options": _options(body.get("options") or []),
-        "displayOrder": _order(body, -1),
+        "displayOrder": _display_order(body, -1),
         "calculated": False,
         "externalOptions": body.get("externalOptions") is True,
         "archived": False,
@@ -209,7 +211,7 @@ def _create(account: Account, object_type: str, body: Mapping[str, Any]) -> dict
     _check_enums(definition)
     account.schema.put_property(object_type, definition)
     if is_unique:
-        account.store.index_unique(object_type, name)
+        account.store.add_unique_index(object_type, name)
         account.index.index_property(object_type, name)
     return definition
 
@@ -218,7 +220,7 @@ def _check_enums(definition: Mapping[str, Any]) -> None:
     if definition["type"] not in _TYPES or definition["fieldType"] not in _FIELD_TYPES:
         raise wrong_json("value of type `PropertyType` or `FieldType`")
     if definition["type"] == "bool":
-        values = {str(each["value"]) for each in definition["options"]}
+        values = {str(option["value"]) for option in definition["options"]}
         if values != {"true", "false"}:
             raise Refusal(
                 400,
@@ -235,30 +237,30 @@ def _check_group(account: Account, object_type: str, name: str) -> None:
 
 
 def _options(raw: Any) -> list[dict[str, Any]]:
-    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
         raise wrong_json("value of type `java.util.ArrayList<OptionInput>`")
     options = []
-    for position, each in enumerate(raw):
+    for position, item in enumerate(raw):
         option = {
-            "label": text_of(each, "label"),
-            "value": text_of(each, "value"),
-            "displayOrder": _order(each, position),
-            "hidden": each.get("hidden") is True,
+            "label": require_text(item, "label"),
+            "value": require_text(item, "value"),
+            "displayOrder": _display_order(item, position),
+            "hidden": item.get("hidden") is True,
         }
         options.append(
-            option | ({"description": text_of(each, "description")} if each.get("description") else {})
+            option | ({"description": require_text(item, "description")} if item.get("description") else {})
         )
-    values = [each["value"] for each in options]
+    values = [item["value"] for item in options]
     if len(set(values)) < len(values):
         raise invalid("Property option values must be unique")
     return options
 
 
-def _order(body: Mapping[str, Any], default: int) -> int:
-    return default if body.get("displayOrder") is None else integer_of(body, "displayOrder")
+def _display_order(body: Mapping[str, Any], default: int) -> int:
+    return default if body.get("displayOrder") is None else require_integer(body, "displayOrder")
 
 
-def _archive(account: Account, call: Call, name: str) -> None:
+def _archive_property(account: Account, call: Call, name: str) -> None:
     object_type = call.object_type
     definition = account.schema.definitions[object_type].get(name)
     if definition is None or definition["archived"]:
@@ -267,7 +269,7 @@ def _archive(account: Account, call: Call, name: str) -> None:
         raise invalid(f"{name} is a property of HubSpot and cannot be archived", propertyName=[name])
     archived = definition | {"archived": True, "archivedAt": account.now()}
     account.schema.put_property(object_type, archived)
-    account.store.forget_unique(object_type, name)
+    account.store.drop_unique_index(object_type, name)
 
 
 def _definition(account: Account, call: Call, name: str, *, archived: bool = False) -> dict[str, Any]:
@@ -278,13 +280,13 @@ def _definition(account: Account, call: Call, name: str, *, archived: bool = Fal
 
 
 def _group(account: Account, call: Call) -> dict[str, Any]:
-    group = account.schema.groups[call.object_type].get(call.names["group"])
+    group = account.schema.groups[call.object_type].get(call.path_parameters["group"])
     if group is None or group["archived"]:
-        raise not_found(f"Property group {call.names['group']} does not exist")
+        raise not_found(f"Property group {call.path_parameters['group']} does not exist")
     return group
 
 
-def _wire(account: Account, object_type: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _render(account: Account, object_type: str, definition: dict[str, Any]) -> dict[str, Any]:
     if definition["type"] != "enumeration":
         return definition
     return definition | {"options": account.schema.options(object_type, definition["name"])}

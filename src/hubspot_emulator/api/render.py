@@ -1,4 +1,4 @@
-"""Records as they stand on the wire."""
+"""Rendering of records as HubSpot's JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,34 +6,34 @@ from typing import Any
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.names import BY_NAME, DEFAULT_PROPERTIES, LAST_MODIFIED, TYPE_IDS
+from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, OBJECT_TYPE_BY_NAME, TYPE_IDS
 
 
-class Shape:
-    """Which properties an answer shows: the asked ones and three system ones, in alphabetical order."""
+class RecordRenderer:
+    """Renderer of records with the requested and three system properties, or with the default ones."""
 
     def __init__(
         self,
         account: Account,
         object_type: str,
-        asked: Sequence[str] | None,
+        requested: Sequence[str] | None,
         history: Sequence[str] | None = None,
     ) -> None:
         schema = account.schema
-        if asked:
-            # Names that do not exist are dropped without a word.
-            known = {each for each in asked if schema.live_definition(object_type, each)}
+        if requested:
+            # HubSpot silently drops unknown names.
+            known = {name for name in requested if schema.live_definition(object_type, name)}
             always = ("createdate", LAST_MODIFIED[object_type], "hs_object_id")
             self.names: Sequence[str] = sorted(known.union(always))
         else:
             self.names = DEFAULT_PROPERTIES[object_type]
         self.history = sorted(
-            each for each in set(history or ()) if schema.live_definition(object_type, each)
+            name for name in set(history or ()) if schema.live_definition(object_type, name)
         )
         self.object_type = object_type
         self._url = f"https://app.hubspot.com/contacts/{account.portal_id}/record/{TYPE_IDS[object_type]}/"
 
-    def record(self, record: Record) -> dict[str, Any]:
+    def render(self, record: Record) -> dict[str, Any]:
         value = record.properties.get
         wire = {
             "id": record.id,
@@ -49,8 +49,8 @@ class Shape:
             wire["propertiesWithHistory"] = {name: _history(record, name) for name in self.history}
         return wire
 
-    def document(self, record_id: str, properties: dict[str, str]) -> dict[str, Any]:
-        """A record as the search index knows it."""
+    def render_document(self, record_id: str, properties: dict[str, str]) -> dict[str, Any]:
+        """Render a record of the search index."""
         return {
             "id": record_id,
             "properties": {name: properties.get(name) for name in self.names},
@@ -61,8 +61,8 @@ class Shape:
         }
 
 
-def written(account: Account, record: Record, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The answer of a write: what is stored, or only what changed and some system values."""
+def render_written(account: Account, record: Record, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Render the response of a write, with all stored properties or the named and three system ones."""
     properties = record.properties
     if names is None:
         shown = sorted(properties)
@@ -80,45 +80,46 @@ def written(account: Account, record: Record, names: Iterable[str] | None = None
     }
 
 
-def inline_associations(account: Account, record: Record, asked: Sequence[str]) -> dict[str, Any]:
-    """The `associations` of a read: the first page of each type, keyed by plural name; types without links have no key.
+def render_associations(account: Account, record: Record, to_types: Sequence[str]) -> dict[str, Any]:
+    """Render `associations` of a read: the first page per object type that has any, keyed by plural name.
 
     https://github.com/HubSpot/hubspot-api-python/issues/135
     """
-    found = {}
-    for name in asked:
-        to_type = BY_NAME.get(name.lower())
+    pages = {}
+    for name in to_types:
+        to_type = OBJECT_TYPE_BY_NAME.get(name.lower())
         if to_type is None:
-            # Unknown types are ignored.
+            # HubSpot ignores unknown types.
             continue
         links = account.store.links(record.object_type, record.id, to_type)
         if not links:
             continue
         size = account.switches.inline_association_page_size
-        text = type_name(record.object_type, to_type)
+        association_name = type_name(record.object_type, to_type)
         rows = []
         for position, (to_id, types) in enumerate(links.items()):
             if position == size:
                 break
-            rows.append({"id": to_id, "type": text})
-            # With labels about, the same id is listed once more.
-            rows += [{"id": to_id, "type": f"{text}_unlabeled"}] * (len(types) > 1)
+            rows.append({"id": to_id, "type": association_name})
+            # HubSpot lists the ID a second time if the association has a label.
+            if len(types) > 1:
+                rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
         page: dict[str, Any] = {"results": rows}
         if len(links) > size:
             after = list(links)[size]
             page["paging"] = {"next": {"after": after, "link": _association_link(record, to_type, after)}}
-        found[to_type] = page
-    return found
+        pages[to_type] = page
+    return pages
 
 
 def _association_link(record: Record, to_type: str, after: str) -> str:
-    # Links still name v3; nobody should follow them.
+    # HubSpot's links still name v3, so clients must not follow them.
     return f"https://api.hubapi.com/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}?after={after}"
 
 
 def _history(record: Record, name: str) -> list[dict[str, Any]]:
     return [
-        {"value": what[name], "timestamp": when, "sourceType": "INTEGRATION", "sourceId": "demo"}
-        for when, what in reversed(record.changes)
-        if name in what
+        {"value": values[name], "timestamp": timestamp, "sourceType": "INTEGRATION", "sourceId": "demo"}
+        for timestamp, values in reversed(record.changes)
+        if name in values
     ]

@@ -1,25 +1,25 @@
-"""Search: filter groups, operators, query, sorts, paging and their caps.
+"""Search: filter groups, operators, query, sorts, paging and their limits.
 
 https://developers.hubspot.com/docs/api-reference/search/guide
 """
 
 import re
 from collections.abc import Callable, Iterable
-from operator import attrgetter
+from operator import attrgetter, eq, ge, gt, le, lt, ne
 from typing import Any
 
-from hubspot_emulator.api.render import Shape
-from hubspot_emulator.rules.values import BadValueError, stored_value
+from hubspot_emulator.api.render import RecordRenderer
+from hubspot_emulator.rules.values import BadValueError, to_stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.search_index import Document, words_of
-from hubspot_emulator.wire.calls import Call, names_of
-from hubspot_emulator.wire.names import BY_NAME
+from hubspot_emulator.wire.calls import Call, optional_names
+from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME
 from hubspot_emulator.wire.replies import Reply, invalid, invalid_properties, wrong_json
 
-MOST_GROUPS, MOST_FILTERS_PER_GROUP, MOST_FILTERS = 5, 6, 18
-LARGEST_PAGE = 200
-DEEPEST = 10_000
-LONGEST_BODY = 3_000
+MAX_FILTER_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS = 5, 6, 18
+MAX_PAGE_SIZE = 200
+MAX_RESULTS = 10_000
+MAX_BODY_CHARACTERS = 3_000
 
 _OPERATORS = frozenset(
     (
@@ -40,53 +40,55 @@ _OPERATORS = frozenset(
 )
 _VALUELESS = frozenset(("HAS_PROPERTY", "NOT_HAS_PROPERTY"))
 
-Test = Callable[[Document], bool]
-Key = Callable[[str], Any]
+Predicate = Callable[[Document], bool]
+ComparisonKey = Callable[[str], Any]
 
 
 def search(account: Account, call: Call) -> Reply:
     object_type = call.object_type
     body = call.json_object()
-    if len(call.body.decode(errors="replace")) > LONGEST_BODY:
-        raise invalid(f"The request body may have {LONGEST_BODY} characters")
-    limit, after = _integer(body, "limit", 10), _integer(body, "after", 0)
-    if not 0 < limit <= LARGEST_PAGE:
-        raise invalid(f"limit must be between 1 and {LARGEST_PAGE}")
-    if after >= DEEPEST:
+    if len(call.body.decode(errors="replace")) > MAX_BODY_CHARACTERS:
+        raise invalid(f"The request body may have {MAX_BODY_CHARACTERS} characters")
+    limit, after = _parse_integer(body, "limit", 10), _parse_integer(body, "after", 0)
+    if not 0 < limit <= MAX_PAGE_SIZE:
+        raise invalid(f"limit must be between 1 and {MAX_PAGE_SIZE}")
+    if after >= MAX_RESULTS:
         # https://github.com/HubSpot/hubspot-api-nodejs/issues/132
-        raise invalid(f"Paging is only possible up to {DEEPEST} results")
+        raise invalid(f"Paging is only possible up to {MAX_RESULTS} results")
     account.index.settle()
-    found = _matching(account, object_type, _groups(body))
-    for word in words_of(_query(body)):
-        found = [each for each in found if f" {word}" in each.text(object_type)]
+    found = _matching(account, object_type, _filter_groups(body))
+    for word in words_of(_parse_query(body)):
+        found = [document for document in found if f" {word}" in document.text(object_type)]
     found = _sorted(account, object_type, list(found), body.get("sorts"))
-    shape = Shape(account, object_type, names_of(body, "properties"))
-    page = found[after : min(after + limit, DEEPEST)]
-    answer: dict[str, Any] = {
+    renderer = RecordRenderer(account, object_type, optional_names(body, "properties"))
+    page = found[after : min(after + limit, MAX_RESULTS)]
+    response: dict[str, Any] = {
         "total": len(found),
-        "results": [shape.document(each.id, each.properties) for each in page],
+        "results": [renderer.render_document(document.id, document.properties) for document in page],
     }
     if after + len(page) < len(found):
         next_after = str(after + len(page))
         link = f"https://api.hubapi.com/crm/v3/objects/{object_type}/search?after={next_after}"
-        answer["paging"] = {"next": {"after": next_after, "link": link}}
-    return Reply(200, answer)
+        response["paging"] = {"next": {"after": next_after, "link": link}}
+    return Reply(200, response)
 
 
-def _groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _filter_groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
     raw = body.get("filterGroups")
-    groups = [] if raw is None else _list(raw)
-    found = [_list(group.get("filters", [])) if isinstance(group, dict) else _list(group) for group in groups]
-    # Filters may stand at the top without a group.
+    groups = [] if raw is None else _require_list(raw)
+    found = [
+        _require_list(group.get("filters", [])) if isinstance(group, dict) else _require_list(group)
+        for group in groups
+    ]
+    # HubSpot also accepts filters outside a group.
     if top := body.get("filters"):
-        found.append(_list(top))
-    if len(found) > MOST_GROUPS or sum(map(len, found)) > MOST_FILTERS:
-        raise invalid(f"A search may have {MOST_GROUPS} filter groups and {MOST_FILTERS} filters")
-    if any(len(group) > MOST_FILTERS_PER_GROUP for group in found):
-        raise invalid(f"A filter group may have {MOST_FILTERS_PER_GROUP} filters")
-    for each in (each for group in found for each in group):
-        if not isinstance(each, dict):
-            raise wrong_json("value of type `Filter`")
+        found.append(_require_list(top))
+    if len(found) > MAX_FILTER_GROUPS or sum(map(len, found)) > MAX_FILTERS:
+        raise invalid(f"A search may have {MAX_FILTER_GROUPS} filter groups and {MAX_FILTERS} filters")
+    if any(len(group) > MAX_FILTERS_PER_GROUP for group in found):
+        raise invalid(f"A filter group may have {MAX_FILTERS_PER_GROUP} filters")
+    if not all(isinstance(raw_filter, dict) for group in found for raw_filter in group):
+        raise wrong_json("value of type `Filter`")
     return [group for group in found if group]
 
 
@@ -96,31 +98,27 @@ def _matching(account: Account, object_type: str, groups: list[list[dict[str, An
         return documents.values()
     found: dict[str, Document] = {}
     for group in groups:
-        tests: list[Test] = []
-        smallest: dict[str, Document] | None = None
-        for each in group:
-            candidates, test = _compile(account, object_type, each)
-            if candidates is not None and (smallest is None or len(candidates) < len(smallest)):
-                smallest = candidates
-            tests.append(test)
-        for document in (documents if smallest is None else smallest).values():
-            if all(test(document) for test in tests):
+        compiled = [_compile_filter(account, object_type, raw_filter) for raw_filter in group]
+        indexed = [candidates for candidates, _ in compiled if candidates is not None]
+        # The shortest list of candidates leaves the fewest documents to check.
+        for document in min(indexed, key=len, default=documents).values():
+            if all(is_match(document) for _, is_match in compiled):
                 found[document.id] = document
     return found.values()
 
 
-def _compile(
+def _compile_filter(
     account: Account, object_type: str, raw: dict[str, Any]
-) -> tuple[dict[str, Document] | None, Test]:
-    """The documents that can match at all, where an index knows them, and the test itself."""
+) -> tuple[dict[str, Document] | None, Predicate]:
+    """Return the predicate of a filter, and the documents that can match it if an index has them."""
     name, operator = raw.get("propertyName"), raw.get("operator")
     if not isinstance(name, str) or not isinstance(operator, str) or operator not in _OPERATORS:
         raise wrong_json(
             "value of type `Filter$Operator`" if isinstance(name, str) else "value of type `Filter`"
         )
-    values = _values(raw, operator)
+    values = _filter_values(raw, operator)
     if name.startswith("associations."):
-        return _associated(account, object_type, name, operator, values)
+        return _compile_association_filter(account, object_type, name, operator, values)
     definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
@@ -130,20 +128,20 @@ def _compile(
         return None, lambda document: bool(document.properties.get(name)) == has
     if operator.endswith("CONTAINS_TOKEN"):
         patterns = [_pattern(word) for word in values[0].lower().split()]
-        wanted = operator == "CONTAINS_TOKEN"
+        must_contain = operator == "CONTAINS_TOKEN"
 
         def has_tokens(document: Document) -> bool:
             text = document.properties.get(name, "").lower()
-            return bool(text) and wanted == _contains(text, patterns)
+            return bool(text) and must_contain == _contains(text, patterns)
 
         return None, has_tokens
-    key = _key(definition)
+    key = _comparison_key(definition)
     try:
-        wanted_keys = [_wanted(definition, key, value, operator) for value in values]
+        operands = [_operand(definition, key, value, operator) for value in values]
     except (BadValueError, ValueError):
         raise invalid(f"{values} cannot be compared with {name}", propertyName=[name]) from None
     candidates = _candidates(account, object_type, name, operator, values)
-    return candidates, _comparison(name, operator, key, wanted_keys)
+    return candidates, _comparison(name, operator, key, operands)
 
 
 def _candidates(
@@ -152,18 +150,18 @@ def _candidates(
     if operator not in ("EQ", "IN"):
         return None
     if name == "hs_object_id":
-        documents = account.index.documents[object_type]
-        return {value: documents[value] for value in values if value in documents}
+        documents_by_id = account.index.documents[object_type]
+        return {value: documents_by_id[value] for value in values if value in documents_by_id}
     found: dict[str, Document] = {}
     for value in values:
-        same = account.index.equal_to(object_type, name, value.lower())
-        if same is None:
+        documents = account.index.documents_with_value(object_type, name, value.lower())
+        if documents is None:
             return None
-        found = found | same if found else same
+        found = found | documents if found else documents
     return found
 
 
-def _values(raw: dict[str, Any], operator: str) -> list[str]:
+def _filter_values(raw: dict[str, Any], operator: str) -> list[str]:
     if operator in _VALUELESS:
         return []
     given = raw.get("values") if operator in ("IN", "NOT_IN") else [raw.get("value")]
@@ -172,17 +170,18 @@ def _values(raw: dict[str, Any], operator: str) -> list[str]:
     if (
         not isinstance(given, list)
         or not given
-        or not all(isinstance(each, str | int | float) for each in given)
+        or not all(isinstance(value, str | int | float) for value in given)
     ):
         raise invalid(f"operator {operator} requires a value", propertyName=[str(raw.get("propertyName"))])
-    return [str(each) for each in given]
+    return [str(value) for value in given]
 
 
-def _associated(
+def _compile_association_filter(
     account: Account, object_type: str, name: str, operator: str, values: list[str]
-) -> tuple[dict[str, Document] | None, Test]:
-    # The pseudo-property of links; https://developers.hubspot.com/docs/api-reference/search/guide#search-through-associations
-    to_type = BY_NAME.get(name.removeprefix("associations."))
+) -> tuple[dict[str, Document] | None, Predicate]:
+    # `associations.{type}` is HubSpot's pseudo-property for associated records.
+    # https://developers.hubspot.com/docs/api-reference/search/guide#search-through-associations
+    to_type = OBJECT_TYPE_BY_NAME.get(name.removeprefix("associations."))
     if to_type is None:
         raise invalid(f"{name} cannot be searched", propertyName=[name])
     store = account.store
@@ -203,8 +202,8 @@ def _associated(
     return None, lambda document: document.id not in linked
 
 
-def _key(definition: dict[str, Any]) -> Key:
-    """What stored values are compared by. Strings ignore case, options do not."""
+def _comparison_key(definition: dict[str, Any]) -> ComparisonKey:
+    """Return the function by which values are compared. Strings ignore case, options do not."""
     if definition["type"] == "number":
         return float
     if definition["type"] == "enumeration":
@@ -212,48 +211,54 @@ def _key(definition: dict[str, Any]) -> Key:
     return str.lower
 
 
-def _wanted(definition: dict[str, Any], key: Key, value: str, operator: str) -> Any:
+def _operand(definition: dict[str, Any], key: ComparisonKey, value: str, operator: str) -> Any:
     if definition["type"] in ("date", "datetime"):
-        # Epoch milliseconds, as text.
-        moment = stored_value({"type": "datetime", "name": ""}, value, options={})
-        return (moment[:10] if definition["type"] == "date" else moment).lower()
+        # Requests have epoch milliseconds, as a string.
+        timestamp = to_stored_value({"type": "datetime", "name": ""}, value, options={})
+        return (timestamp[:10] if definition["type"] == "date" else timestamp).lower()
     if definition["type"] == "string" and operator in ("IN", "NOT_IN"):
-        # Not lower-cased here: these values have to come in lower case.
+        # HubSpot requires these values in lower case and does not convert them.
         return value
     if definition["type"] == "number":
-        return key(stored_value({"type": "number", "name": ""}, value, options={}))
+        return key(to_stored_value({"type": "number", "name": ""}, value, options={}))
     return key(value)
 
 
-def _comparison(name: str, operator: str, key: Key, wanted: list[Any]) -> Test:
-    first = wanted[0]
-    if operator == "IN":
-        among = set(wanted)
-        return lambda document: bool(value := document.properties.get(name, "")) and key(value) in among
-    if operator == "NOT_IN":
-        among = set(wanted)
-        return lambda document: bool(value := document.properties.get(name, "")) and key(value) not in among
+def _comparison(name: str, operator: str, key: ComparisonKey, operands: list[Any]) -> Predicate:
+    """Return the predicate of a comparison. Documents without a value never match."""
+    is_match = _comparison_of_keys(operator, operands)
+
+    def matches(document: Document) -> bool:
+        value = document.properties.get(name, "")
+        return bool(value) and is_match(key(value))
+
+    return matches
+
+
+def _comparison_of_keys(operator: str, operands: list[Any]) -> Callable[[Any], bool]:
+    first = operands[0]
     if operator == "BETWEEN":
-        last = wanted[1]
-        return lambda document: (
-            bool(value := document.properties.get(name, "")) and first <= key(value) <= last
-        )
+        last = operands[1]
+        return lambda value: bool(first <= value <= last)
+    if operator in ("IN", "NOT_IN"):
+        members, must_be_member = set(operands), operator == "IN"
+        return lambda value: (value in members) == must_be_member
     compare = _COMPARISONS[operator]
-    return lambda document: bool(value := document.properties.get(name, "")) and compare(key(value), first)
+    return lambda value: compare(value, first)
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "EQ": lambda value, wanted: value == wanted,
-    "NEQ": lambda value, wanted: value != wanted,
-    "LT": lambda value, wanted: value < wanted,
-    "LTE": lambda value, wanted: value <= wanted,
-    "GT": lambda value, wanted: value > wanted,
-    "GTE": lambda value, wanted: value >= wanted,
+    "EQ": eq,
+    "NEQ": ne,
+    "LT": lt,
+    "LTE": le,
+    "GT": gt,
+    "GTE": ge,
 }
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """One word, in which `*` stands for anything."""
+    """Compile one word, in which `*` matches any text."""
     return re.compile(".*".join(map(re.escape, word.split("*"))) + r"\Z", re.DOTALL)
 
 
@@ -266,25 +271,25 @@ def _sorted(account: Account, object_type: str, found: list[Document], raw: Any)
     found.sort(key=attrgetter("order"))
     if not raw:
         return found
-    sorts = _list(raw)
+    sorts = _require_list(raw)
     if len(sorts) > 1:
         raise invalid("A search takes one sort")
-    name, descending = _sort(sorts[0])
+    name, descending = _parse_sort(sorts[0])
     definition = account.schema.live_definition(object_type, name)
     if definition is None:
         message = f'Property "{name}" does not exist'
         raise invalid_properties([(name, "PROPERTY_DOESNT_EXIST", message)], account.portal_id)
-    key = _key(definition)
+    key = _comparison_key(definition)
     present: list[Document] = []
     empty: list[Document] = []
-    for each in found:
-        (present if each.properties.get(name) else empty).append(each)
+    for document in found:
+        (present if document.properties.get(name) else empty).append(document)
     present.sort(key=lambda document: key(document.properties[name]), reverse=descending)
     return present + empty
 
 
-def _sort(raw: Any) -> tuple[str, bool]:
-    # Objects, and texts such as `-createdate`: https://github.com/HubSpot/hubspot-api-nodejs/issues/545
+def _parse_sort(raw: Any) -> tuple[str, bool]:
+    # HubSpot accepts objects and strings such as `-createdate`: https://github.com/HubSpot/hubspot-api-nodejs/issues/545
     if isinstance(raw, str):
         return raw.lstrip("-"), raw.startswith("-")
     if isinstance(raw, dict) and isinstance(raw.get("propertyName"), str):
@@ -294,7 +299,7 @@ def _sort(raw: Any) -> tuple[str, bool]:
     raise wrong_json("value of type `Sort`")
 
 
-def _integer(body: dict[str, Any], name: str, default: int) -> int:
+def _parse_integer(body: dict[str, Any], name: str, default: int) -> int:
     value = body.get(name, default)
     if value is None or value == "":
         return default
@@ -304,14 +309,14 @@ def _integer(body: dict[str, Any], name: str, default: int) -> int:
     return int(text)
 
 
-def _query(body: dict[str, Any]) -> str:
+def _parse_query(body: dict[str, Any]) -> str:
     query = body.get("query") or ""
     if not isinstance(query, str):
         raise wrong_json("value of type `java.lang.String`")
     return query
 
 
-def _list(raw: Any) -> list[Any]:
+def _require_list(raw: Any) -> list[Any]:
     if not isinstance(raw, list):
         raise wrong_json("value of type `java.util.ArrayList`")
     return raw

@@ -1,1 +1,1 @@
-"""HubSpot's rules for writes: which values it accepts, what it computes, and what a merge does."""
+"""HubSpot's rules for writes: validation, calculated properties, merges and seeding."""

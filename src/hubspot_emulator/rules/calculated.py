@@ -1,4 +1,4 @@
-"""Values that HubSpot computes: stage probability, closed flags, close dates, contact defaults."""
+"""Properties that HubSpot calculates: stage probability, closed flags, close dates, contact defaults."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,12 +8,12 @@ from typing import Any
 from hubspot_emulator.state.schema import Schema
 from hubspot_emulator.wire.names import PIPELINE_PROPERTIES
 
-# What every write through the API is marked with; seen in 2024 captures of create answers.
-_SOURCE = {"hs_object_source": "INTEGRATION", "hs_object_source_label": "INTEGRATION"}
+# Source of a record created through the API, as in captured create responses of 2024.
+_SOURCE_PROPERTIES = {"hs_object_source": "INTEGRATION", "hs_object_source_label": "INTEGRATION"}
 
 
-def on_create(object_type: str, properties: Mapping[str, str], now: str) -> dict[str, str]:
-    """System values of a new record; `hs_object_id` comes with the id."""
+def values_on_create(object_type: str, properties: Mapping[str, str], now: str) -> dict[str, str]:
+    """Return the system properties of a new record, except `hs_object_id`."""
     if object_type == "contacts":
         return {
             "createdate": now,
@@ -25,23 +25,23 @@ def on_create(object_type: str, properties: Mapping[str, str], now: str) -> dict
             "hs_pipeline": "contacts-lifecycle-pipeline",
             "lifecyclestage": properties.get("lifecyclestage") or "lead",
             "hs_lifecyclestage_lead_date": now,
-            **_SOURCE,
+            **_SOURCE_PROPERTIES,
         }
     if object_type == "deals":
-        return {"createdate": now, "hs_createdate": now, "hs_lastmodifieddate": now, **_SOURCE}
+        return {"createdate": now, "hs_createdate": now, "hs_lastmodifieddate": now, **_SOURCE_PROPERTIES}
     return {
         "createdate": now,
         "hs_lastmodifieddate": now,
         "hs_helpdesk_sort_timestamp": now,
         "hs_last_message_from_visitor": "false",
-        **_SOURCE,
+        **_SOURCE_PROPERTIES,
     }
 
 
-def on_write(
+def values_on_write(
     schema: Schema, object_type: str, before: Mapping[str, str], changes: Mapping[str, str], now: str
 ) -> dict[str, str]:
-    """What follows from the changed values."""
+    """Return the calculated properties that follow from changed ones."""
     if object_type == "contacts":
         return _contact(changes)
     after = {**before, **changes}
@@ -72,13 +72,13 @@ def _deal(
     *,
     is_closed: bool,
 ) -> dict[str, str]:
-    chance = Decimal(probability)
+    probability_number = Decimal(probability)
     computed = {
-        # With the noise of a binary fraction: https://github.com/revertinc/revert/issues/552
+        # HubSpot returns the exact value of the binary fraction: https://github.com/revertinc/revert/issues/552
         "hs_deal_stage_probability": format(Decimal(float(probability)), "f"),
         "hs_is_closed": str(is_closed).lower(),
-        "hs_is_closed_won": str(is_closed and chance == 1).lower(),
-        "hs_is_closed_lost": str(is_closed and chance == 0).lower(),
+        "hs_is_closed_won": str(is_closed and probability_number == 1).lower(),
+        "hs_is_closed_lost": str(is_closed and probability_number == 0).lower(),
     }
     if amount := after.get("amount"):
         computed["amount_in_home_currency"] = amount
@@ -87,7 +87,7 @@ def _deal(
         computed["amount_in_home_currency"] = ""
         computed["hs_forecast_amount"] = ""
     was_closed = before.get("hs_is_closed") == "true"
-    # Entering a closed stage sets the close date unless the caller does.
+    # HubSpot sets the close date when a deal enters a closed stage, unless the caller sets it.
     # https://knowledge.hubspot.com/records/hubspots-default-deal-properties
     if is_closed and not was_closed and not changes.get("closedate"):
         computed["closedate"] = now

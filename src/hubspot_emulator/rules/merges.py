@@ -1,4 +1,4 @@
-"""Merging two records into one, and erasing one.
+"""Merge of two records.
 
 https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies
 """
@@ -11,9 +11,9 @@ from hubspot_emulator.wire.replies import invalid
 
 
 def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -> Record:
-    """The surviving record, normally with a new id; both old ids lead to it. Raises Refusal."""
+    """Merge two records and return the survivor, which normally has a new ID. Raises Refusal."""
     store = account.store
-    primary, other = (store.get(object_type, each) for each in (primary_id, merged_id))
+    primary, other = (store.get(object_type, record_id) for record_id in (primary_id, merged_id))
     if primary is None or other is None or primary.archived or other.archived:
         raise invalid("Could not merge objects. One of them does not exist", ids=[primary_id, merged_id])
     if primary is other:
@@ -21,13 +21,13 @@ def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -
     now = account.now()
     properties = _merged_properties(object_type, primary, other) | {LAST_MODIFIED[object_type]: now}
     links = [
-        (to_type, to_id, there, back)
+        (to_type, to_id, forward, inverse)
         for old in (primary, other)
         for to_type in OBJECT_TYPES
         for to_id, types in store.links(object_type, old.id, to_type).items()
-        for there in types
+        for forward in types
         if to_id not in (primary.id, other.id)
-        and (back := account.labels.counterpart(object_type, to_type, there)) is not None
+        and (inverse := account.labels.inverse_type(object_type, to_type, forward)) is not None
     ]
     created_at = min(primary.created_at, other.created_at)
     if account.switches.merge_keeps_primary_id:
@@ -40,41 +40,36 @@ def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -
         store.remove(other)
         survivor = store.add(object_type, properties, now)
         survivor.created_at = created_at
-        store.note_merge(object_type, primary.id, survivor.id)
-    store.note_merge(object_type, other.id, survivor.id)
-    for to_type, to_id, there, back in links:
-        writes.link(account, (object_type, survivor.id), (to_type, to_id), there, back)
+        store.add_merge(object_type, primary.id, survivor.id)
+    store.add_merge(object_type, other.id, survivor.id)
+    for to_type, to_id, forward, inverse in links:
+        writes.link(account, (object_type, survivor.id), (to_type, to_id), forward, inverse)
     return survivor
 
 
 def _merged_properties(object_type: str, primary: Record, other: Record) -> dict[str, str]:
-    # The primary's values win; its empty ones are filled.
+    # Values of the primary record win; the other record fills its empty properties.
     properties = {**other.properties, **{name: value for name, value in primary.properties.items() if value}}
     properties["createdate"] = min(primary.properties["createdate"], other.properties["createdate"])
     ids = ";".join(
-        each
+        record_id
         for record in (primary, other)
-        for each in (record.id, *record.properties.get("hs_merged_object_ids", "").split(";"))
-        if each
+        for record_id in (record.id, *record.properties.get("hs_merged_object_ids", "").split(";"))
+        if record_id
     )
     properties["hs_merged_object_ids"] = ids
     if object_type == "contacts":
         # https://github.com/HubSpot/hubspot-api-nodejs/issues/6
         properties["hs_calculated_merged_vids"] = properties["hs_all_contact_vids"] = ids
         emails = [
-            each
+            email
             for record in (primary, other)
-            for each in (
+            for email in (
                 record.properties.get("email", ""),
                 *record.properties.get("hs_additional_emails", "").split(";"),
             )
-            if each and each != properties.get("email")
+            if email and email != properties.get("email")
         ]
         if emails:
             properties["hs_additional_emails"] = ";".join(dict.fromkeys(emails))
     return properties
-
-
-def erase(account: Account, object_type: str, record: Record) -> None:
-    """https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/gdpr/post-crm-v3-objects-contacts-gdpr-delete"""
-    account.store.remove(record)

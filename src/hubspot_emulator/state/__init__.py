@@ -1,1 +1,1 @@
-"""Everything that the emulator holds: records, schema, tokens, limits, faults, recorded requests and the state file."""
+"""State of the emulator: records, schema, tokens, limits, faults, recorded requests and the file that keeps them."""

@@ -1,4 +1,4 @@
-"""One HubSpot account: its records, schema, tokens, limits and switches in one place."""
+"""The emulated HubSpot account: its records, schema, tokens, limits and switches."""
 
 import sqlite3
 import time
@@ -18,12 +18,12 @@ from hubspot_emulator.state.search_index import SearchIndex
 from hubspot_emulator.state.store import Record, Store
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import OBJECT_TYPES
-from hubspot_emulator.wire.timestamps import iso
+from hubspot_emulator.wire.timestamps import format_timestamp
 
 
 @dataclass(slots=True)
 class Switches:
-    """HubSpot's habits that can be turned on and off while running."""
+    """Variations of HubSpot's behaviour that can be changed while the emulator runs."""
 
     search_lag_seconds: float = 0.0
     latency_seconds: float = 0.0
@@ -31,20 +31,20 @@ class Switches:
     association_page_size: int = 500
     inline_association_page_size: int = 100
     merge_keeps_primary_id: bool = False
-    """The beta "Primary ID Preservation"; normally a merge makes a new id."""
+    """HubSpot's beta "Primary ID Preservation". Without it a merge creates a record with a new ID."""
     required_properties: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """By object type: what an administrator requires on create, from 2026-09 on."""
+    """By object type: properties that an administrator requires on create (from API version 2026-09 on)."""
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
-    """By object type: property -> what is required once that property has a value, from 2026-09 on."""
+    """By object type and property: properties required if that property is set (from API version 2026-09 on)."""
     compression: bool = True
-    """gzip for callers who accept it, as HubSpot's edge does."""
+    """Whether responses are compressed with gzip for callers who accept it."""
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """All of the changes or none. Raises ValueError for a name or a kind of value that does not exist."""
-        if unknown := set(changes) - {each.name for each in fields(self)}:
+        """Apply all changes or none. Raises ValueError for an unknown switch or an invalid value."""
+        if unknown := set(changes) - {switch.name for switch in fields(self)}:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
         for name, value in changes.items():
-            if not _FITS[name](value):
+            if not _VALIDATORS[name](value):
                 raise ValueError(f"{name} cannot be {value!r}")
         for name, value in changes.items():
             setattr(self, name, value)
@@ -62,13 +62,13 @@ def _are_names(value: Any) -> bool:
     return (
         isinstance(value, Collection)
         and not isinstance(value, str | Mapping)
-        and all(isinstance(each, str) for each in value)
+        and all(isinstance(name, str) for name in value)
     )
 
 
-def _is_by_type(value: Any, fits: Callable[[Any], bool]) -> bool:
+def _is_by_type(value: Any, is_valid: Callable[[Any], bool]) -> bool:
     return isinstance(value, Mapping) and all(
-        key in OBJECT_TYPES and fits(each) for key, each in value.items()
+        object_type in OBJECT_TYPES and is_valid(setting) for object_type, setting in value.items()
     )
 
 
@@ -76,7 +76,7 @@ def _are_conditions(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_are_names, value.values()))
 
 
-_FITS: Mapping[str, Callable[[Any], bool]] = {
+_VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "search_lag_seconds": is_duration,
     "latency_seconds": is_duration,
     "latency_jitter_seconds": is_duration,
@@ -84,13 +84,13 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "inline_association_page_size": _is_page_size,
     "merge_keeps_primary_id": _is_flag,
     "compression": _is_flag,
-    "required_properties": partial(_is_by_type, fits=_are_names),
-    "conditional_properties": partial(_is_by_type, fits=_are_conditions),
+    "required_properties": partial(_is_by_type, is_valid=_are_names),
+    "conditional_properties": partial(_is_by_type, is_valid=_are_conditions),
 }
 
 
 class Account:
-    """Everything that requests read and change; used from one event loop only."""
+    """State that HubSpot calls read and change. Not thread-safe."""
 
     def __init__(
         self,
@@ -118,14 +118,18 @@ class Account:
             self._load()
         except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
             self.journal.close()
-            raise StateFileError(f"{state} is damaged; move it away to start anew ({error})") from error
+            raise StateFileError(
+                f"{state} is damaged; move it away to start with a new file ({error})"
+            ) from error
 
     def _load(self) -> None:
         self.schema.load()
         self.labels.load()
         self.tokens.load()
         unique = [
-            (each, name) for each in self.schema.definitions for name in self.schema.unique_properties(each)
+            (object_type, name)
+            for object_type in self.schema.definitions
+            for name in self.schema.unique_properties(object_type)
         ]
         for object_type, name in unique:
             self.index.index_property(object_type, name)
@@ -134,7 +138,7 @@ class Account:
         self.index.loading = False
 
     def reset(self) -> None:
-        """As a new account."""
+        """Return to the state of a new account. Limits and switches keep their settings."""
         self.journal.clear()
         self.schema.reset()
         self.labels.reset()
@@ -145,7 +149,7 @@ class Account:
         self.journal.flush()
 
     def now(self) -> str:
-        return iso(self.clock().astimezone(UTC))
+        return format_timestamp(self.clock().astimezone(UTC))
 
     def _changed(self, record: Record, removed: bool) -> None:
         self.index.changed(record.object_type, record.id, None if removed else record.properties)

@@ -1,9 +1,9 @@
-"""The properties, groups and pipelines that a new HubSpot account has."""
+"""Properties, property groups and pipelines of a new HubSpot account."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-# A default stage may have been made at the epoch.
+# HubSpot reports the epoch as the creation time of default stages.
 _EPOCH: Final = "1970-01-01T00:00:00.000Z"
 _CREATED: Final = "2019-08-06T02:41:08.377Z"
 
@@ -108,7 +108,7 @@ _DEALS: Final[_Table] = {
     "closedate": _DATETIME,
     "description": _AREA,
     "dealtype": ("enumeration", "radio", ("newbusiness", "existingbusiness")),
-    # Lower case here, upper case on tickets.
+    # Options of deals are in lower case, those of tickets in upper case.
     "hs_priority": ("enumeration", "select", ("low", "medium", "high")),
     "deal_currency_code": ("enumeration", "select", ("USD", "EUR", "GBP")),
     "hs_next_step": _TEXT,
@@ -173,7 +173,7 @@ _TABLES: Final = {
 
 
 def definitions(object_type: str) -> Iterator[dict[str, Any]]:
-    """The default property definitions of an object type, in HubSpot's shape."""
+    """Yield the default property definitions of an object type, in HubSpot's shape."""
     group = GROUPS[object_type][0][0]
     for read_only, table in zip((False, True), _TABLES[object_type], strict=True):
         for name, (kind, field_type, values) in table.items():
@@ -191,7 +191,7 @@ def definitions(object_type: str) -> Iterator[dict[str, Any]]:
                 "calculated": read_only and name not in ("hs_object_id", "createdate"),
                 "externalOptions": name == "hubspot_owner_id",
                 "archived": False,
-                # `email` identifies a contact although its definition does not say so.
+                # The definition of `email` has no `hasUniqueValue` although `email` identifies a contact.
                 "hasUniqueValue": name in ("hs_object_id", "hs_ticket_id"),
                 "hidden": False,
                 "hubspotDefined": True,
@@ -236,11 +236,15 @@ _TICKET_STAGES: Final = (
 
 
 def pipelines(object_type: str) -> list[dict[str, Any]]:
-    """The one pipeline that every account has of deals, and of tickets."""
+    """Return the default pipeline of deals or of tickets; contacts have none."""
     if object_type == "deals":
         rows = [
-            (stage_id, label, {"isClosed": str(chance in ("1.0", "0.0")).lower(), "probability": chance})
-            for stage_id, label, chance in _DEAL_STAGES
+            (
+                stage_id,
+                label,
+                {"isClosed": str(probability in ("1.0", "0.0")).lower(), "probability": probability},
+            )
+            for stage_id, label, probability in _DEAL_STAGES
         ]
         return [_pipeline("default", "Sales Pipeline", rows)]
     if object_type == "tickets":
@@ -269,7 +273,7 @@ def _pipeline(pipeline_id: str, label: str, rows: list[tuple[str, str, dict[str,
     return {
         "label": label,
         "displayOrder": 0,
-        # Stages do not come sorted by displayOrder.
+        # HubSpot does not sort stages by displayOrder.
         "stages": sorted(stages, key=lambda stage: str(stage["id"])),
         "createdAt": _EPOCH,
         "updatedAt": _EPOCH,

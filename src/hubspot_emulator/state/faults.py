@@ -1,8 +1,8 @@
-"""Scripted and random failures, consumed in order and accounted for."""
+"""Scripted and random failures of the emulator, and the record of those that happened."""
 
 import random
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,14 +21,16 @@ KINDS = (
     "hang_after",
     "slow",
 )
-# These commit what was asked for, and then lose or spoil the answer.
-COMMITTING = frozenset(("drop_after", "truncated_json", "invalid_json", "cut_off", "hang_after", "slow"))
+# Kinds that execute the call and then lose, delay or corrupt the response.
+COMMITTING_KINDS = frozenset(
+    ("drop_after", "truncated_json", "invalid_json", "cut_off", "hang_after", "slow")
+)
 DEFAULT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
 class Fault:
-    """One failure still to come, `times` times, for requests that fit method and glob."""
+    """Failure of the next `times` requests that match a method (or `*`) and a glob on the path."""
 
     method: str
     path_pattern: str
@@ -39,16 +41,13 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = DEFAULT_SECONDS
 
-    def fits(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         return self.method in ("*", method) and fnmatchcase(path, self.path_pattern)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class UsedFault:
-    """One failure that happened."""
+    """Failure that happened."""
 
     kind: str
     status: int | None
@@ -57,7 +56,7 @@ class UsedFault:
     random: bool = False
 
 
-def scripted(
+def build_fault(
     method: str,
     path_pattern: str,
     *,
@@ -68,20 +67,20 @@ def scripted(
     headers: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> Fault:
-    """Raises ValueError for a kind that does not exist, neither kind nor status, or a value that makes no sense."""
+    """Build a fault. Raises ValueError for an unknown kind, neither kind nor status, or an invalid value."""
     kind = kind or ("status" if status is not None else None)
     if kind not in KINDS or (kind == "status" and status is None):
-        raise ValueError(f"a fault needs a status, or one of the kinds {', '.join(KINDS)}")
+        raise ValueError(f"a fault needs a status or one of the kinds {', '.join(KINDS)}")
     if status is not None and not _is_status(status):
-        raise ValueError(f"a status is a number from 200 to 599, not {status!r}")
+        raise ValueError(f"status must be a number from 200 to 599, not {status!r}")
     if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-        raise ValueError("a fault happens at least once; times is a whole number")
+        raise ValueError("times must be a whole number of at least 1")
     if seconds is not None and not is_duration(seconds):
         raise ValueError(f"seconds cannot be {seconds!r}")
     if not isinstance(method, str) or not isinstance(path_pattern, str):
-        raise ValueError("method and path are texts")
-    if not all(isinstance(each, str) for pair in (headers or {}).items() for each in pair):
-        raise ValueError("names and values of headers are texts")
+        raise ValueError("method and path must be strings")
+    if not all(isinstance(text, str) for header in (headers or {}).items() for text in header):
+        raise ValueError("names and values of headers must be strings")
     return Fault(
         method.upper(),
         path_pattern,
@@ -99,54 +98,54 @@ def _is_status(number: Any) -> bool:
 
 
 def is_duration(seconds: Any) -> bool:
-    """Whether it is a number of seconds that can be waited."""
+    """Return True for a number of seconds that is not negative and below 10**9."""
     return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < 10**9
 
 
 class Faults:
-    """The script."""
+    """Pending faults, random faults, and the faults that happened."""
 
     def __init__(self) -> None:
         self.pending: list[Fault] = []
         self.used: list[UsedFault] = []
         self._probability = 0.0
         self._kinds: tuple[str, ...] = ()
-        self._dice = random.Random(0)
+        self._random = random.Random(0)
 
-    def at_random(self, probability: float, kinds: Collection[str], seed: int) -> None:
-        """Each request fails with this probability; a kind may also be a status such as "503". Raises ValueError."""
+    def set_random(self, probability: float, kinds: Collection[str], seed: int) -> None:
+        """Let each request fail with this probability. A kind may be a status such as "503". Raises ValueError."""
         if not 0 <= probability <= 1:
-            raise ValueError("a probability is a number from 0 to 1")
+            raise ValueError("probability must be a number from 0 to 1")
         unknown = [
-            each
-            for each in kinds
-            if each not in KINDS[1:] and not (each.isdecimal() and _is_status(int(each)))
+            kind
+            for kind in kinds
+            if kind not in KINDS[1:] and not (kind.isdecimal() and _is_status(int(kind)))
         ]
         if unknown or (probability > 0 and not kinds):
-            raise ValueError(f"kinds are {', '.join(KINDS[1:])}, or a status")
+            raise ValueError(f"kinds must be {', '.join(KINDS[1:])}, or a status")
         self._probability = probability
         self._kinds = tuple(kinds)
-        self._dice = random.Random(seed)
+        self._random = random.Random(seed)
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """What is to happen to this request; the first fault that fits is used up."""
+    def consume(self, method: str, path: str) -> Fault | None:
+        """Return the fault for this request: the first pending one that matches, or a random one."""
         for fault in self.pending:
-            if fault.fits(method, path):
+            if fault.matches(method, path):
                 fault.times -= 1
                 if not fault.times:
                     self.pending.remove(fault)
                 self.used.append(UsedFault(fault.kind, fault.status, method, path))
                 return fault
-        if self._probability and self._dice.random() < self._probability:
-            kind = self._dice.choice(self._kinds)
-            status = int(kind) if kind.isdigit() else 502 if kind == "html" else None
-            fault = Fault(method, path, "status" if kind.isdigit() else kind, status)
-            self.used.append(UsedFault(fault.kind, status, method, path, random=True))
+        if self._probability and self._random.random() < self._probability:
+            kind = self._random.choice(self._kinds)
+            status = int(kind) if kind.isdecimal() else None
+            fault = build_fault(method, path, status=status, kind="status" if status else kind)
+            self.used.append(UsedFault(fault.kind, fault.status, method, path, random=True))
             return fault
         return None
 
     def clear_pending(self) -> None:
-        """What has happened stays on record."""
+        """Drop pending and random faults. The record of used faults stays."""
         self.pending.clear()
         self._probability = 0.0
 
@@ -155,8 +154,8 @@ class Faults:
         self.used.clear()
 
 
-def canned_reply(fault: Fault, path: str) -> Reply:
-    """The answer of a fault that has a status; without a body of its own it is what HubSpot says at this path."""
+def scripted_reply(fault: Fault, path: str) -> Reply:
+    """Build the response of a `status` or `html` fault, by default with HubSpot's body for the status and path."""
     status = fault.status or 500
     if fault.kind == "html":
         page = (
@@ -169,16 +168,17 @@ def canned_reply(fault: Fault, path: str) -> Reply:
         return Reply(status, raw=fault.body.encode(), headers=fault.headers)
     if fault.body is not None:
         return Reply(status, fault.body, fault.headers)
-    reply = _refusal(status, path).reply()
+    reply = _default_refusal(status, path).reply()
     reply.headers |= fault.headers
     return reply
 
 
-def _refusal(status: int, path: str) -> Refusal:
+def _default_refusal(status: int, path: str) -> Refusal:
     # https://developers.hubspot.com/docs/api-reference/error-handling
     if status == 429:
-        is_token, is_search = path.startswith("/oauth/"), path.endswith("/search")
-        return limits.refusal("token" if is_token else "search" if is_search else "burst", {})
+        if path.startswith("/oauth/"):
+            return limits.rate_limit_refusal("token", {})
+        return limits.rate_limit_refusal("search" if path.endswith("/search") else "burst", {})
     if status == 401:
         return Refusal(
             401,
@@ -202,5 +202,6 @@ def _refusal(status: int, path: str) -> Refusal:
         )
     if status == 423:
         return Refusal(423, "The record is locked by another write", category="LOCKED")
-    category = "OBJECT_NOT_FOUND" if status == 404 else "VALIDATION_ERROR" if status == 400 else None
-    return Refusal(status, "internal error" if status >= 500 else "request refused", category=category)
+    categories = {400: "VALIDATION_ERROR", 404: "OBJECT_NOT_FOUND"}
+    message = "internal error" if status >= 500 else "request refused"
+    return Refusal(status, message, category=categories.get(status))

@@ -1,4 +1,4 @@
-"""Association types between two object types: HubSpot's own and the account's labels."""
+"""Association types between two object types: HubSpot's default ones and the account's labels."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _FIRST_LABEL_ID = 21
 
 
 class Labels:
-    """Which (category, typeId) may go from where to where, its label, and its counterpart."""
+    """Association types of each pair of object types, with label and inverse type."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.reset()
 
     def reset(self) -> None:
-        # (from, to) -> {(category, typeId): (label, counterpart typeId)}
+        # (from, to) -> {(category, type ID): (label, type ID of the inverse)}
         self._types: dict[tuple[str, str], dict[AssociationType, tuple[str | None, int]]] = {
             (source, target): {(_HUBSPOT, number): (None, DEFAULT_ASSOCIATION_TYPES[target, source])}
             for (source, target), number in DEFAULT_ASSOCIATION_TYPES.items()
@@ -26,48 +26,57 @@ class Labels:
         self._next_id = _FIRST_LABEL_ID
 
     def load(self) -> None:
-        for key, (label, counterpart) in self._journal.rows("label"):
+        for key, (label, inverse_number) in self._journal.rows("label"):
             source, target, number = key.split("/")
-            self._types[source, target]["USER_DEFINED", int(number)] = (label, counterpart)
-            self._next_id = max(self._next_id, int(number) + 1, counterpart + 1)
+            self._types[source, target]["USER_DEFINED", int(number)] = (label, inverse_number)
+            self._next_id = max(self._next_id, int(number) + 1, inverse_number + 1)
 
     def default(self, source: str, target: str) -> AssociationType:
         return _HUBSPOT, DEFAULT_ASSOCIATION_TYPES[source, target]
 
-    def counterpart(self, source: str, target: str, kind: AssociationType) -> AssociationType | None:
-        """The same link seen from the other end; None for a type that does not go this way."""
-        found = self._types[source, target].get(kind)
-        return None if found is None else (kind[0], found[1])
+    def inverse_type(
+        self, source: str, target: str, association_type: AssociationType
+    ) -> AssociationType | None:
+        """Return the type of the same association in the other direction, or None for an unknown type."""
+        found = self._types[source, target].get(association_type)
+        return None if found is None else (association_type[0], found[1])
 
-    def label(self, source: str, target: str, kind: AssociationType) -> str | None:
-        return self._types[source, target].get(kind, (None, 0))[0]
+    def label(self, source: str, target: str, association_type: AssociationType) -> str | None:
+        return self._types[source, target].get(association_type, (None, 0))[0]
 
-    def describe(self, source: str, target: str, kind: AssociationType) -> dict[str, Any]:
-        return {"category": kind[0], "typeId": kind[1], "label": self.label(source, target, kind)}
+    def describe(self, source: str, target: str, association_type: AssociationType) -> dict[str, Any]:
+        return {
+            "category": association_type[0],
+            "typeId": association_type[1],
+            "label": self.label(source, target, association_type),
+        }
 
     def all(self, source: str, target: str) -> list[dict[str, Any]]:
-        return [self.describe(source, target, kind) for kind in self._types[source, target]]
+        return [
+            self.describe(source, target, association_type)
+            for association_type in self._types[source, target]
+        ]
 
     def count(self, source: str, target: str) -> int:
         return sum(1 for category, _ in self._types[source, target] if category != _HUBSPOT)
 
-    def create(self, source: str, target: str, label: str, inverse: str | None) -> list[dict[str, Any]]:
-        there = self._next_id
-        # A label with an inverse, or one between two types, has an id for each direction.
-        back = there if source == target and inverse is None else there + 1
-        self._next_id = max(there, back) + 1
-        self._put(source, target, there, (label, back))
-        if back != there:
-            self._put(target, source, back, (inverse or label, there))
-        return [self.describe(source, target, ("USER_DEFINED", there))]
+    def create(self, source: str, target: str, label: str, inverse_label: str | None) -> list[dict[str, Any]]:
+        number = self._next_id
+        # HubSpot assigns an ID per direction if the label has an inverse or joins two object types.
+        inverse_number = number if source == target and inverse_label is None else number + 1
+        self._next_id = max(number, inverse_number) + 1
+        self._put(source, target, number, (label, inverse_number))
+        if inverse_number != number:
+            self._put(target, source, inverse_number, (inverse_label or label, number))
+        return [self.describe(source, target, ("USER_DEFINED", number))]
 
-    def rename(self, source: str, target: str, number: int, label: str, inverse: str | None) -> bool:
+    def rename(self, source: str, target: str, number: int, label: str, inverse_label: str | None) -> bool:
         found = self._types[source, target].get(("USER_DEFINED", number))
         if found is None:
             return False
         self._put(source, target, number, (label, found[1]))
         if found[1] != number:
-            self._put(target, source, found[1], (inverse or label, number))
+            self._put(target, source, found[1], (inverse_label or label, number))
         return True
 
     def delete(self, source: str, target: str, number: int) -> None:
@@ -83,5 +92,5 @@ class Labels:
 
 
 def type_name(source: str, target: str) -> str:
-    """`deal_to_contact`, as inside object reads."""
+    """Return the name of the association type in the response of an object read: `deal_to_contact`."""
     return f"{SINGULAR[source]}_to_{SINGULAR[target]}"

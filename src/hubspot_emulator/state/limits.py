@@ -1,4 +1,4 @@
-"""Burst, search and daily limits with their headers and 429 bodies.
+"""Burst, search and daily limits with their headers and 429 responses.
 
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 """
@@ -20,20 +20,23 @@ Budget = Literal["burst", "search", "association_batch", "none"]
 
 @dataclass(slots=True)
 class EmulatorLimits:
-    """What the account may do; None is without limit."""
+    """Limits of the account; None means unlimited."""
 
     burst_per_10s: int | None = None
     search_per_second: int | None = None
     daily: int | None = None
 
 
-def refusal(kind: Literal["burst", "daily", "search", "token"], headers: Mapping[str, str]) -> Refusal:
-    """The 429 of one limit; there are two envelopes, the gateway's and the application's."""
+def rate_limit_refusal(
+    kind: Literal["burst", "daily", "search", "token"], headers: Mapping[str, str]
+) -> Refusal:
+    """Build the 429 of one limit. HubSpot uses another envelope for `search` than for `burst` and `daily`."""
     if kind == "token":
         # https://github.com/PostHog/posthog/issues/64049
         return Refusal(429, "You have reached your rate limit.", headers=headers)
     if kind == "search":
-        # A second's limit of the whole account: https://github.com/grouparoo/grouparoo (recorded traffic)
+        # This limit per second counts for the whole account.
+        # https://github.com/grouparoo/grouparoo (recorded traffic)
         message = "You have reached your secondly limit."
         return Refusal(429, message, category="RATE_LIMITS", headers=headers)
     extra = {"errorType": "RATE_LIMIT"}
@@ -50,7 +53,7 @@ def refusal(kind: Literal["burst", "daily", "search", "token"], headers: Mapping
 
 
 class RateLimits:
-    """Counts requests as they arrive, in sliding windows."""
+    """Counters of the requests, in sliding windows."""
 
     def __init__(
         self, limits: EmulatorLimits, *, clock: Callable[[], datetime], monotonic: Callable[[], float]
@@ -69,28 +72,31 @@ class RateLimits:
         self._day: date | None = None
         self._used_today = 0
 
-    def take(self, budget: Budget, *, is_oauth: bool) -> dict[str, str]:
-        """The rate headers of the answer; an OAuth token's calls see none of the day. Raises Refusal (429)."""
+    def count_request(self, budget: Budget, *, is_oauth: bool) -> dict[str, str]:
+        """Count a request and return its rate limit headers. Raises Refusal (429).
+
+        HubSpot sends no daily headers for calls with an OAuth token.
+        """
         if budget == "none":
             return {}
-        self._begin_day()
+        self._reset_count_of_day()
         if self.limits.daily is not None and self._used_today >= self.limits.daily:
-            raise refusal("daily", self._headers(budget, is_oauth=is_oauth))
+            raise rate_limit_refusal("daily", self._headers(budget, is_oauth=is_oauth))
         if budget == "search":
-            if not self._enter("search", self.limits.search_per_second, _SEARCH_SECONDS):
-                raise refusal("search", {})
-        # Association batches are exempt from the general window and have one of their own.
-        elif not self._enter(budget, self.limits.burst_per_10s, _BURST_SECONDS):
-            raise refusal("burst", self._headers(budget, is_oauth=is_oauth))
+            if not self._enter_window("search", self.limits.search_per_second, _SEARCH_SECONDS):
+                raise rate_limit_refusal("search", {})
+        # Association batches have a window of their own instead of the general one.
+        elif not self._enter_window(budget, self.limits.burst_per_10s, _BURST_SECONDS):
+            raise rate_limit_refusal("burst", self._headers(budget, is_oauth=is_oauth))
         self._used_today += 1
         return self._headers(budget, is_oauth=is_oauth)
 
-    def _begin_day(self) -> None:
+    def _reset_count_of_day(self) -> None:
         today = self._clock().astimezone(UTC).date()
         if today != self._day:
             self._day, self._used_today = today, 0
 
-    def _enter(self, window: str, allowed: int | None, seconds: float) -> bool:
+    def _enter_window(self, window: str, allowed: int | None, seconds: float) -> bool:
         if allowed is None:
             return True
         now = self._monotonic()
@@ -107,11 +113,11 @@ class RateLimits:
         if budget == "search":
             return headers
         if self.limits.burst_per_10s is not None:
-            left = self.limits.burst_per_10s - len(self._windows[budget])
+            remaining = self.limits.burst_per_10s - len(self._windows[budget])
             headers = {
                 "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
                 "X-HubSpot-RateLimit-Max": str(self.limits.burst_per_10s),
-                "X-HubSpot-RateLimit-Remaining": str(left),
+                "X-HubSpot-RateLimit-Remaining": str(remaining),
             }
         if self.limits.daily is not None and not is_oauth:
             headers["X-HubSpot-RateLimit-Daily"] = str(self.limits.daily)

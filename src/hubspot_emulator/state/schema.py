@@ -1,4 +1,4 @@
-"""Property definitions and pipelines as the account has them now, with what writes look up."""
+"""Property definitions, property groups and pipelines of the account."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ Definition = dict[str, Any]
 
 
 class Schema:
-    """Definitions, groups and pipelines by object type; every change is journalled."""
+    """Property definitions, groups and pipelines by object type; every change goes to the journal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -25,13 +25,15 @@ class Schema:
         self._options.clear()
         for object_type in OBJECT_TYPES:
             self.definitions[object_type] = {
-                each["name"]: each for each in default_schema.definitions(object_type)
+                definition["name"]: definition for definition in default_schema.definitions(object_type)
             }
             self.groups[object_type] = {
                 name: {"name": name, "label": label, "displayOrder": -1, "archived": False}
                 for name, label in default_schema.GROUPS[object_type]
             }
-            self.pipelines[object_type] = {each["id"]: each for each in default_schema.pipelines(object_type)}
+            self.pipelines[object_type] = {
+                pipeline["id"]: pipeline for pipeline in default_schema.pipelines(object_type)
+            }
 
     def load(self) -> None:
         for kind, table in (
@@ -66,34 +68,37 @@ class Schema:
     def unique_properties(self, object_type: str) -> list[str]:
         return [
             name
-            for name, each in self.definitions[object_type].items()
-            if each["hasUniqueValue"] and not each["hubspotDefined"] and not each["archived"]
+            for name, definition in self.definitions[object_type].items()
+            if definition["hasUniqueValue"]
+            and not definition["hubspotDefined"]
+            and not definition["archived"]
         ]
 
     def option_labels(self, object_type: str, name: str) -> Mapping[str, str]:
-        """Labels by internal value of an enumeration, in their order; those of pipelines follow the pipelines."""
+        """Return the options of an enumeration as {value: label}, in order."""
         cached = self._options.get((object_type, name))
         if cached is None:
-            cached = {each["value"]: each["label"] for each in self.options(object_type, name)}
+            cached = {option["value"]: option["label"] for option in self.options(object_type, name)}
             self._options[object_type, name] = cached
         return cached
 
     def options(self, object_type: str, name: str) -> list[dict[str, Any]]:
+        """Return the options of a property; a pipeline or stage property has the current pipelines or stages."""
         pipeline_property, stage_property = PIPELINE_PROPERTIES.get(object_type, ("", ""))
         if name not in (pipeline_property, stage_property):
             options: list[dict[str, Any]] = self.definitions[object_type][name]["options"]
             return options
-        live = [each for each in self.pipelines[object_type].values() if not each["archived"]]
+        live = [item for item in self.pipelines[object_type].values() if not item["archived"]]
         if name == stage_property:
-            live = [each for pipeline in live for each in pipeline["stages"] if not each["archived"]]
+            live = [item for pipeline in live for item in pipeline["stages"] if not item["archived"]]
         return [
             {
-                "label": each["label"],
-                "value": each["id"],
-                "displayOrder": each["displayOrder"],
+                "label": item["label"],
+                "value": item["id"],
+                "displayOrder": item["displayOrder"],
                 "hidden": False,
             }
-            for each in live
+            for item in live
         ]
 
     def pipeline(self, object_type: str, pipeline_id: str | None) -> dict[str, Any] | None:
@@ -101,7 +106,8 @@ class Schema:
         return None if found is None or found["archived"] else found
 
     def default_pipeline_id(self, object_type: str) -> str | None:
-        return next((key for key, each in self.pipelines[object_type].items() if not each["archived"]), None)
+        live = (key for key, pipeline in self.pipelines[object_type].items() if not pipeline["archived"])
+        return next(live, None)
 
     def stage(
         self, object_type: str, pipeline_id: str | None, stage_id: str | None

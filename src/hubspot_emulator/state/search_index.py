@@ -1,4 +1,4 @@
-"""The search index: a copy of the live records that may lag behind them."""
+"""The search index: a copy of the live records, optionally delayed."""
 
 import re
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hubspot_emulator.wire.names import OBJECT_TYPES
 
-# Compared for equality so often that they have an index each.
+# Properties with an index for EQ and IN filters.
 _INDEXED = (
     ("contacts", "email"),
     ("contacts", "lifecyclestage"),
@@ -16,8 +16,8 @@ _INDEXED = (
     ("tickets", "hs_pipeline_stage"),
 )
 
-# What `query` looks at; https://developers.hubspot.com/docs/api-reference/search/guide
-QUERIED = {
+# Properties that `query` searches; https://developers.hubspot.com/docs/api-reference/search/guide
+QUERY_PROPERTIES = {
     "contacts": (
         "firstname",
         "lastname",
@@ -40,29 +40,29 @@ def words_of(text: str) -> list[str]:
 
 
 class Document:
-    """One record as search knows it."""
+    """Copy of a record in the search index."""
 
     __slots__ = ("_text", "id", "order", "properties")
 
     def __init__(self, record_id: str, properties: dict[str, str]) -> None:
         self.id = record_id
         self.properties = properties
-        # Oldest created first, as results come unless a sort is asked for.
+        # Results are ordered by creation unless the request sorts them.
         self.order = (properties["createdate"], int(record_id))
         self._text: str | None = None
 
     def text(self, object_type: str) -> str:
-        """All queried words, each after a space, so that ` word` finds a beginning."""
+        """Return the words that `query` searches, each after a space, so that ` word` matches a prefix."""
         if self._text is None:
-            joined = " ".join(self.properties.get(name, "") for name in QUERIED[object_type])
-            # The address and the number also whole.
+            joined = " ".join(self.properties.get(name, "") for name in QUERY_PROPERTIES[object_type])
+            # E-mail address and phone number can be found as a whole, too.
             whole = f"{self.properties.get('email', '')} {self.properties.get('phone', '')}".lower()
             self._text = f" {' '.join(words_of(joined))} {whole}"
         return self._text
 
 
 class SearchIndex:
-    """Documents by type and id; a change becomes visible `lag()` seconds after it was made."""
+    """Documents by object type and ID. A change becomes visible after `lag()` seconds."""
 
     def __init__(self, lag: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._lag = lag
@@ -71,18 +71,16 @@ class SearchIndex:
         self.reset()
 
     def reset(self) -> None:
-        self.documents: dict[str, dict[str, Document]] = {each: {} for each in OBJECT_TYPES}
+        self.documents: dict[str, dict[str, Document]] = {object_type: {} for object_type in OBJECT_TYPES}
         self._pending: deque[tuple[float, str, str, dict[str, str] | None]] = deque()
-        self._by_value: dict[tuple[str, str], dict[str, dict[str, Document]]] = {
-            each: {} for each in _INDEXED
-        }
+        self._by_value: dict[tuple[str, str], dict[str, dict[str, Document]]] = {key: {} for key in _INDEXED}
 
     def index_property(self, object_type: str, name: str) -> None:
         key = (object_type, name)
         if key not in self._by_value:
             self._by_value[key] = {}
             for document in self.documents[object_type].values():
-                self._enter(key, document)
+                self._add_to_index(key, document)
 
     def changed(self, object_type: str, record_id: str, properties: dict[str, str] | None) -> None:
         lag = 0.0 if self.loading else self._lag()
@@ -92,26 +90,26 @@ class SearchIndex:
             self._pending.append((self._monotonic() + lag, object_type, record_id, properties))
 
     def settle(self, *, everything: bool = False) -> None:
-        """Let in what is due."""
+        """Apply the pending changes whose delay is over, or all of them."""
         now = self._monotonic()
         while self._pending and (everything or self._pending[0][0] <= now):
             _, object_type, record_id, properties = self._pending.popleft()
             self._apply(object_type, record_id, properties)
 
-    def equal_to(self, object_type: str, name: str, value: str) -> dict[str, Document] | None:
-        """Documents with this value (in lower case); None where the property has no index."""
+    def documents_with_value(self, object_type: str, name: str, value: str) -> dict[str, Document] | None:
+        """Return the documents with this lower-case value, or None if the property has no index."""
         table = self._by_value.get((object_type, name))
         return None if table is None else table.get(value, {})
 
     def _apply(self, object_type: str, record_id: str, properties: dict[str, str] | None) -> None:
         documents = self.documents[object_type]
-        before = documents.get(record_id)
-        if before is not None:
+        old_document = documents.get(record_id)
+        if old_document is not None:
             for key, table in self._by_value.items():
-                if key[0] == object_type and (value := before.properties.get(key[1])):
-                    same = table.get(value.lower())
-                    if same is not None:
-                        same.pop(record_id, None)
+                if key[0] == object_type and (value := old_document.properties.get(key[1])):
+                    documents_with_value = table.get(value.lower())
+                    if documents_with_value is not None:
+                        documents_with_value.pop(record_id, None)
         if properties is None:
             documents.pop(record_id, None)
             return
@@ -119,8 +117,8 @@ class SearchIndex:
         documents[record_id] = document
         for key in self._by_value:
             if key[0] == object_type:
-                self._enter(key, document)
+                self._add_to_index(key, document)
 
-    def _enter(self, key: tuple[str, str], document: Document) -> None:
+    def _add_to_index(self, key: tuple[str, str], document: Document) -> None:
         if value := document.properties.get(key[1]):
             self._by_value[key].setdefault(value.lower(), {})[document.id] = document

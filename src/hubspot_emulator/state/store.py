@@ -1,4 +1,4 @@
-"""Records and links in memory with their indexes, journalled as they change."""
+"""Records and associations in memory, with their indexes; every change goes to the journal."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
@@ -8,13 +8,15 @@ from typing import Any
 from hubspot_emulator.state.journal import Journal
 from hubspot_emulator.wire.names import DEFAULT_ASSOCIATION_TYPES, OBJECT_TYPES
 
-# The first id of each type; ids rise and are not dense.
+# IDs of each type rise from these numbers, with gaps.
 _FIRST_IDS = {"contacts": 37_765_128_953, "deals": 21_318_452_201, "tickets": 4_418_906_117}
 _ID_STEP = 3
-_KEPT_CHANGES = 50
+_MAX_CHANGES = 50
 
-# (category, typeId)
 AssociationType = tuple[str, int]
+"""(category, type ID)"""
+RecordKey = tuple[str, str]
+"""(object type, record ID)"""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,8 @@ class Record:
     created_at: str
     updated_at: str
     archived_at: str | None = None
-    # Newest last: (when, what was set then).
     changes: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """(timestamp, properties set), newest last"""
 
     @property
     def archived(self) -> bool:
@@ -45,9 +47,9 @@ class Record:
 
 
 class Store:
-    """All records of one account.
+    """All records and associations of one account.
 
-    `on_change(record)` is told of every created, changed, archived or removed record, for the search index.
+    `on_change(record, removed)` is called for every record that is created, changed, archived or removed.
     """
 
     def __init__(self, journal: Journal, on_change: Callable[[Record, bool], None]) -> None:
@@ -56,11 +58,11 @@ class Store:
         self.reset()
 
     def reset(self) -> None:
-        self.records: dict[str, dict[str, Record]] = {each: {} for each in OBJECT_TYPES}
-        self._live_ids: dict[str, list[int]] = {each: [] for each in OBJECT_TYPES}
-        self._archived_ids: dict[str, list[int]] = {each: [] for each in OBJECT_TYPES}
+        self.records: dict[str, dict[str, Record]] = {object_type: {} for object_type in OBJECT_TYPES}
+        self._live_ids: dict[str, list[int]] = {object_type: [] for object_type in OBJECT_TYPES}
+        self._archived_ids: dict[str, list[int]] = {object_type: [] for object_type in OBJECT_TYPES}
         self._by_value: dict[tuple[str, str], dict[str, str]] = {("contacts", "email"): {}}
-        self.merged: dict[str, dict[str, str]] = {each: {} for each in OBJECT_TYPES}
+        self.merged: dict[str, dict[str, str]] = {object_type: {} for object_type in OBJECT_TYPES}
         self._links: dict[tuple[str, str], dict[str, dict[str, list[AssociationType]]]] = {
             pair: {} for pair in DEFAULT_ASSOCIATION_TYPES
         }
@@ -68,10 +70,10 @@ class Store:
 
     def load(self, unique: Iterable[tuple[str, str]]) -> None:
         for object_type, name in unique:
-            self.index_unique(object_type, name)
+            self.add_unique_index(object_type, name)
         for key, row in self._journal.rows("record"):
             object_type, record_id = key.split("/")
-            changes = [(when, what) for when, what in row["h"]]
+            changes = [(timestamp, values) for timestamp, values in row["h"]]
             record = Record(object_type, record_id, row["p"], row["c"], row["u"], row["a"], changes)
             self.records[object_type][record_id] = record
             (self._archived_ids if record.archived else self._live_ids)[object_type].append(int(record_id))
@@ -118,18 +120,18 @@ class Store:
         return record
 
     def change(self, record: Record, changes: dict[str, str], now: str) -> None:
-        """Set properties; the caller has included the last-modified one."""
+        """Set properties, among which the caller includes the last-modified date."""
         before = record.properties
         record.properties = before | changes
         record.updated_at = now
         record.changes.append((now, changes))
-        del record.changes[:-_KEPT_CHANGES]
+        del record.changes[:-_MAX_CHANGES]
         self._index_values(record, before, record.properties)
         self._save(record)
         self._on_change(record, False)
 
-    def set_quietly(self, record: Record, name: str, value: str) -> None:
-        """A roll-up that HubSpot computes: no new modification date, no history."""
+    def set_rollup(self, record: Record, name: str, value: str) -> None:
+        """Set a property that HubSpot counts itself, without a modification date and without history."""
         record.properties = record.properties | {name: value}
         self._save(record)
         self._on_change(record, False)
@@ -154,7 +156,7 @@ class Store:
         self._on_change(record, False)
 
     def remove(self, record: Record) -> None:
-        """Gone for good: merged away, or erased."""
+        """Delete a record (merged into another, or erased) and its associations."""
         object_type, number = record.object_type, int(record.id)
         _remove((self._archived_ids if record.archived else self._live_ids)[object_type], number)
         if not record.archived:
@@ -167,27 +169,27 @@ class Store:
                     self.unlink((object_type, record.id), (to_type, to_id))
         self._on_change(record, True)
 
-    def note_merge(self, object_type: str, old_id: str, new_id: str) -> None:
+    def add_merge(self, object_type: str, old_id: str, new_id: str) -> None:
         merged = self.merged[object_type]
-        for each in [old_id, *(key for key, to in merged.items() if to == old_id)]:
-            merged[each] = new_id
-            self._journal.put("merged", f"{object_type}/{each}", lambda: new_id)
+        for merged_id in [old_id, *(key for key, survivor_id in merged.items() if survivor_id == old_id)]:
+            merged[merged_id] = new_id
+            self._journal.put("merged", f"{object_type}/{merged_id}", lambda: new_id)
 
     def get(self, object_type: str, record_id: str) -> Record | None:
-        """By id, following merges; archived ones too."""
+        """Return the record with this ID or the one that it was merged into, even if archived."""
         table = self.records[object_type]
         found = table.get(record_id)
         return found if found is not None else table.get(self.merged[object_type].get(record_id, ""))
 
     def find(self, object_type: str, name: str, value: str) -> Record | None:
-        """By e-mail (primary or secondary) or by a unique property; live ones only."""
+        """Return the live record with this value of a unique property or (primary or secondary) e-mail."""
         record_id = self._by_value.get((object_type, name), {}).get(value)
         return self.records[object_type][record_id] if record_id is not None else None
 
     def page(
         self, object_type: str, after: int, limit: int, *, archived: bool
     ) -> tuple[list[Record], int | None]:
-        """Records from id `after` on in rising order, and where the next page begins."""
+        """Return a page of records by ascending ID from `after` on, and the ID at which the next page begins."""
         ids = (self._archived_ids if archived else self._live_ids)[object_type]
         start = bisect_left(ids, after)
         table = self.records[object_type]
@@ -198,9 +200,9 @@ class Store:
         table = self.records[object_type]
         return (table[str(number)] for number in self._live_ids[object_type])
 
-    # Values that must be unique
+    # Unique values
 
-    def index_unique(self, object_type: str, name: str) -> None:
+    def add_unique_index(self, object_type: str, name: str) -> None:
         if (object_type, name) not in self._by_value:
             self._by_value[object_type, name] = {
                 record.properties[name]: record.id
@@ -208,8 +210,8 @@ class Store:
                 if record.properties.get(name)
             }
 
-    def forget_unique(self, object_type: str, name: str) -> None:
-        """The property is archived: it neither identifies nor forbids any more."""
+    def drop_unique_index(self, object_type: str, name: str) -> None:
+        """Stop treating the values of an archived property as unique."""
         self._by_value.pop((object_type, name), None)
 
     def is_unique(self, object_type: str, name: str) -> bool:
@@ -232,37 +234,43 @@ class Store:
                 if new:
                     emails[new] = record.id
 
-    # Links, kept in both directions
+    # Associations, stored in both directions
 
     def link(
-        self, source: tuple[str, str], target: tuple[str, str], there: AssociationType, back: AssociationType
+        self, source: RecordKey, target: RecordKey, forward: AssociationType, inverse: AssociationType
     ) -> None:
-        """Add a link of one type, and its counterpart; repeating it changes nothing."""
-        for (from_type, from_id), (to_type, to_id), kind in ((source, target, there), (target, source, back)):
+        """Add an association and its inverse; an existing one stays as it is."""
+        for (from_type, from_id), (to_type, to_id), association_type in (
+            (source, target, forward),
+            (target, source, inverse),
+        ):
             types = self._links[from_type, to_type].setdefault(from_id, {}).setdefault(to_id, [])
-            if kind not in types:
-                types.append(kind)
+            if association_type not in types:
+                types.append(association_type)
                 self._save_links(from_type, to_type, from_id)
 
     def unlink(
         self,
-        source: tuple[str, str],
-        target: tuple[str, str],
+        source: RecordKey,
+        target: RecordKey,
         *,
-        there: AssociationType | None = None,
-        back: AssociationType | None = None,
+        forward: AssociationType | None = None,
+        inverse: AssociationType | None = None,
     ) -> None:
-        """Remove one type of link, or all when none is named."""
-        for (from_type, from_id), (to_type, to_id), kind in ((source, target, there), (target, source, back)):
+        """Remove the association of one type, or of all types if none is given."""
+        for (from_type, from_id), (to_type, to_id), association_type in (
+            (source, target, forward),
+            (target, source, inverse),
+        ):
             rows = self._links[from_type, to_type].get(from_id, {})
-            if kind is not None:
-                rows[to_id] = [each for each in rows.get(to_id, []) if each != kind]
-            if kind is None or not rows[to_id]:
+            if association_type is not None:
+                rows[to_id] = [other for other in rows.get(to_id, []) if other != association_type]
+            if association_type is None or not rows[to_id]:
                 rows.pop(to_id, None)
             self._save_links(from_type, to_type, from_id)
 
     def links(self, from_type: str, from_id: str, to_type: str) -> dict[str, list[AssociationType]]:
-        """Linked live ids with their types, in the order in which they were linked."""
+        """Return the IDs of associated live records with the association types, oldest association first."""
         rows = self._links[from_type, to_type].get(from_id)
         if not rows:
             return {}
@@ -272,11 +280,11 @@ class Store:
         return {to_id: types for to_id, types in rows.items() if not table[to_id].archived}
 
     def _save(self, record: Record) -> None:
-        if self._journal.kept:
+        if self._journal.is_persistent:
             self._journal.put("record", f"{record.object_type}/{record.id}", record.to_row)
 
     def _save_links(self, from_type: str, to_type: str, from_id: str) -> None:
-        if self._journal.kept:
+        if self._journal.is_persistent:
             rows = self._links[from_type, to_type]
             self._journal.put("links", f"{from_type}/{to_type}/{from_id}", lambda: rows.get(from_id, {}))
 

@@ -1,4 +1,4 @@
-"""Access and refresh tokens, and who may call."""
+"""Access and refresh tokens: issue, check, renew and revoke."""
 
 import secrets
 from collections.abc import Callable, Collection
@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from hubspot_emulator.state.journal import Journal
 from hubspot_emulator.wire.replies import Refusal
-from hubspot_emulator.wire.timestamps import iso
+from hubspot_emulator.wire.timestamps import format_timestamp
 
 
 class Tokens:
-    """Issues and checks tokens.
+    """Tokens of the account.
 
-    With `access_tokens` None any bearer is let in, except one that was issued here and has expired.
+    With `access_tokens` None every bearer token is accepted, except one that was issued here and has expired.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Tokens:
     def load(self) -> None:
         for token, expiry in self._journal.rows("access_token"):
             self._expiry[token] = datetime.fromisoformat(expiry)
-        for token, is_alive in self._journal.rows("refresh_token"):
-            self._refresh_tokens[token] = is_alive
+        for token, is_valid in self._journal.rows("refresh_token"):
+            self._refresh_tokens[token] = is_valid
 
     def authorise(self, header: str | None) -> None:
-        """Raises Refusal (401)."""
+        """Check an Authorization header. Raises Refusal (401)."""
         scheme, token = _credentials(header)
         if scheme == "bearer" and token:
             expiry = self._expiry.get(token)
@@ -70,22 +70,22 @@ class Tokens:
         )
 
     def was_issued(self, header: str | None) -> bool:
-        """Whether it is an OAuth token of ours, in contrast to a static one; alive or not."""
+        """Return True if the header has an access token that was issued here, even if expired."""
         return _credentials(header)[1] in self._expiry
 
     def _expired(self, expiry: datetime) -> Refusal:
         age = int((self._clock() - expiry).total_seconds())
-        # The key of the context really contains a space.
+        # HubSpot's responses have this key, with a space.
         # https://github.com/airbytehq/airbyte/issues/74726
         return Refusal(
             401,
             f"The OAuth token used to make this call expired {age} second(s) ago.",
             category="EXPIRED_AUTHENTICATION",
-            context={"expire time": [iso(expiry)]},
+            context={"expire time": [format_timestamp(expiry)]},
         )
 
     def issue(self) -> str:
-        """A new access token; its length is no promise."""
+        """Issue an access token."""
         token = f"demo-access-token-{secrets.token_urlsafe(96)}"
         expiry = self._clock() + timedelta(seconds=self.lifetime_seconds)
         self._expiry[token] = expiry
@@ -93,11 +93,11 @@ class Tokens:
         return token
 
     def renew(self, refresh_token: str) -> str | None:
-        """The refresh token to hand back; None when this one is dead."""
-        if not self.refresh_token_is_alive(refresh_token):
+        """Return the refresh token for the token response, or None if the given one is not valid."""
+        if not self.is_valid_refresh_token(refresh_token):
             return None
         if not self.rotate_refresh_tokens:
-            # Observed to stay the same: https://github.com/NangoHQ/nango/pull/7664
+            # HubSpot was observed to return the same refresh token: https://github.com/NangoHQ/nango/pull/7664
             return refresh_token
         self.revoke(refresh_token)
         return self.issue_refresh_token()
@@ -108,20 +108,20 @@ class Tokens:
         self._journal.put("refresh_token", token, lambda: True)
         return token
 
-    def refresh_token_is_alive(self, token: str) -> bool:
+    def is_valid_refresh_token(self, token: str) -> bool:
         return self._refresh_tokens.get(token, False)
 
-    def seconds_left(self, access_token: str) -> int | None:
-        """None for a token that is not alive."""
+    def remaining_seconds(self, access_token: str) -> int | None:
+        """Return the remaining lifetime of an access token, or None if it is not valid."""
         expiry = self._expiry.get(access_token)
         if expiry is None:
             is_static = self.static_tokens is not None and access_token in self.static_tokens
             return int(self.lifetime_seconds) if is_static else None
-        left = int((expiry - self._clock()).total_seconds())
-        return left if left > 0 else None
+        remaining = int((expiry - self._clock()).total_seconds())
+        return remaining if remaining > 0 else None
 
     def revoke(self, token: str) -> None:
-        """Refresh token: dead. Access tokens that it brought stay alive."""
+        """Invalidate a token. Access tokens issued with a revoked refresh token stay valid."""
         if token in self._refresh_tokens:
             self._refresh_tokens[token] = False
             self._journal.put("refresh_token", token, lambda: False)
@@ -129,7 +129,7 @@ class Tokens:
             self._expire(token)
 
     def expire_all(self) -> None:
-        """Every access token that was issued here is expired now."""
+        """Let every access token that was issued here expire now."""
         for token in list(self._expiry):
             self._expire(token)
 

@@ -1,79 +1,81 @@
-"""One request as the rules read it."""
+"""One HubSpot call as the endpoints read it, with checks of its parameters and its body."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from hubspot_emulator.wire.names import BY_NAME, ApiVersion
-from hubspot_emulator.wire.replies import fields_not_set, invalid, no_body, wrong_json
+from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME, ApiVersion
+from hubspot_emulator.wire.replies import invalid, missing_body, missing_fields, wrong_json
 
 
 @dataclass(slots=True)
 class Call:
-    """`names` are the variable segments of the path, decoded."""
+    """One matched request. `path_parameters` are decoded."""
 
     method: str
     version: ApiVersion
     area: str
-    names: dict[str, str]
+    path_parameters: dict[str, str]
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str]
     body: bytes
-    extra_headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def object_type(self) -> str:
-        return self.resolve("type")
+        return self.resolve_type("type")
 
-    def resolve(self, name: str) -> str:
-        """The plural of an object type in the path. Raises Refusal (404)."""
-        found = BY_NAME.get(self.names[name].lower())
-        if found is None:
-            raise NotEmulatedError(f"object type {self.names[name]}")
-        return found
+    def resolve_type(self, path_parameter: str) -> str:
+        """Return the plural name of an object type in the path. Raises NotEmulatedError for an unknown type."""
+        segment = self.path_parameters[path_parameter]
+        object_type = OBJECT_TYPE_BY_NAME.get(segment.lower())
+        if object_type is None:
+            raise NotEmulatedError(f"object type {segment}")
+        return object_type
 
-    def first(self, name: str) -> str | None:
+    def parameter(self, name: str) -> str | None:
         values = self.query.get(name)
         return values[0] if values else None
 
-    def listed(self, name: str) -> list[str]:
-        """A comma list; repeating the parameter works too."""
-        return [
-            each.strip() for value in self.query.get(name, ()) for each in value.split(",") if each.strip()
-        ]
+    def list_parameter(self, name: str) -> list[str]:
+        """Return the items of a comma-separated parameter, which may also be repeated."""
+        items = [item.strip() for value in self.query.get(name, ()) for item in value.split(",")]
+        return [item for item in items if item]
 
-    def flag(self, name: str) -> bool:
-        return (self.first(name) or "").lower() == "true"
+    def flag_parameter(self, name: str) -> bool:
+        return (self.parameter(name) or "").lower() == "true"
 
-    def integer(self, name: str, *, default: int, most: int, least: int = 1) -> int:
-        text = self.first(name)
+    def integer_parameter(self, name: str, *, default: int, maximum: int, minimum: int = 1) -> int:
+        """Return an integer parameter. Raises Refusal (400) if it is malformed or out of range."""
+        text = self.parameter(name)
         if text is None:
             return default
         if not _INTEGER.fullmatch(text):
             raise invalid(f"Invalid integer value for query parameter {name}: {text}", **{name: [text]})
-        if not least <= int(text) <= most:
-            # The live wording is not known.
-            raise invalid(f"{name} must be between {least} and {most}, and was {text}", **{name: [text]})
+        if not minimum <= int(text) <= maximum:
+            # HubSpot's own wording is not known.
+            message = f"{name} must be between {minimum} and {maximum}, and was {text}"
+            raise invalid(message, **{name: [text]})
         return int(text)
 
     def json(self) -> Any:
-        """Raises Refusal (400)."""
+        """Return the decoded body. Raises Refusal (400)."""
         if not self.body:
-            raise no_body()
+            raise missing_body()
         try:
-            return parsed(self.body)
+            return parse_json(self.body)
         except ValueError:
             raise wrong_json() from None
 
     def json_object(self, *required: str) -> dict[str, Any]:
+        """Return the body, an object in which the required members are not null. Raises Refusal (400)."""
         body = self.json()
         if not isinstance(body, dict):
             raise wrong_json()
         if missing := [name for name in required if body.get(name) is None]:
-            raise fields_not_set(missing)
+            raise missing_fields(missing)
         return body
 
     def form(self) -> dict[str, str]:
@@ -84,85 +86,85 @@ class Call:
         return {name: values[0] for name, values in parse_qs(text).items()}
 
 
-# Longer ones are no 64-bit numbers.
+# Numbers of 19 and more digits may exceed 64 bits.
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-# The escape of half a character.
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+# JSON escape of a UTF-16 surrogate, which UTF-8 cannot hold unless it is one of a pair.
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parsed(body: bytes) -> Any:
-    """Decoded JSON; raises ValueError also for what could not be sent back as UTF-8."""
+def parse_json(body: bytes) -> Any:
+    """Decode JSON. Raises ValueError if it is malformed, nested too deeply, or cannot be encoded as UTF-8 again."""
     text = body.decode()
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise ValueError("too deep") from None
-    if _HALF.search(text):
+        raise ValueError("nested too deeply") from None
+    if _SURROGATE_ESCAPE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
 class NotEmulatedError(Exception):
-    """A URL, or an object type, that this emulator does not have."""
+    """Request for a URL or an object type that the emulator does not have."""
 
 
-def inputs_of(call: Call, *, most: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The body of a batch and its inputs. Raises Refusal (400)."""
+def batch_inputs(call: Call, *, maximum: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the body of a batch and its inputs. Raises Refusal (400)."""
     body = call.json_object("inputs")
     inputs = body["inputs"]
-    if not isinstance(inputs, list) or not all(isinstance(each, dict) for each in inputs):
+    if not isinstance(inputs, list) or not all(isinstance(item, dict) for item in inputs):
         raise wrong_json("value of type `java.util.ArrayList`")
-    if len(inputs) > most:
+    if len(inputs) > maximum:
         # https://github.com/HubSpot/hubspot-api-python/issues/51
         raise invalid(
-            f"The maximum number of inputs supported in a batch is {most}. "
+            f"The maximum number of inputs supported in a batch is {maximum}. "
             "Please reduce the number of items and try again"
         )
     return body, inputs
 
 
-def text_of(body: Mapping[str, Any], name: str) -> str:
-    """A member that is text; numbers are tolerated as ids. Raises Refusal (400)."""
+def require_text(body: Mapping[str, Any], name: str) -> str:
+    """Return a text member; IDs may be numbers. Raises Refusal (400) if it is missing or of another type."""
     value = body.get(name)
     if value is None:
-        raise fields_not_set([name])
+        raise missing_fields([name])
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise wrong_json("value of type `java.lang.String`")
     return str(value)
 
 
 def optional_text(body: Mapping[str, Any], name: str) -> str | None:
-    """A member that is text when it is there. Raises Refusal (400)."""
-    return None if body.get(name) is None else text_of(body, name)
+    """Return a text member, or None if it is missing or null. Raises Refusal (400) for another type."""
+    return None if body.get(name) is None else require_text(body, name)
 
 
-def integer_of(body: Mapping[str, Any], name: str) -> int:
-    """A member that is a 32-bit integer. Raises Refusal (400)."""
+def require_integer(body: Mapping[str, Any], name: str) -> int:
+    """Return a member that is a 32-bit integer. Raises Refusal (400)."""
     value = body.get(name)
     if value is None:
-        raise fields_not_set([name])
+        raise missing_fields([name])
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**31) <= value < 2**31:
         raise wrong_json("value of type `int`")
     return value
 
 
-def properties_of(body: Mapping[str, Any]) -> dict[str, Any]:
+def require_properties(body: Mapping[str, Any]) -> dict[str, Any]:
     value = body.get("properties")
     if value is None:
-        raise fields_not_set(["properties"])
+        raise missing_fields(["properties"])
     if not isinstance(value, dict):
         raise wrong_json("value of type `java.util.LinkedHashMap<java.lang.String,java.lang.String>`")
     return value
 
 
-def names_of(body: Mapping[str, Any], name: str) -> list[str] | None:
-    """A list of property names; None when it was left out."""
+def optional_names(body: Mapping[str, Any], name: str) -> list[str] | None:
+    """Return a list of property names, or None if it is missing. Raises Refusal (400) for another type."""
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise wrong_json("value of type `java.util.LinkedHashSet<java.lang.String>`")
     return value
 

@@ -1,4 +1,4 @@
-"""Object types, their numbers, and the association types between them."""
+"""HubSpot's names and numbers: object types, their default properties and association types, API versions."""
 
 import re
 from typing import Final, NamedTuple
@@ -8,14 +8,14 @@ OBJECT_TYPES: Final = ("contacts", "deals", "tickets")
 # https://developers.hubspot.com/docs/api-reference/crm-objects/understanding-the-crm
 TYPE_IDS: Final = {"contacts": "0-1", "deals": "0-3", "tickets": "0-5"}
 SINGULAR: Final = {"contacts": "contact", "deals": "deal", "tickets": "ticket"}
-# By every way of naming a type: plural, singular (older association paths), number.
-BY_NAME: Final = (
+# Paths name a type in the plural, in the singular (older association paths) or by number.
+OBJECT_TYPE_BY_NAME: Final = (
     {name: name for name in OBJECT_TYPES}
     | {singular: plural for plural, singular in SINGULAR.items()}
     | {type_id: plural for plural, type_id in TYPE_IDS.items()}
 )
 
-# The unlabelled type of each direction.
+# The unlabelled association type of each direction.
 # https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide#association-type-id-values
 DEFAULT_ASSOCIATION_TYPES: Final = {
     ("contacts", "deals"): 4,
@@ -35,7 +35,7 @@ LAST_MODIFIED: Final = {
     "tickets": "hs_lastmodifieddate",
 }
 
-# What comes back when no properties are asked for.
+# Properties in the response if the request names none.
 # https://developers.hubspot.com/docs/api-reference/search/guide
 DEFAULT_PROPERTIES: Final = {
     "contacts": ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),
@@ -62,7 +62,7 @@ DEFAULT_PROPERTIES: Final = {
     ),
 }
 
-# (pipeline property, stage property); contacts have neither that can be written.
+# (pipeline property, stage property); contacts have no writable ones.
 PIPELINE_PROPERTIES: Final = {
     "deals": ("pipeline", "dealstage"),
     "tickets": ("hs_pipeline", "hs_pipeline_stage"),
@@ -73,7 +73,7 @@ _DATED = re.compile(r"\d{4}-\d{2}(-beta)?")
 
 
 class ApiVersion(NamedTuple):
-    """The version segment of a path."""
+    """Version segment of a path, such as `v3` or `2026-09`."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""Answers in HubSpot's shapes: replies, and refusals with category, context and correlation id."""
+"""Responses in HubSpot's shapes: success, error (with category, context, correlation ID) and batch."""
 
 import json
 import uuid
@@ -11,7 +11,7 @@ JSON = "application/json;charset=utf-8"
 
 @dataclass(slots=True)
 class Reply:
-    """What goes back: JSON unless `raw` says otherwise; no body at all when both are absent."""
+    """Response of the emulator: `body` as JSON, `raw` as it is, or no body."""
 
     status: int = 200
     body: Any = None
@@ -27,8 +27,8 @@ class Reply:
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an ordinary answer of HubSpot
-    """A request refused in HubSpot's envelope.
+class Refusal(Exception):  # noqa: N818 - an expected response, not a failure of the emulator
+    """Error response in HubSpot's envelope, raised by the rules and the endpoints.
 
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
@@ -67,12 +67,12 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an ordinary answer of Hub
         if self.sub_category:
             body["subCategory"] = self.sub_category
         body |= self.extra
-        # An envelope of its own leaves members out by setting them to None.
+        # `extra` removes a member of the envelope by setting it to None.
         body = {name: value for name, value in body.items() if value is not None}
         return Reply(self.status, body, self.headers | {"X-HubSpot-Correlation-Id": correlation_id})
 
-    def row(self, *, trace_id: str | None = None) -> dict[str, Any]:
-        """The same refusal as one of a 207's `errors`; every member is required by the spec."""
+    def as_batch_error(self, *, trace_id: str | None = None) -> dict[str, Any]:
+        """Return this error as a row of `errors` in a 207. HubSpot's OpenAPI document requires every member."""
         context = {name: list(values) for name, values in (self.context or {}).items()}
         if trace_id is not None:
             context["objectWriteTraceId"] = [trace_id]
@@ -90,7 +90,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an ordinary answer of Hub
 
 
 def invalid(message: str, **context: Sequence[str]) -> Refusal:
-    """A 400 VALIDATION_ERROR."""
+    """Build a 400 VALIDATION_ERROR."""
     return Refusal(400, message, category="VALIDATION_ERROR", context=context or None)
 
 
@@ -98,23 +98,27 @@ def not_found(message: str = "resource not found", *, category: str | None = "OB
     return Refusal(404, message, category=category)
 
 
-def no_body() -> Refusal:
+def missing_body() -> Refusal:
     # https://github.com/HubSpot/hubspot-api-ruby/issues/187
     return invalid("Invalid JSON input: a request body was expected, but none found")
 
 
 def wrong_json(what: str = "value of type `java.util.LinkedHashMap`") -> Refusal:
-    # Without a category: https://github.com/HubSpot/hubspot-api-php/issues/227
+    # This error has no category: https://github.com/HubSpot/hubspot-api-php/issues/227
     return Refusal(400, f"Invalid input JSON on line 1, column 1: Cannot deserialize {what}")
 
 
-def fields_not_set(names: Sequence[str]) -> Refusal:
-    listed = ", ".join(names)
-    return invalid(f"Invalid input JSON on line 1, column 2: Some required fields were not set: [{listed}]")
+def missing_fields(names: Sequence[str]) -> Refusal:
+    names_text = ", ".join(names)
+    return invalid(
+        f"Invalid input JSON on line 1, column 2: Some required fields were not set: [{names_text}]"
+    )
 
 
 def invalid_properties(problems: Sequence[tuple[str, str, str]], portal_id: int) -> Refusal:
-    """The 400 of bad values, from (property, code, message): an array embedded in the text, and `errors`.
+    """Build the 400 for invalid values from (property, code, message).
+
+    HubSpot repeats the problems as a JSON array inside the message.
 
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
@@ -143,10 +147,10 @@ def invalid_properties(problems: Sequence[tuple[str, str, str]], portal_id: int)
     )
 
 
-def batch(
+def batch_reply(
     now: str, results: list[Any], errors: Sequence[Mapping[str, Any]] = (), *, status: int = 200
 ) -> Reply:
-    """The envelope of every batch; 207 as soon as one row is an error.
+    """Build the response of a batch: `status`, or 207 if there are errors.
 
     https://developers.hubspot.com/docs/api-reference/error-handling#multi-status-errors
     """

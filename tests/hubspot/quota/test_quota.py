@@ -7,7 +7,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.hubspot.stubs import FakeClock
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
 from crm_api.hubspot.quota.daily import PROBE_SECONDS

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import Stub, build_client, ok, refusal
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import Stage, call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotServerError

@@ -8,24 +8,26 @@ from crm_api.services import audit
 from crm_api.services.accounts.profile import profile
 from crm_api.services.audit import Origin
 from crm_api.services.properties.mapping import ticket_from_record
-from crm_api.services.records.context import Access
-from crm_api.services.records.customer_records import ids_of, own_contact, read_records
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
+from crm_api.services.records.context import RecordContext
+from crm_api.services.records.customer_records import own_contact, read_records
 from crm_api.services.records.nesting import with_deals_and_tickets
 
 
-async def export(access: Access, *, origin: Origin) -> PersonalExport:
+async def export(context: RecordContext, *, origin: Origin) -> PersonalExport:
     """The profile, sessions and audit entries, and the contact with its deals and tickets, as far as they are readable.
 
     Of staff it holds their own contact alone. Secrets (hashes of passwords and tokens) are not in it.
     """
-    user = access.user
-    record = await own_contact(access, associations=("deals", "tickets"))
+    user = context.user
+    record = await own_contact(context, associations=("deals", "tickets"))
     contact, tickets = None, []
     if record is not None:
-        [contact] = await with_deals_and_tickets(access, [record])
-        found = await read_records(access, "tickets", await ids_of(access, record, "tickets"))
-        tickets = [ticket_from_record(ticket, access.fields) for ticket in found]
-    async with access.session_factory.begin() as database:
+        [contact] = await with_deals_and_tickets(context, [record])
+        ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
+        found = await read_records(context, "tickets", ticket_ids)
+        tickets = [ticket_from_record(ticket, context.fields) for ticket in found]
+    async with context.session_factory.begin() as database:
         audit.record(database, "exported", user.id, origin=origin)
         await database.flush()
         sessions = select(Session).where(Session.user_id == user.id).order_by(Session.created_at)

@@ -11,7 +11,7 @@ from crm_api.models import PendingRegistration, User
 from crm_api.schemas.profile import Profile, ProfileUpdate
 from crm_api.services import audit
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinks, update_own_contact
+from crm_api.services.contact_link import ContactLinkResolver, update_own_contact
 from crm_api.services.idempotency import forget_keys
 from crm_api.services.records.recent_writes import note_write
 
@@ -36,7 +36,7 @@ async def update_profile(
     user: User,
     change: ProfileUpdate,
     *,
-    links: ContactLinks,
+    links: ContactLinkResolver,
     origin: Origin,
 ) -> Profile:
     """Change names and phone: in HubSpot first, which may refuse them, then here. Sent again, it mends what failed."""

@@ -195,8 +195,8 @@ async def register(
             if contact_id is None:
                 answer.data.contact = None
             record_new_user(database, claimed.user_id, contact_id, origin=origin)
-            if attempt.record is not None:
-                await attempt.record(database, answer)
+            if attempt.store_response is not None:
+                await attempt.store_response(database, answer)
 
         await activate(
             session_factory, claimed, record.id if record else None, email_verified=False, also=also

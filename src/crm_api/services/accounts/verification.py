@@ -66,8 +66,8 @@ async def request_registration(
         token = await mail_tokens.issue(database, "verify_email", registration_id=pending.id)
         user = await _active_user(database, registration.email)
         audit.record(database, "registration_requested", user.id if user else None, origin=origin)
-        if attempt.record is not None:
-            await attempt.record(database, answer)
+        if attempt.store_response is not None:
+            await attempt.store_response(database, answer)
     if user is not None:
         messages.already_registered(registration.email)
     else:
@@ -120,8 +120,8 @@ async def verify(
     Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
     """
     pending = await _pending(session_factory, token)
-    fits, _ = await passwords.verify(password, pending.password_hash if pending else None)
-    if pending is None or not fits:
+    is_valid, _ = await passwords.verify(password, pending.password_hash if pending else None)
+    if pending is None or not is_valid:
         raise ApiError("invalid_link")
     require_allowed(pending.email, rules)
     await refuse_if_taken(session_factory, pending.email)

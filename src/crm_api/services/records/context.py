@@ -6,23 +6,23 @@ from crm_api.database import SessionFactory
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import User
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinks
+from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.records.cursors import Cursors
-from crm_api.services.records.deal_ownership import KnownOwners
+from crm_api.services.records.deal_ownership import DealOwnershipCache
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class RecordContext:
     """A caller, and what serving them from HubSpot takes."""
 
     user: User
     hubspot: HubSpotClient
     session_factory: SessionFactory
     fields: RecordFields
-    owners: KnownOwners
-    links: ContactLinks
+    deal_ownership: DealOwnershipCache
+    links: ContactLinkResolver
     cursors: Cursors
     customer_stages: CustomerStages
     lease_seconds: float
@@ -40,6 +40,6 @@ class Access:
         """The pipelines and stages that the caller may use."""
         return UNRESTRICTED if self.is_staff else self.customer_stages
 
-    async def heal(self) -> bool:
+    async def relink(self) -> bool:
         """Look again whom the caller is linked to; whether that is somebody else now."""
-        return await self.links.heal(self.hubspot, self.user, origin=self.origin)
+        return await self.links.relink(self.hubspot, self.user, origin=self.origin)

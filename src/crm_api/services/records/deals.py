@@ -1,89 +1,62 @@
 """Deals: opened, listed, read with their tickets, changed, archived."""
 
-from pydantic import MISSING
+from functools import partial
 
 from crm_api.errors import ApiError, invalid
-from crm_api.hubspot import CrmRecord, NewAssociation
+from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.models import User
+from crm_api.schemas.common import or_none
 from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealUpdate
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.schemas.search import DealSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import deal_from_record, refusal
-from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import deal_from_record
 from crm_api.services.records.access import require_contact, visible_deal
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
-from crm_api.services.records.idempotent_create import made_earlier, unique_value
+from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_tickets
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.recent_writes import remember
-from crm_api.services.records.updates import change_record, to_properties
+from crm_api.services.records.updates import change_record
 
 
-async def create_deal(access: Access, deal: DealCreate, *, attempt: Attempt) -> Deal:
-    """Open a deal for the caller's contact, or for the one that staff name.
+async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Attempt) -> Deal:
+    """Create a deal for the caller's contact, or for the contact that staff name.
 
     Raises 400 for an unknown pipeline, stage, value or contact, 403 for a customer who names a contact, 409
-    `contact_missing` where there is no contact to open it for.
+    `contact_missing` if the caller has no contact.
     """
-    fields = access.fields["deals"]
-    made = await made_earlier(access.hubspot, "deals", attempt, read=fields.properties)
-    if made is not None:
-        return deal_from_record(made, access.fields)
-    contact_id = _contact_of(access.user, deal)
-    properties = to_properties(access, fields, deal)
-    pipeline = await choose_stage(
-        access.hubspot,
-        "deals",
-        pipeline=None if deal.pipeline is MISSING else deal.pipeline,
-        stage=deal.dealstage,
-        stage_field="dealstage",
-        stages=access.stages,
+    record = await create_record(
+        context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    properties = await require_valid(access.hubspot, fields, properties) | {"pipeline": pipeline}
-    sent = {name: value for name, value in properties.items() if value}
-    try:
-        record = await _create(access, sent, contact_id, attempt)
-    except HubSpotValidationError as error:
-        if not error.names_unknown_association:
-            raise refusal(error, fields, access.user.role) from error
-        if deal.contact_id is not MISSING:
+    return deal_from_record(record, context.fields)
+
+
+async def _associations(
+    context: RecordContext, deal: DealCreate, error: HubSpotValidationError | None
+) -> list[NewAssociation]:
+    if error is not None:
+        if or_none(deal.contact_id):
             raise invalid("contact_id", "is not a contact of this account") from error
-        if not await access.heal():
+        if not await context.relink():
             raise ApiError("contact_missing") from error
-        contact_id = require_contact(access.user)
-        record = await _create(access, sent, contact_id, attempt)
-    access.owners.remember(contact_id, record.id)
-    await remember(access, "deals", record.id)
-    return deal_from_record(record, access.fields)
-
-
-async def _create(access: Access, properties: dict[str, str], contact_id: str, attempt: Attempt) -> CrmRecord:
-    return await access.hubspot.deals.create(
-        properties,
-        associations=[NewAssociation("contacts", contact_id)],
-        unique=await unique_value(access.hubspot, "deals", attempt),
-        is_retry=attempt.resumes,
-        lookup_properties=access.fields["deals"].properties,
-    )
+    return [NewAssociation("contacts", _contact_of(context.user, deal))]
 
 
 def _contact_of(user: User, deal: DealCreate) -> str:
     if user.role != "staff":
-        if deal.contact_id is not MISSING:
+        if or_none(deal.contact_id):
             raise ApiError(
                 "forbidden", "contact_id is for staff; a deal of yours is always your own contact's."
             )
         return require_contact(user)
-    return require_contact(user) if deal.contact_id is MISSING else deal.contact_id
+    return or_none(deal.contact_id) or require_contact(user)
 
 
 async def list_deals(
-    access: Access,
+    context: RecordContext,
     *,
     limit: int,
     cursor: str | None,
@@ -92,38 +65,39 @@ async def list_deals(
     sort: str | None,
 ) -> DealPage:
     """A page of deals."""
-    wanted = await wanted_of_list(
-        access.hubspot,
-        access.fields["deals"],
+    query = await parse_list_filters(
+        context.hubspot,
+        context.fields["deals"],
         equal={"pipeline": pipeline, "dealstage": dealstage},
         sort=sort,
     )
-    records, next_cursor = await list_records(access, "deals", wanted, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "deals", query, limit=limit, cursor=cursor)
     return DealPage(
-        results=[deal_from_record(record, access.fields) for record in records], next_cursor=next_cursor
+        results=[deal_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
-async def get_deal(access: Access, deal_id: str) -> tuple[DealWithTickets, str]:
+async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
     """The deal with its tickets, and its ETag; 404."""
-    record = await visible_deal(access, deal_id, associations=("tickets",))
-    return await with_tickets(access, record), etag_of(record, access.fields["deals"])
+    record = await visible_deal(context, deal_id, associations=("tickets",))
+    return await with_tickets(context, record), etag_of(record, context.fields["deals"])
 
 
 async def update_deal(
-    access: Access, deal_id: str, changes: DealUpdate, *, if_match: str | None
+    context: RecordContext, deal_id: str, changes: DealUpdate, *, if_match: str | None
 ) -> tuple[Deal, str]:
     """The deal after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(access, "deals", deal_id, changes, if_match=if_match)
-    return deal_from_record(record, access.fields), etag_of(record, access.fields["deals"])
+    record = await change_record(context, "deals", deal_id, changes, if_match=if_match)
+    return deal_from_record(record, context.fields), etag_of(record, context.fields["deals"])
 
 
-async def search_deals(access: Access, search: RecordSearch) -> DealSearchPage:
+async def search_deals(context: RecordContext, search: RecordSearch) -> DealSearchPage:
     """A page of the deals that answer the search."""
-    found = await search_records(access, "deals", search)
+    result, next_cursor = await search_records(context, "deals", search)
     return DealSearchPage(
-        results=[deal_from_record(record, access.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[deal_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )

@@ -5,37 +5,37 @@ from collections.abc import Sequence
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.schemas.overview import CrmObjectsPage
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact
 from crm_api.services.records.nesting import with_deals_and_tickets
 
 _ENDPOINT = "new-crm-objects"
 
 
-async def list_crm_objects(access: Access, *, limit: int, cursor: str | None) -> CrmObjectsPage:
+async def list_crm_objects(context: RecordContext, *, limit: int, cursor: str | None) -> CrmObjectsPage:
     """A page of contacts in HubSpot's list order; a customer's holds their own contact alone.
 
     Costs 1 + ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls to HubSpot, and one more for each
     association page that overflows.
     """
-    place = access.cursors.read(cursor, access.user.id, _ENDPOINT) if cursor is not None else None
+    place = context.cursors.read(cursor, context.user.id, _ENDPOINT) if cursor is not None else None
     contacts: Sequence[CrmRecord]
-    if access.is_staff:
-        page = await access.hubspot.contacts.list_page(
+    if context.is_staff:
+        page = await context.hubspot.contacts.list_page(
             limit=limit,
             after=place.get("after") if place else None,
-            properties=access.fields["contacts"].properties,
+            properties=context.fields["contacts"].properties,
             associations=("deals",),
         )
         contacts, next_after = page.results, page.after
     else:
         if place is not None:
             raise ApiError("invalid_cursor")  # one contact has no second page
-        own = await own_contact(access, associations=("deals",))
+        own = await own_contact(context, associations=("deals",))
         contacts, next_after = [own] if own else [], None
     return CrmObjectsPage(
-        contacts=await with_deals_and_tickets(access, contacts),
-        next_after=access.cursors.write({"after": next_after}, access.user.id, _ENDPOINT)
+        contacts=await with_deals_and_tickets(context, contacts),
+        next_after=context.cursors.write({"after": next_after}, context.user.id, _ENDPOINT)
         if next_after
         else None,
     )

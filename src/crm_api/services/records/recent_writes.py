@@ -14,7 +14,7 @@ from crm_api.database import SessionFactory
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import RecentWrite, User, now
-from crm_api.services.records.context import Access
+from crm_api.services.records.context import RecordContext
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +23,9 @@ KEPT: Final = timedelta(seconds=60)
 AT_MOST: Final = 50
 
 
-async def remember(access: Access, object_type: ObjectType, record_id: str) -> None:
+async def remember(context: RecordContext, object_type: ObjectType, record_id: str) -> None:
     """Note that the caller has just written this record. The write stands whether or not the note can be made."""
-    await note_write(access.session_factory, access.user, object_type, record_id)
+    await note_write(context.session_factory, context.user, object_type, record_id)
 
 
 async def note_write(
@@ -51,27 +51,29 @@ async def note_write(
             return
 
 
-async def recent_ids(access: Access, object_type: ObjectType) -> list[str]:
+async def recent_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
     """The records that the caller wrote in the last minute, the latest first."""
     query = (
         select(RecentWrite.record_id)
         .where(
-            RecentWrite.user_id == access.user.id,
+            RecentWrite.user_id == context.user.id,
             RecentWrite.object_type == object_type,
             RecentWrite.at >= now() - KEPT,
         )
         .order_by(RecentWrite.at.desc())
         .limit(AT_MOST)
     )
-    async with access.session_factory() as database:
+    async with context.session_factory() as database:
         return list((await database.execute(query)).scalars())
 
 
-async def read_recent(access: Access, object_type: ObjectType, ids: list[str]) -> dict[str, CrmRecord]:
+async def read_recent(
+    context: RecordContext, object_type: ObjectType, ids: list[str]
+) -> dict[str, CrmRecord]:
     """These records as they are now, by id; archived ones are not among them."""
     if not ids:
         return {}
-    result = await access.hubspot.objects(object_type).batch_read(
-        ids, properties=access.fields[object_type].properties
+    result = await context.hubspot.objects(object_type).batch_read(
+        ids, properties=context.fields[object_type].properties
     )
     return {record.id: record for record in result.records.values()}

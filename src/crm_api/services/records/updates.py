@@ -1,12 +1,10 @@
 """Changing and archiving records: read afresh, checked, and only what differs is sent."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any
 
-from pydantic import MISSING, BaseModel
+from pydantic import BaseModel
 
-from crm_api.errors import ApiError, invalid, invalid_fields
+from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
@@ -15,41 +13,48 @@ from crm_api.hubspot.errors import (
     HubSpotValidationError,
 )
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
-from crm_api.services.properties.mapping import moment_to_wire, refusal
+from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
+from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid, same, schema_for
+from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
-from crm_api.services.records.context import Access
+from crm_api.services.records.bodies import to_properties
+from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import require_match
 from crm_api.services.records.leases import record_lease
 from crm_api.services.records.recent_writes import remember
 
 
 async def change_record(
-    access: Access, object_type: ObjectType, record_id: str, changes: BaseModel, *, if_match: str | None
+    context: RecordContext,
+    object_type: ObjectType,
+    record_id: str,
+    changes: BaseModel,
+    *,
+    if_match: str | None,
 ) -> CrmRecord:
     """The record after the change. Absent is unchanged, null clears; what is equal already is not sent.
 
     Costs two calls, one where nothing differs. Raises 404, a 400 that names the fields, 412, 409 `contact_exists`.
     """
-    fields = access.fields[object_type]
-    properties = to_properties(access, fields, changes)
-    properties = await require_valid(access.hubspot, fields, properties)
-    schema = await schema_for(access.hubspot, fields, properties)
+    fields = context.fields[object_type]
+    properties = to_properties(context, fields, changes)
+    properties = await require_valid(context.hubspot, fields, properties)
+    schema = await load_schema_for(context.hubspot, fields, properties)
 
     async def change(record: CrmRecord) -> CrmRecord:
-        await _require_stage(access, fields, record, properties)
+        await _require_stage(context, fields, record, properties)
         changed = {
             name: value
             for name, value in properties.items()
-            if not same(with_kind(fields.by_property[name], schema).kind, record.get(name), value)
+            if not values_equal(
+                with_value_type(fields.by_property[name], schema).value_type, record.get(name), value
+            )
         }
         if not changed:
             return record
-        updated = await _send(access, fields, record.id, changed)
+        updated = await _send(context, fields, record.id, changed)
         # The answer holds only what changed and some of HubSpot's own.
         return record.model_copy(
             update={
@@ -58,11 +63,11 @@ async def change_record(
             }
         )
 
-    return await _write(access, object_type, record_id, change, if_match=if_match)
+    return await _write(context, object_type, record_id, change, if_match=if_match)
 
 
 async def archive_record(
-    access: Access, object_type: ObjectType, record_id: str, *, if_match: str | None
+    context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
 ) -> None:
     """Move the record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls; raises 404, 412.
 
@@ -70,19 +75,19 @@ async def archive_record(
     """
 
     async def archive(record: CrmRecord) -> CrmRecord:
-        await access.hubspot.objects(object_type).archive(record.id)
+        await context.hubspot.objects(object_type).archive(record.id)
         return record
 
-    record = await _write(access, object_type, record_id, archive, if_match=if_match)
+    record = await _write(context, object_type, record_id, archive, if_match=if_match)
     if object_type == "deals":
-        access.owners.forget_deal(record.id)
-    async with access.session_factory.begin() as database:
+        context.deal_ownership.invalidate(record.id)
+    async with context.session_factory.begin() as database:
         detail = f"{object_type} {record.id}"
-        audit.record(database, "record_archived", access.user.id, origin=access.origin, detail=detail)
+        audit.record(database, "record_archived", context.user.id, origin=context.origin, detail=detail)
 
 
 async def _write(
-    access: Access,
+    context: RecordContext,
     object_type: ObjectType,
     record_id: str,
     write: Callable[[CrmRecord], Awaitable[CrmRecord]],
@@ -90,18 +95,18 @@ async def _write(
     if_match: str | None,
 ) -> CrmRecord:
     async with record_lease(
-        access.session_factory, object_type, record_id, lease_seconds=access.lease_seconds
+        context.session_factory, object_type, record_id, lease_seconds=context.lease_seconds
     ):
-        record = await visible_record(access, object_type, record_id)
+        record = await visible_record(context, object_type, record_id)
         if record.id == record_id:
-            require_match(if_match, record, access.fields[object_type])
-            return await _written(access, object_type, record, write)
+            require_match(if_match, record, context.fields[object_type])
+            return await _written(context, object_type, record, write)
     # A record that was merged has several ids, and one lease.
-    return await _write(access, object_type, record.id, write, if_match=if_match)
+    return await _write(context, object_type, record.id, write, if_match=if_match)
 
 
 async def _written(
-    access: Access,
+    context: RecordContext,
     object_type: ObjectType,
     record: CrmRecord,
     write: Callable[[CrmRecord], Awaitable[CrmRecord]],
@@ -110,21 +115,21 @@ async def _written(
         written = await write(record)
     except HubSpotError as error:
         if error.may_have_acted:
-            await remember(access, object_type, record.id)
+            await remember(context, object_type, record.id)
         raise
-    await remember(access, object_type, written.id)
+    await remember(context, object_type, written.id)
     return written
 
 
 async def _send(
-    access: Access, fields: ObjectFields, record_id: str, changed: Mapping[str, str]
+    context: RecordContext, fields: ObjectFields, record_id: str, changed: Mapping[str, str]
 ) -> CrmRecord:
     try:
-        return await access.hubspot.objects(fields.object_type).update(record_id, changed)
+        return await context.hubspot.objects(fields.object_type).update(record_id, changed)
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise refusal(error, fields, access.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise
@@ -132,7 +137,7 @@ async def _send(
 
 
 async def _require_stage(
-    access: Access, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
+    context: RecordContext, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
 ) -> None:
     """Raise a 400 that names pipeline or stage where the record would be in a stage that its pipeline has not."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
@@ -146,65 +151,10 @@ async def _require_stage(
     if stage is None:
         raise invalid(stage_field, "is required with a pipeline")
     await choose_stage(
-        access.hubspot,
+        context.hubspot,
         fields.object_type,
         pipeline=pipeline,
         stage=stage,
         stage_field=stage_field,
-        stages=access.stages,
+        stages=context.stages,
     )
-
-
-def to_properties(access: Access, fields: ObjectFields, body: BaseModel) -> dict[str, str]:
-    """The properties that a body sets, as HubSpot takes them; "" clears one.
-
-    https://github.com/HubSpot/hubspot-api-nodejs/issues/324: null would leave the old value.
-    Raises a 400 that names what the caller's role may not write and what is not a property here.
-    """
-    problems: list[FieldProblem] = []
-    found: dict[str, str] = {}
-    for path, name, value in _sent(body):
-        field = fields.by_name.get(name)
-        problem = _problem(access, field, path)
-        if problem is not None:
-            problems.append(FieldProblem(field=path, message=problem))
-        elif field is not None:
-            found[field.wire_name] = _to_wire(access, field, value)
-    if problems:
-        raise invalid_fields(problems)
-    return found
-
-
-def _problem(access: Access, field: Field | None, path: str) -> str | None:
-    if field is None or field.path != path:
-        return "is not a field of this request"
-    if access.user.role not in field.writers:
-        return "may not be changed by you"
-    return None
-
-
-def _sent(body: BaseModel) -> list[tuple[str, str, Any]]:
-    """Path, name and value of everything that the body sets."""
-    sent: list[tuple[str, str, Any]] = []
-    for name in sorted(body.model_fields_set):
-        value = getattr(body, name)
-        if name == "properties" and value is not MISSING:
-            sent += [(f"properties.{_printable(each)}", each, text) for each, text in value.items()]
-        elif name != "contact_id" and value is not MISSING:
-            sent.append((name, name, value))
-    return sent
-
-
-def _printable(name: str) -> str:
-    # A name that the caller made up is echoed.
-    return "".join(char for char in name if char.isprintable())[:100]
-
-
-def _to_wire(access: Access, field: Field, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return moment_to_wire(value)
-    if field.name == "category":
-        return access.fields.categories[value]
-    return str(value)

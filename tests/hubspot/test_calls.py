@@ -1,0 +1,31 @@
+"""The list of example calls is complete."""
+
+import inspect
+import re
+from pathlib import Path
+
+from tests.hubspot.stubs import Stub, build_client, ok
+
+SOURCE = (Path(__file__).parent / "calls.py").read_text(encoding="utf-8")
+# Methods that send only calls of other methods, or none.
+COMPOSED = {"aclose", "list_each", "token_scopes"}
+
+
+async def test_calls_has_an_example_of_every_client_method() -> None:
+    client = build_client(Stub(ok({})))
+    resources = {
+        type(resource): [name for name, other in vars(client).items() if type(other) is type(resource)]
+        for resource in vars(client).values()
+        if type(resource).__module__.startswith("crm_api.hubspot.resources.")
+    }
+    assert resources
+    missing = [
+        f"{resource.__name__}.{method}"
+        for resource, names in resources.items()
+        for method, _ in inspect.getmembers(resource, inspect.iscoroutinefunction)
+        if not method.startswith("_")
+        and method not in COMPOSED
+        and not re.search(rf"\bc\.(?:{'|'.join(names)})\.{method}\(", SOURCE)
+    ]
+    assert missing == []
+    await client.aclose()
