@@ -13,7 +13,6 @@ from typing import Any, Final, NoReturn
 
 import httpx
 
-from crm_api.hubspot.error_parsing import json_object
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
     HubSpotError,
@@ -25,6 +24,7 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.observer import NullObserver, Observer
 from crm_api.hubspot.retry import parse_retry_after
+from crm_api.hubspot.wire import json_object
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ class RefreshTokenAuth(httpx.Auth):
         return await self._outcome_of(response)
 
     async def _outcome_of(self, response: httpx.Response) -> "_Renewal":
-        body = json_object(response)
+        body = json_object(response.content)
         fields: dict[str, Any] = {"status_code": response.status_code}
         if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
