@@ -92,7 +92,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
             page = httpx.get(f"{served.url}/api/new-crm-objects?limit=100", headers=headers)
             assert (len(page.json()["data"]["data"]["contacts"]) >= 30) == (email == "staff@example.com")
-        served.tell(signal.SIGINT)
+        served.send_signal(signal.SIGINT)
         assert served.wait(20) == 0
     with demo(tmp_path) as served:
         login = httpx.post(

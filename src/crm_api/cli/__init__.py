@@ -1,4 +1,4 @@
-"""The `crm-api` command. Each subcommand imports its code when called, which keeps the start fast."""
+"""The `crm-api` command: one module per subcommand, imported only when the subcommand runs."""
 
 import socket
 import sys

@@ -113,7 +113,7 @@ async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
     try:
         return await issuing
     except ApiError as error:
-        if error.kind.status == 401:
+        if error.error_type.status == 401:
             raise ApiError("invalid_grant") from None
         raise
 
