@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 from tests.support.openapi import documented_responses, openapi_document, operations, schema_errors
 
-from crm_api.errors import _FROM_HUBSPOT, KINDS
+from crm_api.errors import _FROM_HUBSPOT, ERROR_TYPES
 from crm_api.hubspot import errors as hubspot_errors
 from crm_api.openapi.document import PATHS, dump
 
@@ -203,8 +203,8 @@ def test_every_error_of_the_table_stands_at_an_operation_and_in_the_introduction
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
     # The only one that no operation answers with: the request reached none.
-    assert shown == set(KINDS) - {"method_not_allowed"}
-    assert all(f"`{code}`" in document["info"]["description"] for code in KINDS)
+    assert shown == set(ERROR_TYPES) - {"method_not_allowed"}
+    assert all(f"`{code}`" in document["info"]["description"] for code in ERROR_TYPES)
 
 
 def test_every_answer_has_a_description_headers_and_an_example(document: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ def test_no_released_schema_is_gone_without_a_new_version(document: dict[str, An
 
 def test_one_title_for_each_type() -> None:
     titles: dict[str, set[str]] = {}
-    for kind in KINDS.values():
+    for kind in ERROR_TYPES.values():
         titles.setdefault(kind.type, set()).add(kind.title)
     assert all(len(each) == 1 for each in titles.values())
 
@@ -279,9 +279,9 @@ def test_every_error_of_hubspots_has_its_row() -> None:
         if isinstance(each, type) and issubclass(each, hubspot_errors.HubSpotError)
     }
     assert classes == set(_FROM_HUBSPOT)
-    assert not {KINDS[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
+    assert not {ERROR_TYPES[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
 
 
 def test_troubleshooting_names_every_code() -> None:
     page = (COMMITTED.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    assert not [code for code in KINDS if f"`{code}`" not in page]
+    assert not [code for code in ERROR_TYPES if f"`{code}`" not in page]

@@ -10,7 +10,7 @@ from tests.support.callers import Caller
 from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
 from tests.support.openapi import assert_documented, body_examples, documented_responses, operations
 
-from crm_api.errors import KINDS
+from crm_api.errors import ERROR_TYPES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -225,7 +225,7 @@ class TestErrors:
 
     def showing(self, code: str) -> dict[str, str | None]:
         """The operations that show this error, each with the first example of its body."""
-        status = str(KINDS[code].status)
+        status = str(ERROR_TYPES[code].status)
         found: dict[str, str | None] = {}
         for name, (_, _, operation) in operations().items():
             content = documented_responses(operation).get(status, {}).get("content", {})

@@ -205,7 +205,7 @@ class RateLimits:
             yield attempt
         except Exception as error:
             # Where the database or HubSpot is away, nobody has guessed wrong.
-            attempt.succeeded = not (isinstance(error, ApiError) and error.kind.code in _WRONG_GUESSES)
+            attempt.succeeded = not (isinstance(error, ApiError) and error.error_type.code in _WRONG_GUESSES)
             raise
         finally:
             if attempt.succeeded:

@@ -6,7 +6,7 @@ from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import seed_deals, seed_tickets
 
-from crm_api.services.records import nesting
+from crm_api.services.records import associations
 from hubspot_emulator import Emulator, Exchange
 
 
@@ -142,7 +142,7 @@ class TestListCrmObjects:
     async def test_more_than_an_answer_holds_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        monkeypatch.setattr(nesting, "MOST_CHILDREN", 3)
+        monkeypatch.setattr(associations, "MAX_CHILDREN", 3)
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         if what == "deals":
             seed_deals(emulator, customer.contact_id, 3)

@@ -241,7 +241,7 @@ class TestRunOnce:
                 await database.execute(update(IdempotencyKey).values(lease_until=until))
             with pytest.raises(ApiError) as refused:
                 await run_once(app.state.session_factory, a_key(), create)
-            assert refused.value.kind.code == "request_in_progress"
+            assert refused.value.error_type.code == "request_in_progress"
             assert abs(int(refused.value.headers["Retry-After"]) - retry_after) <= 1
             return Body()
 

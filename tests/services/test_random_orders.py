@@ -108,7 +108,7 @@ class Client:
             except HubSpotError as error:
                 return type(error).__name__
             except ApiError as error:
-                return error.kind.code
+                return error.error_type.code
         self.created.add(ResponseModel.model_validate_json(answered.body).id)
         return "created"
 

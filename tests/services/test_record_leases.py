@@ -57,7 +57,7 @@ async def test_a_record_that_stays_held_is_a_503(app: FastAPI) -> None:
         with pytest.raises(ApiError) as refused:
             async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=sleep):
                 raise AssertionError("two at once")
-    assert refused.value.kind.status == 503
+    assert refused.value.error_type.status == 503
     assert sum(waited) == pytest.approx(WAIT_AT_MOST_SECONDS, abs=0.1)
 
 

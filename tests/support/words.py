@@ -18,7 +18,6 @@ UNCHECKED: Final[tuple[str, ...]] = (
     "docs/architecture.md",
     "docs/emulator",
     "docs/hubspot-calls.md",
-    "openapi.json",
     "src/",
     "tests/",
 )

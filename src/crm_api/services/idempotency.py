@@ -226,16 +226,16 @@ async def _store(database: AsyncSession, row_id: str, lease_id: UUID, status: in
 async def _store_or_release(
     session_factory: SessionFactory, row_id: str, lease_id: UUID, error: ApiError, *, is_retry: bool
 ) -> None:
-    if error.kind.code == "outcome_unknown":
+    if error.error_type.code == "outcome_unknown":
         await _end_lease(session_factory, row_id, lease_id)
         return
-    if error.kind.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
+    if error.error_type.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
         await _release(session_factory, row_id, lease_id, is_retry=is_retry)
         return
     details = [detail.model_dump() for detail in error.details]
-    answer = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
+    answer = json.dumps({"code": error.error_type.code, "detail": error.detail, "details": details})
     async with session_factory.begin() as database:
-        await _store(database, row_id, lease_id, error.kind.status, answer)
+        await _store(database, row_id, lease_id, error.error_type.status, answer)
 
 
 async def _release(session_factory: SessionFactory, row_id: str, lease_id: UUID, *, is_retry: bool) -> None:
