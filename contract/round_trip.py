@@ -65,7 +65,9 @@ def list_all_deals(client: AuthenticatedClient) -> list[Deal]:
     deals: list[Deal] = []
     cursor: str | Unset = UNSET
     while True:
-        page = expect_success(list_deals.sync_detailed(client=client, limit=2, cursor=cursor), DealPageResponse).data
+        page = expect_success(
+            list_deals.sync_detailed(client=client, limit=2, cursor=cursor), DealPageResponse
+        ).data
         deals += page.results
         if page.next_cursor is None:
             return deals
@@ -121,7 +123,9 @@ def main() -> None:
         "idempotency_key_reused",
     )
     unknown_stage = DealCreate(dealname="Other", dealstage="nowhere")
-    problem = expect_problem(create_deal.sync_detailed(client=client, body=unknown_stage), 400, "validation_error")
+    problem = expect_problem(
+        create_deal.sync_detailed(client=client, body=unknown_stage), 400, "validation_error"
+    )
     assert [detail.field for detail in problem.details] == ["dealstage"]
     for_other_contact = DealCreate(dealname="Other", dealstage=stage, contact_id="1")
     expect_problem(create_deal.sync_detailed(client=client, body=for_other_contact), 403, "forbidden")
@@ -159,7 +163,9 @@ def main() -> None:
         search_deals.sync_detailed(client=client, body=RecordSearch(query="annual")), DealSearchResponse
     )
     assert matches.data.total == 1
-    everything = expect_success(search_everything.sync_detailed(client=client, q="spare"), FoundRecordsResponse)
+    everything = expect_success(
+        search_everything.sync_detailed(client=client, q="spare"), FoundRecordsResponse
+    )
     assert len(everything.data.tickets) == 1
 
     guess = Login(email=f"nobody-{EMAIL}", password="wrong")
