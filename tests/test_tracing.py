@@ -113,7 +113,7 @@ async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
     assert attributes(span)["http.route"] == "/api/deals"
     events = [event.name for each in collector.spans("") for event in each.events]
     # A busy machine may make a wait of what is none.
-    assert [name for name in events if not name.startswith("waited")] == ["repeating"]
+    assert [name for name in events if not name.startswith("waited")] == ["retry"]
     refused, created = collector.spans("HubSpot deals.create")
     assert {each.trace_id.hex() for each in (refused, created)} == {TRACE}
     assert attributes(refused)["error.type"] == "HubSpotQuotaError"

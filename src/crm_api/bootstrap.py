@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def record_fields(settings: Settings) -> RecordFields:
-    """The fields that records have, those that the operator adds included."""
+    """Return the fields of records, including those that the operator adds."""
     return RecordFields(
         {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
@@ -30,10 +30,10 @@ def record_fields(settings: Settings) -> RecordFields:
 
 
 def create_redis(settings: Settings) -> "Redis | None":
-    """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
+    """Return the Redis client for HubSpot's quota, or None; calls time out after 0.2 s."""
     if settings.redis_url is None:
         return None
-    from redis.asyncio import Redis  # 9 MB and 0.1 s that a service without Redis does not need
+    from redis.asyncio import Redis  # imported only if needed: it takes 9 MB and 0.1 s
 
     return Redis.from_url(
         settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
@@ -41,7 +41,7 @@ def create_redis(settings: Settings) -> "Redis | None":
 
 
 def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
-    """HubSpot's quota: this process's own, or all processes' that use these credentials."""
+    """Return the quota of this process, or with Redis the one shared by all processes with these credentials."""
     local = LocalQuota(
         burst_limit=settings.hubspot_burst_limit,
         search_limit=settings.hubspot_search_limit,
@@ -53,7 +53,7 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
 
     token = settings.hubspot_access_token
     credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
-    # The same for all processes of one set-up, and no secret.
+    # Processes with the same settings compute the same key, which reveals no secret.
     key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
     return RedisQuota(redis, account_key=key, local=local)
 
@@ -66,7 +66,7 @@ def create_hubspot(
     quota: Quota | None = None,
     observer: Observer | None = None,
 ) -> HubSpotClient:
-    """The HubSpot client that the settings describe."""
+    """Build the HubSpot client from the settings."""
     return HubSpotClient(
         base_url=settings.hubspot_base_url,
         api_version=settings.hubspot_api_version,
@@ -81,31 +81,31 @@ def create_hubspot(
 
 
 async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> httpx.Auth:
-    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
+    """Return the HubSpot authentication; a stored rotated refresh token replaces the configured one."""
     if settings.hubspot_access_token is not None:
         return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
-    assert settings.hubspot_client_id is not None  # the settings were found startable
+    assert settings.hubspot_client_id is not None  # checked by `Settings.require_startable`
     assert settings.hubspot_client_secret is not None
     assert settings.hubspot_refresh_token is not None
     secret = settings.secret_key.get_secret_value()
     configured = settings.hubspot_refresh_token.get_secret_value()
 
-    async def keep(changed: str) -> None:
-        await store_refresh_token(session_factory, secret, configured, changed)
+    async def store(rotated: str) -> None:
+        await store_refresh_token(session_factory, secret, configured, rotated)
 
-    async def kept() -> str | None:
+    async def load() -> str | None:
         return await stored_refresh_token(session_factory, secret, configured)
 
     try:
-        stored = await kept()
+        stored = await load()
     except (SQLAlchemyError, OSError, TimeoutError):
-        logger.warning("the database is away: a refresh token kept there cannot be read")
+        logger.warning("database unavailable, using the configured HubSpot refresh token")
         stored = None
     return RefreshTokenAuth(
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret.get_secret_value(),
         refresh_token=stored or configured,
         token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
-        store_refresh_token=keep,
-        load_refresh_token=kept,
+        store_refresh_token=store,
+        load_refresh_token=load,
     )
