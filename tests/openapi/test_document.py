@@ -15,7 +15,7 @@ from crm_api.errors import _FROM_HUBSPOT, ERROR_TYPES
 from crm_api.hubspot import errors as hubspot_errors
 from crm_api.openapi.document import PATHS, dump
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "openapi.json"
 RELEASED = ROOT / "contract" / "released" / "openapi.json"
 SCHEMAS = ROOT / "src" / "crm_api" / "schemas"
