@@ -17,7 +17,7 @@ from hubspot_emulator import Emulator
 
 class TestLogs:
     @pytest.mark.parametrize("level", ["INFO", "WARNING"])
-    async def test_a_line_for_each_request_is_information(
+    async def test_access_line_is_logged_at_info_level(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str], level: str
     ) -> None:
         changed = settings.model_copy(update={"log_level": level, "log_format": "json"})
@@ -25,23 +25,23 @@ class TestLogs:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
         ) as client:
-            answer = await client.get("/api/nothing?q=private")
+            response = await client.get("/api/nothing?q=private")
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line["event"] for line in lines] == (["request"] if level == "INFO" else [])
         for line in lines:
-            assert line["request_id"] == answer.headers["x-request-id"]
+            assert line["request_id"] == response.headers["x-request-id"]
             assert (line["level"], line["logger"]) == ("info", "crm_api.access")
             assert (line["method"], line["route"], line["status"]) == ("GET", "unknown", 404)
             assert line["timestamp"].endswith("Z")
 
-    async def test_a_full_disk_costs_nobody_an_answer(
+    async def test_request_succeeds_if_the_log_cannot_be_written(
         self, settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        refused = []
+        lost_lines = []
 
         class FullDisk(io.StringIO):
             def write(self, text: str) -> int:
-                refused.append(text)
+                lost_lines.append(text)
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("sys.stdout", FullDisk())
@@ -51,9 +51,9 @@ class TestLogs:
             transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
         ) as client:
             assert (await client.get("/healthz")).status_code == 200
-        assert "/healthz" in "".join(refused)
+        assert "/healthz" in "".join(lost_lines)
 
-    async def test_they_hold_no_personal_data(
+    async def test_logs_contain_no_personal_data(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         changed = settings.model_copy(update={"log_level": "DEBUG"})
@@ -61,8 +61,8 @@ class TestLogs:
             caller = await registered(client, "ada@example.com")
             await client.post("/api/register", json=a_registration(phone="nonsense"))
             await caller.post("/api/deals", a_deal(description="private"))
-        written = "".join(capsys.readouterr())
-        assert written.count("/api/register") == 2
+        output = "".join(capsys.readouterr())
+        assert output.count("/api/register") == 2
         for secret in (
             "ada@example.com",
             "Lovelace",
@@ -72,4 +72,4 @@ class TestLogs:
             "test-access-token",
             "private",
         ):
-            assert secret not in written
+            assert secret not in output

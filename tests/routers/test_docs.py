@@ -12,25 +12,25 @@ from hubspot_emulator import Emulator
 
 
 class TestDocs:
-    async def test_the_page_needs_nobody_else(self, client: httpx.AsyncClient) -> None:
+    async def test_page_uses_only_its_own_files(self, client: httpx.AsyncClient) -> None:
         page = await client.get("/docs")
         assert page.status_code == 200
         assert "http" not in page.text.replace("<!doctype html>", "")
         policy = page.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
         assert "unsafe" not in policy
-        # No script or style stands in the page itself, where the policy would stop it.
+        # The policy blocks inline scripts and styles, so the page must not have any.
         assert not re.search(r"<style|<script(?![^>]* src=)|\bstyle=|\bon\w+=", page.text)
-        parts = re.findall(r'(?:src|href|data-openapi)="([^"]+)"', page.text)
-        assert {part.rpartition(".")[2] for part in parts} == {"css", "js", "png", "json"}
-        for part in parts:
-            assert (await client.get(f"/{part}")).status_code == 200, part
+        links = re.findall(r'(?:src|href|data-openapi)="([^"]+)"', page.text)
+        assert {link.rpartition(".")[2] for link in links} == {"css", "js", "png", "json"}
+        for link in links:
+            assert (await client.get(f"/{link}")).status_code == 200, link
         assert (await client.get("/docs/assets/..%2f..%2fmain.py")).status_code == 404
         assert (await client.get("/")).headers["location"] == "docs"
 
-    async def test_it_can_be_switched_off(self, settings: Settings, emulator: Emulator) -> None:
-        quiet = settings.model_copy(update={"docs_enabled": False})
-        app = create_app(quiet, hubspot_transport=EmulatorTransport(emulator))
+    async def test_docs_can_be_disabled(self, settings: Settings, emulator: Emulator) -> None:
+        without_docs = settings.model_copy(update={"docs_enabled": False})
+        app = create_app(without_docs, hubspot_transport=EmulatorTransport(emulator))
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://crm.example"
         ) as client:

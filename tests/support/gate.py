@@ -1,4 +1,4 @@
-"""A door in front of a server: it can be shut, or let nothing through, while people are on their way."""
+"""TCP proxy that can refuse connections or pass no data, to simulate outages."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ State = Literal["open", "shut", "silent"]
 
 
 class Gate:
-    """Passes TCP connections on to a server of the loopback address.
+    """Proxy to a server on the loopback address.
 
-    `shut` drops every connection and refuses new ones; `silent` takes them and says nothing, as a host that hangs.
+    `shut` drops every connection and refuses new ones; `silent` accepts them and passes no data.
     """
 
     def __init__(self, port: int) -> None:
@@ -22,14 +22,14 @@ class Gate:
         self.port = 0
 
     async def open(self) -> None:
-        """Let everything through, what was silent included."""
+        """Pass all data, including data that was held back."""
         self._passing.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def set(self, state: State) -> None:
-        """Change what passes."""
+        """Set the state."""
         if state == "open":
             await self.open()
         elif state == "silent":
@@ -38,7 +38,7 @@ class Gate:
             await self.shut()
 
     async def shut(self) -> None:
-        """Drop everything and listen no more."""
+        """Drop all connections and stop listening."""
         if self._server is not None:
             self._server.close()
         for writer in list(self._writers):
@@ -57,9 +57,9 @@ class Gate:
         self._writers.add(writer)
         try:
             await self._passing.wait()
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            self._writers.add(there_writer)
-            await asyncio.gather(self._pipe(reader, there_writer), self._pipe(there_reader, writer))
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers.add(target_writer)
+            await asyncio.gather(self._pipe(reader, target_writer), self._pipe(target_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -69,8 +69,8 @@ class Gate:
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while piece := await reader.read(65_536):
+            while chunk := await reader.read(65_536):
                 await self._passing.wait()
-                writer.write(piece)
+                writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()
