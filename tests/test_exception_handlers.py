@@ -76,9 +76,9 @@ class TestErrors:
 
 class TestDatabaseOutage:
     async def test_database_outage_returns_503_with_retry_after(
-        self, customer: Caller, break_commits: object, caplog: pytest.LogCaptureFixture
+        self, customer: Caller, fail_statements: object, caplog: pytest.LogCaptureFixture
     ) -> None:
-        break_commits("SELECT")  # type: ignore[operator]
+        fail_statements("SELECT")  # type: ignore[operator]
         response = await customer.get("/api/me")
         # An outage fails thousands of requests, so each logs one line without a traceback.
         [line] = [message for message in caplog.messages if "dependency unavailable" in message]

@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
-from crm_api.draining import announce_leaving
+from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
@@ -151,12 +151,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account = AccountBinding(sessions, hubspot)
+    app.state.account_binding = AccountBinding(sessions, hubspot)
     # The service starts without HubSpot and reads the account in the background.
     startup_checks = app.state.watching = asyncio.create_task(_check_account(app))
     gauge_updates = asyncio.create_task(_update_gauges(app, engine))
     app.state.mail.start()
-    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
+    drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
@@ -177,7 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 async def _check_account(app: FastAPI) -> None:
     """Read the HubSpot account, retrying until it responds, and then check its schema."""
-    await app.state.account.watch()
+    await app.state.account_binding.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
 
 

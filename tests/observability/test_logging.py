@@ -6,8 +6,8 @@ import json
 
 import httpx
 import pytest
-from tests.support.builders import PASSWORD, a_deal, a_registration
-from tests.support.callers import registered, serving
+from tests.support.builders import PASSWORD, deal_body, registration_body
+from tests.support.callers import app_client, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -57,10 +57,10 @@ class TestLogs:
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         changed = settings.model_copy(update={"log_level": "DEBUG"})
-        async with serving(changed, emulator) as client:
-            caller = await registered(client, "ada@example.com")
-            await client.post("/api/register", json=a_registration(phone="nonsense"))
-            await caller.post("/api/deals", a_deal(description="private"))
+        async with app_client(changed, emulator) as client:
+            caller = await register_caller(client, "ada@example.com")
+            await client.post("/api/register", json=registration_body(phone="nonsense"))
+            await caller.post("/api/deals", deal_body(description="private"))
         output = "".join(capsys.readouterr())
         assert output.count("/api/register") == 2
         for secret in (

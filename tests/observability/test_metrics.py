@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
@@ -57,7 +57,7 @@ async def test_metrics_combine_all_workers(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             for _ in range(20):
                 # Each request has its own connection, so that every worker serves some.
                 async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:
@@ -73,7 +73,7 @@ async def test_metrics_combine_all_workers(
                 await asyncio.sleep(0.1)
                 text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
                 values = samples(text)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(30) == 0
     assert values['crm_api_requests_total{method="GET",route="/api/me",status="200"}'] == 20
     assert values['crm_api_request_seconds_count{method="GET",route="/api/me"}'] == 20

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.support.builders import a_deal
-from tests.support.callers import registered
+from tests.support.builders import deal_body
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -101,12 +101,12 @@ async def test_request_and_hubspot_attempts_share_one_trace(
 ) -> None:
     settings = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})
     async with served(settings, emulator, collector.url) as (_, client):
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         await caller.get("/api/pipelines")
         emulator.clear_requests()
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, times=1)
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-        assert (await caller.post("/api/deals", a_deal(), headers=headers)).status_code == 201
+        assert (await caller.post("/api/deals", deal_body(), headers=headers)).status_code == 201
         await client.get("/readyz")
     [span] = collector.spans("POST /api/deals")
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
@@ -135,8 +135,8 @@ async def test_traces_contain_no_personal_data(
         async def broken() -> None:
             raise RuntimeError("a secret value")
 
-        caller = await registered(client, "ada@example.com")
-        deal = (await caller.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        caller = await register_caller(client, "ada@example.com")
+        deal = (await caller.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         await caller.get(f"/api/deals/{deal}")
         await caller.get("/api/search", params={"q": "Lovelace"})
         await caller.post("/api/deals", {"dealname": "Something private"})
@@ -175,7 +175,7 @@ async def test_tracing_is_off_without_the_setting(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     async with served(settings, emulator, None) as (app, client):
         assert app.state.tracing is None
-        await registered(client, "ada@example.com")
+        await register_caller(client, "ada@example.com")
         assert not any("traceparent" in request.headers for request in emulator.requests)
     assert collector.bodies == []
 
@@ -183,8 +183,8 @@ async def test_tracing_is_off_without_the_setting(
 async def test_unreachable_collector_does_not_affect_requests(settings: Settings, emulator: Emulator) -> None:
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
-            caller = await registered(client, "ada@example.com")
-            assert (await caller.post("/api/deals", a_deal())).status_code == 201
+            caller = await register_caller(client, "ada@example.com")
+            assert (await caller.post("/api/deals", deal_body())).status_code == 201
             started = time.monotonic()
         assert time.monotonic() - started < 20
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.callers import Caller
-from tests.support.openapi import body_examples, documented_content, operations, responses_of
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
+from tests.support.openapi import assert_documented, body_examples, documented_responses, operations
 
 from crm_api.errors import ERROR_TYPES
 from crm_api.settings import Settings
@@ -76,7 +76,7 @@ class ExampleClient:
             sent = {key: value for key, value in body.items() if key != without}
             arguments["data" if form else "json"] = sent
         response = await self.request(name, headers=headers, path_parameters=path_parameters, **arguments)
-        documented = documented_content(name, response)
+        documented = assert_documented(name, response)
         if response.is_success:
             self.succeeded.add(name)
             if response.content:
@@ -131,7 +131,7 @@ async def test_request_examples_work_in_sequence(examples: ExampleClient, staff:
     first = created.json()["data"]["deal"]
     read = await examples.client.get(created.headers["location"], headers=examples.headers)
     assert read.json()["data"]["deal"]["id"] == first["id"]
-    documented = responses_of(operations()["createDeal"][2])["201"]["content"]["application/json"][
+    documented = documented_responses(operations()["createDeal"][2])["201"]["content"]["application/json"][
         "examples"
     ]["success"]
     generated = {"id", "hs_object_id", "createdate", "hs_lastmodifieddate"}
@@ -171,17 +171,17 @@ async def test_request_examples_work_in_sequence(examples: ExampleClient, staff:
 class TestEmailVerification:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     async def test_request_examples_work_with_mailed_tokens(
         self, examples: ExampleClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         registered = await examples.send("register", "request")
         assert registered.status_code == 202
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await examples.succeed("verifyEmail", changes={"token": token})
         await examples.succeed("forgotPassword")
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await examples.succeed("resetPassword", changes={"token": token})
 
 
@@ -218,7 +218,7 @@ class TestErrors:
 
     def expect(self, name: str, response: httpx.Response, code: str) -> None:
         """Check that the response equals the example of this code, except for the request ID."""
-        documented = documented_content(name, response)
+        documented = assert_documented(name, response)
         assert response.json()["code"] == code, (name, response.text)
         example = documented["examples"][code]["value"]
         assert response.json() | {"request_id": example["request_id"]} == example, name
@@ -228,7 +228,7 @@ class TestErrors:
         status = str(ERROR_TYPES[code].status)
         examples: dict[str, str | None] = {}
         for name, (_, _, operation) in operations().items():
-            content = responses_of(operation).get(status, {}).get("content", {})
+            content = documented_responses(operation).get(status, {}).get("content", {})
             if code in content.get("application/problem+json", {}).get("examples", {}):
                 examples[name] = next(iter(body_examples(operation)), None)
         assert examples, code
@@ -237,7 +237,9 @@ class TestErrors:
     async def test_validation_error_examples(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("validation_error").items():
             _, _, operation = operations()[name]
-            documented = responses_of(operation)["400"]["content"]["application/problem+json"]["examples"]
+            documented = documented_responses(operation)["400"]["content"]["application/problem+json"][
+                "examples"
+            ]
             detail = documented["validation_error"]["value"]["details"][0]
             changes = self.INVALID.get(name)
             if changes is None and detail["message"] == "is required":

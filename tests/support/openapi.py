@@ -1,4 +1,4 @@
-"""The OpenAPI document, and lookups in it for tests."""
+"""Look-ups in the OpenAPI document, and validation of responses against it."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,7 +11,7 @@ from crm_api.main import create_app
 from crm_api.openapi.document import build_document
 from crm_api.settings import Settings
 
-# Headers for browsers and transport, which are not part of the contract.
+# Headers for browsers and for HTTP itself; no client needs them to use the contract.
 UNDOCUMENTED_HEADERS = {
     "content-length", "content-security-policy", "content-type", "cross-origin-resource-policy",
     "permissions-policy", "pragma", "referrer-policy", "x-content-type-options", "x-frame-options",
@@ -20,7 +20,6 @@ UNDOCUMENTED_HEADERS = {
 
 @cache
 def openapi_document() -> dict[str, Any]:
-    """Return the document of an application with default settings."""
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")
     return build_document(create_app(settings))
 
@@ -34,8 +33,8 @@ def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     }
 
 
-def responses_of(operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the responses of an operation by status, with references to components resolved."""
+def documented_responses(operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the responses of an operation by status, with references resolved."""
     components = openapi_document()["components"]["responses"]
     return {
         status: components[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
@@ -44,7 +43,7 @@ def responses_of(operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def body_examples(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the example bodies of an operation by name."""
+    """Return the example request bodies of an operation by name."""
     content = operation.get("requestBody", {}).get("content", {})
     return {
         name: example["value"] for media in content.values() for name, example in media["examples"].items()
@@ -52,15 +51,15 @@ def body_examples(operation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schema_errors(value: Any, schema: Mapping[str, Any]) -> list[str]:
-    """Return where and why a value does not match a schema of the document."""
+    """Return the violations of a schema of the document."""
     validator = Draft202012Validator({**schema, "components": openapi_document()["components"]})
     return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(value)]
 
 
-def documented_content(name: str, response: httpx.Response) -> dict[str, Any]:
-    """Check status, headers and body of a response, and return its documented content."""
+def assert_documented(name: str, response: httpx.Response) -> dict[str, Any]:
+    """Assert that status, headers and body are as documented; return the documented content."""
     _, _, operation = operations()[name]
-    documented = responses_of(operation).get(str(response.status_code))
+    documented = documented_responses(operation).get(str(response.status_code))
     assert documented, f"{name}: {response.status_code} is not documented: {response.text}"
     sent = {header.lower() for header in response.headers} - UNDOCUMENTED_HEADERS
     declared = {header.lower() for header in documented["headers"]}

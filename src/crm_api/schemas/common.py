@@ -55,7 +55,7 @@ _RFC3339 = re.compile(
 )
 
 
-def moment_or_midnight(value: object) -> datetime:
+def parse_rfc3339(value: object) -> datetime:
     """Return an RFC 3339 date-time with a zone, or a date at 00:00 UTC, in UTC. Raises `ValueError`.
 
     As in POSIX time, a leap second becomes the second after it.
@@ -78,7 +78,7 @@ def moment_or_midnight(value: object) -> datetime:
     return timestamp
 
 
-def given(value: Value | MISSING) -> Value | None:
+def or_none(value: Value | MISSING) -> Value | None:
     """Return the value of an optional field, or None if it is absent."""
     return None if value is MISSING else value
 

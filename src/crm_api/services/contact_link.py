@@ -15,7 +15,7 @@ from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, H
 from crm_api.models import User
 from crm_api.services import audit
 from crm_api.services.audit import Origin
-from crm_api.services.properties.mapping import CONTACT_PROPERTIES, refused_fields
+from crm_api.services.properties.mapping import CONTACT_PROPERTIES, map_validation_error
 
 # A missing record sends everybody here who guesses ids; one look in so many seconds is enough for each.
 LOOK_AGAIN_SECONDS = 60.0
@@ -168,14 +168,14 @@ async def _create(hubspot: HubSpotClient, email: str, wanted: Mapping[str, str])
             {"email": email, **wanted}, unique=UniqueValue("email", email), lookup_properties=_READ
         )
     except HubSpotValidationError as error:
-        raise refused_fields(error, ("email", *PERSONAL_FIELDS)) or error from error
+        raise map_validation_error(error, ("email", *PERSONAL_FIELDS)) or error from error
 
 
 async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str, str]) -> CrmRecord:
     try:
         return await hubspot.contacts.update(contact_id, changed)
     except HubSpotValidationError as error:
-        raise refused_fields(error, PERSONAL_FIELDS) or error from error
+        raise map_validation_error(error, PERSONAL_FIELDS) or error from error
 
 
 async def _existing(hubspot: HubSpotClient, email: str, existing_id: str | None) -> CrmRecord:

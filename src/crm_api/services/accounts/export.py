@@ -8,8 +8,9 @@ from crm_api.services import audit
 from crm_api.services.accounts.profile import profile
 from crm_api.services.audit import Origin
 from crm_api.services.properties.mapping import ticket_from_record
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import ids_of, own_contact, read_records
+from crm_api.services.records.customer_records import own_contact, read_records
 from crm_api.services.records.nesting import with_deals_and_tickets
 
 
@@ -23,7 +24,8 @@ async def export(context: RecordContext, *, origin: Origin) -> PersonalExport:
     contact, tickets = None, []
     if record is not None:
         [contact] = await with_deals_and_tickets(context, [record])
-        found = await read_records(context, "tickets", await ids_of(context, record, "tickets"))
+        ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
+        found = await read_records(context, "tickets", ticket_ids)
         tickets = [ticket_from_record(ticket, context.fields) for ticket in found]
     async with context.session_factory.begin() as database:
         audit.record(database, "exported", user.id, origin=origin)

@@ -32,8 +32,8 @@ async def change(
 ) -> None:
     """Change the password and end the user's other sessions. Raises 400 `wrong_password`."""
     usable_password(new, field="new_password", email=user.email)
-    fits, _ = await passwords.verify(current, user.password_hash)
-    if not fits:
+    is_valid, _ = await passwords.verify(current, user.password_hash)
+    if not is_valid:
         raise _wrong_password()
     new_hash = await passwords.hash(new)
     async with session_factory.begin() as database:

@@ -43,10 +43,10 @@ async def log_in(
     async with session_factory() as database:
         user = (await database.execute(select(User).where(User.email == email))).scalar_one_or_none()
     usable = user is not None and user.status == "active"
-    fits, new_hash = await passwords.verify(password, user.password_hash if user and usable else None)
+    is_valid, new_hash = await passwords.verify(password, user.password_hash if user and usable else None)
     tokens = None
     async with session_factory.begin() as database:
-        if user is not None and fits:
+        if user is not None and is_valid:
             tokens = await _open(database, user, new_hash, rules)
         event: audit.Event = "login_succeeded" if tokens else "login_failed"
         audit.record(database, event, user.id if user is not None and usable else None, origin=origin)

@@ -120,8 +120,8 @@ async def verify(
     Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
     """
     pending = await _pending(session_factory, token)
-    fits, _ = await passwords.verify(password, pending.password_hash if pending else None)
-    if pending is None or not fits:
+    is_valid, _ = await passwords.verify(password, pending.password_hash if pending else None)
+    if pending is None or not is_valid:
         raise ApiError("invalid_link")
     require_allowed(pending.email, rules)
     await refuse_if_taken(session_factory, pending.email)
