@@ -293,7 +293,7 @@ class TestResend:
     ) -> None:
         await proved(app, client, mailbox, ADDRESS)
         await self.resend(client)
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "You have an account already"
+        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "You already have an account"
 
     async def test_who_has_none_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox

@@ -14,6 +14,7 @@ from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import Base, PendingRegistration, User, now
 from crm_api.services.accounts import registration
+from crm_api.services.accounts.context import AccountContext
 from crm_api.services.accounts.profile import set_role
 from hubspot_emulator import Emulator
 
@@ -207,19 +208,19 @@ class TestRegisterOnABadDay:
     ) -> None:
         """A process that hung past its lease, and goes on when another attempt has taken the address over."""
         later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
-        rules = registration.RegistrationRules(True, frozenset(), "customer", lease_seconds=15)
+        reserve = registration.reserve
 
-        claim = registration.claim
-
-        async def overtaken(*arguments: Any) -> registration.Claim:
-            claimed = await claim(*arguments)
+        async def overtaken(
+            context: AccountContext, new: registration.NewUser, password_hash: str
+        ) -> registration.Reservation:
+            reservation = await reserve(context, new, password_hash)
             async with app.state.session_factory.begin() as database:
                 await database.execute(update(User).values(lease_until=now() - timedelta(seconds=1)))
-            await claim(app.state.session_factory, later, "another hash", rules)
-            return claimed
+            await reserve(context, later, "another hash")
+            return reservation
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(registration, "claim", overtaken)
+            patched.setattr(registration, "reserve", overtaken)
             first = await client.post("/api/register", json=a_registration())
         assert_problem(first, 409, "user_exists")
         [user] = await users_of(app)

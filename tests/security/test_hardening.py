@@ -10,9 +10,9 @@ from tests.support.accounts import Mailbox
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
 
+from crm_api.bootstrap import account_rules
 from crm_api.mail import MailQueue
 from crm_api.main import EXPOSED_HEADERS, create_app
-from crm_api.routers.sessions import token_rules
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -135,7 +135,7 @@ class TestMasks:
             repr(each)
             for each in (
                 settings,
-                token_rules(settings),
+                account_rules(settings),
                 queue,
                 queue._server,
                 app.state.hubspot,

@@ -87,7 +87,7 @@ class TestWithProof:
         victim = await proved(app, client, mailbox, VICTIM)
         attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
@@ -111,7 +111,7 @@ class TestWithProof:
     ) -> None:
         await proved(app, client, mailbox, VICTIM)
         await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class TestWithProof:
         for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
             await client.post("/api/register", json=a_registration(email=address))
             mail = await mailed(app, mailbox, "ada@xn--strae-oqa.example")
-            assert mail["Subject"] == "You have an account already"
+            assert mail["Subject"] == "You already have an account"
         # IDNA 2008 has this letter for itself, so that is another domain.
         await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
         assert (await mailed(app, mailbox, "ada@strasse.example"))["Subject"] == "Finish your registration"

@@ -1,9 +1,9 @@
-"""Registration over HTTP."""
+"""Route: registration."""
 
 from fastapi import APIRouter, Depends, Response, status
 
-from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
-from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.accounts import AccountContextDep
+from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.rate_limits import limit_registrations
 from crm_api.openapi.document import problems
@@ -28,13 +28,9 @@ router = APIRouter(prefix="/api", tags=["Account"])
 async def register(
     registration: Registration,
     settings: SettingsDep,
-    session_factory: SessionFactoryDep,
+    context: AccountContextDep,
     hubspot: HubSpotDep,
-    passwords: PasswordsDep,
     idempotent_create: IdempotentCreateDep,
-    rules: RulesDep,
-    messages: MessagesDep,
-    origin: OriginDep,
 ) -> Response:
     """Create an account and its contact in the CRM.
 
@@ -42,23 +38,19 @@ async def register(
     finishes it. Elsewhere a contact that already has this address is linked and brought up to date; if anything fails
     on the way, send the same request again: it ends with one account and one contact.
     """
-    proof = settings.email_verification == "required"
+    requires_verification = settings.email_verification == "required"
 
     async def create(attempt: Attempt) -> RegistrationResponse | AcceptedResponse:
-        if proof:
-            return await verification.request_registration(
-                session_factory, passwords, registration, rules, messages, attempt=attempt, origin=origin
-            )
-        return await registration_service.register(
-            session_factory, hubspot, passwords, registration, rules, attempt=attempt, origin=origin
-        )
+        if requires_verification:
+            return await verification.request_registration(context, registration, attempt=attempt)
+        return await registration_service.register(context, hubspot, registration, attempt=attempt)
 
     return await idempotent_create.execute(
         create,
         operation="register",
         owner=registration.email,
-        # Else a guessed key would tell that this address was registered with it.
-        scope_secret=registration.password.get_secret_value() if proof else "",
+        # Without the password, a caller could guess a key and learn that the address was registered with it.
+        scope_secret=registration.password.get_secret_value() if requires_verification else "",
         body=registration,
-        status=status.HTTP_202_ACCEPTED if proof else status.HTTP_201_CREATED,
+        status=status.HTTP_202_ACCEPTED if requires_verification else status.HTTP_201_CREATED,
     )
