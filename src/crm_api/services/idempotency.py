@@ -51,7 +51,7 @@ class Lease:
             await database.execute(self.update(lease_until=now()))
 
     async def release(self) -> None:
-        """Delete the row, so that the next request with the key starts anew."""
+        """Delete the row, so that the next request with the key starts from the beginning."""
         async with self.session_factory.begin() as database:
             await database.execute(delete(IdempotencyKey).where(*self.conditions()))
 

@@ -33,7 +33,7 @@ class Messages:
         )
 
     def already_registered(self, to: str) -> None:
-        """Tell the owner of a registered address that someone tried to register it again."""
+        """Inform the owner of a registered address that someone tried to register it again."""
         self._send(
             to,
             "You already have an account",
@@ -44,7 +44,7 @@ class Messages:
         )
 
     def not_registered(self, to: str) -> None:
-        """Tell the owner of an unknown address that it has no account."""
+        """Inform the owner of an unknown address that it has no account."""
         self._send(
             to,
             "There is no account for this address",
