@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.load import Client
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 
 from crm_api.database import create_engine, create_session_factory
 from crm_api.services.accounts.profile import set_role
@@ -38,7 +38,7 @@ async def registered(client: Client, emails: list[str]) -> list[Person]:
 
     async def one(email: str) -> Person:
         async with turns:
-            made = await client.ask("POST", "/api/register", json=a_registration(email=email))
+            made = await client.ask("POST", "/api/register", json=registration_body(email=email))
             return await logged_in(client, email, str(made["data"]["contact"]["id"]))
 
     return list(await asyncio.gather(*(one(email) for email in emails)))

@@ -11,7 +11,7 @@ from benchmarks.load import Client, Sample
 from benchmarks.people import Person, at_the_floor, make_staff, registered
 from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, FLOOR, OURS, Figure, Report
 from benchmarks.servers import Server, Stage
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 
 PROCESSES: Final = 2
 PEOPLE: Final = 50
@@ -144,7 +144,7 @@ async def opened(stage: Stage, pace: Pace) -> AsyncGenerator[Run, None]:
 async def _begin(contestant: Contestant) -> None:
     """So many requests at once that all processes have a part in it."""
     people = range(CUSTOMER, PEOPLE)
-    sent = [contestant.send("POST", "/api/deals", each, json=a_deal()) for each in people]
+    sent = [contestant.send("POST", "/api/deals", each, json=deal_body()) for each in people]
     if contestant.name == OURS:  # the others check no stages
         sent += [contestant.send("GET", "/api/pipelines", each) for each in people]
     assert set(await asyncio.gather(*sent)) <= {200, 201}, contestant.name

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FAULTS, FaultRun
 
@@ -42,7 +42,7 @@ async def soak(
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
         await provision(app.state.hubspot, TICKET_CATEGORIES)
-        callers = [await registered(client, f"user{number}@example.com") for number in range(users)]
+        callers = [await register_caller(client, f"user{number}@example.com") for number in range(users)]
         emulator.random_faults(probability, FAULTS, seed)
         await run.create_all(callers, deals=deals, tickets=tickets)
         emulator.random_faults(0.0, (), seed)

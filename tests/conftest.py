@@ -8,22 +8,22 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.hubspot_contract import held_to_the_documents
+from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator, create_emulator
 
-pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.accounts"]
+pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
 
 
 @pytest.fixture
 def emulator() -> Generator[Emulator, None, None]:
     """A HubSpot account of its own for each test; what passes is held against HubSpot's documents, if they are here."""
     emulator = create_emulator()
-    with held_to_the_documents(emulator, requests_too=True):
+    with checked_against_documents(emulator, check_requests=True):
         yield emulator
     emulator.close()
 
@@ -65,13 +65,13 @@ async def client(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient, None]:
 @pytest.fixture
 async def customer(client: httpx.AsyncClient) -> Caller:
     """A customer who is logged in."""
-    return await registered(client, "customer@example.com")
+    return await register_caller(client, "customer@example.com")
 
 
 @pytest.fixture
-async def stranger(client: httpx.AsyncClient) -> Caller:
+async def other_customer(client: httpx.AsyncClient) -> Caller:
     """Another customer, who is logged in too."""
-    return await registered(client, "stranger@example.com")
+    return await register_caller(client, "stranger@example.com")
 
 
 @pytest.fixture
@@ -79,13 +79,13 @@ async def staff(client: httpx.AsyncClient, app: FastAPI) -> Caller:
     """One of the company's own people."""
     from crm_api.services.accounts.profile import set_role
 
-    caller = await registered(client, "staff@example.com")
+    caller = await register_caller(client, "staff@example.com")
     assert await set_role(app.state.session_factory, caller.email, "staff")
     return caller
 
 
 @pytest.fixture
-def break_commits(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
+def fail_statements(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
     """Makes the database fail at statements that begin so; an empty text mends it."""
     engine = app.state.session_factory.kw["bind"].sync_engine
     broken: list[str] = []

@@ -1,4 +1,4 @@
-"""Who may import whom; the table is design and changes only with a reason."""
+"""Which part may import which. The tables are design: change them only with a reason."""
 
 import ast
 import re
@@ -10,8 +10,8 @@ from tests.support.imports import import_circle, import_graph, imported_names, m
 
 SOURCE = Path(__file__).parents[1] / "src" / "crm_api"
 
-# A layer may import itself and these. `cli` and `main` put everything together.
-ALLOWED: dict[str, set[str]] = {
+# A part of `crm_api` may import itself and these parts. `services` stands for all of its parts.
+ALLOWED_IMPORTS: dict[str, set[str]] = {
     "settings": set(),
     "models": set(),
     "security": set(),
@@ -19,139 +19,140 @@ ALLOWED: dict[str, set[str]] = {
     "hubspot": set(),
     "swagger_ui": set(),
     "database": set(),
-    "errors": {"schemas", "hubspot.errors"},
-    "rate_limit": {"settings", "security", "errors"},
-    "openapi": {"schemas", "errors", "openapi_examples", "openapi_headers"},
-    # Parts of `openapi`, apart to keep each file short.
-    "openapi_examples": {"errors"},
-    "openapi_headers": set(),
-    "metrics": set(),
     "draining": set(),
-    "exception_handlers": {"errors", "hubspot", "request_logging"},
-    "tracing": {"hubspot"},
+    "errors": {"schemas", "hubspot"},
     "mail": {"settings"},
-    "request_logging": {"settings", "errors", "hubspot"},
-    "dependencies": {"settings", "database", "models", "security", "rate_limit", "hubspot", "errors"},
-    "services": {"schemas", "models", "security", "hubspot", "errors"},
-    # `settings` only to read what a route passes on to its service.
-    "routers": {"services", "schemas", "dependencies", "errors", "rate_limit", "openapi", "settings"},
-    "main": {
+    "rate_limit": {"settings", "security", "errors"},
+    "observability": {"settings", "hubspot"},
+    "openapi": {"schemas", "errors"},
+    "exception_handlers": {"errors", "hubspot", "observability"},
+    "middleware": {"errors", "hubspot", "observability"},
+    "services": {"schemas", "models", "database", "security", "hubspot", "errors"},
+    # `rate_limit`: authentication and the rate limit of the user are one dependency (decision 51).
+    "dependencies": {
         "settings",
         "database",
         "models",
-        "dependencies",
+        "schemas",
         "security",
-        "errors",
         "rate_limit",
-        "request_logging",
-        "metrics",
+        "hubspot",
+        "errors",
+        "services",
+    },
+    # `settings`: a route may read a value to pass it to its service.
+    "routers": {"services", "schemas", "dependencies", "errors", "openapi", "settings"},
+    "bootstrap": {"settings", "database", "security", "hubspot", "services"},
+    "main": {
+        "bootstrap",
+        "settings",
+        "database",
         "draining",
         "exception_handlers",
-        "tracing",
+        "middleware",
+        "rate_limit",
         "mail",
+        "observability",
+        "security",
+        "hubspot",
         "openapi",
         "routers",
-        "schemas",
         "services",
-        "hubspot",
     },
+    # `main`: `crm-api openapi` prints the document of an application.
     "cli": {
         "settings",
         "database",
         "models",
         "security",
         "errors",
-        "rate_limit",
-        "request_logging",
+        "bootstrap",
+        "main",
+        "observability",
         "openapi",
         "schemas",
         "services",
         "hubspot",
-        "main",
-        "metrics",
-        "mail",
     },
     "__main__": {"cli"},
-    "__init__": set(),
 }
+# The parts of two packages, lowest first. A part imports itself and parts of lower levels only.
+SERVICE_LEVELS: tuple[set[str], ...] = (
+    {"audit", "health", "idempotency", "properties"},
+    {"contact_link", "hubspot_account"},
+    {"records"},
+    {"accounts"},
+)
+HUBSPOT_LEVELS: tuple[set[str], ...] = (
+    {"errors", "names", "observer", "call_context", "search"},
+    {"wire", "retry", "circuit", "connections", "quota"},
+    {"auth", "error_parsing"},
+    {"sender"},
+    {"resources"},
+    {"client"},
+)
+EMULATOR_LEVELS: tuple[set[str], ...] = (
+    {"wire"},
+    {"state"},
+    {"rules"},
+    {"api"},
+    {"operations", "routes"},
+    {"app", "control"},
+    {"emulator"},
+    {"serve"},
+    {"__main__"},
+)
+PACKAGES = ("crm_api", "hubspot_emulator")
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            found.add("relative import")
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name.removeprefix("crm_api.") for name in found if name.startswith(("crm_api.", "relative"))}
+def part_of(module: str, package: str) -> str:
+    """Return the first name below the package; the package itself is the part ""."""
+    return module.removeprefix(package).removeprefix(".").partition(".")[0]
 
 
-def layer_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+@pytest.mark.parametrize("module", sorted(module_paths("crm_api")))
+def test_module_imports_only_allowed_parts(module: str) -> None:
+    part = part_of(module, "crm_api")
+    targets = {part_of(target, "crm_api") for target in import_graph("crm_api")[module]} - {part, ""}
+    assert targets <= ALLOWED_IMPORTS.get(part, set())
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_layer_imports_only_what_it_may(path: Path) -> None:
-    layer = layer_of(path)
-    allowed = ALLOWED[layer] | {layer}
-    for name in imports(path):
-        assert any(name == each or name.startswith(f"{each}.") for each in allowed), f"{layer} imports {name}"
+def test_table_of_imports_names_existing_parts_only() -> None:
+    assert {part_of(module, "crm_api") for module in module_paths("crm_api")} - {""} == set(ALLOWED_IMPORTS)
 
 
-def test_the_table_names_only_layers_that_exist() -> None:
-    assert {layer_of(path) for path in SOURCE.rglob("*.py")} == set(ALLOWED)
-
-
-@pytest.mark.parametrize("layer", ["hubspot", "schemas"])
-def test_the_libraries_could_live_elsewhere(layer: str) -> None:
-    assert ALLOWED[layer] == set()
-
-
-def test_no_middleware_costs_a_task_for_each_request() -> None:
-    for path in SOURCE.rglob("*.py"):
-        assert "BaseHTTPMiddleware" not in path.read_text(encoding="utf-8"), path
-
-
-def test_hubspot_is_asked_by_dated_paths_only() -> None:
-    for path in (SOURCE / "hubspot").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        assert not any(f"/v{number}/" in text for number in range(1, 5)), path
-
-
-def test_no_dependency_costs_a_thread_for_each_request() -> None:
-    # FastAPI calls a dependency that is not `async` in a thread, and its own classes by `__call__`.
-    source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
-    names = set(re.findall(r"Depends\(([a-z_]*)\)", source)) - {"oauth2", "bearer"}
-    assert names > {"authenticate", "get_settings"}
-    for name in names:
-        assert f"\nasync def {name}(" in source, name
-
-
-# The emulator, a package of its own. Each part imports only parts that stand before it.
-EMULATOR_PARTS = ("wire", "state", "rules", "api")
-
-
-def emulator_part(module: str) -> int:
-    """Return the rank of a module's part; the modules at the top of the package have the highest."""
-    part = (*module.split("."), "")[1]
-    return EMULATOR_PARTS.index(part) if part in EMULATOR_PARTS else len(EMULATOR_PARTS)
-
-
-def test_emulator_imports_go_down_only() -> None:
+@pytest.mark.parametrize(
+    ("package", "levels"),
+    [
+        ("crm_api.services", SERVICE_LEVELS),
+        ("crm_api.hubspot", HUBSPOT_LEVELS),
+        ("hubspot_emulator", EMULATOR_LEVELS),
+    ],
+    ids=["services", "hubspot", "emulator"],
+)
+def test_imports_between_parts_go_down_only(package: str, levels: tuple[set[str], ...]) -> None:
+    rank = {part: level for level, parts in enumerate(levels) for part in parts}
+    graph = import_graph(package.partition(".")[0])
+    inside = {module: targets for module, targets in graph.items() if module.startswith(f"{package}.")}
+    assert {part_of(module, package) for module in inside} == rank.keys()
     upward = [
         (module, target)
-        for module, targets in import_graph("hubspot_emulator").items()
-        for target in targets
-        if emulator_part(target) > emulator_part(module)
+        for module, targets in inside.items()
+        for target in targets & inside.keys()
+        if part_of(target, package) != part_of(module, package)
+        and rank[part_of(target, package)] >= rank[part_of(module, package)]
     ]
     assert upward == []
 
 
+@pytest.mark.parametrize("library", ["hubspot", "schemas", "security"])
+def test_library_package_imports_nothing_of_the_project(library: str) -> None:
+    assert ALLOWED_IMPORTS[library] == set()
+
+
 def test_crm_api_and_emulator_meet_in_the_cli_only() -> None:
     assert importers("hubspot_emulator", of="crm_api") == set()
-    assert {module.split(".")[1] for module in importers("crm_api", of="hubspot_emulator")} == {"cli"}
+    assert {part_of(module, "crm_api") for module in importers("crm_api", of="hubspot_emulator")} == {"cli"}
 
 
 def importers(package: str, *, of: str) -> set[str]:
@@ -163,12 +164,12 @@ def importers(package: str, *, of: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("package", ["hubspot_emulator"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_package_has_no_import_circle(package: str) -> None:
     assert import_circle(package) == []
 
 
-@pytest.mark.parametrize("package", ["hubspot_emulator"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_package_has_more_than_20_modules(package: str) -> None:
     modules = module_paths(package)
     packages = {name for name, path in modules.items() if path.name == "__init__.py"}
@@ -176,10 +177,36 @@ def test_no_package_has_more_than_20_modules(package: str) -> None:
     assert max(sizes.values()) <= 20
 
 
-@pytest.mark.parametrize("package", ["hubspot_emulator"])
+def test_top_of_crm_api_has_at_most_12_modules() -> None:
+    modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
+    assert len(modules) <= 12
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_docstring_is_one_sentence(package: str) -> None:
     for path in module_paths(package).values():
         if path.name == "__init__.py":
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             assert re.fullmatch(r"[^\n]*[^.\n]\.", docstring), path
             assert ". " not in docstring, path
+
+
+def test_no_middleware_uses_base_http_middleware() -> None:
+    # Starlette's BaseHTTPMiddleware starts a task for each request.
+    for path in SOURCE.rglob("*.py"):
+        assert "BaseHTTPMiddleware" not in path.read_text(encoding="utf-8"), path
+
+
+def test_hubspot_paths_have_dated_versions() -> None:
+    for path in (SOURCE / "hubspot").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(f"/v{number}/" in text for number in range(1, 5)), path
+
+
+def test_every_dependency_is_async() -> None:
+    # FastAPI runs a dependency that is not `async` in a thread, and its own classes by `__call__`.
+    source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    names = set(re.findall(r"Depends\(([a-z_]*)\)", source)) - {"oauth2", "bearer"}
+    assert names > {"authenticate", "get_settings"}
+    for name in names:
+        assert f"\nasync def {name}(" in source, name

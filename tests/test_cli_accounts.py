@@ -58,7 +58,9 @@ class TestAudit:
         assert "by=anonymous  from=127.0.0.1  request=" in lines[0]
         assert "by=operator  detail=is staff" in lines[-1]
 
-    async def test_it_can_be_narrowed(self, customer: Caller, stranger: Caller, command: object) -> None:
+    async def test_it_can_be_narrowed(
+        self, customer: Caller, other_customer: Caller, command: object
+    ) -> None:
         narrowed = ("audit", "--user", customer.email, "--event", "registered", "--json")
         result = await command(*narrowed)  # type: ignore[operator]
         [entry] = [json.loads(line) for line in result.output.splitlines()]

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.fault_run import FAULTS, FaultRun
 
 from crm_api.services.hubspot_account.provisioning import provision
@@ -18,7 +18,7 @@ async def test_250_deals_and_250_tickets_of_20_users(
     app: FastAPI, client: httpx.AsyncClient, emulator: Emulator, seed: int
 ) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
-    callers = [await registered(client, f"user{number}@example.com") for number in range(USERS)]
+    callers = [await register_caller(client, f"user{number}@example.com") for number in range(USERS)]
     emulator.random_faults(0.2, FAULTS, seed)
     run = FaultRun()
     await run.create_all(callers, deals=250, tickets=250)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.builders import a_deal
-from tests.support.callers import registered
+from tests.support.builders import deal_body
+from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.cli.serve import drain_seconds
@@ -59,10 +59,10 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
         ):
             # A connection that stays open keeps nothing from stopping.
             await idle.get("/healthz")
-            caller = await registered(client, "ada@example.com")
-            begun = asyncio.create_task(caller.post("/api/deals", a_deal()))
+            caller = await register_caller(client, "ada@example.com")
+            begun = asyncio.create_task(caller.post("/api/deals", deal_body()))
             await asyncio.sleep(0.2)
-            service.tell(signal.SIGTERM)
+            service.send_signal(signal.SIGTERM)
             await until(is_unready)
             # Balancers need time to notice: until then everything is answered, on one connection each.
             answer = await caller.get("/api/me")
@@ -83,8 +83,8 @@ async def test_told_twice_it_keeps_its_notice(tmp_path: Path, database_url: str)
         SHUTDOWN_NOTICE_SECONDS="3",
     ) as service:
         started = time.monotonic()
-        service.tell(signal.SIGTERM)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(15) == 0
         assert time.monotonic() - started >= 3
 
@@ -97,7 +97,7 @@ async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) ->
         hubspot_url="http://127.0.0.1:9",
         SHUTDOWN_NOTICE_SECONDS="300",
     ) as service:
-        service.tell(signal.SIGINT)
+        service.send_signal(signal.SIGINT)
         assert service.wait(30) == 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.support.accounts import Mailbox, text_of
+from tests.support.mail import Mailbox, text_of
 
 from crm_api.mail import Mail, MailQueue, SmtpServer, build_message
 from crm_api.settings import Settings
@@ -58,13 +58,13 @@ async def test_a_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
 
 
 async def test_sending_returns_at_once_while_the_server_hangs(mailbox: Mailbox) -> None:
-    mailbox.let_in.clear()
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url)
     queue.start()
     for _ in range(50):
         queue.send(**MAIL)
     assert mailbox.mails == []
-    mailbox.let_in.set()
+    mailbox.accepting.set()
     await queue.aclose()
     assert len(mailbox.mails) == 50
 
@@ -79,7 +79,7 @@ async def test_what_waits_is_sent_at_the_end(mailbox: Mailbox) -> None:
 
 
 async def test_the_end_does_not_wait_for_ever(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
-    mailbox.let_in.clear()
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url, flush_timeout_seconds=0.2)
     queue.start()
     for _ in range(5):
@@ -107,7 +107,7 @@ async def test_a_server_that_asks_for_patience_is_tried_again(
     queue.start()
     queue.send(**MAIL)
     await queue.aclose()
-    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 3, [2.0, 20.0])
+    assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 3, [2.0, 20.0])
 
 
 async def test_a_refusal_is_final_and_ends_no_other_mail(
@@ -120,7 +120,7 @@ async def test_a_refusal_is_final_and_ends_no_other_mail(
     await queue.flush()
     queue.send(**MAIL)
     await queue.aclose()
-    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 2, [])
+    assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 2, [])
 
 
 async def test_a_server_that_is_away_is_no_error_of_ours_and_the_log_names_nobody(
@@ -138,7 +138,7 @@ async def test_a_server_that_is_away_is_no_error_of_ours_and_the_log_names_nobod
 async def test_a_server_that_hangs_is_given_up(
     mailbox: Mailbox, sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    mailbox.let_in.clear()
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url, send_timeout_seconds=0.1, sleep=sleep)
     queue.start()
     queue.send(**MAIL)

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from tests.support.builders import PASSWORD, a_deal, a_registration
-from tests.support.callers import Caller, assert_problem, registered, serving
+from tests.support.builders import PASSWORD, deal_body, registration_body
+from tests.support.callers import Caller, app_client, assert_problem, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -166,9 +166,9 @@ class TestDocs:
 
 class TestDatabaseAway:
     async def test_it_is_a_503_that_says_when_to_come_back(
-        self, customer: Caller, break_commits: object, caplog: pytest.LogCaptureFixture
+        self, customer: Caller, fail_statements: object, caplog: pytest.LogCaptureFixture
     ) -> None:
-        break_commits("SELECT")  # type: ignore[operator]
+        fail_statements("SELECT")  # type: ignore[operator]
         answer = await customer.get("/api/me")
         # Thousands of requests meet an outage: a line each, no traceback.
         [line] = [each for each in caplog.messages if "does not answer" in each]
@@ -264,10 +264,10 @@ class TestLogs:
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         changed = settings.model_copy(update={"log_level": "DEBUG"})
-        async with serving(changed, emulator) as client:
-            caller = await registered(client, "ada@example.com")
-            await client.post("/api/register", json=a_registration(phone="nonsense"))
-            await caller.post("/api/deals", a_deal(description="private"))
+        async with app_client(changed, emulator) as client:
+            caller = await register_caller(client, "ada@example.com")
+            await client.post("/api/register", json=registration_body(phone="nonsense"))
+            await caller.post("/api/deals", deal_body(description="private"))
         written = "".join(capsys.readouterr())
         assert written.count("/api/register") == 2
         for secret in (

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
@@ -57,7 +57,7 @@ async def test_they_count_what_all_workers_did(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             for _ in range(20):
                 # A connection each, so that every worker gets some.
                 async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:
@@ -73,7 +73,7 @@ async def test_they_count_what_all_workers_did(
                 await asyncio.sleep(0.1)
                 text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
                 found = samples(text)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(30) == 0
     assert found['crm_api_requests_total{method="GET",route="/api/me",status="200"}'] == 20
     assert found['crm_api_request_seconds_count{method="GET",route="/api/me"}'] == 20

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
-from tests.support.openapi import answers, faults_in, operations, the_document
+from tests.support.openapi import documented_responses, openapi_document, operations, schema_errors
 
-from crm_api.errors import _FROM_HUBSPOT, KINDS
+from crm_api.errors import _FROM_HUBSPOT, ERROR_TYPES
 from crm_api.hubspot import errors as hubspot_errors
 from crm_api.openapi.document import PATHS, dump
 
@@ -24,7 +24,7 @@ LONGEST_SUMMARY = 80
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return the_document()
+    return openapi_document()
 
 
 def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -199,17 +199,17 @@ def test_every_error_of_the_table_stands_at_an_operation_and_in_the_introduction
     shown = {
         code
         for _, _, operation in operations().values()
-        for response in answers(operation).values()
+        for response in documented_responses(operation).values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
     # The only one that no operation answers with: the request reached none.
-    assert shown == set(KINDS) - {"method_not_allowed"}
-    assert all(f"`{code}`" in document["info"]["description"] for code in KINDS)
+    assert shown == set(ERROR_TYPES) - {"method_not_allowed"}
+    assert all(f"`{code}`" in document["info"]["description"] for code in ERROR_TYPES)
 
 
 def test_every_answer_has_a_description_headers_and_an_example(document: dict[str, Any]) -> None:
     for name, (_, _, operation) in operations().items():
-        for status, response in answers(operation).items():
+        for status, response in documented_responses(operation).items():
             assert response["description"] not in {"", ".", "Successful Response"}, (name, status)
             assert "X-Request-ID" in response["headers"], (name, status)
             assert all(content["examples"] for content in response.get("content", {}).values()), (
@@ -223,12 +223,12 @@ def test_every_answer_has_a_description_headers_and_an_example(document: dict[st
 def test_every_example_is_what_its_schema_allows(document: dict[str, Any]) -> None:
     def check(content: dict[str, Any], name: str) -> None:
         for key, example in content["examples"].items():
-            assert not faults_in(example["value"], content["schema"]), (name, key)
+            assert not schema_errors(example["value"], content["schema"]), (name, key)
 
     for name, (_, _, operation) in operations().items():
         for content in operation.get("requestBody", {}).get("content", {}).values():
             check(content, name)
-        for response in answers(operation).values():
+        for response in documented_responses(operation).values():
             for content in response.get("content", {}).values():
                 check(content, name)
 
@@ -267,7 +267,7 @@ def test_no_released_schema_is_gone_without_a_new_version(document: dict[str, An
 
 def test_one_title_for_each_type() -> None:
     titles: dict[str, set[str]] = {}
-    for kind in KINDS.values():
+    for kind in ERROR_TYPES.values():
         titles.setdefault(kind.type, set()).add(kind.title)
     assert all(len(each) == 1 for each in titles.values())
 
@@ -279,9 +279,9 @@ def test_every_error_of_hubspots_has_its_row() -> None:
         if isinstance(each, type) and issubclass(each, hubspot_errors.HubSpotError)
     }
     assert classes == set(_FROM_HUBSPOT)
-    assert not {KINDS[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
+    assert not {ERROR_TYPES[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
 
 
 def test_troubleshooting_names_every_code() -> None:
     page = (COMMITTED.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    assert not [code for code in KINDS if f"`{code}`" not in page]
+    assert not [code for code in ERROR_TYPES if f"`{code}`" not in page]

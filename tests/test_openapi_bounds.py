@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.callers import Caller
-from tests.support.openapi import body_examples, operations, the_document
+from tests.support.openapi import body_examples, openapi_document, operations
 
 from crm_api.settings import Settings
 
@@ -132,7 +132,7 @@ async def service(client: httpx.AsyncClient, customer: Caller, staff: Caller) ->
 
 def bounded() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """Every operation's parameters and body fields, with where they stand."""
-    schemas = the_document()["components"]["schemas"]
+    schemas = openapi_document()["components"]["schemas"]
     for name, (_, _, operation) in operations().items():
         for parameter in operation.get("parameters", ()):
             for field, schema in fields(parameter["name"], parameter["schema"]):
@@ -169,7 +169,7 @@ async def test_a_value_at_a_bound_passes_it_and_one_beyond_is_refused_by_name(se
 
 
 async def test_a_filter_and_a_sort_are_bounded_as_they_say(service: Service) -> None:
-    schemas = the_document()["components"]["schemas"]
+    schemas = openapi_document()["components"]["schemas"]
     rest = {
         "value": {"operator": "EQ"},
         "high_value": {"operator": "BETWEEN", "value": "1"},

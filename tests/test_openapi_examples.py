@@ -6,11 +6,11 @@ from typing import Any, Final
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.accounts import Mailbox, mailed, proving, token_of
 from tests.support.callers import Caller
-from tests.support.openapi import answers, body_examples, documented_answer, operations
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
+from tests.support.openapi import assert_documented, body_examples, documented_responses, operations
 
-from crm_api.errors import KINDS
+from crm_api.errors import ERROR_TYPES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -76,7 +76,7 @@ class Trying:
             sent = {key: value for key, value in body.items() if key != without}
             arguments["data" if form else "json"] = sent
         answer = await self.request(name, headers=headers, path_parameters=path_parameters, **arguments)
-        documented = documented_answer(name, answer)
+        documented = assert_documented(name, answer)
         if answer.is_success:
             self.succeeded.add(name)
             if answer.content:
@@ -131,9 +131,9 @@ async def test_the_examples_tell_one_story_from_registering_to_leaving(trying: T
     first = created.json()["data"]["deal"]
     read = await trying.client.get(created.headers["location"], headers=trying.headers)
     assert read.json()["data"]["deal"]["id"] == first["id"]
-    shown = answers(operations()["createDeal"][2])["201"]["content"]["application/json"]["examples"][
-        "success"
-    ]
+    shown = documented_responses(operations()["createDeal"][2])["201"]["content"]["application/json"][
+        "examples"
+    ]["success"]
     its_own = {"id", "hs_object_id", "createdate", "hs_lastmodifieddate"}
     assert {key: value for key, value in first.items() if key not in its_own} == {
         key: value for key, value in shown["value"]["data"]["deal"].items() if key not in its_own
@@ -171,17 +171,17 @@ async def test_the_examples_tell_one_story_from_registering_to_leaving(trying: T
 class TestProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     async def test_the_examples_work_with_the_mailed_tokens(
         self, trying: Trying, app: FastAPI, mailbox: Mailbox
     ) -> None:
         asked = await trying.send("register", "request")
         assert asked.status_code == 202
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await trying.succeed("verifyEmail", changes={"token": token})
         await trying.succeed("forgotPassword")
-        token = token_of(await mailed(app, mailbox, ADA))
+        token = token_of(await wait_for_mail(app, mailbox, ADA))
         await trying.succeed("resetPassword", changes={"token": token})
 
 
@@ -218,17 +218,17 @@ class TestErrors:
 
     def expect(self, name: str, answer: httpx.Response, code: str) -> None:
         """The answer is, but for the request's own name, the example of this code."""
-        documented = documented_answer(name, answer)
+        documented = assert_documented(name, answer)
         assert answer.json()["code"] == code, (name, answer.text)
         example = documented["examples"][code]["value"]
         assert answer.json() | {"request_id": example["request_id"]} == example, name
 
     def showing(self, code: str) -> dict[str, str | None]:
         """The operations that show this error, each with the first example of its body."""
-        status = str(KINDS[code].status)
+        status = str(ERROR_TYPES[code].status)
         found: dict[str, str | None] = {}
         for name, (_, _, operation) in operations().items():
-            content = answers(operation).get(status, {}).get("content", {})
+            content = documented_responses(operation).get(status, {}).get("content", {})
             if code in content.get("application/problem+json", {}).get("examples", {}):
                 found[name] = next(iter(body_examples(operation)), None)
         assert found, code
@@ -237,7 +237,7 @@ class TestErrors:
     async def test_a_request_that_is_not_valid(self, ada: Trying) -> None:
         for name, example in self.showing("validation_error").items():
             _, _, operation = operations()[name]
-            shown = answers(operation)["400"]["content"]["application/problem+json"]["examples"]
+            shown = documented_responses(operation)["400"]["content"]["application/problem+json"]["examples"]
             detail = shown["validation_error"]["value"]["details"][0]
             wrong = self.WRONG.get(name)
             if wrong is None and detail["message"] == "is required":
@@ -325,8 +325,8 @@ class TestErrors:
             self.expect(name, await ada.send(name, example), "invalid_link")
 
     async def test_too_many_requests(self, ada: Trying) -> None:
-        answers = [await ada.request("getMe") for _ in range(121)]
-        self.expect("getMe", answers[-1], "rate_limit_exceeded")
+        responses = [await ada.request("getMe") for _ in range(121)]
+        self.expect("getMe", responses[-1], "rate_limit_exceeded")
 
     async def test_hubspot_on_a_bad_day(self, ada: Trying, emulator: Emulator) -> None:
         for fault, code in (

@@ -17,9 +17,9 @@ import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
 from tests.support.builders import PASSWORD
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.gate import Gate, State
+from tests.support.tcp_proxy import ProxyState, TcpProxy
 
 from crm_api.main import create_app
 from crm_api.settings import Settings
@@ -88,33 +88,33 @@ async def recovered(caller: Caller, path: str) -> float:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
-async def test_the_database_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
+async def test_the_database_goes_away(settings: Settings, emulator: Emulator, outage: ProxyState) -> None:
     parts = urlsplit(settings.database_url)
-    gate = Gate(parts.port or 5432)
-    await gate.open()
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    proxy = TcpProxy(parts.port or 5432)
+    await proxy.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "rate_limit_user": "1000000 per 1 minute"}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
         async with load.of(lambda: caller.get("/api/me")):
             await asyncio.sleep(0.3)
-            await gate.set(outage)
+            await proxy.set_state(outage)
             await asyncio.sleep(OUTAGE_SECONDS)
-            await gate.open()
+            await proxy.open()
             await recovered(caller, "/api/me")
             back = time.monotonic()
             await asyncio.sleep(0.5)
         refusals = [answer for _, _, answer in load.answers if answer.status_code != 200]
         # A short silence is waited out.
-        assert refusals or (outage == "silent" and OUTAGE_SECONDS < 5)
+        assert refusals or (outage == "unresponsive" and OUTAGE_SECONDS < 5)
         assert {answer.status_code for answer in refusals} <= {503}
         assert {answer.json()["code"] for answer in refusals} <= {"service_unavailable"}
         assert all(answer.headers["retry-after"] for answer in refusals)
         assert load.longest < settings.request_deadline_seconds
         assert set(load.statuses(since=back + 0.2)) == {200}
-    await gate.shut()
+    await proxy.close()
 
 
 @asynccontextmanager
@@ -171,68 +171,68 @@ async def test_a_database_that_hangs_is_not_waited_for_past_the_deadline(
     settings: Settings, emulator: Emulator
 ) -> None:
     parts = urlsplit(settings.database_url)
-    gate = Gate(parts.port or 5432)
-    await gate.open()
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    proxy = TcpProxy(parts.port or 5432)
+    await proxy.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "request_deadline_seconds": 0.5}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
-        await gate.set("silent")
+        caller = await register_caller(client, "ada@example.com")
+        await proxy.set_state("unresponsive")
         started = time.monotonic()
         answer = await caller.get("/api/me")
         assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
         # A second more than the deadline, and 2 s in which SQLAlchemy closes what is broken; the timeouts alone are 7.
         assert time.monotonic() - started < 6
-        await gate.open()
+        await proxy.open()
         await recovered(caller, "/api/me")
-    await gate.shut()
+    await proxy.close()
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
 async def test_redis_goes_away(
-    settings: Settings, emulator: Emulator, valkey_url: str, outage: State
+    settings: Settings, emulator: Emulator, valkey_url: str, outage: ProxyState
 ) -> None:
-    gate = Gate(urlsplit(valkey_url).port or 6379)
-    await gate.open()
+    proxy = TcpProxy(urlsplit(valkey_url).port or 6379)
+    await proxy.open()
     changes = {
-        "redis_url": SecretStr(f"redis://127.0.0.1:{gate.port}/0"),
+        "redis_url": SecretStr(f"redis://127.0.0.1:{proxy.port}/0"),
         "rate_limit_user": "1000000 per 1 minute",
     }
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
         async with load.of(lambda: caller.get("/api/new-crm-objects")):
             await asyncio.sleep(0.3)
-            await gate.set(outage)
+            await proxy.set_state(outage)
             await asyncio.sleep(OUTAGE_SECONDS)
             # Limits are still kept, in this process.
             bad = {"email": caller.email, "password": "wrong-one"}
             statuses = [(await client.post("/api/login", json=bad)).status_code for _ in range(6)]
             assert statuses == [401] * 5 + [429]
             assert (await client.get("/readyz")).json()["status"] == "degraded"
-            await gate.open()
+            await proxy.open()
             await asyncio.sleep(1.5)
         assert set(load.statuses()) == {200}
         assert load.longest < settings.request_deadline_seconds
         assert (await client.get("/readyz")).json()["status"] == "ready"
-    await gate.shut()
+    await proxy.close()
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
-async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
+async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage: ProxyState) -> None:
     with served(emulator) as url:
-        gate = Gate(urlsplit(url).port or 80)
-        await gate.open()
+        proxy = TcpProxy(urlsplit(url).port or 80)
+        await proxy.open()
         changes = {
-            "hubspot_base_url": f"http://127.0.0.1:{gate.port}",
+            "hubspot_base_url": f"http://127.0.0.1:{proxy.port}",
             "rate_limit_user": "1000000 per 1 minute",
         }
         async with service(settings.model_copy(update=changes), None) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             load = Load()
             async with load.of(lambda: caller.get("/api/new-crm-objects")):
                 await asyncio.sleep(0.3)
-                await gate.set(outage)
+                await proxy.set_state(outage)
                 await asyncio.sleep(OUTAGE_SECONDS)
                 # What needs nothing of HubSpot's goes on.
                 good = {"email": caller.email, "password": PASSWORD}
@@ -242,14 +242,14 @@ async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage:
                 assert (await client.post("/api/token/refresh", json=refresh)).status_code == 200
                 assert (await caller.get("/api/me")).status_code == 200
                 sent = len(emulator.requests)
-                await gate.open()
+                await proxy.open()
                 await recovered(caller, "/api/new-crm-objects")
                 back = time.monotonic()
                 await asyncio.sleep(0.5)
             assert set(load.statuses()) <= {200, 502, 503, 504}
             # A short silence is over before enough calls have timed out to open the circuit.
-            assert load.statuses()[503] > 0 or (outage == "silent" and OUTAGE_SECONDS < 10)
+            assert load.statuses()[503] > 0 or (outage == "unresponsive" and OUTAGE_SECONDS < 10)
             assert load.longest < settings.request_deadline_seconds + 0.5
             assert set(load.statuses(since=back + 0.2)) == {200}
             assert len(emulator.requests) > sent
-        await gate.shut()
+        await proxy.close()

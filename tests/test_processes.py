@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.builders import PASSWORD, a_deal, a_registration
-from tests.support.callers import registered
+from tests.support.builders import PASSWORD, deal_body, registration_body
+from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
@@ -38,7 +38,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
             tmp_path, database_url=database_url, hubspot_url=emulator.url, REQUEST_DEADLINE_SECONDS="2"
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-                caller = await registered(client, "ada@example.com")
+                caller = await register_caller(client, "ada@example.com")
                 fault = {
                     "method": "POST",
                     "path": "/crm/objects/*/deals",
@@ -46,7 +46,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
                     "seconds": 30,
                 }
                 (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
-                lost = asyncio.create_task(caller.post("/api/deals", a_deal(), headers=KEY))
+                lost = asyncio.create_task(caller.post("/api/deals", deal_body(), headers=KEY))
                 for _ in range(100):
                     if (await client.get(f"{emulator.url}/_emulator/records/deals")).json()["results"]:
                         break
@@ -61,7 +61,7 @@ async def test_a_kill_between_hubspots_commit_and_ours_makes_no_second_record(
                 headers = caller.headers | KEY
                 answers: list[httpx.Response] = []
                 while not answers or answers[-1].status_code == 409:
-                    answers.append(await client.post("/api/deals", json=a_deal(), headers=headers))
+                    answers.append(await client.post("/api/deals", json=deal_body(), headers=headers))
                     await asyncio.sleep(float(answers[-1].headers.get("retry-after", 0)))
                 *refused, answer = answers
                 # None, where a busy machine took longer to start the second process than the lease lasts.
@@ -83,11 +83,11 @@ async def test_it_serves_with_workers_and_stops_when_told(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
-            caller = await registered(client, "ada@example.com")
-            answer = await caller.post("/api/deals", a_deal())
+            caller = await register_caller(client, "ada@example.com")
+            answer = await caller.post("/api/deals", deal_body())
             assert answer.status_code == 201, answer.text
             assert (await client.get("/readyz")).json()["database"]["state"] == "ok"
-        service.signal(signal.SIGTERM)
+        service.signal_group(signal.SIGTERM)
         assert service.wait(15) == 0
         assert service.output.count("Application shutdown complete") == workers
         assert "ada@example.com" not in service.output
@@ -141,14 +141,14 @@ async def test_hubspot_that_never_answers_is_told_within_the_deadline(
         ) as service,
     ):
         async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             fault = {"method": "*", "path": "/crm/*", "kind": "hang_before", "seconds": 60, "times": 50}
             (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
             started = time.monotonic()
             answers = await asyncio.gather(
                 caller.get("/api/pipelines"),
                 caller.get("/api/new-crm-objects"),
-                caller.post("/api/deals", a_deal()),
+                caller.post("/api/deals", deal_body()),
             )
             assert [answer.json()["code"] for answer in answers] == ["hubspot_timeout"] * 3
             # Twice the deadline: a busy machine is late, a hang is for ever.
@@ -161,7 +161,7 @@ async def test_it_starts_and_logs_people_in_while_hubspot_is_down(tmp_path: Path
     with emulator_process(tmp_path) as emulator:
         with service_process(tmp_path, database_url=database_url, hubspot_url=emulator.url) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-                await registered(client, "ada@example.com")
+                await register_caller(client, "ada@example.com")
         with service_process(
             tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9"
         ) as service:
@@ -187,8 +187,8 @@ async def test_every_line_is_json_where_programs_read_it(tmp_path: Path, databas
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-ID": "front-end-0001"}
         async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-            await client.post("/api/register", json=a_registration(), headers=headers)
-        service.tell(signal.SIGTERM)
+            await client.post("/api/register", json=registration_body(), headers=headers)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(20) == 0
     lines = [json.loads(line) for line in service.output.splitlines()]
     assert {"Started parent process", "Started server process"} <= {

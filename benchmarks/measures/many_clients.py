@@ -9,7 +9,7 @@ from benchmarks.load import Sample, at_once
 from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS, Figure, Row, at_least
 from benchmarks.run import PROCESSES, Contestant, Run, customer, in_rounds, medians, rates
 from benchmarks.servers import CONNECTIONS
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 
 CLIENTS: Final = 50
 GROWTH: Final = (1, 10, 100)
@@ -53,7 +53,7 @@ async def measure(run: Run) -> None:
 
 def _creating(contestant: Contestant, clients: int, seconds: float) -> Callable[[], Awaitable[Sample]]:
     return lambda: at_once(
-        lambda number: contestant.send("POST", "/api/deals", customer(number), json=a_deal()),
+        lambda number: contestant.send("POST", "/api/deals", customer(number), json=deal_body()),
         clients=clients,
         seconds=seconds,
     )

@@ -8,7 +8,7 @@ from benchmarks.emulator import token_of
 from benchmarks.load import Client, Sample, Send, one_by_one
 from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS, Row, at_most
 from benchmarks.run import CUSTOMER, STAFF, Contestant, Run, in_rounds, medians
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 
 CONTACTS: Final = 100
 DEALS_EACH: Final = 3
@@ -63,18 +63,18 @@ def _reading(contestant: Contestant, limit: int) -> Send:
 
 
 def _opening(contestant: Contestant) -> Send:
-    return lambda _number: contestant.send("POST", "/api/deals", CUSTOMER, json=a_deal())
+    return lambda _number: contestant.send("POST", "/api/deals", CUSTOMER, json=deal_body())
 
 
 def _on_a_new_deal(contestant: Contestant) -> Prepare:
-    body = a_ticket()
+    body = ticket_body()
     if contestant.name == FLOOR:
         body["content"] = body.pop("description")
 
     async def prepare() -> Send:
         # Whose deal it is is remembered for ten seconds, longer than a round takes. The requests of a round share one
         # connection and so one of the two processes.
-        answer = await contestant.ask("POST", "/api/deals", CUSTOMER, json=a_deal())
+        answer = await contestant.ask("POST", "/api/deals", CUSTOMER, json=deal_body())
         deal_id = answer["id"] if contestant.name == FLOOR else answer["data"]["deal"]["id"]
         return lambda _number: contestant.send("POST", f"/api/tickets/{deal_id}", CUSTOMER, json=body)
 

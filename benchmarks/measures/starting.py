@@ -9,7 +9,7 @@ from benchmarks.people import registered
 from benchmarks.report import OURS, Figure, Row, at_most
 from benchmarks.run import Run
 from benchmarks.servers import Server
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 
 CLIENTS: Final = 20
 LIBRARIES: Final = (
@@ -65,7 +65,7 @@ async def _memory_after_work(server: Server, number: int) -> float:
         people = await registered(client, [f"memory-{number}-{each}@example.com" for each in range(CLIENTS)])
 
         async def create(who: int) -> int:
-            return await client.send("POST", "/api/deals", headers=people[who].headers, json=a_deal())
+            return await client.send("POST", "/api/deals", headers=people[who].headers, json=deal_body())
 
         (await at_once(create, clients=CLIENTS, seconds=1.0)).require_good("creating deals")
         return server.memory_megabytes

@@ -13,7 +13,7 @@ from benchmarks.load import Client
 from benchmarks.report import OURS, Figure, Row, at_most
 from benchmarks.run import Run
 from benchmarks.servers import Server
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 
 LARGEST_DIFFERENCE_PERCENT: Final = 10.0
 PENDING: Final = "pending@example.com"
@@ -39,7 +39,7 @@ async def measure(run: Run) -> None:
         )
     )
     async with Client(server.url) as client:
-        await client.ask("POST", "/api/register", json=a_registration(email=PENDING))
+        await client.ask("POST", "/api/register", json=registration_body(email=PENDING))
         for pair in _pairs(run.people[1].email, await _mailed_token(server)):
             run.report.rows.append(await _row(client, pair, 10 * run.pace.requests))
     server.close()
@@ -58,8 +58,8 @@ def _pairs(known: str, token: str) -> list[_Pair]:
         _Pair(
             "/api/register",
             202,
-            lambda: a_registration(email=known),
-            lambda: a_registration(email=nobody()),
+            lambda: registration_body(email=known),
+            lambda: registration_body(email=nobody()),
         ),
         _Pair(
             "/api/login",

@@ -1,0 +1,1 @@
+"""An async API in front of HubSpot CRM for people who are not HubSpot users."""

@@ -9,202 +9,118 @@ from crm_api.hubspot import errors as hubspot
 from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
 
-class Kind(NamedTuple):
-    """One row of the table."""
+class ErrorType(NamedTuple):
+    """One row of the error table."""
 
     status: int
-    type: str
-    title: str
     code: str
     detail: str
-    """What it says where nothing more exact is known."""
+    """The default detail."""
+    type: str
+    title: str
 
 
-_KINDS: Final = (
-    Kind(400, "validation-error", "Validation error", "validation_error", "The request is not valid."),
-    Kind(400, "validation-error", "Validation error", "malformed_body", "The body is not valid JSON."),
-    Kind(
-        400,
-        "validation-error",
-        "Validation error",
-        "invalid_cursor",
-        "The cursor is not one that we gave for this list.",
-    ),
-    Kind(
-        400,
-        "validation-error",
-        "Validation error",
-        "wrong_password",
-        "The current password is wrong.",
-    ),
+def _error(status: int, code: str, detail: str, *, title: str = "", type_: str = "") -> ErrorType:
+    """Build a row; `type` and `title` follow from the code unless they are given."""
+    return ErrorType(
+        status,
+        code,
+        detail,
+        type_ or code.replace("_", "-"),
+        title or code.replace("_", " ").capitalize().replace("Hubspot", "HubSpot"),
+    )
+
+
+_VALIDATION: Final = {"type_": "validation-error", "title": "Validation error"}
+_ERROR_TYPES: Final = (
+    _error(400, "validation_error", "The request is not valid."),
+    _error(400, "malformed_body", "The body is not valid JSON.", **_VALIDATION),
+    _error(400, "invalid_cursor", "The cursor is not one that we gave for this list.", **_VALIDATION),
+    _error(400, "wrong_password", "The current password is wrong.", **_VALIDATION),
     # RFC 6749, section 5.2: `error` is what an OAuth2 client library reads at the token endpoint.
-    Kind(
-        400,
-        "invalid-grant",
-        "invalid_grant",
-        "invalid_grant",
-        "The credentials or the refresh token are not valid.",
+    _error(
+        400, "invalid_grant", "The credentials or the refresh token are not valid.", title="invalid_grant"
     ),
-    Kind(
+    _error(
         400,
-        "invalid-request",
-        "invalid_request",
         "invalid_request",
         "The token request lacks a parameter or has one twice.",
+        title="invalid_request",
     ),
-    Kind(
+    _error(
         400,
-        "unsupported-grant-type",
-        "unsupported_grant_type",
         "unsupported_grant_type",
         "Use grant_type password or refresh_token.",
+        title="unsupported_grant_type",
     ),
-    Kind(
+    _error(
         400,
-        "invalid-link",
-        "Invalid link",
         "invalid_link",
         "The link was used, has expired or was never good, or the password is not the one given at registration.",
     ),
-    Kind(
+    _error(
         401,
-        "invalid-token",
-        "Invalid token",
         "invalid_token",
         "The access token is missing, not valid, or has ended: log in and send it as Authorization: Bearer.",
     ),
-    Kind(
-        401,
-        "invalid-credentials",
-        "Invalid credentials",
-        "invalid_credentials",
-        "The e-mail address or the password is wrong.",
-    ),
-    Kind(403, "forbidden", "Forbidden", "forbidden", "Your role does not allow this."),
-    Kind(
-        403,
-        "registration-closed",
-        "Registration closed",
-        "registration_closed",
-        "Registration is not open for this address.",
-    ),
-    Kind(404, "not-found", "Resource not found", "not_found", "There is nothing here, or it is not yours."),
-    Kind(
-        405,
-        "method-not-allowed",
-        "Method not allowed",
-        "method_not_allowed",
-        "The Allow header says what is possible here.",
-    ),
-    Kind(
+    _error(401, "invalid_credentials", "The e-mail address or the password is wrong."),
+    _error(403, "forbidden", "Your role does not allow this."),
+    _error(403, "registration_closed", "Registration is not open for this address."),
+    _error(404, "not_found", "There is nothing here, or it is not yours.", title="Resource not found"),
+    _error(405, "method_not_allowed", "The Allow header says what is possible here."),
+    _error(
         409,
-        "user-exists",
-        "User already exists",
         "user_exists",
         "An account with this e-mail address exists or is being made at this moment.",
+        title="User already exists",
     ),
-    Kind(
+    _error(409, "contact_exists", "Another contact has this e-mail address.", title="Contact already exists"),
+    _error(
         409,
-        "contact-exists",
-        "Contact already exists",
-        "contact_exists",
-        "Another contact has this e-mail address.",
-    ),
-    Kind(
-        409,
-        "contact-missing",
-        "Contact missing",
         "contact_missing",
         "Your account is not linked to a contact in the CRM; ask the company to link it.",
     ),
-    Kind(
+    _error(
         409,
-        "request-in-progress",
-        "Request in progress",
         "request_in_progress",
         "A request with this Idempotency-Key is being worked on; ask again after Retry-After seconds.",
     ),
-    Kind(
-        412,
-        "precondition-failed",
-        "Precondition failed",
-        "precondition_failed",
-        "The record has changed since you read it; read it again.",
+    _error(412, "precondition_failed", "The record has changed since you read it; read it again."),
+    _error(413, "request_too_large", "The body is larger than is accepted."),
+    _error(415, "unsupported_media_type", "Send the body as application/json."),
+    _error(
+        422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."
     ),
-    Kind(
-        413,
-        "request-too-large",
-        "Request too large",
-        "request_too_large",
-        "The body is larger than is accepted.",
-    ),
-    Kind(
-        415,
-        "unsupported-media-type",
-        "Unsupported media type",
-        "unsupported_media_type",
-        "Send the body as application/json.",
-    ),
-    Kind(
-        422,
-        "idempotency-key-reused",
-        "Idempotency key reused",
-        "idempotency_key_reused",
-        "This Idempotency-Key was used for another request; use a new one.",
-    ),
-    Kind(
-        429,
-        "rate-limit-exceeded",
-        "Rate limit exceeded",
-        "rate_limit_exceeded",
-        "Too many requests; ask again after Retry-After seconds.",
-    ),
-    Kind(
+    _error(429, "rate_limit_exceeded", "Too many requests; ask again after Retry-After seconds."),
+    _error(
         500,
-        "internal-server-error",
-        "Internal server error",
         "internal_server_error",
         "Something is wrong on our side; it has been logged under this request_id.",
     ),
-    Kind(
-        502,
-        "hubspot-error",
-        "HubSpot error",
-        "hubspot_error",
-        "HubSpot answered with an error; nothing that you can change in the request.",
+    _error(
+        502, "hubspot_error", "HubSpot answered with an error; nothing that you can change in the request."
     ),
-    Kind(
+    _error(
         502,
-        "hubspot-credentials",
-        "HubSpot credentials refused",
         "hubspot_credentials_refused",
         "HubSpot refuses this service's credentials; the operator has to mend that.",
+        type_="hubspot-credentials",
     ),
-    Kind(
+    _error(
         503,
-        "hubspot-unavailable",
-        "HubSpot unavailable",
         "hubspot_unavailable",
         "HubSpot cannot take more requests now; ask again after Retry-After seconds.",
     ),
-    Kind(
-        503,
-        "service-unavailable",
-        "Service unavailable",
-        "service_unavailable",
-        "The service cannot answer now; ask again after Retry-After seconds.",
-    ),
-    Kind(504, "hubspot-timeout", "HubSpot timeout", "hubspot_timeout", "HubSpot did not answer in time."),
-    Kind(
+    _error(503, "service_unavailable", "The service cannot answer now; ask again after Retry-After seconds."),
+    _error(504, "hubspot_timeout", "HubSpot did not answer in time."),
+    _error(
         504,
-        "outcome-unknown",
-        "Outcome unknown",
         "outcome_unknown",
         "HubSpot did not say whether the record was created. Look for it before you create it again; "
         "with an Idempotency-Key, send the same request with the same key.",
     ),
 )
-KINDS: Final[Mapping[str, Kind]] = {kind.code: kind for kind in _KINDS}
+ERROR_TYPES: Final[Mapping[str, ErrorType]] = {error_type.code: error_type for error_type in _ERROR_TYPES}
 DEFAULT_RETRY_AFTER_SECONDS: Final = 5
 
 
@@ -221,11 +137,11 @@ class ApiError(Exception):
         retry_after: float | None = None,
         error: str | None = None,
     ) -> None:
-        self.kind = KINDS[code]
-        super().__init__(self.kind.code)
-        self.detail = detail or self.kind.detail
+        self.error_type = ERROR_TYPES[code]
+        super().__init__(self.error_type.code)
+        self.detail = detail or self.error_type.detail
         self.details = list(details)
-        self.error = error or self.kind.title
+        self.error = error or self.error_type.title
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, round(retry_after + 0.499)))
@@ -275,29 +191,29 @@ def cause_of(error: BaseException) -> str:
 def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
     """What a HubSpot error that nobody dealt with is to our caller."""
     code = next(_FROM_HUBSPOT[kind] for kind in type(error).__mro__ if kind in _FROM_HUBSPOT)
-    unavailable = KINDS[code].status == 503
+    unavailable = ERROR_TYPES[code].status == 503
     retry_after = error.retry_after or (DEFAULT_RETRY_AFTER_SECONDS if unavailable else None)
     return ApiError(code, retry_after=retry_after)
 
 
 def problem_response(error: ApiError, request_id: str) -> JSONResponse:
     """The answer that an error is."""
-    kind = error.kind
+    error_type = error.error_type
     problem = Problem(
-        type=f"/problems/{kind.type}",
-        title=kind.title,
-        status=kind.status,
+        type=f"/problems/{error_type.type}",
+        title=error_type.title,
+        status=error_type.status,
         detail=error.detail,
         error=error.error,
-        code=kind.code,
+        code=error_type.code,
         details=error.details,
         request_id=request_id,
     )
     headers = dict(error.headers)
-    if kind.status == 401:
+    if error_type.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="crm-api"')
     return JSONResponse(
-        problem.model_dump(mode="json"), status_code=kind.status, headers=headers, media_type=MEDIA_TYPE
+        problem.model_dump(mode="json"), status_code=error_type.status, headers=headers, media_type=MEDIA_TYPE
     )
 
 

@@ -202,7 +202,7 @@ class RateLimits:
             yield
         except Exception as error:
             # Failures of the database or of HubSpot are not wrong guesses.
-            if not (isinstance(error, ApiError) and error.kind.code in _WRONG_GUESSES):
+            if not (isinstance(error, ApiError) and error.error_type.code in _WRONG_GUESSES):
                 await self._take_back(limits)
             raise
         await self._take_back(limits)

@@ -7,7 +7,15 @@ import pytest
 from tests.routers.test_deals_by_id import same_answers
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_deals, writes
+from tests.support.records import (
+    calls,
+    create_deal_as,
+    create_ticket_as,
+    list_all,
+    search_all,
+    seed_deals,
+    writes,
+)
 
 from hubspot_emulator import Emulator
 
@@ -95,18 +103,18 @@ class TestListContacts:
         assert emulator.requests == []
 
     async def test_a_customer_gets_their_own_alone(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        [contact] = await all_pages(customer, "/api/contacts")
+        [contact] = await list_all(customer, "/api/contacts")
         assert (contact["id"], set(contact)) == (customer.contact_id, KEYS)
-        assert await all_pages(customer, "/api/contacts", lifecyclestage="evangelist") == []
+        assert await list_all(customer, "/api/contacts", lifecyclestage="evangelist") == []
 
     async def test_staff_page_through_the_account(self, staff: Caller, emulator: Emulator) -> None:
         emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(24)]})
         expected = [record.id for record in emulator.records("contacts")]
         assert len(expected) == 25
-        assert [each["id"] for each in await all_pages(staff, "/api/contacts", limit=10)] == expected
-        by_email = await all_pages(staff, "/api/contacts", limit=10, sort="-email")
+        assert [each["id"] for each in await list_all(staff, "/api/contacts", limit=10)] == expected
+        by_email = await list_all(staff, "/api/contacts", limit=10, sort="-email")
         assert [each["email"] for each in by_email] == sorted(
             (each["email"] for each in by_email), reverse=True
         )
@@ -119,19 +127,19 @@ class TestGetContact:
         assert emulator.requests == []
 
     async def test_another_customers_contact_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
         same_answers(
-            await stranger.get(f"/api/contacts/{customer.contact_id}"),
-            await stranger.get("/api/contacts/99999999"),
+            await other_customer.get(f"/api/contacts/{customer.contact_id}"),
+            await other_customer.get("/api/contacts/99999999"),
         )
         # Nothing is asked about either, so that the time taken does not tell one from the other.
-        assert calls(emulator) == [f"GET objects/contacts/{stranger.contact_id}"]
+        assert calls(emulator) == [f"GET objects/contacts/{other_customer.contact_id}"]
 
     async def test_ones_own_with_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
-        ticket_id = await a_ticket_of(customer, deal_id)
+        deal_id = await create_deal_as(customer)
+        ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
         answer = await customer.get(f"/api/contacts/{customer.contact_id}")
         assert answer.status_code == 200, answer.text
@@ -148,7 +156,7 @@ class TestGetContact:
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
     async def test_250_deals_are_all_there(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
-        made = give_deals(emulator, customer.contact_id, 250)
+        made = seed_deals(emulator, customer.contact_id, 250)
         for caller in (customer, staff):
             answer = await caller.get(f"/api/contacts/{customer.contact_id}")
             contact = answer.json()["data"]["contact"]
@@ -161,7 +169,7 @@ class TestGetContact:
     async def test_deals_that_cannot_be_read_make_it_incomplete(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
-        give_deals(emulator, customer.contact_id, 250)
+        seed_deals(emulator, customer.contact_id, 250)
         emulator.fail_next("POST", path, status=500, times=12)
         contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
         assert emulator.used_faults()
@@ -170,7 +178,7 @@ class TestGetContact:
     async def test_a_batch_that_fails_takes_no_other_with_it(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 250)
+        made = seed_deals(emulator, customer.contact_id, 250)
         answered = EmulatorTransport.handle_async_request
 
         async def handle(self: EmulatorTransport, request: httpx.Request) -> httpx.Response:
@@ -189,7 +197,7 @@ class TestGetContact:
     async def test_tickets_that_cannot_be_found_make_the_deals_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        await a_ticket_of(customer, await a_deal_of(customer))
+        await create_ticket_as(customer, await create_deal_as(customer))
         emulator.fail_next("POST", "/crm/associations/*/deals/tickets/batch/read", status=500, times=12)
         contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
         [deal] = contact["deals"]
@@ -202,13 +210,13 @@ class TestUpdateContact:
         assert emulator.requests == []
 
     async def test_another_customers_contact_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
         body = {"firstname": "Mine"}
         same_answers(
-            await stranger.patch(f"/api/contacts/{customer.contact_id}", body),
-            await stranger.patch("/api/contacts/99999999", body),
+            await other_customer.patch(f"/api/contacts/{customer.contact_id}", body),
+            await other_customer.patch("/api/contacts/99999999", body),
         )
         assert writes(emulator) == []
 
@@ -238,13 +246,13 @@ class TestUpdateContact:
         assert writes(emulator) == []
 
     async def test_staff_write_address_and_stage(
-        self, staff: Caller, customer: Caller, stranger: Caller
+        self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         answer = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
         contact = answer.json()["data"]["contact"]
         assert (contact["email"], contact["lifecyclestage"]) == ("new@example.com", "customer")
-        assert_problem(await staff.patch(path, {"email": stranger.email}), 409, "contact_exists")
+        assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
 
     async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
@@ -277,17 +285,17 @@ class TestOwnWritesOfStaff:
             await staff.patch(path, {"lastname": "King", "lifecyclestage": "customer"})
         ).status_code == 200
         for limit in (1, 50):
-            leads = await all_pages(staff, "/api/contacts", lifecyclestage="lead", limit=limit)
+            leads = await list_all(staff, "/api/contacts", lifecyclestage="lead", limit=limit)
             assert [each["id"] for each in leads] == [staff.contact_id, made]
-            by_name = await all_pages(staff, "/api/contacts", sort="lastname", limit=limit)
+            by_name = await list_all(staff, "/api/contacts", sort="lastname", limit=limit)
             assert [each["lastname"] for each in by_name] == ["Hopper", "King", "Lovelace"]
-        [found] = await all_found(staff, "/api/contacts/search", query="hopper")
+        [found] = await search_all(staff, "/api/contacts/search", query="hopper")
         assert found["id"] == made
 
     async def test_so_does_what_they_change_of_themselves(self, staff: Caller, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
         assert (await staff.patch("/api/me", {"lastname": "King"})).status_code == 200
-        [found] = await all_found(staff, "/api/contacts/search", query="king")
+        [found] = await search_all(staff, "/api/contacts/search", query="king")
         assert (found["id"], found["lastname"]) == (staff.contact_id, "King")
 
 
@@ -296,17 +304,19 @@ class TestSearchContacts:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customer_finds_themselves_alone(self, customer: Caller, stranger: Caller) -> None:
-        found = await all_found(customer, "/api/contacts/search", query="example.com")
+    async def test_a_customer_finds_themselves_alone(self, customer: Caller, other_customer: Caller) -> None:
+        found = await search_all(customer, "/api/contacts/search", query="example.com")
         assert [each["id"] for each in found] == [customer.contact_id]
 
-    async def test_staff_find_everybody(self, customer: Caller, stranger: Caller, staff: Caller) -> None:
-        found = await all_found(staff, "/api/contacts/search", query="lovelace", limit=1)
+    async def test_staff_find_everybody(
+        self, customer: Caller, other_customer: Caller, staff: Caller
+    ) -> None:
+        found = await search_all(staff, "/api/contacts/search", query="lovelace", limit=1)
         assert [each["id"] for each in found] == [
             customer.contact_id,
-            stranger.contact_id,
+            other_customer.contact_id,
             staff.contact_id,
         ]
         filters = [{"property": "email", "operator": "EQ", "value": customer.email.upper()}]
-        [found_one] = await all_found(staff, "/api/contacts/search", filters=filters)
+        [found_one] = await search_all(staff, "/api/contacts/search", filters=filters)
         assert found_one["id"] == customer.contact_id

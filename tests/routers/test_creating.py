@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.builders import deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import IdempotencyKey, now
@@ -48,9 +48,9 @@ class TestSameKey:
     async def test_the_first_answer_comes_back_and_nothing_more_is_created(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        first = await customer.post("/api/deals", a_deal(), headers=KEY)
+        first = await customer.post("/api/deals", deal_body(), headers=KEY)
         emulator.clear_requests()
-        again = await customer.post("/api/deals", a_deal(), headers=KEY)
+        again = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert (first.status_code, again.status_code) == (201, 201)
         assert first.content == again.content
         assert "idempotency-replayed" not in first.headers
@@ -59,16 +59,18 @@ class TestSameKey:
         assert emulator.requests == []
 
     async def test_a_quoted_key_is_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
-        await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": '"one"'})
-        await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": "one"})
+        await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": '"one"'})
+        await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": "one"})
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
     async def test_another_body_is_a_422(self, customer: Caller, emulator: Emulator, path: str) -> None:
-        deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        other = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        other = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         body, changed = (
-            (a_deal(), a_deal(amount=1)) if path == "/api/deals" else (a_ticket(), a_ticket(subject="Other"))
+            (deal_body(), deal_body(amount=1))
+            if path == "/api/deals"
+            else (ticket_body(), ticket_body(subject="Other"))
         )
         assert (await customer.post(path.format(deal=deal), body, headers=KEY)).status_code == 201
         assert_problem(
@@ -79,24 +81,24 @@ class TestSameKey:
             assert_problem(answer, 422, "idempotency_key_reused")
 
     async def test_a_key_is_its_users_own(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        for caller in (customer, stranger):
-            answer = await caller.post("/api/deals", a_deal(), headers=KEY)
+        for caller in (customer, other_customer):
+            answer = await caller.post("/api/deals", deal_body(), headers=KEY)
             assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
     async def test_a_key_is_one_operations_own(self, customer: Caller, emulator: Emulator) -> None:
-        deal = await customer.post("/api/deals", a_deal(), headers=KEY)
+        deal = await customer.post("/api/deals", deal_body(), headers=KEY)
         ticket = await customer.post(
-            f"/api/tickets/{deal.json()['data']['deal']['id']}", a_ticket(), headers=KEY
+            f"/api/tickets/{deal.json()['data']['deal']['id']}", ticket_body(), headers=KEY
         )
         assert (ticket.status_code, ticket.headers.get("idempotency-replayed")) == (201, None)
         assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
 
     async def test_many_at_one_moment_create_one(self, customer: Caller, emulator: Emulator) -> None:
         answers = await asyncio.gather(
-            *(customer.post("/api/deals", a_deal(), headers=KEY) for _ in range(8))
+            *(customer.post("/api/deals", deal_body(), headers=KEY) for _ in range(8))
         )
         assert len(emulator.records("deals")) == 1
         assert {answer.status_code for answer in answers} <= {201, 409}
@@ -106,9 +108,9 @@ class TestSameKey:
                 assert int(answer.headers["retry-after"]) >= 1
 
     async def test_a_final_error_comes_back_too(self, customer: Caller, emulator: Emulator) -> None:
-        first = await customer.post("/api/deals", a_deal(dealstage="nowhere"), headers=KEY)
+        first = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
         emulator.clear_requests()
-        again = await customer.post("/api/deals", a_deal(dealstage="nowhere"), headers=KEY)
+        again = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
         one = assert_problem(first, 400, "validation_error", fields=["dealstage"])
         other = assert_problem(again, 400, "validation_error", fields=["dealstage"])
         assert one["detail"] == other["detail"]
@@ -118,25 +120,25 @@ class TestSameKey:
     async def test_a_passing_error_gives_the_key_back(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
-        answer = await customer.post("/api/deals", a_deal(), headers=KEY)
+        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert_problem(answer, 502, "hubspot_credentials_refused")
-        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+        assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
 
     async def test_after_a_day_a_key_is_new(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
-        await customer.post("/api/deals", a_deal(), headers=KEY)
+        await customer.post("/api/deals", deal_body(), headers=KEY)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(expires_at=now()))
-        answer = await customer.post("/api/deals", a_deal(), headers=KEY)
+        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert "idempotency-replayed" not in answer.headers
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
     async def test_a_key_that_cannot_be_one_is_named(self, customer: Caller, key: str) -> None:
-        answer = await customer.post("/api/deals", a_deal(), headers={"Idempotency-Key": key})
+        answer = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
         assert_problem(answer, 400, "validation_error", fields=["Idempotency-Key"])
 
     async def test_keys_and_bodies_are_not_in_the_table(self, customer: Caller, app: FastAPI) -> None:
-        await customer.post("/api/deals", a_deal(dealname="Hidden name"), headers=KEY)
+        await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
         [row] = await rows(app)
         assert KEY["Idempotency-Key"] not in row.id
         assert "Hidden" not in row.fingerprint + row.id
@@ -144,11 +146,11 @@ class TestSameKey:
     async def test_registration_replays_and_never_as_user_exists(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
-        first = await client.post("/api/register", json=a_registration(), headers=KEY)
-        again = await client.post("/api/register", json=a_registration(), headers=KEY)
+        first = await client.post("/api/register", json=registration_body(), headers=KEY)
+        again = await client.post("/api/register", json=registration_body(), headers=KEY)
         assert (first.status_code, again.status_code) == (201, 201)
         assert first.content == again.content
-        changed = a_registration(password="another good one")
+        changed = registration_body(password="another good one")
         assert_problem(
             await client.post("/api/register", json=changed, headers=KEY), 422, "idempotency_key_reused"
         )
@@ -163,7 +165,7 @@ class TestLostAnswers:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind=kind)
-        answer = await customer.post("/api/deals", a_deal())
+        answer = await customer.post("/api/deals", deal_body())
         assert answer.status_code == 201, answer.text
         [record] = emulator.records("deals")
         assert answer.json()["data"]["deal"]["id"] == record.id
@@ -174,15 +176,15 @@ class TestLostAnswers:
     async def test_a_record_that_was_found_again_says_what_a_created_one_says(
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
-        deal = (await staff.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+        deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         answers = []
         for number, kind in enumerate((None, "drop_after")):
             if kind is not None:
                 emulator.fail_next("POST", f"/crm/objects/*/{KINDS[path]}", kind=kind)
             body = {
-                "/api/deals": a_deal(closedate="2027-01-31T00:00:00Z", description="x"),
-                "/api/tickets/{deal}": a_ticket(),
-                "/api/register": a_registration(email=f"ada{number}@example.com"),
+                "/api/deals": deal_body(closedate="2027-01-31T00:00:00Z", description="x"),
+                "/api/tickets/{deal}": ticket_body(),
+                "/api/register": registration_body(email=f"ada{number}@example.com"),
                 "/api/contacts": {"email": f"ada{number}@example.com", "firstname": "Ada"},
             }[path]
             answer = await staff.post(path.format(deal=deal), body)
@@ -197,9 +199,9 @@ class TestLostAnswers:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         # And the same key does not create a second one.
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("committed", [True, False])
@@ -207,15 +209,17 @@ class TestLostAnswers:
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
         """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
-        first = await customer.post("/api/deals", a_deal(), headers=KEY)
+        first = await customer.post("/api/deals", deal_body(), headers=KEY)
         deal_id = first.json()["data"]["deal"]["id"]
         async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(status=None, answer=None))
         if not committed:
             emulator.archive_as_other_actor("deals", deal_id)
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 409, "request_in_progress")
+        assert_problem(
+            await customer.post("/api/deals", deal_body(), headers=KEY), 409, "request_in_progress"
+        )
         await end_leases(app)
-        again = await customer.post("/api/deals", a_deal(), headers=KEY)
+        again = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert again.status_code == 201, again.text
         assert len(emulator.records("deals")) == 1
         if committed:
@@ -243,11 +247,11 @@ class TestProvision:
     async def test_every_category_is_accepted_then(
         self, customer: Caller, provisioned: list[str], category: str
     ) -> None:
-        deal: dict[str, Any] = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", a_ticket(category=category))
+        deal: dict[str, Any] = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
+        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
         assert (answer.status_code, answer.json()["data"]["ticket"]["category"]) == (201, category)
 
     async def test_before_it_a_missing_option_is_named(self, customer: Caller) -> None:
-        deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", a_ticket(category="meeting"))
+        deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
+        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
         assert_problem(answer, 400, "validation_error", fields=["category"])

@@ -2,11 +2,11 @@
 
 import httpx
 import pytest
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import give_deals, give_tickets
+from tests.support.records import seed_deals, seed_tickets
 
-from crm_api.services.records import nesting
+from crm_api.services.records import associations
 from hubspot_emulator import Emulator, Exchange
 
 
@@ -51,13 +51,13 @@ class TestListCrmObjects:
         assert emulator.requests == []
 
     async def test_a_customer_gets_their_own_contact_alone(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        for caller in (customer, stranger):
-            deal = (await caller.post("/api/deals", a_deal(dealname=f"of {caller.email}"))).json()["data"][
+        for caller in (customer, other_customer):
+            deal = (await caller.post("/api/deals", deal_body(dealname=f"of {caller.email}"))).json()["data"][
                 "deal"
             ]
-            assert (await caller.post(f"/api/tickets/{deal['id']}", a_ticket())).status_code == 201
+            assert (await caller.post(f"/api/tickets/{deal['id']}", ticket_body())).status_code == 201
         answer = await customer.get("/api/new-crm-objects")
         assert answer.status_code == 200
         page = answer.json()["data"]["data"]
@@ -120,8 +120,8 @@ class TestListCrmObjects:
     async def test_deals_merged_while_they_are_read_show_once_and_as_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        one, other, third = give_deals(emulator, customer.contact_id, 3)
-        tickets = give_tickets(emulator, 2, to=[("deals", one)])
+        one, other, third = seed_deals(emulator, customer.contact_id, 3)
+        tickets = seed_tickets(emulator, 2, to=[("deals", one)])
         survivors: list[str] = []
 
         def merge(exchange: Exchange) -> None:
@@ -142,12 +142,12 @@ class TestListCrmObjects:
     async def test_more_than_an_answer_holds_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        monkeypatch.setattr(nesting, "MOST_CHILDREN", 3)
-        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        monkeypatch.setattr(associations, "MOST_CHILDREN", 3)
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         if what == "deals":
-            give_deals(emulator, customer.contact_id, 3)
+            seed_deals(emulator, customer.contact_id, 3)
         else:
-            give_tickets(emulator, 4, to=[("deals", deal_id)])
+            seed_tickets(emulator, 4, to=[("deals", deal_id)])
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         nested = contact if what == "deals" else contact["deals"][0]
         assert (len(nested[what]), nested["incomplete"]) == (3, True)
@@ -162,7 +162,7 @@ class TestListCrmObjects:
         assert emulator.requests == []
 
     async def test_a_cursor_is_its_users_own_and_cannot_be_changed(
-        self, staff: Caller, stranger: Caller, emulator: Emulator
+        self, staff: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         fill(emulator, 5, deals=0)
         page = (await staff.get("/api/new-crm-objects", params={"limit": 2})).json()["data"]["data"]
@@ -170,7 +170,7 @@ class TestListCrmObjects:
         for wrong in (cursor[:-1], "x" + cursor, cursor.replace(".", ""), "e30.c2ln"):
             answer = await staff.get("/api/new-crm-objects", params={"cursor": wrong})
             assert_problem(answer, 400, "invalid_cursor")
-        answer = await stranger.get("/api/new-crm-objects", params={"cursor": cursor})
+        answer = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 
     async def test_hubspot_failing_is_a_502(self, staff: Caller, emulator: Emulator) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import calls
 
@@ -31,11 +31,11 @@ KEYS = {
 
 class TestCreateDeal:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
-        assert_problem(await client.post("/api/deals", json=a_deal()), 401, "invalid_token")
+        assert_problem(await client.post("/api/deals", json=deal_body()), 401, "invalid_token")
         assert emulator.requests == []
 
     async def test_it_belongs_to_the_callers_contact(self, customer: Caller, emulator: Emulator) -> None:
-        answer = await customer.post("/api/deals", a_deal())
+        answer = await customer.post("/api/deals", deal_body())
         assert answer.status_code == 201
         assert answer.json()["message"] == "Deal created successfully"
         deal = answer.json()["data"]["deal"]
@@ -45,7 +45,7 @@ class TestCreateDeal:
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
 
     async def test_what_was_sent_is_read_back(self, customer: Caller) -> None:
-        sent = a_deal(
+        sent = deal_body(
             amount="1500.50", description="=SUM(A1) <b>é</b> 🎉", closedate="2026-12-31", pipeline="default"
         )
         deal = (await customer.post("/api/deals", sent)).json()["data"]["deal"]
@@ -77,7 +77,7 @@ class TestCreateDeal:
     async def test_amounts_are_sent_on_as_plain_decimals(
         self, customer: Caller, emulator: Emulator, amount: Any, kept: str
     ) -> None:
-        answer = await customer.post("/api/deals", a_deal(amount=amount))
+        answer = await customer.post("/api/deals", deal_body(amount=amount))
         assert answer.status_code == 201, answer.text
         [request] = [
             each for each in emulator.requests if each.method == "POST" and each.path.endswith("/deals")
@@ -100,7 +100,7 @@ class TestCreateDeal:
         ],
     )
     async def test_moments_are_read_back(self, customer: Caller, closedate: str, read: str) -> None:
-        created = (await customer.post("/api/deals", a_deal(closedate=closedate))).json()["data"]["deal"]
+        created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]["deal"]
         again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]["deal"]
         assert (created["closedate"], again["closedate"]) == (read, read)
 
@@ -119,23 +119,23 @@ class TestCreateDeal:
     async def test_texts_are_read_back_character_by_character(
         self, customer: Caller, description: str
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(description=description))
+        created = await customer.post("/api/deals", deal_body(description=description))
         path = f"/api/deals/{created.json()['data']['deal']['id']}"
         assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
 
     async def test_a_refusal_says_what_is_wrong_and_not_what_was_sent(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
-            answer = await customer.post("/api/deals", a_deal(closedate=wrong))
+            answer = await customer.post("/api/deals", deal_body(closedate=wrong))
             [detail] = assert_problem(answer, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
     async def test_an_unknown_stage_is_looked_for_once_more_and_refused(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
-        await customer.post("/api/deals", a_deal())
+        monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
+        await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
-        answer = await customer.post("/api/deals", a_deal(dealstage="nowhere"))
+        answer = await customer.post("/api/deals", deal_body(dealstage="nowhere"))
         problem = assert_problem(answer, 400, "validation_error", fields=["dealstage"])
         assert problem["error"] == "Validation error"
         assert calls(emulator) == ["GET pipelines/deals"]
@@ -143,8 +143,8 @@ class TestCreateDeal:
     async def test_a_stage_of_a_new_pipeline_is_known_at_once(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
-        await customer.post("/api/deals", a_deal())
+        monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
+        await customer.post("/api/deals", deal_body())
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}
         made = await app.state.hubspot.sender.request(
@@ -155,18 +155,18 @@ class TestCreateDeal:
             idempotent=False,
             response=Pipeline,
         )
-        sent = a_deal(pipeline=made.id, dealstage=made.stages[0].id)
+        sent = deal_body(pipeline=made.id, dealstage=made.stages[0].id)
         answer = await customer.post("/api/deals", sent)
         assert answer.status_code == 201, answer.text
         deal = answer.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (sent["pipeline"], sent["dealstage"])
         # Without its pipeline it is no stage of the account's first.
-        alone = await customer.post("/api/deals", a_deal(dealstage=sent["dealstage"]))
+        alone = await customer.post("/api/deals", deal_body(dealstage=sent["dealstage"]))
         assert_problem(alone, 400, "validation_error", fields=["dealstage"])
 
     async def test_two_deals_may_bear_one_name(self, customer: Caller, emulator: Emulator) -> None:
         for _ in range(2):
-            assert (await customer.post("/api/deals", a_deal())).status_code == 201
+            assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize(
@@ -216,19 +216,19 @@ class TestCreateDeal:
     async def test_what_is_not_valid_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
-        answer = await customer.post("/api/deals", a_deal(**change))
+        answer = await customer.post("/api/deals", deal_body(**change))
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert emulator.records("deals") == []
 
     async def test_a_customer_cannot_open_a_deal_for_another_contact(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        answer = await customer.post("/api/deals", a_deal(contact_id=stranger.contact_id))
+        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(answer, 403, "forbidden")
         assert emulator.records("deals") == []
 
     async def test_staff_name_the_contact(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
-        answer = await staff.post("/api/deals", a_deal(contact_id=customer.contact_id))
+        answer = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
         assert answer.status_code == 201
         assert emulator.associations("contacts", customer.contact_id, "deals") == [
             answer.json()["data"]["deal"]["id"]
@@ -237,16 +237,16 @@ class TestCreateDeal:
     async def test_staff_naming_no_contact_of_the_account_is_a_400(
         self, staff: Caller, emulator: Emulator
     ) -> None:
-        answer = await staff.post("/api/deals", a_deal(contact_id="999999999"))
+        answer = await staff.post("/api/deals", deal_body(contact_id="999999999"))
         assert_problem(answer, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
     async def test_it_costs_one_call_once_the_pipelines_are_known(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        await customer.post("/api/deals", a_deal())
+        await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
-        await customer.post("/api/deals", a_deal())
+        await customer.post("/api/deals", deal_body())
         assert [(request.method, request.path) for request in emulator.requests] == [
             ("POST", "/crm/objects/2026-09/deals")
         ]
@@ -270,7 +270,7 @@ class TestCreateDealOnABadDay:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", **fault)
-        answer = await customer.post("/api/deals", a_deal())
+        answer = await customer.post("/api/deals", deal_body())
         assert_problem(answer, status, code)
         assert emulator.used_faults()
         # Without a unique property of ours the create is never repeated.
@@ -279,13 +279,13 @@ class TestCreateDealOnABadDay:
     async def test_a_429_is_waited_out(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "0"})
-        assert (await customer.post("/api/deals", a_deal())).status_code == 201
+        assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len(emulator.records("deals")) == 1
 
     async def test_a_429_beyond_the_deadline_is_a_503(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "600"})
-        answer = await customer.post("/api/deals", a_deal())
+        answer = await customer.post("/api/deals", deal_body())
         assert_problem(answer, 503, "hubspot_unavailable")
         assert int(answer.headers["retry-after"]) >= 1
         assert "ratelimit" not in answer.headers

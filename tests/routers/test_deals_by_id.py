@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets, writes
+from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets, writes
 
 from crm_api.hubspot import Pipeline
 from hubspot_emulator import Emulator
@@ -26,14 +26,16 @@ class TestGetDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        same_answers(await stranger.get(f"/api/deals/{deal_id}"), await stranger.get("/api/deals/99999999"))
+        deal_id = await create_deal_as(customer)
+        same_answers(
+            await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
+        )
 
     async def test_its_owner_reads_it_with_its_tickets(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer, amount="10.50")
-        ticket_id = await a_ticket_of(customer, deal_id)
+        deal_id = await create_deal_as(customer, amount="10.50")
+        ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
         answer = await customer.get(f"/api/deals/{deal_id}")
         assert answer.status_code == 200, answer.text
@@ -44,13 +46,13 @@ class TestGetDeal:
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
 
     async def test_staff_read_it(self, customer: Caller, staff: Caller) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
 
     async def test_a_deal_with_many_tickets_has_them_all(self, customer: Caller, emulator: Emulator) -> None:
-        [deal_id] = give_deals(emulator, customer.contact_id, 1)
-        made = give_tickets(emulator, 600, to=[("deals", deal_id)])
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+        made = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
         assert {ticket["id"] for ticket in deal["tickets"]} == set(made)
@@ -61,15 +63,15 @@ class TestGetDeal:
     async def test_tickets_that_cannot_be_read_make_it_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        [deal_id] = give_deals(emulator, customer.contact_id, 1)
-        give_tickets(emulator, 150, to=[("deals", deal_id)])
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+        seed_tickets(emulator, 150, to=[("deals", deal_id)])
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
     async def test_nothing_inside_leaves(self, customer: Caller, emulator: Emulator) -> None:
-        [deal_id] = give_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
         text = (await customer.get(f"/api/deals/{deal_id}")).text
         assert "call the boss" not in text
         assert "probability" not in text
@@ -77,7 +79,7 @@ class TestGetDeal:
     async def test_a_deal_of_a_contact_with_many_is_known_as_theirs(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        [deal_id] = give_deals(emulator, customer.contact_id, 1)
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         others = emulator.seed({"contacts": [{"email": f"p{each}@example.com"} for each in range(130)]})
         emulator.unlink(("deals", deal_id), ("contacts", customer.contact_id))
         for contact_id in others["contacts"]:
@@ -92,21 +94,21 @@ class TestUpdateDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         body = {"dealname": "Mine now"}
         same_answers(
-            await stranger.patch(f"/api/deals/{deal_id}", body),
-            await stranger.patch("/api/deals/99999999", body),
+            await other_customer.patch(f"/api/deals/{deal_id}", body),
+            await other_customer.patch("/api/deals/99999999", body),
         )
         assert writes(emulator) == []
 
     async def test_absent_stays_null_clears_and_only_what_differs_is_sent(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer, amount="1500.00", description="vans", closedate="2026-12-31")
+        deal_id = await create_deal_as(customer, amount="1500.00", description="vans", closedate="2026-12-31")
         emulator.clear_requests()
         answer = await customer.patch(
             f"/api/deals/{deal_id}",
@@ -126,7 +128,7 @@ class TestUpdateDeal:
         assert emulator.requests[-1].body == {"properties": {"dealname": "Renewal", "description": ""}}
 
     async def test_no_difference_is_no_write(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer, amount="1500.00")
+        deal_id = await create_deal_as(customer, amount="1500.00")
         emulator.clear_requests()
         for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
             answer = await customer.patch(f"/api/deals/{deal_id}", body)
@@ -155,7 +157,7 @@ class TestUpdateDeal:
     async def test_what_is_not_valid_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         answer = await customer.patch(f"/api/deals/{deal_id}", body)
         assert_problem(answer, 400, "validation_error", fields=[field])
@@ -164,7 +166,7 @@ class TestUpdateDeal:
     async def test_a_stage_of_another_pipeline_needs_that_pipeline(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer, dealstage="contractsent")
+        deal_id = await create_deal_as(customer, dealstage="contractsent")
         stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
         made = await app.state.hubspot.sender.request(
             "POST",
@@ -189,7 +191,7 @@ class TestUpdateDeal:
     async def test_hubspots_own_refusal_comes_back_on_our_field(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
         answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
         problem = assert_problem(answer, 400, "validation_error", fields=["description"])
@@ -200,7 +202,7 @@ class TestIfMatch:
     async def test_the_etag_of_what_was_read_lets_one_write_through(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
         first = await customer.patch(path, {"amount": 1}, headers={"If-Match": etag})
@@ -219,7 +221,7 @@ class TestIfMatch:
     async def test_somebody_elses_change_in_hubspot_is_noticed(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
         answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
@@ -228,7 +230,7 @@ class TestIfMatch:
     async def test_a_change_that_no_caller_can_read_is_none(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         read = await customer.get(f"/api/deals/{deal_id}")
         await asyncio.sleep(0.002)  # HubSpot's times have milliseconds
         emulator.edit_as_other_actor("deals", deal_id, {"hs_next_step": "call"})
@@ -238,7 +240,7 @@ class TestIfMatch:
         assert read.headers["etag"] == again.headers["etag"]
 
     async def test_of_many_writers_with_one_etag_one_wins(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
         # So that each could read before another has written.
@@ -251,7 +253,7 @@ class TestIfMatch:
     async def test_writers_without_one_write_one_after_the_other(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         # So that each could read before another has written.
         emulator.switches.latency_seconds = 0.005
         answers = await asyncio.gather(
@@ -273,7 +275,7 @@ class TestIfMatch:
         assert_problem(answer, 400, "validation_error", fields=["If-Match"])
 
     async def test_a_weak_etag_never_matches(self, customer: Caller) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         answer = await customer.patch(
             f"/api/deals/{deal_id}", {"amount": 1}, headers={"If-Match": f"W/{etag}"}
@@ -287,18 +289,19 @@ class TestArchiveDeal:
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         same_answers(
-            await stranger.delete(f"/api/deals/{deal_id}"), await stranger.delete("/api/deals/99999999")
+            await other_customer.delete(f"/api/deals/{deal_id}"),
+            await other_customer.delete("/api/deals/99999999"),
         )
         assert writes(emulator) == []
         assert emulator.record("deals", deal_id) is not None
 
     async def test_it_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         answer = await customer.delete(f"/api/deals/{deal_id}")
         assert (answer.status_code, answer.content) == (204, b"")
         assert emulator.records("deals") == []
@@ -312,7 +315,7 @@ class TestArchiveDeal:
         assert writes(emulator) == []
 
     async def test_staff_archive_it(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
         assert emulator.records("deals") == []
 
@@ -321,7 +324,7 @@ class TestBadDays:
     async def test_hubspot_failing_is_told_and_the_record_is_free_again(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
         answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
         assert_problem(answer, 502, "hubspot_credentials_refused")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
+from tests.support.records import calls, create_deal_as, list_all, search_all, seed_deals
 
 from crm_api.services.accounts.profile import set_role
 from hubspot_emulator import Emulator, Exchange
@@ -25,14 +25,16 @@ class TestListDeals:
         assert_problem(await client.get("/api/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_there(self, customer: Caller, stranger: Caller) -> None:
-        mine = [await a_deal_of(customer) for _ in range(3)]
-        theirs = await a_deal_of(stranger)
-        assert ids(await all_pages(customer, "/api/deals")) == mine
-        assert ids(await all_pages(stranger, "/api/deals")) == [theirs]
+    async def test_another_customers_deals_are_not_there(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
+        mine = [await create_deal_as(customer) for _ in range(3)]
+        theirs = await create_deal_as(other_customer)
+        assert ids(await list_all(customer, "/api/deals")) == mine
+        assert ids(await list_all(other_customer, "/api/deals")) == [theirs]
 
     async def test_a_page_costs_a_customer_two_calls(self, customer: Caller, emulator: Emulator) -> None:
-        made = give_deals(emulator, customer.contact_id, 30)
+        made = seed_deals(emulator, customer.contact_id, 30)
         emulator.clear_requests()
         answer = await customer.get("/api/deals", params={"limit": 10})
         assert answer.json()["message"] == "Deals retrieved successfully"
@@ -46,25 +48,25 @@ class TestListDeals:
     async def test_a_customer_with_250_deals_sees_each_once(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 250)
-        assert ids(await all_pages(customer, "/api/deals", limit=100)) == made
-        assert ids(await all_pages(customer, "/api/deals", limit=100, sort="-hs_object_id")) == made[::-1]
+        made = seed_deals(emulator, customer.contact_id, 250)
+        assert ids(await list_all(customer, "/api/deals", limit=100)) == made
+        assert ids(await list_all(customer, "/api/deals", limit=100, sort="-hs_object_id")) == made[::-1]
 
     async def test_a_record_that_goes_between_two_pages_hides_no_other(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 6, amount="5")
+        made = seed_deals(emulator, customer.contact_id, 6, amount="5")
         params: dict[str, Any] = {"limit": 2, "sort": "amount"}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
         emulator.archive_as_other_actor("deals", made[0])
-        assert ids(await all_pages(customer, "/api/deals", **params)) == made[2:]
+        assert ids(await list_all(customer, "/api/deals", **params)) == made[2:]
 
     @pytest.mark.parametrize("what", ["archived", "moved back", "moved on"])
     @pytest.mark.parametrize("sort", ["amount", "-amount", "description"])
     async def test_whatever_becomes_of_the_last_record_shown_none_is_hidden(
         self, customer: Caller, emulator: Emulator, sort: str, what: str
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
+        made = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
         params: dict[str, Any] = {"limit": 2, "sort": sort}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
         if what == "archived":
@@ -73,7 +75,7 @@ class TestListDeals:
             smaller = (what == "moved back") != sort.startswith("-")
             values = {"amount": "1" if smaller else "9", "description": "a" if smaller else "z"}
             emulator.edit_as_other_actor("deals", made[1], values)
-        found = ids(await all_pages(customer, "/api/deals", **params))
+        found = ids(await list_all(customer, "/api/deals", **params))
         assert [each for each in found if each != made[1]] == made[2:]
 
     async def test_texts_too_long_for_a_cursor_are_sorted_by_all_the_same(
@@ -81,15 +83,15 @@ class TestListDeals:
     ) -> None:
         long = "é" * 300
         made = [
-            give_deals(emulator, customer.contact_id, 1, description=f"{long}{each}")[0] for each in range(5)
+            seed_deals(emulator, customer.contact_id, 1, description=f"{long}{each}")[0] for each in range(5)
         ]
-        found = await all_pages(customer, "/api/deals", limit=2, sort="-description")
+        found = await list_all(customer, "/api/deals", limit=2, sort="-description")
         assert ids(found) == made[::-1]
         params: dict[str, Any] = {"limit": 2, "sort": "-description"}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
         assert len(params["cursor"]) <= 2048
         emulator.archive_as_other_actor("deals", made[4])
-        assert ids(await all_pages(customer, "/api/deals", **params)) == made[2::-1]
+        assert ids(await list_all(customer, "/api/deals", **params)) == made[2::-1]
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     @pytest.mark.parametrize("params", [{}, {"sort": "-dealname"}, {"pipeline": "default"}])
@@ -97,15 +99,15 @@ class TestListDeals:
         self, who: str, customer: Caller, staff: Caller, emulator: Emulator, params: dict[str, Any]
     ) -> None:
         caller = customer if who == "customer" else staff
-        made = give_deals(emulator, customer.contact_id, 9)
+        made = seed_deals(emulator, customer.contact_id, 9)
         first = (await caller.get("/api/deals", params=params | {"limit": 2})).json()["data"]
-        rest = await all_pages(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
+        rest = await list_all(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
         assert sorted(ids(first["results"] + rest), key=int) == made
 
     async def test_a_cursor_of_another_role_is_refused(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        give_deals(emulator, customer.contact_id, 5)
+        seed_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
         assert await set_role(app.state.session_factory, customer.email, "staff")
         answer = await customer.get("/api/deals", params={"cursor": cursor})
@@ -114,9 +116,9 @@ class TestListDeals:
     async def test_staff_page_through_the_account(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 25)
+        made = seed_deals(emulator, customer.contact_id, 25)
         emulator.clear_requests()
-        assert ids(await all_pages(staff, "/api/deals", limit=10)) == made
+        assert ids(await list_all(staff, "/api/deals", limit=10)) == made
         assert calls(emulator) == ["GET objects/deals"] * 3
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
@@ -124,22 +126,22 @@ class TestListDeals:
         self, who: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff
-        won = give_deals(emulator, customer.contact_id, 12, dealstage="closedwon", amount="5")
-        give_deals(emulator, customer.contact_id, 12)
-        found = await all_pages(caller, "/api/deals", limit=5, dealstage="closedwon", pipeline="default")
+        won = seed_deals(emulator, customer.contact_id, 12, dealstage="closedwon", amount="5")
+        seed_deals(emulator, customer.contact_id, 12)
+        found = await list_all(caller, "/api/deals", limit=5, dealstage="closedwon", pipeline="default")
         assert ids(found) == won
-        assert await all_pages(caller, "/api/deals", limit=5, pipeline="nowhere") == []
-        by_amount = await all_pages(caller, "/api/deals", limit=7, sort="-amount")
+        assert await list_all(caller, "/api/deals", limit=5, pipeline="nowhere") == []
+        by_amount = await list_all(caller, "/api/deals", limit=7, sort="-amount")
         assert ids(by_amount)[:12] == won
         assert len(set(ids(by_amount))) == 24
 
     async def test_a_cursor_is_for_its_list_its_filter_and_its_user(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        give_deals(emulator, customer.contact_id, 5)
+        seed_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
         refused = [
-            await stranger.get("/api/deals", params={"cursor": cursor}),
+            await other_customer.get("/api/deals", params={"cursor": cursor}),
             await customer.get("/api/deals", params={"cursor": cursor, "pipeline": "default"}),
             await customer.get("/api/tickets", params={"cursor": cursor}),
             await customer.get("/api/deals", params={"cursor": cursor[:-1] + "x"}),
@@ -154,7 +156,7 @@ class TestListDeals:
         assert_problem(answer, 400, "validation_error", fields=["sort"])
 
     async def test_a_customer_without_a_contact_has_none(self, customer: Caller, emulator: Emulator) -> None:
-        await a_deal_of(customer)
+        await create_deal_as(customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         answer = await customer.get("/api/deals")
         assert (answer.status_code, answer.json()["data"]) == (200, {"results": [], "next_cursor": None})
@@ -164,7 +166,7 @@ class TestListDeals:
     async def test_what_goes_while_the_list_is_read_is_left_out(
         self, customer: Caller, emulator: Emulator, what: str, sort: str | None
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 4)
+        made = seed_deals(emulator, customer.contact_id, 4)
         survivors: list[str] = []
 
         def interfere(exchange: Exchange) -> None:
@@ -185,11 +187,11 @@ class TestListDeals:
     async def test_after_a_merge_the_list_is_the_survivors(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
-        [theirs] = give_deals(emulator, other, 1)
+        [theirs] = seed_deals(emulator, other, 1)
         emulator.merge("contacts", other, customer.contact_id)
-        found = ids(await all_pages(customer, "/api/deals"))
+        found = ids(await list_all(customer, "/api/deals"))
         assert set(found) == {deal_id, theirs}
 
 
@@ -198,15 +200,17 @@ class TestSearchDeals:
         assert_problem(await client.post("/api/deals/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_found(self, customer: Caller, stranger: Caller) -> None:
-        await a_deal_of(customer, dealname="Secret plan")
-        assert await all_found(stranger, "/api/deals/search", query="secret") == []
+    async def test_another_customers_deals_are_not_found(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
+        await create_deal_as(customer, dealname="Secret plan")
+        assert await search_all(other_customer, "/api/deals/search", query="secret") == []
 
     async def test_a_customers_is_fresh_and_asks_hubspot_for_no_search(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
-        deal_id = await a_deal_of(customer, dealname="Vans for Oslo")
+        deal_id = await create_deal_as(customer, dealname="Vans for Oslo")
         emulator.clear_requests()
         answer = await customer.post("/api/deals/search", {"query": "OSLO"})
         page = answer.json()["data"]
@@ -252,7 +256,7 @@ class TestSearchDeals:
         emulator: Emulator,
     ) -> None:
         made = [
-            give_deals(emulator, customer.contact_id, 1, **properties)[0]
+            seed_deals(emulator, customer.contact_id, 1, **properties)[0]
             for properties in (
                 {"amount": "20", "dealname": "alpha", "closedate": "2026-01-01T00:00:00Z"},
                 {"amount": "100.0", "dealname": "Beta Deal", "closedate": "2026-05-31T10:00:00Z"},
@@ -261,7 +265,7 @@ class TestSearchDeals:
             )
         ]
         caller = customer if who == "customer" else staff
-        assert ids(await all_found(caller, "/api/deals/search", filters=filters)) == [made[n] for n in found]
+        assert ids(await search_all(caller, "/api/deals/search", filters=filters)) == [made[n] for n in found]
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -294,14 +298,14 @@ class TestSearchDeals:
     async def test_staff_search_the_account_in_one_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 12)
+        made = seed_deals(emulator, customer.contact_id, 12)
         emulator.clear_requests()
         answer = await staff.post("/api/deals/search", {"query": "deal", "limit": 5})
         page = answer.json()["data"]
         assert answer.json()["message"] == "Deals found successfully"
         assert (ids(page["results"]), page["total"], page["truncated"]) == (made[:5], 12, False)
         assert calls(emulator) == ["POST objects/deals/search"]
-        assert ids(await all_found(staff, "/api/deals/search", query="deal", limit=5)) == made
+        assert ids(await search_all(staff, "/api/deals/search", query="deal", limit=5)) == made
 
     async def test_a_search_that_hubspot_would_find_too_long_is_refused(
         self, staff: Caller, emulator: Emulator
@@ -326,14 +330,14 @@ class TestSearchDeals:
     async def test_an_accent_may_be_a_character_of_its_own(
         self, customer: Caller, emulator: Emulator, query: str
     ) -> None:
-        made = [await a_deal_of(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
-        await a_deal_of(customer, dealname="Jose Meza")
-        assert ids(await all_found(customer, "/api/deals/search", query=query)) == made
+        made = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
+        await create_deal_as(customer, dealname="Jose Meza")
+        assert ids(await search_all(customer, "/api/deals/search", query=query)) == made
 
     async def test_an_empty_page_of_hubspots_is_not_taken_for_the_last_nor_read_for_ever(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 12)
+        made = seed_deals(emulator, customer.contact_id, 12)
         empty = {"total": 12, "results": [], "paging": {"next": {"after": "10"}}}
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=empty)
         answer = await staff.post("/api/deals/search", {"limit": 10})
@@ -343,9 +347,9 @@ class TestSearchDeals:
     async def test_a_short_page_of_hubspots_goes_on_where_hubspot_says(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 12)
+        made = seed_deals(emulator, customer.contact_id, 12)
         moment = "2026-01-01T00:00:00Z"
         record = {"id": "7", "properties": {}, "createdAt": moment, "updatedAt": moment}
         short = {"total": 12, "results": [record], "paging": {"next": {"after": "10"}}}
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=short)
-        assert ids(await all_found(staff, "/api/deals/search", limit=10)) == ["7", *made[10:]]
+        assert ids(await search_all(staff, "/api/deals/search", limit=10)) == ["7", *made[10:]]

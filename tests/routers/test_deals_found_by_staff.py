@@ -7,8 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
-from tests.support.callers import Caller, assert_problem, registered
-from tests.support.records import a_deal_of, all_found, all_pages, calls, give_deals
+from tests.support.callers import Caller, assert_problem, register_caller
+from tests.support.records import calls, create_deal_as, list_all, search_all, seed_deals
 
 from crm_api.models import RecentWrite, now
 from crm_api.services.accounts.profile import set_role
@@ -38,24 +38,24 @@ class TestManyAddedProperties:
     ) -> None:
         types = ("newbusiness", "existingbusiness", "newbusiness")
         made = [
-            give_deals(emulator, customer.contact_id, 1, dealtype=each, hs_next_step="call")[0]
+            seed_deals(emulator, customer.contact_id, 1, dealtype=each, hs_next_step="call")[0]
             for each in types
         ]
         emulator.clear_requests()
-        found = await all_found(
+        found = await search_all(
             staff, "/api/deals/search", limit=2, sort={"property": "dealtype", "direction": "descending"}
         )
         assert ids(found) == [made[0], made[2], made[1]]
         assert [deal["properties"]["hs_next_step"] for deal in found] == ["call"] * 3
         assert calls(emulator) == ["POST objects/deals/search", "POST objects/deals/batch/read"] * 2
-        assert ids(await all_pages(staff, "/api/deals", pipeline="default", limit=2)) == made
+        assert ids(await list_all(staff, "/api/deals", pipeline="default", limit=2)) == made
         everything = (await staff.get("/api/search", params={"q": "deal"})).json()["data"]
         assert (ids(everything["deals"]), everything["failed"]) == (made, [])
 
     async def test_one_that_goes_between_the_two_calls_moves_no_other(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 5)
+        made = seed_deals(emulator, customer.contact_id, 5)
 
         gone = made[1]
 
@@ -65,7 +65,7 @@ class TestManyAddedProperties:
 
         emulator.switches.search_lag_seconds = 30.0
         emulator.listeners.append(archive)
-        found = ids(await all_found(staff, "/api/deals/search", limit=2))
+        found = ids(await search_all(staff, "/api/deals/search", limit=2))
         # Where it went meanwhile, what the search said of it stands.
         assert found == made
 
@@ -122,42 +122,44 @@ class TestReadYourOwnWrites:
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
-        old = give_deals(emulator, customer.contact_id, 6, dealstage="closedwon", amount="10")
+        old = seed_deals(emulator, customer.contact_id, 6, dealstage="closedwon", amount="10")
         emulator.settle_search()
         emulator.switches.search_lag_seconds = 30.0
-        created = await a_deal_of(staff, contact_id=customer.contact_id, dealstage="closedwon", amount="5")
+        created = await create_deal_as(
+            staff, contact_id=customer.contact_id, dealstage="closedwon", amount="5"
+        )
         assert (await staff.patch(f"/api/deals/{old[0]}", {"dealstage": "closedlost"})).status_code == 200
         assert (await staff.patch(f"/api/deals/{old[1]}", {"amount": 7})).status_code == 200
         assert (await staff.delete(f"/api/deals/{old[2]}")).status_code == 204
         filters = [condition("dealstage", "EQ", value="closedwon")]
         expected = [old[1], *old[3:], created]
         for limit in (1, 2, 100):
-            found = await all_found(staff, "/api/deals/search", filters=filters, limit=limit)
+            found = await search_all(staff, "/api/deals/search", filters=filters, limit=limit)
             assert ids(found) == expected, limit
-            listed = await all_pages(staff, "/api/deals", dealstage="closedwon", limit=limit)
+            listed = await list_all(staff, "/api/deals", dealstage="closedwon", limit=limit)
             assert ids(listed) == expected, limit
         assert next(deal for deal in found if deal["id"] == old[1])["amount"] == "7"
-        by_amount = await all_found(
+        by_amount = await search_all(
             staff, "/api/deals/search", filters=filters, limit=2, sort={"property": "amount"}
         )
         assert ids(by_amount) == [created, old[1], *old[3:]]
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
-        assert created in ids(await all_found(staff, "/api/deals/search", query="fleet"))
+        assert created in ids(await search_all(staff, "/api/deals/search", query="fleet"))
 
     async def test_of_very_many_writes_the_latest_are_merged_and_the_cursor_still_fits(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        created = [await a_deal_of(staff, contact_id=customer.contact_id) for _ in range(55)]
+        created = [await create_deal_as(staff, contact_id=customer.contact_id) for _ in range(55)]
         page = (await staff.post("/api/deals/search", {"limit": 1})).json()["data"]
         assert len(page["next_cursor"]) <= 2048
-        found = await all_found(staff, "/api/deals/search", limit=20)
+        found = await search_all(staff, "/api/deals/search", limit=20)
         assert ids(found) == created[-50:]
 
     @pytest.mark.parametrize("how", ["list", "search"])
     async def test_a_short_page_of_hubspots_is_not_filled_up_with_what_belongs_further_on(
         self, how: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        created = await a_deal_of(staff, contact_id=customer.contact_id)
+        created = await create_deal_as(staff, contact_id=customer.contact_id)
         moment = "2026-01-01T00:00:00Z"
         record = {"id": "7", "properties": {}, "createdAt": moment, "updatedAt": moment}
         page = {"total": 2, "results": [record], "paging": {"next": {"after": "1"}}}
@@ -179,7 +181,7 @@ class TestReadYourOwnWrites:
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
-        made = give_deals(emulator, customer.contact_id, 7, dealstage="closedwon")
+        made = seed_deals(emulator, customer.contact_id, 7, dealstage="closedwon")
         emulator.settle_search()
         emulator.switches.search_lag_seconds = 30.0
         body: dict[str, Any] = {"limit": 2, "filters": [condition("dealstage", "EQ", value="closedwon")]}
@@ -187,14 +189,14 @@ class TestReadYourOwnWrites:
         assert (await staff.patch(f"/api/deals/{made[2]}", {"dealname": "renamed"})).status_code == 200
         assert (await staff.delete(f"/api/deals/{made[3]}")).status_code == 204
         assert (await staff.patch(f"/api/deals/{made[5]}", {"dealstage": "closedlost"})).status_code == 200
-        found = await all_found(staff, "/api/deals/search", **body)
+        found = await search_all(staff, "/api/deals/search", **body)
         assert ids(found) == [made[2], made[4], made[6]]
         assert found[0]["dealname"] == "renamed"
 
     async def test_it_ends_after_a_minute(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        await a_deal_of(staff, contact_id=customer.contact_id)
+        await create_deal_as(staff, contact_id=customer.contact_id)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(RecentWrite).values(at=now() - timedelta(seconds=61)))
         emulator.clear_requests()
@@ -202,7 +204,7 @@ class TestReadYourOwnWrites:
         assert calls(emulator) == ["POST objects/deals/search"]
 
     async def test_it_costs_one_more_call(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
-        await a_deal_of(staff, contact_id=customer.contact_id)
+        await create_deal_as(staff, contact_id=customer.contact_id)
         emulator.clear_requests()
         await staff.post("/api/deals/search", {"filters": [condition("amount", "HAS_PROPERTY")]})
         assert calls(emulator) == ["POST objects/deals/batch/read", "POST objects/deals/search"]
@@ -210,9 +212,9 @@ class TestReadYourOwnWrites:
     async def test_nobody_else_sees_it_that_way(
         self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
-        other = await registered(client, "colleague@example.com")
+        other = await register_caller(client, "colleague@example.com")
         assert await set_role(app.state.session_factory, other.email, "staff")
-        deal_id = await a_deal_of(staff, contact_id=customer.contact_id)
+        deal_id = await create_deal_as(staff, contact_id=customer.contact_id)
         filters = [condition("hs_object_id", "EQ", value=deal_id)]
-        assert ids(await all_found(staff, "/api/deals/search", filters=filters)) == [deal_id]
-        assert await all_found(other, "/api/deals/search", filters=filters) == []
+        assert ids(await search_all(staff, "/api/deals/search", filters=filters)) == [deal_id]
+        assert await search_all(other, "/api/deals/search", filters=filters) == []

@@ -1,6 +1,7 @@
 """Proof of an e-mail address, over HTTP and a real SMTP server."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.accounts import Mailbox, mailed, proved, proving, text_of, token_of
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import assert_problem
+from tests.support.mail import (
+    Mailbox,
+    text_of,
+    token_of,
+    verified_caller,
+    wait_for_mail,
+    with_email_verification,
+)
 
 from crm_api.models import MailToken, PendingRegistration, User, now
 from crm_api.settings import Settings
@@ -22,7 +30,7 @@ OTHER_PASSWORD = "another lighthouse at sea"
 
 @pytest.fixture
 def settings(settings: Settings, mailbox: Mailbox) -> Settings:
-    return proving(settings, mailbox)
+    return with_email_verification(settings, mailbox)
 
 
 async def rows(app: FastAPI, model: Any) -> list[Any]:
@@ -42,10 +50,10 @@ class TestRegister:
     async def test_it_sends_a_link_and_touches_nothing_else(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 202
         assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
-        mail = await mailed(app, mailbox, ADDRESS)
+        mail = await wait_for_mail(app, mailbox, ADDRESS)
         assert mail["Subject"] == "Finish your registration"
         assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
         # Nothing that a stranger could have chosen stands in it.
@@ -54,7 +62,7 @@ class TestRegister:
         assert emulator.requests == []
 
     async def test_until_proof_a_login_is_the_ordinary_401(self, client: httpx.AsyncClient) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         assert_problem(await login(client), 401, "invalid_credentials")
 
     async def test_a_key_brings_the_answer_back_and_sends_one_mail(
@@ -62,33 +70,33 @@ class TestRegister:
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
         answers = [
-            await client.post("/api/register", json=a_registration(), headers=headers) for _ in range(2)
+            await client.post("/api/register", json=registration_body(), headers=headers) for _ in range(2)
         ]
         assert [answer.status_code for answer in answers] == [202, 202]
         assert answers[1].headers["idempotency-replayed"] == "true"
-        await mailed(app, mailbox, ADDRESS)
+        await wait_for_mail(app, mailbox, ADDRESS)
         assert len(mailbox.mails) == 1
 
     async def test_a_mail_server_that_hangs_slows_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        mailbox.let_in.clear()
+        mailbox.accepting.clear()
         async with asyncio.timeout(3):
-            answer = await client.post("/api/register", json=a_registration())
+            answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 202
-        mailbox.let_in.set()
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
+        mailbox.accepting.set()
+        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
     async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        answer = await client.post("/api/register", json=a_registration(password="password1"))
+        answer = await client.post("/api/register", json=registration_body(password="password1"))
         assert_problem(answer, 400, "validation_error", fields=["password"])
         assert await rows(app, PendingRegistration) == []
 
     async def test_what_was_never_proved_is_forgotten(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         async with app.state.session_factory.begin() as database:
             await database.execute(update(PendingRegistration).values(expires_at=now()))
-        await client.post("/api/register", json=a_registration(email="other@example.com"))
+        await client.post("/api/register", json=registration_body(email="other@example.com"))
         assert [row.email for row in await rows(app, PendingRegistration)] == ["other@example.com"]
         assert len(await rows(app, MailToken)) == 1
 
@@ -97,8 +105,8 @@ class TestVerify:
     async def test_it_makes_the_user_and_the_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        await client.post("/api/register", json=registration_body())
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
         assert answer.json()["message"] == "E-mail verified successfully"
         [record] = emulator.records("contacts")
@@ -113,8 +121,8 @@ class TestVerify:
     ) -> None:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
         [before] = emulator.records("contacts")
-        await client.post("/api/register", json=a_registration())
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        await client.post("/api/register", json=registration_body())
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         contact = answer.json()["data"]["contact"]
         assert contact["id"] == before.id
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == (
@@ -129,8 +137,8 @@ class TestVerify:
     async def test_a_wrong_password_does_not_use_the_token_up(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token, "not the one"), 400, "invalid_link")
         assert emulator.requests == []
         assert (await verify(client, token)).status_code == 200
@@ -138,16 +146,16 @@ class TestVerify:
     async def test_a_token_is_good_for_one_use(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert (await verify(client, token)).status_code == 200
         assert_problem(await verify(client, token), 400, "invalid_link")
 
     async def test_two_uses_at_one_moment_make_one_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses[0] == 200
@@ -157,11 +165,9 @@ class TestVerify:
     async def test_a_registration_that_was_closed_since_makes_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
-        app.state.settings = app.state.settings.model_copy(
-            update={"registration_email_domains": ["example.org"]}
-        )
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
+        app.state.account_rules = replace(app.state.account_rules, email_domains=frozenset({"example.org"}))
         assert_problem(await verify(client, token), 403, "registration_closed")
         assert await rows(app, User) == []
         assert emulator.requests == []
@@ -169,8 +175,8 @@ class TestVerify:
     async def test_a_registration_that_goes_meanwhile_makes_nobody(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         verify_password = app.state.passwords.verify
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
@@ -184,8 +190,8 @@ class TestVerify:
         assert await rows(app, User) == []
 
     async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await verify(client, token), 400, "invalid_link")
@@ -193,24 +199,24 @@ class TestVerify:
     async def test_a_token_for_a_password_verifies_nothing(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, ADDRESS)
+        await verified_caller(app, client, mailbox, ADDRESS)
         await client.post("/api/password/forgot", json={"email": ADDRESS})
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
     async def test_a_token_is_stored_as_a_hash(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         [row] = await rows(app, MailToken)
         assert token not in (row.token_hash, str(row.id))
 
     async def test_hubspot_failing_leaves_the_token_good(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         emulator.fail_next("*", "/crm/objects/*", status=401, times=4)
         assert_problem(await verify(client, token), 502, "hubspot_credentials_refused")
         assert emulator.used_faults()
@@ -221,9 +227,9 @@ class TestVerify:
     async def test_a_lost_answer_makes_no_second_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await verify(client, token_of(await mailed(app, mailbox, ADDRESS)))
+        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
         assert answer.status_code == 200
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
@@ -235,8 +241,8 @@ class TestVerify:
     async def test_guesses_at_the_password_are_limited(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        token = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         statuses = [(await verify(client, token, f"guess number {n}")).status_code for n in range(7)]
         assert statuses == [400] * 5 + [429] * 2
 
@@ -245,10 +251,12 @@ class TestLaterRegistrations:
     """A later registration of a pending address changes nothing of the earlier one."""
 
     async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
-        await client.post("/api/register", json=a_registration())
-        first = token_of(await mailed(app, mailbox, ADDRESS))
-        await client.post("/api/register", json=a_registration(password=OTHER_PASSWORD, firstname="Mallory"))
-        second = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
+        await client.post(
+            "/api/register", json=registration_body(password=OTHER_PASSWORD, firstname="Mallory")
+        )
+        second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert first != second
         return first, second
 
@@ -279,11 +287,11 @@ class TestResend:
     async def test_another_link_works_and_so_does_the_first(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration())
-        first = token_of(await mailed(app, mailbox, ADDRESS))
+        await client.post("/api/register", json=registration_body())
+        first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         answer = await self.resend(client)
         assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")
-        second = token_of(await mailed(app, mailbox, ADDRESS))
+        second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert second != first
         assert (await verify(client, first)).status_code == 200
         assert_problem(await verify(client, second), 400, "invalid_link")
@@ -291,12 +299,14 @@ class TestResend:
     async def test_who_has_an_account_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, ADDRESS)
+        await verified_caller(app, client, mailbox, ADDRESS)
         await self.resend(client)
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "You already have an account"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "You already have an account"
 
     async def test_who_has_none_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await self.resend(client)
-        assert (await mailed(app, mailbox, ADDRESS))["Subject"] == "There is no account for this address"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))[
+            "Subject"
+        ] == "There is no account for this address"

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.accounts import Mailbox, mailed, token_of
 from tests.support.builders import PASSWORD
 from tests.support.callers import Caller, assert_problem
+from tests.support.mail import Mailbox, token_of, wait_for_mail
 
 from crm_api.models import MailToken, User, now
 from crm_api.settings import Settings
@@ -43,7 +43,7 @@ class TestChange:
         assert (await self.change(customer)).status_code == 204
         assert await status_of_login(customer, NEW) == 200
         assert await status_of_login(customer, PASSWORD) == 401
-        mail = await mailed(app, mailbox, customer.email)
+        mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Your password was changed"
 
     async def test_other_sessions_end_at_once_and_this_one_goes_on(self, customer: Caller) -> None:
@@ -94,21 +94,21 @@ class TestForgot:
         answer = await customer.client.post("/api/password/forgot", json={"email": customer.email})
         assert answer.status_code == 202
         assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
-        mail = await mailed(app, mailbox, customer.email)
+        mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Choose a new password"
 
     async def test_who_has_no_account_is_told_so_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/password/forgot", json={"email": "nobody@example.com"})
-        mail = await mailed(app, mailbox, "nobody@example.com")
+        mail = await wait_for_mail(app, mailbox, "nobody@example.com")
         assert mail["Subject"] == "There is no account for this address"
 
 
 class TestReset:
     async def token(self, caller: Caller, app: FastAPI, mailbox: Mailbox) -> str:
         await caller.client.post("/api/password/forgot", json={"email": caller.email})
-        return token_of(await mailed(app, mailbox, caller.email))
+        return token_of(await wait_for_mail(app, mailbox, caller.email))
 
     async def reset(self, caller: Caller, token: str, password: str = NEW) -> httpx.Response:
         return await caller.client.post("/api/password/reset", json={"token": token, "password": password})
@@ -123,7 +123,7 @@ class TestReset:
         assert await status_of_login(customer, NEW) == 200
         async with app.state.session_factory() as database:
             assert (await database.execute(select(User.email_verified))).scalar_one()
-        assert (await mailed(app, mailbox, customer.email))["Subject"] == "Your password was changed"
+        assert (await wait_for_mail(app, mailbox, customer.email))["Subject"] == "Your password was changed"
 
     async def test_a_token_is_good_for_one_use(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.hubspot import Pipeline
@@ -107,10 +107,10 @@ class TestCustomerStages:
     async def test_another_stage_is_for_staff(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        refused = await customer.post("/api/deals", a_deal(dealstage="closedwon"))
+        refused = await customer.post("/api/deals", deal_body(dealstage="closedwon"))
         assert_problem(refused, 400, "validation_error", fields=["dealstage"])
         assert emulator.records("deals") == []
-        opened = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]
+        opened = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         moved = await customer.patch(f"/api/deals/{opened['id']}", {"dealstage": "closedwon"})
         assert_problem(moved, 400, "validation_error", fields=["dealstage"])
         by_staff = await staff.patch(f"/api/deals/{opened['id']}", {"dealstage": "closedwon"})
@@ -119,7 +119,7 @@ class TestCustomerStages:
     async def test_another_pipeline_is_not_there_for_customers(
         self, customer: Caller, emulator: Emulator, other_pipeline: str
     ) -> None:
-        answer = await customer.post("/api/deals", a_deal(pipeline=other_pipeline))
+        answer = await customer.post("/api/deals", deal_body(pipeline=other_pipeline))
         assert_problem(answer, 400, "validation_error", fields=["pipeline"])
         assert emulator.records("deals") == []
 
@@ -145,7 +145,7 @@ class TestCustomerStages:
             for pipeline in await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
             if pipeline.id == other_pipeline
         ]
-        path = f"/api/deals/{(await customer.post('/api/deals', a_deal())).json()['data']['deal']['id']}"
+        path = f"/api/deals/{(await customer.post('/api/deals', deal_body())).json()['data']['deal']['id']}"
         moved = {"pipeline": other_pipeline, "dealstage": hidden}
         emulator.edit_as_other_actor("deals", path.rpartition("/")[2], moved)
         deal = (await customer.get(path)).json()["data"]["deal"]

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, all_found, all_pages, give_deals, writes
+from tests.support.records import create_deal_as, list_all, search_all, seed_deals, writes
 
 from crm_api.hubspot import PropertyOption
 from crm_api.settings import Settings
@@ -77,7 +77,7 @@ class TestAddedProperties:
     async def test_they_travel_under_properties_in_and_out(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(properties={"dealtype": "newbusiness"}))
+        created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
         assert created.status_code == 201, created.text
         deal = created.json()["data"]["deal"]
         assert deal["properties"] == {
@@ -94,14 +94,14 @@ class TestAddedProperties:
     async def test_values_are_checked_before_a_call_is_spent(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         answer = await customer.patch(f"/api/deals/{deal_id}", {"properties": {"dealtype": "oldbusiness"}})
         assert_problem(answer, 400, "validation_error", fields=["properties.dealtype"])
         assert writes(emulator) == []
 
     async def test_each_role_writes_its_own(self, customer: Caller, staff: Caller) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         body = {"properties": {"hs_next_step": "call"}}
         answer = await customer.patch(f"/api/deals/{deal_id}", body)
         assert_problem(answer, 400, "validation_error", fields=["properties.hs_next_step"])
@@ -112,10 +112,10 @@ class TestAddedProperties:
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_they_are_filterable_where_listed(self, who: str, customer: Caller, staff: Caller) -> None:
         caller = customer if who == "customer" else staff
-        deal_id = await a_deal_of(customer, properties={"dealtype": "existingbusiness"})
-        await a_deal_of(customer)
+        deal_id = await create_deal_as(customer, properties={"dealtype": "existingbusiness"})
+        await create_deal_as(customer)
         filters = [{"property": "dealtype", "operator": "EQ", "value": "existingbusiness"}]
-        found = await all_found(caller, "/api/deals/search", filters=filters)
+        found = await search_all(caller, "/api/deals/search", filters=filters)
         assert [each["id"] for each in found] == [deal_id]
         refused = [{"property": "hs_next_step", "operator": "HAS_PROPERTY"}]
         answer = await caller.post("/api/deals/search", {"filters": refused})
@@ -192,7 +192,7 @@ class TestEveryType:
     async def test_a_value_is_read_back_and_sent_once(
         self, customer: Caller, emulator: Emulator, name: str, sent: str, read: str
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer, properties={'some_choices': 'X'})}"
+        path = f"/api/deals/{await create_deal_as(customer, properties={'some_choices': 'X'})}"
         emulator.clear_requests()
         for _ in range(2):
             answer = await customer.patch(path, {"properties": {name: sent}})
@@ -224,7 +224,7 @@ class TestEveryType:
     async def test_what_is_no_value_of_its_type_is_named(
         self, customer: Caller, emulator: Emulator, name: str, sent: str
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         answer = await customer.patch(path, {"properties": {name: sent}})
         assert_problem(answer, 400, "validation_error", fields=[f"properties.{name}"])
 
@@ -262,17 +262,19 @@ class TestEveryType:
         }
         caller = customer if who == "customer" else staff
         wanted, empty = (
-            give_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in (values, {})
+            seed_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in (values, {})
         )
         body = [{"property": name} | filters]
-        assert [each["id"] for each in await all_found(caller, "/api/deals/search", filters=body)] == [wanted]
-        by_it = await all_pages(caller, "/api/deals", sort=f"-{name}")
+        assert [each["id"] for each in await search_all(caller, "/api/deals/search", filters=body)] == [
+            wanted
+        ]
+        by_it = await list_all(caller, "/api/deals", sort=f"-{name}")
         assert [each["id"] for each in by_it] == [wanted, empty]
 
     async def test_a_rule_of_the_account_comes_back_on_our_name_or_is_the_operators(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         rules = {"amount": ["a_choice", "hubspot_owner_id"], "description": ["hubspot_owner_id"]}
         emulator.switches.conditional_properties = {"deals": rules}
         answer = await customer.patch(path, {"amount": 5})
@@ -291,7 +293,7 @@ class TestRulesForStaffAlone:
     async def test_a_customer_is_not_asked_for_what_they_may_not_write(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         emulator.switches.conditional_properties = {"deals": {"amount": ["dealtype"]}}
         assert_problem(await customer.patch(path, {"amount": 5}), 502, "hubspot_error")
         answer = await staff.patch(path, {"amount": 5})

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals
+from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals
 
 from hubspot_emulator import Emulator
 
@@ -14,12 +14,12 @@ class TestSearchEverything:
         assert emulator.requests == []
 
     async def test_a_customer_finds_what_is_theirs(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
-        deal_id = await a_deal_of(customer, dealname="Lovelace vans")
-        ticket_id = await a_ticket_of(customer, deal_id, description="for Ms Lovelace")
-        await a_deal_of(stranger, dealname="Lovelace boats")
+        deal_id = await create_deal_as(customer, dealname="Lovelace vans")
+        ticket_id = await create_ticket_as(customer, deal_id, description="for Ms Lovelace")
+        await create_deal_as(other_customer, dealname="Lovelace boats")
         emulator.clear_requests()
         answer = await customer.get("/api/search", params={"q": "lovelace"})
         assert answer.status_code == 200, answer.text
@@ -35,7 +35,7 @@ class TestSearchEverything:
     async def test_staff_search_three_times_and_get_the_first_few(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = give_deals(emulator, customer.contact_id, 8)
+        made = seed_deals(emulator, customer.contact_id, 8)
         emulator.clear_requests()
         found = (await staff.get("/api/search", params={"q": "deal", "limit": 3})).json()["data"]
         assert [each["id"] for each in found["deals"]] == made[:3]
@@ -55,7 +55,7 @@ class TestSearchEverything:
         assert part == "contacts" or found["contacts"]
 
     async def test_a_customers_part_that_failed_is_named(self, customer: Caller, emulator: Emulator) -> None:
-        await a_ticket_of(customer, await a_deal_of(customer, dealname="vans"))
+        await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
         found = (await customer.get("/api/search", params={"q": "van"})).json()["data"]
         assert (found["failed"], len(found["deals"])) == (["tickets"], 1)

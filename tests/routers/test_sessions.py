@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from jose import jwt
 from pydantic import SecretStr
 from sqlalchemy import select, text, update
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import RefreshToken, Session, User, now
@@ -61,7 +61,7 @@ class TestLogIn:
         assert one == other
 
     async def test_one_keyboard_composes_and_another_does_not(self, client: httpx.AsyncClient) -> None:
-        body = a_registration(password="caf\u00e9 in the harbour")
+        body = registration_body(password="caf\u00e9 in the harbour")
         assert (await client.post("/api/register", json=body)).status_code == 201
         for spelling in ("caf\u00e9 in the harbour", "cafe\u0301 in the harbour"):
             login = {"email": body["email"], "password": spelling}
@@ -378,14 +378,14 @@ class TestLogOut:
         assert answer.status_code == 204
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, stranger: Caller) -> None:
+    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, other_customer: Caller) -> None:
         other = await self.again(customer)
         answer = await customer.post("/api/logout", {"everywhere": True})
         assert answer.status_code == 204
         for caller in (customer, other):
             assert_problem(await caller.get("/api/me"), 401, "invalid_token")
             assert await self.refresh(caller) == 401
-        assert (await stranger.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/me")).status_code == 200
 
     async def test_a_login_works_afterwards(self, customer: Caller) -> None:
         await customer.post("/api/logout", {"everywhere": True})

@@ -5,9 +5,17 @@ from typing import Any
 import httpx
 import pytest
 from tests.routers.test_deals_by_id import same_answers
-from tests.support.builders import a_ticket
+from tests.support.builders import ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, a_ticket_of, all_found, all_pages, calls, give_tickets, writes
+from tests.support.records import (
+    calls,
+    create_deal_as,
+    create_ticket_as,
+    list_all,
+    search_all,
+    seed_tickets,
+    writes,
+)
 
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
@@ -15,15 +23,15 @@ from hubspot_emulator import Emulator
 
 class TestCreateTicket:
     async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
-        assert_problem(await client.post("/api/tickets/1", json=a_ticket()), 401, "invalid_token")
+        assert_problem(await client.post("/api/tickets/1", json=ticket_body()), 401, "invalid_token")
         assert emulator.requests == []
 
     async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        theirs = await stranger.post(f"/api/tickets/{deal_id}", a_ticket())
-        nobodys = await stranger.post("/api/tickets/99999999", a_ticket())
+        deal_id = await create_deal_as(customer)
+        theirs = await other_customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        nobodys = await other_customer.post("/api/tickets/99999999", ticket_body())
         one, other = assert_problem(theirs, 404, "not_found"), assert_problem(nobodys, 404, "not_found")
         del one["request_id"], other["request_id"]
         assert one == other
@@ -32,9 +40,9 @@ class TestCreateTicket:
     async def test_it_is_associated_with_the_deal_and_the_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         answer = await customer.post(
-            f"/api/tickets/{deal_id}", a_ticket(category="technical_issue", hs_ticket_priority="HIGH")
+            f"/api/tickets/{deal_id}", ticket_body(category="technical_issue", hs_ticket_priority="HIGH")
         )
         assert answer.status_code == 201, answer.text
         assert answer.json()["message"] == "Ticket created successfully"
@@ -66,14 +74,14 @@ class TestCreateTicket:
     async def test_a_ticket_of_staff_is_for_the_deals_contacts(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        answer = await staff.post(f"/api/tickets/{deal_id}", a_ticket())
+        deal_id = await create_deal_as(customer)
+        answer = await staff.post(f"/api/tickets/{deal_id}", ticket_body())
         assert answer.status_code == 201
         ticket_id = answer.json()["data"]["ticket"]["id"]
         assert emulator.associations("tickets", ticket_id, "contacts") == [customer.contact_id]
 
     async def test_staff_get_a_404_for_no_deal(self, staff: Caller, emulator: Emulator) -> None:
-        assert_problem(await staff.post("/api/tickets/99999999", a_ticket()), 404, "not_found")
+        assert_problem(await staff.post("/api/tickets/99999999", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize(
@@ -95,23 +103,23 @@ class TestCreateTicket:
     async def test_what_is_not_valid_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket(**change))
+        deal_id = await create_deal_as(customer)
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(**change))
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize("deal_id", ["abc", "1.5", "-1", "1" * 21, "1%00"])
     async def test_an_id_that_cannot_be_one_is_named(self, customer: Caller, deal_id: str) -> None:
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(answer, 400, "validation_error", fields=["id"])
 
     async def test_it_costs_one_call_where_ownership_is_known(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         await customer.get("/api/pipelines")
         emulator.clear_requests()
-        assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
+        assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
         assert [(request.method, request.path) for request in emulator.requests] == [
             ("POST", "/crm/objects/2026-09/tickets")
         ]
@@ -119,9 +127,9 @@ class TestCreateTicket:
     async def test_a_deal_that_is_gone_is_a_404_though_it_was_known(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.archive_as_other_actor("deals", deal_id)
-        assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+        assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
 
@@ -131,18 +139,18 @@ class TestListTickets:
         assert emulator.requests == []
 
     async def test_a_customers_are_those_of_their_contact_and_of_their_deals(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        both = await a_ticket_of(customer, deal_id)
-        [on_deal] = give_tickets(emulator, 1, to=[("deals", deal_id)])
-        [direct] = give_tickets(emulator, 1, to=[("contacts", customer.contact_id)])
-        await a_ticket_of(stranger, await a_deal_of(stranger))
+        deal_id = await create_deal_as(customer)
+        both = await create_ticket_as(customer, deal_id)
+        [on_deal] = seed_tickets(emulator, 1, to=[("deals", deal_id)])
+        [direct] = seed_tickets(emulator, 1, to=[("contacts", customer.contact_id)])
+        await create_ticket_as(other_customer, await create_deal_as(other_customer))
         emulator.clear_requests()
-        found = await all_pages(customer, "/api/tickets")
+        found = await list_all(customer, "/api/tickets")
         assert [each["id"] for each in found] == sorted((both, on_deal, direct), key=int)
         assert len(calls(emulator)) == 3
-        assert len(await all_pages(stranger, "/api/tickets")) == 1
+        assert len(await list_all(other_customer, "/api/tickets")) == 1
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_filters_and_sort(
@@ -150,11 +158,11 @@ class TestListTickets:
     ) -> None:
         caller = customer if who == "customer" else staff
         target = [("contacts", customer.contact_id)]
-        closed = give_tickets(emulator, 7, to=target, hs_pipeline_stage="4", hs_ticket_priority="HIGH")
-        give_tickets(emulator, 7, to=target)
-        found = await all_pages(caller, "/api/tickets", limit=3, hs_pipeline_stage="4", pipeline="0")
+        closed = seed_tickets(emulator, 7, to=target, hs_pipeline_stage="4", hs_ticket_priority="HIGH")
+        seed_tickets(emulator, 7, to=target)
+        found = await list_all(caller, "/api/tickets", limit=3, hs_pipeline_stage="4", pipeline="0")
         assert [each["id"] for each in found] == closed
-        in_order = await all_pages(caller, "/api/tickets", limit=5, sort="hs_ticket_priority")
+        in_order = await list_all(caller, "/api/tickets", limit=5, sort="hs_ticket_priority")
         assert [each["id"] for each in in_order][:7] == closed
         assert len({each["id"] for each in in_order}) == 14
 
@@ -165,17 +173,18 @@ class TestGetTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         same_answers(
-            await stranger.get(f"/api/tickets/{ticket_id}"), await stranger.get("/api/tickets/99999999")
+            await other_customer.get(f"/api/tickets/{ticket_id}"),
+            await other_customer.get("/api/tickets/99999999"),
         )
 
     async def test_ones_own_by_contact_and_by_deal(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
-        ticket_id = await a_ticket_of(customer, deal_id, category="billing")
-        [on_deal] = give_tickets(emulator, 1, to=[("deals", deal_id)])
+        deal_id = await create_deal_as(customer)
+        ticket_id = await create_ticket_as(customer, deal_id, category="billing")
+        [on_deal] = seed_tickets(emulator, 1, to=[("deals", deal_id)])
         emulator.clear_requests()
         answer = await customer.get(f"/api/tickets/{ticket_id}")
         assert answer.json()["message"] == "Ticket retrieved successfully"
@@ -184,7 +193,7 @@ class TestGetTicket:
         assert (await customer.get(f"/api/tickets/{on_deal}")).status_code == 200
 
     async def test_staff_read_any(self, customer: Caller, staff: Caller) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await staff.get(f"/api/tickets/{ticket_id}")).status_code == 200
         assert_problem(await staff.get("/api/tickets/99999999"), 404, "not_found")
 
@@ -195,18 +204,20 @@ class TestUpdateTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         same_answers(
-            await stranger.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
-            await stranger.patch("/api/tickets/99999999", {"subject": "mine"}),
+            await other_customer.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
+            await other_customer.patch("/api/tickets/99999999", {"subject": "mine"}),
         )
         assert writes(emulator) == []
 
     async def test_ones_own(self, customer: Caller, emulator: Emulator) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer), hs_ticket_priority="HIGH")
+        ticket_id = await create_ticket_as(
+            customer, await create_deal_as(customer), hs_ticket_priority="HIGH"
+        )
         changes = {"description": "It came.", "category": "technical_issue", "hs_ticket_priority": None}
         answer = await customer.patch(f"/api/tickets/{ticket_id}", changes | {"hs_pipeline_stage": "4"})
         assert answer.status_code == 200, answer.text
@@ -243,14 +254,14 @@ class TestUpdateTicket:
     async def test_what_is_not_valid_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         answer = await customer.patch(f"/api/tickets/{ticket_id}", body)
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
     async def test_staff_change_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer), category="billing")
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer), category="billing")
         emulator.clear_requests()
         body = {"category": None, "hs_pipeline_stage": "4", "subject": "Third van is late"}
         answer = await staff.patch(f"/api/tickets/{ticket_id}", body)
@@ -261,7 +272,7 @@ class TestUpdateTicket:
         assert emulator.requests[-1].body == sent
 
     async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
-        path = f"/api/tickets/{await a_ticket_of(customer, await a_deal_of(customer))}"
+        path = f"/api/tickets/{await create_ticket_as(customer, await create_deal_as(customer))}"
         etag = {"If-Match": (await customer.get(path)).headers["etag"]}
         first = await customer.patch(path, {"subject": "One"}, headers=etag)
         assert first.status_code == 200
@@ -276,7 +287,7 @@ class TestUpdateTicket:
     async def test_an_option_that_the_account_lacks_is_refused_before_a_write(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         answer = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
         assert_problem(answer, 400, "validation_error", fields=["category"])
@@ -287,9 +298,9 @@ class TestRequiredByTheAccount:
     """Since 2026-09 HubSpot enforces what an admin has made required."""
 
     async def test_a_missing_one_comes_back_on_our_field(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket(hs_ticket_priority="LOW"))
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
         problem = assert_problem(answer, 400, "validation_error", fields=["category"])
         assert problem["details"][0]["message"] == "is required by this account"
         assert emulator.records("tickets") == []
@@ -297,9 +308,9 @@ class TestRequiredByTheAccount:
     async def test_one_that_we_do_not_offer_is_nothing_that_the_caller_could_mend(
         self, customer: Caller, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["source_type"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(answer, 502, "hubspot_error")
         assert "source_type" not in answer.text
         # The operator can.
@@ -312,23 +323,24 @@ class TestArchiveTicket:
         assert emulator.requests == []
 
     async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         same_answers(
-            await stranger.delete(f"/api/tickets/{ticket_id}"), await stranger.delete("/api/tickets/99999999")
+            await other_customer.delete(f"/api/tickets/{ticket_id}"),
+            await other_customer.delete("/api/tickets/99999999"),
         )
         assert writes(emulator) == []
 
     async def test_ones_own_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
         assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
 
     async def test_staff_archive_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
-        ticket_id = await a_ticket_of(customer, await a_deal_of(customer))
+        ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await staff.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
 
@@ -337,20 +349,20 @@ class TestCategories:
     """The account's own options, and several at once, since HubSpot lets them be ticked together."""
 
     async def test_foreign_ones_pass_through(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         for wire, ours in (
             ("PRODUCT_ISSUE", "technical_issue"),
             ("FEATURE_REQUEST", "FEATURE_REQUEST"),
             ("PRODUCT_ISSUE;BILLING_ISSUE", "PRODUCT_ISSUE;BILLING_ISSUE"),
         ):
-            [made] = give_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire)
+            [made] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire)
             assert (await customer.get(f"/api/tickets/{made}")).json()["data"]["ticket"]["category"] == ours
 
     async def test_one_of_several_is_found(self, customer: Caller, emulator: Emulator) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         several = {"hs_ticket_category": "PRODUCT_ISSUE;BILLING_ISSUE"}
-        [both] = give_tickets(emulator, 1, to=[("deals", deal_id)], **several)
-        [other] = give_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category="FEATURE_REQUEST")
+        [both] = seed_tickets(emulator, 1, to=[("deals", deal_id)], **several)
+        [other] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category="FEATURE_REQUEST")
         for filters, found in (
             ({"operator": "EQ", "value": "billing"}, [both]),
             ({"operator": "IN", "values": ["billing", "FEATURE_REQUEST"]}, [both, other]),
@@ -358,7 +370,7 @@ class TestCategories:
             ({"operator": "EQ", "value": "Billing"}, []),
         ):
             body = [{"property": "category"} | filters]
-            tickets = await all_found(customer, "/api/tickets/search", filters=body)
+            tickets = await search_all(customer, "/api/tickets/search", filters=body)
             assert [each["id"] for each in tickets] == found
 
 
@@ -372,15 +384,15 @@ class TestCategoriesOfAnAccountWithOthers:
     async def test_they_are_written_read_found_and_offered_under_our_names(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        ticket_id = await a_ticket_of(customer, deal_id, category="meeting")
+        deal_id = await create_deal_as(customer)
+        ticket_id = await create_ticket_as(customer, deal_id, category="meeting")
         [record] = emulator.records("tickets")
         assert record.properties["hs_ticket_category"] == "FEATURE_REQUEST"
         assert (await customer.get(f"/api/tickets/{ticket_id}")).json()["data"]["ticket"][
             "category"
         ] == "meeting"
         filters = [{"property": "category", "operator": "EQ", "value": "meeting"}]
-        found = await all_found(customer, "/api/tickets/search", filters=filters)
+        found = await search_all(customer, "/api/tickets/search", filters=filters)
         assert [each["id"] for each in found] == [ticket_id]
         properties = (await customer.get("/api/properties/tickets")).json()["data"]["results"]
         [category] = [each for each in properties if each["name"] == "category"]
@@ -401,14 +413,14 @@ class TestSearchTickets:
     async def test_staff_see_their_own_writes_while_hubspots_index_lags(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
-        old = give_tickets(emulator, 3, to=[("deals", deal_id)], content="of the van")
+        deal_id = await create_deal_as(customer)
+        old = seed_tickets(emulator, 3, to=[("deals", deal_id)], content="of the van")
         emulator.switches.search_lag_seconds = 30.0
-        made = await a_ticket_of(staff, deal_id, description="another van")
+        made = await create_ticket_as(staff, deal_id, description="another van")
         assert (await staff.patch(f"/api/tickets/{old[0]}", {"subject": "Renamed"})).status_code == 200
         assert (await staff.delete(f"/api/tickets/{old[1]}")).status_code == 204
         for limit in (1, 2, 20):
-            found = await all_found(staff, "/api/tickets/search", query="van", limit=limit)
+            found = await search_all(staff, "/api/tickets/search", query="van", limit=limit)
             assert [each["id"] for each in found] == [old[0], old[2], made]
             assert found[0]["subject"] == "Renamed"
         everywhere = (await staff.get("/api/search", params={"q": "van"})).json()["data"]
@@ -416,13 +428,13 @@ class TestSearchTickets:
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     async def test_by_our_category(
-        self, who: str, customer: Caller, stranger: Caller, staff: Caller, emulator: Emulator
+        self, who: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff
-        deal_id = await a_deal_of(customer)
-        wanted = await a_ticket_of(customer, deal_id, category="billing")
-        await a_ticket_of(customer, deal_id, category="technical_issue")
+        deal_id = await create_deal_as(customer)
+        wanted = await create_ticket_as(customer, deal_id, category="billing")
+        await create_ticket_as(customer, deal_id, category="technical_issue")
         filters = [{"property": "category", "operator": "EQ", "value": "billing"}]
-        found = await all_found(caller, "/api/tickets/search", filters=filters)
+        found = await search_all(caller, "/api/tickets/search", filters=filters)
         assert [each["id"] for each in found] == [wanted]
-        assert await all_found(stranger, "/api/tickets/search", filters=filters) == []
+        assert await search_all(other_customer, "/api/tickets/search", filters=filters) == []

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import Base, PendingRegistration, User, now
@@ -37,7 +37,7 @@ class TestRegister:
     async def test_it_creates_the_user_and_the_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 201
         assert answer.json()["message"] == "User registered successfully"
         contact = answer.json()["data"]["contact"]
@@ -68,10 +68,10 @@ class TestRegister:
     async def test_the_address_is_written_as_hubspot_writes_it(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration(email="  Ada@Example.COM "))
+        answer = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
         assert answer.json()["data"]["contact"]["email"] == "ada@example.com"
         assert_problem(
-            await client.post("/api/register", json=a_registration(email="ADA@example.com")),
+            await client.post("/api/register", json=registration_body(email="ADA@example.com")),
             409,
             "user_exists",
         )
@@ -79,11 +79,11 @@ class TestRegister:
 
     @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
     async def test_names_of_all_kinds_are_kept(self, client: httpx.AsyncClient, name: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(firstname=name))
+        answer = await client.post("/api/register", json=registration_body(firstname=name))
         assert answer.json()["data"]["contact"]["firstname"] == name
 
     async def test_a_name_is_kept_composed(self, client: httpx.AsyncClient) -> None:
-        answer = await client.post("/api/register", json=a_registration(firstname="Jose\u0301"))
+        answer = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert answer.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
     async def test_an_existing_contact_is_linked_and_brought_up_to_date(
@@ -93,7 +93,7 @@ class TestRegister:
             {"contacts": [{"email": "ada@example.com", "firstname": "A.", "company": "Analytical Engines"}]}
         )
         [before] = emulator.records("contacts")
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 201
         assert answer.json()["data"]["contact"]["id"] == before.id
         [after] = emulator.records("contacts")
@@ -102,7 +102,7 @@ class TestRegister:
 
     async def test_an_address_can_be_registered_once(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
-        answer = await customer.client.post("/api/register", json=a_registration(email=customer.email))
+        answer = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         problem = assert_problem(answer, 409, "user_exists")
         assert problem["error"] == "User already exists"
         assert emulator.requests == []
@@ -111,7 +111,7 @@ class TestRegister:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         answers = await asyncio.gather(
-            *(client.post("/api/register", json=a_registration()) for _ in range(2))
+            *(client.post("/api/register", json=registration_body()) for _ in range(2))
         )
         assert sorted(answer.status_code for answer in answers) == [201, 409]
         assert len(await users_of(app)) == 1
@@ -148,7 +148,7 @@ class TestRegister:
     async def test_what_is_not_valid_is_named_and_nothing_is_written(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration(**change))
+        answer = await client.post("/api/register", json=registration_body(**change))
         problem = assert_problem(answer, 400, "validation_error", fields=[field])
         assert problem["error"] == "Validation error"
         assert await users_of(app) == []
@@ -156,7 +156,7 @@ class TestRegister:
 
     @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
     async def test_every_field_is_required(self, client: httpx.AsyncClient, missing: str) -> None:
-        body = a_registration()
+        body = registration_body()
         del body[missing]
         assert_problem(
             await client.post("/api/register", json=body), 400, "validation_error", fields=[missing]
@@ -164,7 +164,7 @@ class TestRegister:
 
     async def test_a_secret_is_never_repeated_in_the_answer(self, client: httpx.AsyncClient) -> None:
         answer = await client.post(
-            "/api/register", json=a_registration(password="sesam", email="nonsense-address")
+            "/api/register", json=registration_body(password="sesam", email="nonsense-address")
         )
         assert "sesam" not in answer.text
         assert "nonsense-address" not in answer.text
@@ -192,14 +192,14 @@ class TestRegisterOnABadDay:
         code: str | None,
     ) -> None:
         emulator.fail_next("*", "/crm/objects/*", **fault)
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         if status is None:
             assert answer.status_code == 201, answer.text
         else:
             assert answer.status_code in (status, 503, 504)
             assert await users_of(app) == []
             emulator.reset_faults()
-            answer = await client.post("/api/register", json=a_registration())
+            answer = await client.post("/api/register", json=registration_body())
             assert answer.status_code in (201, 503), answer.text
         assert emulator.used_faults()
 
@@ -221,7 +221,7 @@ class TestRegisterOnABadDay:
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(registration, "reserve", overtaken)
-            first = await client.post("/api/register", json=a_registration())
+            first = await client.post("/api/register", json=registration_body())
         assert_problem(first, 409, "user_exists")
         [user] = await users_of(app)
         assert (user.status, user.lastname) == ("registering", "Later")
@@ -231,7 +231,7 @@ class TestRegisterOnABadDay:
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await client.post("/api/register", json=a_registration())
+        answer = await client.post("/api/register", json=registration_body())
         assert answer.status_code == 201, answer.text
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
@@ -241,14 +241,14 @@ class TestRegisterOnABadDay:
         client: httpx.AsyncClient,
         app: FastAPI,
         emulator: Emulator,
-        break_commits: Callable[[str], None],
+        fail_statements: Callable[[str], None],
     ) -> None:
-        break_commits("UPDATE users SET")
-        first = await client.post("/api/register", json=a_registration())
+        fail_statements("UPDATE users SET")
+        first = await client.post("/api/register", json=registration_body())
         assert_problem(first, 503, "service_unavailable")
         assert len(emulator.records("contacts")) == 1
-        break_commits("")
-        second = await client.post("/api/register", json=a_registration())
+        fail_statements("")
+        second = await client.post("/api/register", json=registration_body())
         assert second.status_code == 201, second.text
         assert len(emulator.records("contacts")) == 1
         login = await client.post("/api/login", json={"email": "ada@example.com", "password": PASSWORD})
@@ -336,11 +336,11 @@ class TestUpdateMe:
         assert (await customer.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
     async def test_our_database_failing_is_mended_by_the_next_attempt(
-        self, customer: Caller, emulator: Emulator, break_commits: Callable[[str], None]
+        self, customer: Caller, emulator: Emulator, fail_statements: Callable[[str], None]
     ) -> None:
-        break_commits("UPDATE users SET")
+        fail_statements("UPDATE users SET")
         assert_problem(await self.patch(customer, firstname="Augusta"), 503, "service_unavailable")
-        break_commits("")
+        fail_statements("")
         assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
@@ -374,17 +374,17 @@ class TestDeleteMe:
         assert len(emulator.records("contacts")) == 1
 
     async def test_no_row_names_them_any_more(
-        self, client: httpx.AsyncClient, stranger: Caller, app: FastAPI
+        self, client: httpx.AsyncClient, other_customer: Caller, app: FastAPI
     ) -> None:
         """Rows in every table that can hold something of theirs, and then none; the audit log keeps their id alone."""
         key = {"Idempotency-Key": "the-same-for-all"}
-        body = a_registration(email="leaving@example.com", lastname="Leaving", phone="+1 555 010 7777")
+        body = registration_body(email="leaving@example.com", lastname="Leaving", phone="+1 555 010 7777")
         assert (await client.post("/api/register", json=body, headers=key)).status_code == 201
         caller = await Caller.log_in(client, body["email"], PASSWORD, contact_id="")
         user_id = (await caller.get("/api/me")).json()["data"]["id"]
         assert await set_role(app.state.session_factory, caller.email, "staff")
-        for person in (caller, stranger):
-            deal = await person.post("/api/deals", a_deal(), headers=key)
+        for person in (caller, other_customer):
+            deal = await person.post("/api/deals", deal_body(), headers=key)
             assert deal.status_code == 201, deal.text
         await client.post("/api/password/forgot", json={"email": caller.email})
         body = {"refresh_token": caller.tokens["refresh_token"]}
@@ -426,17 +426,17 @@ class TestDeleteMe:
     ) -> None:
         """The answer of before would tell of an account that is not there."""
         key = {"Idempotency-Key": "once"}
-        await client.post("/api/register", json=a_registration(), headers=key)
+        await client.post("/api/register", json=registration_body(), headers=key)
         caller = await Caller.log_in(client, "ada@example.com", PASSWORD, contact_id="")
         await self.delete(caller)
-        again = await client.post("/api/register", json=a_registration(), headers=key)
+        again = await client.post("/api/register", json=registration_body(), headers=key)
         assert again.status_code == 201
         assert "idempotency-replayed" not in again.headers
         assert len(await users_of(app)) == 1
 
     async def test_the_address_can_register_again(self, customer: Caller) -> None:
         await self.delete(customer)
-        again = await customer.client.post("/api/register", json=a_registration(email=customer.email))
+        again = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         assert again.status_code == 201
         assert again.json()["data"]["contact"]["id"] == customer.contact_id
 
@@ -446,11 +446,11 @@ class TestExportMe:
         assert_problem(await client.get("/api/me/export"), 401, "invalid_token")
 
     async def test_it_holds_everything_about_the_caller_and_nothing_about_others(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
-        for caller, name in ((customer, "Mine"), (stranger, "Not mine")):
-            deal = (await caller.post("/api/deals", a_deal(dealname=name))).json()["data"]["deal"]["id"]
-            assert (await caller.post(f"/api/tickets/{deal}", a_ticket(subject=name))).status_code == 201
+        for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
+            deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["deal"]["id"]
+            assert (await caller.post(f"/api/tickets/{deal}", ticket_body(subject=name))).status_code == 201
         answer = await customer.get("/api/me/export")
         assert answer.status_code == 200, answer.text
         export = answer.json()["data"]
@@ -467,7 +467,7 @@ class TestExportMe:
             "exported",
         ]
         assert "Not mine" not in answer.text
-        assert stranger.email not in answer.text
+        assert other_customer.email not in answer.text
         assert "hash" not in answer.text
 
     async def test_without_a_contact_the_rest_is_there(self, customer: Caller, emulator: Emulator) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.forged_tokens import forged_tokens
 
@@ -176,9 +176,9 @@ class Owned:
 
 @pytest.fixture
 async def owned(customer: Caller) -> Owned:
-    deal = await customer.post("/api/deals", a_deal(dealname="Only mine", description="Only for me"))
+    deal = await customer.post("/api/deals", deal_body(dealname="Only mine", description="Only for me"))
     deal_id = deal.json()["data"]["deal"]["id"]
-    ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket(subject="Only mine"))
+    ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body(subject="Only mine"))
     return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
@@ -227,13 +227,13 @@ async def test_without_a_good_token_there_is_one_401_and_hubspot_hears_nothing(
 
 @by_policy("record")
 async def test_somebody_elses_record_is_like_one_that_does_not_exist(
-    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+    operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     bodies = []
-    token = stranger.tokens["access_token"]
+    token = other_customer.tokens["access_token"]
     for record_id in (owned.id_for(operation), "999999999999", "1", "0", "0" * 20, "9" * 20):
         emulator.clear_requests()
-        answer = await operation.ask(stranger.client, record_id, token=token)
+        answer = await operation.ask(other_customer.client, record_id, token=token)
         assert_problem(answer, 404, "not_found")
         bodies.append(without_id(answer))
         assert writes(emulator) == []
@@ -243,18 +243,18 @@ async def test_somebody_elses_record_is_like_one_that_does_not_exist(
 
 
 async def test_whose_a_deal_was_is_forgotten_after_seconds(
-    customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+    customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
 ) -> None:
     moment = 0.0
     app.state.deal_ownership = DealOwnershipCache(clock=lambda: moment)
-    deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
     # Somebody of the company's gives the deal to another contact.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
-    emulator.link(("contacts", stranger.contact_id), ("deals", deal_id))
+    emulator.link(("contacts", other_customer.contact_id), ("deals", deal_id))
     assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
-    assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
+    assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
     moment = 10.0
-    assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+    assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
     assert len(emulator.records("tickets")) == 1
 
 
@@ -293,10 +293,10 @@ async def test_what_is_for_staff_is_a_403_to_others(
 
 @by_policy("user")
 async def test_what_anybody_may_ask_for_shows_nothing_of_others(
-    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+    operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
-    answer = await operation.ask(stranger.client, token=stranger.tokens["access_token"])
+    answer = await operation.ask(other_customer.client, token=other_customer.tokens["access_token"])
     assert answer.status_code in (200, 201, 204, 400), answer.text
     for secret in (customer.email, "Only mine", "Only for me", f'"{owned.contact}"', f'"{owned.deal}"'):
         assert secret not in answer.text

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.services.accounts.profile import set_role
@@ -34,11 +34,11 @@ class TestPlainText:
     async def test_it_comes_back_as_it_was_sent_and_as_json(
         self, customer: Caller, emulator: Emulator, text: str
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(dealname=f"x{text}", description=text))
+        created = await customer.post("/api/deals", deal_body(dealname=f"x{text}", description=text))
         assert created.status_code == 201, created.text
         deal_id = created.json()["data"]["deal"]["id"]
         ticket = await customer.post(
-            f"/api/tickets/{deal_id}", a_ticket(subject=f"x{text}", description=text)
+            f"/api/tickets/{deal_id}", ticket_body(subject=f"x{text}", description=text)
         )
         assert ticket.status_code == 201, ticket.text
         for path in (f"/api/deals/{deal_id}", "/api/new-crm-objects", "/api/deals"):
@@ -54,11 +54,11 @@ class TestPlainText:
     @pytest.mark.parametrize(
         ("path", "body", "field"),
         [
-            ("/api/deals", a_deal(dealname="a\x00b"), "dealname"),
-            ("/api/deals", a_deal(description="\x00"), "description"),
-            ("/api/register", a_registration(email="a\x00@example.com"), "email"),
-            ("/api/register", a_registration(firstname="A\x00"), "firstname"),
-            ("/api/register", a_registration(phone="12345\x00"), "phone"),
+            ("/api/deals", deal_body(dealname="a\x00b"), "dealname"),
+            ("/api/deals", deal_body(description="\x00"), "description"),
+            ("/api/register", registration_body(email="a\x00@example.com"), "email"),
+            ("/api/register", registration_body(firstname="A\x00"), "firstname"),
+            ("/api/register", registration_body(phone="12345\x00"), "phone"),
             ("/api/login", {"email": "a\x00@example.com", "password": "x"}, "email"),
         ],
     )
@@ -87,8 +87,8 @@ class TestPlainText:
     async def test_half_of_a_character_is_refused(self, customer: Caller, path: str, field: str) -> None:
         """JSON can write a lone surrogate; UTF-8, and so every database, cannot."""
         bodies = {
-            "/api/register": a_registration(),
-            "/api/deals": a_deal(),
+            "/api/register": registration_body(),
+            "/api/deals": deal_body(),
             "/api/me/password": {"current_password": PASSWORD, "new_password": "a harbour in the morning"},
         }
         body = json.dumps(bodies[path] | {field: "a harbour\ud800"})
@@ -110,7 +110,7 @@ class TestPlainText:
         ],
     )
     async def test_a_name_is_a_name(self, client: httpx.AsyncClient, name: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(firstname=name))
+        answer = await client.post("/api/register", json=registration_body(firstname=name))
         assert_problem(answer, 400, "validation_error", fields=["firstname"])
 
 
@@ -169,14 +169,14 @@ class TestMassAssignment:
     async def test_what_is_not_writable_is_refused_by_name(
         self, customer: Caller, emulator: Emulator, extra: dict[str, Any]
     ) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         emulator.clear_requests()
         asked = [
-            ("POST", "/api/deals", a_deal()),
+            ("POST", "/api/deals", deal_body()),
             ("PATCH", f"/api/deals/{deal_id}", {}),
-            ("POST", f"/api/tickets/{deal_id}", a_ticket()),
+            ("POST", f"/api/tickets/{deal_id}", ticket_body()),
             ("PATCH", f"/api/tickets/{ticket_id}", {}),
             ("PATCH", f"/api/contacts/{customer.contact_id}", {}),
         ]
@@ -190,8 +190,10 @@ class TestMassAssignment:
         written = [each for each in emulator.requests if each.method in ("POST", "PATCH")]
         assert [each for each in written if not each.path.endswith(("/batch/read", "/search"))] == []
 
-    async def test_a_customers_deal_is_never_somebody_elses(self, customer: Caller, stranger: Caller) -> None:
-        answer = await customer.post("/api/deals", a_deal(contact_id=stranger.contact_id))
+    async def test_a_customers_deal_is_never_somebody_elses(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
+        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(answer, 403, "forbidden")
 
     @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ class TestMassAssignment:
     async def test_nobody_registers_as_more_than_they_are(
         self, client: httpx.AsyncClient, extra: dict[str, Any]
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration(**extra))
+        answer = await client.post("/api/register", json=registration_body(**extra))
         assert_problem(answer, 400, "validation_error", fields=list(extra))
 
 
@@ -223,7 +225,7 @@ class TestHiddenProperties:
     ) -> None:
         caller = {"customer": customer, "staff": staff}[who]
         await caller.post(
-            "/api/deals", a_deal(**({"contact_id": caller.contact_id} if who == "staff" else {}))
+            "/api/deals", deal_body(**({"contact_id": caller.contact_id} if who == "staff" else {}))
         )
         emulator.clear_requests()
         answers = [
@@ -243,28 +245,28 @@ class TestHiddenProperties:
 
 class TestOverwriting:
     async def test_a_deal_of_the_same_name_is_another_deal(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        first = await customer.post("/api/deals", a_deal(dealname="Renewal", amount="10"))
-        second = await stranger.post("/api/deals", a_deal(dealname="Renewal", amount="99"))
+        first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
+        second = await other_customer.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
         first_id, second_id = (each.json()["data"]["deal"]["id"] for each in (first, second))
         assert first_id != second_id
         amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
         assert amounts == {first_id: "10", second_id: "99"}
 
     async def test_a_ticket_on_anothers_deal_is_refused(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        assert_problem(await stranger.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        assert_problem(await other_customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
     async def test_anothers_idempotency_key_brings_nothing_of_theirs(
-        self, customer: Caller, stranger: Caller
+        self, customer: Caller, other_customer: Caller
     ) -> None:
         headers = {"Idempotency-Key": "guessable"}
-        mine = await customer.post("/api/deals", a_deal(), headers=headers)
-        theirs = await stranger.post("/api/deals", a_deal(), headers=headers)
+        mine = await customer.post("/api/deals", deal_body(), headers=headers)
+        theirs = await other_customer.post("/api/deals", deal_body(), headers=headers)
         assert (mine.status_code, theirs.status_code) == (201, 201)
         assert mine.json()["data"]["deal"]["id"] != theirs.json()["data"]["deal"]["id"]
         assert "idempotency-replayed" not in theirs.headers
@@ -276,7 +278,7 @@ class TestCursors:
     @pytest.fixture
     async def cursor(self, customer: Caller) -> str:
         for number in range(3):
-            await customer.post("/api/deals", a_deal(dealname=f"Deal {number}"))
+            await customer.post("/api/deals", deal_body(dealname=f"Deal {number}"))
         page = (await customer.get("/api/deals", params={"limit": 1})).json()["data"]
         assert page["next_cursor"]
         return str(page["next_cursor"])
@@ -285,8 +287,8 @@ class TestCursors:
         answer = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert answer.status_code == 200
 
-    async def test_not_for_another_user(self, stranger: Caller, cursor: str) -> None:
-        answer = await stranger.get("/api/deals", params={"limit": 1, "cursor": cursor})
+    async def test_not_for_another_user(self, other_customer: Caller, cursor: str) -> None:
+        answer = await other_customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 
     async def test_not_for_another_list_or_filter(self, customer: Caller, cursor: str) -> None:
@@ -301,7 +303,7 @@ class TestCursors:
     @pytest.mark.parametrize(("role", "another"), [("staff", "customer"), ("customer", "staff")])
     async def test_not_in_another_role(self, staff: Caller, app: FastAPI, role: str, another: str) -> None:
         for number in range(3):
-            deal = a_deal(dealname=f"Deal {number}", contact_id=staff.contact_id)
+            deal = deal_body(dealname=f"Deal {number}", contact_id=staff.contact_id)
             assert (await staff.post("/api/deals", deal)).status_code == 201
         assert await set_role(app.state.session_factory, staff.email, role)
         lists: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "sort": "dealname"}]

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
@@ -22,7 +22,7 @@ KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@e
 
 @pytest.fixture
 def settings(settings: Settings, mailbox: Mailbox) -> Settings:
-    return proving(settings, mailbox, rate_limit_enabled=False)
+    return with_email_verification(settings, mailbox, rate_limit_enabled=False)
 
 
 class CountingPasswords(Passwords):
@@ -99,16 +99,16 @@ async def observe(
 
 @pytest.fixture
 async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
-    await proved(app, client, mailbox, KNOWN)
-    assert (await client.post("/api/register", json=a_registration(email=PENDING))).status_code == 202
-    await mailed(app, mailbox, PENDING)
+    await verified_caller(app, client, mailbox, KNOWN)
+    assert (await client.post("/api/register", json=registration_body(email=PENDING))).status_code == 202
+    await wait_for_mail(app, mailbox, PENDING)
 
 
 @pytest.mark.usefixtures("addresses")
 @pytest.mark.parametrize(
     ("path", "body", "mails", "hashes"),
     [
-        ("/api/register", a_registration(), 1, 1),
+        ("/api/register", registration_body(), 1, 1),
         ("/api/login", {"password": "not the one"}, 0, 1),
         ("/api/email/verify/resend", {}, 1, 0),
         ("/api/password/forgot", {}, 1, 0),
@@ -128,11 +128,11 @@ async def test_a_guessed_key_does_not_tell_who_has_used_it(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     headers = {"Idempotency-Key": "1"}
-    used = await client.post("/api/register", json=a_registration(email=PENDING), headers=headers)
+    used = await client.post("/api/register", json=registration_body(email=PENDING), headers=headers)
     assert used.status_code == 202
     seen = []
     for email in (KNOWN, PENDING, UNKNOWN):
-        guess = a_registration(email=email, password="the password of mallory")
+        guess = registration_body(email=email, password="the password of mallory")
         seen.append(await observe("/api/register", guess, headers=headers))
     assert seen[0] == seen[1] == seen[2]
     assert (seen[0].status, seen[0].mails) == (202, 1)
@@ -186,8 +186,8 @@ async def test_an_unknown_link_and_a_wrong_password_are_the_same(
     client: httpx.AsyncClient,
     mailbox: Mailbox,
 ) -> None:
-    await client.post("/api/register", json=a_registration())
-    token = token_of(await mailed(app, mailbox, "ada@example.com"))
+    await client.post("/api/register", json=registration_body())
+    token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
     seen = [
         await observe("/api/email/verify", {"token": each, "password": "not the one"})
         for each in (token, "x" * 43)

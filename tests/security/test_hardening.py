@@ -6,9 +6,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.support.accounts import Mailbox
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.mail import Mailbox
 
 from crm_api.bootstrap import account_rules
 from crm_api.mail import MailQueue

@@ -8,10 +8,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.accounts import Mailbox, mailed, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.crashes import (
+    CrashingTransport,
+    CrashPoint,
+    SimulatedCrash,
+    cancel_at_await,
+    crashing_database,
+)
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
 
 from crm_api.main import create_app
 from crm_api.models import AuditEntry, IdempotencyKey, PendingRegistration, User, now
@@ -22,18 +28,18 @@ Step = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 # Who is cancelled while the claim is being committed cannot know whether there is one to give back.
 CLAIMS_COMMIT = 1
 # More than any of them needs; the loops end when one is survived.
-MOST_WORDS = 80
+MAX_IO_OPERATIONS = 80
 # aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 
 
 @pytest.fixture
-def transport(emulator: Emulator) -> MortalTransport:
-    return MortalTransport(EmulatorTransport(emulator))
+def transport(emulator: Emulator) -> CrashingTransport:
+    return CrashingTransport(EmulatorTransport(emulator))
 
 
 @pytest.fixture
-async def app(settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+async def app(settings: Settings, transport: CrashingTransport) -> AsyncGenerator[FastAPI, None]:
     free = settings.model_copy(update={"rate_limit_enabled": False})
     app = create_app(free, hubspot_transport=transport)
     async with app.router.lifespan_context(app):
@@ -49,7 +55,7 @@ async def start_over(app: FastAPI, emulator: Emulator) -> None:
             await database.execute(delete(model))
 
 
-async def later(app: FastAPI) -> None:
+async def expire_leases(app: FastAPI) -> None:
     """Leases that a dead process left behind are past."""
     past = now() - timedelta(seconds=1)
     async with app.state.session_factory.begin() as database:
@@ -59,25 +65,25 @@ async def later(app: FastAPI) -> None:
         )
 
 
-async def dies_after(
-    words: int, step: Step, app: FastAPI, client: httpx.AsyncClient, transport: MortalTransport
+async def crashes_after(
+    io_operations: int, step: Step, app: FastAPI, client: httpx.AsyncClient, transport: CrashingTransport
 ) -> bool:
     """Take the step in a process that dies after so many words; whether it died."""
-    life = transport.life = Life(words)
+    crash_point = transport.crash_point = CrashPoint(io_operations)
     send = app.state.mail.send
 
-    def mortal_send(**mail: str) -> None:
-        life.say()
+    def crashing_send(**mail: str) -> None:
+        crash_point.tick()
         send(**mail)
 
-    app.state.mail.send = mortal_send
-    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
+    app.state.mail.send = crashing_send
+    with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
             await step(client)
-        except Died:
+        except SimulatedCrash:
             return True
         finally:
-            transport.life = Life()
+            transport.crash_point = CrashPoint()
             app.state.mail.send = send
     return False
 
@@ -102,35 +108,35 @@ class TestRegistration:
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         key: str | None,
         contact_exists: bool,
     ) -> None:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            if not await dies_after(words, register, app, client, transport):
+            if not await crashes_after(io_operations, register, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await register(client)
             # 409 where the user was made and only the answer was lost; with a key that answer comes back.
             assert again.status_code == 201 or (key is None and again.status_code == 409), (
-                words,
+                io_operations,
                 again.text,
             )
             await check_one_user_and_one_contact(app, emulator)
-            assert await login(client) == 200, words
+            assert await login(client) == 200, io_operations
         else:
             pytest.fail("it never got through")
-        assert deaths >= 8
+        assert crash_count >= 8
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize(("key", "contact_exists"), [(None, False), ("the-same-key", True)])
@@ -146,7 +152,7 @@ class TestRegistration:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
         async def prepare() -> None:
             if contact_exists:
@@ -164,7 +170,7 @@ class TestRegistration:
 class TestProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     @pytest.mark.parametrize("key", [None, "the-same-key"])
     async def test_the_registration_killed_anywhere(
@@ -172,23 +178,23 @@ class TestProof:
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         mailbox: Mailbox,
         key: str | None,
     ) -> None:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
-        deaths, lost = 0, 0
-        for words in range(MOST_WORDS):
+        crash_count, lost = 0, 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             mailbox.mails.clear()
-            if not await dies_after(words, register, app, client, transport):
+            if not await crashes_after(io_operations, register, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await register(client)
             assert again.status_code == 202
             await app.state.mail.flush()
@@ -198,13 +204,13 @@ class TestProof:
                 lost += 1
                 resend = {"email": "ada@example.com"}
                 assert (await client.post("/api/email/verify/resend", json=resend)).status_code == 202
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
             body = {"token": token, "password": PASSWORD}
             assert (await client.post("/api/email/verify", json=body)).status_code == 200
             await check_one_user_and_one_contact(app, emulator)
         else:
             pytest.fail("it never got through")
-        assert deaths >= 5
+        assert crash_count >= 5
         assert lost == (1 if key else 0)
 
     @pytest.mark.parametrize("contact_exists", [False, True])
@@ -213,33 +219,33 @@ class TestProof:
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         mailbox: Mailbox,
         contact_exists: bool,
     ) -> None:
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            await client.post("/api/register", json=registration_body())
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
 
             async def verify(client: httpx.AsyncClient, token: str = token) -> httpx.Response:
                 return await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
 
-            if not await dies_after(words, verify, app, client, transport):
+            if not await crashes_after(io_operations, verify, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await verify(client)
             # 400 where the user was made, the token is used up and only the answer was lost: the login works.
-            assert again.status_code in (200, 400), (words, again.text)
+            assert again.status_code in (200, 400), (io_operations, again.text)
             await check_one_user_and_one_contact(app, emulator)
-            assert await login(client) == 200, words
+            assert await login(client) == 200, io_operations
         else:
             pytest.fail("it never got through")
-        assert deaths >= 10
+        assert crash_count >= 10
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("contact_exists", [False, True])
@@ -256,8 +262,8 @@ class TestProof:
         async def prepare() -> None:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
-            tokens.append(token_of(await mailed(app, mailbox, "ada@example.com")))
+            await client.post("/api/register", json=registration_body())
+            tokens.append(token_of(await wait_for_mail(app, mailbox, "ada@example.com")))
 
         async def verify(client: httpx.AsyncClient) -> httpx.Response:
             body = {"token": tokens[-1], "password": PASSWORD}
@@ -281,7 +287,7 @@ async def cancel_everywhere(
     How often it was cancelled before it got through, and after how many the next one had to wait for a lease to end.
     """
     waited: list[int] = []
-    for place in range(1, 2000):
+    for await_number in range(1, 2000):
         await start_over(app, emulator)
         if prepare is not None:
             await prepare()
@@ -290,16 +296,16 @@ async def cancel_everywhere(
         async def ask(answers: list[httpx.Response] = answers) -> None:
             answers.append(await step(client))
 
-        if await asyncio.create_task(cancelled_at(place, ask())):
+        if await asyncio.create_task(cancel_at_await(await_number, ask())):
             [through] = answers
             assert through.status_code in (200, 201), through.text
-            return place - 1, len(waited)
+            return await_number - 1, len(waited)
         again = await step(client)
         assert again.status_code in (200, 201, 400, 409), again.text
         if again.status_code == 409 and await login(client) != 200:
-            waited.append(place)
-            await later(app)
+            waited.append(await_number)
+            await expire_leases(app)
             await step(client)
         await check_one_user_and_one_contact(app, emulator)
-        assert await login(client) == 200, place
+        assert await login(client) == 200, await_number
     pytest.fail("it never got through")

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.support.accounts import Mailbox, token_of
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.database import create_engine, create_session_factory
@@ -38,7 +38,7 @@ async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
             async with several:
                 first, second = await asyncio.gather(
                     *(
-                        client.post(f"{url}/api/register", json=a_registration(email=address(number)))
+                        client.post(f"{url}/api/register", json=registration_body(email=address(number)))
                         for url in urls
                     )
                 )
@@ -120,7 +120,7 @@ async def verify_pairs(urls: list[str], mailbox: Mailbox) -> list[tuple[int, int
     async with httpx.AsyncClient(timeout=30) as client:
 
         async def pair(number: int) -> tuple[int, int]:
-            tokens = [token_of(mail) for mail in mailbox.to(address(number))]
+            tokens = [token_of(mail) for mail in mailbox.mails_to(address(number))]
             async with several:
                 first, second = await asyncio.gather(
                     *(

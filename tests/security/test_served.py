@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.accounts import Mailbox, token_of
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import Process, emulator_process, service_process
 
 PROXY = "127.0.0.1"  # where these tests call from
@@ -77,7 +77,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
                     await asyncio.sleep(0.02)
             return token_of(mailbox.mails[number - 1])
 
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         secrets.append(await mailed(1))
         body = {"token": secrets[-1], "password": PASSWORD}
         assert (await client.post("/api/email/verify", json=body | {"password": "wrong"})).status_code == 400
@@ -90,9 +90,9 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
         ).json()["data"]
         secrets += [tokens["access_token"], tokens["refresh_token"]]
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        deal = await client.post("/api/deals", json=a_deal(description="private words"))
+        deal = await client.post("/api/deals", json=deal_body(description="private words"))
         deal_id = deal.json()["data"]["deal"]["id"]
-        await client.post(f"/api/tickets/{deal_id}", json=a_ticket(subject="private words"))
+        await client.post(f"/api/tickets/{deal_id}", json=ticket_body(subject="private words"))
         await client.get("/api/search", params={"q": "private words"})
         await client.patch("/api/me", json={"phone": "+44 20 7946 0999"})
         await client.patch("/api/me", json={"phone": "nonsense"})

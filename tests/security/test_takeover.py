@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem, serving
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.callers import Caller, app_client, assert_problem
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.models import User
 from crm_api.settings import Settings
@@ -31,16 +31,16 @@ async def login(client: httpx.AsyncClient, email: str, password: str) -> int:
 class TestWithProof:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     async def test_registering_a_strangers_address_before_they_do(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        attack = a_registration(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
+        attack = registration_body(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        bait = token_of(await mailed(app, mailbox, VICTIM))
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         # The victim registers as if nothing had happened ...
-        victim = await proved(app, client, mailbox, VICTIM)
+        victim = await verified_caller(app, client, mailbox, VICTIM)
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
         # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
@@ -51,8 +51,8 @@ class TestWithProof:
     async def test_a_victim_who_opens_the_attackers_link_makes_no_account_for_them(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM, password=ATTACKERS_PASSWORD))
-        bait = token_of(await mailed(app, mailbox, VICTIM))
+        await client.post("/api/register", json=registration_body(email=VICTIM, password=ATTACKERS_PASSWORD))
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
         answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
         assert_problem(answer, 400, "invalid_link")
         assert (await users(app), emulator.records("contacts")) == ([], [])
@@ -60,10 +60,10 @@ class TestWithProof:
     async def test_registering_again_after_them_changes_nothing(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM))
-        token = token_of(await mailed(app, mailbox, VICTIM))
+        await client.post("/api/register", json=registration_body(email=VICTIM))
+        token = token_of(await wait_for_mail(app, mailbox, VICTIM))
         for number in range(5):
-            attack = a_registration(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
+            attack = registration_body(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
             await client.post("/api/register", json=attack)
         answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert answer.status_code == 200
@@ -74,7 +74,7 @@ class TestWithProof:
         emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
         [before] = emulator.records("contacts")
         before_properties = dict(before.properties)
-        answer = await client.post("/api/register", json=a_registration(email=VICTIM))
+        answer = await client.post("/api/register", json=registration_body(email=VICTIM))
         assert answer.status_code == 202
         assert before.id not in answer.text
         assert emulator.requests == []
@@ -84,10 +84,10 @@ class TestWithProof:
     async def test_registering_with_the_address_of_a_user_changes_nothing_of_theirs(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        victim = await proved(app, client, mailbox, VICTIM)
-        attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
+        victim = await verified_caller(app, client, mailbox, VICTIM)
+        attack = registration_body(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You already have an account"
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
@@ -109,9 +109,9 @@ class TestWithProof:
         mailbox: Mailbox,
         address: str,
     ) -> None:
-        await proved(app, client, mailbox, VICTIM)
-        await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You already have an account"
+        await verified_caller(app, client, mailbox, VICTIM)
+        await client.post("/api/register", json=registration_body(email=address, password=ATTACKERS_PASSWORD))
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize(
@@ -132,20 +132,22 @@ class TestWithProof:
         ],
     )
     async def test_a_look_alike_is_refused(self, client: httpx.AsyncClient, address: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(email=address))
+        answer = await client.post("/api/register", json=registration_body(email=address))
         assert_problem(answer, 400, "validation_error", fields=["email"])
 
     async def test_a_domain_in_letters_and_in_punycode_is_one_address(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, "ada@xn--strae-oqa.example")
+        await verified_caller(app, client, mailbox, "ada@xn--strae-oqa.example")
         for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
-            await client.post("/api/register", json=a_registration(email=address))
-            mail = await mailed(app, mailbox, "ada@xn--strae-oqa.example")
+            await client.post("/api/register", json=registration_body(email=address))
+            mail = await wait_for_mail(app, mailbox, "ada@xn--strae-oqa.example")
             assert mail["Subject"] == "You already have an account"
         # IDNA 2008 has this letter for itself, so that is another domain.
-        await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
-        assert (await mailed(app, mailbox, "ada@strasse.example"))["Subject"] == "Finish your registration"
+        await client.post("/api/register", json=registration_body(email="ada@strasse.example"))
+        assert (await wait_for_mail(app, mailbox, "ada@strasse.example"))[
+            "Subject"
+        ] == "Finish your registration"
 
     @pytest.mark.parametrize(
         "address", ["a/b@example.com", "a?b#c%2e&d=e@example.com", "o'neil+x@example.com"]
@@ -157,22 +159,22 @@ class TestWithProof:
         emulator.seed(
             {"contacts": [{"email": "a@example.com"}, {"email": address}, {"email": "b@example.com"}]}
         )
-        caller = await proved(app, client, mailbox, address)
+        caller = await verified_caller(app, client, mailbox, address)
         [own] = [each for each in emulator.records("contacts") if each.properties["email"] == address]
         assert caller.contact_id == own.id
 
     async def test_a_secondary_address_of_a_users_contact_links_nobody_else_to_it(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        owner = await proved(app, client, mailbox, VICTIM)
+        owner = await verified_caller(app, client, mailbox, VICTIM)
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
             each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
         ]
         # Merging gives the surviving contact both addresses.
         emulator.merge("contacts", owner.contact_id, second.id)
-        await client.post("/api/register", json=a_registration(email="second@example.com"))
-        token = token_of(await mailed(app, mailbox, "second@example.com"))
+        await client.post("/api/register", json=registration_body(email="second@example.com"))
+        token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
         answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"]["contact"] is None
@@ -195,7 +197,7 @@ class TestWithoutProof:
         emulator.merge("contacts", customer.contact_id, second.id)
         before = [dict(record.properties) for record in emulator.records("contacts")]
         answer = await customer.client.post(
-            "/api/register", json=a_registration(email="second@example.com", firstname="Mallory")
+            "/api/register", json=registration_body(email="second@example.com", firstname="Mallory")
         )
         assert answer.status_code == 201, answer.text
         assert answer.json()["data"]["contact"] is None
@@ -203,7 +205,7 @@ class TestWithoutProof:
 
     async def test_case_makes_no_second_account(self, customer: Caller) -> None:
         answer = await customer.client.post(
-            "/api/register", json=a_registration(email=customer.email.upper())
+            "/api/register", json=registration_body(email=customer.email.upper())
         )
         assert_problem(answer, 409, "user_exists")
 
@@ -307,6 +309,6 @@ class TestRegistrationRules:
     async def test_who_may_register(
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
-        async with serving(settings.model_copy(update=changes), emulator) as client:
-            answer = await client.post("/api/register", json=a_registration(email=email))
+        async with app_client(settings.model_copy(update=changes), emulator) as client:
+            answer = await client.post("/api/register", json=registration_body(email=email))
         assert answer.status_code == status, answer.text

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import httpx
 from fastapi import FastAPI
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
 
 from crm_api.models import AuditEntry, now
@@ -21,16 +21,16 @@ class TestAudit:
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         request_id = {"X-Request-ID": "front-end-0001"}
-        await client.post("/api/register", json=a_registration(), headers=request_id)
-        registered, linked = await self.events(app)
-        assert (registered.event, linked.event) == ("registered", "contact_linked")
-        assert (registered.actor, registered.address, registered.request_id) == (
+        await client.post("/api/register", json=registration_body(), headers=request_id)
+        register_caller, linked = await self.events(app)
+        assert (register_caller.event, linked.event) == ("registered", "contact_linked")
+        assert (register_caller.actor, register_caller.address, register_caller.request_id) == (
             "anonymous",
             "127.0.0.1",
             "front-end-0001",
         )
-        assert abs(registered.at - now()) < timedelta(minutes=1)
-        assert registered.user_id is not None
+        assert abs(register_caller.at - now()) < timedelta(minutes=1)
+        assert register_caller.user_id is not None
 
     async def test_everything_that_has_to_be_answered_for_is_there(
         self, customer: Caller, app: FastAPI
@@ -57,8 +57,8 @@ class TestAudit:
         ]
 
     async def test_a_record_that_was_archived_is_there(self, customer: Caller, app: FastAPI) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
             answer = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.builders import a_deal, a_ticket
-from tests.support.callers import Caller, assert_problem, registered
+from tests.support.builders import deal_body, ticket_body
+from tests.support.callers import Caller, assert_problem, register_caller
 
 from crm_api.models import AuditEntry, User
 from hubspot_emulator import Emulator
@@ -34,7 +34,7 @@ class TestMergedContact:
     async def test_lists_go_on_with_the_survivor(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        await customer.post("/api/deals", a_deal())
+        await customer.post("/api/deals", deal_body())
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         assert contact["id"] == survivor
@@ -48,23 +48,23 @@ class TestMergedContact:
         [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
         emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert answer.status_code == 201, answer.text
         [ticket] = emulator.records("tickets")
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
     async def test_two_users_are_never_linked_to_one_contact(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        survivor = emulator.merge("contacts", stranger.contact_id, customer.contact_id)
-        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
+        survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
+        assert (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
             "id"
         ] == survivor
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
-        assert await contact_of(stranger) == survivor
+        assert await contact_of(other_customer) == survivor
         assert await contact_of(customer) is None
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert "contact_link_lost" in await audit(app)
 
 
@@ -75,7 +75,7 @@ class TestContactThatIsGone:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        answer = await customer.post("/api/deals", a_deal())
+        answer = await customer.post("/api/deals", deal_body())
         assert answer.status_code == 201, answer.text
         assert emulator.associations("deals", answer.json()["data"]["deal"]["id"], "contacts") == [anew]
         assert await contact_of(customer) == anew
@@ -85,22 +85,22 @@ class TestContactThatIsGone:
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         emulator.seed({"contacts": [{"email": customer.email}]})
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
     async def test_a_contact_that_anothers_was_merged_into_is_anothers(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         """Also while the other's link still names the contact of before the merge."""
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        survivor = emulator.merge("contacts", anew, stranger.contact_id)
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        survivor = emulator.merge("contacts", anew, other_customer.contact_id)
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert await contact_of(customer) is None
-        assert (await stranger.post("/api/deals", a_deal())).status_code == 201
-        await stranger.get("/api/new-crm-objects")
-        assert await contact_of(stranger) == survivor
+        assert (await other_customer.post("/api/deals", deal_body())).status_code == 201
+        await other_customer.get("/api/new-crm-objects")
+        assert await contact_of(other_customer) == survivor
 
     async def test_nothing_is_made_anew_in_silence(
         self, customer: Caller, app: FastAPI, emulator: Emulator
@@ -110,17 +110,17 @@ class TestContactThatIsGone:
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page == {"contacts": [], "next_after": None}
         assert await contact_of(customer) is None
-        assert_problem(await customer.post("/api/tickets/1", a_ticket()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/tickets/1", ticket_body()), 409, "contact_missing")
         assert emulator.records("contacts") == []
 
 
 async def test_guessing_ids_looks_the_contact_up_once_a_minute(
-    customer: Caller, stranger: Caller, emulator: Emulator
+    customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
-    deal_id = (await stranger.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
     emulator.clear_requests()
     for target in (deal_id, "99999999", deal_id):
-        assert_problem(await customer.post(f"/api/tickets/{target}", a_ticket()), 404, "not_found")
+        assert_problem(await customer.post(f"/api/tickets/{target}", ticket_body()), 404, "not_found")
     lookups = [request for request in emulator.requests if "/contacts/" in request.path]
     assert len(lookups) == 1
 
@@ -149,5 +149,5 @@ async def test_registering_with_a_secondary_address_links_nobody_twice(
         assert answer.json()["data"]["contact"] is None
         assert emulator.records("contacts")[0].properties["firstname"] == before
     else:
-        other = await registered(customer.client, "third@example.com")
+        other = await register_caller(customer.client, "third@example.com")
         assert other.contact_id != customer.contact_id

@@ -12,10 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
-from crm_api.services.properties.fields import Kind, RecordFields
-from crm_api.services.properties.filters import Condition, Order, Wanted
+from crm_api.services.properties.fields import RecordFields, ValueType
+from crm_api.services.properties.filters import Condition, Order, RecordQuery
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
-from crm_api.services.properties.values import milliseconds, same, to_wire
+from crm_api.services.properties.values import epoch_milliseconds, to_wire, values_equal
 
 DEALS = RecordFields(TICKET_CATEGORIES)["deals"]
 NAMES = st.sampled_from(
@@ -55,8 +55,8 @@ def conditions(draw: st.DrawFn) -> Condition:
 
 
 def record(number: int, properties: dict[str, Any]) -> CrmRecord:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    return CrmRecord(id=str(number), properties=properties, created_at=moment, updated_at=moment)
+    timestamp = datetime(2026, 1, 1, tzinfo=UTC)
+    return CrmRecord(id=str(number), properties=properties, created_at=timestamp, updated_at=timestamp)
 
 
 def plain(name: str, text: str) -> Any:
@@ -116,7 +116,9 @@ def test_the_customers_search_agrees_with_a_plain_filter(
 ) -> None:
     order = None if sort is None else Order(DEALS.by_name[sort[0]], descending=sort[1])
     records = [record(number, row) for number, row in enumerate(rows, start=1)]
-    found = [int(each.id) for each in Wanted(tuple(wanted), order, query).select(reversed(records), DEALS)]
+    found = [
+        int(each.id) for each in RecordQuery(tuple(wanted), order, query).select(reversed(records), DEALS)
+    ]
     expected = [
         number
         for number, row in enumerate(rows, start=1)
@@ -141,46 +143,46 @@ def test_the_customers_search_agrees_with_a_plain_filter(
 
 
 def test_moments_go_to_hubspot_as_milliseconds() -> None:
-    assert milliseconds(to_wire("moment", "2026-01-01")) == "1767225600000"
-    assert milliseconds(to_wire("moment", "2026-01-01T01:00:00.5+01:00")) == "1767225600500"
+    assert epoch_milliseconds(to_wire("datetime", "2026-01-01")) == "1767225600000"
+    assert epoch_milliseconds(to_wire("datetime", "2026-01-01T01:00:00.5+01:00")) == "1767225600500"
 
 
 def test_one_value_in_two_spellings_is_no_change() -> None:
-    assert same("number", "1500", "1500.00")
-    assert same("moment", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z")
-    assert same("text", "", None)
-    assert not same("text", "Ada", "ADA")
-    assert not same("number", "", "0")
+    assert values_equal("number", "1500", "1500.00")
+    assert values_equal("datetime", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z")
+    assert values_equal("text", "", None)
+    assert not values_equal("text", "Ada", "ADA")
+    assert not values_equal("number", "", "0")
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "wire"),
+    ("value_type", "value", "wire"),
     [
         ("number", "12.50", "12.50"),
         ("number", "1e3", "1000"),
         ("bool", "true", "true"),
         ("date", "2026-12-31", "2026-12-31"),
-        ("moment", "2026-12-31T01:00:00+01:00", "2026-12-31T00:00:00.000Z"),
+        ("datetime", "2026-12-31T01:00:00+01:00", "2026-12-31T00:00:00.000Z"),
         ("text", " as it is ", " as it is "),
     ],
 )
-def test_values_as_hubspot_takes_them(kind: Kind, value: str, wire: str) -> None:
-    assert to_wire(kind, value) == wire
+def test_values_as_hubspot_takes_them(value_type: ValueType, value: str, wire: str) -> None:
+    assert to_wire(value_type, value) == wire
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"),
+    ("value_type", "value"),
     [
         ("number", "many"),
         ("number", "1_000"),
         ("number", "NaN"),
         ("bool", "yes"),
         ("date", "31.12.2026"),
-        ("moment", "2026-12-31T01:00:00"),
-        ("moment", "soon"),
-        ("moment", "0001-01-01T00:00:00+14:00"),
+        ("datetime", "2026-12-31T01:00:00"),
+        ("datetime", "soon"),
+        ("datetime", "0001-01-01T00:00:00+14:00"),
     ],
 )
-def test_what_is_no_value_of_its_kind_is_refused(kind: Kind, value: str) -> None:
+def test_what_is_no_value_of_its_kind_is_refused(value_type: ValueType, value: str) -> None:
     with pytest.raises(ValueError):
-        to_wire(kind, value)
+        to_wire(value_type, value)

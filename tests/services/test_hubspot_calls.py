@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
-from tests.support.records import a_deal_of, a_ticket_of, calls, give_deals, give_tickets
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
+from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets
 
 from crm_api.openapi.document import build_document
 from crm_api.settings import Settings
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 async def many_deals(world: World) -> None:
-    give_deals(world.emulator, world.contact, 248)
+    seed_deals(world.emulator, world.contact, 248)
 
 
 async def a_write(world: World) -> None:
@@ -63,15 +63,15 @@ async def a_write(world: World) -> None:
 
 
 async def forgotten(world: World) -> None:
-    [world.deal] = give_deals(world.emulator, world.contact, 1)
+    [world.deal] = seed_deals(world.emulator, world.contact, 1)
 
 
 async def on_a_deal_alone(world: World) -> None:
-    [world.ticket] = give_tickets(world.emulator, 1, to=[("deals", world.deal)])
+    [world.ticket] = seed_tickets(world.emulator, 1, to=[("deals", world.deal)])
 
 
 async def many_tickets(world: World) -> None:
-    give_tickets(world.emulator, 599, to=[("deals", world.deal)])
+    seed_tickets(world.emulator, 599, to=[("deals", world.deal)])
 
 
 async def a_ticket_written(world: World) -> None:
@@ -117,17 +117,17 @@ def delete(path: str, who: str = "customer") -> Ask:
 
 
 GRACE = {"email": "grace@example.com"}
-NEW = {key: value for key, value in a_registration(email="new@example.com").items() if key != "password"}
+NEW = {key: value for key, value in registration_body(email="new@example.com").items() if key != "password"}
 ME = "customer@example.com"
 FOUND = {"query": "van"}
 ACCOUNTS = [
-    Row("register", "anyone", "", 1, anyone("/api/register", a_registration(email="new@example.com"))),
+    Row("register", "anyone", "", 1, anyone("/api/register", registration_body(email="new@example.com"))),
     Row(
         "register",
         "anyone",
         "the contact is there",
         2,
-        anyone("/api/register", a_registration(email="new@example.com")),
+        anyone("/api/register", registration_body(email="new@example.com")),
         known_to_the_company,
     ),
     Row(
@@ -135,7 +135,7 @@ ACCOUNTS = [
         "anyone",
         "the contact is there, with other values",
         3,
-        anyone("/api/register", a_registration(email="new@example.com")),
+        anyone("/api/register", registration_body(email="new@example.com")),
         a_contact_with_other_values,
     ),
     Row("logIn", "anyone", "", 0, anyone("/api/login", {"email": ME, "password": PASSWORD})),
@@ -176,7 +176,7 @@ PROVED = [
         "anyone",
         "addresses are proved",
         0,
-        anyone("/api/register", a_registration(email="other@example.com")),
+        anyone("/api/register", registration_body(email="other@example.com")),
     ),
     Row("verifyEmail", "anyone", "", 1, with_proof("/api/email/verify")),
     Row(
@@ -250,13 +250,13 @@ RECORDS = [
     Row(
         "listDeals", "staff", "filtered, after a write", 2, get("/api/deals", "staff", sort="amount"), a_write
     ),
-    Row("createDeal", "customer", "", 1, post("/api/deals", a_deal())),
+    Row("createDeal", "customer", "", 1, post("/api/deals", deal_body())),
     Row(
         "createDeal",
         "staff",
         "",
         1,
-        lambda world: world.staff.post("/api/deals", a_deal(contact_id=world.contact)),
+        lambda world: world.staff.post("/api/deals", deal_body(contact_id=world.contact)),
     ),
     Row("searchDeals", "customer", "up to 100 deals", 2, post("/api/deals/search", BY_AMOUNT)),
     Row("searchDeals", "customer", "250 deals", 5, post("/api/deals/search", BY_AMOUNT), many_deals),
@@ -278,10 +278,10 @@ RECORDS = [
         "customer",
         "on a deal seen in the last 10 s",
         1,
-        post("/api/tickets/{deal}", a_ticket()),
+        post("/api/tickets/{deal}", ticket_body()),
     ),
-    Row("createTicket", "customer", "", 2, post("/api/tickets/{deal}", a_ticket()), forgotten),
-    Row("createTicket", "staff", "", 2, post("/api/tickets/{deal}", a_ticket(), "staff")),
+    Row("createTicket", "customer", "", 2, post("/api/tickets/{deal}", ticket_body()), forgotten),
+    Row("createTicket", "staff", "", 2, post("/api/tickets/{deal}", ticket_body(), "staff")),
     Row("searchTickets", "customer", "", 3, post("/api/tickets/search", FOUND)),
     Row("searchTickets", "staff", "", 1, post("/api/tickets/search", FOUND, "staff")),
     Row(
@@ -318,7 +318,7 @@ def named(row: Row) -> str:
     return f"{row.operation}-{row.who}-{row.when}"
 
 
-async def hold(row: Row, world: World) -> None:
+async def assert_call_count(row: Row, world: World) -> None:
     if row.before is not None:
         await row.before(world)
     world.emulator.clear_requests()
@@ -329,36 +329,36 @@ async def hold(row: Row, world: World) -> None:
 
 @pytest.fixture
 async def world(customer: Caller, staff: Caller, emulator: Emulator) -> World:
-    deal_id = await a_deal_of(customer)
-    ticket_id = await a_ticket_of(customer, deal_id)
-    await a_ticket_of(customer, await a_deal_of(customer))
+    deal_id = await create_deal_as(customer)
+    ticket_id = await create_ticket_as(customer, deal_id)
+    await create_ticket_as(customer, await create_deal_as(customer))
     await customer.get("/api/properties/contacts")
     return World(customer, staff, emulator, deal_id, ticket_id)
 
 
 @pytest.mark.parametrize("row", [*ACCOUNTS, *RECORDS], ids=named)
 async def test_it_costs_what_the_table_says(row: Row, world: World) -> None:
-    await hold(row, world)
+    await assert_call_count(row, world)
 
 
 class TestWhereAddressesAreProved:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     @pytest.fixture
     async def world(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> World:
-        customer = await proved(app, client, mailbox, ME)
-        await client.post("/api/register", json=a_registration(email=NEW["email"]))
+        customer = await verified_caller(app, client, mailbox, ME)
+        await client.post("/api/register", json=registration_body(email=NEW["email"]))
         await client.post("/api/password/forgot", json={"email": ME})
-        proof, reset = [token_of(await mailed(app, mailbox, to)) for to in (NEW["email"], ME)]
+        proof, reset = [token_of(await wait_for_mail(app, mailbox, to)) for to in (NEW["email"], ME)]
         return World(customer, customer, emulator, proof=proof, reset=reset)
 
     @pytest.mark.parametrize("row", PROVED, ids=named)
     async def test_it_costs_what_the_table_says(self, row: Row, world: World) -> None:
-        await hold(row, world)
+        await assert_call_count(row, world)
 
 
 def test_the_table_names_every_operation(app_document: dict[str, Any]) -> None:

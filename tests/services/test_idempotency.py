@@ -10,9 +10,15 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import delete, update
-from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.builders import deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.crashes import (
+    CrashingTransport,
+    CrashPoint,
+    SimulatedCrash,
+    cancel_at_await,
+    crashing_database,
+)
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.errors import ApiError
@@ -26,7 +32,7 @@ from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
 # More than any of them needs; the loops end when one is survived.
-MOST_WORDS, MOST_AWAITS = 80, 2000
+MAX_IO_OPERATIONS, MAX_AWAITS = 80, 2000
 # aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 Post = Callable[[], Awaitable[httpx.Response]]
@@ -38,7 +44,7 @@ async def provisioned(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
-async def leases_end(app: FastAPI) -> None:
+async def expire_leases(app: FastAPI) -> None:
     """As time would."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
@@ -52,9 +58,9 @@ class TestTheAccountChanges:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     async def test_what_was_sent_by_a_token_that_could_not_read_the_schema_is_not_sent_again(
@@ -63,10 +69,10 @@ class TestTheAccountChanges:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
             emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             assert_problem(answer, 504, "outcome_unknown")
         emulator.reset_faults()
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     async def test_a_schema_that_cannot_be_read_at_the_moment_creates_nothing_and_gives_the_key_back(
@@ -74,11 +80,11 @@ class TestTheAccountChanges:
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             assert answer.status_code in (502, 503)
             assert emulator.records("deals") == []
             emulator.reset_faults()
-        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+        assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
@@ -107,18 +113,18 @@ class TestTakenOver:
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            await expire_leases(app)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
             answer = await first
         [record] = emulator.records("deals")
         assert answer.status_code == 201, answer.text
         assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
-        replayed = await customer.post("/api/deals", a_deal(), headers=KEY)
+        replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
 
@@ -129,11 +135,11 @@ class TestTakenOver:
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            await expire_leases(app)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert_problem(second, 504, "outcome_unknown")
             slow.go_on.set()
             assert (await first).status_code == 201
@@ -149,7 +155,7 @@ class TestRegistration:
         keys = [{"Idempotency-Key": name} for name in ("one", "other")]
         async with another_process(settings, emulator, transport=slow) as client:
             running = [
-                asyncio.create_task(client.post("/api/register", json=a_registration(), headers=key))
+                asyncio.create_task(client.post("/api/register", json=registration_body(), headers=key))
                 for key in keys
             ]
             [refused], [held] = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -159,7 +165,9 @@ class TestRegistration:
             slow.go_on.set()
             assert (await held).status_code == 502
             key = keys[running.index(refused)]
-            assert (await client.post("/api/register", json=a_registration(), headers=key)).status_code == 201
+            assert (
+                await client.post("/api/register", json=registration_body(), headers=key)
+            ).status_code == 201
         assert len(emulator.records("contacts")) == 1
 
 
@@ -167,11 +175,11 @@ class TestEverywhere:
     """The same at every single step: what is sent again afterwards ends with one record and its associations."""
 
     @pytest.fixture
-    def transport(self, emulator: Emulator) -> MortalTransport:
-        return MortalTransport(EmulatorTransport(emulator))
+    def transport(self, emulator: Emulator) -> CrashingTransport:
+        return CrashingTransport(EmulatorTransport(emulator))
 
     @pytest.fixture
-    async def app(self, settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+    async def app(self, settings: Settings, transport: CrashingTransport) -> AsyncGenerator[FastAPI, None]:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         app = create_app(free, hubspot_transport=transport)
         async with app.router.lifespan_context(app):
@@ -184,22 +192,22 @@ class TestEverywhere:
         customer: Caller,
         app: FastAPI,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         provisioned: None,
         object_type: str,
     ) -> None:
         post = await posting(object_type, customer)
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(object_type, app, emulator)
-            if not await dies_after(words, post, app, transport):
+            if not await crashes_after(io_operations, post, app, transport):
                 break
-            deaths += 1
-            await leases_end(app)
+            crash_count += 1
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
-        assert deaths >= 6
+        assert crash_count >= 6
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
@@ -207,15 +215,15 @@ class TestEverywhere:
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
-        for place in range(1, MOST_AWAITS):
+        for await_number in range(1, MAX_AWAITS):
             await start_over(object_type, app, emulator)
-            if await asyncio.create_task(cancelled_at(place, post())):
+            if await asyncio.create_task(cancel_at_await(await_number, post())):
                 break
-            await leases_end(app)
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
             pytest.fail("it never got through")
-        assert place > 6
+        assert await_number > 6
 
 
 class TestRunOnce:
@@ -233,7 +241,7 @@ class TestRunOnce:
                 await database.execute(update(IdempotencyKey).values(lease_until=until))
             with pytest.raises(ApiError) as refused:
                 await run_once(app.state.session_factory, a_key(), create)
-            assert refused.value.kind.code == "request_in_progress"
+            assert refused.value.error_type.code == "request_in_progress"
             assert abs(int(refused.value.headers["Retry-After"]) - retry_after) <= 1
             return Body()
 
@@ -297,9 +305,9 @@ async def another_process(
 async def posting(object_type: str, customer: Caller) -> Post:
     """The request that creates one, with a key."""
     if object_type == "deals":
-        return lambda: customer.post("/api/deals", a_deal(), headers=KEY)
-    deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-    return lambda: customer.post(f"/api/tickets/{deal}", a_ticket(), headers=KEY)
+        return lambda: customer.post("/api/deals", deal_body(), headers=KEY)
+    deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    return lambda: customer.post(f"/api/tickets/{deal}", ticket_body(), headers=KEY)
 
 
 async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None:
@@ -309,16 +317,16 @@ async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None
         emulator.archive_as_other_actor(object_type, record.id)
 
 
-async def dies_after(words: int, post: Post, app: FastAPI, transport: MortalTransport) -> bool:
+async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport: CrashingTransport) -> bool:
     """Send the request to a process that dies after so many words; whether it died."""
-    life = transport.life = Life(words)
-    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
+    crash_point = transport.crash_point = CrashPoint(io_operations)
+    with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
             await post()
-        except Died:
+        except SimulatedCrash:
             return True
         finally:
-            transport.life = Life()
+            transport.crash_point = CrashPoint()
     return False
 
 

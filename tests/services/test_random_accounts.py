@@ -12,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import update
 from tests.support.callers import Caller
-from tests.support.records import all_found, all_pages
+from tests.support.records import list_all, search_all
 
 from crm_api.models import User
 from crm_api.services.properties.fields import RecordFields
@@ -221,9 +221,9 @@ async def test_answers_hold_what_is_in_scope_and_nothing_else(
         scope = account.scope(contact_id)
         for object_type, expected in scope.items():
             for found in (
-                await all_pages(caller, f"/api/{object_type}", limit=limit),
-                await all_pages(caller, f"/api/{object_type}", limit=limit, sort="-createdate"),
-                await all_found(caller, f"/api/{object_type}/search", limit=limit),
+                await list_all(caller, f"/api/{object_type}", limit=limit),
+                await list_all(caller, f"/api/{object_type}", limit=limit, sort="-createdate"),
+                await search_all(caller, f"/api/{object_type}/search", limit=limit),
             ):
                 check(found, plan, scope)
                 # Every record exactly once.

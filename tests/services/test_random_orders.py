@@ -108,7 +108,7 @@ class Client:
             except HubSpotError as error:
                 return type(error).__name__
             except ApiError as error:
-                return error.kind.code
+                return error.error_type.code
         self.created.add(ResponseModel.model_validate_json(answered.body).id)
         return "created"
 
@@ -130,18 +130,18 @@ class Client:
                 if self._dice.random() < 0.5:
                     self._dice.choice(tries).cancel()
                 else:
-                    await leases_end(self._session_factory, self._key.row_id)
+                    await expire_leases(self._session_factory, self._key.row_id)
                     tries.append(asyncio.create_task(self.send()))
             for outcome in await asyncio.gather(*tries, return_exceptions=True):
                 assert not isinstance(outcome, Exception), outcome
                 self.outcomes[str(outcome) or "cancelled"] += 1
             if self._dice.random() < 0.8:
-                await leases_end(self._session_factory, self._key.row_id)
+                await expire_leases(self._session_factory, self._key.row_id)
             if self.created and self._dice.random() < 0.7:
                 return
 
 
-async def leases_end(session_factory: SessionFactory, row_id: str | None = None) -> None:
+async def expire_leases(session_factory: SessionFactory, row_id: str | None = None) -> None:
     """As time would; one row at a time while others are at work, who lock them in an order of their own."""
     statement = update(IdempotencyKey).where(IdempotencyKey.status.is_(None)).values(lease_until=now())
     if row_id is not None:
@@ -177,7 +177,7 @@ async def all_try(session_factory: SessionFactory, hubspot: HubSpotClient, weath
     for start in range(0, KEYS, AT_ONCE):
         await asyncio.gather(*(client.try_everything() for client in clients[start : start + AT_ONCE]))
     weather.is_bad = False
-    await leases_end(session_factory)
+    await expire_leases(session_factory)
     return clients
 
 

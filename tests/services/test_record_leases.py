@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from tests.support.callers import Caller
-from tests.support.records import a_deal_of, give_deals
+from tests.support.records import create_deal_as, seed_deals
 
 from crm_api.errors import ApiError
 from crm_api.models import RecordLease, now
@@ -57,7 +57,7 @@ async def test_a_record_that_stays_held_is_a_503(app: FastAPI) -> None:
         with pytest.raises(ApiError) as refused:
             async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=sleep):
                 raise AssertionError("two at once")
-    assert refused.value.kind.status == 503
+    assert refused.value.error_type.status == 503
     assert sum(waited) == pytest.approx(WAIT_AT_MOST_SECONDS, abs=0.1)
 
 
@@ -86,12 +86,12 @@ async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> 
 
 
 async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
-    customer: Caller, emulator: Emulator, app: FastAPI, break_commits: Callable[[str], None]
+    customer: Caller, emulator: Emulator, app: FastAPI, fail_statements: Callable[[str], None]
 ) -> None:
-    deal_id = await a_deal_of(customer)
-    break_commits("DELETE FROM record_leases")
+    deal_id = await create_deal_as(customer)
+    fail_statements("DELETE FROM record_leases")
     answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
-    break_commits("")
+    fail_statements("")
     assert (answer.status_code, answer.json()["data"]["deal"]["amount"]) == (200, "5")
     async with app.state.session_factory() as database:
         [lease] = (await database.execute(select(RecordLease))).scalars()
@@ -101,7 +101,7 @@ async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
 async def test_a_merged_record_has_one_lease_under_all_its_ids(
     customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
-    one, other = give_deals(emulator, customer.contact_id, 2)
+    one, other = seed_deals(emulator, customer.contact_id, 2)
     survivor = emulator.merge("deals", one, other)
     etag = (await customer.get(f"/api/deals/{survivor}")).headers["etag"]
     # So that each could read before another has written.

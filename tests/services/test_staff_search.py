@@ -9,7 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import delete
 from tests.support.callers import Caller
-from tests.support.records import a_deal_of, all_found, all_pages, give_deals
+from tests.support.records import create_deal_as, list_all, search_all, seed_deals
 
 from crm_api.models import RecentWrite
 from crm_api.settings import Settings
@@ -33,7 +33,7 @@ async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tu
     for record in emulator.records("deals"):
         emulator.archive_as_other_actor("deals", record.id)
     live = [
-        give_deals(emulator, customer.contact_id, 1, dealstage=stage, amount=amount)[0]
+        seed_deals(emulator, customer.contact_id, 1, dealstage=stage, amount=amount)[0]
         for stage, amount in old
     ]
     emulator.settle_search()
@@ -47,7 +47,9 @@ async def write(staff: Caller, customer: Caller, live: list[str], one: Write) ->
     """Write, and keep `live` up to date; answers what was written, None where there was nothing to write to."""
     verb, place, stage, amount = one
     if verb == "create":
-        live.append(await a_deal_of(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount))
+        live.append(
+            await create_deal_as(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount)
+        )
         return live[-1]
     if not live:
         return None
@@ -99,10 +101,10 @@ async def test_every_record_shows_once_and_as_it_is(
     filters = [{"property": "dealstage", "operator": "EQ", "value": "closedwon"}]
     sort = {"property": "amount", "direction": "descending" if descending else "ascending"}
     path = "/api/deals/search"
-    plain = await all_found(staff, path, filters=filters, limit=limit)
-    listed = await all_pages(staff, "/api/deals", dealstage="closedwon", limit=limit)
-    ordered = await all_found(staff, path, filters=filters, sort=sort, limit=limit)
-    named = await all_found(staff, path, filters=filters, query="deal", limit=limit)
+    plain = await search_all(staff, path, filters=filters, limit=limit)
+    listed = await list_all(staff, "/api/deals", dealstage="closedwon", limit=limit)
+    ordered = await search_all(staff, path, filters=filters, sort=sort, limit=limit)
+    named = await search_all(staff, path, filters=filters, query="deal", limit=limit)
 
     def amount_of(record: dict[str, Any]) -> float:
         return float(record["amount"])
@@ -165,7 +167,7 @@ async def test_what_is_written_between_two_pages_hides_and_repeats_nothing(
     )
     later = []
     if first["next_cursor"] is not None:
-        later = await all_found(staff, "/api/deals/search", **body, cursor=first["next_cursor"])
+        later = await search_all(staff, "/api/deals/search", **body, cursor=first["next_cursor"])
     found = [*shown, *(each["id"] for each in later)]
     assert len(set(found)) == len(found)
     assert set(found) - touched == wanted - touched

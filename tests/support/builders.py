@@ -5,7 +5,7 @@ from typing import Any
 PASSWORD = "a lighthouse in the fog"
 
 
-def a_registration(**changes: Any) -> dict[str, Any]:
+def registration_body(**changes: Any) -> dict[str, Any]:
     """The body of a registration."""
     return {
         "email": "ada@example.com",
@@ -16,12 +16,12 @@ def a_registration(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def a_deal(**changes: Any) -> dict[str, Any]:
+def deal_body(**changes: Any) -> dict[str, Any]:
     """The body of a deal."""
     return {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy"} | changes
 
 
-def a_ticket(**changes: Any) -> dict[str, Any]:
+def ticket_body(**changes: Any) -> dict[str, Any]:
     """The body of a ticket."""
     return {
         "subject": "Third van is late",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -59,7 +59,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def app_client(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
     """A caller who is nobody yet, of an application of their own, from its start to its end."""
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with (
@@ -71,9 +71,9 @@ async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[http
         yield client
 
 
-async def registered(client: httpx.AsyncClient, email: str) -> Caller:
+async def register_caller(client: httpx.AsyncClient, email: str) -> Caller:
     """Somebody who has just registered and logged in."""
-    answer = await client.post("/api/register", json=a_registration(email=email))
+    answer = await client.post("/api/register", json=registration_body(email=email))
     assert answer.status_code == 201, answer.text
     return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])
 

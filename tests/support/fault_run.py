@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller
 
 from hubspot_emulator import Emulator
@@ -63,14 +63,14 @@ class FaultRun:
             await asyncio.sleep(0.01)
 
     async def _create_deal(self, caller: Caller, name: str) -> str:
-        answer = await self._until_created(caller, "/api/deals", a_deal(dealname=name), name)
+        answer = await self._until_created(caller, "/api/deals", deal_body(dealname=name), name)
         self.deals[name] = str(answer["deal"]["id"])
         self.owners[name] = caller.contact_id
         return self.deals[name]
 
     async def _create_ticket(self, caller: Caller, subject: str, deal_id: str) -> None:
         answer = await self._until_created(
-            caller, f"/api/tickets/{deal_id}", a_ticket(subject=subject), subject
+            caller, f"/api/tickets/{deal_id}", ticket_body(subject=subject), subject
         )
         self.tickets[subject] = (str(answer["ticket"]["id"]), deal_id)
         self.owners[subject] = caller.contact_id

@@ -16,16 +16,6 @@ import jsonschema
 from hubspot_emulator import Emulator
 from hubspot_emulator import Exchange as EmulatorExchange
 
-__all__ = [
-    "DEVIATIONS",
-    "UNDOCUMENTED",
-    "Deviation",
-    "Exchange",
-    "HubSpotContract",
-    "held_to_the_documents",
-    "published_contract",
-]
-
 DOCUMENTS_VARIABLE: Final = "HUBSPOT_OPENAPI_DIR"
 
 _TYPE_NAMES: Final = {"0-1": "contacts", "0-3": "deals", "0-5": "tickets"}
@@ -271,7 +261,7 @@ class HubSpotContract:
             *_body_problems(operation, exchange.body),
         ]
 
-    def answer_problems(self, exchange: Exchange) -> list[str]:
+    def response_problems(self, exchange: Exchange) -> list[str]:
         """What is wrong with an answer; empty when it is in the contract, or not a 2xx."""
         if not 200 <= exchange.status < 300:
             return []
@@ -376,7 +366,7 @@ def published_contract() -> HubSpotContract | None:
 
 
 @contextmanager
-def held_to_the_documents(emulator: Emulator, *, requests_too: bool = False) -> Iterator[None]:
+def checked_against_documents(emulator: Emulator, *, check_requests: bool = False) -> Iterator[None]:
     """Fail at the end if the emulator gave an answer that the documents do not allow; injected faults aside.
 
     With `requests_too` the requests count as well, for those who test a client of ours. Without the documents
@@ -394,8 +384,8 @@ def held_to_the_documents(emulator: Emulator, *, requests_too: bool = False) -> 
         exchange = from_emulator(heard)
         if not contract.applies_to(exchange):
             return
-        found = contract.answer_problems(exchange)
-        if requests_too:
+        found = contract.response_problems(exchange)
+        if check_requests:
             found += contract.request_problems(exchange)
         problems.update(
             (f"{exchange.method} {exchange.path} {exchange.status}: {each}", None) for each in found

@@ -19,7 +19,7 @@ UNDOCUMENTED_HEADERS = {
 
 
 @cache
-def the_document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """The document of an application with settings of its own."""
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")
     return build_document(create_app(settings))
@@ -29,14 +29,14 @@ def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     """Method, path and operation, by operationId."""
     return {
         operation["operationId"]: (method.upper(), path, operation)
-        for path, item in the_document()["paths"].items()
+        for path, item in openapi_document()["paths"].items()
         for method, operation in item.items()
     }
 
 
-def answers(operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def documented_responses(operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The answers of an operation by status, components resolved."""
-    components = the_document()["components"]["responses"]
+    components = openapi_document()["components"]["responses"]
     return {
         status: components[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
         for status, response in operation["responses"].items()
@@ -51,21 +51,21 @@ def body_examples(operation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def faults_in(value: Any, schema: Mapping[str, Any]) -> list[str]:
+def schema_errors(value: Any, schema: Mapping[str, Any]) -> list[str]:
     """Where a value is not what a schema of the document allows."""
-    validator = Draft202012Validator({**schema, "components": the_document()["components"]})
+    validator = Draft202012Validator({**schema, "components": openapi_document()["components"]})
     return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(value)]
 
 
-def documented_answer(name: str, answer: httpx.Response) -> dict[str, Any]:
+def assert_documented(name: str, answer: httpx.Response) -> dict[str, Any]:
     """What the document says of this answer, after its status, headers and body were held against it."""
     _, _, operation = operations()[name]
-    documented = answers(operation).get(str(answer.status_code))
+    documented = documented_responses(operation).get(str(answer.status_code))
     assert documented, f"{name}: {answer.status_code} is not documented: {answer.text}"
     sent = {header.lower() for header in answer.headers} - UNDOCUMENTED_HEADERS
     declared = {header.lower() for header in documented["headers"]}
     assert sent <= declared, f"{name}: {sent - declared} not declared with {answer.status_code}"
-    headers = the_document()["components"]["headers"]
+    headers = openapi_document()["components"]["headers"]
     required = {header.lower() for header in documented["headers"] if headers[header].get("required")}
     assert required <= sent, f"{name}: {required - sent} not sent with {answer.status_code}"
     if "content" not in documented:
@@ -73,5 +73,5 @@ def documented_answer(name: str, answer: httpx.Response) -> dict[str, Any]:
         return documented
     media_type = answer.headers["content-type"].partition(";")[0]
     content: dict[str, Any] = documented["content"][media_type]
-    assert not faults_in(answer.json(), content["schema"]), name
+    assert not schema_errors(answer.json(), content["schema"]), name
     return content

@@ -52,18 +52,18 @@ class Process:
         """What it has written."""
         return self._log.read_text(encoding="utf-8")
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the process alone, as an orchestrator does."""
         self._process.send_signal(number)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and its workers."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
         """End it at once, with no chance to tidy up."""
-        self.signal(signal.SIGKILL)
+        self.signal_group(signal.SIGKILL)
         self._process.wait(timeout=10)
 
     def wait(self, timeout_seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller
 
 from hubspot_emulator import Emulator
@@ -18,15 +18,15 @@ def calls(emulator: Emulator) -> list[str]:
 
 def writes(emulator: Emulator) -> list[str]:
     """What was asked that changes something."""
-    read_session_factory = ("/batch/read", "/search", "/token")
+    read_paths = ("/batch/read", "/search", "/token")
     return [
         request.path
         for request in emulator.requests
-        if request.method != "GET" and not request.path.endswith(read_session_factory)
+        if request.method != "GET" and not request.path.endswith(read_paths)
     ]
 
 
-def give_deals(emulator: Emulator, contact_id: str, number: int, **properties: Any) -> list[str]:
+def seed_deals(emulator: Emulator, contact_id: str, number: int, **properties: Any) -> list[str]:
     """Deals of this contact, as HubSpot's own users make them."""
     made = emulator.seed(
         {
@@ -42,7 +42,7 @@ def give_deals(emulator: Emulator, contact_id: str, number: int, **properties: A
     return made
 
 
-def give_tickets(
+def seed_tickets(
     emulator: Emulator, number: int, *, to: list[tuple[str, str]], **properties: Any
 ) -> list[str]:
     """Tickets that hang on these records."""
@@ -60,21 +60,21 @@ def give_tickets(
     return made
 
 
-async def a_deal_of(caller: Caller, **changes: Any) -> str:
+async def create_deal_as(caller: Caller, **changes: Any) -> str:
     """A deal that the caller opened."""
-    answer = await caller.post("/api/deals", a_deal(**changes))
+    answer = await caller.post("/api/deals", deal_body(**changes))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["data"]["deal"]["id"])
 
 
-async def a_ticket_of(caller: Caller, deal_id: str, **changes: Any) -> str:
+async def create_ticket_as(caller: Caller, deal_id: str, **changes: Any) -> str:
     """A ticket that the caller raised."""
-    answer = await caller.post(f"/api/tickets/{deal_id}", a_ticket(**changes))
+    answer = await caller.post(f"/api/tickets/{deal_id}", ticket_body(**changes))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["data"]["ticket"]["id"])
 
 
-async def all_pages(caller: Caller, path: str, **params: Any) -> list[dict[str, Any]]:
+async def list_all(caller: Caller, path: str, **params: Any) -> list[dict[str, Any]]:
     """Every record of a list, page after page."""
     found: list[dict[str, Any]] = []
     while True:
@@ -87,7 +87,7 @@ async def all_pages(caller: Caller, path: str, **params: Any) -> list[dict[str, 
         params["cursor"] = page["next_cursor"]
 
 
-async def all_found(caller: Caller, path: str, **body: Any) -> list[dict[str, Any]]:
+async def search_all(caller: Caller, path: str, **body: Any) -> list[dict[str, Any]]:
     """Every record that a search finds, page after page."""
     found: list[dict[str, Any]] = []
     while True:

@@ -1,4 +1,4 @@
-"""The `crm-api` command. Each part is imported when it is called, so that none pays for another."""
+"""The `crm-api` command: one module per subcommand, imported only when the subcommand runs."""
 
 import socket
 import sys

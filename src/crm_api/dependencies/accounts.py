@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from crm_api.bootstrap import account_rules
 from crm_api.dependencies.app_state import get_session_factory, get_settings
 from crm_api.rate_limit import client_address
 from crm_api.services.accounts.context import AccountContext
@@ -29,7 +28,7 @@ async def get_account_context(request: Request) -> AccountContext:
     return AccountContext(
         session_factory=await get_session_factory(request),
         passwords=state.passwords,
-        rules=account_rules(settings),
+        rules=state.account_rules,
         messages=Messages(settings.app_public_url, state.mail.send),
         links=state.contact_links,
         origin=await get_origin(request),

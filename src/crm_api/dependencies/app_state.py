@@ -23,7 +23,7 @@ async def get_session_factory(request: Request) -> SessionFactory:
 
 async def get_hubspot(request: Request) -> HubSpotClient:
     """Return the HubSpot client. Raises 503 if the database belongs to another HubSpot account."""
-    request.app.state.account.require()
+    request.app.state.account_binding.require_match()
     hubspot: HubSpotClient = request.app.state.hubspot
     return hubspot
 

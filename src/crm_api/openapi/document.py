@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from crm_api.errors import KINDS, Kind
+from crm_api.errors import ERROR_TYPES, ErrorType
 from crm_api.openapi.examples import SAID_BY, error_examples, request_examples, success_example
 from crm_api.openapi.headers import EVERY_ANSWER, HEADERS, PROBLEM_HEADERS
 from crm_api.schemas.common import NO_NUL
@@ -137,7 +137,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         openapi_version="3.1.0",
         summary=SUMMARY,
-        description=DESCRIPTION + "".join(_row(kind) for kind in KINDS.values()) + "\n</details>\n",
+        description=DESCRIPTION + "".join(_row(kind) for kind in ERROR_TYPES.values()) + "\n</details>\n",
         routes=app.routes,
         tags=TAGS,
         contact={"name": "Support", "url": settings.support_url},
@@ -189,7 +189,7 @@ def _place(path_item: tuple[str, Any]) -> int:
     return PATHS.index(path_item[0]) if path_item[0] in PATHS else len(PATHS)
 
 
-def _row(kind: Kind) -> str:
+def _row(kind: ErrorType) -> str:
     return f"| {kind.status} | `{kind.code}` | {kind.title} | {kind.detail} |\n"
 
 
@@ -272,7 +272,7 @@ def _links(name: str) -> dict[str, Any]:
 
 def _problem(operation: dict[str, Any], status: int, components: dict[str, Any]) -> dict[str, Any]:
     """The answer with a status; one that several operations share is a component, named for its codes."""
-    kinds = [kind for kind in KINDS.values() if kind.status == status and _is_of(operation, kind)]
+    kinds = [kind for kind in ERROR_TYPES.values() if kind.status == status and _is_of(operation, kind)]
     headers = PROBLEM_HEADERS.get(status, ("RateLimit-Policy",))
     response = {
         "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)) + ".",
@@ -291,7 +291,7 @@ def _problem(operation: dict[str, Any], status: int, components: dict[str, Any])
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _is_of(operation: dict[str, Any], kind: Kind) -> bool:
+def _is_of(operation: dict[str, Any], kind: ErrorType) -> bool:
     """Whether the operation answers with this kind of error."""
     name, code = operation["operationId"], kind.code
     if code in _ONLY:

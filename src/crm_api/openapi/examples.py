@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from crm_api.errors import Kind
+from crm_api.errors import ErrorType
 
 _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
 # What the operations say when they succeed.
@@ -208,7 +208,7 @@ def success_example(operation_id: str, status: int, schema: dict[str, Any], sche
 
 
 def error_examples(
-    operation: dict[str, Any], kinds: Iterable[Kind], schemas: dict[str, Any]
+    operation: dict[str, Any], kinds: Iterable[ErrorType], schemas: dict[str, Any]
 ) -> dict[str, Any]:
     """The bodies of these errors, by code, as `examples` holds them."""
     field, message = _wrong_field(operation, schemas)
@@ -238,7 +238,7 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return schema.get("default")
 
 
-def _problem(kind: Kind, *, field: str, message: str) -> dict[str, Any]:
+def _problem(kind: ErrorType, *, field: str, message: str) -> dict[str, Any]:
     details = {
         "validation_error": [{"field": field, "message": message}],
         "malformed_body": [{"field": "body", "message": "is not valid JSON"}],

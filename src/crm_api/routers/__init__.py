@@ -1,0 +1,1 @@
+"""Routes: each parses the request, calls one service function and returns the response."""

@@ -24,7 +24,7 @@ async def get_readiness(
         session_factory,
         request.app.state.hubspot,
         draining=request.app.state.draining,
-        refused=request.app.state.account.refused,
+        refused=request.app.state.account_binding.mismatch,
         ping_redis=request.app.state.ping_redis,
     )
     if readiness.status == "unavailable":

@@ -72,7 +72,7 @@ async def _as_oauth2(issue_tokens: Awaitable[Tokens]) -> Tokens:
     try:
         return await issue_tokens
     except ApiError as error:
-        if error.kind.status == 401:
+        if error.error_type.status == 401:
             raise ApiError("invalid_grant") from None
         raise
 

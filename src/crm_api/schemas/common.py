@@ -55,7 +55,7 @@ _RFC3339 = re.compile(
 )
 
 
-def moment_or_midnight(value: object) -> datetime:
+def parse_rfc3339(value: object) -> datetime:
     """A date-time with a zone (RFC 3339), or a date that means its first moment in UTC; in UTC.
 
     A leap second is the moment after it, as in POSIX time. Raises `ValueError`.
@@ -78,8 +78,8 @@ def moment_or_midnight(value: object) -> datetime:
     return moment
 
 
-def given(value: Value | MISSING) -> Value | None:
-    """The value of a field that may have been left out; None where it was."""
+def or_none(value: Value | MISSING) -> Value | None:
+    """Return the value of an optional field, or None if the field is absent."""
     return None if value is MISSING else value
 
 

@@ -18,7 +18,7 @@ from crm_api.schemas.common import (
     ResponseModel,
     SameId,
     Timestamp,
-    moment_or_midnight,
+    parse_rfc3339,
     text,
 )
 
@@ -62,7 +62,7 @@ Amount = Annotated[
 ]
 CloseDate = Annotated[
     datetime,
-    BeforeValidator(moment_or_midnight),
+    BeforeValidator(parse_rfc3339),
     AfterValidator(lambda moment: moment),
     WithJsonSchema(
         {

@@ -15,7 +15,7 @@ from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, H
 from crm_api.models import User
 from crm_api.services import audit
 from crm_api.services.audit import Origin
-from crm_api.services.properties.mapping import CONTACT_PROPERTIES, refused_fields
+from crm_api.services.properties.mapping import CONTACT_PROPERTIES, map_validation_error
 
 # Every 404 triggers a link check, so limit it to one per user per minute.
 MIN_CHECK_INTERVAL_SECONDS = 60.0
@@ -161,7 +161,7 @@ async def _create(hubspot: HubSpotClient, email: str, values: Mapping[str, str])
             lookup_properties=_READ_PROPERTIES,
         )
     except HubSpotValidationError as error:
-        if refusal := refused_fields(error, ("email", *PERSONAL_FIELDS)):
+        if refusal := map_validation_error(error, ("email", *PERSONAL_FIELDS)):
             raise refusal from error
         raise
 
@@ -170,7 +170,7 @@ async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str,
     try:
         return await hubspot.contacts.update(contact_id, changed)
     except HubSpotValidationError as error:
-        if refusal := refused_fields(error, PERSONAL_FIELDS):
+        if refusal := map_validation_error(error, PERSONAL_FIELDS):
             raise refusal from error
         raise
 

@@ -175,9 +175,9 @@ async def run_once(
     try:
         response = await create(attempt)
     except ApiError as error:
-        if error.kind.code == "outcome_unknown":
+        if error.error_type.code == "outcome_unknown":
             await lease.end()
-        elif error.kind.status in _FINAL_STATUSES and "Retry-After" not in error.headers:
+        elif error.error_type.status in _FINAL_STATUSES and "Retry-After" not in error.headers:
             await _store_error(lease, error)
         else:
             await _give_up(lease, outcome_known=not is_retry)
@@ -258,9 +258,9 @@ def _replay(status: int, body: str) -> StoredResponse[Any]:
 
 async def _store_error(lease: Lease, error: ApiError) -> None:
     details = [problem.model_dump() for problem in error.details]
-    body = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
+    body = json.dumps({"code": error.error_type.code, "detail": error.detail, "details": details})
     async with lease.session_factory.begin() as database:
-        await database.execute(lease.update(status=error.kind.status, answer=body))
+        await database.execute(lease.update(status=error.error_type.status, answer=body))
 
 
 async def _give_up(lease: Lease, *, outcome_known: bool) -> None:

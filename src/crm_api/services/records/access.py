@@ -7,7 +7,7 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import User
-from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.associations import associated_ids
 from crm_api.services.records.context import RecordContext
 
 
@@ -135,9 +135,7 @@ async def _read(
 
 
 async def _is_on_own_deal(context: RecordContext, ticket: CrmRecord) -> bool:
-    deal_ids = await linked_ids(context.hubspot, "tickets", ticket, "deals")
-    if not deal_ids:
-        return False
+    deal_ids = await associated_ids(context, "tickets", ticket, "deals")
     result = await context.hubspot.associations.batch_read("deals", "contacts", deal_ids)
     if any(context.user.contact_id in contacts for contacts in result.targets.values()):
         return True
@@ -148,4 +146,4 @@ async def _is_on_own_deal(context: RecordContext, ticket: CrmRecord) -> bool:
 
 
 async def _linked_contacts(context: RecordContext, object_type: ObjectType, record: CrmRecord) -> list[str]:
-    return await linked_ids(context.hubspot, object_type, record, "contacts")
+    return await associated_ids(context, object_type, record, "contacts")

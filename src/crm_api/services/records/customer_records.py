@@ -1,13 +1,12 @@
 """A customer's own records: their ids from associations, the records from batch reads, so exact and fresh."""
 
-import asyncio
 from collections.abc import Sequence
 
-from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.associations import linked_ids
+from crm_api.hubspot.wire import BatchReadResult
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
 
@@ -40,50 +39,27 @@ async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
     """
     wanted: tuple[ObjectType, ...] = ("deals", "tickets") if object_type == "tickets" else ("deals",)
     contact = await own_contact(context, associations=wanted)
-    return [] if contact is None else await ids_of(context, contact, object_type)
-
-
-async def ids_of(context: RecordContext, contact: CrmRecord, object_type: ObjectType) -> list[str]:
-    """The deals, or the tickets of the contact and of its deals; the contact was read with both."""
-    if object_type == "deals":
-        return in_order(await linked_ids(context.hubspot, "contacts", contact, "deals"))
-    deals, direct = await asyncio.gather(
-        linked_ids(context.hubspot, "contacts", contact, "deals"),
-        linked_ids(context.hubspot, "contacts", contact, "tickets"),
-    )
-    return in_order([*direct, *await tickets_of(context, deals)])
-
-
-async def tickets_of(context: RecordContext, deal_ids: Sequence[str]) -> list[str]:
-    """The tickets of these deals; 502 where they could not all be read."""
-    if not deal_ids:
+    if contact is None:
         return []
-    result = await context.hubspot.associations.batch_read("deals", "tickets", deal_ids)
-    if result.failed:
-        raise ApiError("hubspot_error")
-    return [ticket for tickets in result.targets.values() for ticket in tickets]
+    deal_ids = await deal_ids_of(context, contact)
+    return deal_ids if object_type == "deals" else await ticket_ids_of(context, contact, deal_ids)
 
 
 async def read_records(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> list[CrmRecord]:
-    """The records with these ids, in this order, each once; what is gone is left out."""
-    if not ids:
-        return []
+    """Return the records with these IDs, as `records_in_order` does."""
     result = await context.hubspot.objects(object_type).batch_read(
         ids, properties=context.fields[object_type].properties
     )
-    # Two ids that were merged lead to one record.
-    return list(
-        {
-            record.id: record for record in (result.records[each] for each in ids if each in result.records)
-        }.values()
-    )
+    return records_in_order(result, ids)
 
 
-def in_order(ids: Sequence[str]) -> list[str]:
-    """Ids ascending, each once."""
-    return sorted(set(ids), key=int)
+def records_in_order(result: BatchReadResult, ids: Sequence[str]) -> list[CrmRecord]:
+    """Return the records in the order of these IDs, without missing records and without duplicates."""
+    # The IDs of merged records lead to one record.
+    records = [result.records[record_id] for record_id in ids if record_id in result.records]
+    return list({record.id: record for record in records}.values())
 
 
 async def _read_contact(context: RecordContext, associations: Sequence[ObjectType]) -> CrmRecord | None:

@@ -10,12 +10,12 @@ from crm_api.services.properties.fields import (
     PROPERTY_TYPES,
     STAGE_FIELDS,
     Field,
-    Kind,
     RecordFields,
-    kind_of,
+    ValueType,
+    value_type_of,
 )
 from crm_api.services.properties.pipelines import visible_pipelines
-from crm_api.services.properties.values import schema_of
+from crm_api.services.properties.values import load_schema
 from crm_api.services.records.context import RecordContext
 
 
@@ -26,7 +26,7 @@ async def list_properties(context: RecordContext, object_type: ObjectType) -> Re
     """
     fields = context.fields[object_type]
     schema, pipelines = await asyncio.gather(
-        schema_of(context.hubspot, object_type), _pipeline_options(context, object_type)
+        load_schema(context.hubspot, object_type), _pipeline_options(context, object_type)
     )
     return RecordProperties(
         results=[_property(context, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
@@ -46,7 +46,7 @@ async def _pipeline_options(
             stage.id: stage.label
             for pipeline in pipelines
             for stage in pipeline.stages
-            if context.stages.allows(object_type, pipeline.id, stage.id)
+            if context.stages.may_set(object_type, pipeline.id, stage.id)
         },
     }
 
@@ -57,13 +57,13 @@ def _property(
     definition: Property | None,
     pipelines: Mapping[str, Mapping[str, str]],
 ) -> RecordProperty:
-    kind = kind_of(definition) if definition is not None and field.nested else field.kind
+    value_type = value_type_of(definition) if definition is not None and field.nested else field.value_type
     read_only = definition is not None and definition.is_read_only
     return RecordProperty(
         name=field.name,
         label=definition.label if definition is not None else field.label,
-        type=PROPERTY_TYPES[kind],
-        options=_options(context.fields, field, kind, definition, pipelines),
+        type=PROPERTY_TYPES[value_type],
+        options=_options(context.fields, field, value_type, definition, pipelines),
         required=field.required,
         writable=context.user.role in field.writers and not read_only,
         filterable=field.filterable,
@@ -74,7 +74,7 @@ def _property(
 def _options(
     fields: RecordFields,
     field: Field,
-    kind: Kind,
+    value_type: ValueType,
     definition: Property | None,
     pipelines: Mapping[str, Mapping[str, str]],
 ) -> list[RecordPropertyOption]:
@@ -82,7 +82,7 @@ def _options(
         return [
             RecordPropertyOption(value=each, label=label) for each, label in pipelines[field.name].items()
         ]
-    if definition is None or kind not in ("choice", "choices", "bool"):
+    if definition is None or value_type not in ("choice", "choices", "bool"):
         return []
     # Those without a number come last.
     shown = [option for option in definition.options if not option.hidden]

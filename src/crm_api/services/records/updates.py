@@ -1,12 +1,10 @@
 """Changing and archiving records: read afresh, checked, and only what differs is sent."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any
 
-from pydantic import MISSING, BaseModel
+from pydantic import BaseModel
 
-from crm_api.errors import ApiError, invalid, invalid_fields
+from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
@@ -15,13 +13,13 @@ from crm_api.hubspot.errors import (
     HubSpotValidationError,
 )
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
-from crm_api.services.properties.mapping import moment_to_wire, refusal
+from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
+from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid, same, schema_for
+from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
+from crm_api.services.records.bodies import to_properties
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import require_match
 from crm_api.services.records.leases import record_lease
@@ -43,14 +41,16 @@ async def change_record(
     fields = context.fields[object_type]
     properties = to_properties(context, fields, changes)
     properties = await require_valid(context.hubspot, fields, properties)
-    schema = await schema_for(context.hubspot, fields, properties)
+    schema = await load_schema_for(context.hubspot, fields, properties)
 
     async def change(record: CrmRecord) -> CrmRecord:
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
             for name, value in properties.items()
-            if not same(with_kind(fields.by_property[name], schema).kind, record.get(name), value)
+            if not values_equal(
+                with_value_type(fields.by_property[name], schema).value_type, record.get(name), value
+            )
         }
         if not changed:
             return record
@@ -129,7 +129,7 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise refusal(error, fields, context.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise
@@ -158,58 +158,3 @@ async def _require_stage(
         stage_field=stage_field,
         stages=context.stages,
     )
-
-
-def to_properties(context: RecordContext, fields: ObjectFields, body: BaseModel) -> dict[str, str]:
-    """The properties that a body sets, as HubSpot takes them; "" clears one.
-
-    https://github.com/HubSpot/hubspot-api-nodejs/issues/324: null would leave the old value.
-    Raises a 400 that names what the caller's role may not write and what is not a property here.
-    """
-    problems: list[FieldProblem] = []
-    found: dict[str, str] = {}
-    for path, name, value in _sent(body):
-        field = fields.by_name.get(name)
-        problem = _problem(context, field, path)
-        if problem is not None:
-            problems.append(FieldProblem(field=path, message=problem))
-        elif field is not None:
-            found[field.wire_name] = _to_wire(context, field, value)
-    if problems:
-        raise invalid_fields(problems)
-    return found
-
-
-def _problem(context: RecordContext, field: Field | None, path: str) -> str | None:
-    if field is None or field.path != path:
-        return "is not a field of this request"
-    if context.user.role not in field.writers:
-        return "may not be changed by you"
-    return None
-
-
-def _sent(body: BaseModel) -> list[tuple[str, str, Any]]:
-    """Path, name and value of everything that the body sets."""
-    sent: list[tuple[str, str, Any]] = []
-    for name in sorted(body.model_fields_set):
-        value = getattr(body, name)
-        if name == "properties" and value is not MISSING:
-            sent += [(f"properties.{_printable(each)}", each, text) for each, text in value.items()]
-        elif name != "contact_id" and value is not MISSING:
-            sent.append((name, name, value))
-    return sent
-
-
-def _printable(name: str) -> str:
-    # A name that the caller made up is echoed.
-    return "".join(char for char in name if char.isprintable())[:100]
-
-
-def _to_wire(context: RecordContext, field: Field, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return moment_to_wire(value)
-    if field.name == "category":
-        return context.fields.categories[value]
-    return str(value)

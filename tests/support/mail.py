@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller
 from tests.support.processes import free_port
 
@@ -30,13 +30,13 @@ class Mailbox:
     url: str = ""
     mails: list[EmailMessage] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
-    tries: int = 0
-    let_in: threading.Event = field(default_factory=threading.Event)
+    attempts: int = 0
+    accepting: threading.Event = field(default_factory=threading.Event)
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        self.tries += 1
+        self.attempts += 1
         # A server that hangs, without anything that has to be waited for at the end.
-        while not self.let_in.is_set():  # noqa: ASYNC110 - set from another thread
+        while not self.accepting.is_set():  # noqa: ASYNC110 - set from another thread
             await asyncio.sleep(0.01)
         if self.replies:
             return self.replies.pop(0)
@@ -45,7 +45,7 @@ class Mailbox:
         self.mails.append(mail)
         return "250 taken"
 
-    def to(self, address: str) -> list[EmailMessage]:
+    def mails_to(self, address: str) -> list[EmailMessage]:
         """The mails for an address, the latest last."""
         return [mail for mail in self.mails if mail["To"].addresses[0].addr_spec == address]
 
@@ -68,16 +68,16 @@ def token_of(mail: EmailMessage) -> str:
 def mailbox() -> Generator[Mailbox, None, None]:
     """A real SMTP server on a port of its own."""
     mailbox = Mailbox()
-    mailbox.let_in.set()
+    mailbox.accepting.set()
     controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), ready_timeout=10)
     controller.start()
     mailbox.url = f"smtp://127.0.0.1:{controller.port}"
     yield mailbox
-    mailbox.let_in.set()
+    mailbox.accepting.set()
     controller.stop()
 
 
-def proving(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
+def with_email_verification(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
     """The settings, with addresses that have to be proved."""
     return settings.model_copy(
         update={
@@ -89,18 +89,18 @@ def proving(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
     )
 
 
-async def mailed(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
+async def wait_for_mail(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
     """The latest mail for the address, once all that waits has been sent."""
     async with asyncio.timeout(WAIT_SECONDS):
         await app.state.mail.flush()
-    return mailbox.to(address)[-1]
+    return mailbox.mails_to(address)[-1]
 
 
-async def proved(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
+async def verified_caller(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
     """Somebody who has registered, proved their address and logged in."""
-    asked = await client.post("/api/register", json=a_registration(email=email))
+    asked = await client.post("/api/register", json=registration_body(email=email))
     assert asked.status_code == 202, asked.text
-    token = token_of(await mailed(app, mailbox, email))
+    token = token_of(await wait_for_mail(app, mailbox, email))
     answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])

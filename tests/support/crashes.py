@@ -10,38 +10,38 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 
-class Died(BaseException):
+class SimulatedCrash(BaseException):
     """What was said before stands, and nothing of the process goes on from here, its clean-up included."""
 
 
-class Life:
+class CrashPoint:
     """Counts the words said to the database, HubSpot and the mail queue; at the last one of its life it ends."""
 
-    def __init__(self, words: int | None = None) -> None:
-        self._left = words
-        self.said = 0
+    def __init__(self, io_operations: int | None = None) -> None:
+        self._left = io_operations
+        self.performed = 0
 
-    def say(self) -> None:
+    def tick(self) -> None:
         """One word more. Raises `Died` when it was one too many, and for ever after."""
-        if self._left is not None and self.said >= self._left:
-            raise Died
-        self.said += 1
+        if self._left is not None and self.performed >= self._left:
+            raise SimulatedCrash
+        self.performed += 1
 
 
-class MortalTransport(httpx.AsyncBaseTransport):
+class CrashingTransport(httpx.AsyncBaseTransport):
     """HubSpot, asked by somebody who may die before the request is sent or before the answer is read."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
-        self.life = Life()
+        self.crash_point = CrashPoint()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         # As on a network, the caller waits here, and may be cancelled before HubSpot hears of it and after.
         await asyncio.sleep(0)
-        self.life.say()
+        self.crash_point.tick()
         response = await self._transport.handle_async_request(request)
         await asyncio.sleep(0)
-        self.life.say()
+        self.crash_point.tick()
         return response
 
     async def aclose(self) -> None:
@@ -49,17 +49,17 @@ class MortalTransport(httpx.AsyncBaseTransport):
 
 
 @contextmanager
-def mortal_database(engine: Engine, life: Life) -> Generator[None, None, None]:
+def crashing_database(engine: Engine, crash_point: CrashPoint) -> Generator[None, None, None]:
     """The database, used by somebody who may die before each statement and each commit, and after each commit.
 
     A transaction that is not committed is rolled back, as the server does when a process is gone.
     """
 
     def before_statement(*_arguments: Any) -> None:
-        life.say()
+        crash_point.tick()
 
     def before_commit(_connection: Any) -> None:
-        life.say()
+        crash_point.tick()
 
     event.listen(engine, "before_cursor_execute", before_statement)
     event.listen(engine, "commit", before_commit)
@@ -73,8 +73,8 @@ def mortal_database(engine: Engine, life: Life) -> Generator[None, None, None]:
 class _CancelledAt:
     """Awaits something, and throws a cancellation into it at one of its awaits."""
 
-    def __init__(self, place: int, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._left = place
+    def __init__(self, await_number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._left = await_number
         self._coroutine = coroutine
 
     def __await__(self) -> Any:
@@ -102,7 +102,7 @@ class _CancelledAt:
                 error = raised
 
 
-async def cancelled_at(place: int, awaitable: Any) -> bool:
+async def cancel_at_await(await_number: int, awaitable: Any) -> bool:
     """Await it, and cancel it at its n-th await; whether it was done before."""
-    survived: bool = await _CancelledAt(place, awaitable)
+    survived: bool = await _CancelledAt(await_number, awaitable)
     return survived

@@ -1,44 +1,43 @@
-"""A door in front of a server: it can be shut, or let nothing through, while people are on their way."""
+"""TCP proxy in front of a server, for tests of outages."""
 
 import asyncio
 import contextlib
 from typing import Literal
 
-State = Literal["open", "shut", "silent"]
+ProxyState = Literal["open", "closed", "unresponsive"]
 
 
-class Gate:
-    """Passes TCP connections on to a server of the loopback address.
+class TcpProxy:
+    """Forwards TCP connections to a port of the loopback address.
 
-    `shut` drops every connection and refuses new ones; `silent` takes them and says nothing, as a host that hangs.
+    `closed` drops every connection and refuses new ones; `unresponsive` accepts connections and forwards nothing.
     """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self._target_port = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._passing = asyncio.Event()
+        self._forwarding = asyncio.Event()
         self.port = 0
 
     async def open(self) -> None:
-        """Let everything through, what was silent included."""
-        self._passing.set()
+        """Forward everything, also on connections accepted while unresponsive."""
+        self._forwarding.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
-    async def set(self, state: State) -> None:
-        """Change what passes."""
+    async def set_state(self, state: ProxyState) -> None:
         if state == "open":
             await self.open()
-        elif state == "silent":
-            self._passing.clear()
+        elif state == "unresponsive":
+            self._forwarding.clear()
         else:
-            await self.shut()
+            await self.close()
 
-    async def shut(self) -> None:
-        """Drop everything and listen no more."""
+    async def close(self) -> None:
+        """Drop all connections and stop listening."""
         if self._server is not None:
             self._server.close()
         for writer in list(self._writers):
@@ -56,10 +55,10 @@ class Gate:
         self._tasks.add(task)
         self._writers.add(writer)
         try:
-            await self._passing.wait()
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            self._writers.add(there_writer)
-            await asyncio.gather(self._pipe(reader, there_writer), self._pipe(there_reader, writer))
+            await self._forwarding.wait()
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            self._writers.add(target_writer)
+            await asyncio.gather(self._pipe(reader, target_writer), self._pipe(target_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -69,8 +68,8 @@ class Gate:
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while piece := await reader.read(65_536):
-                await self._passing.wait()
-                writer.write(piece)
+            while chunk := await reader.read(65_536):
+                await self._forwarding.wait()
+                writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()
