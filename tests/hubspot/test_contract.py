@@ -35,7 +35,7 @@ def exchange_of(request: httpx.Request) -> Exchange:
         query=dict(request.url.params.multi_items()),
         body=body,
         status=200,
-        answer=None,
+        response=None,
     )
 
 

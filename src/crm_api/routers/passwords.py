@@ -1,11 +1,11 @@
-"""Routes: change the password, request a reset link, reset the password."""
+"""Routes for changing and resetting passwords."""
 
 from fastapi import APIRouter, Depends, Request, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api", tags=["Account"])
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
+    responses=responses("wrong_password"),
 )
 async def change_password(
     body: PasswordChange,
@@ -26,8 +26,11 @@ async def change_password(
     context: AccountContextDep,
     limit_guesses: LimitGuessesDep,
 ) -> None:
-    """Change your password. Your other sessions end; this one goes on."""
-    # A stolen access token must not allow more guesses than the login.
+    """Change your password.
+
+    This session stays valid; your other sessions end.
+    """
+    # A stolen access token must not allow more password guesses than the login does.
     async with limit_guesses(user.email):
         await service.change_password(
             context,
@@ -41,18 +44,24 @@ async def change_password(
 @router.post(
     "/password/forgot",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(400, 429, 503),
+    responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
 async def forgot_password(body: MailRequest, context: AccountContextDep) -> AcceptedResponse:
-    """Have a link mailed with which to choose a new password. The answer is the same for every address."""
+    """Request a mail with a link to reset the password.
+
+    The response is the same for known and unknown addresses.
+    """
     return await service.request_reset(context, body.email)
 
 
-@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(400, 429, 503))
+@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=responses("invalid_link"))
 async def reset_password(
     body: PasswordReset, context: AccountContextDep, limit_guesses: LimitGuessesDep
 ) -> None:
-    """Choose a new password with the mailed token. All sessions end; log in with the new one."""
+    """Reset the password with the mailed token.
+
+    All sessions end; log in with the new password.
+    """
     async with limit_guesses(f"link:{body.token}"):
         await service.reset_password(context, body.token, body.password.get_secret_value())

@@ -1,4 +1,4 @@
-"""Routes: log in, refresh tokens, log out."""
+"""Routes for login, tokens and logout."""
 
 from collections.abc import Awaitable
 from typing import Annotated
@@ -9,7 +9,7 @@ from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests
 from crm_api.errors import ApiError
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.services.accounts import sessions as service
@@ -17,13 +17,14 @@ from crm_api.services.accounts import sessions as service
 router = APIRouter(prefix="/api", tags=["Account"])
 
 
-@router.post("/login", responses=problems(400, 401, 429, 503))
+@router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))
 async def log_in(
     login: Login, response: Response, context: AccountContextDep, limit_guesses: LimitGuessesDep
 ) -> TokensResponse:
-    """Exchange an e-mail address and a password for tokens.
+    """Log in with e-mail address and password.
 
-    Whatever is wrong, the answer is the same. Failed tries are limited per account and per network address.
+    The response has an access token and a refresh token. The error is the same for every wrong login. Failed logins are
+    limited per e-mail address and per network address.
     """
     async with limit_guesses(login.email):
         tokens = await service.log_in(context, login.email, login.password.get_secret_value())
@@ -31,7 +32,7 @@ async def log_in(
     return TokensResponse(message="User authenticated successfully", data=tokens)
 
 
-@router.post("/token", responses=problems(400, 429, 503))
+@router.post("/token", responses=responses("invalid_grant", "invalid_request", "unsupported_grant_type"))
 async def create_token(
     request: Request,
     response: Response,
@@ -39,17 +40,14 @@ async def create_token(
     limit_guesses: LimitGuessesDep,
     grant: Annotated[TokenGrant, Form()],
 ) -> Tokens:
-    """Issue tokens the OAuth2 way.
+    """Issue tokens for OAuth2 clients.
 
-    For OAuth2 client libraries and Swagger UI (RFC 6749, sections 4.3 and 6). Answers and errors are OAuth2's: an
-    error is a 400 whose `error` is `invalid_grant`, with our members beside it.
+    For OAuth2 client libraries and Swagger UI (RFC 6749, sections 4.3 and 6). Errors follow OAuth2: for example, wrong
+    credentials return a 400 with `invalid_grant` in `error`, besides this service's own members.
     """
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
-    form = await request.form()
-    # RFC 6749, section 3.2: no parameter may occur twice. A proxy might read the other value.
-    if len(form.multi_items()) != len(form):
-        raise ApiError("invalid_request")
+    await _refuse_repeated(request)
     if grant.grant_type == "refresh_token":
         if grant.refresh_token is None:
             raise ApiError("invalid_request", "refresh_token is missing.")
@@ -67,21 +65,32 @@ async def create_token(
         return await _as_oauth2(service.log_in(context, email, grant.password.get_secret_value()))
 
 
-async def _as_oauth2(issue_tokens: Awaitable[Tokens]) -> Tokens:
-    """Return the tokens. Raises 400 `invalid_grant` instead of 401, as RFC 6749 requires."""
+async def _refuse_repeated(request: Request) -> None:
+    """Refuse a parameter that is sent twice (RFC 6749, section 3.2): a proxy may read the other value."""
+    form = await request.form()
+    if len(form.multi_items()) != len(form):
+        raise ApiError("invalid_request")
+
+
+async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
+    """Convert a 401 to 400 `invalid_grant` (RFC 6749, section 5.2)."""
     try:
-        return await issue_tokens
+        return await issuing
     except ApiError as error:
         if error.error_type.status == 401:
             raise ApiError("invalid_grant") from None
         raise
 
 
-@router.post("/token/refresh", responses=problems(400, 401, 429, 503), dependencies=[Depends(limit_requests)])
+@router.post(
+    "/token/refresh",
+    responses=responses("invalid_token", message=TokensResponse.REFRESHED),
+    dependencies=[Depends(limit_requests)],
+)
 async def refresh_token(body: TokenRefresh, response: Response, context: AccountContextDep) -> TokensResponse:
-    """Exchange a refresh token for its successor and a new access token.
+    """Exchange a refresh token for new tokens.
 
-    A refresh token is good for one use. If its answer was lost, it may be sent once more within 10 seconds; any later
+    A refresh token is valid for one use. If the response was lost, send the token again within 10 seconds; any later
     use ends the session.
     """
     response.headers["Cache-Control"] = "no-store"
@@ -92,11 +101,13 @@ async def refresh_token(body: TokenRefresh, response: Response, context: Account
 @router.post(
     "/logout",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
 )
 async def log_out(
     request: Request, user: CurrentUser, context: AccountContextDep, body: Logout | None = None
 ) -> None:
-    """End this session, or with `everywhere` all of yours. Their tokens are refused from the next request on."""
+    """Log out.
+
+    Ends this session, or with `everywhere` all your sessions. Their tokens are refused from the next request on.
+    """
     everywhere = body is not None and body.everywhere
     await service.log_out(context, user.id, request.state.session_id, everywhere=everywhere)

@@ -198,7 +198,7 @@ async def test_four_processes_stay_within_the_emulator_limits(valkey_url: str) -
         sys.executable, "-m", "benchmarks.quota_processes", "--redis-url", valkey_url, "--calls", "60",
         "--burst-limit", "60", "--deadline-seconds", "20",
         # On a busy machine one or two requests arrive early; without sharing, a fifth are rejected.
-        "--most-refused-share", "0.05",
+        "--max-refused-share", "0.05",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
