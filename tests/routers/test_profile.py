@@ -30,14 +30,12 @@ def writes(emulator: Emulator) -> list[tuple[str, str]]:
 
 
 class TestReadMe:
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+    async def test_get_profile_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         answer = await client.get("/api/me")
         assert_problem(answer, 401, "invalid_token")
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
-    async def test_the_profile_comes_from_our_database_only(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_profile_is_read_without_hubspot_call(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
         answer = await customer.get("/api/me")
         assert answer.status_code == 200
@@ -59,10 +57,10 @@ class TestUpdateMe:
     async def patch(self, caller: Caller, **change: Any) -> httpx.Response:
         return await caller.client.patch("/api/me", json=change, headers=caller.headers)
 
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+    async def test_update_profile_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.patch("/api/me", json={"firstname": "Eve"}), 401, "invalid_token")
 
-    async def test_it_changes_here_and_in_hubspot(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_changes_database_and_contact(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
         answer = await self.patch(customer, firstname="Augusta", phone="+1 555 010 9999")
         assert answer.status_code == 200
@@ -78,7 +76,7 @@ class TestUpdateMe:
         [sent] = [request.body for request in emulator.requests if request.method == "PATCH"]
         assert sent == {"properties": {"firstname": "Augusta", "phone": "+1 555 010 9999"}}
 
-    async def test_nothing_changes_nothing(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_empty_update_makes_no_hubspot_call(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
         assert (await self.patch(customer)).status_code == 200
         assert emulator.requests == []
@@ -97,19 +95,21 @@ class TestUpdateMe:
             {"password": "a harbour in the morning"},
         ],
     )
-    async def test_what_is_not_ones_own_to_change_is_refused(
+    async def test_invalid_or_read_only_field_is_rejected(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any]
     ) -> None:
         emulator.clear_requests()
         assert_problem(await self.patch(customer, **change), 400, "validation_error", fields=list(change))
         assert emulator.requests == []
 
-    async def test_hubspot_failing_changes_nothing_here(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_hubspot_failure_leaves_profile_unchanged(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
         assert_problem(await self.patch(customer, firstname="Eve"), 502, "hubspot_credentials_refused")
         assert (await customer.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
-    async def test_our_database_failing_is_mended_by_the_next_attempt(
+    async def test_update_retry_succeeds_after_database_failure(
         self, customer: Caller, emulator: Emulator, fail_statements: Callable[[str], None]
     ) -> None:
         fail_statements("UPDATE users SET")
@@ -118,7 +118,9 @@ class TestUpdateMe:
         assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
-    async def test_without_a_contact_it_changes_here(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_works_after_contact_was_archived(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         answer = await self.patch(customer, firstname="Augusta")
         assert answer.status_code == 200, answer.text
@@ -129,10 +131,10 @@ class TestDeleteMe:
     async def delete(self, caller: Caller) -> httpx.Response:
         return await caller.client.delete("/api/me", headers=caller.headers)
 
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+    async def test_delete_user_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.delete("/api/me"), 401, "invalid_token")
 
-    async def test_the_account_is_gone_and_the_contact_stays(
+    async def test_deleted_user_cannot_log_in_and_contact_remains(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -147,7 +149,7 @@ class TestDeleteMe:
         assert writes(emulator) == []
         assert len(emulator.records("contacts")) == 1
 
-    async def test_no_row_names_them_any_more(
+    async def test_deleted_user_leaves_no_personal_data_in_tables(
         self, client: httpx.AsyncClient, other_customer: Caller, app: FastAPI
     ) -> None:
         """Rows in every table that can hold something of theirs, and then none; the audit log keeps their id alone."""
@@ -195,7 +197,7 @@ class TestDeleteMe:
                 for table in Base.metadata.sorted_tables
             }
 
-    async def test_a_registration_with_the_key_of_before_makes_an_account(
+    async def test_idempotency_key_can_be_reused_after_deletion(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         """The answer of before would tell of an account that is not there."""
@@ -208,7 +210,7 @@ class TestDeleteMe:
         assert "idempotency-replayed" not in again.headers
         assert len(await users_of(app)) == 1
 
-    async def test_the_address_can_register_again(self, customer: Caller) -> None:
+    async def test_email_can_be_registered_again_after_deletion(self, customer: Caller) -> None:
         await self.delete(customer)
         again = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         assert again.status_code == 201
@@ -216,10 +218,10 @@ class TestDeleteMe:
 
 
 class TestExportMe:
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+    async def test_export_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.get("/api/me/export"), 401, "invalid_token")
 
-    async def test_it_holds_everything_about_the_caller_and_nothing_about_others(
+    async def test_export_contains_only_the_callers_data(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
@@ -244,7 +246,9 @@ class TestExportMe:
         assert other_customer.email not in answer.text
         assert "hash" not in answer.text
 
-    async def test_without_a_contact_the_rest_is_there(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_export_without_contact_contains_profile(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         export = (await customer.get("/api/me/export")).json()["data"]
         assert (export["contact"], export["tickets"]) == (None, [])

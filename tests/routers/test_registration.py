@@ -33,7 +33,7 @@ def writes(emulator: Emulator) -> list[tuple[str, str]]:
 
 
 class TestRegister:
-    async def test_it_creates_the_user_and_the_contact(
+    async def test_register_creates_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         answer = await client.post("/api/register", json=registration_body())
@@ -64,7 +64,7 @@ class TestRegister:
         assert (user.status, user.contact_id, user.lease_id) == ("active", record.id, None)
         assert PASSWORD not in user.password_hash
 
-    async def test_the_address_is_written_as_hubspot_writes_it(
+    async def test_email_is_trimmed_and_lowercased(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         answer = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
@@ -77,15 +77,15 @@ class TestRegister:
         assert len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
-    async def test_names_of_all_kinds_are_kept(self, client: httpx.AsyncClient, name: str) -> None:
+    async def test_international_name_is_stored_unchanged(self, client: httpx.AsyncClient, name: str) -> None:
         answer = await client.post("/api/register", json=registration_body(firstname=name))
         assert answer.json()["data"]["contact"]["firstname"] == name
 
-    async def test_a_name_is_kept_composed(self, client: httpx.AsyncClient) -> None:
+    async def test_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert answer.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
-    async def test_an_existing_contact_is_linked_and_brought_up_to_date(
+    async def test_existing_contact_is_linked_and_updated(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.seed(
@@ -99,14 +99,16 @@ class TestRegister:
         assert (after.properties["firstname"], after.properties["phone"]) == ("Ada", "+44 20 7946 0018")
         assert after.properties["company"] == "Analytical Engines"
 
-    async def test_an_address_can_be_registered_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_registered_email_returns_409_without_hubspot_call(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.clear_requests()
         answer = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         problem = assert_problem(answer, 409, "user_exists")
         assert problem["error"] == "User already exists"
         assert emulator.requests == []
 
-    async def test_two_at_one_moment_make_one_user_and_one_contact(
+    async def test_concurrent_registrations_create_one_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         answers = await asyncio.gather(
@@ -144,7 +146,7 @@ class TestRegister:
             ({"role": "staff"}, "role"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         answer = await client.post("/api/register", json=registration_body(**change))
@@ -154,14 +156,14 @@ class TestRegister:
         assert writes(emulator) == []
 
     @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
-    async def test_every_field_is_required(self, client: httpx.AsyncClient, missing: str) -> None:
+    async def test_missing_field_is_named(self, client: httpx.AsyncClient, missing: str) -> None:
         body = registration_body()
         del body[missing]
         assert_problem(
             await client.post("/api/register", json=body), 400, "validation_error", fields=[missing]
         )
 
-    async def test_a_secret_is_never_repeated_in_the_answer(self, client: httpx.AsyncClient) -> None:
+    async def test_validation_error_does_not_repeat_values(self, client: httpx.AsyncClient) -> None:
         answer = await client.post(
             "/api/register", json=registration_body(password="sesam", email="nonsense-address")
         )
@@ -169,7 +171,7 @@ class TestRegister:
         assert "nonsense-address" not in answer.text
 
 
-class TestRegisterOnABadDay:
+class TestRegisterWithFailures:
     @pytest.mark.parametrize(
         ("fault", "status", "code"),
         [
@@ -181,7 +183,7 @@ class TestRegisterOnABadDay:
             ({"kind": "drop_before", "times": 50}, 502, "hubspot_error"),
         ],
     )
-    async def test_hubspot_failing_leaves_nobody_half_registered(
+    async def test_hubspot_failure_leaves_no_user_and_retry_works(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,
@@ -202,7 +204,7 @@ class TestRegisterOnABadDay:
             assert answer.status_code in (201, 503), answer.text
         assert emulator.used_faults()
 
-    async def test_who_was_overtaken_registers_nobody(
+    async def test_registration_with_lost_lease_returns_409(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         """A process that hung past its lease, and goes on when another attempt has taken the address over."""
@@ -226,7 +228,7 @@ class TestRegisterOnABadDay:
         assert (user.status, user.lastname) == ("registering", "Later")
         assert len(emulator.records("contacts")) == 1
 
-    async def test_a_lost_answer_makes_no_second_contact(
+    async def test_lost_hubspot_response_creates_one_contact(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
@@ -235,7 +237,7 @@ class TestRegisterOnABadDay:
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
 
-    async def test_our_database_failing_after_hubspot_is_mended_by_the_next_attempt(
+    async def test_retry_succeeds_after_database_failure_on_activation(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,

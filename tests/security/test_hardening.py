@@ -24,7 +24,7 @@ class TestCors:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"cors_origins": [ORIGIN]})
 
-    async def test_our_front_end_may_ask_and_read_our_headers(self, client: httpx.AsyncClient) -> None:
+    async def test_allowed_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
         answer = await client.get("/api/me", headers={"Origin": ORIGIN})
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         exposed = {each.strip() for each in answer.headers["access-control-expose-headers"].split(",")}
@@ -32,9 +32,7 @@ class TestCors:
         # Tokens travel in a header, never in a cookie.
         assert "access-control-allow-credentials" not in answer.headers
 
-    async def test_errors_can_be_read_too_whatever_answers_them(
-        self, client: httpx.AsyncClient, app: FastAPI
-    ) -> None:
+    async def test_allowed_origin_can_read_every_error(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         @app.get("/broken")
         async def broken() -> None:
             raise RuntimeError
@@ -53,7 +51,9 @@ class TestCors:
             assert answer.headers["x-content-type-options"] == "nosniff"
 
     @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-    async def test_a_preflight_says_what_is_possible(self, client: httpx.AsyncClient, method: str) -> None:
+    async def test_preflight_lists_allowed_methods_and_headers(
+        self, client: httpx.AsyncClient, method: str
+    ) -> None:
         headers = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": method,
@@ -66,13 +66,13 @@ class TestCors:
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
     )
-    async def test_nobody_else_may(self, client: httpx.AsyncClient, origin: str) -> None:
+    async def test_other_origin_gets_no_cors_headers(self, client: httpx.AsyncClient, origin: str) -> None:
         answer = await client.get("/healthz", headers={"Origin": origin})
         assert "access-control-allow-origin" not in answer.headers
 
 
 class TestHeaders:
-    async def test_every_answer_bears_them_errors_too(
+    async def test_every_response_has_security_headers(
         self, client: httpx.AsyncClient, customer: Caller
     ) -> None:
         answers = [
@@ -92,7 +92,9 @@ class TestHeaders:
             assert "strict-transport-security" not in answer.headers
             assert "server" not in answer.headers
 
-    async def test_production_asks_for_https(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_production_sends_strict_transport_security(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
         production = settings.model_copy(
             update={
                 "environment": "production",
@@ -109,21 +111,23 @@ class TestHeaders:
             answer = await client.get("/healthz")
         assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
 
-    async def test_a_form_is_bounded_too(self, client: httpx.AsyncClient) -> None:
+    async def test_oversized_form_returns_413(self, client: httpx.AsyncClient) -> None:
         form = {"grant_type": "password", "username": "a" * 2_000_000, "password": "x"}
         assert_problem(await client.post("/api/token", data=form), 413, "request_too_large")
 
 
 class TestHostHeader:
     @pytest.mark.parametrize("path", ["/api/me/", "/api/deals/", "/docs/", "/healthz/"])
-    async def test_no_redirect_leads_where_it_says(self, client: httpx.AsyncClient, path: str) -> None:
+    async def test_trailing_slash_does_not_redirect_to_host_header(
+        self, client: httpx.AsyncClient, path: str
+    ) -> None:
         answer = await client.get(path, headers={"Host": "evil.example"})
         assert_problem(answer, 404, "not_found")
         assert "location" not in answer.headers
 
 
-class TestMasks:
-    async def test_no_object_of_ours_shows_a_secret(
+class TestRepr:
+    async def test_repr_of_application_objects_contains_no_secret(
         self, settings: Settings, app: FastAPI, mailbox: Mailbox
     ) -> None:
         secret = settings.model_copy(

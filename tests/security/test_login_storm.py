@@ -13,7 +13,7 @@ from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
 
 
-class TestAStormOfLogins:
+class TestManyLogins:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         # Limits are on, because counting them needs a thread too, but in nobody's way.
@@ -26,7 +26,7 @@ class TestAStormOfLogins:
             }
         )
 
-    async def test_other_endpoints_answer_while_every_hash_is_stuck(
+    async def test_other_routes_respond_while_hash_threads_are_busy(
         self, customer: Caller, app: FastAPI
     ) -> None:
         begun, go_on = asyncio.Event(), threading.Event()
@@ -56,7 +56,7 @@ class TestAStormOfLogins:
             503,
         }  # 503 for who waited longer than a request may
 
-    async def test_who_would_wait_too_long_is_told_when_to_come_back(
+    async def test_login_that_waits_too_long_returns_503_retry_after(
         self, customer: Caller, app: FastAPI
     ) -> None:
         app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)
