@@ -25,8 +25,8 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 
 
 async def status_of_login(caller: Caller, password: str) -> int:
-    answer = await caller.client.post("/api/login", json={"email": caller.email, "password": password})
-    return answer.status_code
+    response = await caller.client.post("/api/login", json={"email": caller.email, "password": password})
+    return response.status_code
 
 
 class TestChange:
@@ -34,8 +34,8 @@ class TestChange:
         return await caller.post("/api/me/password", {"current_password": current, "new_password": new})
 
     async def test_change_password_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
-        answer = await client.post("/api/me/password", json={"current_password": "x", "new_password": NEW})
-        assert_problem(answer, 401, "invalid_token")
+        response = await client.post("/api/me/password", json={"current_password": "x", "new_password": NEW})
+        assert_problem(response, 401, "invalid_token")
 
     async def test_login_accepts_only_the_new_password(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
@@ -57,8 +57,8 @@ class TestChange:
         assert (await customer.client.post("/api/token/refresh", json=mine)).status_code == 200
 
     async def test_wrong_current_password_returns_400(self, customer: Caller) -> None:
-        answer = await self.change(customer, current="not the one")
-        assert_problem(answer, 400, "wrong_password", fields=["current_password"])
+        response = await self.change(customer, current="not the one")
+        assert_problem(response, 400, "wrong_password", fields=["current_password"])
         assert await status_of_login(customer, PASSWORD) == 200
 
     async def test_current_password_guesses_share_the_login_limit(self, customer: Caller) -> None:
@@ -69,15 +69,15 @@ class TestChange:
     @pytest.mark.parametrize("new", ["short", "password1", "customer@example.com", "Customer", "x" * 129])
     async def test_weak_new_password_is_rejected_and_not_counted(self, customer: Caller, new: str) -> None:
         for _ in range(6):
-            answer = await self.change(customer, new=new)
-            assert_problem(answer, 400, "validation_error", fields=["new_password"])
+            response = await self.change(customer, new=new)
+            assert_problem(response, 400, "validation_error", fields=["new_password"])
 
     async def test_only_one_concurrent_password_change_succeeds(self, customer: Caller) -> None:
         passwords = [f"a harbour number {n}" for n in range(3)]
-        answers = await asyncio.gather(*(self.change(customer, new=each) for each in passwords))
-        assert sorted(answer.status_code for answer in answers) == [204, 400, 400]
+        responses = await asyncio.gather(*(self.change(customer, new=each) for each in passwords))
+        assert sorted(response.status_code for response in responses) == [204, 400, 400]
         winner = next(
-            each for each, answer in zip(passwords, answers, strict=True) if answer.status_code == 204
+            each for each, response in zip(passwords, responses, strict=True) if response.status_code == 204
         )
         assert await status_of_login(customer, winner) == 200
 
@@ -91,9 +91,9 @@ class TestChange:
 
 class TestForgot:
     async def test_forgot_password_sends_link(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
-        answer = await customer.client.post("/api/password/forgot", json={"email": customer.email})
-        assert answer.status_code == 202
-        assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
+        response = await customer.client.post("/api/password/forgot", json={"email": customer.email})
+        assert response.status_code == 202
+        assert response.json() == {"message": "Check your e-mail to finish", "data": None}
         mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Choose a new password"
 
@@ -116,8 +116,8 @@ class TestReset:
     async def test_reset_ends_all_sessions_and_verifies_email(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        answer = await self.reset(customer, await self.token(customer, app, mailbox))
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await self.reset(customer, await self.token(customer, app, mailbox))
+        assert (response.status_code, response.content) == (204, b"")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         assert await status_of_login(customer, PASSWORD) == 401
         assert await status_of_login(customer, NEW) == 200
@@ -127,8 +127,8 @@ class TestReset:
 
     async def test_reset_token_works_once(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
         token = await self.token(customer, app, mailbox)
-        answers = await asyncio.gather(*(self.reset(customer, token, f"harbour {n}") for n in range(3)))
-        assert sorted(answer.status_code for answer in answers) == [204, 400, 400]
+        responses = await asyncio.gather(*(self.reset(customer, token, f"harbour {n}") for n in range(3)))
+        assert sorted(response.status_code for response in responses) == [204, 400, 400]
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
     async def test_reset_invalidates_other_reset_links(
@@ -159,6 +159,6 @@ class TestReset:
     ) -> None:
         token = await self.token(customer, app, mailbox)
         for weak in ("password1", customer.email):
-            answer = await self.reset(customer, token, weak)
-            assert_problem(answer, 400, "validation_error", fields=["password"])
+            response = await self.reset(customer, token, weak)
+            assert_problem(response, 400, "validation_error", fields=["password"])
         assert (await self.reset(customer, token)).status_code == 204

@@ -31,15 +31,15 @@ def writes(emulator: Emulator) -> list[tuple[str, str]]:
 
 class TestReadMe:
     async def test_get_profile_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get("/api/me")
-        assert_problem(answer, 401, "invalid_token")
-        assert answer.headers["www-authenticate"].startswith("Bearer")
+        response = await client.get("/api/me")
+        assert_problem(response, 401, "invalid_token")
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
     async def test_profile_is_read_without_hubspot_call(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
-        answer = await customer.get("/api/me")
-        assert answer.status_code == 200
-        profile = answer.json()["data"]
+        response = await customer.get("/api/me")
+        assert response.status_code == 200
+        profile = response.json()["data"]
         assert profile.pop("id")
         assert profile == {
             "email": "customer@example.com",
@@ -62,11 +62,11 @@ class TestUpdateMe:
 
     async def test_update_changes_database_and_contact(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
-        answer = await self.patch(customer, firstname="Augusta", phone="+1 555 010 9999")
-        assert answer.status_code == 200
-        assert answer.json()["message"] == "Profile updated successfully"
-        assert (await customer.get("/api/me")).json()["data"] == answer.json()["data"]
-        assert (answer.json()["data"]["firstname"], answer.json()["data"]["lastname"]) == (
+        response = await self.patch(customer, firstname="Augusta", phone="+1 555 010 9999")
+        assert response.status_code == 200
+        assert response.json()["message"] == "Profile updated successfully"
+        assert (await customer.get("/api/me")).json()["data"] == response.json()["data"]
+        assert (response.json()["data"]["firstname"], response.json()["data"]["lastname"]) == (
             "Augusta",
             "Lovelace",
         )
@@ -122,9 +122,9 @@ class TestUpdateMe:
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        answer = await self.patch(customer, firstname="Augusta")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["data"]["firstname"] == "Augusta"
+        response = await self.patch(customer, firstname="Augusta")
+        assert response.status_code == 200, response.text
+        assert response.json()["data"]["firstname"] == "Augusta"
 
 
 class TestDeleteMe:
@@ -138,8 +138,8 @@ class TestDeleteMe:
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
-        answer = await self.delete(customer)
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await self.delete(customer)
+        assert (response.status_code, response.content) == (204, b"")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         token = {"refresh_token": customer.tokens["refresh_token"]}
         assert (await customer.client.post("/api/token/refresh", json=token)).status_code == 401
@@ -227,9 +227,9 @@ class TestExportMe:
         for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
             deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["deal"]["id"]
             assert (await caller.post(f"/api/tickets/{deal}", ticket_body(subject=name))).status_code == 201
-        answer = await customer.get("/api/me/export")
-        assert answer.status_code == 200, answer.text
-        export = answer.json()["data"]
+        response = await customer.get("/api/me/export")
+        assert response.status_code == 200, response.text
+        export = response.json()["data"]
         assert export["profile"] == (await customer.get("/api/me")).json()["data"]
         assert export["contact"]["id"] == customer.contact_id
         [deal] = export["contact"]["deals"]
@@ -242,9 +242,9 @@ class TestExportMe:
             "login_succeeded",
             "exported",
         ]
-        assert "Not mine" not in answer.text
-        assert other_customer.email not in answer.text
-        assert "hash" not in answer.text
+        assert "Not mine" not in response.text
+        assert other_customer.email not in response.text
+        assert "hash" not in response.text
 
     async def test_export_without_contact_contains_profile(
         self, customer: Caller, emulator: Emulator

@@ -36,10 +36,10 @@ class TestRegister:
     async def test_register_creates_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 201
-        assert answer.json()["message"] == "User registered successfully"
-        contact = answer.json()["data"]["contact"]
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201
+        assert response.json()["message"] == "User registered successfully"
+        contact = response.json()["data"]["contact"]
         [record] = emulator.records("contacts")
         assert contact["id"] == contact["hs_object_id"] == record.id
         assert (contact["email"], contact["firstname"], contact["lastname"], contact["phone"]) == (
@@ -67,8 +67,8 @@ class TestRegister:
     async def test_email_is_trimmed_and_lowercased(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
-        assert answer.json()["data"]["contact"]["email"] == "ada@example.com"
+        response = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
+        assert response.json()["data"]["contact"]["email"] == "ada@example.com"
         assert_problem(
             await client.post("/api/register", json=registration_body(email="ADA@example.com")),
             409,
@@ -78,12 +78,12 @@ class TestRegister:
 
     @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
     async def test_international_name_is_stored_unchanged(self, client: httpx.AsyncClient, name: str) -> None:
-        answer = await client.post("/api/register", json=registration_body(firstname=name))
-        assert answer.json()["data"]["contact"]["firstname"] == name
+        response = await client.post("/api/register", json=registration_body(firstname=name))
+        assert response.json()["data"]["contact"]["firstname"] == name
 
     async def test_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
-        answer = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
-        assert answer.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
+        response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
+        assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
     async def test_existing_contact_is_linked_and_updated(
         self, client: httpx.AsyncClient, emulator: Emulator
@@ -92,9 +92,9 @@ class TestRegister:
             {"contacts": [{"email": "ada@example.com", "firstname": "A.", "company": "Analytical Engines"}]}
         )
         [before] = emulator.records("contacts")
-        answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 201
-        assert answer.json()["data"]["contact"]["id"] == before.id
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201
+        assert response.json()["data"]["contact"]["id"] == before.id
         [after] = emulator.records("contacts")
         assert (after.properties["firstname"], after.properties["phone"]) == ("Ada", "+44 20 7946 0018")
         assert after.properties["company"] == "Analytical Engines"
@@ -103,18 +103,18 @@ class TestRegister:
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
-        answer = await customer.client.post("/api/register", json=registration_body(email=customer.email))
-        problem = assert_problem(answer, 409, "user_exists")
+        response = await customer.client.post("/api/register", json=registration_body(email=customer.email))
+        problem = assert_problem(response, 409, "user_exists")
         assert problem["error"] == "User already exists"
         assert emulator.requests == []
 
     async def test_concurrent_registrations_create_one_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(client.post("/api/register", json=registration_body()) for _ in range(2))
         )
-        assert sorted(answer.status_code for answer in answers) == [201, 409]
+        assert sorted(response.status_code for response in responses) == [201, 409]
         assert len(await users_of(app)) == 1
         assert len(emulator.records("contacts")) == 1
 
@@ -149,8 +149,8 @@ class TestRegister:
     async def test_invalid_field_is_named_and_nothing_is_written(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body(**change))
-        problem = assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await client.post("/api/register", json=registration_body(**change))
+        problem = assert_problem(response, 400, "validation_error", fields=[field])
         assert problem["error"] == "Validation error"
         assert await users_of(app) == []
         assert writes(emulator) == []
@@ -164,11 +164,11 @@ class TestRegister:
         )
 
     async def test_validation_error_does_not_repeat_values(self, client: httpx.AsyncClient) -> None:
-        answer = await client.post(
+        response = await client.post(
             "/api/register", json=registration_body(password="sesam", email="nonsense-address")
         )
-        assert "sesam" not in answer.text
-        assert "nonsense-address" not in answer.text
+        assert "sesam" not in response.text
+        assert "nonsense-address" not in response.text
 
 
 class TestRegisterWithFailures:
@@ -193,15 +193,15 @@ class TestRegisterWithFailures:
         code: str | None,
     ) -> None:
         emulator.fail_next("*", "/crm/objects/*", **fault)
-        answer = await client.post("/api/register", json=registration_body())
+        response = await client.post("/api/register", json=registration_body())
         if status is None:
-            assert answer.status_code == 201, answer.text
+            assert response.status_code == 201, response.text
         else:
-            assert answer.status_code in (status, 503, 504)
+            assert response.status_code in (status, 503, 504)
             assert await users_of(app) == []
             emulator.reset_faults()
-            answer = await client.post("/api/register", json=registration_body())
-            assert answer.status_code in (201, 503), answer.text
+            response = await client.post("/api/register", json=registration_body())
+            assert response.status_code in (201, 503), response.text
         assert emulator.used_faults()
 
     async def test_registration_with_lost_lease_returns_409(
@@ -232,8 +232,8 @@ class TestRegisterWithFailures:
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 201, answer.text
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201, response.text
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
 

@@ -32,13 +32,13 @@ def claims_of(settings: Settings, token: str) -> dict[str, Any]:
 
 class TestLogIn:
     async def test_login_returns_working_tokens(self, customer: Caller) -> None:
-        answer = await customer.client.post(
+        response = await customer.client.post(
             "/api/login", json={"email": customer.email, "password": PASSWORD}
         )
-        assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.json()["message"] == "User authenticated successfully"
-        tokens = answer.json()["data"]
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "no-store"
+        assert response.json()["message"] == "User authenticated successfully"
+        tokens = response.json()["data"]
         assert set(tokens) == {"access_token", "token_type", "expires_in", "refresh_token"}
         assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 1800)
         me = await customer.client.get(
@@ -79,8 +79,8 @@ class TestLogIn:
 
     async def test_concurrent_failed_logins_all_count(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
-        answers = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
-        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 10
+        responses = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
+        assert sorted(response.status_code for response in responses) == [401] * 5 + [429] * 10
 
     async def test_login_deletes_expired_sessions(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.session_factory.begin() as database:
@@ -100,16 +100,16 @@ class TestLogIn:
 class TestToken:
     async def test_password_grant_returns_plain_oauth2_tokens(self, customer: Caller) -> None:
         form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
-        answer = await customer.client.post("/api/token", data=form)
-        assert answer.status_code == 200
-        assert set(answer.json()) == {"access_token", "token_type", "expires_in", "refresh_token"}
-        assert answer.headers["cache-control"] == "no-store"
+        response = await customer.client.post("/api/token", data=form)
+        assert response.status_code == 200
+        assert set(response.json()) == {"access_token", "token_type", "expires_in", "refresh_token"}
+        assert response.headers["cache-control"] == "no-store"
 
     async def test_refresh_grant_returns_new_refresh_token(self, customer: Caller) -> None:
         form = {"grant_type": "refresh_token", "refresh_token": customer.tokens["refresh_token"]}
-        answer = await customer.client.post("/api/token", data=form)
-        assert answer.status_code == 200
-        assert answer.json()["refresh_token"] != customer.tokens["refresh_token"]
+        response = await customer.client.post("/api/token", data=form)
+        assert response.status_code == 200
+        assert response.json()["refresh_token"] != customer.tokens["refresh_token"]
 
     @pytest.mark.parametrize(
         ("form", "code"),
@@ -138,8 +138,8 @@ class TestToken:
     async def test_token_error_has_oauth2_and_problem_members(
         self, customer: Caller, form: dict[str, Any], code: str
     ) -> None:
-        answer = await customer.client.post("/api/token", data=form)
-        assert assert_problem(answer, 400, code)["error"] == code
+        response = await customer.client.post("/api/token", data=form)
+        assert assert_problem(response, 400, code)["error"] == code
 
 
 class TestRefresh:
@@ -187,8 +187,8 @@ class TestRefresh:
     ) -> None:
         """Two tabs of one browser: both are answered, and only the later answer's token is good."""
         first = customer.tokens["refresh_token"]
-        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
-        assert [answer.status_code for answer in answers] == [200, 200]
+        responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
+        assert [response.status_code for response in responses] == [200, 200]
         async with app.state.session_factory() as database:
             unused = select(RefreshToken).where(RefreshToken.replaced_at.is_(None))
             assert len((await database.execute(unused)).all()) == 1
@@ -209,15 +209,15 @@ class TestRefresh:
                 while not (await watching.execute(waiting)).scalar_one():  # noqa: ASYNC110 - a database has no event
                     await asyncio.sleep(0.01)
             await database.execute(select(RefreshToken).with_for_update())
-            answer = await refreshing
-        assert_problem(answer, 503, "service_unavailable")
-        assert "retry-after" in answer.headers
+            response = await refreshing
+        assert_problem(response, 503, "service_unavailable")
+        assert "retry-after" in response.headers
         assert (await self.refresh(customer, first)).status_code == 200
 
     async def test_three_concurrent_refreshes_end_the_session(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
-        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
-        assert sorted(answer.status_code for answer in answers) == [200, 200, 401]
+        responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
+        assert sorted(response.status_code for response in responses) == [200, 200, 401]
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
@@ -239,10 +239,10 @@ class TestRefresh:
             else:
                 assert (await customer.delete("/api/me")).status_code == 204
 
-        answer, _ = await asyncio.gather(self.refresh(other, other.tokens["refresh_token"]), end())
-        assert answer.status_code in (200, 401)
-        if answer.status_code == 200:
-            tokens = answer.json()["data"]
+        response, _ = await asyncio.gather(self.refresh(other, other.tokens["refresh_token"]), end())
+        assert response.status_code in (200, 401)
+        if response.status_code == 200:
+            tokens = response.json()["data"]
             assert_problem(await self.refresh(other, tokens["refresh_token"]), 401, "invalid_token")
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
@@ -322,8 +322,8 @@ class TestAccessToken:
         self, customer: Caller, settings: Settings, kind: str
     ) -> None:
         token = self.forged(settings, customer.tokens["access_token"], kind)
-        answer = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
-        assert_problem(answer, 401, "invalid_token")
+        response = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
+        assert_problem(response, 401, "invalid_token")
 
     async def test_cached_access_token_is_refused_after_expiry(
         self, customer: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -345,8 +345,8 @@ class TestAccessToken:
 
     async def test_basic_scheme_returns_401(self, customer: Caller) -> None:
         token = customer.tokens["access_token"]
-        answer = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
-        assert_problem(answer, 401, "invalid_token")
+        response = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
+        assert_problem(response, 401, "invalid_token")
 
     async def test_role_change_applies_to_next_request(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.session_factory.begin() as database:
@@ -368,24 +368,24 @@ class TestLogOut:
     @pytest.mark.parametrize("body", [None, {}, {"everywhere": False}])
     async def test_logout_ends_only_this_session(self, customer: Caller, body: dict[str, Any] | None) -> None:
         other = await self.again(customer)
-        answer = await customer.client.post("/api/logout", headers=customer.headers, json=body)
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await customer.client.post("/api/logout", headers=customer.headers, json=body)
+        assert (response.status_code, response.content) == (204, b"")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         assert await self.refresh(customer) == 401
         assert (await other.get("/api/me")).status_code == 200
         assert await self.refresh(other) == 200
 
     async def test_logout_without_body_ends_session(self, customer: Caller) -> None:
-        answer = await customer.client.post("/api/logout", headers=customer.headers)
-        assert answer.status_code == 204
+        response = await customer.client.post("/api/logout", headers=customer.headers)
+        assert response.status_code == 204
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     async def test_logout_everywhere_ends_all_sessions_of_the_user(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         other = await self.again(customer)
-        answer = await customer.post("/api/logout", {"everywhere": True})
-        assert answer.status_code == 204
+        response = await customer.post("/api/logout", {"everywhere": True})
+        assert response.status_code == 204
         for caller in (customer, other):
             assert_problem(await caller.get("/api/me"), 401, "invalid_token")
             assert await self.refresh(caller) == 401
@@ -400,15 +400,15 @@ class TestEffectOnTheNextRequest:
     async def test_login_concurrent_with_password_change_gets_no_session(self, customer: Caller) -> None:
         login = {"email": customer.email, "password": PASSWORD}
         change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
-        changed, *answers = await asyncio.gather(
+        changed, *responses = await asyncio.gather(
             customer.post("/api/me/password", change),
             *(customer.client.post("/api/login", json=login) for _ in range(4)),
         )
         assert changed.status_code == 204
-        for answer in answers:
-            assert answer.status_code in (200, 401)
-            if answer.status_code == 200:
-                headers = {"Authorization": f"Bearer {answer.json()['data']['access_token']}"}
+        for response in responses:
+            assert response.status_code in (200, 401)
+            if response.status_code == 200:
+                headers = {"Authorization": f"Bearer {response.json()['data']['access_token']}"}
                 again = await customer.client.get("/api/me", headers=headers)
                 assert_problem(again, 401, "invalid_token")
 

@@ -50,9 +50,9 @@ class TestRegister:
     async def test_register_sends_link_and_creates_no_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 202
-        assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 202
+        assert response.json() == {"message": "Check your e-mail to finish", "data": None}
         mail = await wait_for_mail(app, mailbox, ADDRESS)
         assert mail["Subject"] == "Finish your registration"
         assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
@@ -69,11 +69,11 @@ class TestRegister:
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
-        answers = [
+        responses = [
             await client.post("/api/register", json=registration_body(), headers=headers) for _ in range(2)
         ]
-        assert [answer.status_code for answer in answers] == [202, 202]
-        assert answers[1].headers["idempotency-replayed"] == "true"
+        assert [response.status_code for response in responses] == [202, 202]
+        assert responses[1].headers["idempotency-replayed"] == "true"
         await wait_for_mail(app, mailbox, ADDRESS)
         assert len(mailbox.mails) == 1
 
@@ -82,14 +82,14 @@ class TestRegister:
     ) -> None:
         mailbox.accepting.clear()
         async with asyncio.timeout(3):
-            answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 202
+            response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 202
         mailbox.accepting.set()
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
     async def test_invalid_registration_returns_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        answer = await client.post("/api/register", json=registration_body(password="password1"))
-        assert_problem(answer, 400, "validation_error", fields=["password"])
+        response = await client.post("/api/register", json=registration_body(password="password1"))
+        assert_problem(response, 400, "validation_error", fields=["password"])
         assert await rows(app, PendingRegistration) == []
 
     async def test_expired_pending_registration_is_deleted(
@@ -108,11 +108,11 @@ class TestVerify:
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        assert answer.status_code == 200
-        assert answer.json()["message"] == "E-mail verified successfully"
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert response.status_code == 200
+        assert response.json()["message"] == "E-mail verified successfully"
         [record] = emulator.records("contacts")
-        assert answer.json()["data"]["contact"]["id"] == record.id
+        assert response.json()["data"]["contact"]["id"] == record.id
         [user] = await rows(app, User)
         assert (user.status, user.email_verified, user.contact_id) == ("active", True, record.id)
         assert (await login(client)).status_code == 200
@@ -124,8 +124,8 @@ class TestVerify:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
         [before] = emulator.records("contacts")
         await client.post("/api/register", json=registration_body())
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        contact = answer.json()["data"]["contact"]
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        contact = response.json()["data"]["contact"]
         assert contact["id"] == before.id
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == (
             "Augusta",
@@ -158,8 +158,8 @@ class TestVerify:
     ) -> None:
         await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
-        statuses = sorted(answer.status_code for answer in answers)
+        responses = await asyncio.gather(*(verify(client, token) for _ in range(4)))
+        statuses = sorted(response.status_code for response in responses)
         assert statuses[0] == 200
         assert set(statuses[1:]) <= {400, 409}
         assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
@@ -233,8 +233,8 @@ class TestVerify:
     ) -> None:
         await client.post("/api/register", json=registration_body())
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        assert answer.status_code == 200
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert response.status_code == 200
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
 
@@ -295,8 +295,8 @@ class TestResend:
     ) -> None:
         await client.post("/api/register", json=registration_body())
         first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        answer = await self.resend(client)
-        assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")
+        response = await self.resend(client)
+        assert (response.status_code, response.json()["message"]) == (202, "Check your e-mail to finish")
         second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert second != first
         assert (await verify(client, first)).status_code == 200

@@ -146,8 +146,8 @@ def writes(emulator: Emulator) -> list[RecordedRequest]:
     ]
 
 
-def without_id(answer: httpx.Response) -> dict[str, Any]:
-    body: dict[str, Any] = answer.json()
+def without_id(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
     assert body.pop("request_id")
     return body
 
@@ -215,10 +215,10 @@ async def test_invalid_token_returns_401_without_hubspot_call(
     emulator.clear_requests()
     bodies = []
     for name, token in tokens.items():
-        answer = await operation.ask(customer.client, owned.id_for(operation), token=token)
-        assert answer.status_code == 401, name
-        assert_problem(answer, 401, "invalid_token")
-        bodies.append(without_id(answer))
+        response = await operation.ask(customer.client, owned.id_for(operation), token=token)
+        assert response.status_code == 401, name
+        assert_problem(response, 401, "invalid_token")
+        bodies.append(without_id(response))
     assert all(body == bodies[0] for body in bodies)
     assert emulator.requests == []
     # And the good one opens it, so that it was the token that did not.
@@ -233,9 +233,9 @@ async def test_other_customers_record_returns_same_404_as_unknown(
     token = other_customer.tokens["access_token"]
     for record_id in (owned.id_for(operation), "999999999999", "1", "0", "0" * 20, "9" * 20):
         emulator.clear_requests()
-        answer = await operation.ask(other_customer.client, record_id, token=token)
-        assert_problem(answer, 404, "not_found")
-        bodies.append(without_id(answer))
+        response = await operation.ask(other_customer.client, record_id, token=token)
+        assert_problem(response, 404, "not_found")
+        bodies.append(without_id(response))
         assert writes(emulator) == []
     assert all(body == bodies[0] for body in bodies)
     own = await operation.ask(customer.client, owned.id_for(operation), token=customer.tokens["access_token"])
@@ -274,8 +274,8 @@ async def test_malformed_record_id_makes_no_hubspot_call(
         "1" * 21,
         "%00",
     ):
-        answer = await operation.ask(customer.client, record_id, token=token)
-        assert answer.status_code in (400, 404, 405), (record_id, answer.text)
+        response = await operation.ask(customer.client, record_id, token=token)
+        assert response.status_code in (400, 404, 405), (record_id, response.text)
     assert emulator.requests == []
 
 
@@ -284,8 +284,8 @@ async def test_staff_operation_returns_403_to_customer(
     operation: Operation, customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
-    answer = await operation.ask(customer.client, token=customer.tokens["access_token"])
-    assert_problem(answer, 403, "forbidden")
+    response = await operation.ask(customer.client, token=customer.tokens["access_token"])
+    assert_problem(response, 403, "forbidden")
     assert emulator.requests == []
     allowed = await operation.ask(staff.client, token=staff.tokens["access_token"])
     assert allowed.status_code in (200, 201, 204), allowed.text
@@ -296,10 +296,10 @@ async def test_user_operation_shows_nothing_of_other_customers(
     operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
-    answer = await operation.ask(other_customer.client, token=other_customer.tokens["access_token"])
-    assert answer.status_code in (200, 201, 204, 400), answer.text
+    response = await operation.ask(other_customer.client, token=other_customer.tokens["access_token"])
+    assert response.status_code in (200, 201, 204, 400), response.text
     for secret in (customer.email, "Only mine", "Only for me", f'"{owned.contact}"', f'"{owned.deal}"'):
-        assert secret not in answer.text
+        assert secret not in response.text
     for request in writes(emulator):
         for record_id in (owned.contact, owned.deal, owned.ticket):
             assert record_id not in request.path

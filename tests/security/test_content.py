@@ -42,10 +42,10 @@ class TestPlainText:
         )
         assert ticket.status_code == 201, ticket.text
         for path in (f"/api/deals/{deal_id}", "/api/new-crm-objects", "/api/deals"):
-            answer = await customer.get(path)
-            assert answer.headers["content-type"] == "application/json"
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+            response = await customer.get(path)
+            assert response.headers["content-type"] == "application/json"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["content-security-policy"].startswith("default-src 'none'")
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
         assert (deal["dealname"], deal["description"]) == (f"x{text}", text)
         [record] = emulator.records("deals")
@@ -93,8 +93,8 @@ class TestPlainText:
         }
         body = json.dumps(bodies[path] | {field: "a harbour\ud800"})
         headers = customer.headers | {"Content-Type": "application/json"}
-        answer = await customer.client.post(path, content=body, headers=headers)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.client.post(path, content=body, headers=headers)
+        assert_problem(response, 400, "validation_error", fields=[field])
 
     @pytest.mark.parametrize(
         "name",
@@ -112,8 +112,8 @@ class TestPlainText:
     async def test_markup_or_control_characters_in_name_return_400(
         self, client: httpx.AsyncClient, name: str
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body(firstname=name))
-        assert_problem(answer, 400, "validation_error", fields=["firstname"])
+        response = await client.post("/api/register", json=registration_body(firstname=name))
+        assert_problem(response, 400, "validation_error", fields=["firstname"])
 
 
 class TestBodies:
@@ -133,9 +133,9 @@ class TestBodies:
     )
     async def test_malformed_json_body_returns_400(self, client: httpx.AsyncClient, body: bytes) -> None:
         headers = {"Content-Type": "application/json"}
-        answer = await client.post("/api/login", content=body, headers=headers)
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["code"] in ("malformed_body", "validation_error")
+        response = await client.post("/api/login", content=body, headers=headers)
+        assert response.status_code == 400, response.text
+        assert response.json()["code"] in ("malformed_body", "validation_error")
 
     @pytest.mark.parametrize("field", ["email", "password"])
     @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "true", "[]", "{}", "[[[[[]]]]]", "null"])
@@ -144,8 +144,8 @@ class TestBodies:
     ) -> None:
         body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace('"@"', value)
         headers = {"Content-Type": "application/json"}
-        answer = await client.post("/api/login", content=body, headers=headers)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await client.post("/api/login", content=body, headers=headers)
+        assert_problem(response, 400, "validation_error", fields=[field])
 
 
 class TestMassAssignment:
@@ -182,8 +182,10 @@ class TestMassAssignment:
         ]
         [(name, value)] = extra.items()
         for method, path, body in asked:
-            answer = await customer.client.request(method, path, json=body | extra, headers=customer.headers)
-            problem = assert_problem(answer, 400, "validation_error")
+            response = await customer.client.request(
+                method, path, json=body | extra, headers=customer.headers
+            )
+            problem = assert_problem(response, 400, "validation_error")
             [detail] = problem["details"]
             assert detail["field"].startswith(name), path
             assert value  # each of them says something
@@ -193,8 +195,8 @@ class TestMassAssignment:
     async def test_customer_cannot_create_deal_for_other_contact(
         self, customer: Caller, other_customer: Caller
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
-        assert_problem(answer, 403, "forbidden")
+        response = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
+        assert_problem(response, 403, "forbidden")
 
     @pytest.mark.parametrize(
         "extra", [{"role": "staff"}, {"email_verified": True}, {"contact_id": "1"}, {"id": "1"}]
@@ -202,8 +204,8 @@ class TestMassAssignment:
     async def test_register_rejects_role_and_other_internal_fields(
         self, client: httpx.AsyncClient, extra: dict[str, Any]
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body(**extra))
-        assert_problem(answer, 400, "validation_error", fields=list(extra))
+        response = await client.post("/api/register", json=registration_body(**extra))
+        assert_problem(response, 400, "validation_error", fields=list(extra))
 
 
 class TestHiddenProperties:
@@ -228,7 +230,7 @@ class TestHiddenProperties:
             "/api/deals", deal_body(**({"contact_id": caller.contact_id} if who == "staff" else {}))
         )
         emulator.clear_requests()
-        answers = [
+        responses = [
             await caller.post(
                 "/api/deals/search", {"filters": [{"property": name, "operator": "EQ", "value": "0.2"}]}
             ),
@@ -238,8 +240,8 @@ class TestHiddenProperties:
             await caller.post("/api/deals/search", {"sort": {"property": name}}),
             await caller.get("/api/deals", params={"sort": name}),
         ]
-        for answer in answers:
-            assert_problem(answer, 400, "validation_error")
+        for response in responses:
+            assert_problem(response, 400, "validation_error")
         assert emulator.requests == []
 
 
@@ -284,12 +286,12 @@ class TestCursors:
         return str(page["next_cursor"])
 
     async def test_cursor_works_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
-        answer = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
-        assert answer.status_code == 200
+        response = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert response.status_code == 200
 
     async def test_cursor_of_other_user_returns_400(self, other_customer: Caller, cursor: str) -> None:
-        answer = await other_customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
-        assert_problem(answer, 400, "invalid_cursor")
+        response = await other_customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert_problem(response, 400, "invalid_cursor")
 
     async def test_cursor_of_other_list_or_filter_returns_400(self, customer: Caller, cursor: str) -> None:
         for path, query in (
@@ -297,8 +299,8 @@ class TestCursors:
             ("/api/new-crm-objects", {}),
             ("/api/deals", {"dealstage": "closedwon"}),
         ):
-            answer = await customer.get(path, params=query | {"cursor": cursor})
-            assert_problem(answer, 400, "invalid_cursor")
+            response = await customer.get(path, params=query | {"cursor": cursor})
+            assert_problem(response, 400, "invalid_cursor")
 
     @pytest.mark.parametrize(("role", "another"), [("staff", "customer"), ("customer", "staff")])
     async def test_cursor_returns_400_after_role_change(
@@ -315,23 +317,23 @@ class TestCursors:
         cursors = [page.json()["data"]["next_cursor"] for page in pages]
         assert all(cursors)
         assert await set_role(app.state.session_factory, staff.email, another)
-        answers = [
+        responses = [
             await staff.get("/api/deals", params=query | {"cursor": cursor})
             for query, cursor in zip(lists, cursors[:2], strict=True)
         ]
-        answers += [
+        responses += [
             await staff.post("/api/deals/search", body | {"cursor": cursor})
             for body, cursor in zip(searches, cursors[2:], strict=True)
         ]
-        for answer in answers:
-            assert_problem(answer, 400, "invalid_cursor")
+        for response in responses:
+            assert_problem(response, 400, "invalid_cursor")
 
     async def test_cursor_with_changed_character_returns_400(self, customer: Caller, cursor: str) -> None:
         for place in range(0, len(cursor), 7):
             other = "A" if cursor[place] != "A" else "B"
             changed = cursor[:place] + other + cursor[place + 1 :]
-            answer = await customer.get("/api/deals", params={"cursor": changed})
-            assert_problem(answer, 400, "invalid_cursor")
+            response = await customer.get("/api/deals", params={"cursor": changed})
+            assert_problem(response, 400, "invalid_cursor")
 
     async def test_cursor_signed_with_other_key_returns_400(
         self, customer: Caller, settings: Settings, app: FastAPI

@@ -76,17 +76,17 @@ async def observe(
         mailbox.mails.clear()
         as_json = {"X-Request-ID": "the-same-every-time", "Content-Type": "application/json", **headers}
         if raw:
-            answer = await client.post(path, content=body["content"], headers=as_json | body["headers"])
+            response = await client.post(path, content=body["content"], headers=as_json | body["headers"])
         elif form:
-            answer = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
+            response = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
         else:
             # ASCII alone, so that lone surrogates travel too.
-            answer = await client.post(path, content=json.dumps(body), headers=as_json)
+            response = await client.post(path, content=json.dumps(body), headers=as_json)
         await app.state.mail.flush()
         return Observed(
-            answer.status_code,
-            answer.content,
-            dict(answer.headers),
+            response.status_code,
+            response.content,
+            dict(response.headers),
             list(statements),
             passwords.hashes,
             len(mailbox.mails),

@@ -25,12 +25,12 @@ class TestCors:
         return settings.model_copy(update={"cors_origins": [ORIGIN]})
 
     async def test_allowed_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get("/api/me", headers={"Origin": ORIGIN})
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
-        exposed = {each.strip() for each in answer.headers["access-control-expose-headers"].split(",")}
+        response = await client.get("/api/me", headers={"Origin": ORIGIN})
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+        exposed = {each.strip() for each in response.headers["access-control-expose-headers"].split(",")}
         assert exposed == set(EXPOSED_HEADERS)
         # Tokens travel in a header, never in a cookie.
-        assert "access-control-allow-credentials" not in answer.headers
+        assert "access-control-allow-credentials" not in response.headers
 
     async def test_allowed_origin_can_read_every_error(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         @app.get("/broken")
@@ -38,17 +38,17 @@ class TestCors:
             raise RuntimeError
 
         headers = {"Origin": ORIGIN, "Content-Type": "application/json"}
-        answers = [
+        responses = [
             await client.get("/broken", headers=headers),
             await client.post("/api/login", content=b" " * 2_000_000, headers=headers),
             await client.get("/nothing", headers=headers),
             await client.options("/api/me", headers=headers | {"Access-Control-Request-Method": "GET"}),
         ]
-        assert [answer.status_code for answer in answers] == [500, 413, 404, 200]
-        for answer in answers:
-            assert answer.headers["access-control-allow-origin"] == ORIGIN
-            assert answer.headers["x-request-id"]
-            assert answer.headers["x-content-type-options"] == "nosniff"
+        assert [response.status_code for response in responses] == [500, 413, 404, 200]
+        for response in responses:
+            assert response.headers["access-control-allow-origin"] == ORIGIN
+            assert response.headers["x-request-id"]
+            assert response.headers["x-content-type-options"] == "nosniff"
 
     @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
     async def test_preflight_lists_allowed_methods_and_headers(
@@ -59,23 +59,23 @@ class TestCors:
             "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, if-match",
         }
-        answer = await client.options("/api/me", headers=headers)
-        assert answer.status_code == 200
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        response = await client.options("/api/me", headers=headers)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == ORIGIN
 
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
     )
     async def test_other_origin_gets_no_cors_headers(self, client: httpx.AsyncClient, origin: str) -> None:
-        answer = await client.get("/healthz", headers={"Origin": origin})
-        assert "access-control-allow-origin" not in answer.headers
+        response = await client.get("/healthz", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in response.headers
 
 
 class TestHeaders:
     async def test_every_response_has_security_headers(
         self, client: httpx.AsyncClient, customer: Caller
     ) -> None:
-        answers = [
+        responses = [
             await client.get("/api/me"),
             await customer.get("/api/me"),
             await client.get("/nothing"),
@@ -83,14 +83,14 @@ class TestHeaders:
             await client.post("/api/login", content="{", headers={"Content-Type": "application/json"}),
             await client.post("/api/login", content=b" " * 2_000_000),
         ]
-        for answer in answers:
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["x-frame-options"] == "DENY"
-            assert answer.headers["referrer-policy"] == "no-referrer"
-            assert answer.headers["cache-control"] == "no-store"
-            assert "default-src 'none'" in answer.headers["content-security-policy"]
-            assert "strict-transport-security" not in answer.headers
-            assert "server" not in answer.headers
+        for response in responses:
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["x-frame-options"] == "DENY"
+            assert response.headers["referrer-policy"] == "no-referrer"
+            assert response.headers["cache-control"] == "no-store"
+            assert "default-src 'none'" in response.headers["content-security-policy"]
+            assert "strict-transport-security" not in response.headers
+            assert "server" not in response.headers
 
     async def test_production_sends_strict_transport_security(
         self, settings: Settings, emulator: Emulator
@@ -108,8 +108,8 @@ class TestHeaders:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="https://crm.example"
         ) as client:
-            answer = await client.get("/healthz")
-        assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+            response = await client.get("/healthz")
+        assert response.headers["strict-transport-security"].startswith("max-age=31536000")
 
     async def test_oversized_form_returns_413(self, client: httpx.AsyncClient) -> None:
         form = {"grant_type": "password", "username": "a" * 2_000_000, "password": "x"}
@@ -121,9 +121,9 @@ class TestHostHeader:
     async def test_trailing_slash_does_not_redirect_to_host_header(
         self, client: httpx.AsyncClient, path: str
     ) -> None:
-        answer = await client.get(path, headers={"Host": "evil.example"})
-        assert_problem(answer, 404, "not_found")
-        assert "location" not in answer.headers
+        response = await client.get(path, headers={"Host": "evil.example"})
+        assert_problem(response, 404, "not_found")
+        assert "location" not in response.headers
 
 
 class TestRepr:

@@ -291,13 +291,13 @@ async def cancel_everywhere(
         await start_over(app, emulator)
         if prepare is not None:
             await prepare()
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
-        async def ask(answers: list[httpx.Response] = answers) -> None:
-            answers.append(await step(client))
+        async def ask(responses: list[httpx.Response] = responses) -> None:
+            responses.append(await step(client))
 
         if await asyncio.create_task(cancel_at_await(await_number, ask())):
-            [through] = answers
+            [through] = responses
             assert through.status_code in (200, 201), through.text
             return await_number - 1, len(waited)
         again = await step(client)

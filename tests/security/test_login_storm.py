@@ -50,8 +50,8 @@ class TestManyLogins:
             assert not any(task.done() for task in storm)
         finally:
             go_on.set()
-            answers = await asyncio.gather(*storm)
-        assert {answer.status_code for answer in answers} <= {
+            responses = await asyncio.gather(*storm)
+        assert {response.status_code for response in responses} <= {
             401,
             503,
         }  # 503 for who waited longer than a request may
@@ -61,9 +61,9 @@ class TestManyLogins:
     ) -> None:
         app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)
         body = {"email": customer.email, "password": PASSWORD}
-        answers = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
-        statuses = sorted(answer.status_code for answer in answers)
+        responses = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
+        statuses = sorted(response.status_code for response in responses)
         assert statuses[0] == 200
         assert statuses[-1] == 503
         assert set(statuses) == {200, 503}
-        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+        assert all("retry-after" in response.headers for response in responses if response.status_code == 503)

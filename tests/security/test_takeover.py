@@ -44,8 +44,10 @@ class TestWithVerification:
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
         # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
-        answer = await client.post("/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD})
-        assert_problem(answer, 400, "invalid_link")
+        response = await client.post(
+            "/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD}
+        )
+        assert_problem(response, 400, "invalid_link")
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     async def test_opened_link_of_attacker_needs_attackers_password(
@@ -53,8 +55,8 @@ class TestWithVerification:
     ) -> None:
         await client.post("/api/register", json=registration_body(email=VICTIM, password=ATTACKERS_PASSWORD))
         bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
-        answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
-        assert_problem(answer, 400, "invalid_link")
+        response = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
+        assert_problem(response, 400, "invalid_link")
         assert (await users(app), emulator.records("contacts")) == ([], [])
 
     async def test_second_registration_does_not_change_the_first(
@@ -65,8 +67,8 @@ class TestWithVerification:
         for number in range(5):
             attack = registration_body(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
             await client.post("/api/register", json=attack)
-        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
-        assert answer.status_code == 200
+        response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert response.status_code == 200
 
     async def test_registration_does_not_change_existing_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
@@ -74,9 +76,9 @@ class TestWithVerification:
         emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
         [before] = emulator.records("contacts")
         before_properties = dict(before.properties)
-        answer = await client.post("/api/register", json=registration_body(email=VICTIM))
-        assert answer.status_code == 202
-        assert before.id not in answer.text
+        response = await client.post("/api/register", json=registration_body(email=VICTIM))
+        assert response.status_code == 202
+        assert before.id not in response.text
         assert emulator.requests == []
         assert dict(emulator.records("contacts")[0].properties) == before_properties
         assert await login(client, VICTIM, PASSWORD) == 401
@@ -132,8 +134,8 @@ class TestWithVerification:
         ],
     )
     async def test_look_alike_email_is_rejected(self, client: httpx.AsyncClient, address: str) -> None:
-        answer = await client.post("/api/register", json=registration_body(email=address))
-        assert_problem(answer, 400, "validation_error", fields=["email"])
+        response = await client.post("/api/register", json=registration_body(email=address))
+        assert_problem(response, 400, "validation_error", fields=["email"])
 
     async def test_unicode_and_punycode_domains_are_one_address(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
@@ -175,9 +177,9 @@ class TestWithVerification:
         emulator.merge("contacts", owner.contact_id, second.id)
         await client.post("/api/register", json=registration_body(email="second@example.com"))
         token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
-        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["data"]["contact"] is None
+        response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert response.status_code == 200, response.text
+        assert response.json()["data"]["contact"] is None
         links = [user.contact_id for user in await users(app)]
         assert len([link for link in links if link is not None]) == 1
         other = await Caller.log_in(client, "second@example.com", PASSWORD, contact_id="")
@@ -196,18 +198,18 @@ class TestWithoutVerification:
         ]
         emulator.merge("contacts", customer.contact_id, second.id)
         before = [dict(record.properties) for record in emulator.records("contacts")]
-        answer = await customer.client.post(
+        response = await customer.client.post(
             "/api/register", json=registration_body(email="second@example.com", firstname="Mallory")
         )
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["data"]["contact"] is None
+        assert response.status_code == 201, response.text
+        assert response.json()["data"]["contact"] is None
         assert [dict(record.properties) for record in emulator.records("contacts")] == before
 
     async def test_email_in_other_case_returns_409(self, customer: Caller) -> None:
-        answer = await customer.client.post(
+        response = await customer.client.post(
             "/api/register", json=registration_body(email=customer.email.upper())
         )
-        assert_problem(answer, 409, "user_exists")
+        assert_problem(response, 409, "user_exists")
 
 
 class TestBruteForce:
@@ -289,8 +291,8 @@ class TestStolenRefreshToken:
         assert_problem(await self.refresh(customer, thiefs), 401, "invalid_token")
 
     async def test_access_token_is_not_a_refresh_token(self, customer: Caller) -> None:
-        answer = await self.refresh(customer, customer.tokens["access_token"])
-        assert answer.status_code in (400, 401)
+        response = await self.refresh(customer, customer.tokens["access_token"])
+        assert response.status_code in (400, 401)
 
 
 class TestRegistrationRules:
@@ -314,5 +316,5 @@ class TestRegistrationRules:
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
         async with app_client(settings.model_copy(update=changes), emulator) as client:
-            answer = await client.post("/api/register", json=registration_body(email=email))
-        assert answer.status_code == status, answer.text
+            response = await client.post("/api/register", json=registration_body(email=email))
+        assert response.status_code == status, response.text

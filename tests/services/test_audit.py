@@ -59,8 +59,8 @@ class TestAudit:
         ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
-            answer = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
-            assert answer.status_code == 204
+            response = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
+            assert response.status_code == 204
         # Gone already: nobody deletes it a second time.
         assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 404
         found = [entry for entry in await self.events(app) if entry.event == "record_archived"]

@@ -46,8 +46,8 @@ class TestMergedContact:
         [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
         emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
-        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        assert answer.status_code == 201, answer.text
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        assert response.status_code == 201, response.text
         [ticket] = emulator.records("tickets")
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
@@ -73,9 +73,9 @@ class TestDeletedContact:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        answer = await customer.post("/api/deals", deal_body())
-        assert answer.status_code == 201, answer.text
-        assert emulator.associations("deals", answer.json()["data"]["deal"]["id"], "contacts") == [anew]
+        response = await customer.post("/api/deals", deal_body())
+        assert response.status_code == 201, response.text
+        assert emulator.associations("deals", response.json()["data"]["deal"]["id"], "contacts") == [anew]
         assert await contact_of(customer) == anew
 
     async def test_unverified_email_finds_no_new_contact(self, customer: Caller, emulator: Emulator) -> None:
@@ -131,7 +131,7 @@ async def test_secondary_email_of_linked_contact_gets_no_link(
     await customer.get("/api/new-crm-objects")
     before = emulator.records("contacts")[0].properties["firstname"]
     if taken:
-        answer = await customer.client.post(
+        response = await customer.client.post(
             "/api/register",
             json={
                 "email": "second@example.com",
@@ -141,8 +141,8 @@ async def test_secondary_email_of_linked_contact_gets_no_link(
                 "phone": "+1 555 010 0100",
             },
         )
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["data"]["contact"] is None
+        assert response.status_code == 201, response.text
+        assert response.json()["data"]["contact"] is None
         assert emulator.records("contacts")[0].properties["firstname"] == before
     else:
         other = await register_caller(customer.client, "third@example.com")

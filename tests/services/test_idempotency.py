@@ -69,8 +69,8 @@ class TestHubSpotAccountChanges:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
             emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
-            assert_problem(answer, 504, "outcome_unknown")
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert_problem(response, 504, "outcome_unknown")
         emulator.reset_faults()
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
@@ -80,8 +80,8 @@ class TestHubSpotAccountChanges:
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
-            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
-            assert answer.status_code in (502, 503)
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert response.status_code in (502, 503)
             assert emulator.records("deals") == []
             emulator.reset_faults()
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
@@ -120,10 +120,10 @@ class TestLeaseTakeover:
             second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
-            answer = await first
+            response = await first
         [record] = emulator.records("deals")
-        assert answer.status_code == 201, answer.text
-        assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
+        assert response.status_code == 201, response.text
+        assert {each.json()["data"]["deal"]["id"] for each in (response, second)} == {record.id}
         replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
@@ -329,8 +329,8 @@ async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport:
 
 
 async def check_converges(post: Post, object_type: str, customer: Caller, emulator: Emulator) -> None:
-    answer = await post()
-    assert answer.status_code == 201, answer.text
+    response = await post()
+    assert response.status_code == 201, response.text
     [record] = emulator.records(object_type)
-    assert answer.json()["data"][object_type.removesuffix("s")]["id"] == record.id
+    assert response.json()["data"][object_type.removesuffix("s")]["id"] == record.id
     assert emulator.associations(object_type, record.id, "contacts") == [customer.contact_id]
