@@ -12,8 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm_api.database import SessionFactory, create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
 from crm_api.security.crypto import keyed_hash
+from crm_api.services.accounts.context import AccountRules
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
 from crm_api.services.hubspot_account.checks import UNLIMITED
+from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
@@ -29,6 +31,21 @@ def record_fields(settings: Settings) -> RecordFields:
     return RecordFields(
         {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
+    )
+
+
+def account_rules(settings: Settings) -> AccountRules:
+    """Return the settings that account operations follow."""
+    return AccountRules(
+        registration_open=settings.registration == "open",
+        email_domains=frozenset(settings.registration_email_domains),
+        new_user_role=settings.new_user_role,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        access_token_seconds=settings.access_token_seconds,
+        refresh_token_days=settings.refresh_token_days,
+        session_days=settings.session_days,
+        jwt_key=settings.jwt_secret_key.get_secret_value(),
+        secret_key=settings.secret_key.get_secret_value(),
     )
 
 

@@ -13,7 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 
-from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
+from crm_api.bootstrap import (
+    account_rules,
+    create_hubspot,
+    create_redis,
+    hubspot_auth,
+    hubspot_quota,
+    record_fields,
+)
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
 from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
@@ -94,6 +101,7 @@ def create_app(
     app.state.deal_ownership = DealOwnershipCache()
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
     app.state.docs_assets = {}
