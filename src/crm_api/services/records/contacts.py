@@ -16,7 +16,7 @@ from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_deals_and_tickets
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.updates import change_record
+from crm_api.services.records.updates import update_record
 
 
 async def create_contact(context: RecordContext, contact: ContactCreate, *, attempt: Attempt) -> Contact:
@@ -57,7 +57,7 @@ async def update_contact(
     """The contact after the change, and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
     if "email" in changes.model_fields_set and context.is_staff:
         changes = changes.model_copy(update={"email": _email(str(changes.email))})
-    record = await change_record(context, "contacts", contact_id, changes, if_match=if_match)
+    record = await update_record(context, "contacts", contact_id, changes, if_match=if_match)
     return contact_from_record(record, context.fields), etag_of(record, context.fields["contacts"])
 
 

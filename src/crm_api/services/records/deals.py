@@ -19,7 +19,7 @@ from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_tickets
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.updates import change_record
+from crm_api.services.records.updates import update_record
 
 
 async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Attempt) -> Deal:
@@ -88,7 +88,7 @@ async def update_deal(
     context: RecordContext, deal_id: str, changes: DealUpdate, *, if_match: str | None
 ) -> tuple[Deal, str]:
     """The deal after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(context, "deals", deal_id, changes, if_match=if_match)
+    record = await update_record(context, "deals", deal_id, changes, if_match=if_match)
     return deal_from_record(record, context.fields), etag_of(record, context.fields["deals"])
 
 

@@ -9,13 +9,13 @@ from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValu
 from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotValidationError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
+from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS, ObjectFields
 from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import load_schema, require_valid
-from crm_api.services.records.bodies import to_properties
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.recent_writes import note_write
 
 Associate = Callable[[HubSpotValidationError | None], Awaitable[list[NewAssociation]]]
 """Returns the associations of a new record. Called again with the error if HubSpot does not know one of the records."""
@@ -40,7 +40,9 @@ async def create_record(
         created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
         if created is not None:
             return created
-    properties = to_properties(context, fields, body)
+    properties = body_to_properties(
+        body, fields, role=context.user.role, categories=context.fields.categories
+    )
     associations = [] if associate is None else await associate(None)
     pipeline = await _chosen_pipeline(context, fields, properties)
     properties = await require_valid(context.hubspot, fields, properties) | pipeline
@@ -61,7 +63,7 @@ async def create_record(
     if object_type == "deals":
         for contact in associations:
             context.deal_ownership.add(contact.to_id, record.id)
-    await remember(context, object_type, record.id)
+    await note_write(context.session_factory, context.user, object_type, record.id)
     return record
 
 

@@ -15,7 +15,7 @@ from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.updates import change_record
+from crm_api.services.records.updates import update_record
 
 
 async def create_ticket(
@@ -75,7 +75,7 @@ async def update_ticket(
     context: RecordContext, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
 ) -> tuple[Ticket, str]:
     """The ticket after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(context, "tickets", ticket_id, changes, if_match=if_match)
+    record = await update_record(context, "tickets", ticket_id, changes, if_match=if_match)
     return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
 
