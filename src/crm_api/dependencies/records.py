@@ -56,7 +56,7 @@ TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, exampl
 
 
 async def get_record_context(request: Request, user: CurrentUser) -> RecordContext:
-    """The caller's way to the records."""
+    """Return the context of this request for records."""
     state = request.app.state
     settings = await get_settings(request)
     return RecordContext(

@@ -163,7 +163,10 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
 # Where an operation says more than the table of errors does.
 SAID_BY: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
-    ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
+    (
+        "createDeal",
+        "forbidden",
+    ): "contact_id is only for staff; omit it to create the deal for your own contact.",
 }
 # What is said of a field where "is required" would not fit.
 _NO_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"

@@ -1,4 +1,4 @@
-"""Contacts: listed, read with what hangs on them, created by staff, changed."""
+"""Contacts: list, search, read with deals and tickets, create (staff), update."""
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
@@ -33,7 +33,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, *, atte
 async def list_contacts(
     context: RecordContext, *, limit: int, cursor: str | None, lifecyclestage: str | None, sort: str | None
 ) -> ContactPage:
-    """A page of contacts; a customer's list holds their own alone."""
+    """Return a page of contacts. A customer gets only their own contact."""
     query = await parse_list_filters(
         context.hubspot, context.fields["contacts"], equal={"lifecyclestage": lifecyclestage}, sort=sort
     )
@@ -45,7 +45,7 @@ async def list_contacts(
 
 
 async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactWithDeals, str]:
-    """The contact with its deals and their tickets, and its ETag; 404."""
+    """Return the contact with its deals and their tickets, and its ETag. Raises 404."""
     record = await visible_contact(context, contact_id, associations=("deals",))
     [contact] = await with_deals_and_tickets(context, [record])
     return contact, etag_of(record, context.fields["contacts"])
@@ -54,7 +54,7 @@ async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactW
 async def update_contact(
     context: RecordContext, contact_id: str, changes: ContactUpdate, *, if_match: str | None
 ) -> tuple[Contact, str]:
-    """The contact after the change, and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
+    """Update a contact; return it and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
     if "email" in changes.model_fields_set and context.is_staff:
         changes = changes.model_copy(update={"email": _email(str(changes.email))})
     record = await update_record(context, "contacts", contact_id, changes, if_match=if_match)
@@ -62,7 +62,7 @@ async def update_contact(
 
 
 async def search_contacts(context: RecordContext, search: RecordSearch) -> ContactSearchPage:
-    """A page of the contacts that answer the search."""
+    """Return a page of the contacts that match the search."""
     result, next_cursor = await search_records(context, "contacts", search)
     return ContactSearchPage(
         results=[contact_from_record(record, context.fields) for record in result.records],

@@ -89,16 +89,16 @@ async def _chosen_pipeline(
 async def reserve_idempotency_property(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt
 ) -> UniqueValue | None:
-    """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
+    """Return the idempotency property for the new record, or None if the HubSpot account is not provisioned.
 
-    Raises `outcome_unknown` where an earlier try may have created the record and it cannot be looked up: there is no
-    property now, or there was none then. Raises HubSpot's errors where the schema cannot be read.
+    Raises `outcome_unknown` if an earlier attempt may have created the record without the property, or if the property
+    is missing now. Raises HubSpot's errors if the schema cannot be read.
     """
-    found = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
-    is_there = found is not None and found.has_unique_value and not found.archived
-    if attempt.is_retry and not (is_there and attempt.request_id):
+    definition = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
+    is_provisioned = definition is not None and definition.has_unique_value and not definition.archived
+    if attempt.is_retry and not (is_provisioned and attempt.request_id):
         raise ApiError("outcome_unknown")
-    if is_there:
+    if is_provisioned:
         return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
     if attempt.mark_untracked is not None:
         await attempt.mark_untracked()
@@ -108,11 +108,10 @@ async def reserve_idempotency_property(
 async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
-    """The record that an earlier try with this key has made.
-
-    Looked for before anything is checked: what was valid then may not be now. Raises as `unique_value` does.
-    """
-    unique = await reserve_idempotency_property(hubspot, object_type, attempt) if attempt.is_retry else None
+    """Return the record of an earlier attempt, or None. Raises as `reserve_idempotency_property` does."""
+    if not attempt.is_retry:
+        return None
+    unique = await reserve_idempotency_property(hubspot, object_type, attempt)
     if unique is None:
         return None
     try:
