@@ -1,5 +1,6 @@
 """Deals over HTTP."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -19,7 +20,6 @@ from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import deals
 from crm_api.services.records import updates as record_changes
 
@@ -57,13 +57,12 @@ async def create_deal(
 
     Creating always creates: two deals may bear one name.
     """
-
-    async def create(attempt: Attempt) -> DealResponse:
-        created = await deals.create_deal(context, deal, attempt=attempt)
-        return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
-
     return await idempotent_create.execute(
-        create, operation="create_deal", owner=str(context.user.id), body=deal, location_prefix="/api/deals"
+        partial(deals.create_deal, context, deal),
+        operation="create_deal",
+        owner=str(context.user.id),
+        body=deal,
+        location_prefix="/api/deals",
     )
 
 

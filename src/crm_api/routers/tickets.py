@@ -1,5 +1,6 @@
 """Tickets over HTTP."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -24,7 +25,6 @@ from crm_api.schemas.tickets import (
     TicketResponse,
     TicketUpdate,
 )
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import tickets
 from crm_api.services.records import updates as record_changes
 
@@ -75,13 +75,8 @@ async def create_ticket(
 
     It is associated with the deal and with your contact; a ticket of staff's with the deal's contacts.
     """
-
-    async def create(attempt: Attempt) -> TicketResponse:
-        created = await tickets.create_ticket(context, id, ticket, attempt=attempt)
-        return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
-
     return await idempotent_create.execute(
-        create,
+        partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
         owner=str(context.user.id),
         body=ticket,

@@ -4,7 +4,14 @@ from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.schemas.accounts import normalise_email
-from crm_api.schemas.contacts import Contact, ContactCreate, ContactPage, ContactUpdate
+from crm_api.schemas.contacts import (
+    Contact,
+    ContactCreate,
+    ContactPage,
+    ContactResponse,
+    ContactUpdate,
+    SingleContact,
+)
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.search import ContactSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
@@ -19,7 +26,7 @@ from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.updates import update_record
 
 
-async def create_contact(context: RecordContext, contact: ContactCreate, *, attempt: Attempt) -> Contact:
+async def create_contact(context: RecordContext, contact: ContactCreate, attempt: Attempt) -> ContactResponse:
     """Create a contact. Raises 409 `contact_exists` if another contact has the e-mail address, and 400."""
     email = _email(contact.email)
     body = contact.model_copy(update={"email": email})
@@ -27,7 +34,8 @@ async def create_contact(context: RecordContext, contact: ContactCreate, *, atte
         record = await create_record(context, "contacts", body, attempt, unique=UniqueValue("email", email))
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
-    return contact_from_record(record, context.fields)
+    created = contact_from_record(record, context.fields)
+    return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
 
 
 async def list_contacts(

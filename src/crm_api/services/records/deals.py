@@ -7,7 +7,7 @@ from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.models import User
 from crm_api.schemas.common import or_none
-from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealUpdate
+from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.schemas.search import DealSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
@@ -22,7 +22,7 @@ from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.updates import update_record
 
 
-async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Attempt) -> Deal:
+async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt) -> DealResponse:
     """Create a deal for the caller's contact, or for the contact that staff name.
 
     Raises 400 for an unknown pipeline, stage, value or contact, 403 for a customer who names a contact, 409
@@ -31,7 +31,8 @@ async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Atte
     record = await create_record(
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    return deal_from_record(record, context.fields)
+    created = deal_from_record(record, context.fields)
+    return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
 
 
 async def _associations(

@@ -6,7 +6,14 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.search import RecordSearch, TicketSearchPage
-from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
+from crm_api.schemas.tickets import (
+    SingleTicket,
+    Ticket,
+    TicketCreate,
+    TicketPage,
+    TicketResponse,
+    TicketUpdate,
+)
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.filters import parse_list_filters
 from crm_api.services.properties.mapping import ticket_from_record
@@ -19,8 +26,8 @@ from crm_api.services.records.updates import update_record
 
 
 async def create_ticket(
-    context: RecordContext, deal_id: str, ticket: TicketCreate, *, attempt: Attempt
-) -> Ticket:
+    context: RecordContext, deal_id: str, ticket: TicketCreate, attempt: Attempt
+) -> TicketResponse:
     """Create a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
 
     Raises 404 if the caller cannot see the deal, 400 for an unknown pipeline, stage or value.
@@ -28,7 +35,8 @@ async def create_ticket(
     record = await create_record(
         context, "tickets", ticket, attempt, associate=partial(_associations, context, deal_id)
     )
-    return ticket_from_record(record, context.fields)
+    created = ticket_from_record(record, context.fields)
+    return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
 
 
 async def _associations(
