@@ -87,7 +87,7 @@ class TestHubSpot:
         monkeypatch.setenv("HUBSPOT_BASE_URL", emulator_url)
         before = await self.run("check")
         assert before.exit_code == 0, before.output
-        assert before.output.splitlines()[0] == f"Asking {emulator_url} ..."
+        assert before.output.splitlines()[0] == f"Checking {emulator_url} ..."
         assert sum(line.startswith("WARN") for line in before.output.splitlines()) == 4
         done = await self.run("provision")
         assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
@@ -115,7 +115,7 @@ class TestHubSpot:
 
 class TestProgress:
     def test_what_takes_long_says_what_it_waits_for(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with Progress("the first", every_seconds=0.05) as progress:
+        with Progress("the first", interval_seconds=0.05) as progress:
             progress("the second")
             deadline = time.monotonic() + 5
             told = ""

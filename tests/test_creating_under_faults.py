@@ -25,4 +25,4 @@ async def test_250_deals_and_250_tickets_of_20_users(
     emulator.random_faults(0.0, (), seed)
     assert len(run.deals) == len(run.tickets) == 250
     assert len(emulator.used_faults()) > 100
-    run.check(emulator)
+    run.assert_each_created_once(emulator)

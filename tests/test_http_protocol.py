@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from crm_api.cli.http_protocol import MAXIMUM_BYTES_BESIDE_BODY, BoundedProtocol
+from crm_api.cli.http_protocol import MAX_NON_BODY_BYTES, BoundedProtocol
 
 WAIT_SECONDS = 10.0
 ONE = b"GET /one HTTP/1.1\r\nHost: crm.example\r\n\r\n"
@@ -150,8 +150,8 @@ async def test_what_has_no_end_is_ended(served: Served, pieces: Callable[[], lis
 
 
 async def test_a_head_within_the_limit_and_a_body_of_any_size_pass(served: Served) -> None:
-    body = b"x" * (20 * MAXIMUM_BYTES_BESIDE_BODY)
-    header = b"X-A: " + b"a" * (MAXIMUM_BYTES_BESIDE_BODY - 1000)
+    body = b"x" * (20 * MAX_NON_BODY_BYTES)
+    header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
     length = b"Content-Length: " + str(len(body)).encode()
     for _ in range(2):
         assert await served.send(post(header, length, body=body), answers=1) == [200]

@@ -102,7 +102,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
         [found] = httpx.get(f"{served.url}/api/deals", headers=headers).json()["data"]["results"]
         assert found["id"] == deal["id"]
-        assert served.output.count("Making the demo's people") == 1
+        assert served.output.count("Creating the demo's users") == 1
 
 
 def test_killed_demo_stops_its_emulator(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
         ports = [re.findall(r"emulator on port (\d+)", each.output) for each in (one, two)]
         assert ports[0] != ports[1]
         with (
-            pytest.raises(AssertionError, match="is taken, perhaps by another demo"),
+            pytest.raises(AssertionError, match="is in use, perhaps by another demo"),
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
         ):
             pass
@@ -138,7 +138,7 @@ def test_demo_with_own_hubspot_account_has_its_own_database(tmp_path: Path) -> N
         pass
     (tmp_path / ".env").write_text("HUBSPOT_ACCESS_TOKEN=pat-na1-none\nHUBSPOT_BASE_URL=http://127.0.0.1:9\n")
     with demo(tmp_path) as served:
-        assert "HubSpot is http://127.0.0.1:9, as the environment says" in served.output
+        assert "HubSpot is http://127.0.0.1:9, as configured" in served.output
         # The demo users belong to the emulator's account.
         known = {"email": "staff@example.com", "password": "demo-lighthouse-42"}
         assert httpx.post(f"{served.url}/api/login", json=known).status_code == 401

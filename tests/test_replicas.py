@@ -99,15 +99,15 @@ async def _work_while_servers_go(
     ]
     run = FaultRun()
     working = asyncio.create_task(run.create_all(callers, deals=DEALS, tickets=TICKETS))
-    await run.reached(deals=DEALS // 4)
+    await run.wait_for_deals(DEALS // 4)
     servers[0].kill()
-    await run.reached(deals=DEALS // 2)
+    await run.wait_for_deals(DEALS // 2)
     servers[1].signal_group(signal.SIGTERM)
     await working
     assert servers[1].wait(15) == 0
-    print("answers to the creating requests:", run.answers)  # noqa: T201
+    print("answers to the creating requests:", run.outcomes)  # noqa: T201
     assert (len(run.deals), len(run.tickets)) == (DEALS, TICKETS)
-    run.check(emulator)
+    run.assert_each_created_once(emulator)
     # Sessions go on with whoever is left.
     assert {(await caller.get("/api/me")).status_code for caller in callers} == {200}
 

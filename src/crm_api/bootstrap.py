@@ -2,15 +2,18 @@
 
 import logging
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_api.database import SessionFactory
+from crm_api.database import SessionFactory, create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
 from crm_api.security.crypto import keyed_hash
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
+from crm_api.services.hubspot_account.checks import UNLIMITED
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
@@ -58,6 +61,37 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
     return RedisQuota(redis, account_key=key, local=local)
 
 
+def unlimited_quota() -> Quota:
+    """Return a quota that never delays a call of a command, and that shows the limits HubSpot reports."""
+    return LocalQuota(burst_limit=UNLIMITED, search_limit=UNLIMITED, daily_limit=UNLIMITED)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncGenerator[SessionFactory, None]:
+    """Provide a session factory and close its connections at the end."""
+    engine = create_engine(settings.database_url)
+    try:
+        yield create_session_factory(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
+    """Provide a HubSpot client without quota limits, for commands.
+
+    The database is used only if the HubSpot credentials are a refresh token.
+    """
+    async with AsyncExitStack() as stack:
+        session_factory = None
+        if settings.hubspot_access_token is None:
+            session_factory = await stack.enter_async_context(open_database(settings))
+        auth = await hubspot_auth(settings, session_factory)
+        hubspot = create_hubspot(settings, auth, quota=unlimited_quota())
+        stack.push_async_callback(hubspot.aclose)
+        yield hubspot
+
+
 def create_hubspot(
     settings: Settings,
     auth: httpx.Auth,
@@ -80,11 +114,15 @@ def create_hubspot(
     )
 
 
-async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> httpx.Auth:
-    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
+async def hubspot_auth(settings: Settings, session_factory: SessionFactory | None) -> httpx.Auth:
+    """Return the authentication of HubSpot calls: the access token, or the newest known refresh token.
+
+    The session factory may be None if an access token is configured.
+    """
     if settings.hubspot_access_token is not None:
         return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
-    assert settings.hubspot_client_id is not None  # the settings were found startable
+    assert session_factory is not None
+    assert settings.hubspot_client_id is not None  # checked by `Settings.require_startable`
     assert settings.hubspot_client_secret is not None
     assert settings.hubspot_refresh_token is not None
     secret = settings.secret_key.get_secret_value()

@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
-from crm_api.draining import announce_leaving
+from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
@@ -151,12 +151,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account = AccountBinding(sessions, hubspot)
+    app.state.account_binding = AccountBinding(sessions, hubspot)
     # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
     watching = app.state.watching = asyncio.create_task(_watch(app))
     measuring = asyncio.create_task(_measure(app, engine))
     app.state.mail.start()
-    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
+    drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
@@ -177,7 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 async def _watch(app: FastAPI) -> None:
     """Find out about the HubSpot account, again and again until it answers."""
-    await app.state.account.watch()
+    await app.state.account_binding.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
 
 

@@ -278,11 +278,6 @@ class Settings(BaseSettings):
             self.shutdown_notice_seconds = 0.0 if development else 5.0
         return self
 
-    @property
-    def uses_refresh_token(self) -> bool:
-        """Whether HubSpot is reached by OAuth rather than by a static token."""
-        return self.hubspot_access_token is None
-
     @cached_property
     def production_problems(self) -> list[str]:
         """Everything that makes these settings unsafe in production; empty elsewhere."""

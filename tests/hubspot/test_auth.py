@@ -1,4 +1,4 @@
-"""Tokens: one renewal for all, before it is too late, and never in anybody's way."""
+"""Authentication: token renewal, rotation and rejection."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 
-DEAD = httpx.Response(
+REJECTED = httpx.Response(
     400,
     json={
         "error": "invalid_grant",
@@ -44,7 +44,7 @@ DEAD = httpx.Response(
 
 
 class Account:
-    """A HubSpot that issues tokens `t1`, `t2`, ... and refuses those it has revoked."""
+    """Fake HubSpot that issues tokens `t1`, `t2`, ... and rejects revoked ones."""
 
     def __init__(self, clock: FakeClock, *, lifetime_seconds: int = 1800) -> None:
         self.clock = clock
@@ -99,7 +99,7 @@ def connect(account: Account, **changes: Any) -> HubSpotClient:
     return build_client(Stub(account), auth=auth, fake_clock=account.clock)
 
 
-def connect_without_repeats(account: Account) -> HubSpotClient:
+def connect_without_retries(account: Account) -> HubSpotClient:
     auth = connect(account).sender.auth
     return build_client(Stub(account), auth=auth, fake_clock=account.clock, retry=RetryPolicy(max_attempts=1))
 
@@ -115,7 +115,7 @@ def account() -> Account:
     return Account(FakeClock())
 
 
-async def test_the_token_request_is_a_form_with_everything_in_the_body(account: Account) -> None:
+async def test_token_request_is_a_form_with_secrets_in_the_body(account: Account) -> None:
     await call(connect(account))
     [request] = account.token_requests
     assert (request.method, request.url.raw_path) == ("POST", b"/oauth/2026-09/token")
@@ -130,13 +130,13 @@ async def test_the_token_request_is_a_form_with_everything_in_the_body(account: 
     assert request.extensions["timeout"] == {"connect": 2, "pool": 1, "read": 4, "write": 4}
 
 
-async def test_ten_concurrent_calls_on_a_cold_token_make_one_token_request(account: Account) -> None:
+async def test_ten_concurrent_first_calls_send_one_token_request(account: Account) -> None:
     client = connect(account)
     assert await asyncio.gather(*(call(client) for _ in range(10))) == ["t1"] * 10
     assert len(account.token_requests) == 1
 
 
-async def test_ten_concurrent_refusals_make_one_token_request(account: Account) -> None:
+async def test_ten_concurrent_401s_send_one_token_request(account: Account) -> None:
     client = connect(account)
     await call(client)
     account.revoked.add("t1")
@@ -145,7 +145,7 @@ async def test_ten_concurrent_refusals_make_one_token_request(account: Account) 
     assert account.calls["t1"] == 11
 
 
-async def test_a_late_refusal_of_an_old_token_does_not_invalidate_the_new_one(account: Account) -> None:
+async def test_late_401_for_an_old_token_keeps_the_new_token(account: Account) -> None:
     client = connect(account)
     await call(client)
     account.revoked.add("t1")
@@ -160,40 +160,40 @@ async def test_a_late_refusal_of_an_old_token_does_not_invalidate_the_new_one(ac
     assert len(account.token_requests) == 2
 
 
-async def settled(client: HubSpotClient) -> None:
-    """A renewal that nobody waits for is over."""
+async def finish_renewal(client: HubSpotClient) -> None:
+    """Let a renewal that runs in the background finish."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def test_a_token_is_renewed_before_it_expires(account: Account) -> None:
+async def test_token_is_renewed_before_it_expires(account: Account) -> None:
     client = connect(account, renew_margin_seconds=300)
     await call(client)
     account.clock.now += 1499
     assert await call(client) == "t1"
-    await settled(client)
+    await finish_renewal(client)
     assert len(account.token_requests) == 1
     account.clock.now += 1
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t2"
 
 
-async def test_the_margin_is_at_most_half_the_lifetime() -> None:
+async def test_renewal_margin_is_at_most_half_the_lifetime() -> None:
     account = Account(FakeClock(), lifetime_seconds=100)
     client = connect(account, renew_margin_seconds=300)
     await call(client)
     account.clock.now += 49
     assert await call(client) == "t1"
-    await settled(client)
+    await finish_renewal(client)
     assert len(account.token_requests) == 1
     account.clock.now += 1
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t2"
 
 
-async def test_nobody_waits_for_an_early_renewal_while_the_token_holds(account: Account) -> None:
+async def test_calls_do_not_wait_for_renewal_of_a_valid_token(account: Account) -> None:
     client = connect(account)
     await call(client)
     account.clock.now += 1600
@@ -207,27 +207,27 @@ async def test_nobody_waits_for_an_early_renewal_while_the_token_holds(account: 
     assert await asyncio.gather(*(call(client) for _ in range(5))) == ["t1"] * 5
     assert len(account.token_requests) == 2
     go_on.set()
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t1"
 
 
-async def test_an_early_renewal_that_fails_does_not_matter_while_the_token_holds(account: Account) -> None:
-    client = connect_without_repeats(account)
+async def test_failed_renewal_does_not_fail_calls_with_a_valid_token(account: Account) -> None:
+    client = connect_without_retries(account)
     await call(client)
     account.clock.now += 1600
     account.token_replies = [refusal(503)]
     assert await call(client) == "t1"
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t1"
-    await settled(client)
+    await finish_renewal(client)
     assert len(account.token_requests) == 2
     account.clock.now += 11
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t3"
 
 
-async def test_a_token_that_is_always_refused_is_an_error_and_not_a_storm(account: Account) -> None:
+async def test_permanent_401_is_raised_with_few_token_requests(account: Account) -> None:
     account.revoked |= {f"t{number}" for number in range(100)}
     client = connect(account)
     for _ in range(20):
@@ -240,7 +240,7 @@ async def test_a_token_that_is_always_refused_is_an_error_and_not_a_storm(accoun
     assert len(account.token_requests) == 3
 
 
-async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> None:
+async def test_call_is_resent_with_its_body_after_401(account: Account) -> None:
     client = connect(account)
     await call(client)
     account.revoked.add("t1")
@@ -252,23 +252,23 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
-async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Account) -> None:
-    kept: list[str] = []
+async def test_renewal_continues_after_its_caller_is_cancelled(account: Account) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
-        kept.append(refresh_token)
+    async def store(refresh_token: str) -> None:
+        stored.append(refresh_token)
 
-    client = connect(account, store_refresh_token=keep)
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    client = connect(account, store_refresh_token=store)
+    requested, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> httpx.Response:
-        asked.set()
+        requested.set()
         await go_on.wait()
         return ok({"access_token": "t1", "refresh_token": "r2", "expires_in": 1800})
 
     account.token_replies = [slow]
     first = asyncio.create_task(call(client))
-    await asked.wait()
+    await requested.wait()
     second = asyncio.create_task(call(client))
     await asyncio.sleep(0)
     first.cancel()
@@ -276,65 +276,65 @@ async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Acc
         await first
     go_on.set()
     assert await asyncio.wait_for(second, 2) == "t1"
-    assert kept == ["r2"]
+    assert stored == ["r2"]
     assert len(account.token_requests) == 1
 
 
-async def test_closing_gives_a_renewal_a_moment_to_end(account: Account) -> None:
-    kept: list[str] = []
+async def test_aclose_waits_briefly_for_a_running_renewal(account: Account) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
+    async def store(refresh_token: str) -> None:
         await asyncio.sleep(0.01)
-        kept.append(refresh_token)
+        stored.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, store_refresh_token=keep)
+    client = connect(account, store_refresh_token=store)
     task = asyncio.create_task(call(client))
-    await settled(client)
+    await finish_renewal(client)
     assert len(account.token_requests) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await client.aclose()
-    assert kept == ["r2"]
+    assert stored == ["r2"]
 
 
-class TestAnotherProcessRenewedFirst:
-    """HubSpot changed the refresh token for another process, which kept it; ours is dead now."""
+class TestRefreshTokenRotatedByAnotherProcess:
+    """HubSpot rotated the refresh token for another process, which stored it; ours is rejected."""
 
-    async def test_the_kept_token_is_taken_up(
+    async def test_stored_refresh_token_is_used(
         self, account: Account, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def kept() -> str:
+        async def load() -> str:
             return "r2"
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD]
+        client = connect(account, load_refresh_token=load)
+        account.token_replies = [REJECTED]
         assert await call(client) == "t2"
         sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
         assert sent == [["r1"], ["r2"]]
         assert not caplog.records
 
-    async def test_a_kept_token_that_is_dead_too_is_asked_about_once(self, account: Account) -> None:
-        async def kept() -> str:
+    async def test_rejected_stored_token_is_sent_only_once(self, account: Account) -> None:
+        async def load() -> str:
             return "r2"
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD] * 10
+        client = connect(account, load_refresh_token=load)
+        account.token_replies = [REJECTED] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
         assert len(account.token_requests) == 2
 
     @pytest.mark.parametrize("found", [None, "r1", RuntimeError("secret")])
-    async def test_without_another_one_the_grant_is_dead(
+    async def test_without_a_newer_stored_token_raises_grant_error(
         self, account: Account, found: str | Exception | None, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def kept() -> str | None:
+        async def load() -> str | None:
             if isinstance(found, Exception):
                 raise found
             return found
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD] * 10
+        client = connect(account, load_refresh_token=load)
+        account.token_replies = [REJECTED] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
         assert len(account.token_requests) == 1
@@ -342,40 +342,40 @@ class TestAnotherProcessRenewedFirst:
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, "soon", None, "NaN", "Infinity"])
-async def test_a_lifetime_that_is_none_is_not_understood(account: Account, lifetime: Any) -> None:
+async def test_invalid_expires_in_raises_unreadable_error(account: Account, lifetime: Any) -> None:
     text = lifetime if lifetime in ("NaN", "Infinity") else json.dumps(lifetime)
     content = f'{{"access_token": "t", "expires_in": {text}}}'.encode()
     account.token_replies = [httpx.Response(200, content=content)]
-    client = connect_without_repeats(account)
+    client = connect_without_retries(account)
     with pytest.raises(HubSpotUnreadableError):
         await call(client)
 
 
-async def test_token_requests_are_told(account: Account) -> None:
-    told: list[str] = []
+async def test_observer_receives_token_requests(account: Account) -> None:
+    outcomes: list[str] = []
 
-    class Watching(NullObserver):
+    class RecordingObserver(NullObserver):
         def token_refreshed(self, *, outcome: str) -> None:
-            told.append(outcome)
+            outcomes.append(outcome)
 
     auth = connect(account).sender.auth
-    client = build_client(Stub(account), auth=auth, fake_clock=account.clock, observer=Watching())
-    account.token_replies = [refusal(503), DEAD]
+    client = build_client(Stub(account), auth=auth, fake_clock=account.clock, observer=RecordingObserver())
+    account.token_replies = [refusal(503), REJECTED]
     with pytest.raises(HubSpotGrantError):
         await call(client)
     account.clock.now += 61
     await call(client)
-    assert told == ["HubSpotServerError", "dead_grant", "ok"]
+    assert outcomes == ["HubSpotServerError", "dead_grant", "ok"]
 
 
-async def test_a_dead_grant_is_reported_once_and_then_refused_without_asking(
+async def test_rejected_grant_is_logged_once_and_not_requested_again(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = connect(account)
-    account.token_replies = [DEAD] * 100
+    account.token_replies = [REJECTED] * 100
     with caplog.at_level(logging.ERROR):
         outcomes = await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-        assert all(isinstance(each, HubSpotGrantError) for each in outcomes)
+        assert all(isinstance(outcome, HubSpotGrantError) for outcome in outcomes)
         with pytest.raises(HubSpotGrantError) as raised:
             await call(client)
         assert (len(account.token_requests), account.calls.total()) == (1, 0)
@@ -386,12 +386,12 @@ async def test_a_dead_grant_is_reported_once_and_then_refused_without_asking(
     assert len(account.token_requests) == 2
     assert raised.value.category == "BAD_REFRESH_TOKEN"
     assert not raised.value.sent
-    assert len([each for each in caplog.records if "BAD_REFRESH_TOKEN" in each.getMessage()]) == 1
+    assert len([line for line in caplog.records if "BAD_REFRESH_TOKEN" in line.getMessage()]) == 1
 
 
-async def test_a_grant_that_is_alive_again_is_used(account: Account) -> None:
+async def test_grant_accepted_again_is_used(account: Account) -> None:
     client = connect(account)
-    account.token_replies = [DEAD]
+    account.token_replies = [REJECTED]
     with pytest.raises(HubSpotGrantError):
         await call(client)
     account.clock.now += 61
@@ -408,7 +408,7 @@ async def test_a_grant_that_is_alive_again_is_used(account: Account) -> None:
         {},
     ],
 )
-async def test_other_refusals_of_the_token_endpoint_are_dead_grants_too(account: Account, body: Any) -> None:
+async def test_other_4xx_of_token_endpoint_raise_grant_error(account: Account, body: Any) -> None:
     account.token_replies = [httpx.Response(403, json=body)]
     with pytest.raises(HubSpotGrantError):
         await call(connect(account))
@@ -428,9 +428,7 @@ async def test_other_refusals_of_the_token_endpoint_are_dead_grants_too(account:
         httpx.RemoteProtocolError("gone"),
     ],
 )
-async def test_a_token_request_that_fails_means_that_the_call_was_not_sent_and_may_be_repeated(
-    account: Account, reply: Any
-) -> None:
+async def test_create_is_retried_after_failed_token_request(account: Account, reply: Any) -> None:
     client = connect(account)
     account.token_replies = [reply]
     assert await call(client) == "t2"
@@ -447,7 +445,7 @@ async def test_a_token_request_that_fails_means_that_the_call_was_not_sent_and_m
         (httpx.ReadTimeout("slow"), HubSpotTimeoutError),
     ],
 )
-async def test_the_failure_of_a_token_request_says_that_the_call_was_not_sent(
+async def test_token_request_error_has_sent_false(
     account: Account, reply: Any, error: type[Exception]
 ) -> None:
     client = connect(account)
@@ -460,24 +458,23 @@ async def test_the_failure_of_a_token_request_says_that_the_call_was_not_sent(
         assert raised.value.policy == "token"
 
 
-async def test_callers_that_wait_behind_a_failing_renewal_share_its_failure(account: Account) -> None:
+async def test_waiting_calls_share_the_failure_of_a_renewal(account: Account) -> None:
     client = connect(account)
     account.token_replies = [refusal(429, headers={"Retry-After": "100"})] * 100
     outcomes = await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotQuotaError) for each in outcomes)
+    assert all(isinstance(outcome, HubSpotQuotaError) for outcome in outcomes)
     assert len(account.token_requests) == 1
 
 
-async def test_callers_share_a_failed_connection_too(account: Account) -> None:
+async def test_waiting_calls_share_a_failed_token_connection(account: Account) -> None:
     client = connect(account)
     account.token_replies = [httpx.ReadTimeout("slow")] * 100
     await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-    assert (
-        len(account.token_requests) <= 8
-    )  # each round of repeats asks once, or a little more; not ten times four
+    # About one token request per attempt, not one per attempt and call (40).
+    assert len(account.token_requests) <= 8
 
 
-async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Account) -> None:
+async def test_hung_token_endpoint_ends_at_each_call_deadline(account: Account) -> None:
     client = connect(account, renewal_seconds=0.3)
     account.token_replies = [lambda: asyncio.Event().wait()] * 100
     started = asyncio.get_running_loop().time()
@@ -487,60 +484,60 @@ async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Acco
             await call(client)
 
     outcomes = await asyncio.gather(*(impatient() for _ in range(5)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotDeadlineError) for each in outcomes)
+    assert all(isinstance(outcome, HubSpotDeadlineError) for outcome in outcomes)
     assert asyncio.get_running_loop().time() - started < 1
     account.token_replies = []
     assert (await call(client)).startswith("t")
 
 
-async def test_a_changed_refresh_token_is_kept_and_handed_over(account: Account) -> None:
-    kept: list[str] = []
+async def test_rotated_refresh_token_is_stored_and_used(account: Account) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
-        kept.append(refresh_token)
+    async def store(refresh_token: str) -> None:
+        stored.append(refresh_token)
 
-    client = connect(account, store_refresh_token=keep)
+    client = connect(account, store_refresh_token=store)
     await call(client)
-    assert kept == []
+    assert stored == []
     account.refresh_token = "r2"
     account.clock.now += 1800
     await call(client)
     account.clock.now += 1800
     await call(client)
-    assert kept == ["r2"]
+    assert stored == ["r2"]
     sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
     assert sent == [["r1"], ["r1"], ["r2"]]
 
 
-async def test_a_changed_refresh_token_is_handed_over_even_if_the_caller_is_cancelled_meanwhile(
+async def test_rotated_token_is_stored_although_caller_is_cancelled(
     account: Account,
 ) -> None:
-    began, go_on, kept = asyncio.Event(), asyncio.Event(), []
+    started, go_on, stored = asyncio.Event(), asyncio.Event(), []
 
-    async def keep(refresh_token: str) -> None:
-        began.set()
+    async def store(refresh_token: str) -> None:
+        started.set()
         await go_on.wait()
-        kept.append(refresh_token)
+        stored.append(refresh_token)
 
     account.refresh_token = "r2"
-    client = connect(account, store_refresh_token=keep)
+    client = connect(account, store_refresh_token=store)
     task = asyncio.create_task(call(client))
-    await began.wait()
+    await started.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     go_on.set()
     assert await call(client) == "t1"
-    assert kept == ["r2"]
+    assert stored == ["r2"]
 
 
-async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
+async def test_failed_refresh_token_storage_does_not_fail_the_call(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def keep(refresh_token: str) -> None:
+    async def store(refresh_token: str) -> None:
         raise RuntimeError(refresh_token)
 
     account.refresh_token = "r2-secret"
-    assert await call(connect(account, store_refresh_token=keep)) == "t1"
+    assert await call(connect(account, store_refresh_token=store)) == "t1"
     await asyncio.sleep(0)
     assert "not stored: error=RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text
@@ -555,7 +552,7 @@ async def test_token_response_sets_granted_scopes(account: Account) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "é"])
-def test_a_token_that_no_header_can_carry_is_refused_without_quoting_it(token: str) -> None:
+def test_invalid_token_raises_error_without_quoting_it(token: str) -> None:
     with pytest.raises(ValueError, match="characters") as raised:
         StaticTokenAuth(token)
     assert not token.strip() or token not in str(raised.value)

@@ -142,7 +142,7 @@ class TestListCrmObjects:
     async def test_more_than_an_answer_holds_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        monkeypatch.setattr(associations, "MOST_CHILDREN", 3)
+        monkeypatch.setattr(associations, "MAX_CHILDREN", 3)
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         if what == "deals":
             seed_deals(emulator, customer.contact_id, 3)

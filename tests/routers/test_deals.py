@@ -132,7 +132,7 @@ class TestCreateDeal:
     async def test_an_unknown_stage_is_looked_for_once_more_and_refused(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
+        monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
         await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
         answer = await customer.post("/api/deals", deal_body(dealstage="nowhere"))
@@ -143,7 +143,7 @@ class TestCreateDeal:
     async def test_a_stage_of_a_new_pipeline_is_known_at_once(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pipelines, "FRESH_SECONDS", 0.0)
+        monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
         await customer.post("/api/deals", deal_body())
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}

@@ -42,7 +42,7 @@ async def test_the_same_account_is_taken_up_again(
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
         await app.state.watching
-        assert app.state.account.refused is None
+        assert app.state.account_binding.mismatch is None
 
 
 async def test_an_account_that_may_not_be_read_is_not_checked(settings: Settings, emulator: Emulator) -> None:
@@ -50,7 +50,7 @@ async def test_an_account_that_may_not_be_read_is_not_checked(settings: Settings
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
         await app.state.watching
-        assert app.state.account.refused is None
+        assert app.state.account_binding.mismatch is None
 
 
 async def test_a_changed_refresh_token_is_kept_and_nobody_can_read_it(app: FastAPI) -> None:

@@ -76,7 +76,7 @@ def test_a_version_is_supported_for_eighteen_months(version: str, end: tuple[int
         (date(2027, 8, 31), "ok", "supported until about 2028-03"),
         (date(2027, 9, 1), "warning", "plan for a newer"),
         (date(2028, 2, 29), "warning", "plan for a newer"),
-        (date(2028, 3, 1), "failed", "left support in about 2028-03"),
+        (date(2028, 3, 1), "failed", "is unsupported since about 2028-03"),
     ],
 )
 async def test_the_end_of_support_is_told_in_time(app: FastAPI, today: date, state: str, words: str) -> None:
@@ -114,19 +114,19 @@ class TestOAuth:
     @pytest.mark.parametrize(
         ("granted", "state", "finding"),
         [
-            (HELD, "ok", "what is needed, and no more"),
+            (HELD, "ok", "all required scopes, no others"),
             (HELD - {"crm.objects.deals.write"}, "failed", "missing: crm.objects.deals.write"),
             (
                 HELD - {"crm.objects.tickets.read", "tickets"},
                 "failed",
                 "missing: crm.objects.tickets.read or tickets",
             ),
-            (HELD - {"crm.objects.tickets.read"} | {"tickets"}, "ok", "what is needed, and no more"),
-            (HELD | {"automation", "files"}, "warning", "more than needed: automation, files"),
+            (HELD - {"crm.objects.tickets.read"} | {"tickets"}, "ok", "all required scopes, no others"),
+            (HELD | {"automation", "files"}, "warning", "not needed: automation, files"),
             (
                 HELD - {"crm.objects.deals.read"} | {"files"},
                 "failed",
-                "missing: crm.objects.deals.read; more than needed: files",
+                "missing: crm.objects.deals.read; not needed: files",
             ),
         ],
     )
@@ -143,19 +143,22 @@ def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def test_limits_are_compared_with_what_is_set() -> None:
-    search = ("ok", "5 per second as set; HubSpot does not say")
+    search = ("ok", "5 per second as set; HubSpot does not report it")
     assert limit_findings({"burst_limit": UNLIMITED, "daily_limit": UNLIMITED, "daily_remaining": 1}) == [
-        ("ok", "100 per 10 s as set; HubSpot does not say"),
-        ("ok", "250000 a day as set; HubSpot does not say"),
+        ("ok", "100 per 10 s as set; HubSpot does not report it"),
+        ("ok", "250000 per day as set; HubSpot does not report it"),
         search,
     ]
     assert limit_findings({"burst_limit": 190, "daily_limit": 250_000, "daily_remaining": 7}) == [
-        ("ok", "190 per 10 s; HUBSPOT_BURST_LIMIT says 100: it may be raised"),
-        ("ok", "250000 a day, 7 left today"),
+        ("ok", "190 per 10 s; HUBSPOT_BURST_LIMIT is 100: it can be raised"),
+        ("ok", "250000 per day, 7 remaining today"),
         search,
     ]
     assert limit_findings({"burst_limit": 90, "daily_limit": 1000, "daily_remaining": 900}) == [
-        ("warning", "HubSpot allows 90 per 10 s, HUBSPOT_BURST_LIMIT says 100: lower it"),
-        ("warning", "HubSpot allows 1000 a day, 900 left today, HUBSPOT_DAILY_LIMIT says 250000: lower it"),
+        ("warning", "HubSpot allows 90 per 10 s; HUBSPOT_BURST_LIMIT is 100: lower it"),
+        (
+            "warning",
+            "HubSpot allows 1000 per day, 900 remaining today; HUBSPOT_DAILY_LIMIT is 250000: lower it",
+        ),
         search,
     ]

@@ -1,4 +1,4 @@
-"""Requests that are valid unless a test changes them."""
+"""Valid request bodies, which a test can change."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ PASSWORD = "a lighthouse in the fog"
 
 
 def registration_body(**changes: Any) -> dict[str, Any]:
-    """The body of a registration."""
     return {
         "email": "ada@example.com",
         "firstname": "Ada",
@@ -17,12 +16,10 @@ def registration_body(**changes: Any) -> dict[str, Any]:
 
 
 def deal_body(**changes: Any) -> dict[str, Any]:
-    """The body of a deal."""
     return {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy"} | changes
 
 
 def ticket_body(**changes: Any) -> dict[str, Any]:
-    """The body of a ticket."""
     return {
         "subject": "Third van is late",
         "description": "It was due on Monday.",

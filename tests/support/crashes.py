@@ -1,4 +1,4 @@
-"""A process that dies at its n-th word to the outside, and a request that is cancelled at its n-th await."""
+"""Simulated crashes at the n-th I/O operation, and cancellation at the n-th await."""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -11,32 +11,32 @@ from sqlalchemy.engine import Engine
 
 
 class SimulatedCrash(BaseException):
-    """What was said before stands, and nothing of the process goes on from here, its clean-up included."""
+    """Crash of the process: earlier I/O has taken effect, later I/O (clean-up included) raises this too."""
 
 
 class CrashPoint:
-    """Counts the words said to the database, HubSpot and the mail queue; at the last one of its life it ends."""
+    """Counter of I/O operations (database, HubSpot, mail queue) that allows `io_operations` of them."""
 
     def __init__(self, io_operations: int | None = None) -> None:
-        self._left = io_operations
+        self._allowed = io_operations
         self.performed = 0
 
     def tick(self) -> None:
-        """One word more. Raises `Died` when it was one too many, and for ever after."""
-        if self._left is not None and self.performed >= self._left:
+        """Count one operation. Raises `SimulatedCrash` if no more are allowed."""
+        if self._allowed is not None and self.performed >= self._allowed:
             raise SimulatedCrash
         self.performed += 1
 
 
 class CrashingTransport(httpx.AsyncBaseTransport):
-    """HubSpot, asked by somebody who may die before the request is sent or before the answer is read."""
+    """Transport with a possible crash before the request is sent and before the response is read."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self.crash_point = CrashPoint()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        # As on a network, the caller waits here, and may be cancelled before HubSpot hears of it and after.
+        # A network call awaits before and after HubSpot acts, so a cancellation can arrive at both points.
         await asyncio.sleep(0)
         self.crash_point.tick()
         response = await self._transport.handle_async_request(request)
@@ -50,9 +50,9 @@ class CrashingTransport(httpx.AsyncBaseTransport):
 
 @contextmanager
 def crashing_database(engine: Engine, crash_point: CrashPoint) -> Generator[None, None, None]:
-    """The database, used by somebody who may die before each statement and each commit, and after each commit.
+    """Count each statement and each commit, so that the process can crash before them.
 
-    A transaction that is not committed is rolled back, as the server does when a process is gone.
+    An uncommitted transaction is rolled back, as the server does when a process ends.
     """
 
     def before_statement(*_arguments: Any) -> None:
@@ -71,10 +71,10 @@ def crashing_database(engine: Engine, crash_point: CrashPoint) -> Generator[None
 
 
 class _CancelledAt:
-    """Awaits something, and throws a cancellation into it at one of its awaits."""
+    """Awaitable that throws a cancellation into a coroutine at its n-th await; True if the coroutine ended earlier."""
 
     def __init__(self, await_number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._left = await_number
+        self._remaining = await_number
         self._coroutine = coroutine
 
     def __await__(self) -> Any:
@@ -84,13 +84,13 @@ class _CancelledAt:
             try:
                 awaited = self._coroutine.throw(error) if error is not None else self._coroutine.send(sent)
             except StopIteration:
-                return self._left > 0
+                return self._remaining > 0
             except asyncio.CancelledError:
                 return False
             error = None
-            self._left -= 1
-            if self._left == 0:
-                # What a task does that is cancelled: first what it waits for, then the waiting.
+            self._remaining -= 1
+            if self._remaining == 0:
+                # A cancelled task also cancels the future that it awaits, and does so first.
                 if awaited is not None:
                     awaited._asyncio_future_blocking = False
                     awaited.cancel()
@@ -98,11 +98,11 @@ class _CancelledAt:
                 continue
             try:
                 sent = yield awaited
-            except BaseException as raised:  # noqa: BLE001 - handed on to what awaits it
+            except BaseException as raised:  # noqa: BLE001 - thrown into the coroutine
                 error = raised
 
 
 async def cancel_at_await(await_number: int, awaitable: Any) -> bool:
-    """Await it, and cancel it at its n-th await; whether it was done before."""
-    survived: bool = await _CancelledAt(await_number, awaitable)
-    return survived
+    """Cancel the awaitable at its n-th await; return True if it ended before."""
+    ended: bool = await _CancelledAt(await_number, awaitable)
+    return ended

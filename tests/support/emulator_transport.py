@@ -1,4 +1,4 @@
-"""httpx transport to an emulator in the same process."""
+"""httpx transport that calls the emulator in process."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,7 +9,7 @@ from hubspot_emulator import IMMEDIATE_FAULTS, Emulator
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):
-    """Transport that raises httpx.ReadError for a dropped connection and httpx.ReadTimeout for a hang, at once."""
+    """Transport that raises the emulator's faults as httpx errors (ReadError, ReadTimeout) without waiting."""
 
     def __init__(self, emulator: Emulator) -> None:
         async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Pytest plugin: a real SMTP server on loopback, and people who prove their addresses with what it was handed."""
+"""Pytest plugin: an SMTP server on loopback, and helpers for e-mail verification."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ WAIT_SECONDS = 5.0
 
 @dataclass
 class Mailbox:
-    """What the SMTP server was handed; `replies` are given, one for each mail, before it says yes."""
+    """Mails that the SMTP server received; `replies` are sent first, one per mail, instead of accepting it."""
 
     url: str = ""
     mails: list[EmailMessage] = field(default_factory=list)
@@ -35,7 +35,6 @@ class Mailbox:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self.attempts += 1
-        # A server that hangs, without anything that has to be waited for at the end.
         while not self.accepting.is_set():  # noqa: ASYNC110 - set from another thread
             await asyncio.sleep(0.01)
         if self.replies:
@@ -43,30 +42,28 @@ class Mailbox:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
-        return "250 taken"
+        return "250 OK"
 
     def mails_to(self, address: str) -> list[EmailMessage]:
-        """The mails for an address, the latest last."""
         return [mail for mail in self.mails if mail["To"].addresses[0].addr_spec == address]
 
 
 def text_of(mail: EmailMessage) -> str:
-    """The plain text of a mail."""
     part = mail.get_body(("plain",))
     assert part is not None
     return str(part.get_content()).replace("\r\n", "\n")
 
 
 def token_of(mail: EmailMessage) -> str:
-    """The token in the mail's link."""
-    found = re.search(r"#token=([A-Za-z0-9_-]+)", text_of(mail))
-    assert found, text_of(mail)
-    return found[1]
+    """Return the token in the link of the mail."""
+    match = re.search(r"#token=([A-Za-z0-9_-]+)", text_of(mail))
+    assert match, text_of(mail)
+    return match[1]
 
 
 @pytest.fixture
 def mailbox() -> Generator[Mailbox, None, None]:
-    """A real SMTP server on a port of its own."""
+    """Yield the mailbox of a running SMTP server."""
     mailbox = Mailbox()
     mailbox.accepting.set()
     controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), ready_timeout=10)
@@ -78,7 +75,6 @@ def mailbox() -> Generator[Mailbox, None, None]:
 
 
 def with_email_verification(settings: Settings, mailbox: Mailbox, **changes: Any) -> Settings:
-    """The settings, with addresses that have to be proved."""
     return settings.model_copy(
         update={
             "email_verification": "required",
@@ -90,17 +86,17 @@ def with_email_verification(settings: Settings, mailbox: Mailbox, **changes: Any
 
 
 async def wait_for_mail(app: FastAPI, mailbox: Mailbox, address: str) -> EmailMessage:
-    """The latest mail for the address, once all that waits has been sent."""
+    """Wait until all queued mails are sent; return the latest to this address."""
     async with asyncio.timeout(WAIT_SECONDS):
         await app.state.mail.flush()
     return mailbox.mails_to(address)[-1]
 
 
 async def verified_caller(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox, email: str) -> Caller:
-    """Somebody who has registered, proved their address and logged in."""
-    asked = await client.post("/api/register", json=registration_body(email=email))
-    assert asked.status_code == 202, asked.text
+    """Register, verify the e-mail address and log in."""
+    response = await client.post("/api/register", json=registration_body(email=email))
+    assert response.status_code == 202, response.text
     token = token_of(await wait_for_mail(app, mailbox, email))
-    answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])
+    response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+    assert response.status_code == 200, response.text
+    return await Caller.log_in(client, email, PASSWORD, contact_id=response.json()["data"]["contact"]["id"])

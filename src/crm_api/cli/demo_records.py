@@ -1,4 +1,4 @@
-"""The people, deals and tickets that the demo begins with."""
+"""Users, contacts, deals and tickets of the demo."""
 
 import asyncio
 import random
@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.database import create_engine, create_session_factory
-from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTokenAuth
+from crm_api.bootstrap import open_database, open_hubspot
+from crm_api.hubspot import HubSpotClient, NewAssociation
 from crm_api.models import User
 from crm_api.schemas.registration import Registration
 from crm_api.security.passwords import Passwords
@@ -52,18 +52,12 @@ _CATEGORIES = ("GENERAL_INQUIRY", "PRODUCT_ISSUE", "BILLING_ISSUE")
 
 
 async def seed(settings: Settings) -> None:
-    """Fill an empty account, and make one customer and one staff login."""
-    quota = LocalQuota(burst_limit=1_000_000, search_limit=1_000_000, daily_limit=1_000_000)
-    hubspot = HubSpotClient(
-        base_url=settings.hubspot_base_url, auth=StaticTokenAuth("demo-access-token"), quota=quota
-    )
-    engine = create_engine(settings.database_url)
-    try:
+    """Create the records in an empty HubSpot account, and one customer and one staff user."""
+    async with open_hubspot(settings) as hubspot, open_database(settings) as session_factory:
         await provision(hubspot, TICKET_CATEGORIES)
-        session_factory = create_session_factory(engine)
         passwords = Passwords(rounds=settings.bcrypt_rounds, workers=1)
         async with session_factory.begin() as database:
-            # What a start that was stopped half way left behind; the emulator was emptied too.
+            # An interrupted earlier start may have created the users; the emulator was reset too.
             await database.execute(delete(User).where(User.email.in_([STAFF_EMAIL, CUSTOMER_EMAIL])))
         rules = RegistrationRules(open=True, email_domains=frozenset(), role="customer", lease_seconds=15)
         people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}
@@ -76,7 +70,7 @@ async def seed(settings: Settings) -> None:
                 password=PASSWORD,
                 phone="+1 555 010 0199",
             )
-            answer = await register(
+            result = await register(
                 session_factory,
                 hubspot,
                 passwords,
@@ -84,17 +78,14 @@ async def seed(settings: Settings) -> None:
                 rules,
                 attempt=Attempt(request_id=uuid4().hex),
             )
-            contact_ids += [answer.data.contact.id] if answer.data.contact else []
+            if result.data.contact:
+                contact_ids.append(result.data.contact.id)
         await set_role(session_factory, STAFF_EMAIL, "staff")
         contact_ids += await _create_contacts(hubspot)
         dice = random.Random(4012)
         for contact_id in contact_ids:
-            await _create_deals(
-                hubspot, contact_id, dice, 3 if contact_id == contact_ids[0] else dice.randint(0, 4)
-            )
-    finally:
-        await hubspot.aclose()
-        await engine.dispose()
+            count = 3 if contact_id == contact_ids[0] else dice.randint(0, 4)
+            await _create_deals(hubspot, contact_id, dice, count)
 
 
 async def _create_contacts(hubspot: HubSpotClient) -> list[str]:
@@ -131,7 +122,7 @@ async def _create_deals(hubspot: HubSpotClient, contact_id: str, dice: random.Ra
             await hubspot.tickets.create(
                 {
                     "subject": dice.choice(_TICKETS),
-                    "content": "Seen on the demo's first day.",
+                    "content": "Created for the demo.",
                     "hs_pipeline": "0",
                     "hs_pipeline_stage": str(dice.randint(1, 4)),
                     "hs_ticket_priority": dice.choice(("LOW", "MEDIUM", "HIGH")),

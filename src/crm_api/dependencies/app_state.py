@@ -24,7 +24,7 @@ async def get_session_factory(request: Request) -> SessionFactory:
 
 async def get_hubspot(request: Request) -> HubSpotClient:
     """The process's HubSpot client."""
-    request.app.state.account.require()
+    request.app.state.account_binding.require_match()
     hubspot: HubSpotClient = request.app.state.hubspot
     return hubspot
 

@@ -19,7 +19,7 @@ oauth2 = OAuth2PasswordBearer(
     refreshUrl="/api/token",
     scheme_name="oauth2",
     auto_error=False,
-    description="Log in with e-mail and password. Access tokens are JWTs used as RFC8725 advises.",
+    description="Log in with e-mail address and password. Access tokens are JWTs that follow RFC8725.",
 )
 # Built once: composing it takes as long as running it.
 _CALLER = (

@@ -20,8 +20,8 @@ IdempotencyKeyHeader = Annotated[
     Header(
         alias="Idempotency-Key",
         description=(
-            "Any name for this request, such as a UUID. Sent again within 24 hours with the same body, "
-            "it creates nothing more and brings the first answer back; with another body it is a 422."
+            "Unique key for this request, such as a UUID. A request with the same key and body within 24 hours "
+            "creates nothing and returns the first response; with another body the response is a 422."
         ),
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),

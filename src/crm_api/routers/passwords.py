@@ -1,4 +1,4 @@
-"""Passwords over HTTP: changed, forgotten, chosen anew."""
+"""Routes for changing and resetting passwords."""
 
 from fastapi import APIRouter, Depends, Request, status
 
@@ -6,7 +6,7 @@ from crm_api.dependencies.accounts import MessagesDep, OriginDep
 from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import RateLimitsDep, limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api", tags=["Account"])
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
+    responses=responses("wrong_password"),
 )
 async def change_password(
     body: PasswordChange,
@@ -30,8 +30,11 @@ async def change_password(
     messages: MessagesDep,
     origin: OriginDep,
 ) -> None:
-    """Change your password. Your other sessions end; this one goes on."""
-    # Whoever holds a stolen access token guesses no faster than somebody who logs in.
+    """Change your password.
+
+    This session stays valid; your other sessions end.
+    """
+    # A stolen access token must not allow more password guesses than the login does.
     async with limits.count_failed_login(request, user.email) as attempt:
         await service.change(
             session_factory,
@@ -49,17 +52,20 @@ async def change_password(
 @router.post(
     "/password/forgot",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(400, 429, 503),
+    responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
 async def forgot_password(
     body: MailRequest, session_factory: SessionFactoryDep, messages: MessagesDep, origin: OriginDep
 ) -> AcceptedResponse:
-    """Have a link mailed with which to choose a new password. The answer is the same for every address."""
+    """Request a mail with a link to reset the password.
+
+    The response is the same for known and unknown addresses.
+    """
     return await service.forgot(session_factory, body.email, messages, origin=origin)
 
 
-@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(400, 429, 503))
+@router.post("/password/reset", status_code=status.HTTP_204_NO_CONTENT, responses=responses("invalid_link"))
 async def reset_password(
     body: PasswordReset,
     request: Request,
@@ -69,7 +75,10 @@ async def reset_password(
     messages: MessagesDep,
     origin: OriginDep,
 ) -> None:
-    """Choose a new password with the mailed token. All sessions end; log in with the new one."""
+    """Reset the password with the mailed token.
+
+    All sessions end; log in with the new password.
+    """
     async with limits.count_failed_login(request, f"link:{body.token}") as attempt:
         await service.reset(
             session_factory, passwords, body.token, body.password.get_secret_value(), messages, origin=origin

@@ -1,4 +1,4 @@
-"""The caller's own profile over HTTP: read, change, delete, export."""
+"""Routes for the caller's profile: get, update, delete, export."""
 
 from fastapi import APIRouter, status
 
@@ -6,7 +6,7 @@ from crm_api.dependencies.accounts import ContactLinkResolverDep, OriginDep
 from crm_api.dependencies.app_state import HubSpotDep, SessionFactoryDep, SettingsDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
 from crm_api.services.accounts import export, profile
@@ -14,13 +14,16 @@ from crm_api.services.accounts import export, profile
 router = APIRouter(prefix="/api", tags=["Account"])
 
 
-@router.get("/me", responses=problems(401, 429, 503))
+@router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
+    """Get your profile.
+
+    It is stored in the service's database, so it can be read while HubSpot is unavailable.
+    """
     return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
 
 
-@router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504))
+@router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
 async def update_me(
     change: ProfileUpdate,
     user: CurrentUser,
@@ -29,7 +32,10 @@ async def update_me(
     links: ContactLinkResolverDep,
     origin: OriginDep,
 ) -> ProfileResponse:
-    """Change your names and your phone number, here and in the CRM. What you leave out stays."""
+    """Update your names and phone number.
+
+    The change applies to your user account and your contact in the CRM. Omitted fields are unchanged.
+    """
     updated = await profile.update_profile(session_factory, hubspot, user, change, links=links, origin=origin)
     return ProfileResponse(message="Profile updated successfully", data=updated)
 
@@ -37,20 +43,25 @@ async def update_me(
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(401, 429, 503),
 )
 async def delete_me(
     user: CurrentUser, session_factory: SessionFactoryDep, settings: SettingsDep, origin: OriginDep
 ) -> None:
-    """Delete your account: its profile, sessions and tokens. Your contact in the CRM stays the company's."""
+    """Delete your user account.
+
+    Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
+    """
     await profile.delete_user(
         session_factory, user, secret=settings.secret_key.get_secret_value(), origin=origin
     )
 
 
-@router.get("/me/export", responses=problems(401, 429, 502, 503, 504))
+@router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
 async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
-    """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
+    """Export everything that is stored about you.
+
+    The export has your profile, sessions, audit log and records in the CRM.
+    """
     return PersonalExportResponse(
         message="Export created successfully", data=await export.export(context, origin=origin)
     )

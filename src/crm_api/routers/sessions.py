@@ -1,4 +1,4 @@
-"""Logging in and renewing tokens."""
+"""Routes for login, tokens and logout."""
 
 from collections.abc import Awaitable
 from typing import Annotated
@@ -10,7 +10,7 @@ from crm_api.dependencies.app_state import PasswordsDep, SessionFactoryDep, Sett
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.rate_limits import RateLimitsDep, limit_address
 from crm_api.errors import ApiError
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import responses
 from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.services.accounts import sessions as service
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 
 def token_rules(settings: Settings) -> service.TokenRules:
-    """The settings that tokens follow."""
+    """Return the token rules from the settings."""
     return service.TokenRules(
         key=settings.jwt_secret_key.get_secret_value(),
         access_token_seconds=settings.access_token_seconds,
@@ -29,7 +29,7 @@ def token_rules(settings: Settings) -> service.TokenRules:
     )
 
 
-@router.post("/login", responses=problems(400, 401, 429, 503))
+@router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))
 async def log_in(
     login: Login,
     request: Request,
@@ -40,9 +40,10 @@ async def log_in(
     limits: RateLimitsDep,
     origin: OriginDep,
 ) -> TokensResponse:
-    """Exchange an e-mail address and a password for tokens.
+    """Log in with e-mail address and password.
 
-    Whatever is wrong, the answer is the same. Failed tries are limited per account and per network address.
+    The response has an access token and a refresh token. The error is the same for every wrong login. Failed logins are
+    limited per e-mail address and per network address.
     """
     async with limits.count_failed_login(request, login.email) as attempt:
         tokens = await service.log_in(
@@ -58,7 +59,7 @@ async def log_in(
     return TokensResponse(message="User authenticated successfully", data=tokens)
 
 
-@router.post("/token", responses=problems(400, 429, 503))
+@router.post("/token", responses=responses("invalid_grant", "invalid_request", "unsupported_grant_type"))
 async def create_token(
     request: Request,
     response: Response,
@@ -69,10 +70,10 @@ async def create_token(
     origin: OriginDep,
     grant: Annotated[TokenGrant, Form()],
 ) -> Tokens:
-    """Issue tokens the OAuth2 way.
+    """Issue tokens for OAuth2 clients.
 
-    For OAuth2 client libraries and Swagger UI (RFC 6749, sections 4.3 and 6). Answers and errors are OAuth2's: an
-    error is a 400 whose `error` is `invalid_grant`, with our members beside it.
+    For OAuth2 client libraries and Swagger UI (RFC 6749, sections 4.3 and 6). Errors follow OAuth2: for example, wrong
+    credentials return a 400 with `invalid_grant` in `error`, besides this service's own members.
     """
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
@@ -102,14 +103,14 @@ async def create_token(
 
 
 async def _refuse_repeated(request: Request) -> None:
-    """RFC 6749, section 3.2: no parameter more than once, lest somebody before us reads the other one."""
+    """Refuse a parameter that is sent twice (RFC 6749, section 3.2): a proxy may read the other value."""
     form = await request.form()
     if len(form.multi_items()) != len(form):
         raise ApiError("invalid_request")
 
 
 async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
-    """RFC 6749 has 400 `invalid_grant` where our JSON operations answer 401."""
+    """Convert a 401 to 400 `invalid_grant` (RFC 6749, section 5.2)."""
     try:
         return await issuing
     except ApiError as error:
@@ -118,7 +119,11 @@ async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
         raise
 
 
-@router.post("/token/refresh", responses=problems(400, 401, 429, 503), dependencies=[Depends(limit_address)])
+@router.post(
+    "/token/refresh",
+    responses=responses("invalid_token", message=TokensResponse.REFRESHED),
+    dependencies=[Depends(limit_address)],
+)
 async def refresh_token(
     body: TokenRefresh,
     response: Response,
@@ -126,9 +131,9 @@ async def refresh_token(
     session_factory: SessionFactoryDep,
     origin: OriginDep,
 ) -> TokensResponse:
-    """Exchange a refresh token for its successor and a new access token.
+    """Exchange a refresh token for new tokens.
 
-    A refresh token is good for one use. If its answer was lost, it may be sent once more within 10 seconds; any later
+    A refresh token is valid for one use. If the response was lost, send the token again within 10 seconds; any later
     use ends the session.
     """
     response.headers["Cache-Control"] = "no-store"
@@ -139,7 +144,6 @@ async def refresh_token(
 @router.post(
     "/logout",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 429, 503),
 )
 async def log_out(
     request: Request,
@@ -148,7 +152,10 @@ async def log_out(
     origin: OriginDep,
     body: Logout | None = None,
 ) -> None:
-    """End this session, or with `everywhere` all of yours. Their tokens are refused from the next request on."""
+    """Log out.
+
+    Ends this session, or with `everywhere` all your sessions. Their tokens are refused from the next request on.
+    """
     await service.log_out(
         session_factory,
         user.id,

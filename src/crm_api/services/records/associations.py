@@ -7,7 +7,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.overview import MOST_CHILDREN
+from crm_api.schemas.overview import MAX_CHILDREN
 from crm_api.services.records.context import RecordContext
 
 
@@ -78,7 +78,7 @@ async def partial_associations_by_id(
 
 def _bounded(targets: Mapping[str, list[str]], failed: set[str]) -> AssociationResult:
     """Limit the associations of each record to what a response may hold; a longer list counts as incomplete."""
-    too_long = {record_id for record_id, ids in targets.items() if len(ids) > MOST_CHILDREN}
+    too_long = {record_id for record_id, ids in targets.items() if len(ids) > MAX_CHILDREN}
     return AssociationResult(
-        {record_id: ids[:MOST_CHILDREN] for record_id, ids in targets.items()}, failed | too_long
+        {record_id: ids[:MAX_CHILDREN] for record_id, ids in targets.items()}, failed | too_long
     )

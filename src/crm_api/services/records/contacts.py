@@ -35,7 +35,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, attempt
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
     created = contact_from_record(record, context.fields)
-    return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
+    return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
 
 
 async def list_contacts(

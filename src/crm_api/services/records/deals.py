@@ -32,7 +32,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
     created = deal_from_record(record, context.fields)
-    return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
+    return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
 
 
 async def _associations(

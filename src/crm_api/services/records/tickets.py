@@ -36,7 +36,7 @@ async def create_ticket(
         context, "tickets", ticket, attempt, associate=partial(_associations, context, deal_id)
     )
     created = ticket_from_record(record, context.fields)
-    return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
+    return TicketResponse(message=TicketResponse.CREATED, data=SingleTicket(ticket=created))
 
 
 async def _associations(

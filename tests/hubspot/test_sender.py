@@ -1,4 +1,4 @@
-"""The request loop: what is sent, what is repeated, what is told."""
+"""Sender: requests, retries, deadline, quota, circuit and reporting."""
 
 import asyncio
 import gzip
@@ -51,7 +51,7 @@ async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any
     return (await client.sender.request("GET", "/x", **arguments)).model_dump()
 
 
-async def test_every_request_says_who_asks_and_what_it_takes() -> None:
+async def test_request_has_identification_and_accept_headers() -> None:
     stub = Stub(ok({}))
     await read(build_client(stub))
     headers = stub.requests[0].headers
@@ -62,7 +62,7 @@ async def test_every_request_says_who_asks_and_what_it_takes() -> None:
     assert "content-type" not in headers
 
 
-async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
+async def test_request_body_is_compact_utf8_json() -> None:
     stub = Stub(ok({}))
     await build_client(stub).sender.request(
         "POST", "/x", operation="t", json={"a": "é", "b": [1]}, idempotent=True, response=AnyJson
@@ -71,26 +71,26 @@ async def test_a_body_is_compact_json_in_utf_8_and_says_so() -> None:
     assert stub.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_parameters_without_a_value_are_left_out() -> None:
+async def test_parameters_with_none_are_omitted() -> None:
     stub = Stub(ok({}))
     await read(build_client(stub), params={"after": None, "limit": 5})
     assert stub.sent == [("GET", "/x?limit=5")]
 
 
-async def test_compressed_answers_are_read() -> None:
+async def test_gzip_response_is_decompressed() -> None:
     content = gzip.compress(b'{"a":1}')
     answer = httpx.Response(200, content=content, headers={"content-encoding": "gzip"})
     assert await read(build_client(httpx.MockTransport(lambda _: answer))) == {"a": 1}
 
 
-async def test_redirects_are_not_followed() -> None:
+async def test_redirect_is_not_followed() -> None:
     stub = Stub(httpx.Response(302, headers={"location": "https://elsewhere.test/"}))
     with pytest.raises(HubSpotRequestError):
         await read(build_client(stub))
     assert len(stub.requests) == 1
 
 
-async def test_an_idempotent_call_is_repeated_after_failures_until_it_succeeds() -> None:
+async def test_idempotent_call_is_retried_until_it_succeeds() -> None:
     clock = FakeClock()
     stub = Stub(refusal(502), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("gone"), ok({"a": 1}))
     assert await read(build_client(stub, fake_clock=clock)) == {"a": 1}
@@ -102,7 +102,7 @@ async def test_an_idempotent_call_is_repeated_after_failures_until_it_succeeds()
     "failure",
     [refusal(502), httpx.Response(524, html="<html>"), httpx.ReadTimeout("slow"), httpx.ReadError("reset")],
 )
-async def test_what_is_not_idempotent_is_sent_once_when_the_outcome_is_unclear(failure: Any) -> None:
+async def test_create_is_not_retried_after_an_ambiguous_failure(failure: Any) -> None:
     stub = Stub(failure)
     with pytest.raises((HubSpotServerError, HubSpotConnectionError)) as raised:
         await read(build_client(stub), idempotent=False)
@@ -120,13 +120,13 @@ async def test_what_is_not_idempotent_is_sent_once_when_the_outcome_is_unclear(f
         httpx.PoolTimeout("full"),
     ],
 )
-async def test_what_was_rejected_before_being_acted_on_is_repeated_whatever_it_is(rejection: Any) -> None:
+async def test_create_is_retried_if_hubspot_did_not_act_on_it(rejection: Any) -> None:
     stub = Stub(rejection, ok({"a": 1}))
     assert await read(build_client(stub), idempotent=False) == {"a": 1}
     assert len(stub.requests) == 2
 
 
-async def test_a_429_is_waited_out_for_as_long_as_hubspot_asks() -> None:
+async def test_retry_waits_for_retry_after_of_a_429() -> None:
     clock = FakeClock()
     stub = Stub(refusal(429, headers={"Retry-After": "4"}), ok({}))
     await read(build_client(stub, fake_clock=clock), idempotent=False)
@@ -135,11 +135,11 @@ async def test_a_429_is_waited_out_for_as_long_as_hubspot_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rejection", "tries_in_ten_seconds"),
+    ("rejection", "attempts_in_ten_seconds"),
     [(refusal(429, headers={"Retry-After": "1"}), 6), (refusal(423), 5)],
 )
-async def test_what_hubspot_lets_wait_is_waited_out_until_the_deadline(
-    rejection: httpx.Response, tries_in_ten_seconds: int
+async def test_429_and_423_are_retried_until_the_deadline(
+    rejection: httpx.Response, attempts_in_ten_seconds: int
 ) -> None:
     clock = FakeClock()
     stub = Stub(*[rejection] * 9, ok({"a": 1}))
@@ -148,13 +148,13 @@ async def test_what_hubspot_lets_wait_is_waited_out_until_the_deadline(
     stub = Stub(rejection)
     with call_context(10, clock=clock) as context, pytest.raises(HubSpotError) as raised:
         await read(build_client(stub, fake_clock=clock), idempotent=False)
-    assert len(stub.requests) == tries_in_ten_seconds
+    assert len(stub.requests) == attempts_in_ten_seconds
     assert not raised.value.sent
     assert raised.value.retry_after is not None
     assert 0 <= context.remaining() <= raised.value.retry_after
 
 
-async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() -> None:
+async def test_retry_after_beyond_deadline_raises_429_at_once() -> None:
     clock = FakeClock()
     stub = Stub(refusal(429, headers={"Retry-After": "600"}))
     with pytest.raises(HubSpotQuotaError) as raised:
@@ -166,7 +166,7 @@ async def test_a_429_beyond_the_deadline_is_raised_at_once_with_retry_after() ->
     assert len(stub.requests) == 1
 
 
-async def test_a_spent_day_is_not_asked_about_again() -> None:
+async def test_no_call_is_sent_after_the_daily_limit_is_reached() -> None:
     stub = Stub(
         refusal(429, "You have reached your daily limit.", policyName="DAILY", errorType="RATE_LIMIT")
     )
@@ -181,7 +181,7 @@ async def test_a_spent_day_is_not_asked_about_again() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_an_account_on_the_move_is_unavailable_and_says_for_how_long() -> None:
+async def test_account_migration_raises_unavailable_with_retry_after() -> None:
     stub = Stub(refusal(477, headers={"Retry-After": "86000"}))
     with pytest.raises(HubSpotUnavailableError) as raised:
         await read(build_client(stub))
@@ -189,7 +189,7 @@ async def test_an_account_on_the_move_is_unavailable_and_says_for_how_long() -> 
     assert len(stub.requests) == 1
 
 
-async def test_all_tries_share_one_deadline() -> None:
+async def test_all_attempts_share_one_deadline() -> None:
     clock = FakeClock()
 
     async def slow(request: httpx.Request) -> httpx.Response:
@@ -207,7 +207,7 @@ async def test_all_tries_share_one_deadline() -> None:
     assert raised.value.sent
 
 
-async def test_without_time_nothing_is_sent() -> None:
+async def test_nothing_is_sent_after_the_deadline() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
     with call_context(5, clock=clock):
@@ -219,15 +219,15 @@ async def test_without_time_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deadline_seconds", "room_after_seconds", "is_sent"),
+    ("deadline_seconds", "pause_seconds", "is_sent"),
     [(10.0, 8.9, True), (10.0, 9.1, False), (2.0, 1.4, True), (2.0, 1.6, False)],
 )
-async def test_nothing_leaves_too_late_to_be_answered(
-    deadline_seconds: float, room_after_seconds: float, *, is_sent: bool
+async def test_no_attempt_is_sent_just_before_the_deadline(
+    deadline_seconds: float, pause_seconds: float, *, is_sent: bool
 ) -> None:
     stub, clock = Stub(ok({})), FakeClock()
     quota = LocalQuota(clock=clock, sleep=clock.sleep)
-    quota.on_rate_limited("burst", room_after_seconds)
+    quota.on_rate_limited("burst", pause_seconds)
     client = build_client(stub, fake_clock=clock, quota=quota)
     with call_context(deadline_seconds, clock=clock):
         if is_sent:
@@ -239,7 +239,7 @@ async def test_nothing_leaves_too_late_to_be_answered(
     assert len(stub.requests) == is_sent
 
 
-async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
+async def test_httpx_timeouts_are_limited_to_the_remaining_time() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
     client = build_client(stub, fake_clock=clock)
@@ -252,16 +252,14 @@ async def test_httpx_timeouts_are_cut_to_what_is_left() -> None:
     assert usual == {"connect": 2, "pool": 1, "read": 4, "write": 4}
 
 
-async def test_a_later_refusal_does_not_hide_that_an_earlier_try_may_have_acted() -> None:
+async def test_rejection_after_ambiguous_attempt_has_sent_true() -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(400))
     with pytest.raises(HubSpotRequestError) as raised:
         await read(build_client(stub))
     assert raised.value.sent
 
 
-async def test_an_answer_that_is_not_what_was_promised_is_unreadable_and_repeated_only_if_idempotent() -> (
-    None
-):
+async def test_unreadable_response_is_retried_only_if_idempotent() -> None:
     for body in (b"<html>", b"[1]", b'{"a":"secret"}', b""):
         stub = Stub(httpx.Response(200, content=body))
         with pytest.raises(HubSpotUnreadableError) as raised:
@@ -274,7 +272,7 @@ async def test_an_answer_that_is_not_what_was_promised_is_unreadable_and_repeate
     assert await read(build_client(stub), response=Number) == {"a": 1}
 
 
-async def test_repeats_after_failures_are_a_share_of_the_calls() -> None:
+async def test_retries_after_failures_are_a_share_of_the_calls() -> None:
     stub = Stub(refusal(503))
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=10_000, clock=clock)
@@ -287,18 +285,18 @@ async def test_repeats_after_failures_are_a_share_of_the_calls() -> None:
     for _ in range(100):
         with pytest.raises(HubSpotServerError):
             await read(client)
-    repeats = len(stub.requests) - 100
-    assert 20 <= repeats <= 31
+    retries = len(stub.requests) - 100
+    assert 20 <= retries <= 31
 
 
-async def test_the_budget_of_repeats_does_not_count_waits_for_quota() -> None:
+async def test_retry_budget_does_not_count_429() -> None:
     budget = RetryBudget(share=0, burst=0)
     stub = Stub(refusal(429, headers={"Retry-After": "1"}), ok({}))
     await read(build_client(stub, retry_budget=budget))
     assert len(stub.requests) == 2
 
 
-async def test_an_open_circuit_refuses_without_sending_and_says_for_how_long() -> None:
+async def test_open_circuit_raises_unavailable_with_retry_after() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
     circuit = CircuitBreaker(failure_threshold=3, open_seconds=5, clock=clock)
@@ -318,7 +316,7 @@ async def test_an_open_circuit_refuses_without_sending_and_says_for_how_long() -
     assert circuit.state is CircuitState.CLOSED
 
 
-async def test_an_open_circuit_takes_no_quota() -> None:
+async def test_open_circuit_uses_no_quota() -> None:
     clock = FakeClock()
     client = build_client(
         Stub(refusal(500)), fake_clock=clock, circuit=CircuitBreaker(failure_threshold=1, clock=clock)
@@ -330,7 +328,7 @@ async def test_an_open_circuit_takes_no_quota() -> None:
     assert client.quota.snapshot()["burst_used"] == 1
 
 
-async def test_the_headers_of_an_answer_correct_the_quota() -> None:
+async def test_response_headers_correct_the_quota() -> None:
     headers = {"X-HubSpot-RateLimit-Max": "90", "X-HubSpot-RateLimit-Remaining": "20"}
     client = build_client(Stub(httpx.Response(200, json={}, headers=headers)))
     await read(client)
@@ -339,7 +337,7 @@ async def test_the_headers_of_an_answer_correct_the_quota() -> None:
 
 
 @pytest.mark.parametrize("answer", [refusal(400), refusal(404), refusal(409), refusal(429), refusal(401)])
-async def test_an_answer_however_unwelcome_does_not_open_the_circuit(answer: httpx.Response) -> None:
+async def test_4xx_responses_do_not_open_the_circuit(answer: httpx.Response) -> None:
     stub = Stub(answer)
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=2, clock=clock)
@@ -350,7 +348,7 @@ async def test_an_answer_however_unwelcome_does_not_open_the_circuit(answer: htt
     assert circuit.state is CircuitState.CLOSED
 
 
-async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hubspot() -> None:
+async def test_timeout_shortened_by_deadline_does_not_open_circuit() -> None:
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=1, clock=clock)
     client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuit=circuit)
@@ -362,7 +360,7 @@ async def test_a_timeout_that_our_deadline_made_short_does_not_count_against_hub
     assert circuit.state is CircuitState.OPEN
 
 
-async def test_a_probe_that_had_no_time_closes_nothing_and_leaves_its_place_to_the_next() -> None:
+async def test_probe_timeout_shortened_by_deadline_allows_next_probe() -> None:
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
     stub = Stub(httpx.ReadTimeout("slow"))
@@ -378,7 +376,7 @@ async def test_a_probe_that_had_no_time_closes_nothing_and_leaves_its_place_to_t
     assert circuit.state is CircuitState.CLOSED
 
 
-async def test_a_probe_that_is_cancelled_leaves_its_place_to_the_next() -> None:
+async def test_cancelled_probe_allows_the_next_probe() -> None:
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
     stub = Stub(refusal(500), lambda _: asyncio.Event().wait())
@@ -397,7 +395,7 @@ async def test_a_probe_that_is_cancelled_leaves_its_place_to_the_next() -> None:
     assert circuit.state is CircuitState.CLOSED
 
 
-async def test_a_cancelled_probe_leaves_the_probe_to_the_next_caller() -> None:
+async def test_caller_after_a_cancelled_probe_succeeds() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
     circuit = CircuitBreaker(failure_threshold=1, open_seconds=1, clock=clock)
@@ -414,7 +412,7 @@ async def test_a_cancelled_probe_leaves_the_probe_to_the_next_caller() -> None:
     assert await read(client) == {"a": 1}
 
 
-async def test_no_more_requests_are_in_flight_than_there_are_connections() -> None:
+async def test_requests_in_flight_are_limited_to_max_connections() -> None:
     async def slow(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0.001)
         return ok({})
@@ -422,13 +420,13 @@ async def test_no_more_requests_are_in_flight_than_there_are_connections() -> No
     stub = Stub(slow)
     client = build_client(stub, max_connections=3)
     await asyncio.gather(*(read(client) for _ in range(20)))
-    assert stub.most_in_flight == 3
+    assert stub.max_in_flight == 3
 
 
-async def test_cancelled_callers_leave_no_connection_taken() -> None:
+async def test_cancelled_calls_release_their_connections() -> None:
     stub = Stub(lambda _: asyncio.Event().wait())
     client = build_client(stub, max_connections=2)
-    for _ in range(3):  # in flight, waiting for the connection, waiting for the turn
+    for _ in range(3):  # calls in flight, waiting for a connection and waiting for the turn
         tasks = [asyncio.create_task(read(client)) for _ in range(6)]
         await stub.busy(2)
         await asyncio.sleep(0)
@@ -440,7 +438,7 @@ async def test_cancelled_callers_leave_no_connection_taken() -> None:
     assert await asyncio.wait_for(asyncio.gather(*(read(client) for _ in range(5))), 5) == [{"a": 1}] * 5
 
 
-async def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
+async def test_wait_for_a_connection_ends_at_the_deadline() -> None:
     stub = Stub(lambda _: asyncio.Event().wait())
     client = build_client(stub, max_connections=1)
     holder = asyncio.create_task(read(client))
@@ -452,7 +450,7 @@ async def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
     await asyncio.gather(holder, return_exceptions=True)
 
 
-async def test_calls_and_waits_are_told_to_the_scope_and_shared_by_its_tasks() -> None:
+async def test_context_counts_calls_and_waits_of_all_tasks() -> None:
     clock = FakeClock()
     quota = LocalQuota(burst_limit=2, clock=clock, sleep=clock.sleep)
     client = build_client(Stub(ok({})), fake_clock=clock, quota=quota)
@@ -463,30 +461,30 @@ async def test_calls_and_waits_are_told_to_the_scope_and_shared_by_its_tasks() -
     assert current_call_context() is None
 
 
-async def test_the_observer_is_told_everything() -> None:
-    told: list[tuple[str, dict[str, Any]]] = []
+async def test_observer_receives_attempts_and_retries() -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
 
-    class Watching(NullObserver):
+    class RecordingObserver(NullObserver):
         def call_finished(self, **facts: Any) -> None:
-            told.append(("finished", facts))
+            events.append(("finished", facts))
 
         def retried(self, **facts: Any) -> None:
-            told.append(("retried", facts))
+            events.append(("retried", facts))
 
-    client = build_client(Stub(refusal(500), ok({})), observer=Watching())
+    client = build_client(Stub(refusal(500), ok({})), observer=RecordingObserver())
     await read(client)
-    assert [name for name, _ in told] == ["finished", "retried", "finished"]
-    assert told[0][1]["outcome"] == "HubSpotServerError"
-    assert told[1][1] == {"operation": "test.read", "reason": "HubSpotServerError"}
-    assert told[2][1]["outcome"] == "ok"
-    assert told[2][1]["attempt"] == 2
+    assert [name for name, _ in events] == ["finished", "retried", "finished"]
+    assert events[0][1]["outcome"] == "HubSpotServerError"
+    assert events[1][1] == {"operation": "test.read", "reason": "HubSpotServerError"}
+    assert events[2][1]["outcome"] == "ok"
+    assert events[2][1]["attempt"] == 2
 
 
 def seen(client: HubSpotClient) -> tuple[bool | None, str | None]:
     return client.last_seen.ok, client.last_seen.error
 
 
-async def test_last_seen_knows_failures_from_refusals() -> None:
+async def test_last_seen_distinguishes_failures_from_rejections() -> None:
     stub = Stub(refusal(404))
     client = build_client(stub)
     assert client.last_seen == LastSeen()
@@ -502,7 +500,7 @@ async def test_last_seen_knows_failures_from_refusals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "well"),
+    ("response", "is_ok"),
     [
         (refusal(400), True),
         (refusal(403, category="MISSING_SCOPES"), True),
@@ -515,16 +513,16 @@ async def test_last_seen_knows_failures_from_refusals() -> None:
         (httpx.Response(200, content=b"<html>"), False),
     ],
 )
-async def test_last_seen_is_well_where_the_next_call_may_fare_better(
-    answer: httpx.Response, *, well: bool
+async def test_last_seen_is_not_ok_for_account_wide_failures(
+    response: httpx.Response, *, is_ok: bool
 ) -> None:
-    client = build_client(Stub(answer))
+    client = build_client(Stub(response))
     with pytest.raises(HubSpotError):
         await read(client, idempotent=False)
-    assert client.last_seen.ok == well
+    assert client.last_seen.ok == is_ok
 
 
-async def test_a_static_token_that_is_refused_is_not_tried_again() -> None:
+async def test_401_with_a_static_token_is_not_retried() -> None:
     stub = Stub(refusal(401, category="INVALID_AUTHENTICATION"))
     with pytest.raises(HubSpotCredentialsError) as raised:
         await read(build_client(stub))
@@ -532,13 +530,13 @@ async def test_a_static_token_that_is_refused_is_not_tried_again() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_one_record_is_the_same_through_any_door() -> None:
+async def test_objects_returns_the_same_api_as_the_attribute() -> None:
     client = build_client(Stub(ok(record("7"))))
     assert client.objects("deals") is client.deals
     assert (await client.deals.get("7")).id == "7"
 
 
-def test_no_undated_path_stands_in_the_package() -> None:
+def test_package_contains_no_undated_path() -> None:
     sources = Path(package.__file__).parent.rglob("*.py")
     undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
     for source in sources:

@@ -1,6 +1,6 @@
-"""Peer (c), the floor: bare Starlette and httpx, as many calls to HubSpot as our service makes, and nothing else.
+"""Lower bound (c): plain Starlette and httpx with the HubSpot calls of crm-api.
 
-No accounts, no checks, no quota, no retries, no errors: what is left is what the two libraries cost.
+It has no users, validation, quota, retries and error handling, so it shows the cost of the two libraries.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ BATCH: Final = 100
 
 
 class Upstream:
-    """HubSpot behind a semaphore and as many clients with one connection each, as our service has it."""
+    """HubSpot client with one httpx client per connection, as in crm-api."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -39,7 +39,7 @@ class Upstream:
         ]
 
     async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One call; a refusal is an exception."""
+        """Send one call. Raises an exception for an error status."""
         async with self._slots:
             http = self._free.pop()
             try:
@@ -48,34 +48,34 @@ class Upstream:
                 self._free.append(http)
 
     async def aclose(self) -> None:
-        """Close the connections."""
         for http in self._free:
             await http.aclose()
 
     async def read(self, object_type: str, ids: list[str], properties: list[str]) -> list[dict[str, Any]]:
-        """Records by id, a hundred a call, all calls at once."""
+        """Read records by ID in concurrent calls of 100."""
         bodies = [
-            {"inputs": [{"id": each} for each in ids[start : start + BATCH]], "properties": properties}
+            {
+                "inputs": [{"id": record_id} for record_id in ids[start : start + BATCH]],
+                "properties": properties,
+            }
             for start in range(0, len(ids), BATCH)
         ]
         path = f"{OBJECTS}/{object_type}/batch/read"
-        answers = await asyncio.gather(*(self.call("POST", path, json=body) for body in bodies))
-        return [record for answer in answers for record in answer.json()["results"]]
+        responses = await asyncio.gather(*(self.call("POST", path, json=body) for body in bodies))
+        return [record for response in responses for record in response.json()["results"]]
 
 
 def upstream(request: Request) -> Upstream:
-    """The application's upstream."""
-    found: Upstream = request.app.state.upstream
-    return found
+    hubspot: Upstream = request.app.state.upstream
+    return hubspot
 
 
 async def health(_request: Request) -> Response:
-    """Alive."""
     return JSONResponse({"status": "ok"})
 
 
 async def list_crm_objects(request: Request) -> Response:
-    """The three steps: contacts with the ids of their deals; deals, and the ids of their tickets; tickets."""
+    """Read contacts with deal IDs, then deals and ticket IDs, then tickets."""
     hubspot = upstream(request)
     params = {
         "limit": request.query_params.get("limit", "10"),
@@ -84,24 +84,26 @@ async def list_crm_objects(request: Request) -> Response:
     }
     contacts = (await hubspot.call("GET", f"{OBJECTS}/contacts", params=params)).json()["results"]
     deal_ids = _unique(
-        each["id"] for contact in contacts for each in contact["associations"]["deals"]["results"]
+        link["id"] for contact in contacts for link in contact["associations"]["deals"]["results"]
     )
     deals, links = await asyncio.gather(
         hubspot.read("deals", deal_ids, DEAL),
-        hubspot.call("POST", DEALS_TO_TICKETS, json={"inputs": [{"id": each} for each in deal_ids]}),
+        hubspot.call("POST", DEALS_TO_TICKETS, json={"inputs": [{"id": deal_id} for deal_id in deal_ids]}),
     )
-    ticket_ids = _unique(str(each["toObjectId"]) for link in links.json()["results"] for each in link["to"])
+    ticket_ids = _unique(
+        str(ticket["toObjectId"]) for deal in links.json()["results"] for ticket in deal["to"]
+    )
     tickets = await hubspot.read("tickets", ticket_ids, TICKET)
     return JSONResponse({"contacts": contacts, "deals": deals, "tickets": tickets})
 
 
 async def create_deal(request: Request) -> Response:
-    """One call; the contact is a header, so that nothing has to be looked up."""
+    """Create a deal in one call; a header names the contact."""
     return await _create(request, "deals", [(request.headers["x-contact"], 3)])
 
 
 async def create_ticket(request: Request) -> Response:
-    """One call."""
+    """Create a ticket in one call; a header names the contact."""
     links = [(request.path_params["deal_id"], 28), (request.headers["x-contact"], 16)]
     return await _create(request, "tickets", links)
 
@@ -117,8 +119,8 @@ async def _create(request: Request, object_type: str, links: list[tuple[str, int
             for record_id, type_id in links
         ],
     }
-    answer = await upstream(request).call("POST", f"{OBJECTS}/{object_type}", json=body)
-    return Response(answer.content, 201, media_type="application/json")
+    response = await upstream(request).call("POST", f"{OBJECTS}/{object_type}", json=body)
+    return Response(response.content, 201, media_type="application/json")
 
 
 def _unique(ids: Iterable[str]) -> list[str]:
@@ -127,14 +129,13 @@ def _unique(ids: Iterable[str]) -> list[str]:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
-    """One upstream for the process."""
     app.state.upstream = Upstream()
     yield
     await app.state.upstream.aclose()
 
 
 def create_app() -> Starlette:
-    """The application, for `uvicorn --factory`."""
+    """Build the application, for `uvicorn --factory`."""
     return Starlette(
         lifespan=lifespan,
         routes=[

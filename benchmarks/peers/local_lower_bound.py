@@ -1,6 +1,6 @@
-"""The floor of requests that HubSpot has no part in: bare Starlette and the database read of our authentication.
+"""Lower bound of requests without HubSpot calls: plain Starlette with the database read of crm-api's authentication.
 
-No token is checked: the caller names the session, as a token would after it was verified.
+Headers name user and session instead of a token.
 """
 
 import json
@@ -27,26 +27,25 @@ CALLER: Final = (
         Session.id == bindparam("session_id"),
         Session.user_id == bindparam("user_id"),
         Session.revoked_at.is_(None),
-        Session.expires_at > bindparam("moment"),
+        Session.expires_at > bindparam("now"),
         User.status == "active",
     )
 )
 
 
 async def read_user(request: Request) -> User:
-    """The user of an open session: one indexed read, as our service makes it."""
-    asked = {
+    """Return the user of an active session in one indexed read, as crm-api does."""
+    parameters = {
         "user_id": UUID(request.headers["x-user"]),
         "session_id": UUID(request.headers["x-session"]),
-        "moment": now(),
+        "now": now(),
     }
     read_session_factory: SessionFactory = request.app.state.read_session_factory
     async with read_session_factory() as database:
-        return (await database.execute(CALLER, asked)).scalar_one()
+        return (await database.execute(CALLER, parameters)).scalar_one()
 
 
 async def me(request: Request) -> Response:
-    """The user's profile."""
     user = await read_user(request)
     profile = {
         "id": str(user.id),
@@ -62,19 +61,17 @@ async def me(request: Request) -> Response:
 
 
 async def list_pipelines(request: Request) -> Response:
-    """What our service answers, from memory."""
+    """Return crm-api's response, from memory."""
     await read_user(request)
     return JSONResponse(request.app.state.pipelines)
 
 
 async def health(_request: Request) -> Response:
-    """Alive."""
     return JSONResponse({"status": "ok"})
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
-    """The engine that our service has."""
     engine = create_engine(os.environ["DATABASE_URL"])
     app.state.read_session_factory = create_read_session_factory(engine)
     yield
@@ -82,7 +79,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
 
 
 def create_app() -> Starlette:
-    """The application, for `uvicorn --factory`."""
+    """Build the application, for `uvicorn --factory`."""
     app = Starlette(
         lifespan=lifespan,
         routes=[
@@ -91,5 +88,5 @@ def create_app() -> Starlette:
             Route("/api/pipelines", list_pipelines),
         ],
     )
-    app.state.pipelines = json.loads(Path(os.environ["FLOOR_PIPELINES"]).read_text(encoding="utf-8"))
+    app.state.pipelines = json.loads(Path(os.environ["PIPELINES_FILE"]).read_text(encoding="utf-8"))
     return app

@@ -1,10 +1,9 @@
-"""Runs one throw-away PostgreSQL server until its standard input closes, which it does however pytest ends."""
+"""Script that runs a temporary PostgreSQL server until standard input closes, so that it ends with pytest."""
 
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 USER = "postgres"
-PORT_ATTEMPTS = 5
 START_SECONDS = 60.0
 
-# Nothing here outlives the suite, so nothing has to survive a power cut.
-FAST = {
+# The data is temporary, so durability is switched off.
+SERVER_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -29,12 +27,12 @@ FAST = {
 }
 
 
-class KeeperError(Exception):
-    """The server could not be started; the text says why."""
+class StartError(Exception):
+    """Error if the server cannot be started."""
 
 
-class Keeper:
-    """Owns the server's folder and process; everything it made is gone after `close`."""
+class Supervisor:
+    """Owner of the server's process and folder; `close` deletes both."""
 
     def __init__(self, binaries: Path, *, uid: int | None, copied_folders: list[str], password: str) -> None:
         self._binaries = binaries
@@ -44,47 +42,46 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closing = False
-        self.folder = Path(tempfile.mkdtemp(prefix="crm-api-postgres-", dir=reachable_temp(uid)))
+        self.folder = Path(tempfile.mkdtemp(prefix="crm-api-postgres-", dir=temp_folder(uid)))
 
-    def start(self) -> int:
-        """Initialise and start the server; its port. Raises `KeeperError`."""
+    def start(self, ports: list[int]) -> int:
+        """Initialise and start the server; return its port. Raises `StartError`."""
         if self._copied_folders:
             self._copy_binaries()
-        secret = self.folder / "password"
-        secret.write_text(self._password)
+        password_file = self.folder / "password"
+        password_file.write_text(self._password)
         if self._uid is not None:
             os.chown(self.folder, self._uid, self._uid)
-            os.chown(secret, self._uid, self._uid)
+            os.chown(password_file, self._uid, self._uid)
         cluster = self.folder / "cluster"
         initialise = [
-            *("initdb", "--pgdata", str(cluster), "--username", USER, "--pwfile", str(secret)),
-            # Other users of this machine must not become this superuser.
+            *("initdb", "--pgdata", str(cluster), "--username", USER, "--pwfile", str(password_file)),
+            # The password keeps other users of this machine out.
             *("--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
         ]
         if self._run(initialise).wait() != 0:
-            raise KeeperError(self._last_log_line("initdb failed"))
-        for _ in range(PORT_ATTEMPTS):
-            port = free_port()
-            settings = [f"--{name}={value}" for name, value in FAST.items()]
+            raise StartError(self._last_log_line("initdb failed"))
+        for port in ports:
+            settings = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
             self._run(["postgres", "-D", str(cluster), f"--port={port}", *settings])
             if self._wait_until_ready(cluster / "postmaster.pid"):
                 return port
             if "in use" not in self._log():
                 break
-        raise KeeperError(self._last_log_line("the server ended while starting"))
+        raise StartError(self._last_log_line("the server ended while starting"))
 
     def wait(self) -> None:
-        """Return when the server has ended."""
+        """Wait for the end of the server."""
         if self._process is not None:
             self._process.wait()
 
     def close(self) -> None:
-        """Stop whatever runs and remove the folder."""
+        """Stop the running program and delete the folder."""
         with self._lock:
             self._closing = True
             process = self._process
         if process is not None and process.poll() is None:
-            # A fast shutdown: open transactions are rolled back, nobody is waited for.
+            # SIGINT is a fast shutdown: it rolls open transactions back.
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(timeout=5)
@@ -96,7 +93,7 @@ class Keeper:
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closing:
-                raise KeeperError("the suite has ended")
+                raise StartError("the suite has ended")
             owner: dict[str, Any] = {}
             if self._uid is not None:
                 owner = {"user": self._uid, "group": self._uid, "extra_groups": []}
@@ -104,7 +101,7 @@ class Keeper:
                 self._process = subprocess.Popen(
                     [str(self._binaries / command[0]), *command[1:]],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                    # A developer's PGPORT or PGDATA must not be believed.
+                    # The environment of a developer can contain PGPORT or PGDATA.
                     env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                     **owner,
                 )  # fmt: skip
@@ -114,7 +111,7 @@ class Keeper:
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            # The eighth line is the server's state:
+            # Line 8 is the server's state:
             # https://github.com/postgres/postgres/blob/REL_18_0/src/include/utils/pidfile.h
             lines = pid_file.read_text().splitlines() if pid_file.exists() else []
             if len(lines) >= 8 and lines[7].strip() == "ready":
@@ -137,22 +134,14 @@ class Keeper:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def _last_log_line(self, otherwise: str) -> str:
+    def _last_log_line(self, default: str) -> str:
         lines = [line for line in self._log().splitlines() if line.strip()]
-        telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
-        return (telling or lines or [otherwise])[-1].strip()
+        errors = [line for line in lines if "FATAL" in line or "error" in line.lower()]
+        return (errors or lines or [default])[-1].strip()
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def reachable_by_others(path: Path) -> bool:
-    """Whether any user may enter every folder above the path and read the path itself."""
+def readable_by_others(path: Path) -> bool:
+    """Return True if any user may read the path and enter all its parents."""
     try:
         return all(parent.stat().st_mode & 0o001 for parent in path.parents) and bool(
             path.stat().st_mode & 0o004
@@ -161,19 +150,19 @@ def reachable_by_others(path: Path) -> bool:
         return False
 
 
-def reachable_temp(uid: int | None) -> str:
-    """The folder for temporary files; one that the user can enter when it is not our own user."""
-    usual = tempfile.gettempdir()
+def temp_folder(uid: int | None) -> str:
+    """Return a folder for temporary files that the user with this ID can enter."""
+    default = tempfile.gettempdir()
     if uid is None:
-        return usual
-    folders = (usual, "/tmp", "/var/tmp")  # noqa: S108 - only mkdtemp writes there
-    return next((folder for folder in folders if reachable_by_others(Path(folder) / ".")), usual)
+        return default
+    folders = (default, "/tmp", "/var/tmp")  # noqa: S108 - only mkdtemp writes there
+    return next((folder for folder in folders if readable_by_others(Path(folder) / ".")), default)
 
 
 def main(arguments: str) -> int:
-    """Start, say `ready PORT` or `failed REASON` on one line, and run until standard input closes."""
+    """Start the server, print `ready PORT` or `failed REASON`, and run until standard input closes."""
     options = json.loads(arguments)
-    keeper = Keeper(
+    supervisor = Supervisor(
         Path(options["binaries"]),
         uid=options["uid"],
         copied_folders=options["copied_folders"],
@@ -182,20 +171,20 @@ def main(arguments: str) -> int:
 
     def close_when_the_suite_ends() -> None:
         sys.stdin.read()
-        keeper.close()
+        supervisor.close()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Only the end of standard input ends it, so that the folder is always removed.
+        # Signals are ignored, so that the folder is deleted in every case.
         signal.signal(number, signal.SIG_IGN)
     watch = threading.Thread(target=close_when_the_suite_ends)
     watch.start()
     try:
-        print(f"ready {keeper.start()}", flush=True)  # noqa: T201 - read by pytest's process
-    except (KeeperError, OSError, subprocess.SubprocessError) as error:
+        print(f"ready {supervisor.start(options['ports'])}", flush=True)  # noqa: T201 - read by pytest's process
+    except (StartError, OSError, subprocess.SubprocessError) as error:
         print(f"failed {' '.join(str(error).split())}", flush=True)  # noqa: T201
-    keeper.wait()
+    supervisor.wait()
     watch.join()
-    keeper.close()
+    supervisor.close()
     return 0
 
 
