@@ -89,9 +89,7 @@ _ERROR_TYPES: Final = (
     ),
     _error(409, "contact_exists", "Another contact has this e-mail address.", title="Contact already exists"),
     _error(
-        409,
-        "contact_missing",
-        "Your user is not linked to a contact in the CRM; ask the company to link it.",
+        409, "contact_missing", "Your user is not linked to a contact in the CRM; ask the company to link it."
     ),
     _error(
         409,
@@ -105,11 +103,7 @@ _ERROR_TYPES: Final = (
         422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."
     ),
     _error(429, "rate_limit_exceeded", "Too many requests; retry after Retry-After seconds."),
-    _error(
-        500,
-        "internal_server_error",
-        "The service failed; the error is logged under this request_id.",
-    ),
+    _error(500, "internal_server_error", "The service failed; the error is logged under this request_id."),
     _error(502, "hubspot_error", "HubSpot returned an error; changing the request does not help."),
     _error(
         502,
@@ -118,9 +112,7 @@ _ERROR_TYPES: Final = (
         type_="hubspot-credentials",
     ),
     _error(
-        503,
-        "hubspot_unavailable",
-        "HubSpot cannot accept this request now; retry after Retry-After seconds.",
+        503, "hubspot_unavailable", "HubSpot cannot accept this request now; retry after Retry-After seconds."
     ),
     _error(503, "service_unavailable", "The service is unavailable; retry after Retry-After seconds."),
     _error(504, "hubspot_timeout", "HubSpot timed out; retry later."),

@@ -68,10 +68,7 @@ _RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
 # Bodies of requests for which the fields' examples together would be refused or unusual.
 _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     "PasswordChange": {
-        "request": {
-            "current_password": "correct horse battery",
-            "new_password": "a lighthouse in the fog",
-        }
+        "request": {"current_password": "correct horse battery", "new_password": "a lighthouse in the fog"}
     },
     "PasswordReset": {
         "request": {
@@ -104,9 +101,7 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "TicketUpdate": {"next_stage": {"hs_pipeline_stage": "2"}, "clear": {"hs_ticket_priority": None}},
-    "ContactCreate": {
-        "contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"},
-    },
+    "ContactCreate": {"contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"}},
     "ContactUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "ProfileUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "Logout": {"this_session": {"everywhere": False}, "all_sessions": {"everywhere": True}},
