@@ -49,5 +49,5 @@ def _without_foreign_keys(connection: object, _record: object) -> None:
 
 
 if context.is_offline_mode():
-    raise SystemExit("offline migrations are not supported: a URL is needed")
+    raise SystemExit("offline migrations are not supported, run them with a database connection")
 asyncio.run(run_online())
