@@ -198,8 +198,8 @@ def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
     return ApiError(code, retry_after=retry_after)
 
 
-def problem_response(error: ApiError, request_id: str) -> JSONResponse:
-    """Return the response for an error."""
+def problem_body(error: ApiError, request_id: str) -> dict[str, Any]:
+    """Return the body of the response for an error."""
     error_type = error.error_type
     problem = Problem(
         type=f"/problems/{error_type.type}",
@@ -211,12 +211,16 @@ def problem_response(error: ApiError, request_id: str) -> JSONResponse:
         details=error.details,
         request_id=request_id,
     )
+    return problem.model_dump(mode="json")
+
+
+def problem_response(error: ApiError, request_id: str) -> JSONResponse:
+    """Return the response for an error."""
+    status = error.error_type.status
     headers = dict(error.headers)
-    if error_type.status == 401:
+    if status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="crm-api"')
-    return JSONResponse(
-        problem.model_dump(mode="json"), status_code=error_type.status, headers=headers, media_type=MEDIA_TYPE
-    )
+    return JSONResponse(problem_body(error, request_id), status, headers, MEDIA_TYPE)
 
 
 def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:
