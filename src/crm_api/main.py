@@ -137,19 +137,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Open the application's connections and background tasks, and close them at the end."""
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
-    sessions = app.state.session_factory = create_session_factory(engine)
+    session_factory = app.state.session_factory = create_session_factory(engine)
     app.state.read_session_factory = create_read_session_factory(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
         wait_seconds=settings.request_deadline_seconds,
     )
-    app.state.contact_links = ContactLinkResolver(sessions)
-    problem = await database_problem(sessions)
+    app.state.contact_links = ContactLinkResolver(session_factory)
+    problem = await database_problem(session_factory)
     if problem is not None:
         logger.warning("database not ready: %s", problem)
     metrics, tracing = app.state.metrics, app.state.tracing
-    auth = await hubspot_auth(settings, sessions)
+    auth = await hubspot_auth(settings, session_factory)
     redis = create_redis(settings)
     app.state.ping_redis = redis.ping if redis is not None else None
     hubspot = app.state.hubspot = create_hubspot(
@@ -159,9 +159,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account_binding = AccountBinding(sessions, hubspot)
+    app.state.account_binding = AccountBinding(session_factory, hubspot)
     # The service starts without HubSpot and reads the account in the background.
-    startup_checks = app.state.watching = asyncio.create_task(_check_account(app))
+    startup_checks = app.state.startup_checks = asyncio.create_task(_check_account(app))
     gauge_updates = asyncio.create_task(_update_gauges(app, engine))
     app.state.mail.start()
     drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)

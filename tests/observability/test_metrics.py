@@ -148,7 +148,7 @@ async def test_token_requests_are_counted(settings: Settings, emulator: Emulator
     }
     app = create_app(settings.model_copy(update=oauth), hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
     registry = app.state.metrics.registry
     assert registry.get_sample_value("crm_api_hubspot_token_refreshes_total", {"outcome": "ok"}) == 1
 

@@ -92,7 +92,7 @@ async def served(
             transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://crm.example"
         ) as client,
     ):
-        await app.state.watching
+        await app.state.startup_checks
         yield app, client
 
 

@@ -70,7 +70,7 @@ class TestReadiness:
                 app.router.lifespan_context(app),
                 httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client,
             ):
-                await app.state.watching
+                await app.state.startup_checks
                 response = await client.get("/readyz")
                 assert response.status_code == 200
                 assert (response.json()["redis"]["state"], response.json()["status"]) == (state, status)

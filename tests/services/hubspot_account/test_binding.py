@@ -26,7 +26,7 @@ async def test_other_hubspot_account_is_503(customer: Caller, settings: Settings
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client,
     ):
-        await app.state.watching
+        await app.state.startup_checks
         other.clear_requests()
         response = await client.get("/api/pipelines", headers=customer.headers)
         assert_problem(response, 503, "service_unavailable")
@@ -41,7 +41,7 @@ async def test_same_hubspot_account_is_accepted_after_restart(
 ) -> None:
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         assert app.state.account_binding.mismatch is None
 
 
@@ -49,7 +49,7 @@ async def test_unreadable_hubspot_account_is_not_checked(settings: Settings, emu
     emulator.fail_next("GET", "/account-info/*", status=403, times=10)
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         assert app.state.account_binding.mismatch is None
 
 
@@ -115,7 +115,7 @@ async def test_restart_uses_rotated_refresh_token(database_url: str) -> None:
     for _ in range(3):  # each start uses the token of the previous one
         app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             assert await app.state.hubspot.pipelines.list("deals")
     assert {request.status for request in emulator.requests} == {200}
 
@@ -127,7 +127,7 @@ async def test_processes_share_rotated_refresh_token(database_url: str) -> None:
         apps = [create_app(settings, hubspot_transport=EmulatorTransport(emulator)) for _ in range(3)]
         for app in apps:
             await stack.enter_async_context(app.router.lifespan_context(app))
-            await app.state.watching
+            await app.state.startup_checks
         for _ in range(2):
             for app in apps:
                 emulator.expire_access_tokens()

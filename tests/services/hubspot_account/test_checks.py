@@ -106,7 +106,7 @@ class TestOAuth:
         }
         app = create_app(settings.model_copy(update=changes), hubspot_transport=EmulatorTransport(emulator))
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             yield app
 
     @pytest.mark.parametrize(
