@@ -1,4 +1,4 @@
-"""Migration environment: runs the migrations on the database in DATABASE_URL."""
+"""Runs the migrations on the database in DATABASE_URL."""
 
 import asyncio
 import os
@@ -26,9 +26,9 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-def _render_plain_types(element: str, item: Any, _context: Any) -> str | bool:
-    # Migrations contain no project types, because those can change later.
-    return "sa.DateTime(timezone=True)" if element == "type" and isinstance(item, UtcDateTime) else False
+def _render_plain_types(item_type: str, item: Any, _context: Any) -> str | bool:
+    # Migrations use plain types, so that they do not change with the code of the models.
+    return "sa.DateTime(timezone=True)" if item_type == "type" and isinstance(item, UtcDateTime) else False
 
 
 async def run_online() -> None:

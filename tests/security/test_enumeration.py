@@ -76,17 +76,17 @@ async def observe(
         mailbox.mails.clear()
         as_json = {"X-Request-ID": "the-same-every-time", "Content-Type": "application/json", **headers}
         if raw:
-            answer = await client.post(path, content=body["content"], headers=as_json | body["headers"])
+            response = await client.post(path, content=body["content"], headers=as_json | body["headers"])
         elif form:
-            answer = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
+            response = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
         else:
             # ASCII alone, so that lone surrogates travel too.
-            answer = await client.post(path, content=json.dumps(body), headers=as_json)
+            response = await client.post(path, content=json.dumps(body), headers=as_json)
         await app.state.mail.flush()
         return Observed(
-            answer.status_code,
-            answer.content,
-            dict(answer.headers),
+            response.status_code,
+            response.content,
+            dict(response.headers),
             list(statements),
             passwords.hashes,
             len(mailbox.mails),
@@ -115,7 +115,7 @@ async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -
     ],
     ids=["register", "login", "resend", "forgot"],
 )
-async def test_known_pending_and_unknown_are_the_same(
+async def test_known_pending_and_unknown_emails_are_treated_alike(
     observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
 ) -> None:
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
@@ -124,7 +124,7 @@ async def test_known_pending_and_unknown_are_the_same(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_guessed_key_does_not_tell_who_has_used_it(
+async def test_guessed_idempotency_key_reveals_no_registration(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     headers = {"Idempotency-Key": "1"}
@@ -139,7 +139,9 @@ async def test_a_guessed_key_does_not_tell_who_has_used_it(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_the_oauth2_form_tells_no_more(observe: Callable[..., Awaitable[Observed]]) -> None:
+async def test_oauth2_form_treats_known_and_unknown_emails_alike(
+    observe: Callable[..., Awaitable[Observed]],
+) -> None:
     seen = [
         await observe(
             "/api/token",
@@ -153,7 +155,7 @@ async def test_the_oauth2_form_tells_no_more(observe: Callable[..., Awaitable[Ob
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_password_that_nobody_can_type_tells_no_more(
+async def test_unhashable_password_takes_same_work_for_every_email(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     """A lone surrogate cannot be hashed; where that ended the work early, only known addresses were quick."""
@@ -180,7 +182,7 @@ def form_of(email: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_an_unknown_link_and_a_wrong_password_are_the_same(
+async def test_unknown_link_and_wrong_password_are_treated_alike(
     observe: Callable[..., Awaitable[Observed]],
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -202,7 +204,7 @@ async def test_an_unknown_link_and_a_wrong_password_are_the_same(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_login_before_proof_is_as_one_with_a_wrong_password(
+async def test_login_before_verification_looks_like_wrong_password(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     """Also with the password that was given at registration."""

@@ -103,7 +103,7 @@ async def login(client: httpx.AsyncClient) -> int:
 class TestRegistration:
     @pytest.mark.parametrize("key", [None, "the-same-key"])
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_registers_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -140,7 +140,7 @@ class TestRegistration:
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize(("key", "contact_exists"), [(None, False), ("the-same-key", True)])
-    async def test_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_registers_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -167,13 +167,13 @@ class TestRegistration:
             assert waited <= CLAIMS_COMMIT
 
 
-class TestProof:
+class TestVerification:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
         return with_email_verification(settings, mailbox)
 
     @pytest.mark.parametrize("key", [None, "the-same-key"])
-    async def test_the_registration_killed_anywhere(
+    async def test_pending_registration_survives_crash_at_any_step(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -214,7 +214,7 @@ class TestProof:
         assert lost == (1 if key else 0)
 
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_the_proof_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_verifies_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -249,7 +249,7 @@ class TestProof:
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_the_proof_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_verifies_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -291,13 +291,13 @@ async def cancel_everywhere(
         await start_over(app, emulator)
         if prepare is not None:
             await prepare()
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
-        async def ask(answers: list[httpx.Response] = answers) -> None:
-            answers.append(await step(client))
+        async def ask(responses: list[httpx.Response] = responses) -> None:
+            responses.append(await step(client))
 
         if await asyncio.create_task(cancel_at_await(await_number, ask())):
-            [through] = answers
+            [through] = responses
             assert through.status_code in (200, 201), through.text
             return await_number - 1, len(waited)
         again = await step(client)

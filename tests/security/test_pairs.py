@@ -74,7 +74,7 @@ async def contacts(hubspot_url: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_each_pair_is_one_201_and_one_409_with_one_user_and_one_contact(
+async def test_concurrent_registrations_in_two_processes_make_one_user(
     database_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -93,7 +93,7 @@ async def test_each_pair_is_one_201_and_one_409_with_one_user_and_one_contact(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_with_proof_each_pair_is_two_202s_and_ends_with_one_user_and_one_contact(
+async def test_concurrent_verifications_in_two_processes_make_one_user(
     database_url: str, tmp_path: Path, mailbox: Mailbox
 ) -> None:
     proof = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}

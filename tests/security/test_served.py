@@ -31,14 +31,14 @@ async def guesses(service: Process, forwarded: list[str]) -> list[int]:
 
 @pytest.mark.parametrize("database_backend", ["sqlite"])
 class TestForwardedFor:
-    async def test_nobody_is_believed_by_default(self, database_url: str, tmp_path: Path) -> None:
+    async def test_x_forwarded_for_is_ignored_by_default(self, database_url: str, tmp_path: Path) -> None:
         with service_process(
             tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9", **LIMIT
         ) as service:
             statuses = await guesses(service, [f"203.0.113.{number}" for number in range(5)])
         assert statuses == [401] * 3 + [429] * 2
 
-    async def test_the_configured_proxy_is_and_what_a_caller_put_before_it_is_not(
+    async def test_only_address_added_by_trusted_proxy_counts(
         self, database_url: str, tmp_path: Path
     ) -> None:
         with service_process(
@@ -54,7 +54,9 @@ class TestForwardedFor:
             made_up = [f"198.51.100.{number}, 192.0.2.7" for number in range(5)]
             assert await guesses(service, made_up) == [401] * 3 + [429] * 2
 
-    async def test_another_proxys_word_does_not_count(self, database_url: str, tmp_path: Path) -> None:
+    async def test_x_forwarded_for_of_untrusted_proxy_is_ignored(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
         with service_process(
             tmp_path,
             database_url=database_url,
@@ -119,7 +121,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-async def test_a_full_run_logs_no_secret_and_nobodys_address_or_phone(
+async def test_logs_contain_no_secret_email_or_phone(
     database_url: str, tmp_path: Path, mailbox: Mailbox, log_format: str
 ) -> None:
     with (

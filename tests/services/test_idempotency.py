@@ -50,10 +50,10 @@ async def expire_leases(app: FastAPI) -> None:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
-class TestTheAccountChanges:
+class TestHubSpotAccountChanges:
     """Whether the record could bear our id is decided when it is sent, and remembered."""
 
-    async def test_what_was_sent_before_provisioning_is_not_sent_again_after_it(
+    async def test_untracked_create_is_not_retried_after_provisioning(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -63,32 +63,32 @@ class TestTheAccountChanges:
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_what_was_sent_by_a_token_that_could_not_read_the_schema_is_not_sent_again(
+    async def test_create_sent_without_readable_schema_is_not_retried(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
             emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
-            assert_problem(answer, 504, "outcome_unknown")
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert_problem(response, 504, "outcome_unknown")
         emulator.reset_faults()
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_a_schema_that_cannot_be_read_at_the_moment_creates_nothing_and_gives_the_key_back(
+    async def test_schema_read_error_creates_nothing_and_releases_key(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
-            answer = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
-            assert answer.status_code in (502, 503)
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert response.status_code in (502, 503)
             assert emulator.records("deals") == []
             emulator.reset_faults()
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_what_was_made_is_answered_although_it_could_not_be_made_any_more(
+    async def test_retry_returns_created_record_if_input_is_invalid_now(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
@@ -104,10 +104,10 @@ class TestTheAccountChanges:
         assert len(emulator.records(object_type)) == 1
 
 
-class TestTakenOver:
+class TestLeaseTakeover:
     """Another process goes on with the key while the first, which was slow, is still at it."""
 
-    async def test_both_answer_with_the_one_record(
+    async def test_takeover_and_slow_request_return_the_same_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         slow = HeldTransport(emulator)
@@ -120,15 +120,15 @@ class TestTakenOver:
             second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
-            answer = await first
+            response = await first
         [record] = emulator.records("deals")
-        assert answer.status_code == 201, answer.text
-        assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
+        assert response.status_code == 201, response.text
+        assert {each.json()["data"]["deal"]["id"] for each in (response, second)} == {record.id}
         replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
 
-    async def test_the_slow_one_finds_the_key_taken_where_nothing_can_be_looked_up(
+    async def test_takeover_without_property_creates_no_second_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator
     ) -> None:
         """Without the property the second creates nothing, and the first creates its one."""
@@ -147,7 +147,7 @@ class TestTakenOver:
 
 
 class TestRegistration:
-    async def test_an_address_that_is_being_registered_is_no_final_answer(
+    async def test_conflict_with_running_registration_is_not_stored(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         """Two with keys of their own at one moment; the one who was first fails, and the other may try again."""
@@ -171,7 +171,7 @@ class TestRegistration:
         assert len(emulator.records("contacts")) == 1
 
 
-class TestEverywhere:
+class TestInterruptedAtEveryStep:
     """The same at every single step: what is sent again afterwards ends with one record and its associations."""
 
     @pytest.fixture
@@ -187,7 +187,7 @@ class TestEverywhere:
             yield app
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_creates_one_record(
         self,
         customer: Caller,
         app: FastAPI,
@@ -211,7 +211,7 @@ class TestEverywhere:
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_creates_one_record(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
@@ -230,7 +230,7 @@ class TestRunOnce:
     """What `create` may raise, and what becomes of the key."""
 
     @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
-    async def test_who_comes_while_it_is_worked_on_is_told_a_sensible_moment(
+    async def test_retry_after_equals_time_that_the_request_has_run(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
         """Soon, where it has just begun; later, where its process seems to have died; never after the lease."""
@@ -247,9 +247,7 @@ class TestRunOnce:
 
         await run_once(app.state.session_factory, a_key(), create)
 
-    async def test_an_error_that_nobody_foresaw_may_have_come_after_the_record_was_made(
-        self, app: FastAPI
-    ) -> None:
+    async def test_unexpected_error_keeps_the_request_id_for_retry(self, app: FastAPI) -> None:
         attempts: list[Attempt] = []
 
         async def create(attempt: Attempt) -> BaseModel:
@@ -331,8 +329,8 @@ async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport:
 
 
 async def check_converges(post: Post, object_type: str, customer: Caller, emulator: Emulator) -> None:
-    answer = await post()
-    assert answer.status_code == 201, answer.text
+    response = await post()
+    assert response.status_code == 201, response.text
     [record] = emulator.records(object_type)
-    assert answer.json()["data"][object_type.removesuffix("s")]["id"] == record.id
+    assert response.json()["data"][object_type.removesuffix("s")]["id"] == record.id
     assert emulator.associations(object_type, record.id, "contacts") == [customer.contact_id]

@@ -106,8 +106,8 @@ _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 def operation_id(route: APIRoute) -> str:
     """Return the endpoint's name in camelCase: `create_deal` becomes `createDeal`."""
-    head, *rest = route.name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def build_document(app: FastAPI) -> dict[str, Any]:

@@ -132,7 +132,10 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
 # Details of operations that replace the default detail of the error table.
 DETAILS_BY_OPERATION: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
-    ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
+    (
+        "createDeal",
+        "forbidden",
+    ): "contact_id is only for staff; omit it to create the deal for your own contact.",
 }
 # Example of an invalid field by operation, if it is not a missing required field.
 _UNKNOWN_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"

@@ -1,5 +1,6 @@
 """Routes for contacts."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -19,7 +20,6 @@ from crm_api.schemas.contacts import (
 )
 from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
 from crm_api.schemas.search import ContactSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
@@ -66,13 +66,12 @@ async def create_contact(
 
     Each e-mail address can belong to only one contact.
     """
-
-    async def create(attempt: Attempt) -> ContactResponse:
-        created = await contacts.create_contact(context, contact, attempt=attempt)
-        return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
-
     return await idempotent_create.execute(
-        create, operation="create_contact", owner=str(user.id), body=contact, location_prefix="/api/contacts"
+        partial(contacts.create_contact, context, contact),
+        operation="create_contact",
+        owner=str(user.id),
+        body=contact,
+        location_prefix="/api/contacts",
     )
 
 

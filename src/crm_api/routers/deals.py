@@ -1,5 +1,6 @@
 """Routes for deals."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -18,7 +19,6 @@ from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import deals
 from crm_api.services.records import updates as record_changes
 
@@ -62,13 +62,12 @@ async def create_deal(
     A customer creates it for their own contact; staff can name the contact in `contact_id`.
     Two deals may have the same name.
     """
-
-    async def create(attempt: Attempt) -> DealResponse:
-        created = await deals.create_deal(context, deal, attempt=attempt)
-        return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
-
     return await idempotent_create.execute(
-        create, operation="create_deal", owner=str(context.user.id), body=deal, location_prefix="/api/deals"
+        partial(deals.create_deal, context, deal),
+        operation="create_deal",
+        owner=str(context.user.id),
+        body=deal,
+        location_prefix="/api/deals",
     )
 
 
