@@ -1,4 +1,4 @@
-"""Mail, handed to a real SMTP server on loopback."""
+"""The mail queue with a real SMTP server on loopback."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -163,7 +163,7 @@ async def test_development_prints_link_without_address(
 async def test_production_without_smtp_logs_no_link(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who reads the log could else ask for a link and choose a password for anybody."""
+    """A reader of the log could otherwise request a link and set a password for any user."""
     queue = queue_for(None, environment="production")
     queue.start()
     queue.send(**(MAIL | {"text": "http://localhost:4012/reset-password#token=abc"}))

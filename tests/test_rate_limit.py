@@ -1,4 +1,4 @@
-"""Limits: counted in memory or in Redis, and in memory while Redis is away."""
+"""Rate limits in memory, in Redis, and in memory while Redis is unavailable."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ async def guess(client: httpx.AsyncClient, email: str) -> int:
 
 
 def an_address() -> str:
-    # Tests share one Valkey.
+    # Tests share one Valkey server, so each test uses its own address.
     return f"{uuid4().hex}@example.com"
 
 
@@ -48,7 +48,7 @@ class TestLimits:
             assert 1 <= int(refused.headers["retry-after"]) <= 3600
             assert refused.headers["ratelimit-policy"] == '"default";q=3;w=3600'
             assert "eve" not in [user["email"] for user in emulator_contacts(emulator)]
-            # What sends no mail is counted elsewhere.
+            # Login has another limit.
             assert await guess(client, "ada@example.com") == 401
 
     async def test_requests_are_limited_per_user(
@@ -75,7 +75,7 @@ class TestLimits:
             assert_problem(refused, 429, "rate_limit_exceeded")["error"]
             == "ratelimit exceeded 3 per 1 minute"
         )
-        # An office behind one address goes on.
+        # Another user behind the same network address can log in.
         assert (
             await customer.client.post("/api/login", json=body | {"email": other_customer.email})
         ).status_code == 200
@@ -123,7 +123,7 @@ class TestRedis:
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
         email = an_address()
         async with app_client(shared, emulator) as one, app_client(shared, emulator) as other:
-            statuses = [await guess(each, email) for _ in range(4) for each in (one, other)]
+            statuses = [await guess(client, email) for _ in range(4) for client in (one, other)]
         assert statuses == [401] * 5 + [429] * 3
 
     async def test_redis_keys_contain_no_email(
@@ -181,7 +181,7 @@ class TestRedis:
         async with app_client(hung, emulator) as client, asyncio.timeout(10):
             ticking = asyncio.create_task(tick())
             assert await guess(client, "ada@example.com") == 401
-            # The event loop went on meanwhile; held up, it would have ticked once or twice.
+            # A blocked event loop would have ticked once or twice.
             assert ticks > 4
             ticks = 0
             assert (await client.post("/api/password/forgot", json=body)).status_code == 202
@@ -200,14 +200,14 @@ class TestRedis:
             assert [await guess(one, email) for _ in range(5)] == [401] * 5
             assert await guess(other, email) == 401
             with ValkeyServer(port=port, save="", appendonly="no"):
-                await asyncio.sleep(1.1)  # it is asked again after a second
+                await asyncio.sleep(1.1)  # Redis is retried after a second
                 email = an_address()
-                statuses = [await guess(each, email) for _ in range(3) for each in (one, other)]
+                statuses = [await guess(client, email) for _ in range(3) for client in (one, other)]
         assert statuses == [401] * 5 + [429]
 
 
 async def test_count_taken_back_in_next_window_allows_no_extra_guess(settings: Settings) -> None:
-    """Else logins that begin in one window and succeed in the next pay for guesses there."""
+    """A login may start in one window and succeed in the next."""
     from starlette.requests import Request
 
     limits = RateLimits(settings)
@@ -226,7 +226,7 @@ async def test_count_taken_back_in_next_window_allows_no_extra_guess(settings: S
 
 
 async def test_cancelled_guess_still_counts(settings: Settings) -> None:
-    """Else whoever hangs up in time guesses for nothing."""
+    """Otherwise a caller could avoid the limit by closing the connection early."""
     from starlette.requests import Request
 
     limits = RateLimits(settings)
@@ -251,7 +251,7 @@ class TestCountsInMemory:
     def test_expired_memory_counter_is_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_SWEEP_INTERVAL_SECONDS", 0.0)
         storage = rate_limit._SweptMemory()
-        storage.incr("a caller who never came back", 0.001)
+        storage.incr("inactive caller", 0.001)
         time.sleep(0.002)
         storage.incr("another", 60)
         assert set(storage.storage) == set(storage.expirations) == {"another"}

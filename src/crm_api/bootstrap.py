@@ -78,11 +78,6 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
     return RedisQuota(redis, account_key=key, local=local)
 
 
-def unlimited_quota() -> Quota:
-    """Return a quota that never delays a call of a command, and that shows the limits HubSpot reports."""
-    return LocalQuota(burst_limit=UNLIMITED, search_limit=UNLIMITED, daily_limit=UNLIMITED)
-
-
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncGenerator[SessionFactory, None]:
     """Provide a session factory and close its connections at the end."""
@@ -95,7 +90,7 @@ async def open_database(settings: Settings) -> AsyncGenerator[SessionFactory, No
 
 @asynccontextmanager
 async def open_hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
-    """Provide a HubSpot client without quota limits, for commands.
+    """Provide a HubSpot client for commands; its quota starts unlimited and then shows what HubSpot reports.
 
     The database is used only if the HubSpot credentials are a refresh token.
     """
@@ -104,7 +99,8 @@ async def open_hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None
         if settings.hubspot_access_token is None:
             session_factory = await stack.enter_async_context(open_database(settings))
         auth = await hubspot_auth(settings, session_factory)
-        hubspot = create_hubspot(settings, auth, quota=unlimited_quota())
+        quota = LocalQuota(burst_limit=UNLIMITED, search_limit=UNLIMITED, daily_limit=UNLIMITED)
+        hubspot = create_hubspot(settings, auth, quota=quota)
         stack.push_async_callback(hubspot.aclose)
         yield hubspot
 

@@ -89,3 +89,13 @@ def test_hubspot_error_is_reported_in_one_line(
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
     assert "Traceback" not in result.output
+
+
+def test_check_works_with_refresh_token(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
+    monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")
+    monkeypatch.setenv("HUBSPOT_REFRESH_TOKEN", "demo-refresh-token")
+    result = run("check")
+    [credentials] = [line for line in result.output.splitlines() if " credentials " in line]
+    assert credentials.startswith("ok "), result.output

@@ -1,4 +1,4 @@
-"""Passwords changed, forgotten and chosen anew, over HTTP."""
+"""Password change, and reset by a mailed link."""
 
 import asyncio
 from datetime import timedelta
@@ -74,10 +74,12 @@ class TestChange:
 
     async def test_only_one_concurrent_password_change_succeeds(self, customer: Caller) -> None:
         passwords = [f"a harbour number {n}" for n in range(3)]
-        responses = await asyncio.gather(*(self.change(customer, new=each) for each in passwords))
+        responses = await asyncio.gather(*(self.change(customer, new=password) for password in passwords))
         assert sorted(response.status_code for response in responses) == [204, 400, 400]
         winner = next(
-            each for each, response in zip(passwords, responses, strict=True) if response.status_code == 204
+            password
+            for password, response in zip(passwords, responses, strict=True)
+            if response.status_code == 204
         )
         assert await status_of_login(customer, winner) == 200
 

@@ -152,7 +152,7 @@ class TestDeleteMe:
     async def test_deleted_user_leaves_no_personal_data_in_tables(
         self, client: httpx.AsyncClient, other_customer: Caller, app: FastAPI
     ) -> None:
-        """Rows in every table that can hold something of theirs, and then none; the audit log keeps their id alone."""
+        """Every table with personal data has rows of the user first and none after. The audit log keeps the user ID."""
         key = {"Idempotency-Key": "the-same-for-all"}
         body = registration_body(email="leaving@example.com", lastname="Leaving", phone="+1 555 010 7777")
         assert (await client.post("/api/register", json=body, headers=key)).status_code == 201
@@ -171,7 +171,7 @@ class TestDeleteMe:
         before = await self.rows(app)
         assert (await self.delete(caller)).status_code == 204
         after = await self.rows(app)
-        # What is the stranger's stays.
+        # The other customer's rows remain.
         assert {table: len(before[table]) - len(after[table]) for table in before if before[table]} == {
             "audit_entries": -1,
             "idempotency_keys": 2,
@@ -181,13 +181,13 @@ class TestDeleteMe:
             "refresh_tokens": 2,
             "sessions": 1,
             "users": 1,
-            # Of the HubSpot account, not of a person.
+            # This table belongs to the HubSpot account and has no personal data.
             "hubspot_account": 0,
         }
         for table, rows in after.items():
             for personal in (caller.email, "Leaving", "555 010 7777"):
                 assert personal not in str(rows), table
-            # As text it stands in the answer to a registration; as a number in columns.
+            # Stored responses contain the ID with hyphens, columns may contain it without.
             assert table == "audit_entries" or user_id.replace("-", "") not in str(rows).replace("-", "")
 
     async def rows(self, app: FastAPI) -> dict[str, list[tuple[Any, ...]]]:
@@ -200,7 +200,7 @@ class TestDeleteMe:
     async def test_idempotency_key_can_be_reused_after_deletion(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
-        """The answer of before would tell of an account that is not there."""
+        """The stored response of the first registration describes a user who no longer exists."""
         key = {"Idempotency-Key": "once"}
         await client.post("/api/register", json=registration_body(), headers=key)
         caller = await Caller.log_in(client, "ada@example.com", PASSWORD, contact_id="")

@@ -1,4 +1,4 @@
-"""Registration and the caller's own profile, over HTTP."""
+"""Registration without e-mail verification."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ async def users_of(app: FastAPI) -> list[User]:
 
 
 def writes(emulator: Emulator) -> list[tuple[str, str]]:
-    """What the emulator was asked to change."""
+    """Return the calls that change records."""
     return [
         (request.method, request.path)
         for request in emulator.requests
@@ -129,7 +129,7 @@ class TestRegister:
             ({"firstname": ""}, "firstname"),
             ({"firstname": "   "}, "firstname"),
             ({"firstname": "x" * 101}, "firstname"),
-            # Composed, each of these is two code points (https://www.unicode.org/charts/normalization/).
+            # The composed form of this letter has two code points (https://www.unicode.org/charts/normalization/).
             ({"firstname": "\u0958" * 51}, "firstname"),
             ({"firstname": "<b>Ada</b>"}, "firstname"),
             ({"firstname": "R2D2"}, "firstname"),
@@ -207,7 +207,7 @@ class TestRegisterWithFailures:
     async def test_registration_with_lost_lease_returns_409(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
-        """A process that hung past its lease, and goes on when another attempt has taken the address over."""
+        """A slow process continues after its lease has ended and another request has taken over the registration."""
         later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
         reserve = registration.reserve
 

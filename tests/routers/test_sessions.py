@@ -1,4 +1,4 @@
-"""Logging in and renewing tokens, over HTTP."""
+"""Login, refresh and logout."""
 
 import asyncio
 from datetime import timedelta
@@ -152,7 +152,7 @@ class TestRefresh:
         assert second != first
         third = await self.refresh(customer, second)
         assert third.status_code == 200
-        # The successor has been used, so nobody lost an answer: this is theft, and the session ends.
+        # The successor was used, so no response was lost: the second use is theft and ends the session.
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert_problem(
             await self.refresh(customer, third.json()["data"]["refresh_token"]), 401, "invalid_token"
@@ -185,7 +185,7 @@ class TestRefresh:
     async def test_two_concurrent_refreshes_leave_one_valid_token(
         self, customer: Caller, app: FastAPI
     ) -> None:
-        """Two tabs of one browser: both are answered, and only the later answer's token is good."""
+        """Two browser tabs refresh at once: both get tokens, and only the later refresh token is valid."""
         first = customer.tokens["refresh_token"]
         responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
         assert [response.status_code for response in responses] == [200, 200]
@@ -197,11 +197,11 @@ class TestRefresh:
     async def test_deadlock_on_refresh_returns_503_and_retry_works(
         self, customer: Caller, app: FastAPI
     ) -> None:
-        """As when the account is deleted at the same moment: rows go from the session to its tokens."""
+        """A concurrent deletion of the user locks the session first and then its tokens."""
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         first = customer.tokens["refresh_token"]
         async with app.state.session_factory() as database, asyncio.timeout(20):
-            # The other side is the one that is told.
+            # A long timeout on this side makes PostgreSQL report the deadlock to the other side.
             await database.execute(text("SET LOCAL deadlock_timeout = '1min'"))
             await database.execute(select(Session).with_for_update())
             refreshing = asyncio.create_task(self.refresh(customer, first))
@@ -256,7 +256,7 @@ class TestRefresh:
         assert third.status_code == 200
         async with app.state.session_factory() as database:
             assert len((await database.execute(select(RefreshToken))).all()) == 2
-        # The expired one is only refused; nobody is logged out for it.
+        # The expired token is refused without ending the session.
         assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
         assert (await self.refresh(customer, third.json()["data"]["refresh_token"])).status_code == 200
 
@@ -268,36 +268,36 @@ class TestRefresh:
 
 
 class TestAccessToken:
-    """Every way in which a token can be wrong is the same 401."""
+    """Every kind of invalid access token returns the same 401."""
 
-    def forged(self, settings: Settings, token: str, kind: str) -> str:
+    def forged(self, settings: Settings, token: str, defect: str) -> str:
         claims, key = claims_of(settings, token), settings.jwt_secret_key.get_secret_value()
-        if kind == "expired":
+        if defect == "expired":
             return str(jwt.encode(claims | {"exp": claims["iat"] - 1}, key, algorithm="HS256"))
-        if kind == "other key":
+        if defect == "other key":
             return str(jwt.encode(claims, "another-secret-key-of-enough-length", algorithm="HS256"))
-        if kind == "other algorithm":
+        if defect == "other algorithm":
             return str(jwt.encode(claims, key, algorithm="HS512"))
-        if kind == "wrong audience":
+        if defect == "wrong audience":
             return str(jwt.encode(claims | {"aud": "somebody-else"}, key, algorithm="HS256"))
-        if kind == "wrong issuer":
+        if defect == "wrong issuer":
             return str(jwt.encode(claims | {"iss": "somebody-else"}, key, algorithm="HS256"))
-        if kind.startswith("without "):
-            claims.pop(kind.removeprefix("without "))
+        if defect.startswith("without "):
+            claims.pop(defect.removeprefix("without "))
             return str(jwt.encode(claims, key, algorithm="HS256"))
-        if kind == "unsigned":
+        if defect == "unsigned":
             import base64
 
             head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
             return f"{head}.{token.split('.')[1]}."
-        if kind == "nested":
+        if defect == "nested":
             import base64
 
             return base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode() + ".e30.c2ln"
-        return kind
+        return defect
 
     @pytest.mark.parametrize(
-        "kind",
+        "defect",
         [
             "expired",
             "other key",
@@ -319,9 +319,9 @@ class TestAccessToken:
         ],
     )
     async def test_invalid_access_token_returns_401(
-        self, customer: Caller, settings: Settings, kind: str
+        self, customer: Caller, settings: Settings, defect: str
     ) -> None:
-        token = self.forged(settings, customer.tokens["access_token"], kind)
+        token = self.forged(settings, customer.tokens["access_token"], defect)
         response = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
         assert_problem(response, 401, "invalid_token")
 
@@ -429,7 +429,7 @@ class TestEffectOnTheNextRequest:
     async def test_login_fails_if_password_changes_during_verification(
         self, customer: Caller, app: FastAPI
     ) -> None:
-        """The login began with a password that is not the password any more when it ends."""
+        """Another request changes the password while the login verifies the old one."""
         verify = app.state.passwords.verify
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:

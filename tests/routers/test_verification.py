@@ -1,4 +1,4 @@
-"""Proof of an e-mail address, over HTTP and a real SMTP server."""
+"""Registration with e-mail verification, through a real SMTP server."""
 
 import asyncio
 from dataclasses import replace
@@ -56,7 +56,7 @@ class TestRegister:
         mail = await wait_for_mail(app, mailbox, ADDRESS)
         assert mail["Subject"] == "Finish your registration"
         assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
-        # Nothing that a stranger could have chosen stands in it.
+        # An attacker who registers this address must not be able to put text into the mail.
         assert "Lovelace" not in mail.as_string()
         assert await rows(app, User) == []
         assert emulator.requests == []
@@ -254,7 +254,7 @@ class TestVerify:
 
 
 class TestLaterRegistrations:
-    """A later registration of a pending address changes nothing of the earlier one."""
+    """Two pending registrations of one address are independent."""
 
     async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
         await client.post("/api/register", json=registration_body())

@@ -1,4 +1,4 @@
-"""Who may ask for what: tests that the OpenAPI document writes, so that a new operation cannot be forgotten."""
+"""Access rules of every operation in the OpenAPI document."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from hubspot_emulator import Emulator, RecordedRequest
 
 Policy = Literal["anyone", "user", "record", "staff"]
 
-# anyone: without a token. user: one's own account, or lists that hold one's own. record: 404 unless it is one's own.
+# anyone: no token. user: own user account or lists of own records. record: 404 for other customers' records.
 POLICIES: dict[str, Policy] = {
     "register": "anyone",
     "verifyEmail": "anyone",
@@ -59,13 +59,13 @@ POLICIES: dict[str, Policy] = {
     "archiveTicket": "record",
     "createContact": "staff",
 }
-# Outside the contract: the page and its files.
+# The documentation page and its files are not part of the contract.
 UNDOCUMENTED = {"/", "/docs", "/docs/assets/{name}", "/openapi.json", "/favicon.ico"}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the document, and how to ask for it."""
+    """One operation of the document, with an example request."""
 
     id: str
     method: str
@@ -95,9 +95,11 @@ def operations() -> list[Operation]:
             method=method.upper(),
             path=path,
             query={
-                each["name"]: each["example"] if "example" in each else each["schema"]["examples"][0]
-                for each in operation.get("parameters", [])
-                if each["in"] == "query" and each.get("required")
+                parameter["name"]: parameter["example"]
+                if "example" in parameter
+                else parameter["schema"]["examples"][0]
+                for parameter in operation.get("parameters", [])
+                if parameter["in"] == "query" and parameter.get("required")
             },
             body=example_body(described, operation),
             secured=bool(operation.get("security")),
@@ -108,16 +110,16 @@ def operations() -> list[Operation]:
 
 
 def example_body(described: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
-    """A valid body from the examples: what is required, or where nothing is, the first property."""
+    """Return a valid body from the examples, with the required properties or else the first one."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
     schema = content["schema"]
-    reference = next(each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each)
+    reference = next(part["$ref"] for part in (schema, *schema.get("anyOf", ())) if "$ref" in part)
     model = described["components"]["schemas"][reference.rpartition("/")[2]]
     if "examples" in model or "example" in content:
         return dict(content.get("example") or model["examples"][0])
-    # A contact's e-mail is for staff to change.
+    # Only staff may change a contact's e-mail address.
     names = model.get("required") or [name for name in model["properties"] if name != "email"][:1]
     return {name: example(model["properties"][name]) for name in names}
 
@@ -134,8 +136,8 @@ OPERATIONS = operations()
 
 
 def by_policy(*policies: Policy) -> pytest.MarkDecorator:
-    wanted = [each for each in OPERATIONS if POLICIES.get(each.id) in policies]
-    return pytest.mark.parametrize("operation", wanted, ids=lambda operation: operation.id)
+    selected = [operation for operation in OPERATIONS if POLICIES.get(operation.id) in policies]
+    return pytest.mark.parametrize("operation", selected, ids=lambda operation: operation.id)
 
 
 def writes(emulator: Emulator) -> list[RecordedRequest]:
@@ -154,7 +156,7 @@ def without_id(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    # Limits have tests of their own.
+    # Rate limits are tested in tests/test_rate_limit.py.
     return settings.model_copy(update={"rate_limit_enabled": False})
 
 
@@ -221,7 +223,7 @@ async def test_invalid_token_returns_401_without_hubspot_call(
         bodies.append(without_id(response))
     assert all(body == bodies[0] for body in bodies)
     assert emulator.requests == []
-    # And the good one opens it, so that it was the token that did not.
+    # The valid token works, so the invalid tokens caused the 401s.
     assert (await operation.ask(customer.client, owned.id_for(operation), token=good)).status_code != 401
 
 
@@ -245,15 +247,15 @@ async def test_other_customers_record_returns_same_404_as_unknown(
 async def test_deal_ownership_cache_expires(
     customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
 ) -> None:
-    moment = 0.0
-    app.state.deal_ownership = DealOwnershipCache(clock=lambda: moment)
+    clock_time = 0.0
+    app.state.deal_ownership = DealOwnershipCache(clock=lambda: clock_time)
     deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
-    # Somebody of the company's gives the deal to another contact.
+    # An employee associates the deal with another contact in HubSpot.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
     emulator.link(("contacts", other_customer.contact_id), ("deals", deal_id))
     assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
     assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
-    moment = 10.0
+    clock_time = 10.0
     assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
     assert len(emulator.records("tickets")) == 1
 
@@ -304,5 +306,5 @@ async def test_user_operation_shows_nothing_of_other_customers(
         for record_id in (owned.contact, owned.deal, owned.ticket):
             assert record_id not in request.path
             assert record_id not in str(request.body)
-    # The owner's account is as it was.
+    # The owner can still log in.
     assert (await customer.get("/api/me")).status_code == 200

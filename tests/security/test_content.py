@@ -1,4 +1,4 @@
-"""What is stored and given back is plain text, and nothing is taken that was not asked for."""
+"""Text values, malformed bodies, unknown fields, hidden properties and cursors."""
 
 import json
 from typing import Any
@@ -85,7 +85,7 @@ class TestPlainText:
         ],
     )
     async def test_lone_surrogate_returns_400(self, customer: Caller, path: str, field: str) -> None:
-        """JSON can write a lone surrogate; UTF-8, and so every database, cannot."""
+        """JSON can represent a lone surrogate; UTF-8 and the databases cannot."""
         bodies = {
             "/api/register": registration_body(),
             "/api/deals": deal_body(),
@@ -142,7 +142,9 @@ class TestBodies:
     async def test_non_string_login_field_returns_400(
         self, client: httpx.AsyncClient, field: str, value: str
     ) -> None:
-        body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace('"@"', value)
+        body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace(
+            '"@"', value
+        )
         headers = {"Content-Type": "application/json"}
         response = await client.post("/api/login", content=body, headers=headers)
         assert_problem(response, 400, "validation_error", fields=[field])
@@ -173,7 +175,7 @@ class TestMassAssignment:
         ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         emulator.clear_requests()
-        asked = [
+        requests = [
             ("POST", "/api/deals", deal_body()),
             ("PATCH", f"/api/deals/{deal_id}", {}),
             ("POST", f"/api/tickets/{deal_id}", ticket_body()),
@@ -181,16 +183,16 @@ class TestMassAssignment:
             ("PATCH", f"/api/contacts/{customer.contact_id}", {}),
         ]
         [(name, value)] = extra.items()
-        for method, path, body in asked:
+        for method, path, body in requests:
             response = await customer.client.request(
                 method, path, json=body | extra, headers=customer.headers
             )
             problem = assert_problem(response, 400, "validation_error")
             [detail] = problem["details"]
             assert detail["field"].startswith(name), path
-            assert value  # each of them says something
-        written = [each for each in emulator.requests if each.method in ("POST", "PATCH")]
-        assert [each for each in written if not each.path.endswith(("/batch/read", "/search"))] == []
+            assert value
+        written = [sent for sent in emulator.requests if sent.method in ("POST", "PATCH")]
+        assert [sent for sent in written if not sent.path.endswith(("/batch/read", "/search"))] == []
 
     async def test_customer_cannot_create_deal_for_other_contact(
         self, customer: Caller, other_customer: Caller
@@ -209,25 +211,25 @@ class TestMassAssignment:
 
 
 class TestHiddenProperties:
-    """What is not shown cannot be found out by asking which records have it, or by putting them in its order."""
+    """Filters and sort orders must not reveal the values of hidden properties."""
 
     HIDDEN = ("hs_deal_stage_probability", "hubspot_owner_id", "hs_forecast_amount", "crm_api_request_id")
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        # Shown, but the operator does not let it be searched by.
+        # `dealtype` is readable but not searchable.
         return settings.model_copy(
             update={"hubspot_properties": {"deals": PropertyLists(readable=["dealtype"])}}
         )
 
     @pytest.mark.parametrize("name", [*HIDDEN, "dealtype", "properties.dealtype"])
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     async def test_hidden_property_cannot_be_filtered_or_sorted(
-        self, customer: Caller, staff: Caller, emulator: Emulator, name: str, who: str
+        self, customer: Caller, staff: Caller, emulator: Emulator, name: str, role: str
     ) -> None:
-        caller = {"customer": customer, "staff": staff}[who]
+        caller = {"customer": customer, "staff": staff}[role]
         await caller.post(
-            "/api/deals", deal_body(**({"contact_id": caller.contact_id} if who == "staff" else {}))
+            "/api/deals", deal_body(**({"contact_id": caller.contact_id} if role == "staff" else {}))
         )
         emulator.clear_requests()
         responses = [
@@ -251,7 +253,7 @@ class TestOverwriting:
     ) -> None:
         first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
         second = await other_customer.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
-        first_id, second_id = (each.json()["data"]["deal"]["id"] for each in (first, second))
+        first_id, second_id = (created.json()["data"]["deal"]["id"] for created in (first, second))
         assert first_id != second_id
         amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
         assert amounts == {first_id: "10", second_id: "99"}
@@ -329,9 +331,9 @@ class TestCursors:
             assert_problem(response, 400, "invalid_cursor")
 
     async def test_cursor_with_changed_character_returns_400(self, customer: Caller, cursor: str) -> None:
-        for place in range(0, len(cursor), 7):
-            other = "A" if cursor[place] != "A" else "B"
-            changed = cursor[:place] + other + cursor[place + 1 :]
+        for position in range(0, len(cursor), 7):
+            other = "A" if cursor[position] != "A" else "B"
+            changed = cursor[:position] + other + cursor[position + 1 :]
             response = await customer.get("/api/deals", params={"cursor": changed})
             assert_problem(response, 400, "invalid_cursor")
 

@@ -1,4 +1,4 @@
-"""Nobody can tell a known address from an unknown one: the same bytes, rows, queries, hashes and mails."""
+"""Known and unknown e-mail addresses cause the same response, queries, hashes and number of mails."""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -26,7 +26,7 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 
 
 class CountingPasswords(Passwords):
-    """Counts what it is asked to compute."""
+    """Password pool that counts the hashes it computes."""
 
     hashes = 0
 
@@ -37,7 +37,7 @@ class CountingPasswords(Passwords):
 
 @dataclass
 class Observed:
-    """What one request did, as far as somebody outside could measure or a log could tell."""
+    """Observable effects of one request."""
 
     status: int
     body: bytes
@@ -80,7 +80,7 @@ async def observe(
         elif form:
             response = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
         else:
-            # ASCII alone, so that lone surrogates travel too.
+            # `json.dumps` escapes non-ASCII characters, so lone surrogates can be sent.
             response = await client.post(path, content=json.dumps(body), headers=as_json)
         await app.state.mail.flush()
         return Observed(
@@ -158,14 +158,14 @@ async def test_oauth2_form_treats_known_and_unknown_emails_alike(
 async def test_unhashable_password_takes_same_work_for_every_email(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
-    """A lone surrogate cannot be hashed; where that ended the work early, only known addresses were quick."""
+    """A lone surrogate cannot be hashed, which must not make the response for known addresses faster."""
     seen = [
         await observe("/api/login", {"email": email, "password": "\ud800"})
         for email in (KNOWN, PENDING, UNKNOWN)
     ]
     assert seen[0] == seen[1] == seen[2]
     assert (seen[0].status, seen[0].hashes) == (400, 0)
-    # Through a form whose charset the caller chooses it comes as far as the password pool.
+    # A form's charset is chosen by the caller, so a form can send a surrogate to the password pool.
     forms = [await observe("/api/token", form_of(email), raw=True) for email in (KNOWN, PENDING, UNKNOWN)]
     assert forms[0] == forms[1] == forms[2]
     assert (forms[0].status, forms[0].hashes) == (400, 1)
@@ -191,8 +191,8 @@ async def test_unknown_link_and_wrong_password_are_treated_alike(
     await client.post("/api/register", json=registration_body())
     token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
     seen = [
-        await observe("/api/email/verify", {"token": each, "password": "not the one"})
-        for each in (token, "x" * 43)
+        await observe("/api/email/verify", {"token": candidate, "password": "not the one"})
+        for candidate in (token, "x" * 43)
     ]
     assert (seen[0].status, seen[0].body, seen[0].headers, seen[0].hashes) == (
         seen[1].status,
@@ -207,7 +207,7 @@ async def test_unknown_link_and_wrong_password_are_treated_alike(
 async def test_login_before_verification_looks_like_wrong_password(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
-    """Also with the password that was given at registration."""
+    """The password is the one of the pending registration."""
     right = await observe("/api/login", {"email": PENDING, "password": PASSWORD})
     assert right == await observe("/api/login", {"email": UNKNOWN, "password": PASSWORD})
     assert right.status == 401

@@ -1,4 +1,4 @@
-"""Headers, CORS, sizes and masks: what stands around every request."""
+"""CORS, security headers, body size, Host header, and secrets in repr."""
 
 from dataclasses import fields, is_dataclass
 
@@ -27,9 +27,9 @@ class TestCors:
     async def test_allowed_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
         response = await client.get("/api/me", headers={"Origin": ORIGIN})
         assert response.headers["access-control-allow-origin"] == ORIGIN
-        exposed = {each.strip() for each in response.headers["access-control-expose-headers"].split(",")}
+        exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
         assert exposed == set(EXPOSED_HEADERS)
-        # Tokens travel in a header, never in a cookie.
+        # Tokens are sent in a header, not in a cookie.
         assert "access-control-allow-credentials" not in response.headers
 
     async def test_allowed_origin_can_read_every_error(self, client: httpx.AsyncClient, app: FastAPI) -> None:
@@ -136,8 +136,8 @@ class TestRepr:
         key = settings.jwt_secret_key.get_secret_value()
         queue = MailQueue(secret)
         shown = [
-            repr(each)
-            for each in (
+            repr(item)
+            for item in (
                 settings,
                 account_rules(settings),
                 queue,
@@ -153,4 +153,4 @@ class TestRepr:
         assert is_dataclass(queue._server)
         assert {field.name for field in fields(queue._server) if not field.repr} == {"username", "password"}
         for hidden in (key, "hidden-password", "test-access-token"):
-            assert not any(hidden in each for each in shown)
+            assert not any(hidden in text for text in shown)

@@ -1,4 +1,4 @@
-"""More logins than can be hashed: nobody else waits for them, and who would wait too long is told so."""
+"""More concurrent logins than the hash threads can serve."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from crm_api.settings import Settings
 class TestManyLogins:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        # Limits are on, because counting them needs a thread too, but in nobody's way.
+        # Rate limits stay enabled, because counting needs threads too, but are too high to be reached.
         many = "100000 per 1 minute"
         return settings.model_copy(
             update={
@@ -40,7 +40,7 @@ class TestManyLogins:
 
         app.state.passwords._context = Stuck()
         body = {"email": customer.email, "password": "wrong"}
-        # More than there are threads for everything else.
+        # The number exceeds the threads of the default pool.
         storm = [asyncio.create_task(customer.client.post("/api/login", json=body)) for _ in range(60)]
         try:
             async with asyncio.timeout(30):
@@ -54,7 +54,7 @@ class TestManyLogins:
         assert {response.status_code for response in responses} <= {
             401,
             503,
-        }  # 503 for who waited longer than a request may
+        }  # 503 for logins that waited too long
 
     async def test_login_that_waits_too_long_returns_503_retry_after(
         self, customer: Caller, app: FastAPI

@@ -1,4 +1,4 @@
-"""Attempts to get at somebody else's account or contact."""
+"""Attempts to take over another user's account or contact."""
 
 import asyncio
 from typing import Any
@@ -39,10 +39,10 @@ class TestWithVerification:
         attack = registration_body(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
         bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
-        # The victim registers as if nothing had happened ...
+        # The victim can register.
         victim = await verified_caller(app, client, mailbox, VICTIM)
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
-        # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
+        # The attacker's password does not work, neither for login nor with the attacker's link.
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
         response = await client.post(
             "/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD}
@@ -145,7 +145,7 @@ class TestWithVerification:
             await client.post("/api/register", json=registration_body(email=address))
             mail = await wait_for_mail(app, mailbox, "ada@xn--strae-oqa.example")
             assert mail["Subject"] == "You already have an account"
-        # IDNA 2008 has this letter for itself, so that is another domain.
+        # IDNA 2008 does not map this letter, so this is another domain.
         await client.post("/api/register", json=registration_body(email="ada@strasse.example"))
         assert (await wait_for_mail(app, mailbox, "ada@strasse.example"))[
             "Subject"
@@ -157,12 +157,12 @@ class TestWithVerification:
     async def test_email_with_url_characters_finds_only_its_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox, address: str
     ) -> None:
-        """It stands in a path toward HubSpot where the contact is there already."""
+        """The service puts the address of an existing contact into the path of a HubSpot call."""
         emulator.seed(
             {"contacts": [{"email": "a@example.com"}, {"email": address}, {"email": "b@example.com"}]}
         )
         caller = await verified_caller(app, client, mailbox, address)
-        [own] = [each for each in emulator.records("contacts") if each.properties["email"] == address]
+        [own] = [record for record in emulator.records("contacts") if record.properties["email"] == address]
         assert caller.contact_id == own.id
 
     async def test_verified_secondary_email_gets_no_link(
@@ -171,9 +171,11 @@ class TestWithVerification:
         owner = await verified_caller(app, client, mailbox, VICTIM)
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
-            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+            record
+            for record in emulator.records("contacts")
+            if record.properties["email"] == "second@example.com"
         ]
-        # Merging gives the surviving contact both addresses.
+        # A merge gives the surviving contact both addresses.
         emulator.merge("contacts", owner.contact_id, second.id)
         await client.post("/api/register", json=registration_body(email="second@example.com"))
         token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
@@ -187,14 +189,16 @@ class TestWithVerification:
 
 
 class TestWithoutVerification:
-    """`off` is for development: two accounts on one contact are impossible there too."""
+    """`EMAIL_VERIFICATION=off` is for development; two users of one contact are impossible there too."""
 
     async def test_secondary_email_gets_no_link(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
-            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+            record
+            for record in emulator.records("contacts")
+            if record.properties["email"] == "second@example.com"
         ]
         emulator.merge("contacts", customer.contact_id, second.id)
         before = [dict(record.properties) for record in emulator.records("contacts")]

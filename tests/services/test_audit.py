@@ -1,4 +1,4 @@
-"""The audit log, as what people and operators do fills it."""
+"""Audit entries of requests and commands."""
 
 from datetime import timedelta
 
@@ -41,8 +41,8 @@ class TestAudit:
         await customer.post("/api/me/password", change)
         await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
         await customer.client.delete("/api/me", headers=customer.headers)
-        found = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
-        assert found == [
+        events = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
+        assert events == [
             ("registered", "anonymous", True),
             ("contact_linked", "anonymous", True),
             ("login_succeeded", "anonymous", True),
@@ -61,14 +61,14 @@ class TestAudit:
         for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
             response = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
             assert response.status_code == 204
-        # Gone already: nobody deletes it a second time.
+        # Archiving an archived deal adds no entry.
         assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 404
-        found = [entry for entry in await self.events(app) if entry.event == "record_archived"]
-        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in found] == [
+        archived = [entry for entry in await self.events(app) if entry.event == "record_archived"]
+        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in archived] == [
             ("user", f"tickets {ticket_id}", "127.0.0.1", "front-end-0002"),
             ("user", f"deals {deal_id}", "127.0.0.1", "front-end-0002"),
         ]
-        assert len({entry.user_id for entry in found}) == 1
+        assert len({entry.user_id for entry in archived}) == 1
 
     async def test_lost_contact_link_names_triggering_request(
         self, customer: Caller, app: FastAPI, emulator: Emulator

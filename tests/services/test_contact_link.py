@@ -1,4 +1,4 @@
-"""The link to the contact heals, over HTTP: merged, made anew, gone, and somebody else's."""
+"""Link resolution after contacts were merged, deleted or created again."""
 
 from typing import Any
 
@@ -72,11 +72,13 @@ class TestDeletedContact:
     ) -> None:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
         response = await customer.post("/api/deals", deal_body())
         assert response.status_code == 201, response.text
-        assert emulator.associations("deals", response.json()["data"]["deal"]["id"], "contacts") == [anew]
-        assert await contact_of(customer) == anew
+        assert emulator.associations("deals", response.json()["data"]["deal"]["id"], "contacts") == [
+            new_contact
+        ]
+        assert await contact_of(customer) == new_contact
 
     async def test_unverified_email_finds_no_new_contact(self, customer: Caller, emulator: Emulator) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -87,11 +89,11 @@ class TestDeletedContact:
     async def test_contact_merged_with_other_users_contact_is_not_linked(
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        """Also while the other's link still names the contact of before the merge."""
+        """The other user is still linked to the ID that the merge replaced."""
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        survivor = emulator.merge("contacts", anew, other_customer.contact_id)
+        [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        survivor = emulator.merge("contacts", new_contact, other_customer.contact_id)
         assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert await contact_of(customer) is None
         assert (await other_customer.post("/api/deals", deal_body())).status_code == 201
@@ -125,7 +127,7 @@ async def test_404s_trigger_one_link_check_per_minute(
 async def test_secondary_email_of_linked_contact_gets_no_link(
     customer: Caller, app: FastAPI, emulator: Emulator, taken: bool
 ) -> None:
-    """HubSpot answers 409 for a secondary address with the id of the contact that has it."""
+    """HubSpot returns a 409 for a secondary address, with the ID of its contact."""
     second = emulator.seed({"contacts": [{"email": "second@example.com"}]})["contacts"][0]
     emulator.merge("contacts", customer.contact_id, second)
     await customer.get("/api/new-crm-objects")

@@ -1,4 +1,4 @@
-"""One key, one record, in every order in which answers are lost, processes die and requests are taken over."""
+"""Idempotency keys under lost responses, crashes, cancellation and lease takeover."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -31,27 +31,26 @@ from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
-# More than any of them needs; the loops end when one is survived.
+# Upper bounds: the loops end at the first request that completes.
 MAX_IO_OPERATIONS, MAX_AWAITS = 80, 2000
-# aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
+# aiosqlite continues a cancelled statement in its thread and may hold SQLite's lock for seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 Post = Callable[[], Awaitable[httpx.Response]]
 
 
 @pytest.fixture
 async def provisioned(app: FastAPI) -> None:
-    """The account has the property that makes creating exact."""
+    """Create the idempotency property in the HubSpot account."""
     await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
 async def expire_leases(app: FastAPI) -> None:
-    """As time would."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
 class TestHubSpotAccountChanges:
-    """Whether the record could bear our id is decided when it is sent, and remembered."""
+    """The idempotency property becomes available or unavailable between two attempts."""
 
     async def test_untracked_create_is_not_retried_after_provisioning(
         self, customer: Caller, app: FastAPI, emulator: Emulator
@@ -105,7 +104,7 @@ class TestHubSpotAccountChanges:
 
 
 class TestLeaseTakeover:
-    """Another process goes on with the key while the first, which was slow, is still at it."""
+    """Another process takes over the key while the first, slow request is still running."""
 
     async def test_takeover_and_slow_request_return_the_same_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
@@ -123,7 +122,7 @@ class TestLeaseTakeover:
             response = await first
         [record] = emulator.records("deals")
         assert response.status_code == 201, response.text
-        assert {each.json()["data"]["deal"]["id"] for each in (response, second)} == {record.id}
+        assert {created.json()["data"]["deal"]["id"] for created in (response, second)} == {record.id}
         replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
@@ -131,7 +130,7 @@ class TestLeaseTakeover:
     async def test_takeover_without_property_creates_no_second_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator
     ) -> None:
-        """Without the property the second creates nothing, and the first creates its one."""
+        """Without the property, only the first request creates a record."""
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
@@ -150,7 +149,7 @@ class TestRegistration:
     async def test_conflict_with_running_registration_is_not_stored(
         self, settings: Settings, emulator: Emulator
     ) -> None:
-        """Two with keys of their own at one moment; the one who was first fails, and the other may try again."""
+        """Two concurrent registrations have different keys; the first fails, and a retry of the other succeeds."""
         slow = HeldTransport(emulator, "/contacts")
         keys = [{"Idempotency-Key": name} for name in ("one", "other")]
         async with another_process(settings, emulator, transport=slow) as client:
@@ -172,7 +171,7 @@ class TestRegistration:
 
 
 class TestInterruptedAtEveryStep:
-    """The same at every single step: what is sent again afterwards ends with one record and its associations."""
+    """A retry after an interruption at any step ends with one record and its associations."""
 
     @pytest.fixture
     def transport(self, emulator: Emulator) -> CrashingTransport:
@@ -206,7 +205,7 @@ class TestInterruptedAtEveryStep:
             await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
-            pytest.fail("it never got through")
+            pytest.fail("no request completed")
         assert crash_count >= 6
 
     @ON_POSTGRESQL
@@ -222,18 +221,18 @@ class TestInterruptedAtEveryStep:
             await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
-            pytest.fail("it never got through")
+            pytest.fail("no request completed")
         assert await_number > 6
 
 
 class TestRunOnce:
-    """What `create` may raise, and what becomes of the key."""
+    """Errors of `create`, and the key's row afterwards."""
 
     @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
     async def test_retry_after_equals_time_that_the_request_has_run(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
-        """Soon, where it has just begun; later, where its process seems to have died; never after the lease."""
+        """The wait grows with the running time, but ends with the lease."""
 
         async def create(attempt: Attempt) -> BaseModel:
             until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
@@ -271,7 +270,7 @@ def a_key() -> Idempotency:
 
 
 class HeldTransport(httpx.AsyncBaseTransport):
-    """Holds the first create back, as a slow network does."""
+    """Transport that delays the first create until `go_on` is set."""
 
     def __init__(self, emulator: Emulator, path: str = "/deals") -> None:
         self._transport = EmulatorTransport(emulator)
@@ -289,19 +288,19 @@ class HeldTransport(httpx.AsyncBaseTransport):
 async def another_process(
     settings: Settings, emulator: Emulator, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """The service once more, over the same database and account."""
+    """Run a second application on the same database and HubSpot account."""
     app = create_app(settings, hubspot_transport=transport or EmulatorTransport(emulator))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
-        app.state.watching.cancel()  # its reads of the schema are not this test's
+        app.state.watching.cancel()  # it reads the schema too, which would disturb the test
         await asyncio.gather(app.state.watching, return_exceptions=True)
         yield client
 
 
 async def posting(object_type: str, customer: Caller) -> Post:
-    """The request that creates one, with a key."""
+    """Return a function that sends the creating request with a key."""
     if object_type == "deals":
         return lambda: customer.post("/api/deals", deal_body(), headers=KEY)
     deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -316,7 +315,7 @@ async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None
 
 
 async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport: CrashingTransport) -> bool:
-    """Send the request to a process that dies after so many words; whether it died."""
+    """Send the request to a process that crashes after `io_operations`. Return True if it crashed."""
     crash_point = transport.crash_point = CrashPoint(io_operations)
     with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
