@@ -21,6 +21,17 @@ from crm_api.observability.trace_context import continue_trace, current_trace
 
 # HubSpot calls end at the deadline; this margin ends other waits, such as for an unresponsive database.
 DEADLINE_MARGIN_SECONDS = 1.0
+# Bodies of account operations are small, and most of these operations need no login.
+ACCOUNT_PATHS = (
+    "/api/register",
+    "/api/login",
+    "/api/token",
+    "/api/logout",
+    "/api/me",
+    "/api/email/",
+    "/api/password/",
+)
+MAX_ACCOUNT_BODY_BYTES = 16_384
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 
@@ -112,6 +123,9 @@ class ErrorBoundaryMiddleware:
         request_id = scope["state"]["request_id"]
         received = 0
         response_started = False
+        max_body_bytes = self._max_body_bytes
+        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(ACCOUNT_PATHS):
+            max_body_bytes = min(max_body_bytes, MAX_ACCOUNT_BODY_BYTES)
 
         async def receive_within_limit() -> Message:
             nonlocal received
@@ -120,7 +134,7 @@ class ErrorBoundaryMiddleware:
             # The time limit starts again with each part of the body: a slow network is not an error.
             if not response_started and not limit.expired():
                 limit.reschedule(loop.time() + self._max_seconds)
-            if received > self._max_body_bytes:
+            if received > max_body_bytes:
                 raise HTTPException(413)
             return message
 
@@ -131,7 +145,7 @@ class ErrorBoundaryMiddleware:
                 limit.reschedule(None)
             await send(message)
 
-        if _content_length(scope) > self._max_body_bytes:
+        if _content_length(scope) > max_body_bytes:
             await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[list[str], NoDecode] = []
     """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-    """Maximum size of a request body; a larger one gets 413."""
+    """Maximum size of a request body; a larger one gets 413. Account operations accept at most 16 KiB."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """Maximum time for one request, HubSpot calls and their retries included."""
     shutdown_notice_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     """Failed logins of one e-mail address."""
     rate_limit_failed_logins_per_address: str = "20 per 1 minute"
     """Failed logins from one network address."""
+    rate_limit_invalid_requests: str = "60 per 1 minute"
+    """Invalid requests without a login from one network address; then its account requests are refused."""
     rate_limit_registrations: str | None = None
     """Registrations and mails from one network address. By default 10 per hour, in development 60 per minute."""
     rate_limit_user: str = "120 per 1 minute"
@@ -212,6 +214,7 @@ class Settings(BaseSettings):
     @field_validator(
         "rate_limit_failed_logins_per_account",
         "rate_limit_failed_logins_per_address",
+        "rate_limit_invalid_requests",
         "rate_limit_registrations",
         "rate_limit_user",
     )

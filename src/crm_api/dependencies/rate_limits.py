@@ -3,6 +3,7 @@
 - `limit_requests`: requests of one user (through `CurrentUser`), or of one network address on routes without a login.
 - `limit_registrations`: registrations and requested e-mails of one network address.
 - `LimitGuessesDep`: wrong secrets for one user account or link, and of one network address.
+- `refuse_invalid_networks`: account requests of a network address that has sent too many invalid ones.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,11 @@ async def limit_requests(request: Request) -> None:
 async def limit_registrations(request: Request) -> None:
     """Count the registration or e-mail for the network address."""
     await _rate_limits(request).require(request, registrations)
+
+
+async def refuse_invalid_networks(request: Request) -> None:
+    """Refuse the request before its body is validated if its network has sent too many invalid requests."""
+    _rate_limits(request).require_valid_requests(request)
 
 
 async def get_limit_guesses(request: Request) -> Callable[[str], AbstractAsyncContextManager[None]]:

@@ -4,14 +4,14 @@ from fastapi import APIRouter, Depends, Request, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations
+from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations, refuse_invalid_networks
 from crm_api.openapi.responses import responses
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
 from crm_api.services.accounts import passwords as service
 
-router = APIRouter(prefix="/api", tags=["Account"])
+router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
 
 
 @router.post("/me/password", status_code=status.HTTP_204_NO_CONTENT, responses=responses("wrong_password"))

@@ -4,13 +4,15 @@ from fastapi import APIRouter, Depends, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep
-from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations
+from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations, refuse_invalid_networks
 from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import EmailVerification, EmailVerifiedResponse, MailRequest
 from crm_api.services.accounts import verification
 
-router = APIRouter(prefix="/api/email/verify", tags=["Account"])
+router = APIRouter(
+    prefix="/api/email/verify", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)]
+)
 
 
 @router.post(
