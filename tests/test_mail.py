@@ -199,6 +199,16 @@ def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]
 
 
 @pytest.mark.parametrize(
+    ("url", "start_tls"),
+    [("smtp://mail.example:25", True), ("smtp://127.0.0.1:25", None), ("smtps://mail.example", False)],
+)
+def test_production_requires_tls_except_on_loopback(url: str, start_tls: bool | None) -> None:
+    server = queue_for(url, environment="production")._server
+    assert server is not None
+    assert (server.start_tls, server.use_tls) == (start_tls, url.startswith("smtps"))
+
+
+@pytest.mark.parametrize(
     "url",
     ["mail.example:25", "http://mail.example", "smtp://", "smtp://u:hid/den@mail.example", "smtp://[hidden"],
 )

@@ -50,8 +50,11 @@ class SmtpServer:
     """Whether STARTTLS is required; None uses it if the server offers it."""
 
     @classmethod
-    def of(cls, url: str) -> "SmtpServer":
-        """Return the server of an `smtp://` or `smtps://` URL. With a password, TLS is required except on loopback."""
+    def of(cls, url: str, *, require_tls: bool = False) -> "SmtpServer":
+        """Return the server of an `smtp://` or `smtps://` URL.
+
+        TLS is required with a password and with `require_tls`, except on loopback.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -60,7 +63,7 @@ class SmtpServer:
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise _malformed()
         secure = parts.scheme == "smtps"
-        needs_tls = bool(parts.username) and parts.hostname not in _LOOPBACK
+        needs_tls = (require_tls or bool(parts.username)) and parts.hostname not in _LOOPBACK
         return cls(
             host=parts.hostname,
             port=port or (465 if secure else 587),
@@ -90,9 +93,10 @@ class MailQueue:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-        self._server = SmtpServer.of(url) if url else None
+        is_production = settings.environment == "production"
+        self._server = SmtpServer.of(url, require_tls=is_production) if url else None
         self._mail_from = settings.mail_from
-        self._prints_mail = settings.environment == "development"
+        self._prints_mail = not is_production
         self._pending: asyncio.Queue[Mail] = asyncio.Queue(max_pending)
         self._send_timeout_seconds = send_timeout_seconds
         self._flush_timeout_seconds = flush_timeout_seconds

@@ -81,6 +81,8 @@ def create_app(
     settings = settings or Settings.load()
     settings.require_startable()
     configure_logging(settings)
+    for warning in settings.production_warnings:
+        logger.warning("%s", warning)
     tracing = start_tracing(settings.otel_exporter_otlp_endpoint, version=version("crm-api"))
     app = FastAPI(
         telemetry=tracing.config if tracing is not None else NOT_TRACED,

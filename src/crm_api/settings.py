@@ -1,15 +1,12 @@
 """Settings, read from environment variables and a `.env` file."""
 
 import re
-from email.headerregistry import Address
-from email.utils import parseaddr
 from functools import cached_property
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import limits
-from email_validator import EmailNotValidError, validate_email
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,9 +18,21 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from crm_api.setting_checks import (
+    ineffective_limits,
+    is_trust_of_everybody,
+    is_web_address,
+    mail_sender,
+    normalised_domain,
+    rate_limit,
+    similar_secrets,
+)
+
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
 MIN_SECRET_LENGTH = 32
+MIN_BCRYPT_ROUNDS = 10
+PRODUCTION_REGISTRATIONS = "10 per 1 hour"
 # HubSpot refuses URLs that are too long (414), and the URL of every read contains the names.
 # https://developers.hubspot.com/docs/api-reference/error-handling
 MAX_PROPERTY_NAMES_LENGTH = 6_000
@@ -44,6 +53,8 @@ class SettingsRefusedError(ValueError):
 
 
 TicketCategory = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
+RateLimit = Annotated[str, AfterValidator(rate_limit)]
+Domain = Annotated[str, AfterValidator(normalised_domain)]
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
@@ -72,15 +83,6 @@ class PropertyLists(BaseModel):
         if reserved:
             raise ValueError(f"customers cannot write {', '.join(sorted(reserved))}")
         return self
-
-
-def _normalised_domain(domain: str) -> str:
-    try:
-        return validate_email(
-            f"x@{domain.removeprefix('@')}", check_deliverability=False
-        ).ascii_domain.lower()
-    except EmailNotValidError:
-        raise ValueError("write domains, such as example.com, example.org") from None
 
 
 def _split(value: object) -> object:
@@ -164,7 +166,7 @@ class Settings(BaseSettings):
 
     registration: Literal["open", "closed"] = "open"
     """`closed` refuses all registrations."""
-    registration_email_domains: Annotated[list[str], NoDecode] = []
+    registration_email_domains: Annotated[list[Domain], NoDecode] = []
     """E-mail domains that may register, separated by commas; subdomains do not count. All domains by default."""
     email_verification: Literal["off", "required"] | None = None
     """`required` creates a user only after e-mail verification. Default: `off` in development, else `required`."""
@@ -173,8 +175,9 @@ class Settings(BaseSettings):
     app_public_url: str = "http://localhost:4012"
     """Base URL of the links in mails; https in production."""
     smtp_url: SecretStr | None = None
-    """`smtp://user:password@host:587` or `smtps://...`; without it, development prints mails."""
-    mail_from: str = "no-reply@example.com"
+    """`smtp://user:password@host:587` or `smtps://...`; without it, development prints mails. Production sends only
+    over TLS, except to loopback."""
+    mail_from: Annotated[str, AfterValidator(mail_sender)] = "no-reply@example.com"
     """Sender of mails."""
 
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
@@ -188,15 +191,15 @@ class Settings(BaseSettings):
 
     rate_limit_enabled: bool = True
     """`false` is for load tests only; production refuses it."""
-    rate_limit_failed_logins_per_account: str = "5 per 1 minute"
+    rate_limit_failed_logins_per_account: RateLimit = "5 per 1 minute"
     """Failed logins of one e-mail address."""
-    rate_limit_failed_logins_per_address: str = "20 per 1 minute"
+    rate_limit_failed_logins_per_address: RateLimit = "20 per 1 minute"
     """Failed logins from one network address."""
-    rate_limit_invalid_requests: str = "60 per 1 minute"
+    rate_limit_invalid_requests: RateLimit = "60 per 1 minute"
     """Invalid requests without a login from one network address; then its account requests are refused."""
-    rate_limit_registrations: str | None = None
+    rate_limit_registrations: RateLimit | None = None
     """Registrations and mails from one network address. By default 10 per hour, in development 60 per minute."""
-    rate_limit_user: str = "120 per 1 minute"
+    rate_limit_user: RateLimit = "120 per 1 minute"
     """All other requests of one user."""
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
@@ -211,43 +214,10 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """Format of log lines. By default `json` in production and `text` in development."""
 
-    @field_validator(
-        "rate_limit_failed_logins_per_account",
-        "rate_limit_failed_logins_per_address",
-        "rate_limit_invalid_requests",
-        "rate_limit_registrations",
-        "rate_limit_user",
-    )
-    @classmethod
-    def _check_rate_limit(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                limits.parse_many(value)
-            except ValueError:
-                raise ValueError("write it as `120 per 1 minute`") from None
-        return value
-
     @field_validator("cors_origins", "registration_email_domains", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         return _split(value)
-
-    @field_validator("registration_email_domains")
-    @classmethod
-    def _normalise_domains(cls, domains: list[str]) -> list[str]:
-        return [_normalised_domain(domain) for domain in domains]
-
-    @field_validator("mail_from")
-    @classmethod
-    def _check_sender(cls, value: str) -> str:
-        name, address = parseaddr(value)
-        try:
-            sender = Address(display_name=name, addr_spec=address)
-        except (ValueError, IndexError):
-            sender = Address()
-        if not (sender.username and sender.domain):
-            raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
-        return value
 
     @field_validator("app_public_url")
     @classmethod
@@ -274,7 +244,7 @@ class Settings(BaseSettings):
         development = self.environment == "development"
         self.email_verification = self.email_verification or ("off" if development else "required")
         self.rate_limit_registrations = self.rate_limit_registrations or (
-            "60 per 1 minute" if development else "10 per 1 hour"
+            "60 per 1 minute" if development else PRODUCTION_REGISTRATIONS
         )
         self.log_format = self.log_format or ("text" if development else "json")
         if self.shutdown_notice_seconds is None:
@@ -285,6 +255,20 @@ class Settings(BaseSettings):
     def production_problems(self) -> list[str]:
         """Problems that make these settings unsafe in production; empty in development."""
         return list(_production_problems(self)) if self.environment == "production" else []
+
+    @property
+    def production_warnings(self) -> list[str]:
+        """Settings that are probably mistakes in production; empty in development."""
+        if self.environment == "development":
+            return []
+        defaults = {
+            name: field.default or PRODUCTION_REGISTRATIONS
+            for name, field in type(self).model_fields.items()
+            if name.startswith("rate_limit_") and name != "rate_limit_enabled"
+        }
+        return ineffective_limits(
+            (name.upper(), getattr(self, name), default) for name, default in defaults.items()
+        )
 
     @classmethod
     def load(cls) -> "Settings":
@@ -324,20 +308,9 @@ def _missing_database(settings: Settings) -> list[str]:
     return [] if settings.database_url else ["DATABASE_URL is not set"]
 
 
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises if it is not a number
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
-    )
-
-
 def _hubspot_problems(settings: Settings) -> list[str]:
     problems = []
-    if not _is_web_address(settings.hubspot_base_url):
+    if not is_web_address(settings.hubspot_base_url):
         problems.append("HUBSPOT_BASE_URL is not an http or https URL")
     token = settings.hubspot_access_token
     if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
@@ -362,17 +335,20 @@ def _production_problems(settings: Settings) -> list[str]:
             problems.append(f"{name} has fewer than {MIN_SECRET_LENGTH} characters")
         elif any(word in value.lower() for word in PLACEHOLDERS) or len(set(value)) < 8:
             problems.append(f"{name} is a placeholder")
-    if settings.secret_key.get_secret_value() and (
-        settings.secret_key.get_secret_value() == settings.jwt_secret_key.get_secret_value()
-    ):
-        problems.append("SECRET_KEY and JWT_SECRET_KEY are the same")
+    secrets |= {
+        "HUBSPOT_ACCESS_TOKEN": settings.hubspot_access_token or SecretStr(""),
+        "HUBSPOT_CLIENT_SECRET": settings.hubspot_client_secret or SecretStr(""),
+        "HUBSPOT_REFRESH_TOKEN": settings.hubspot_refresh_token or SecretStr(""),
+    }
+    problems += similar_secrets({name: secret.get_secret_value() for name, secret in secrets.items()})
+    if settings.bcrypt_rounds < MIN_BCRYPT_ROUNDS:
+        problems.append(f"BCRYPT_ROUNDS is below {MIN_BCRYPT_ROUNDS}, so stolen hashes are quickly guessed")
     if not settings.hubspot_base_url.startswith("https://"):
         problems.append("HUBSPOT_BASE_URL is not https; plain http is for the emulator only")
     limited = settings.registration == "closed" or bool(settings.registration_email_domains)
-    if settings.email_verification == "off" and not limited:
+    if settings.email_verification == "off" and settings.registration == "open":
         problems.append(
-            "EMAIL_VERIFICATION=off lets anyone take over a contact: require it, or set REGISTRATION=closed "
-            "or REGISTRATION_EMAIL_DOMAINS"
+            "EMAIL_VERIFICATION=off lets anyone take over a contact: require it, or set REGISTRATION=closed"
         )
     if settings.new_user_role == "staff" and not (settings.email_verification == "required" and limited):
         problems.append(
@@ -381,10 +357,16 @@ def _production_problems(settings: Settings) -> list[str]:
         )
     if settings.email_verification == "required" and settings.smtp_url is None:
         problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
-    if settings.smtp_url is not None and not settings.app_public_url.startswith("https://"):
+    is_used = settings.smtp_url is not None or "app_public_url" in settings.model_fields_set
+    if is_used and not settings.app_public_url.startswith("https://"):
         problems.append("APP_PUBLIC_URL is not https, and the links in mails use it")
-    if "*" in settings.forwarded_allow_ips:
-        problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; list the proxies")
+    problems += [
+        f"CORS_ORIGINS contains {origin}; list the https origins of the front ends"
+        for origin in settings.cors_origins
+        if not origin.startswith("https://") or "*" in origin
+    ]
+    if is_trust_of_everybody(settings.forwarded_allow_ips):
+        problems.append("FORWARDED_ALLOW_IPS lets every caller choose an address; list the proxies")
     if not settings.rate_limit_enabled:
         problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
     return problems
