@@ -223,6 +223,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         RequestContextMiddleware,
         deadline_seconds=settings.request_deadline_seconds,
+        # Looked up for each request because tests replace the limits.
+        count_hubspot_calls=lambda user_id, calls: app.state.rate_limits.count_hubspot_calls(user_id, calls),
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")

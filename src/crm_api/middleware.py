@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -43,9 +43,15 @@ class RequestContextMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, deadline_seconds: float, on_finished: Callable[..., None] = lambda **_: None
+        self,
+        app: ASGIApp,
+        *,
+        deadline_seconds: float,
+        count_hubspot_calls: Callable[[str, int], Awaitable[None]],
+        on_finished: Callable[..., None] = lambda **_: None,
     ) -> None:
         self._app = app
+        self._count_hubspot_calls = count_hubspot_calls
         self._on_finished = on_finished
         self._deadline_seconds = deadline_seconds
         self._access_log = structlog.get_logger().bind(logger="crm_api.access")
@@ -85,6 +91,8 @@ class RequestContextMiddleware:
                 await self._app(scope, receive, send_with_headers)
             finally:
                 self._finish(scope, status, time.perf_counter() - started, hubspot)
+                if hubspot.calls and (user_id := state.get("user_id")):
+                    await self._count_hubspot_calls(user_id, hubspot.calls)
 
     def _finish(self, scope: Scope, status: int, seconds: float, hubspot: CallContext) -> None:
         state = scope["state"]

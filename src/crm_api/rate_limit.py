@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import Request
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, RateLimitItemPerDay, parse
 from limits.aio.storage import MemoryStorage as AsyncMemoryStorage
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
@@ -147,6 +147,7 @@ class RateLimits:
         self._per_account = parse(settings.rate_limit_failed_logins_per_account)
         self._per_address = parse(settings.rate_limit_failed_logins_per_address)
         self._invalid_requests = parse(settings.rate_limit_invalid_requests)
+        self._hubspot_calls = RateLimitItemPerDay(settings.hubspot_daily_limit_per_user or 1)
         self._refused_until: dict[str, float] = {}
         self._memory = FixedWindowRateLimiter(AsyncMemoryStorage())
         self._redis = (
@@ -197,6 +198,17 @@ class RateLimits:
         item, identifiers = request.state.view_rate_limit
         stats = await run_in_threadpool(self._limiter.limiter.get_window_stats, item, *identifiers)
         return item, max(0.0, stats.reset_time - time.time())
+
+    async def require_hubspot_calls(self, user_id: str) -> None:
+        """Raise 429 if the HubSpot calls for this user have reached the limit of the day."""
+        counter = _Counter(self._hubspot_calls, "hubspot", user_id)
+        if self._enabled and await self._value(counter) >= counter.item.amount:
+            raise _rate_limit_error(counter.item, await self._reset_in(counter))
+
+    async def count_hubspot_calls(self, user_id: str, calls: int) -> None:
+        """Count the HubSpot calls of a finished request, so requests that run at the same time may exceed the limit."""
+        if self._enabled:
+            await self._count(_Counter(self._hubspot_calls, "hubspot", user_id), calls)
 
     async def count_invalid_request(self, request: Request) -> None:
         """Count an invalid request without a login. Raises 429 if its network has sent too many."""
@@ -276,6 +288,10 @@ class RateLimits:
                 lambda limiter: limiter.storage.incr(key, counter.item.get_expiry(), amount=change)
             )
         )
+
+    async def _value(self, counter: _Counter) -> int:
+        key = counter.item.key_for(_PREFIX, counter.name, counter.key)
+        return int(await self._with_fallback(lambda limiter: limiter.storage.get(key)))
 
     async def _reset_in(self, counter: _Counter) -> float:
         stats = await self._with_fallback(

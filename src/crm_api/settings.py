@@ -156,6 +156,8 @@ class Settings(BaseSettings):
     """Searches per second that the HubSpot account allows."""
     hubspot_daily_limit: Annotated[int, Field(ge=1)] = 250_000
     """Requests per day that the HubSpot account allows."""
+    hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
+    """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
     """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
@@ -245,6 +247,9 @@ class Settings(BaseSettings):
         self.email_verification = self.email_verification or ("off" if development else "required")
         self.rate_limit_registrations = self.rate_limit_registrations or (
             "60 per 1 minute" if development else PRODUCTION_REGISTRATIONS
+        )
+        self.hubspot_daily_limit_per_user = self.hubspot_daily_limit_per_user or max(
+            1, self.hubspot_daily_limit // 20
         )
         self.log_format = self.log_format or ("text" if development else "json")
         if self.shutdown_notice_seconds is None:
