@@ -146,6 +146,10 @@ class RateLimits:
         self._per_user = parse(settings.rate_limit_user)
         self._per_account = parse(settings.rate_limit_failed_logins_per_account)
         self._per_address = parse(settings.rate_limit_failed_logins_per_address)
+        self._mails = parse(settings.rate_limit_mails_per_recipient)
+        self._registrations = parse(settings.rate_limit_registrations)
+        self._per_account_total = parse(settings.rate_limit_failed_logins_per_account_total)
+        self._logins = parse(settings.rate_limit_logins_per_address)
         self._invalid_requests = parse(settings.rate_limit_invalid_requests)
         self._hubspot_calls = RateLimitItemPerDay(settings.hubspot_daily_limit_per_user or 1)
         self._refused_until: dict[str, float] = {}
@@ -199,6 +203,20 @@ class RateLimits:
         stats = await run_in_threadpool(self._limiter.limiter.get_window_stats, item, *identifiers)
         return item, max(0.0, stats.reset_time - time.time())
 
+    async def require_registrations(self, request: Request) -> None:
+        """Count a registration or a requested mail for the networks of the caller. Raises 429."""
+        await self.require(request, registrations)
+        if self._enabled:
+            # slowapi has counted the smallest network.
+            await self._require(*_per_network(self._registrations, "registrations", request)[1:])
+
+    async def require_mail(self, recipient: str) -> None:
+        """Count a requested mail for its recipient, with or without a user. Raises 429."""
+        if self._enabled:
+            await self._require(
+                _Counter(self._mails, "mails", keyed_hash(self._key, "mail-limit", recipient))
+            )
+
     async def require_hubspot_calls(self, user_id: str) -> None:
         """Raise 429 if the HubSpot calls for this user have reached the limit of the day."""
         counter = _Counter(self._hubspot_calls, "hubspot", user_id)
@@ -232,24 +250,32 @@ class RateLimits:
                 raise _rate_limit_error(counter.item, seconds)
 
     @asynccontextmanager
-    async def limit_guesses(self, request: Request, target: str) -> AsyncGenerator[None, None]:
+    async def limit_guesses(
+        self, request: Request, target: str, *, has_session: bool = False
+    ) -> AsyncGenerator[None, None]:
         """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429.
 
         The attempt counts as failed before the block runs, so that concurrent guesses cannot exceed the limit. The
-        count is taken back unless the block raises an error for a wrong secret or is cancelled.
+        count is taken back unless the block raises an error for a wrong secret or is cancelled. With a session, only
+        the attempts with sessions count, so that strangers' guesses do not lock the user out.
         """
         if not self._enabled:
             yield
             return
         # Redis stores only a hash of the e-mail address, so that a dump is not a list of users.
-        hashed = keyed_hash(self._key, "login-limit", target)
-        failures = (
+        hashed = keyed_hash(self._key, "session-limit" if has_session else "login-limit", target)
+        account = f"account:{hashed}"
+        failures = [
             # The network comes first: if it is refused, the account is not counted, and so cannot be locked out.
             *_per_network(self._per_address, "failed-login", request),
-            _Counter(self._per_account, "failed-login", f"account:{hashed}"),
-        )
-        # Successful logins also cost a password hash, so the limit on a user's requests applies to them.
-        await self._require(*failures, _Counter(self._per_user, "failed-login", f"user:{hashed}"))
+            _Counter(self._per_account, "failed-login", f"{account}:{_network(request)}"),
+            _Counter(self._per_account_total, "failed-login", account),
+        ]
+        # Successful logins also cost a password hash, so they have limits too.
+        logins = _per_network(self._logins, "login", request)
+        if has_session:
+            failures, logins = [_Counter(self._per_account, "failed-login", account)], []
+        await self._require(*logins, *failures, _Counter(self._per_user, "failed-login", f"user:{hashed}"))
         try:
             yield
         except Exception as error:

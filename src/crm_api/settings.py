@@ -190,17 +190,25 @@ class Settings(BaseSettings):
     """Lifetime of an unused refresh token."""
     session_days: Annotated[int, Field(ge=1, le=366)] = 90
     """Maximum lifetime of a session, refreshes included."""
+    max_sessions_per_user: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Maximum sessions of one user; a further login ends the oldest."""
 
     rate_limit_enabled: bool = True
     """`false` is for load tests only; production refuses it."""
     rate_limit_failed_logins_per_account: RateLimit = "5 per 1 minute"
-    """Failed logins of one e-mail address."""
+    """Failed logins of one e-mail address from one network address."""
+    rate_limit_failed_logins_per_account_total: RateLimit = "30 per 1 minute"
+    """Failed logins of one e-mail address from all network addresses."""
     rate_limit_failed_logins_per_address: RateLimit = "20 per 1 minute"
     """Failed logins from one network address."""
+    rate_limit_logins_per_address: RateLimit = "60 per 1 minute"
+    """Logins from one network address, correct ones included."""
     rate_limit_invalid_requests: RateLimit = "60 per 1 minute"
     """Invalid requests without a login from one network address; then its account requests are refused."""
     rate_limit_registrations: RateLimit | None = None
     """Registrations and mails from one network address. By default 10 per hour, in development 60 per minute."""
+    rate_limit_mails_per_recipient: RateLimit = "5 per 1 hour"
+    """Requested mails to one e-mail address."""
     rate_limit_user: RateLimit = "120 per 1 minute"
     """All other requests of one user."""
 
