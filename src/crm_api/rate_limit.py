@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
@@ -106,7 +106,7 @@ class _Counter:
 
     item: RateLimitItem
     name: str
-    key: str
+    key: str = field(repr=False)
 
 
 def _per_network(item: RateLimitItem, name: str, request: Request) -> list[_Counter]:

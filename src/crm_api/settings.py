@@ -216,7 +216,7 @@ class Settings(BaseSettings):
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
-    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,6 +1,7 @@
 """Base models and field types of the public contract."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
@@ -22,7 +23,17 @@ MAX_MEMBERS = 100
 """Maximum members of one JSON object in a request."""
 
 
-class ResponseModel(BaseModel):
+class ContractModel(BaseModel):
+    """Base of the models of the contract. Their repr has no values, because most of them are personal or secret."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        return iter(())
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class ResponseModel(ContractModel):
     """Base of response models: every key is always present."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
@@ -35,7 +46,7 @@ def _limit_members(value: object) -> object:
     return value
 
 
-class RequestModel(BaseModel):
+class RequestModel(ContractModel):
     """Base of request models: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)

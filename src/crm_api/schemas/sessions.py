@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
+from pydantic import ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import NO_NUL, Envelope, RequestModel, ResponseModel
+from crm_api.schemas.common import NO_NUL, ContractModel, Envelope, RequestModel, ResponseModel
 
 RefreshToken = Annotated[
     str,
@@ -30,7 +30,7 @@ class Login(RequestModel):
 _PRINTABLE = r"^[\x20-\x7e]*$"
 
 
-class TokenGrant(BaseModel):
+class TokenGrant(ContractModel):
     """OAuth2 token request. Unknown parameters are ignored (RFC 6749, section 3.2)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
