@@ -62,7 +62,13 @@ class TestLogins:
         assert await log_in(app, "203.0.113.2", customer.email) == 200
 
     async def test_session_continues_while_logins_are_refused(self, customer: Caller, app: FastAPI) -> None:
-        change_limits(app, rate_limit_failed_logins_per_account_total="8 per 1 minute")
+        change_limits(
+            app,
+            rate_limit_failed_logins_per_account_total="8 per 1 minute",
+            rate_limit_failed_logins_per_address="1 per 1 minute",
+        )
+        # The address of the customer's session is refused too.
+        assert [await log_in(app, "127.0.0.1", "x@example.com", "guess") for _ in range(2)] == [401, 429]
         for number in range(9):
             await log_in(app, f"203.0.113.{number}", customer.email, "guess")
         assert await log_in(app, "203.0.113.200", customer.email) == 429

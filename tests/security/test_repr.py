@@ -51,14 +51,15 @@ def classes() -> Iterator[type]:
 
 def shown_fields(cls: Any) -> set[str]:
     """Return the fields whose values are in the repr of an instance."""
-    if dataclasses.is_dataclass(cls):
+    is_dataclass = dataclasses.is_dataclass(cls)
+    if is_dataclass:
         names = [field.name for field in dataclasses.fields(cls)]
         instance = object.__new__(cls)
     else:
         names = list(cls.model_fields)
         instance = cls.model_construct()
     for name in names:
-        secret = not dataclasses.is_dataclass(cls) and "SecretStr" in str(cls.model_fields[name].annotation)
+        secret = not is_dataclass and "SecretStr" in str(cls.model_fields[name].annotation)
         value = SecretStr(f"{MARK}-{name}-") if secret else f"{MARK}-{name}-"
         object.__setattr__(instance, name, value)
     text = f"{instance!r} {instance}"
