@@ -75,11 +75,7 @@ async def seed(settings: Settings) -> None:
         contact_ids = []
         for email, (first, last) in people.items():
             registration = Registration(
-                email=email,
-                firstname=first,
-                lastname=last,
-                password=PASSWORD,
-                phone="+1 555 010 0199",
+                email=email, firstname=first, lastname=last, password=PASSWORD, phone="+1 555 010 0199"
             )
             attempt = Attempt(request_id=uuid4().hex)
             response = await register(context, hubspot, registration, attempt=attempt)

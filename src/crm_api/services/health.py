@@ -36,12 +36,7 @@ async def readiness(
         status = "unavailable"
     elif "degraded" in (hubspot_state.state, redis.state):
         status = "degraded"
-    return Readiness(
-        status=status,
-        database=database,
-        hubspot=hubspot_state,
-        redis=redis,
-    )
+    return Readiness(status=status, database=database, hubspot=hubspot_state, redis=redis)
 
 
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:

@@ -11,12 +11,7 @@ from crm_api.hubspot.call_context import CallContext
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import (
-    BatchReadResult,
-    BatchResponse,
-    CrmRecord,
-    comma_list,
-)
+from crm_api.hubspot.wire import BatchReadResult, BatchResponse, CrmRecord, comma_list
 
 T = TypeVar("T")
 

@@ -196,9 +196,7 @@ async def _activate(
 async def _release(session_factory: SessionFactory, reservation: Reservation) -> None:
     """Delete the row, so that the next attempt need not wait for the lease to end."""
     statement = delete(User).where(
-        User.id == reservation.user_id,
-        User.lease_id == reservation.lease_id,
-        User.status == "registering",
+        User.id == reservation.user_id, User.lease_id == reservation.lease_id, User.status == "registering"
     )
     async with session_factory.begin() as database:
         await database.execute(statement)

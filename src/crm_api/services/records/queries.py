@@ -30,9 +30,7 @@ async def list_records(
         result = await _list_own(context, object_type, query, limit, position)
     elif query.is_empty:
         page = await context.hubspot.objects(object_type).list_page(
-            limit=limit,
-            after=position.get("after"),
-            properties=context.fields[object_type].properties,
+            limit=limit, after=position.get("after"), properties=context.fields[object_type].properties
         )
         result = SearchResult(page.results, {"after": page.after} if page.after else None)
     elif query.order is None:
