@@ -193,11 +193,11 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
     """Update the gauges of quota and pools every few seconds."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
-        metrics.quota(hubspot.quota.snapshot())
+        metrics.quota(hubspot.sender.quota.snapshot())
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
-        metrics.pool("hubspot", used=hubspot.in_flight, size=hubspot.max_connections)
+        metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
         await asyncio.sleep(GAUGE_INTERVAL_SECONDS)
 

@@ -22,7 +22,7 @@ from crm_api.hubspot.errors import (
     HubSpotTimeoutError,
     HubSpotUnreadableError,
 )
-from crm_api.hubspot.observer import NullObserver, Observer
+from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.retry import parse_retry_after
 from crm_api.hubspot.wire import json_object
 
@@ -91,7 +91,7 @@ class RefreshTokenAuth(httpx.Auth):
         self._renewal_pause_seconds = renewal_pause_seconds
         # A response may arrive byte by byte, and no caller's deadline ends a renewal.
         self._renewal_seconds = renewal_seconds
-        self._observer: Observer = NullObserver()
+        self._observer = Observer()
         self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
         self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None

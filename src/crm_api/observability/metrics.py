@@ -8,6 +8,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from crm_api.hubspot import Observer
+
 # Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -15,7 +17,7 @@ _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
-class Metrics:
+class Metrics(Observer):
     """Metrics of one application, and the observer of its HubSpot client.
 
     Labels are route templates, operations and class names, never IDs, addresses or values.
@@ -98,25 +100,20 @@ class Metrics:
         self._pool_size.labels(name).set(size)
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """Record a finished attempt."""
         self._calls.labels(operation, outcome).inc()
         self._call_seconds.labels(operation).observe(seconds)
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """Record the wait for quota and a connection."""
         self._waits.labels(budget).observe(seconds)
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """Record a retry."""
         self._retries.labels(operation, reason).inc()
 
     def circuit_changed(self, *, state: str) -> None:
-        """Record the state of the circuit breaker."""
         for name in _CIRCUIT_STATES:
             self._circuit.labels(name).set(1 if name == state else 0)
 
     def token_refreshed(self, *, outcome: str) -> None:
-        """Record a finished token request."""
         self._refreshes.labels(outcome).inc()
 
 

@@ -40,7 +40,7 @@ async def readiness(
 
 
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
-    seen = hubspot.last_seen
+    seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
     if seen.ok is None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import Pipeline, Pipelines
+from crm_api.hubspot.wire import FullList, Pipeline
 
 
 class PipelinesApi:
@@ -57,10 +57,10 @@ class PipelinesApi:
     async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
         response = await self._sender.request(
             "GET",
-            self._sender.paths.pipelines(object_type),
+            self._sender.paths.crm("pipelines", object_type),
             operation=operation,
             idempotent=True,
-            response=Pipelines,
+            response=FullList[Pipeline],
         )
         # HubSpot sorts neither pipelines nor stages.
         in_order = sorted(response.results, key=lambda pipeline: pipeline.display_order)

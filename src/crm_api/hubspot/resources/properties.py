@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from crm_api.hubspot.errors import HubSpotConflictError
-from crm_api.hubspot.names import ObjectType, segment
+from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import NoContent, Properties, Property, PropertyOption
+from crm_api.hubspot.wire import FullList, NoContent, Property, PropertyOption
 
 PropertyType = Literal["bool", "date", "datetime", "enumeration", "number", "phone_number", "string"]
 FieldType = Literal[
@@ -82,7 +82,7 @@ class PropertiesApi:
             definition["options"] = _options_to_wire(options)
         created = await self._sender.request(
             "POST",
-            self._sender.paths.properties(object_type),
+            self._path(object_type),
             operation="properties.create",
             json=definition,
             idempotent=False,
@@ -120,7 +120,7 @@ class PropertiesApi:
         try:
             await self._sender.request(
                 "POST",
-                f"{self._sender.paths.properties(object_type)}/groups",
+                self._path(object_type, "groups"),
                 operation="properties.create_group",
                 json={"name": name, "label": label},
                 idempotent=True,
@@ -134,16 +134,16 @@ class PropertiesApi:
         """Cancel a running read."""
         await self._cache.aclose()
 
-    def _path(self, object_type: ObjectType, name: str) -> str:
-        return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
+    def _path(self, *parts: str) -> str:
+        return self._sender.paths.crm("properties", *parts)
 
     async def _read(self, object_type: ObjectType) -> dict[str, Property]:
         response = await self._sender.request(
             "GET",
-            self._sender.paths.properties(object_type),
+            self._path(object_type),
             operation="properties.list",
             idempotent=True,
-            response=Properties,
+            response=FullList[Property],
         )
         return {definition.name: definition for definition in response.results}
 
