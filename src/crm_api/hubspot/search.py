@@ -8,20 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operator = Literal[
-    "EQ",
-    "NEQ",
-    "LT",
-    "LTE",
-    "GT",
-    "GTE",
-    "BETWEEN",
-    "IN",
-    "NOT_IN",
-    "HAS_PROPERTY",
-    "NOT_HAS_PROPERTY",
-    "CONTAINS_TOKEN",
-    "NOT_CONTAINS_TOKEN",
-]
+    "EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY",
+    "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +25,9 @@ class Filter:
 
     def to_wire(self) -> dict[str, Any]:
         """Return HubSpot's JSON."""
-        wire: dict[str, Any] = {"propertyName": self.property, "operator": self.operator}
-        if self.value is not None:
-            wire["value"] = self.value
-        if self.high_value is not None:
-            wire["highValue"] = self.high_value
-        if self.values is not None:
-            wire["values"] = list(self.values)
-        return wire
+        values = {"value": self.value, "highValue": self.high_value, "values": self.values}
+        given = {name: value for name, value in values.items() if value is not None}
+        return {"propertyName": self.property, "operator": self.operator, **given}
 
 
 @dataclass(frozen=True, slots=True)
