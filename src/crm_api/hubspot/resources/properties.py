@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.resources.caching import SharedReads
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import FullList, NoContent, Property, PropertyOption
 
@@ -19,26 +19,11 @@ FieldType = Literal[
 ]  # fmt: skip
 
 
-class PropertiesApi:
-    """Cached property definitions of the HubSpot account. Every method raises `HubSpotError`s."""
+class PropertiesApi(SharedReads[dict[str, Property]]):
+    """Cached property definitions of the HubSpot account, by name. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._cache: SingleFlightCache[ObjectType, dict[str, Property]] = SingleFlightCache(
-            clock=sender.clock
-        )
-
-    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> dict[str, Property]:
-        """Return all definitions by name, at most `max_age_seconds` old. Concurrent callers share one read."""
-        properties = await read_shared(
-            self._sender,
-            self._cache,
-            object_type,
-            lambda: self._read(object_type),
-            operation="properties.list",
-            max_age_seconds=max_age_seconds,
-        )
-        return dict(properties)
+        super().__init__(sender, operation="properties.list")
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
         """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
@@ -130,18 +115,15 @@ class PropertiesApi:
             return False
         return True
 
-    async def aclose(self) -> None:
-        """Cancel a running read."""
-        await self._cache.aclose()
-
     def _path(self, *parts: str) -> str:
         return self._sender.paths.crm("properties", *parts)
 
-    async def _read(self, object_type: ObjectType) -> dict[str, Property]:
+    async def read(self, object_type: ObjectType) -> dict[str, Property]:
+        """Read the definitions without the cache."""
         response = await self._sender.request(
             "GET",
             self._path(object_type),
-            operation="properties.list",
+            operation=self._operation,
             idempotent=True,
             response=FullList[Property],
         )
