@@ -156,6 +156,12 @@ def text(maximum: int, *, minimum: int = 0, example: str, description: str | Non
     )
 
 
+def token(*, example: str, description: str) -> object:
+    """Return the field of an opaque token."""
+    pattern = r"^[A-Za-z0-9_-]+$"
+    return Field(min_length=20, max_length=200, pattern=pattern, description=description, examples=[example])
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must have at least 1 character that is not a space")
