@@ -206,11 +206,7 @@ class RefreshTokenAuth(httpx.Auth):
         fields: dict[str, Any] = {"status_code": response.status_code}
         if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
-            if (
-                not isinstance(access_token, str)
-                or not _TOKEN.fullmatch(access_token)
-                or not lifetime_seconds
-            ):
+            if not (isinstance(access_token, str) and _TOKEN.fullmatch(access_token) and lifetime_seconds):
                 return _Failure(HubSpotUnreadableError, "token response not understood", fields)
             await self._accept(body, access_token, lifetime_seconds)
             return access_token

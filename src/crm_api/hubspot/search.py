@@ -54,18 +54,14 @@ class SearchRequest:
 
     def to_wire(self) -> dict[str, Any]:
         """Return HubSpot's JSON without absent fields."""
-        wire: dict[str, Any] = {"limit": self.limit}
-        if self.filter_groups:
-            groups = [
-                {"filters": [condition.to_wire() for condition in group]} for group in self.filter_groups
-            ]
-            wire["filterGroups"] = groups
-        if self.query is not None:
-            wire["query"] = self.query
-        if self.sort is not None:
-            wire["sorts"] = [{"propertyName": self.sort.property, "direction": self.sort.direction}]
-        if self.properties:
-            wire["properties"] = list(self.properties)
-        if self.after is not None:
-            wire["after"] = self.after
-        return wire
+        groups = [[condition.to_wire() for condition in group] for group in self.filter_groups]
+        sorts = [self.sort] if self.sort is not None else []
+        wire = {
+            "limit": self.limit,
+            "filterGroups": [{"filters": group} for group in groups],
+            "query": self.query,
+            "sorts": [{"propertyName": sort.property, "direction": sort.direction} for sort in sorts],
+            "properties": list(self.properties),
+            "after": self.after,
+        }
+        return {name: value for name, value in wire.items() if value is not None and value != []}

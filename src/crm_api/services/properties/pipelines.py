@@ -87,8 +87,8 @@ async def choose_stage(
 ) -> str:
     """Return the ID of the pipeline to use for the stage: the given one, by default the first visible one.
 
-    Raises a 400 on the field of the pipeline or the stage if the HubSpot account, read again, does not have it, or if the caller
-    may not use it.
+    Raises a 400 on the field of the pipeline or the stage if the HubSpot account, read again, does not have it, or if
+    the caller may not use it.
     """
     stage_field = STAGE_FIELDS[object_type]
     problem: ApiError | None = None
