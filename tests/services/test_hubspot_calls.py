@@ -322,8 +322,8 @@ async def assert_call_count(row: Row, world: World) -> None:
     if row.before is not None:
         await row.before(world)
     world.emulator.clear_requests()
-    answer = await row.ask(world)
-    assert answer.status_code < 300, answer.text
+    response = await row.ask(world)
+    assert response.status_code < 300, response.text
     assert len(world.emulator.requests) == row.calls, calls(world.emulator)
 
 
