@@ -6,13 +6,17 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.bootstrap import open_database, open_hubspot
+from crm_api.bootstrap import account_rules, open_database, open_hubspot
 from crm_api.hubspot import HubSpotClient, NewAssociation
 from crm_api.models import User
 from crm_api.schemas.registration import Registration
 from crm_api.security.passwords import Passwords
+from crm_api.services.accounts.context import AccountContext
+from crm_api.services.accounts.emails import Messages
 from crm_api.services.accounts.profile import set_role
-from crm_api.services.accounts.registration import RegistrationRules, register
+from crm_api.services.accounts.registration import register
+from crm_api.services.audit import SYSTEM
+from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
@@ -55,11 +59,18 @@ async def seed(settings: Settings) -> None:
     """Create the records in an empty HubSpot account, and one customer and one staff user."""
     async with open_hubspot(settings) as hubspot, open_database(settings) as session_factory:
         await provision(hubspot, TICKET_CATEGORIES)
-        passwords = Passwords(rounds=settings.bcrypt_rounds, workers=1)
         async with session_factory.begin() as database:
             # An interrupted earlier start may have created the users; the emulator was reset too.
             await database.execute(delete(User).where(User.email.in_([STAFF_EMAIL, CUSTOMER_EMAIL])))
-        rules = RegistrationRules(open=True, email_domains=frozenset(), role="customer", lease_seconds=15)
+        open_to_all = {"registration": "open", "registration_email_domains": [], "new_user_role": "customer"}
+        context = AccountContext(
+            session_factory=session_factory,
+            passwords=Passwords(rounds=settings.bcrypt_rounds, workers=1),
+            rules=account_rules(settings.model_copy(update=open_to_all)),
+            messages=Messages(settings.app_public_url, lambda **_mail: None),
+            links=ContactLinkResolver(session_factory),
+            origin=SYSTEM,
+        )
         people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}
         contact_ids = []
         for email, (first, last) in people.items():
@@ -70,16 +81,10 @@ async def seed(settings: Settings) -> None:
                 password=PASSWORD,
                 phone="+1 555 010 0199",
             )
-            result = await register(
-                session_factory,
-                hubspot,
-                passwords,
-                registration,
-                rules,
-                attempt=Attempt(request_id=uuid4().hex),
-            )
-            if result.data.contact:
-                contact_ids.append(result.data.contact.id)
+            attempt = Attempt(request_id=uuid4().hex)
+            response = await register(context, hubspot, registration, attempt=attempt)
+            if response.data.contact:
+                contact_ids.append(response.data.contact.id)
         await set_role(session_factory, STAFF_EMAIL, "staff")
         contact_ids += await _create_contacts(hubspot)
         dice = random.Random(4012)

@@ -9,8 +9,8 @@ from pydantic.json_schema import SkipJsonSchema
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
+from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
 # Constraints stand with `str`: beside `| None` the OpenAPI document would lose them.

@@ -41,10 +41,7 @@ async def list_contacts(
     ] = None,
     sort: SortBy = None,
 ) -> ContactPageResponse:
-    """List contacts.
-
-    Staff get all contacts of the HubSpot account, a customer only their own.
-    """
+    """List contacts. Staff get all contacts of the HubSpot account, a customer only their own."""
     page = await contacts.list_contacts(
         context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
@@ -62,10 +59,7 @@ async def list_contacts(
 async def create_contact(
     contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Create a contact (staff only).
-
-    Each e-mail address can belong to only one contact.
-    """
+    """Create a contact (staff only). Each e-mail address can belong to only one contact."""
     return await idempotent_create.execute(
         partial(contacts.create_contact, context, contact),
         operation="create_contact",
@@ -107,9 +101,6 @@ async def update_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> ContactResponse:
-    """Update a contact.
-
-    Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address.
-    """
+    """Update a contact. Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address."""
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
     return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))

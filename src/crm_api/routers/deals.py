@@ -36,10 +36,7 @@ async def list_deals(
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
-    """List deals.
-
-    Staff get all deals of the HubSpot account, a customer the deals of their own contact.
-    """
+    """List deals. Staff get all deals of the HubSpot account, a customer the deals of their own contact."""
     page = await deals.list_deals(
         context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
     )
@@ -73,10 +70,7 @@ async def create_deal(
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
 async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
-    """Search deals by text, filters, or both.
-
-    A customer searches only their own deals, with their current values.
-    """
+    """Search deals by text, filters, or both. A customer searches only their own deals, with their current values."""
     page = await deals.search_deals(context, search)
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
@@ -100,26 +94,16 @@ async def update_deal(
     response: Response,
     if_match: IfMatch = None,
 ) -> DealResponse:
-    """Update a deal.
-
-    Omitted fields are unchanged; null clears a field.
-    """
+    """Update a deal. Omitted fields are unchanged; null clears a field."""
     deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
     return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(*HUBSPOT_ERRORS),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_deal(
     id: DealId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a deal.
-
-    The company can restore it in HubSpot for 90 days.
-    """
+    """Archive a deal. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "deals", id, if_match=if_match)

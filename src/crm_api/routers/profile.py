@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, status
 
-from crm_api.dependencies.accounts import ContactLinkResolverDep, OriginDep
-from crm_api.dependencies.app_state import HubSpotDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.accounts import AccountContextDep
+from crm_api.dependencies.app_state import HubSpotDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
@@ -16,52 +16,36 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 @router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Get your profile.
-
-    It is stored in the service's database, so it can be read while HubSpot is unavailable.
-    """
-    return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
+    """Get your profile. It is stored in the service's database, so it can be read while HubSpot is unavailable."""
+    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=profile.profile_of(user))
 
 
 @router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
 async def update_me(
-    change: ProfileUpdate,
-    user: CurrentUser,
-    session_factory: SessionFactoryDep,
-    hubspot: HubSpotDep,
-    links: ContactLinkResolverDep,
-    origin: OriginDep,
+    changes: ProfileUpdate, user: CurrentUser, context: AccountContextDep, hubspot: HubSpotDep
 ) -> ProfileResponse:
     """Update your names and phone number.
 
     The change applies to your user account and your contact in the CRM. Omitted fields are unchanged.
     """
-    updated = await profile.update_profile(session_factory, hubspot, user, change, links=links, origin=origin)
-    return ProfileResponse(message="Profile updated successfully", data=updated)
+    updated = await profile.update_profile(context, hubspot, user, changes)
+    return ProfileResponse(message=ProfileResponse.UPDATED, data=updated)
 
 
-@router.delete(
-    "/me",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
-async def delete_me(
-    user: CurrentUser, session_factory: SessionFactoryDep, settings: SettingsDep, origin: OriginDep
-) -> None:
+@router.delete("/me", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
     """Delete your user account.
 
     Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
     """
-    await profile.delete_user(
-        session_factory, user, secret=settings.secret_key.get_secret_value(), origin=origin
-    )
+    await profile.delete_user(context, user)
 
 
 @router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
-async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
+async def export_me(context: RecordContextDep) -> PersonalExportResponse:
     """Export everything that is stored about you.
 
     The export has your profile, sessions, audit log and records in the CRM.
     """
-    return PersonalExportResponse(
-        message="Export created successfully", data=await export.export(context, origin=origin)
-    )
+    exported = await export.export_user(context)
+    return PersonalExportResponse(message=PersonalExportResponse.MESSAGE, data=exported)

@@ -109,26 +109,16 @@ async def update_ticket(
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
-    """Update a ticket.
-
-    Omitted fields are unchanged; null clears a field.
-    """
+    """Update a ticket. Omitted fields are unchanged; null clears a field."""
     ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
     return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(*HUBSPOT_ERRORS),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_ticket(
     id: TicketId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a ticket.
-
-    The company can restore it in HubSpot for 90 days.
-    """
+    """Archive a ticket. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "tickets", id, if_match=if_match)

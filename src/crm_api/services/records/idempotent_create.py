@@ -100,8 +100,7 @@ async def reserve_idempotency_property(
         raise ApiError("outcome_unknown")
     if is_provisioned:
         return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
-    if attempt.mark_untracked is not None:
-        await attempt.mark_untracked()
+    await attempt.mark_untracked()
     return None
 
 

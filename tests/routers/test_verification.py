@@ -1,6 +1,7 @@
-"""Proof of an e-mail address, over HTTP and a real SMTP server."""
+"""Registration with e-mail verification, through a real SMTP server."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -46,52 +47,54 @@ async def login(client: httpx.AsyncClient, password: str = PASSWORD) -> httpx.Re
 
 
 class TestRegister:
-    async def test_it_sends_a_link_and_touches_nothing_else(
+    async def test_register_sends_link_and_creates_no_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 202
-        assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 202
+        assert response.json() == {"message": "Check your e-mail to finish", "data": None}
         mail = await wait_for_mail(app, mailbox, ADDRESS)
         assert mail["Subject"] == "Finish your registration"
         assert f"https://portal.example/verify-email#token={token_of(mail)}" in text_of(mail)
-        # Nothing that a stranger could have chosen stands in it.
+        # An attacker who registers this address must not be able to put text into the mail.
         assert "Lovelace" not in mail.as_string()
         assert await rows(app, User) == []
         assert emulator.requests == []
 
-    async def test_until_proof_a_login_is_the_ordinary_401(self, client: httpx.AsyncClient) -> None:
+    async def test_login_before_verification_returns_401(self, client: httpx.AsyncClient) -> None:
         await client.post("/api/register", json=registration_body())
         assert_problem(await login(client), 401, "invalid_credentials")
 
-    async def test_a_key_brings_the_answer_back_and_sends_one_mail(
+    async def test_replayed_registration_sends_one_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
-        answers = [
+        responses = [
             await client.post("/api/register", json=registration_body(), headers=headers) for _ in range(2)
         ]
-        assert [answer.status_code for answer in answers] == [202, 202]
-        assert answers[1].headers["idempotency-replayed"] == "true"
+        assert [response.status_code for response in responses] == [202, 202]
+        assert responses[1].headers["idempotency-replayed"] == "true"
         await wait_for_mail(app, mailbox, ADDRESS)
         assert len(mailbox.mails) == 1
 
-    async def test_a_mail_server_that_hangs_slows_nobody(
+    async def test_register_does_not_wait_for_mail_server(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         mailbox.accepting.clear()
         async with asyncio.timeout(3):
-            answer = await client.post("/api/register", json=registration_body())
-        assert answer.status_code == 202
+            response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 202
         mailbox.accepting.set()
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
-    async def test_what_is_not_valid_is_the_same_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
-        answer = await client.post("/api/register", json=registration_body(password="password1"))
-        assert_problem(answer, 400, "validation_error", fields=["password"])
+    async def test_invalid_registration_returns_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        response = await client.post("/api/register", json=registration_body(password="password1"))
+        assert_problem(response, 400, "validation_error", fields=["password"])
         assert await rows(app, PendingRegistration) == []
 
-    async def test_what_was_never_proved_is_forgotten(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_expired_pending_registration_is_deleted(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
         await client.post("/api/register", json=registration_body())
         async with app.state.session_factory.begin() as database:
             await database.execute(update(PendingRegistration).values(expires_at=now()))
@@ -101,28 +104,28 @@ class TestRegister:
 
 
 class TestVerify:
-    async def test_it_makes_the_user_and_the_contact(
+    async def test_verify_creates_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        assert answer.status_code == 200
-        assert answer.json()["message"] == "E-mail verified successfully"
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert response.status_code == 200
+        assert response.json()["message"] == "E-mail verified successfully"
         [record] = emulator.records("contacts")
-        assert answer.json()["data"]["contact"]["id"] == record.id
+        assert response.json()["data"]["contact"]["id"] == record.id
         [user] = await rows(app, User)
         assert (user.status, user.email_verified, user.contact_id) == ("active", True, record.id)
         assert (await login(client)).status_code == 200
         assert await rows(app, PendingRegistration) == await rows(app, MailToken) == []
 
-    async def test_a_contact_that_is_there_keeps_its_values_and_gets_what_it_lacks(
+    async def test_verify_fills_only_empty_values_of_existing_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
         [before] = emulator.records("contacts")
         await client.post("/api/register", json=registration_body())
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        contact = answer.json()["data"]["contact"]
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        contact = response.json()["data"]["contact"]
         assert contact["id"] == before.id
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == (
             "Augusta",
@@ -133,7 +136,7 @@ class TestVerify:
         assert after.properties["firstname"] == "Augusta"
         assert after.properties["company"] == "Engines"
 
-    async def test_a_wrong_password_does_not_use_the_token_up(
+    async def test_wrong_password_does_not_consume_token(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -142,7 +145,7 @@ class TestVerify:
         assert emulator.requests == []
         assert (await verify(client, token)).status_code == 200
 
-    async def test_a_token_is_good_for_one_use(
+    async def test_verification_token_works_once(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -150,30 +153,28 @@ class TestVerify:
         assert (await verify(client, token)).status_code == 200
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_two_uses_at_one_moment_make_one_user(
+    async def test_concurrent_verifications_create_one_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        answers = await asyncio.gather(*(verify(client, token) for _ in range(4)))
-        statuses = sorted(answer.status_code for answer in answers)
+        responses = await asyncio.gather(*(verify(client, token) for _ in range(4)))
+        statuses = sorted(response.status_code for response in responses)
         assert statuses[0] == 200
         assert set(statuses[1:]) <= {400, 409}
         assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
 
-    async def test_a_registration_that_was_closed_since_makes_nobody(
+    async def test_verify_fails_if_registration_was_closed_since(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        app.state.settings = app.state.settings.model_copy(
-            update={"registration_email_domains": ["example.org"]}
-        )
+        app.state.account_rules = replace(app.state.account_rules, email_domains=frozenset({"example.org"}))
         assert_problem(await verify(client, token), 403, "registration_closed")
         assert await rows(app, User) == []
         assert emulator.requests == []
 
-    async def test_a_registration_that_goes_meanwhile_makes_nobody(
+    async def test_verify_fails_if_pending_registration_is_deleted(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -190,14 +191,16 @@ class TestVerify:
         assert_problem(await verify(client, token), 400, "invalid_link")
         assert await rows(app, User) == []
 
-    async def test_a_token_expires(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> None:
+    async def test_expired_verification_token_returns_400(
+        self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
+    ) -> None:
         await client.post("/api/register", json=registration_body())
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_a_token_for_a_password_verifies_nothing(
+    async def test_reset_token_is_not_valid_for_verification(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await verified_caller(app, client, mailbox, ADDRESS)
@@ -205,7 +208,7 @@ class TestVerify:
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_a_token_is_stored_as_a_hash(
+    async def test_mail_token_is_stored_as_hash(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -213,7 +216,7 @@ class TestVerify:
         [row] = await rows(app, MailToken)
         assert token not in (row.token_hash, str(row.id))
 
-    async def test_hubspot_failing_leaves_the_token_good(
+    async def test_hubspot_failure_does_not_consume_token(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -225,21 +228,23 @@ class TestVerify:
         assert await rows(app, User) == []
         assert (await verify(client, token)).status_code == 200
 
-    async def test_a_lost_answer_makes_no_second_contact(
+    async def test_verify_with_lost_hubspot_response_creates_one_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
-        answer = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
-        assert answer.status_code == 200
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert response.status_code == 200
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
 
     @pytest.mark.parametrize("token", ["x" * 43, "-" * 20])
-    async def test_a_token_that_never_was(self, client: httpx.AsyncClient, token: str) -> None:
+    async def test_unknown_verification_token_returns_400(
+        self, client: httpx.AsyncClient, token: str
+    ) -> None:
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_guesses_at_the_password_are_limited(
+    async def test_password_guesses_at_one_link_are_limited(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -249,7 +254,7 @@ class TestVerify:
 
 
 class TestLaterRegistrations:
-    """A later registration of a pending address changes nothing of the earlier one."""
+    """Two pending registrations of one address are independent."""
 
     async def both(self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox) -> tuple[str, str]:
         await client.post("/api/register", json=registration_body())
@@ -261,7 +266,7 @@ class TestLaterRegistrations:
         assert first != second
         return first, second
 
-    async def test_the_first_link_still_makes_the_first_account(
+    async def test_first_link_creates_user_of_first_registration(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         first, second = await self.both(client, app, mailbox)
@@ -271,7 +276,7 @@ class TestLaterRegistrations:
         assert_problem(await login(client, OTHER_PASSWORD), 401, "invalid_credentials")
         assert (await login(client)).status_code == 200
 
-    async def test_the_second_link_makes_the_second(
+    async def test_second_link_creates_user_of_second_registration(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         _, second = await self.both(client, app, mailbox)
@@ -285,26 +290,26 @@ class TestResend:
     async def resend(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/api/email/verify/resend", json={"email": ADDRESS})
 
-    async def test_another_link_works_and_so_does_the_first(
+    async def test_resend_sends_new_link_and_first_stays_valid(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
         first = token_of(await wait_for_mail(app, mailbox, ADDRESS))
-        answer = await self.resend(client)
-        assert (answer.status_code, answer.json()["message"]) == (202, "Check your e-mail to finish")
+        response = await self.resend(client)
+        assert (response.status_code, response.json()["message"]) == (202, "Check your e-mail to finish")
         second = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert second != first
         assert (await verify(client, first)).status_code == 200
         assert_problem(await verify(client, second), 400, "invalid_link")
 
-    async def test_who_has_an_account_is_told_so_by_mail(
+    async def test_resend_informs_registered_address_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await verified_caller(app, client, mailbox, ADDRESS)
         await self.resend(client)
-        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "You have an account already"
+        assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "You already have an account"
 
-    async def test_who_has_none_is_told_so_by_mail(
+    async def test_resend_informs_unknown_address_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await self.resend(client)
