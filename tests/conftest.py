@@ -49,7 +49,7 @@ async def app(settings: Settings, emulator: Emulator) -> AsyncGenerator[FastAPI,
     """Yield the started application with the emulator as its HubSpot."""
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching  # its calls at start are not part of what tests count
+        await app.state.startup_checks  # its calls at start are not part of what tests count
         emulator.clear_requests()
         yield app
 

@@ -19,18 +19,17 @@ CHART: Final = "Milliseconds to create a deal, by number of concurrent users"
 async def measure(run: Run) -> None:
     cpu_used: dict[str, list[float]] = {name: [] for name in run.contestants}
 
-    def create_deals(contestant: Contestant) -> Callable[[], Awaitable[Sample]]:
+    def create_deals(name: str, contestant: Contestant) -> Callable[[], Awaitable[Sample]]:
         async def create() -> Sample:
             before = contestant.server.cpu_seconds
             sample = await _create_deals(contestant, CLIENTS, run.settings.seconds)()
-            cpu_used[contestant.name].append(
-                1000 * (contestant.server.cpu_seconds - before) / sample.success_count
-            )
+            seconds = contestant.server.cpu_seconds - before
+            cpu_used[name].append(1000 * seconds / sample.require_success(name).success_count)
             return sample
 
         return create
 
-    measures = {name: create_deals(contestant) for name, contestant in run.contestants.items()}
+    measures = {name: create_deals(name, contestant) for name, contestant in run.contestants.items()}
     samples = await measure_in_rounds(run.settings.rounds, measures)
     figures = {name: rates(values) for name, values in samples.items()}
     cells = {

@@ -89,9 +89,7 @@ _ERROR_TYPES: Final = (
     ),
     _error(409, "contact_exists", "Another contact has this e-mail address.", title="Contact already exists"),
     _error(
-        409,
-        "contact_missing",
-        "Your user is not linked to a contact in the CRM; ask the company to link it.",
+        409, "contact_missing", "Your user is not linked to a contact in the CRM; ask the company to link it."
     ),
     _error(
         409,
@@ -105,11 +103,7 @@ _ERROR_TYPES: Final = (
         422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."
     ),
     _error(429, "rate_limit_exceeded", "Too many requests; retry after Retry-After seconds."),
-    _error(
-        500,
-        "internal_server_error",
-        "The service failed; the error is logged under this request_id.",
-    ),
+    _error(500, "internal_server_error", "The service failed; the error is logged under this request_id."),
     _error(502, "hubspot_error", "HubSpot returned an error; changing the request does not help."),
     _error(
         502,
@@ -118,9 +112,7 @@ _ERROR_TYPES: Final = (
         type_="hubspot-credentials",
     ),
     _error(
-        503,
-        "hubspot_unavailable",
-        "HubSpot cannot accept this request now; retry after Retry-After seconds.",
+        503, "hubspot_unavailable", "HubSpot cannot accept this request now; retry after Retry-After seconds."
     ),
     _error(503, "service_unavailable", "The service is unavailable; retry after Retry-After seconds."),
     _error(504, "hubspot_timeout", "HubSpot timed out; retry later."),
@@ -206,8 +198,8 @@ def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
     return ApiError(code, retry_after=retry_after)
 
 
-def problem_response(error: ApiError, request_id: str) -> JSONResponse:
-    """Return the response for an error."""
+def problem_body(error: ApiError, request_id: str) -> dict[str, Any]:
+    """Return the body of the response for an error."""
     error_type = error.error_type
     problem = Problem(
         type=f"/problems/{error_type.type}",
@@ -219,12 +211,16 @@ def problem_response(error: ApiError, request_id: str) -> JSONResponse:
         details=error.details,
         request_id=request_id,
     )
+    return problem.model_dump(mode="json")
+
+
+def problem_response(error: ApiError, request_id: str) -> JSONResponse:
+    """Return the response for an error."""
+    status = error.error_type.status
     headers = dict(error.headers)
-    if error_type.status == 401:
+    if status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="crm-api"')
-    return JSONResponse(
-        problem.model_dump(mode="json"), status_code=error_type.status, headers=headers, media_type=MEDIA_TYPE
-    )
+    return JSONResponse(problem_body(error, request_id), status, headers, MEDIA_TYPE)
 
 
 def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:

@@ -23,7 +23,7 @@ MAX_AWAITS = 500
 TIMEOUT_SECONDS = 5.0
 
 
-class Account:
+class FakeHubSpot:
     """Fake HubSpot that fails the first create, finds no record by our property, and yields before each response."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def tight_client() -> tuple[HubSpotClient, FakeClock]:
     clock = FakeClock()
     auth = RefreshTokenAuth("id", "s", "r1", token_url(BASE_URL, "2026-09"), clock=clock)
     client = build_client(
-        Stub(Account()),
+        Stub(FakeHubSpot()),
         fake_clock=clock,
         auth=auth,
         max_connections=1,

@@ -259,7 +259,7 @@ def test_every_error_class_has_default_arguments() -> None:
         error = kind()
         assert str(error)
         assert repr(error).startswith(kind.__name__)
-        for each in kind.__subclasses__():
-            walk(each)
+        for item in kind.__subclasses__():
+            walk(item)
 
     walk(e.HubSpotError)

@@ -59,7 +59,7 @@ async def test_error_response_shows_no_secret_or_personal_data(
     for facts in ("problems", "required_scopes", "policy"):
         assert_nothing_private(repr(getattr(raised.value, facts, None)))
     assert_nothing_private(
-        "\n".join(each.getMessage() for each in caplog.records if each.name.startswith("crm_api"))
+        "\n".join(item.getMessage() for item in caplog.records if item.name.startswith("crm_api"))
     )
 
 

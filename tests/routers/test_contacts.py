@@ -35,16 +35,16 @@ GRACE = {"email": "Grace@Example.com", "firstname": "Grace", "lastname": "Hopper
 
 
 class TestCreateContact:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/contacts", json=GRACE), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customers_may_not(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_gets_403(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
         assert_problem(await customer.post("/api/contacts", GRACE), 403, "forbidden")
         assert emulator.requests == []
 
-    async def test_staff_may(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_create_contact(self, staff: Caller, emulator: Emulator) -> None:
         answer = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
         assert answer.status_code == 201, answer.text
         assert answer.json()["message"] == "Contact created successfully"
@@ -53,12 +53,12 @@ class TestCreateContact:
         assert (contact["email"], contact["lifecyclestage"]) == ("grace@example.com", "customer")
         assert emulator.records("contacts")[-1].id == contact["id"]
 
-    async def test_an_address_belongs_to_one_contact(self, staff: Caller, customer: Caller) -> None:
+    async def test_existing_email_returns_409(self, staff: Caller, customer: Caller) -> None:
         answer = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
         problem = assert_problem(answer, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
 
-    async def test_the_same_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_same_idempotency_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
         before = len(emulator.records("contacts"))
         headers = {"Idempotency-Key": "grace-1"}
         first = await staff.post("/api/contacts", GRACE, headers=headers)
@@ -67,7 +67,7 @@ class TestCreateContact:
         assert len(emulator.records("contacts")) == before + 1
 
     @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "truncated_json"])
-    async def test_a_lost_answer_makes_one_contact(
+    async def test_lost_hubspot_response_creates_one_contact(
         self, staff: Caller, emulator: Emulator, kind: str
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind=kind)
@@ -88,7 +88,7 @@ class TestCreateContact:
             ({"properties": {"hubspot_owner_id": "1"}}, "properties.hubspot_owner_id"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, staff: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -98,18 +98,18 @@ class TestCreateContact:
 
 
 class TestListContacts:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/contacts"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customer_gets_their_own_alone(
+    async def test_customer_gets_only_own_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         [contact] = await list_all(customer, "/api/contacts")
         assert (contact["id"], set(contact)) == (customer.contact_id, KEYS)
         assert await list_all(customer, "/api/contacts", lifecyclestage="evangelist") == []
 
-    async def test_staff_page_through_the_account(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_page_through_all_contacts(self, staff: Caller, emulator: Emulator) -> None:
         emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(24)]})
         expected = [record.id for record in emulator.records("contacts")]
         assert len(expected) == 25
@@ -122,11 +122,11 @@ class TestListContacts:
 
 
 class TestGetContact:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/contacts/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_contact_is_like_one_that_does_not_exist(
+    async def test_foreign_contact_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -137,7 +137,7 @@ class TestGetContact:
         # Nothing is asked about either, so that the time taken does not tell one from the other.
         assert calls(emulator) == [f"GET objects/contacts/{other_customer.contact_id}"]
 
-    async def test_ones_own_with_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_own_contact_has_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
@@ -150,12 +150,14 @@ class TestGetContact:
         assert (deal["id"], deal["tickets"][0]["id"]) == (deal_id, ticket_id)
         assert len(calls(emulator)) == 4
 
-    async def test_staff_read_anybodys(self, staff: Caller, customer: Caller) -> None:
+    async def test_staff_read_any_contact(self, staff: Caller, customer: Caller) -> None:
         answer = await staff.get(f"/api/contacts/{customer.contact_id}")
         assert answer.json()["data"]["contact"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
-    async def test_250_deals_are_all_there(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
+    async def test_contact_has_all_250_deals(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
         made = seed_deals(emulator, customer.contact_id, 250)
         for caller in (customer, staff):
             answer = await caller.get(f"/api/contacts/{customer.contact_id}")
@@ -166,7 +168,7 @@ class TestGetContact:
     @pytest.mark.parametrize(
         "path", ["/crm/objects/*/deals/batch/read", "/crm/associations/*/contacts/deals/batch/read"]
     )
-    async def test_deals_that_cannot_be_read_make_it_incomplete(
+    async def test_unreadable_deals_make_contact_incomplete(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
         seed_deals(emulator, customer.contact_id, 250)
@@ -175,7 +177,7 @@ class TestGetContact:
         assert emulator.used_faults()
         assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
 
-    async def test_a_batch_that_fails_takes_no_other_with_it(
+    async def test_failed_batch_does_not_affect_other_batches(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 250)
@@ -194,7 +196,7 @@ class TestGetContact:
         assert [deal["id"] for deal in contact["deals"]] == [*made[:100], *made[200:]]
         assert contact["incomplete"] is True
 
-    async def test_tickets_that_cannot_be_found_make_the_deals_incomplete(
+    async def test_unreadable_tickets_make_deals_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer))
@@ -205,11 +207,11 @@ class TestGetContact:
 
 
 class TestUpdateContact:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.patch("/api/contacts/1", json={"phone": None}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_contact_is_like_one_that_does_not_exist(
+    async def test_foreign_contact_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -220,7 +222,7 @@ class TestUpdateContact:
         )
         assert writes(emulator) == []
 
-    async def test_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_updates_own_contact(self, customer: Caller, emulator: Emulator) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         answer = await customer.patch(path, {"firstname": "Augusta", "phone": None})
         assert answer.status_code == 200, answer.text
@@ -237,7 +239,7 @@ class TestUpdateContact:
             ("hs_lead_status", "OPEN"),
         ],
     )
-    async def test_customers_never_write(
+    async def test_customer_cannot_write_staff_field(
         self, customer: Caller, emulator: Emulator, name: str, value: str
     ) -> None:
         emulator.clear_requests()
@@ -245,7 +247,7 @@ class TestUpdateContact:
         assert_problem(answer, 400, "validation_error", fields=[name])
         assert writes(emulator) == []
 
-    async def test_staff_write_address_and_stage(
+    async def test_staff_write_email_and_lifecyclestage(
         self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
@@ -255,7 +257,7 @@ class TestUpdateContact:
         assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
 
-    async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_used_etag_returns_412(self, customer: Caller, emulator: Emulator) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         etag = {"If-Match": (await customer.get(path)).headers["etag"]}
         assert (await customer.patch(path, {"firstname": "Augusta"}, headers=etag)).status_code == 200
@@ -264,7 +266,9 @@ class TestUpdateContact:
         assert_problem(late, 412, "precondition_failed")
         assert writes(emulator) == []
 
-    async def test_a_merged_contact_is_still_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_merged_contact_is_still_the_customers_own(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
         survivor = emulator.merge("contacts", other, customer.contact_id)
         answer = await customer.get(f"/api/contacts/{customer.contact_id}")
@@ -272,10 +276,10 @@ class TestUpdateContact:
         assert (await customer.get(f"/api/contacts/{survivor}")).status_code == 200
 
 
-class TestOwnWritesOfStaff:
+class TestReadYourOwnWrites:
     """HubSpot's search does not show what was written until 30 seconds later."""
 
-    async def test_contacts_show_as_they_are_exactly_once(
+    async def test_written_contacts_are_listed_once_with_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -292,7 +296,7 @@ class TestOwnWritesOfStaff:
         [found] = await search_all(staff, "/api/contacts/search", query="hopper")
         assert found["id"] == made
 
-    async def test_so_does_what_they_change_of_themselves(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_own_profile_change_shows_in_staff_search(self, staff: Caller, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
         assert (await staff.patch("/api/me", {"lastname": "King"})).status_code == 200
         [found] = await search_all(staff, "/api/contacts/search", query="king")
@@ -300,15 +304,15 @@ class TestOwnWritesOfStaff:
 
 
 class TestSearchContacts:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customer_finds_themselves_alone(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_customer_finds_only_own_contact(self, customer: Caller, other_customer: Caller) -> None:
         found = await search_all(customer, "/api/contacts/search", query="example.com")
         assert [each["id"] for each in found] == [customer.contact_id]
 
-    async def test_staff_find_everybody(
+    async def test_staff_find_all_contacts(
         self, customer: Caller, other_customer: Caller, staff: Caller
     ) -> None:
         found = await search_all(staff, "/api/contacts/search", query="lovelace", limit=1)

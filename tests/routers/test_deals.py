@@ -30,11 +30,13 @@ KEYS = {
 
 
 class TestCreateDeal:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/deals", json=deal_body()), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_it_belongs_to_the_callers_contact(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_deal_is_associated_with_callers_contact(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         answer = await customer.post("/api/deals", deal_body())
         assert answer.status_code == 201
         assert answer.json()["message"] == "Deal created successfully"
@@ -44,7 +46,7 @@ class TestCreateDeal:
         assert deal["id"] == record.id
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
 
-    async def test_what_was_sent_is_read_back(self, customer: Caller) -> None:
+    async def test_response_contains_sent_values(self, customer: Caller) -> None:
         sent = deal_body(
             amount="1500.50", description="=SUM(A1) <b>é</b> 🎉", closedate="2026-12-31", pipeline="default"
         )
@@ -74,7 +76,7 @@ class TestCreateDeal:
             ("999999999999999.999999", "999999999999999.999999"),
         ],
     )
-    async def test_amounts_are_sent_on_as_plain_decimals(
+    async def test_amount_is_sent_as_plain_decimal(
         self, customer: Caller, emulator: Emulator, amount: Any, kept: str
     ) -> None:
         answer = await customer.post("/api/deals", deal_body(amount=amount))
@@ -99,7 +101,7 @@ class TestCreateDeal:
             ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
         ],
     )
-    async def test_moments_are_read_back(self, customer: Caller, closedate: str, read: str) -> None:
+    async def test_closedate_is_returned_in_utc(self, customer: Caller, closedate: str, read: str) -> None:
         created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]["deal"]
         again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]["deal"]
         assert (created["closedate"], again["closedate"]) == (read, read)
@@ -116,20 +118,18 @@ class TestCreateDeal:
             "\N{LINE SEPARATOR}",
         ],
     )
-    async def test_texts_are_read_back_character_by_character(
-        self, customer: Caller, description: str
-    ) -> None:
+    async def test_description_is_returned_unchanged(self, customer: Caller, description: str) -> None:
         created = await customer.post("/api/deals", deal_body(description=description))
         path = f"/api/deals/{created.json()['data']['deal']['id']}"
         assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
 
-    async def test_a_refusal_says_what_is_wrong_and_not_what_was_sent(self, customer: Caller) -> None:
+    async def test_validation_error_does_not_repeat_the_value(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
             answer = await customer.post("/api/deals", deal_body(closedate=wrong))
             [detail] = assert_problem(answer, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
-    async def test_an_unknown_stage_is_looked_for_once_more_and_refused(
+    async def test_unknown_stage_forces_one_refresh_before_400(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -140,7 +140,7 @@ class TestCreateDeal:
         assert problem["error"] == "Validation error"
         assert calls(emulator) == ["GET pipelines/deals"]
 
-    async def test_a_stage_of_a_new_pipeline_is_known_at_once(
+    async def test_stage_of_new_pipeline_is_accepted_at_once(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -164,7 +164,7 @@ class TestCreateDeal:
         alone = await customer.post("/api/deals", deal_body(dealstage=sent["dealstage"]))
         assert_problem(alone, 400, "validation_error", fields=["dealstage"])
 
-    async def test_two_deals_may_bear_one_name(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_two_deals_may_have_the_same_name(self, customer: Caller, emulator: Emulator) -> None:
         for _ in range(2):
             assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len(emulator.records("deals")) == 2
@@ -213,35 +213,35 @@ class TestCreateDeal:
             ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         answer = await customer.post("/api/deals", deal_body(**change))
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert emulator.records("deals") == []
 
-    async def test_a_customer_cannot_open_a_deal_for_another_contact(
+    async def test_customer_naming_a_contact_gets_403(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(answer, 403, "forbidden")
         assert emulator.records("deals") == []
 
-    async def test_staff_name_the_contact(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
+    async def test_staff_create_deal_for_named_contact(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
         answer = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
         assert answer.status_code == 201
         assert emulator.associations("contacts", customer.contact_id, "deals") == [
             answer.json()["data"]["deal"]["id"]
         ]
 
-    async def test_staff_naming_no_contact_of_the_account_is_a_400(
-        self, staff: Caller, emulator: Emulator
-    ) -> None:
+    async def test_staff_naming_unknown_contact_get_400(self, staff: Caller, emulator: Emulator) -> None:
         answer = await staff.post("/api/deals", deal_body(contact_id="999999999"))
         assert_problem(answer, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
-    async def test_it_costs_one_call_once_the_pipelines_are_known(
+    async def test_create_costs_one_call_with_cached_pipelines(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -252,7 +252,7 @@ class TestCreateDeal:
         ]
 
 
-class TestCreateDealOnABadDay:
+class TestCreateDealErrors:
     @pytest.mark.parametrize(
         ("fault", "status", "code"),
         [
@@ -265,7 +265,7 @@ class TestCreateDealOnABadDay:
             ({"status": 403}, 502, "hubspot_credentials_refused"),
         ],
     )
-    async def test_hubspot_failing_is_told_as_it_is(
+    async def test_hubspot_error_is_mapped_and_create_is_not_retried(
         self, customer: Caller, emulator: Emulator, fault: dict[str, Any], status: int, code: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -276,13 +276,13 @@ class TestCreateDealOnABadDay:
         # Without a unique property of ours the create is never repeated.
         assert len(emulator.records("deals")) <= 1
 
-    async def test_a_429_is_waited_out(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_429_is_retried_after_retry_after(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "0"})
         assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len(emulator.records("deals")) == 1
 
-    async def test_a_429_beyond_the_deadline_is_a_503(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_429_beyond_the_deadline_returns_503(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "600"})
         answer = await customer.post("/api/deals", deal_body())

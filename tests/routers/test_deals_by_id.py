@@ -21,19 +21,17 @@ def same_answers(one: httpx.Response, other: httpx.Response) -> None:
 
 
 class TestGetDeal:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_anothers_deal_is_like_one_that_does_not_exist(
-        self, customer: Caller, other_customer: Caller
-    ) -> None:
+    async def test_foreign_deal_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         same_answers(
             await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
         )
 
-    async def test_its_owner_reads_it_with_its_tickets(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_reads_own_deal_with_tickets(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer, amount="10.50")
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
@@ -45,12 +43,12 @@ class TestGetDeal:
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
 
-    async def test_staff_read_it(self, customer: Caller, staff: Caller) -> None:
+    async def test_staff_read_any_deal(self, customer: Caller, staff: Caller) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
 
-    async def test_a_deal_with_many_tickets_has_them_all(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_deal_has_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         made = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
@@ -60,7 +58,7 @@ class TestGetDeal:
         # About a hundred ids come with the deal, the rest 500 a page.
         assert calls(emulator).count("POST associations/deals/tickets/batch/read") == 2
 
-    async def test_tickets_that_cannot_be_read_make_it_incomplete(
+    async def test_unreadable_tickets_make_deal_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
@@ -70,15 +68,13 @@ class TestGetDeal:
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
-    async def test_nothing_inside_leaves(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_internal_properties_are_not_returned(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
         text = (await customer.get(f"/api/deals/{deal_id}")).text
         assert "call the boss" not in text
         assert "probability" not in text
 
-    async def test_a_deal_of_a_contact_with_many_is_known_as_theirs(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_own_deal_with_131_contacts_is_visible(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         others = emulator.seed({"contacts": [{"email": f"p{each}@example.com"} for each in range(130)]})
         emulator.unlink(("deals", deal_id), ("contacts", customer.contact_id))
@@ -89,11 +85,11 @@ class TestGetDeal:
 
 
 class TestUpdateDeal:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.patch("/api/deals/1", json={"amount": 1}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_anothers_deal_is_like_one_that_does_not_exist(
+    async def test_foreign_deal_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -105,7 +101,7 @@ class TestUpdateDeal:
         )
         assert writes(emulator) == []
 
-    async def test_absent_stays_null_clears_and_only_what_differs_is_sent(
+    async def test_null_clears_and_only_changed_values_are_sent(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00", description="vans", closedate="2026-12-31")
@@ -127,7 +123,7 @@ class TestUpdateDeal:
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
         assert emulator.requests[-1].body == {"properties": {"dealname": "Renewal", "description": ""}}
 
-    async def test_no_difference_is_no_write(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_unchanged_values_are_not_written(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00")
         emulator.clear_requests()
         for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
@@ -154,7 +150,7 @@ class TestUpdateDeal:
             ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -163,7 +159,7 @@ class TestUpdateDeal:
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_a_stage_of_another_pipeline_needs_that_pipeline(
+    async def test_stage_of_other_pipeline_requires_that_pipeline(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
@@ -188,7 +184,7 @@ class TestUpdateDeal:
         deal = answer.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
-    async def test_hubspots_own_refusal_comes_back_on_our_field(
+    async def test_hubspot_validation_error_names_the_field(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -199,9 +195,7 @@ class TestUpdateDeal:
 
 
 class TestIfMatch:
-    async def test_the_etag_of_what_was_read_lets_one_write_through(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_current_etag_allows_one_write(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
@@ -218,16 +212,14 @@ class TestIfMatch:
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
 
-    async def test_somebody_elses_change_in_hubspot_is_noticed(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_change_in_hubspot_returns_412(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
         answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(answer, 412, "precondition_failed")
 
-    async def test_a_change_that_no_caller_can_read_is_none(
+    async def test_change_of_unreadable_property_keeps_the_etag(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -239,7 +231,9 @@ class TestIfMatch:
         assert changed[0] != changed[1]
         assert read.headers["etag"] == again.headers["etag"]
 
-    async def test_of_many_writers_with_one_etag_one_wins(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_one_of_five_writers_with_the_same_etag_succeeds(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
@@ -250,7 +244,7 @@ class TestIfMatch:
         )
         assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
 
-    async def test_writers_without_one_write_one_after_the_other(
+    async def test_concurrent_writes_without_etag_are_serialized(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -270,11 +264,11 @@ class TestIfMatch:
         assert last["description"] == f"of {last['amount']}"
 
     @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
-    async def test_what_is_no_etag_is_named(self, customer: Caller, wrong: str) -> None:
+    async def test_malformed_if_match_returns_400(self, customer: Caller, wrong: str) -> None:
         answer = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
         assert_problem(answer, 400, "validation_error", fields=["If-Match"])
 
-    async def test_a_weak_etag_never_matches(self, customer: Caller) -> None:
+    async def test_weak_etag_returns_412(self, customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         answer = await customer.patch(
@@ -284,11 +278,11 @@ class TestIfMatch:
 
 
 class TestArchiveDeal:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.delete("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_anothers_deal_is_like_one_that_does_not_exist(
+    async def test_foreign_deal_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -300,7 +294,7 @@ class TestArchiveDeal:
         assert writes(emulator) == []
         assert emulator.record("deals", deal_id) is not None
 
-    async def test_it_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_archived_deal_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         answer = await customer.delete(f"/api/deals/{deal_id}")
         assert (answer.status_code, answer.content) == (204, b"")
@@ -314,14 +308,14 @@ class TestArchiveDeal:
         assert_problem(raised, 404, "not_found")
         assert writes(emulator) == []
 
-    async def test_staff_archive_it(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_archive_any_deal(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
         assert emulator.records("deals") == []
 
 
-class TestBadDays:
-    async def test_hubspot_failing_is_told_and_the_record_is_free_again(
+class TestUpdateErrors:
+    async def test_failed_update_releases_the_record_lease(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

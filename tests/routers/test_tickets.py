@@ -22,11 +22,11 @@ from hubspot_emulator import Emulator
 
 
 class TestCreateTicket:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/tickets/1", json=ticket_body()), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_anothers_deal_is_like_one_that_does_not_exist(
+    async def test_foreign_deal_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -37,7 +37,7 @@ class TestCreateTicket:
         assert one == other
         assert emulator.records("tickets") == []
 
-    async def test_it_is_associated_with_the_deal_and_the_contact(
+    async def test_ticket_is_associated_with_deal_and_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -71,7 +71,7 @@ class TestCreateTicket:
         assert emulator.associations("tickets", record.id, "deals") == [deal_id]
         assert emulator.associations("tickets", record.id, "contacts") == [customer.contact_id]
 
-    async def test_a_ticket_of_staff_is_for_the_deals_contacts(
+    async def test_staff_ticket_is_associated_with_the_deals_contacts(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -80,7 +80,7 @@ class TestCreateTicket:
         ticket_id = answer.json()["data"]["ticket"]["id"]
         assert emulator.associations("tickets", ticket_id, "contacts") == [customer.contact_id]
 
-    async def test_staff_get_a_404_for_no_deal(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_unknown_deal_returns_404_for_staff(self, staff: Caller, emulator: Emulator) -> None:
         assert_problem(await staff.post("/api/tickets/99999999", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
@@ -100,7 +100,7 @@ class TestCreateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -109,11 +109,11 @@ class TestCreateTicket:
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize("deal_id", ["abc", "1.5", "-1", "1" * 21, "1%00"])
-    async def test_an_id_that_cannot_be_one_is_named(self, customer: Caller, deal_id: str) -> None:
+    async def test_malformed_deal_id_returns_400(self, customer: Caller, deal_id: str) -> None:
         answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(answer, 400, "validation_error", fields=["id"])
 
-    async def test_it_costs_one_call_where_ownership_is_known(
+    async def test_create_costs_one_call_with_cached_ownership(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -124,7 +124,7 @@ class TestCreateTicket:
             ("POST", "/crm/objects/2026-09/tickets")
         ]
 
-    async def test_a_deal_that_is_gone_is_a_404_though_it_was_known(
+    async def test_archived_deal_with_cached_ownership_returns_404(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -134,11 +134,11 @@ class TestCreateTicket:
 
 
 class TestListTickets:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/tickets"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customers_are_those_of_their_contact_and_of_their_deals(
+    async def test_customer_gets_tickets_of_contact_and_deals(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -153,7 +153,7 @@ class TestListTickets:
         assert len(await list_all(other_customer, "/api/tickets")) == 1
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_filters_and_sort(
+    async def test_list_is_filtered_and_sorted(
         self, who: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff
@@ -168,20 +168,20 @@ class TestListTickets:
 
 
 class TestGetTicket:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/tickets/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_is_like_one_that_does_not_exist(
-        self, customer: Caller, other_customer: Caller
-    ) -> None:
+    async def test_foreign_ticket_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         same_answers(
             await other_customer.get(f"/api/tickets/{ticket_id}"),
             await other_customer.get("/api/tickets/99999999"),
         )
 
-    async def test_ones_own_by_contact_and_by_deal(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_own_ticket_by_contact_or_deal_is_visible(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         ticket_id = await create_ticket_as(customer, deal_id, category="billing")
         [on_deal] = seed_tickets(emulator, 1, to=[("deals", deal_id)])
@@ -192,18 +192,18 @@ class TestGetTicket:
         assert calls(emulator) == [f"GET objects/tickets/{ticket_id}"]
         assert (await customer.get(f"/api/tickets/{on_deal}")).status_code == 200
 
-    async def test_staff_read_any(self, customer: Caller, staff: Caller) -> None:
+    async def test_staff_read_any_ticket(self, customer: Caller, staff: Caller) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await staff.get(f"/api/tickets/{ticket_id}")).status_code == 200
         assert_problem(await staff.get("/api/tickets/99999999"), 404, "not_found")
 
 
 class TestUpdateTicket:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.patch("/api/tickets/1", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_is_like_one_that_does_not_exist(
+    async def test_foreign_ticket_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -214,7 +214,7 @@ class TestUpdateTicket:
         )
         assert writes(emulator) == []
 
-    async def test_ones_own(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_updates_own_ticket(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(
             customer, await create_deal_as(customer), hs_ticket_priority="HIGH"
         )
@@ -251,7 +251,7 @@ class TestUpdateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_nothing_is_written(
+    async def test_invalid_field_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -260,7 +260,7 @@ class TestUpdateTicket:
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_staff_change_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_update_any_ticket(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer), category="billing")
         emulator.clear_requests()
         body = {"category": None, "hs_pipeline_stage": "4", "subject": "Third van is late"}
@@ -271,7 +271,7 @@ class TestUpdateTicket:
         sent = {"properties": {"hs_ticket_category": "", "hs_pipeline_stage": "4"}}
         assert emulator.requests[-1].body == sent
 
-    async def test_if_match_lets_one_write_through(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_used_etag_returns_412(self, customer: Caller, emulator: Emulator) -> None:
         path = f"/api/tickets/{await create_ticket_as(customer, await create_deal_as(customer))}"
         etag = {"If-Match": (await customer.get(path)).headers["etag"]}
         first = await customer.patch(path, {"subject": "One"}, headers=etag)
@@ -284,9 +284,7 @@ class TestUpdateTicket:
         current = {"If-Match": first.headers["etag"]}
         assert (await customer.delete(path, headers=current)).status_code == 204
 
-    async def test_an_option_that_the_account_lacks_is_refused_before_a_write(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_option_missing_in_hubspot_returns_400(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         answer = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
@@ -294,10 +292,12 @@ class TestUpdateTicket:
         assert writes(emulator) == []
 
 
-class TestRequiredByTheAccount:
+class TestRequiredProperties:
     """Since 2026-09 HubSpot enforces what an admin has made required."""
 
-    async def test_a_missing_one_comes_back_on_our_field(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_missing_required_property_names_the_field(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
         answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
@@ -305,7 +305,7 @@ class TestRequiredByTheAccount:
         assert problem["details"][0]["message"] == "is required by this account"
         assert emulator.records("tickets") == []
 
-    async def test_one_that_we_do_not_offer_is_nothing_that_the_caller_could_mend(
+    async def test_missing_unsupported_property_returns_502(
         self, customer: Caller, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -318,11 +318,11 @@ class TestRequiredByTheAccount:
 
 
 class TestArchiveTicket:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.delete("/api/tickets/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_is_like_one_that_does_not_exist(
+    async def test_foreign_ticket_looks_missing(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -333,13 +333,15 @@ class TestArchiveTicket:
         )
         assert writes(emulator) == []
 
-    async def test_ones_own_is_gone_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_archived_ticket_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
         assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
 
-    async def test_staff_archive_any(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_archive_any_ticket(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await staff.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
@@ -348,7 +350,9 @@ class TestArchiveTicket:
 class TestCategories:
     """The account's own options, and several at once, since HubSpot lets them be ticked together."""
 
-    async def test_foreign_ones_pass_through(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_unmapped_categories_are_returned_unchanged(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         for wire, ours in (
             ("PRODUCT_ISSUE", "technical_issue"),
@@ -358,7 +362,9 @@ class TestCategories:
             [made] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire)
             assert (await customer.get(f"/api/tickets/{made}")).json()["data"]["ticket"]["category"] == ours
 
-    async def test_one_of_several_is_found(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_filter_matches_one_of_several_categories(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         several = {"hs_ticket_category": "PRODUCT_ISSUE;BILLING_ISSUE"}
         [both] = seed_tickets(emulator, 1, to=[("deals", deal_id)], **several)
@@ -374,14 +380,14 @@ class TestCategories:
             assert [each["id"] for each in tickets] == found
 
 
-class TestCategoriesOfAnAccountWithOthers:
+class TestConfiguredCategories:
     """HUBSPOT_TICKET_CATEGORIES names the account's options for ours."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"hubspot_ticket_categories": {"meeting": "FEATURE_REQUEST"}})
 
-    async def test_they_are_written_read_found_and_offered_under_our_names(
+    async def test_configured_category_is_translated_everywhere(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -400,17 +406,17 @@ class TestCategoriesOfAnAccountWithOthers:
 
 
 @pytest.mark.parametrize("categories", [{"meetings": "MEETING"}, {"meeting": ""}])
-def test_categories_that_cannot_be_meant_are_refused(categories: dict[str, str]) -> None:
+def test_invalid_category_setting_is_refused(categories: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="hubspot_ticket_categories"):
         Settings(_env_file=None, environment="development", hubspot_ticket_categories=categories)
 
 
 class TestSearchTickets:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/tickets/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_staff_see_their_own_writes_while_hubspots_index_lags(
+    async def test_staff_writes_show_while_hubspots_index_lags(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -427,7 +433,7 @@ class TestSearchTickets:
         assert [each["id"] for each in everywhere["tickets"]] == [old[0], old[2], made]
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_by_our_category(
+    async def test_category_filter_uses_api_names(
         self, who: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff

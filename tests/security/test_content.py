@@ -142,9 +142,7 @@ class TestBodies:
     async def test_non_string_login_field_returns_400(
         self, client: httpx.AsyncClient, field: str, value: str
     ) -> None:
-        body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace(
-            '"@"', value
-        )
+        body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace('"@"', value)
         headers = {"Content-Type": "application/json"}
         response = await client.post("/api/login", content=body, headers=headers)
         assert_problem(response, 400, "validation_error", fields=[field])

@@ -43,7 +43,7 @@ async def app(settings: Settings, transport: CrashingTransport) -> AsyncGenerato
     free = settings.model_copy(update={"rate_limit_enabled": False})
     app = create_app(free, hubspot_transport=transport)
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         yield app
 
 

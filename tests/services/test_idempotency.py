@@ -182,7 +182,7 @@ class TestInterruptedAtEveryStep:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         app = create_app(free, hubspot_transport=transport)
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             yield app
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
@@ -294,8 +294,8 @@ async def another_process(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
-        app.state.watching.cancel()  # it reads the schema too, which would disturb the test
-        await asyncio.gather(app.state.watching, return_exceptions=True)
+        app.state.startup_checks.cancel()  # it reads the schema too, which would disturb the test
+        await asyncio.gather(app.state.startup_checks, return_exceptions=True)
         yield client
 
 

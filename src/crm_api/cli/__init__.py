@@ -41,7 +41,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="crm-api")
 def main() -> None:
-    """An API in front of HubSpot CRM. Settings are environment variables; .env.example lists them all."""
+    """Run the API in front of HubSpot CRM. Settings are environment variables; .env.example lists them all."""
 
 
 @main.command()

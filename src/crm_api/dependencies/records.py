@@ -1,4 +1,4 @@
-"""What the operations on records share: who asks, and what the answer stands on."""
+"""Dependencies and parameters of the record operations."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from crm_api.schemas.common import NO_NUL
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
-# Constraints stand with the string: beside `| None` the document would lose the pattern.
+# Constraints stand with `str`: beside `| None` the OpenAPI document would lose them.
 _ETags = Annotated[
     str, Field(min_length=1, max_length=1000, pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$')
 ]
@@ -52,7 +52,7 @@ TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, exampl
 
 
 async def get_record_context(request: Request, user: CurrentUser) -> RecordContext:
-    """The caller's way to the records."""
+    """Return the context of this request for records."""
     state = request.app.state
     settings = await get_settings(request)
     return RecordContext(
@@ -65,7 +65,8 @@ async def get_record_context(request: Request, user: CurrentUser) -> RecordConte
         cursors=state.cursors,
         customer_stages=state.customer_stages,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-        origin=await get_origin(request),  # not as a dependency: only now it is known who asks
+        # The origin needs the user, so `get_origin` is called here instead of being a dependency.
+        origin=await get_origin(request),
     )
 
 

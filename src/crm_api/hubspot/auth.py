@@ -1,7 +1,6 @@
 """Authentication at HubSpot: a static token, or access tokens renewed with a refresh token."""
 
 import asyncio
-import json
 import logging
 import math
 import re
@@ -25,6 +24,7 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.observer import NullObserver, Observer
 from crm_api.hubspot.retry import parse_retry_after
+from crm_api.hubspot.wire import json_object
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ class RefreshTokenAuth(httpx.Auth):
         return await self._outcome_of(response)
 
     async def _outcome_of(self, response: httpx.Response) -> "_Renewal":
-        body = _object(response)
+        body = json_object(response.content)
         fields: dict[str, Any] = {"status_code": response.status_code}
         if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
@@ -310,11 +310,3 @@ def _positive(value: object) -> float | None:
     if isinstance(value, int | float) and math.isfinite(value) and value > 0:
         return float(value)
     return None
-
-
-def _object(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -26,6 +26,7 @@ from crm_api.hubspot.errors import (
     QuotaPolicy,
 )
 from crm_api.hubspot.retry import parse_retry_after
+from crm_api.hubspot.wire import json_object
 
 # The ID is only in the text: https://github.com/HubSpot/hubspot-api-php/issues/59
 _EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")
@@ -78,7 +79,7 @@ def error_from_response(
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
     status = response.status_code
-    body = _object(response)
+    body = json_object(response.content[:_MAX_BODY_BYTES])
     message = _text(body, "message")
     fields: dict[str, Any] = {
         "status_code": status,
@@ -142,14 +143,6 @@ def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
 def problem_message(code: str) -> str:
     """Return our text for one of HubSpot's error codes."""
     return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
-
-
-def _object(response: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.content[:_MAX_BODY_BYTES])
-    except (ValueError, RecursionError, httpx.ResponseNotRead):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _text(body: Mapping[str, Any], key: str) -> str | None:

@@ -61,7 +61,7 @@ class HubSpotError(Exception):
         retry_after: float | None = None,
     ) -> None:
         self.reason = reason
-        """A fixed text of ours, or the name of an exception class; never HubSpot's text."""
+        """Our fixed text, or the name of an exception class; never HubSpot's text."""
         self.status_code = status_code
         self.category = category if category and _CATEGORY.fullmatch(category) else None
         self.correlation_id = (

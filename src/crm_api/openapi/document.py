@@ -106,8 +106,8 @@ _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 def operation_id(route: APIRoute) -> str:
     """Return the endpoint's name in camelCase: `create_deal` becomes `createDeal`."""
-    head, *rest = route.name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def build_document(app: FastAPI) -> dict[str, Any]:
@@ -124,13 +124,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         contact={"name": "Support", "url": settings.support_url},
         terms_of_service=settings.terms_url,
         license_info={"name": "MIT", "identifier": "MIT"},
-        servers=[
-            {
-                "url": "/",
-                "description": "The service that serves this document.",
-                "x-internal": False,
-            }
-        ],
+        servers=[{"url": "/", "description": "The service that serves this document.", "x-internal": False}],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})

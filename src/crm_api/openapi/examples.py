@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from crm_api.errors import ErrorType
+from crm_api.errors import ApiError, ErrorType, invalid, problem_body
+from crm_api.schemas.problems import FieldProblem
 
 _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
 # All examples use the same records: Ada's contact, her deal and its ticket, in a new HubSpot account.
@@ -68,10 +69,7 @@ _RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
 # Bodies of requests for which the fields' examples together would be refused or unusual.
 _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     "PasswordChange": {
-        "request": {
-            "current_password": "correct horse battery",
-            "new_password": "a lighthouse in the fog",
-        }
+        "request": {"current_password": "correct horse battery", "new_password": "a lighthouse in the fog"}
     },
     "PasswordReset": {
         "request": {
@@ -104,9 +102,7 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "TicketUpdate": {"next_stage": {"hs_pipeline_stage": "2"}, "clear": {"hs_ticket_priority": None}},
-    "ContactCreate": {
-        "contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"},
-    },
+    "ContactCreate": {"contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"}},
     "ContactUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "ProfileUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "Logout": {"this_session": {"everywhere": False}, "all_sessions": {"everywhere": True}},
@@ -132,7 +128,10 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
 # Details of operations that replace the default detail of the error table.
 DETAILS_BY_OPERATION: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
-    ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
+    (
+        "createDeal",
+        "forbidden",
+    ): "contact_id is only for staff; omit it to create the deal for your own contact.",
 }
 # Example of an invalid field by operation, if it is not a missing required field.
 _UNKNOWN_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"
@@ -170,12 +169,8 @@ def success_example(message: str | None, status: int, schema: dict[str, Any], sc
     if status != 503:
         return {"success": {"summary": "Success", "value": value}}
     database = {**value["database"], "state": "down", "problem": "TimeoutError"}
-    return {
-        "unavailable": {
-            "summary": "Unavailable",
-            "value": {**value, "status": "unavailable", "database": database},
-        }
-    }
+    value = {**value, "status": "unavailable", "database": database}
+    return {"unavailable": {"summary": "Unavailable", "value": value}}
 
 
 def error_examples(
@@ -186,8 +181,8 @@ def error_examples(
     examples = {}
     for error_type in error_types:
         detail = DETAILS_BY_OPERATION.get((operation["operationId"], error_type.code), error_type.detail)
-        value = _problem(error_type._replace(detail=detail), field=field, message=message)
-        examples[error_type.code] = {"summary": detail, "value": value}
+        error = _example_error(error_type.code, detail, field=field, message=message)
+        examples[error_type.code] = {"summary": detail, "value": problem_body(error, _REQUEST_ID)}
     return examples
 
 
@@ -208,24 +203,15 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return schema.get("default")
 
 
-def _problem(error_type: ErrorType, *, field: str, message: str) -> dict[str, Any]:
+def _example_error(code: str, detail: str, *, field: str, message: str) -> ApiError:
+    if code == "validation_error":
+        return invalid(field, message)
     details = {
-        "validation_error": [{"field": field, "message": message}],
-        "malformed_body": [{"field": "body", "message": "is not valid JSON"}],
-        "wrong_password": [{"field": "current_password", "message": "is wrong"}],
-    }.get(error_type.code, [])
-    return {
-        "type": f"/problems/{error_type.type}",
-        "title": error_type.title,
-        "status": error_type.status,
-        "detail": f"One field is not valid: {field}."
-        if error_type.code == "validation_error"
-        else error_type.detail,
-        "error": "ratelimit exceeded 120 per 1 minute" if error_type.status == 429 else error_type.title,
-        "code": error_type.code,
-        "details": details,
-        "request_id": _REQUEST_ID,
-    }
+        "malformed_body": [FieldProblem(field="body", message="is not valid JSON")],
+        "wrong_password": [FieldProblem(field="current_password", message="is wrong")],
+    }.get(code, [])
+    exceeded_limit = "ratelimit exceeded 120 per 1 minute" if code == "rate_limit_exceeded" else None
+    return ApiError(code, detail, details=details, error=exceeded_limit)
 
 
 def _invalid_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[str, str]:

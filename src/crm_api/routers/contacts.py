@@ -1,5 +1,6 @@
 """Routes for contacts."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -19,7 +20,6 @@ from crm_api.schemas.contacts import (
 )
 from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
 from crm_api.schemas.search import ContactSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
@@ -41,10 +41,7 @@ async def list_contacts(
     ] = None,
     sort: SortBy = None,
 ) -> ContactPageResponse:
-    """List contacts.
-
-    Staff get all contacts of the HubSpot account, a customer only their own.
-    """
+    """List contacts. Staff get all contacts of the HubSpot account, a customer only their own."""
     page = await contacts.list_contacts(
         context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
@@ -62,17 +59,13 @@ async def list_contacts(
 async def create_contact(
     contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Create a contact (staff only).
-
-    Each e-mail address can belong to only one contact.
-    """
-
-    async def create(attempt: Attempt) -> ContactResponse:
-        created = await contacts.create_contact(context, contact, attempt=attempt)
-        return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
-
+    """Create a contact (staff only). Each e-mail address can belong to only one contact."""
     return await idempotent_create.execute(
-        create, operation="create_contact", owner=str(user.id), body=contact, location_prefix="/api/contacts"
+        partial(contacts.create_contact, context, contact),
+        operation="create_contact",
+        owner=str(user.id),
+        body=contact,
+        location_prefix="/api/contacts",
     )
 
 
@@ -108,9 +101,6 @@ async def update_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> ContactResponse:
-    """Update a contact.
-
-    Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address.
-    """
+    """Update a contact. Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address."""
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
     return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))

@@ -1,5 +1,6 @@
 """Routes for deals."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -18,7 +19,6 @@ from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import deals
 from crm_api.services.records import updates as record_changes
 
@@ -36,10 +36,7 @@ async def list_deals(
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
-    """List deals.
-
-    Staff get all deals of the HubSpot account, a customer the deals of their own contact.
-    """
+    """List deals. Staff get all deals of the HubSpot account, a customer the deals of their own contact."""
     page = await deals.list_deals(
         context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
     )
@@ -62,22 +59,18 @@ async def create_deal(
     A customer creates it for their own contact; staff can name the contact in `contact_id`.
     Two deals may have the same name.
     """
-
-    async def create(attempt: Attempt) -> DealResponse:
-        created = await deals.create_deal(context, deal, attempt=attempt)
-        return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
-
     return await idempotent_create.execute(
-        create, operation="create_deal", owner=str(context.user.id), body=deal, location_prefix="/api/deals"
+        partial(deals.create_deal, context, deal),
+        operation="create_deal",
+        owner=str(context.user.id),
+        body=deal,
+        location_prefix="/api/deals",
     )
 
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
 async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
-    """Search deals by text, filters, or both.
-
-    A customer searches only their own deals, with their current values.
-    """
+    """Search deals by text, filters, or both. A customer searches only their own deals, with their current values."""
     page = await deals.search_deals(context, search)
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
@@ -101,26 +94,16 @@ async def update_deal(
     response: Response,
     if_match: IfMatch = None,
 ) -> DealResponse:
-    """Update a deal.
-
-    Omitted fields are unchanged; null clears a field.
-    """
+    """Update a deal. Omitted fields are unchanged; null clears a field."""
     deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
     return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(*HUBSPOT_ERRORS),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_deal(
     id: DealId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a deal.
-
-    The company can restore it in HubSpot for 90 days.
-    """
+    """Archive a deal. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "deals", id, if_match=if_match)

@@ -11,10 +11,7 @@ router = APIRouter(tags=["Operations"])
 
 @router.get("/healthz")
 async def get_health() -> Health:
-    """Check liveness.
-
-    Returns 200 while the process responds.
-    """
+    """Check liveness. Returns 200 while the process responds."""
     return Health()
 
 

@@ -14,11 +14,7 @@ from crm_api.services.accounts import passwords as service
 router = APIRouter(prefix="/api", tags=["Account"])
 
 
-@router.post(
-    "/me/password",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses("wrong_password"),
-)
+@router.post("/me/password", status_code=status.HTTP_204_NO_CONTENT, responses=responses("wrong_password"))
 async def change_password(
     body: PasswordChange,
     request: Request,
@@ -26,10 +22,7 @@ async def change_password(
     context: AccountContextDep,
     limit_guesses: LimitGuessesDep,
 ) -> None:
-    """Change your password.
-
-    This session stays valid; your other sessions end.
-    """
+    """Change your password. This session stays valid; your other sessions end."""
     # A stolen access token must not allow more password guesses than the login does.
     async with limit_guesses(user.email):
         await service.change_password(
@@ -48,10 +41,7 @@ async def change_password(
     dependencies=[Depends(limit_registrations)],
 )
 async def forgot_password(body: MailRequest, context: AccountContextDep) -> AcceptedResponse:
-    """Request a mail with a link to reset the password.
-
-    The response is the same for known and unknown addresses.
-    """
+    """Request a mail with a link to reset the password. The response is the same for known and unknown addresses."""
     return await service.request_reset(context, body.email)
 
 
@@ -59,9 +49,6 @@ async def forgot_password(body: MailRequest, context: AccountContextDep) -> Acce
 async def reset_password(
     body: PasswordReset, context: AccountContextDep, limit_guesses: LimitGuessesDep
 ) -> None:
-    """Reset the password with the mailed token.
-
-    All sessions end; log in with the new password.
-    """
+    """Reset the password with the mailed token. All sessions end; log in with the new password."""
     async with limit_guesses(f"link:{body.token}"):
         await service.reset_password(context, body.token, body.password.get_secret_value())

@@ -12,10 +12,7 @@ router = APIRouter(prefix="/api", tags=["Schema"])
 
 @router.get("/pipelines", responses=responses(*HUBSPOT_ERRORS, message=PipelinesResponse.MESSAGE))
 async def list_pipelines(context: RecordContextDep) -> PipelinesResponse:
-    """List deal and ticket pipelines with their stages.
-
-    Pipelines and stages are in display order.
-    """
+    """List deal and ticket pipelines with their stages. Pipelines and stages are in display order."""
     return PipelinesResponse(
         message=PipelinesResponse.MESSAGE,
         data=await pipelines.list_pipelines(context.hubspot, context.stages),

@@ -16,11 +16,8 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 @router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Get your profile.
-
-    It is stored in the service's database, so it can be read while HubSpot is unavailable.
-    """
-    return ProfileResponse(message="Profile retrieved successfully", data=profile.profile_of(user))
+    """Get your profile. It is stored in the service's database, so it can be read while HubSpot is unavailable."""
+    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=profile.profile_of(user))
 
 
 @router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
@@ -32,13 +29,10 @@ async def update_me(
     The change applies to your user account and your contact in the CRM. Omitted fields are unchanged.
     """
     updated = await profile.update_profile(context, hubspot, user, changes)
-    return ProfileResponse(message="Profile updated successfully", data=updated)
+    return ProfileResponse(message=ProfileResponse.UPDATED, data=updated)
 
 
-@router.delete(
-    "/me",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
+@router.delete("/me", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
     """Delete your user account.
 
@@ -54,4 +48,4 @@ async def export_me(context: RecordContextDep) -> PersonalExportResponse:
     The export has your profile, sessions, audit log and records in the CRM.
     """
     exported = await export.export_user(context)
-    return PersonalExportResponse(message="Export created successfully", data=exported)
+    return PersonalExportResponse(message=PersonalExportResponse.MESSAGE, data=exported)

@@ -24,5 +24,5 @@ async def search_everything(
 
     Returns the first matches of each object type. `failed` lists the types that could not be searched.
     """
-    found = await search_all.search_everything(context, q, limit=limit)
-    return FoundRecordsResponse(message=FoundRecordsResponse.MESSAGE, data=found)
+    result = await search_all.search_everything(context, q, limit=limit)
+    return FoundRecordsResponse(message=FoundRecordsResponse.MESSAGE, data=result)

@@ -29,7 +29,7 @@ async def log_in(
     async with limit_guesses(login.email):
         tokens = await service.log_in(context, login.email, login.password.get_secret_value())
     response.headers["Cache-Control"] = "no-store"
-    return TokensResponse(message="User authenticated successfully", data=tokens)
+    return TokensResponse(message=TokensResponse.LOGGED_IN, data=tokens)
 
 
 @router.post("/token", responses=responses("invalid_grant", "invalid_request", "unsupported_grant_type"))
@@ -95,13 +95,10 @@ async def refresh_token(body: TokenRefresh, response: Response, context: Account
     """
     response.headers["Cache-Control"] = "no-store"
     tokens = await service.refresh(context, body.refresh_token)
-    return TokensResponse(message="Token refreshed successfully", data=tokens)
+    return TokensResponse(message=TokensResponse.REFRESHED, data=tokens)
 
 
-@router.post(
-    "/logout",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(
     request: Request, user: CurrentUser, context: AccountContextDep, body: Logout | None = None
 ) -> None:

@@ -1,5 +1,6 @@
 """Routes for tickets."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -23,7 +24,6 @@ from crm_api.schemas.tickets import (
     TicketResponse,
     TicketUpdate,
 )
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import tickets
 from crm_api.services.records import updates as record_changes
 
@@ -80,13 +80,8 @@ async def create_ticket(
 
     The ticket is associated with the deal and with your contact; if staff create it, with the deal's contacts.
     """
-
-    async def create(attempt: Attempt) -> TicketResponse:
-        created = await tickets.create_ticket(context, id, ticket, attempt=attempt)
-        return TicketResponse(message=TicketResponse.CREATED, data=SingleTicket(ticket=created))
-
     return await idempotent_create.execute(
-        create,
+        partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
         owner=str(context.user.id),
         body=ticket,
@@ -114,26 +109,16 @@ async def update_ticket(
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
-    """Update a ticket.
-
-    Omitted fields are unchanged; null clears a field.
-    """
+    """Update a ticket. Omitted fields are unchanged; null clears a field."""
     ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
     return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=responses(*HUBSPOT_ERRORS),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_ticket(
     id: TicketId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a ticket.
-
-    The company can restore it in HubSpot for 90 days.
-    """
+    """Archive a ticket. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "tickets", id, if_match=if_match)

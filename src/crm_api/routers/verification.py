@@ -24,10 +24,7 @@ router = APIRouter(prefix="/api/email/verify", tags=["Account"])
     ),
 )
 async def verify_email(
-    body: EmailVerification,
-    context: AccountContextDep,
-    hubspot: HubSpotDep,
-    limit_guesses: LimitGuessesDep,
+    body: EmailVerification, context: AccountContextDep, hubspot: HubSpotDep, limit_guesses: LimitGuessesDep
 ) -> EmailVerifiedResponse:
     """Complete a registration with the mailed token.
 
@@ -45,8 +42,5 @@ async def verify_email(
     dependencies=[Depends(limit_registrations)],
 )
 async def resend_verification(body: MailRequest, context: AccountContextDep) -> AcceptedResponse:
-    """Request the verification mail again.
-
-    The response is the same for known and unknown addresses.
-    """
+    """Request the verification mail again. The response is the same for known and unknown addresses."""
     return await verification.resend_link(context, body.email)

@@ -111,6 +111,9 @@ Cursor = Annotated[
         examples=["eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"],
     ),
 ]
+NextCursor = Annotated[
+    Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")
+]
 Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of results.", examples=[10])]
 
 # NUL is refused because PostgreSQL cannot store it. The pattern means the same in Rust, JavaScript and Python.

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 from pydantic import MISSING, Field
 
 from crm_api.schemas.common import (
-    Cursor,
     Envelope,
+    NextCursor,
     PropertyChanges,
     PropertyTexts,
     RecordId,
@@ -91,8 +91,7 @@ class ContactPage(ResponseModel):
     """A page of contacts."""
 
     results: Annotated[list[Contact], Field(max_length=100)]
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last page."""
+    next_cursor: NextCursor
 
 
 class ContactPageResponse(Envelope[ContactPage]):

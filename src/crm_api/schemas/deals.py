@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema
 
 from crm_api.schemas.common import (
-    Cursor,
     Envelope,
     LongText,
+    NextCursor,
     PropertyChanges,
     PropertyTexts,
     RecordId,
@@ -142,8 +142,7 @@ class DealPage(ResponseModel):
     """A page of deals."""
 
     results: Annotated[list[Deal], Field(max_length=100)]
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last page."""
+    next_cursor: NextCursor
 
 
 class DealPageResponse(Envelope[DealPage]):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from crm_api.schemas.common import Cursor, Envelope, ResponseModel
+from crm_api.schemas.common import Envelope, NextCursor, ResponseModel
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
@@ -33,8 +33,7 @@ class CrmObjectsPage(ResponseModel):
     """A page of contacts."""
 
     contacts: Annotated[list[ContactWithDeals], Field(max_length=100)]
-    next_after: Cursor | None
-    """The `cursor` of the next page; null on the last page."""
+    next_after: NextCursor
 
 
 class CrmObjects(ResponseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from crm_api.schemas.common import Cursor, Envelope, Limit, RequestModel, ResponseModel, text
+from crm_api.schemas.common import Cursor, Envelope, Limit, NextCursor, RequestModel, ResponseModel, text
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
@@ -114,8 +114,7 @@ class RecordSearch(RequestModel):
 class _SearchPage(ResponseModel):
     total: Annotated[int, Field(ge=0, le=2_147_483_647, examples=[1])]
     """Number of matching records."""
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last page."""
+    next_cursor: NextCursor
     truncated: bool
     """True if more than 10,000 records match, HubSpot's maximum for a search; narrow the search to see the others."""
 

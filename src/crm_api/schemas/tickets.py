@@ -7,8 +7,8 @@ from pydantic import MISSING, Field
 from crm_api.schemas.common import (
     AS_SENT,
     NOT_BLANK,
-    Cursor,
     Envelope,
+    NextCursor,
     PropertyChanges,
     PropertyTexts,
     RecordId,
@@ -93,8 +93,7 @@ class TicketPage(ResponseModel):
     """A page of tickets."""
 
     results: Annotated[list[Ticket], Field(max_length=100)]
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last page."""
+    next_cursor: NextCursor
 
 
 class TicketPageResponse(Envelope[TicketPage]):

@@ -17,7 +17,7 @@ def entry(from_id: Any, *to_ids: Any, after: str | None = None) -> dict[str, Any
     paging = {"paging": {"next": {"after": after}}} if after else {}
     return {
         "from": {"id": from_id},
-        "to": [{"toObjectId": each, "associationTypes": types} for each in to_ids],
+        "to": [{"toObjectId": item, "associationTypes": types} for item in to_ids],
         **paging,
     }
 
@@ -28,10 +28,10 @@ def without_associations(*ids: str) -> dict[str, Any]:
             "status": "error",
             "category": "OBJECT_NOT_FOUND",
             "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
-            "message": f"No contact is associated with deal {each}.",
-            "context": {"fromObjectId": [each], "fromObjectType": ["deal"], "toObjectType": ["contact"]},
+            "message": f"No contact is associated with deal {item}.",
+            "context": {"fromObjectId": [item], "fromObjectType": ["deal"], "toObjectType": ["contact"]},
         }
-        for each in ids
+        for item in ids
     ]
     return {"numErrors": len(rows), "errors": rows}
 
@@ -70,7 +70,7 @@ async def test_next_pages_are_read_only_for_records_with_more() -> None:
     )
     result = await read(stub, "1", "2", "3")
     assert result.targets == {"1": ["a", "b", "c"], "2": ["x"], "3": ["p", "r"]}
-    assert [json.loads(each.content)["inputs"] for each in stub.requests[1:]] == [
+    assert [json.loads(item.content)["inputs"] for item in stub.requests[1:]] == [
         [{"id": "1", "after": "NTI1Cg%3D%3D"}, {"id": "3", "after": "q"}],
         [{"id": "1", "after": "m"}],
     ]
@@ -122,12 +122,12 @@ async def test_error_row_without_ids_marks_all_without_result_failed() -> None:
 
 async def test_more_than_1000_ids_are_split() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return ok({"results": [entry(each["id"], "5") for each in json.loads(request.content)["inputs"]]})
+        return ok({"results": [entry(item["id"], "5") for item in json.loads(request.content)["inputs"]]})
 
     stub = Stub(answer)
-    ids = [str(each) for each in range(1001)]
+    ids = [str(item) for item in range(1001)]
     result = await read(stub, *ids)
-    assert sorted(len(json.loads(each.content)["inputs"]) for each in stub.requests) == [1, 1000]
+    assert sorted(len(json.loads(item.content)["inputs"]) for item in stub.requests) == [1, 1000]
     assert list(result.targets) == ids
 
 

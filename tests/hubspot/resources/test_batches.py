@@ -25,12 +25,12 @@ def missing(*ids: str) -> dict[str, Any]:
 
 
 def found_and(*ids: str, **members: Any) -> httpx.Response:
-    body = {"status": "COMPLETE", "results": [record(each) for each in ids], **members}
+    body = {"status": "COMPLETE", "results": [record(item) for item in ids], **members}
     return ok(body, 207 if members else 200)
 
 
 def requested(request: httpx.Request) -> list[str]:
-    return [each["id"] for each in json.loads(request.content)["inputs"]]
+    return [item["id"] for item in json.loads(request.content)["inputs"]]
 
 
 class TestRead:
@@ -68,11 +68,11 @@ class TestRead:
             return found_and(*requested(request))
 
         stub = Stub(answer)
-        ids = [str(each) for each in range(250)]
+        ids = [str(item) for item in range(250)]
         result = await build_client(stub).deals.batch_read(ids)
         assert sorted(len(requested(request)) for request in stub.requests) == [50, 100, 100]
         assert list(result.records) == ids
-        assert all(each == found.id for each, found in result.records.items())
+        assert all(item == found.id for item, found in result.records.items())
 
     async def test_failed_call_is_raised_and_cancels_the_others(self) -> None:
         ended = 0
@@ -89,7 +89,7 @@ class TestRead:
             raise AssertionError
 
         with pytest.raises(HubSpotValidationError):
-            await build_client(Stub(answer)).deals.batch_read([str(each) for each in range(150)])
+            await build_client(Stub(answer)).deals.batch_read([str(item) for item in range(150)])
         assert ended == 1
 
     async def test_batch_read_is_retried(self) -> None:
@@ -100,14 +100,14 @@ class TestRead:
     async def test_merged_record_is_returned_under_the_requested_id(self) -> None:
         stub = Stub(found_and("1", "99"))
         result = await build_client(stub).deals.batch_read(["1", "2"])
-        assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
+        assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
         assert len(stub.requests) == 1
 
     async def test_merged_records_are_matched_by_their_old_ids(self) -> None:
         rows = [record("98", hs_merged_object_ids="3;7"), record("99", hs_merged_object_ids="2")]
         stub = Stub(ok({"results": rows}))
         result = await build_client(stub).deals.batch_read(["2", "3"], properties=["hs_merged_object_ids"])
-        assert {each: found.id for each, found in result.records.items()} == {"2": "99", "3": "98"}
+        assert {item: found.id for item, found in result.records.items()} == {"2": "99", "3": "98"}
 
     async def test_omitted_records_are_read_one_by_one(self) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
@@ -117,7 +117,7 @@ class TestRead:
 
         stub = Stub(answer)
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])
-        assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
+        assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
 
     async def test_partial_read_reports_ids_of_failed_calls(self) -> None:
         stub = Stub(

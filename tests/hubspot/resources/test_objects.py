@@ -12,7 +12,7 @@ from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotUnreadableError
 
 def page(*ids: str, after: str | None = None, **members: Any) -> dict[str, Any]:
     paging = {"paging": {"next": {"after": after, "link": "https://elsewhere.test/v3"}}} if after else {}
-    return {"results": [record(each) for each in ids], **paging, **members}
+    return {"results": [record(item) for item in ids], **paging, **members}
 
 
 def deals(*replies: Any) -> tuple[Stub, ObjectsApi]:
@@ -72,7 +72,7 @@ async def test_update_and_archive_are_retried_after_lost_response() -> None:
 async def test_list_page_sends_parameters_and_returns_after() -> None:
     stub, api = deals(ok(page("1", "2", after="2")))
     found = await api.list_page(limit=2, after="0", properties=["dealname"], associations=["contacts"])
-    assert [each.id for each in found.results] == ["1", "2"]
+    assert [item.id for item in found.results] == ["1", "2"]
     assert found.after == "2"
     target = "/crm/objects/2026-09/deals?limit=2&after=0&properties=dealname&associations=contacts"
     assert stub.sent == [("GET", target)]

@@ -26,13 +26,13 @@ def stage(stage_id: str, order: int = 0, **members: Any) -> dict[str, Any]:
 def pipelines(*ids: str) -> httpx.Response:
     rows = [
         {
-            "id": each,
-            "label": each,
+            "id": item,
+            "label": item,
             "displayOrder": -index,
             "stages": [stage("b", 1), stage("a", 0)],
             "archived": False,
         }
-        for index, each in enumerate(ids)
+        for index, item in enumerate(ids)
     ]
     return ok({"results": rows})
 
@@ -44,9 +44,9 @@ async def test_list_returns_active_pipelines_in_display_order() -> None:
     stub = Stub(ok({"results": [shown, archived]}))
     [found] = await build_client(stub).pipelines.list("tickets")
     assert stub.sent == [("GET", "/crm/pipelines/2026-09/tickets")]
-    assert [each.id for each in found.stages] == ["a", "b"]
+    assert [item.id for item in found.stages] == ["a", "b"]
     [second, first] = [
-        each.id for each in await build_client(Stub(pipelines("p", "q"))).pipelines.list("deals")
+        item.id for item in await build_client(Stub(pipelines("p", "q"))).pipelines.list("deals")
     ]
     assert (first, second) == ("p", "q")
 
@@ -86,7 +86,7 @@ async def test_concurrent_reads_share_one_call() -> None:
         results = await asyncio.gather(
             *(client.pipelines.list("deals", max_age_seconds=age) for _ in range(10))
         )
-        assert all([each.id for each in result] == ["a"] for result in results)
+        assert all([item.id for item in result] == ["a"] for result in results)
     assert len(stub.requests) == 2
 
 
@@ -103,7 +103,7 @@ async def test_list_many_reads_types_in_parallel_and_caches_them() -> None:
     api = build_client(stub).pipelines
     for _ in range(2):
         deals, tickets = await api.list_many(("deals", "tickets"))
-        assert [each.id for each in (*deals, *tickets)] == ["a", "a"]
+        assert [item.id for item in (*deals, *tickets)] == ["a", "a"]
     assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 
 
@@ -119,7 +119,7 @@ async def test_error_is_raised_for_every_waiting_caller() -> None:
     stub = Stub(refusal(500))
     api = build_client(stub).pipelines
     outcomes = await asyncio.gather(*(api.list("deals") for _ in range(3)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotServerError) for each in outcomes)
+    assert all(isinstance(item, HubSpotServerError) for item in outcomes)
     assert len(stub.requests) == 4
 
 
@@ -139,7 +139,7 @@ async def test_cancelled_first_reader_does_not_fail_the_others() -> None:
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     answer.set()
-    assert [each.id for each in await second] == ["a"]
+    assert [item.id for item in await second] == ["a"]
     assert len(stub.requests) == 1
 
 

@@ -130,7 +130,7 @@ class Creation:
     async def _resolve_rejection(
         self, rejection: HubSpotError, earlier_failure: HubSpotError | None, *, is_retry: bool
     ) -> CrmRecord:
-        """Return the record if an attempt of ours created it; otherwise raise the rejection or an unknown outcome."""
+        """Return the record if our own attempt created it; otherwise raise the rejection or an unknown outcome."""
         cause = earlier_failure or rejection
         found = await self._find(cause=cause)
         if found is not None:

@@ -95,4 +95,4 @@ class Messages:
 
 def accepted_response() -> AcceptedResponse:
     """Return the response of every operation that sends an e-mail."""
-    return AcceptedResponse(message="Check your e-mail to finish", data=None)
+    return AcceptedResponse(message=AcceptedResponse.MESSAGE, data=None)

@@ -54,7 +54,7 @@ async def register(
     password = require_usable_password(registration.password.get_secret_value())
     await require_free(context.session_factory, registration.email)
     new = NewUser(**registration.model_dump(exclude={"password"}))
-    response = RegistrationResponse(message="User registered successfully", data=Registered(contact=None))
+    response = RegistrationResponse(message=RegistrationResponse.MESSAGE, data=Registered(contact=None))
 
     async def store_response(database: AsyncSession, contact: Contact | None) -> None:
         response.data.contact = contact

@@ -107,7 +107,7 @@ async def verify_email(
     contact = await create_user(
         context, hubspot, user, pending.password_hash, email_verified=True, in_transaction=delete_pending
     )
-    return EmailVerifiedResponse(message="E-mail verified successfully", data=Registered(contact=contact))
+    return EmailVerifiedResponse(message=EmailVerifiedResponse.MESSAGE, data=Registered(contact=contact))
 
 
 async def _active_user(database: AsyncSession, email: str) -> User | None:

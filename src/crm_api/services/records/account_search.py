@@ -188,7 +188,7 @@ async def _search(context: RecordContext, object_type: ObjectType, request: Sear
         request = replace(request, properties=("hs_object_id",))
         if _length(request) > MAX_SEARCH_CHARACTERS:
             field = "filters" if request.filter_groups else "query"
-            raise invalid(field, "is too long; HubSpot takes 3,000 characters for a search")
+            raise invalid(field, "is too long; HubSpot accepts 3,000 characters per search")
     try:
         page = await objects.search(request)
     except HubSpotValidationError as error:

@@ -1,4 +1,4 @@
-"""A customer's own records: their ids from associations, the records from batch reads, so exact and fresh."""
+"""The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from crm_api.services.records.context import RecordContext
 
 
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:
-    """The customer's contact, its link healed where that leads nowhere; None where there is none."""
+    """Return the caller's contact, relinked if necessary; None without one."""
     contact = await _read_contact(context, associations)
-    # A merged contact answers to its old id with its new one.
+    # HubSpot returns a merged contact under its new ID.
     if contact is not None and contact.id == context.user.contact_id:
         return contact
     if await context.relink():
@@ -22,9 +22,9 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
 
 
 async def own_records(context: RecordContext, object_type: ObjectType) -> list[CrmRecord]:
-    """All records of this type that are the customer's.
+    """Return all records of this type that are the caller's own.
 
-    Costs one call for the contact; what `own_ids` costs and ceil(records/100) for others.
+    Costs one call for the contact; for others, the calls of `own_ids` and ceil(records/100).
     """
     if object_type == "contacts":
         contact = await own_contact(context)
@@ -33,12 +33,12 @@ async def own_records(context: RecordContext, object_type: ObjectType) -> list[C
 
 
 async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
-    """The ids of all deals or tickets that are the customer's, ascending.
+    """Return the ascending IDs of the caller's deals, or of the tickets of the caller and of those deals.
 
-    Costs one call; two for tickets of a customer who has deals; more where associations overflow their page.
+    Costs one call, two for tickets of a caller with deals, and more if HubSpot pages the associations.
     """
-    wanted: tuple[ObjectType, ...] = ("deals", "tickets") if object_type == "tickets" else ("deals",)
-    contact = await own_contact(context, associations=wanted)
+    associations: list[ObjectType] = ["deals", "tickets"] if object_type == "tickets" else ["deals"]
+    contact = await own_contact(context, associations=associations)
     if contact is None:
         return []
     deal_ids = await deal_ids_of(context, contact)

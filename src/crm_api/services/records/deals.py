@@ -1,4 +1,4 @@
-"""Deals: opened, listed, read with their tickets, changed, archived."""
+"""Deals: create, list, search, read with tickets, update."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.models import User
 from crm_api.schemas.common import or_none
-from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealUpdate
+from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.schemas.search import DealSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
@@ -19,10 +19,10 @@ from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_tickets
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.updates import change_record
+from crm_api.services.records.updates import update_record
 
 
-async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Attempt) -> Deal:
+async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt) -> DealResponse:
     """Create a deal for the caller's contact, or for the contact that staff name.
 
     Raises 400 for an unknown pipeline, stage, value or contact, 403 for a customer who names a contact, 409
@@ -31,7 +31,8 @@ async def create_deal(context: RecordContext, deal: DealCreate, *, attempt: Atte
     record = await create_record(
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    return deal_from_record(record, context.fields)
+    created = deal_from_record(record, context.fields)
+    return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
 
 
 async def _associations(
@@ -39,7 +40,7 @@ async def _associations(
 ) -> list[NewAssociation]:
     if error is not None:
         if or_none(deal.contact_id):
-            raise invalid("contact_id", "is not a contact of this account") from error
+            raise invalid("contact_id", "is not a contact of this HubSpot account") from error
         if not await context.relink():
             raise ApiError("contact_missing") from error
     return [NewAssociation("contacts", _contact_of(context.user, deal))]
@@ -49,7 +50,7 @@ def _contact_of(user: User, deal: DealCreate) -> str:
     if user.role != "staff":
         if or_none(deal.contact_id):
             raise ApiError(
-                "forbidden", "contact_id is for staff; a deal of yours is always your own contact's."
+                "forbidden", "contact_id is only for staff; omit it to create the deal for your own contact."
             )
         return require_contact(user)
     return or_none(deal.contact_id) or require_contact(user)
@@ -64,7 +65,7 @@ async def list_deals(
     dealstage: str | None,
     sort: str | None,
 ) -> DealPage:
-    """A page of deals."""
+    """Return a page of deals."""
     query = await parse_list_filters(
         context.hubspot,
         context.fields["deals"],
@@ -79,7 +80,7 @@ async def list_deals(
 
 
 async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
-    """The deal with its tickets, and its ETag; 404."""
+    """Return the deal with its tickets, and its ETag. Raises 404."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
     return await with_tickets(context, record), etag_of(record, context.fields["deals"])
 
@@ -87,13 +88,13 @@ async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTicket
 async def update_deal(
     context: RecordContext, deal_id: str, changes: DealUpdate, *, if_match: str | None
 ) -> tuple[Deal, str]:
-    """The deal after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(context, "deals", deal_id, changes, if_match=if_match)
+    """Update a deal; return it and its ETag. Raises 404, 400, 412."""
+    record = await update_record(context, "deals", deal_id, changes, if_match=if_match)
     return deal_from_record(record, context.fields), etag_of(record, context.fields["deals"])
 
 
 async def search_deals(context: RecordContext, search: RecordSearch) -> DealSearchPage:
-    """A page of the deals that answer the search."""
+    """Return a page of the deals that match the search."""
     result, next_cursor = await search_records(context, "deals", search)
     return DealSearchPage(
         results=[deal_from_record(record, context.fields) for record in result.records],

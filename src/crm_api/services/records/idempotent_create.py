@@ -9,13 +9,13 @@ from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValu
 from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotValidationError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
+from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS, ObjectFields
 from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import load_schema, require_valid
-from crm_api.services.records.bodies import to_properties
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.recent_writes import note_write
 
 Associate = Callable[[HubSpotValidationError | None], Awaitable[list[NewAssociation]]]
 """Returns the associations of a new record. Called again with the error if HubSpot does not know one of the records."""
@@ -40,7 +40,9 @@ async def create_record(
         created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
         if created is not None:
             return created
-    properties = to_properties(context, fields, body)
+    properties = body_to_properties(
+        body, fields, role=context.user.role, categories=context.fields.categories
+    )
     associations = [] if associate is None else await associate(None)
     pipeline = await _chosen_pipeline(context, fields, properties)
     properties = await require_valid(context.hubspot, fields, properties) | pipeline
@@ -61,7 +63,7 @@ async def create_record(
     if object_type == "deals":
         for contact in associations:
             context.deal_ownership.add(contact.to_id, record.id)
-    await remember(context, object_type, record.id)
+    await note_write(context.session_factory, context.user, object_type, record.id)
     return record
 
 
@@ -87,16 +89,16 @@ async def _chosen_pipeline(
 async def reserve_idempotency_property(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt
 ) -> UniqueValue | None:
-    """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
+    """Return the idempotency property for the new record, or None if the HubSpot account is not provisioned.
 
-    Raises `outcome_unknown` where an earlier try may have created the record and it cannot be looked up: there is no
-    property now, or there was none then. Raises HubSpot's errors where the schema cannot be read.
+    Raises `outcome_unknown` if an earlier attempt may have created the record without the property, or if the property
+    is missing now. Raises HubSpot's errors if the schema cannot be read.
     """
-    found = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
-    is_there = found is not None and found.has_unique_value and not found.archived
-    if attempt.is_retry and not (is_there and attempt.request_id):
+    definition = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
+    is_provisioned = definition is not None and definition.has_unique_value and not definition.archived
+    if attempt.is_retry and not (is_provisioned and attempt.request_id):
         raise ApiError("outcome_unknown")
-    if is_there:
+    if is_provisioned:
         return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
     await attempt.mark_untracked()
     return None
@@ -105,11 +107,10 @@ async def reserve_idempotency_property(
 async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
-    """The record that an earlier try with this key has made.
-
-    Looked for before anything is checked: what was valid then may not be now. Raises as `unique_value` does.
-    """
-    unique = await reserve_idempotency_property(hubspot, object_type, attempt) if attempt.is_retry else None
+    """Return the record of an earlier attempt, or None. Raises as `reserve_idempotency_property` does."""
+    if not attempt.is_retry:
+        return None
+    unique = await reserve_idempotency_property(hubspot, object_type, attempt)
     if unique is None:
         return None
     try:

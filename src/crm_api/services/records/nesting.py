@@ -19,7 +19,7 @@ async def with_deals_and_tickets(
     """Return contacts, which were read with their deals' IDs, with their deals and the deals' tickets.
 
     Costs ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls in two dependent steps, and one more for
-    each association page that overflows.
+    each further page of associations.
     """
     deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     all_deal_ids = _distinct(deal_ids.targets.values())

@@ -1,4 +1,4 @@
-"""The properties that the caller may read and write, for front ends."""
+"""Properties that the caller may read and write, for the forms of front ends."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from crm_api.services.records.context import RecordContext
 
 
 async def list_properties(context: RecordContext, object_type: ObjectType) -> RecordProperties:
-    """What the caller may read of this type, with labels, types and options as the account has them.
+    """Return the readable properties of this type, with the labels, types and options of the HubSpot account.
 
-    Costs nothing while schema and pipelines are known; else one call for each.
+    Costs one call each for schema and pipelines, unless they are cached.
     """
     fields = context.fields[object_type]
     schema, pipelines = await asyncio.gather(
@@ -36,7 +36,7 @@ async def list_properties(context: RecordContext, object_type: ObjectType) -> Re
 async def _pipeline_options(
     context: RecordContext, object_type: ObjectType
 ) -> Mapping[str, Mapping[str, str]]:
-    """Labels by value of what the caller may choose for pipeline and stage, by field."""
+    """Return the labels of the pipelines and stages that the caller may choose, by field and ID."""
     if object_type not in STAGE_FIELDS:
         return {}
     pipelines = await visible_pipelines(context.hubspot, object_type, context.stages)
@@ -79,20 +79,19 @@ def _options(
     pipelines: Mapping[str, Mapping[str, str]],
 ) -> list[RecordPropertyOption]:
     if field.name in pipelines:
-        return [
-            RecordPropertyOption(value=each, label=label) for each, label in pipelines[field.name].items()
-        ]
+        labels = pipelines[field.name]
+        return [RecordPropertyOption(value=option_id, label=label) for option_id, label in labels.items()]
     if definition is None or value_type not in ("choice", "choices", "bool"):
         return []
-    # Those without a number come last.
-    shown = [option for option in definition.options if not option.hidden]
-    shown.sort(key=lambda option: (option.display_order < 0, option.display_order))
+    options = [option for option in definition.options if not option.hidden]
+    # HubSpot's -1 means that an option has no position, so such options come last.
+    options.sort(key=lambda option: (option.display_order < 0, option.display_order))
+    names = {option.value: option.value for option in options}
     if field.name == "category":
-        ours = {theirs: name for name, theirs in fields.categories.items()}
-        # Requests take our closed list.
-        return [
-            RecordPropertyOption(value=ours[option.value], label=option.label)
-            for option in shown
-            if option.value in ours
-        ]
-    return [RecordPropertyOption(value=option.value, label=option.label) for option in shown]
+        # Requests accept only the API's own category names.
+        names = {value: name for name, value in fields.categories.items()}
+    return [
+        RecordPropertyOption(value=names[option.value], label=option.label)
+        for option in options
+        if option.value in names
+    ]

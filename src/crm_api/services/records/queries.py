@@ -101,7 +101,7 @@ async def _list_sorted(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
     if position.get("skip", 0) >= MAX_SEARCH_RESULTS:
-        message = "leads past the 10,000 records that HubSpot sorts; narrow the list, or leave sort out"
+        message = "leads past the 10,000 records that HubSpot sorts; narrow the list or omit sort"
         raise invalid("cursor", message)
     result = await search_account(context, object_type, query, limit=limit, position=position or None)
     if not result.truncated:

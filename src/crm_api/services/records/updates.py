@@ -1,6 +1,7 @@
-"""Changing and archiving records: read afresh, checked, and only what differs is sent."""
+"""Updates and archiving of records. Only changed values are sent to HubSpot."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
 from pydantic import BaseModel
 
@@ -14,19 +15,19 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
+from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
 from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
-from crm_api.services.records.bodies import to_properties
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import require_match
 from crm_api.services.records.leases import record_lease
-from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.recent_writes import note_write
 
 
-async def change_record(
+async def update_record(
     context: RecordContext,
     object_type: ObjectType,
     record_id: str,
@@ -34,16 +35,18 @@ async def change_record(
     *,
     if_match: str | None,
 ) -> CrmRecord:
-    """The record after the change. Absent is unchanged, null clears; what is equal already is not sent.
+    """Update a record and return it. Omitted fields are unchanged; null clears a field.
 
-    Costs two calls, one where nothing differs. Raises 404, a 400 that names the fields, 412, 409 `contact_exists`.
+    Costs two calls, or one if no value differs. Raises 404, 412, 409 `contact_exists`, and 400 with the invalid
+    fields.
     """
     fields = context.fields[object_type]
-    properties = to_properties(context, fields, changes)
+    properties = body_to_properties(
+        changes, fields, role=context.user.role, categories=context.fields.categories
+    )
     properties = await require_valid(context.hubspot, fields, properties)
     schema = await load_schema_for(context.hubspot, fields, properties)
-
-    async def change(record: CrmRecord) -> CrmRecord:
+    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
@@ -55,30 +58,24 @@ async def change_record(
         if not changed:
             return record
         updated = await _send(context, fields, record.id, changed)
-        # The answer holds only what changed and some of HubSpot's own.
-        return record.model_copy(
-            update={
-                "properties": {**record.properties, **changed, **updated.properties},
-                "updated_at": updated.updated_at,
-            }
-        )
-
-    return await _write(context, object_type, record_id, change, if_match=if_match)
+    # HubSpot's response contains only the changed properties and some that HubSpot sets.
+    return record.model_copy(
+        update={
+            "properties": {**record.properties, **changed, **updated.properties},
+            "updated_at": updated.updated_at,
+        }
+    )
 
 
 async def archive_record(
     context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
 ) -> None:
-    """Move the record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls; raises 404, 412.
+    """Move a record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls. Raises 404, 412.
 
     https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
     """
-
-    async def archive(record: CrmRecord) -> CrmRecord:
+    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
         await context.hubspot.objects(object_type).archive(record.id)
-        return record
-
-    record = await _write(context, object_type, record_id, archive, if_match=if_match)
     if object_type == "deals":
         context.deal_ownership.invalidate(record.id)
     async with context.session_factory.begin() as database:
@@ -86,39 +83,28 @@ async def archive_record(
         audit.record(database, "record_archived", context.user.id, origin=context.origin, detail=detail)
 
 
-async def _write(
-    context: RecordContext,
-    object_type: ObjectType,
-    record_id: str,
-    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
-    *,
-    if_match: str | None,
-) -> CrmRecord:
+@asynccontextmanager
+async def _leased_record(
+    context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
+) -> AsyncGenerator[CrmRecord, None]:
+    """Hold the lease of a record and yield its current state, then note the write. Raises 404, 412."""
     async with record_lease(
         context.session_factory, object_type, record_id, lease_seconds=context.lease_seconds
     ):
         record = await visible_record(context, object_type, record_id)
         if record.id == record_id:
             require_match(if_match, record, context.fields[object_type])
-            return await _written(context, object_type, record, write)
-    # A record that was merged has several ids, and one lease.
-    return await _write(context, object_type, record.id, write, if_match=if_match)
-
-
-async def _written(
-    context: RecordContext,
-    object_type: ObjectType,
-    record: CrmRecord,
-    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
-) -> CrmRecord:
-    try:
-        written = await write(record)
-    except HubSpotError as error:
-        if error.may_have_acted:
-            await remember(context, object_type, record.id)
-        raise
-    await remember(context, object_type, written.id)
-    return written
+            try:
+                yield record
+            except HubSpotError as error:
+                if error.may_have_acted:
+                    await note_write(context.session_factory, context.user, object_type, record_id)
+                raise
+            await note_write(context.session_factory, context.user, object_type, record_id)
+            return
+    # A merged record has several IDs, but one lease.
+    async with _leased_record(context, object_type, record.id, if_match=if_match) as merged:
+        yield merged
 
 
 async def _send(
@@ -139,7 +125,7 @@ async def _send(
 async def _require_stage(
     context: RecordContext, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
 ) -> None:
-    """Raise a 400 that names pipeline or stage where the record would be in a stage that its pipeline has not."""
+    """Raise 400 if the update would put the record into a stage that its pipeline does not have."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
     if stage_field is None:
         return

@@ -33,7 +33,7 @@ class TestManyAddedProperties:
         added = {"deals": {"readable": ["dealtype", "hs_next_step", *names], "filterable": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_the_records_are_read_by_id(
+    async def test_search_results_are_read_by_batch_read(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         types = ("newbusiness", "existingbusiness", "newbusiness")
@@ -52,7 +52,7 @@ class TestManyAddedProperties:
         everything = (await staff.get("/api/search", params={"q": "deal"})).json()["data"]
         assert (ids(everything["deals"]), everything["failed"]) == (made, [])
 
-    async def test_one_that_goes_between_the_two_calls_moves_no_other(
+    async def test_deal_archived_before_batch_read_keeps_its_position(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 5)
@@ -70,7 +70,7 @@ class TestManyAddedProperties:
         assert found == made
 
 
-class TestTenThousand:
+class TestSearchLimit:
     """HubSpot shows 10,000 results of one search."""
 
     @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ class TestTenThousand:
         }
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=page, times=200)
 
-    async def test_a_search_ends_there_and_says_so(self, staff: Caller) -> None:
+    async def test_search_is_truncated_at_10000_results(self, staff: Caller) -> None:
         body: dict[str, Any] = {"limit": 100}
         for number in range(100):
             page = (await staff.post("/api/deals/search", body)).json()["data"]
@@ -94,7 +94,7 @@ class TestTenThousand:
             assert page["total"] == 10_050
             body["cursor"] = page["next_cursor"]
 
-    async def test_a_sorted_list_does_not_look_whole(self, staff: Caller) -> None:
+    async def test_sorted_list_beyond_10000_returns_400(self, staff: Caller) -> None:
         params: dict[str, Any] = {"limit": 100, "sort": "amount"}
         for _ in range(100):
             page = (await staff.get("/api/deals", params=params)).json()["data"]
@@ -102,7 +102,7 @@ class TestTenThousand:
         answer = await staff.get("/api/deals", params=params)
         assert_problem(answer, 400, "validation_error", fields=["cursor"])
 
-    async def test_a_filtered_list_goes_on_past_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_filtered_list_searches_beyond_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
         params: dict[str, Any] = {"limit": 100, "pipeline": "default"}
         for _ in range(2):
             params["cursor"] = (await staff.get("/api/deals", params=params)).json()["data"]["next_cursor"]
@@ -118,7 +118,7 @@ class TestReadYourOwnWrites:
     def lagging(self, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
 
-    async def test_what_was_created_changed_and_archived_shows_so_exactly_once(
+    async def test_created_changed_and_archived_deals_are_merged_once(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
@@ -146,7 +146,7 @@ class TestReadYourOwnWrites:
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
         assert created in ids(await search_all(staff, "/api/deals/search", query="fleet"))
 
-    async def test_of_very_many_writes_the_latest_are_merged_and_the_cursor_still_fits(
+    async def test_latest_50_writes_are_merged_and_fit_the_cursor(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         created = [await create_deal_as(staff, contact_id=customer.contact_id) for _ in range(55)]
@@ -156,7 +156,7 @@ class TestReadYourOwnWrites:
         assert ids(found) == created[-50:]
 
     @pytest.mark.parametrize("how", ["list", "search"])
-    async def test_a_short_page_of_hubspots_is_not_filled_up_with_what_belongs_further_on(
+    async def test_short_hubspot_page_is_not_filled_with_later_deals(
         self, how: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = await create_deal_as(staff, contact_id=customer.contact_id)
@@ -177,7 +177,7 @@ class TestReadYourOwnWrites:
             rest = await staff.post("/api/deals/search", {"cursor": found["next_cursor"]})
         assert ids(rest.json()["data"]["results"]) == [created]
 
-    async def test_what_was_written_between_two_pages_shows_as_it_is(
+    async def test_writes_between_pages_show_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
@@ -193,7 +193,7 @@ class TestReadYourOwnWrites:
         assert ids(found) == [made[2], made[4], made[6]]
         assert found[0]["dealname"] == "renamed"
 
-    async def test_it_ends_after_a_minute(
+    async def test_writes_older_than_a_minute_are_not_merged(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await create_deal_as(staff, contact_id=customer.contact_id)
@@ -203,13 +203,15 @@ class TestReadYourOwnWrites:
         await staff.post("/api/deals/search", {})
         assert calls(emulator) == ["POST objects/deals/search"]
 
-    async def test_it_costs_one_more_call(self, staff: Caller, customer: Caller, emulator: Emulator) -> None:
+    async def test_merging_costs_one_more_call(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
         await create_deal_as(staff, contact_id=customer.contact_id)
         emulator.clear_requests()
         await staff.post("/api/deals/search", {"filters": [condition("amount", "HAS_PROPERTY")]})
         assert calls(emulator) == ["POST objects/deals/batch/read", "POST objects/deals/search"]
 
-    async def test_nobody_else_sees_it_that_way(
+    async def test_writes_of_other_staff_are_not_merged(
         self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
         other = await register_caller(client, "colleague@example.com")

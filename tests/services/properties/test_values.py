@@ -1,4 +1,4 @@
-"""Values checked against the account's schema before a call is spent on them."""
+"""Validation of values against the HubSpot account's property definitions."""
 
 from typing import Any, cast
 
@@ -15,14 +15,16 @@ ADDED = {"deals": {"readable": ["size", "count", "due", "tags", "total"]}}
 DEALS = RecordFields(TICKET_CATEGORIES, ADDED)["deals"]
 
 
-def definition(name: str, kind: str, *, field_type: str = "text", options: str = "", **more: Any) -> Property:
-    choices = [PropertyOption(label=each, value=each) for each in options.split()]
-    return Property(name=name, label=name, type=kind, field_type=field_type, options=choices, **more)
+def definition(
+    name: str, type_: str, *, field_type: str = "text", options: str = "", **more: Any
+) -> Property:
+    choices = [PropertyOption(label=option, value=option) for option in options.split()]
+    return Property(name=name, label=name, type=type_, field_type=field_type, options=choices, **more)
 
 
 SCHEMA = {
-    each.name: each
-    for each in (
+    item.name: item
+    for item in (
         definition("dealname", "string"),
         definition("size", "enumeration", field_type="select", options="small large"),
         definition("tags", "enumeration", field_type="checkbox", options="a b c"),
@@ -34,10 +36,10 @@ SCHEMA = {
 
 
 class Schema:
-    """Stands where the client's properties stand: what is kept, and what a fresh read finds."""
+    """Stub of `HubSpotClient.properties` with a cached and a fresh schema."""
 
-    def __init__(self, kept: dict[str, Property], fresh: dict[str, Property] | None = None) -> None:
-        self.kept, self.fresh = kept, fresh if fresh is not None else kept
+    def __init__(self, cached: dict[str, Property], fresh: dict[str, Property] | None = None) -> None:
+        self.cached, self.fresh = cached, fresh if fresh is not None else cached
         self.reads: list[float] = []
 
     @property
@@ -46,11 +48,11 @@ class Schema:
 
     async def list(self, _object_type: str, *, max_age_seconds: float) -> dict[str, Property]:
         self.reads.append(max_age_seconds)
-        return self.kept if max_age_seconds >= 300 else self.fresh
+        return self.cached if max_age_seconds >= 300 else self.fresh
 
 
 class NoSchema(Schema):
-    """Credentials that may not read it."""
+    """Stub of credentials that may not read the schema."""
 
     async def list(self, _object_type: str, *, max_age_seconds: float) -> dict[str, Property]:
         raise HubSpotScopeError
@@ -60,7 +62,7 @@ def client(schema: Schema) -> HubSpotClient:
     return cast("HubSpotClient", schema)
 
 
-async def test_what_is_valid_costs_no_fresh_read() -> None:
+async def test_valid_values_use_cached_schema() -> None:
     schema = Schema(SCHEMA)
     values = {"dealname": "x", "size": "small", "tags": "a;c", "count": "1e2", "due": "2026-12-31"}
     assert await require_valid(client(schema), DEALS, values) == values | {"count": "100"}
@@ -78,27 +80,27 @@ async def test_what_is_valid_costs_no_fresh_read() -> None:
         ("amount", "1", "not a property of this account"),
     ],
 )
-async def test_what_is_not_is_named(name: str, value: str, message: str) -> None:
-    with pytest.raises(ApiError) as refused:
+async def test_invalid_value_is_400_on_its_field(name: str, value: str, message: str) -> None:
+    with pytest.raises(ApiError) as error:
         await require_valid(client(Schema(SCHEMA)), DEALS, {name: value, "dealname": "x"})
-    [detail] = refused.value.details
+    [detail] = error.value.details
     assert detail.field == DEALS.by_property[name].path
     assert message in detail.message
 
 
-async def test_an_option_added_a_moment_ago_is_looked_for_afresh() -> None:
+async def test_unknown_option_forces_fresh_schema_read() -> None:
     fresh = SCHEMA | {"size": definition("size", "enumeration", options="small medium large")}
     schema = Schema(SCHEMA, fresh)
     assert await require_valid(client(schema), DEALS, {"size": "medium"}) == {"size": "medium"}
     assert schema.reads == [300.0, 1.0]
 
 
-async def test_nothing_rests_on_a_schema_that_may_not_be_read() -> None:
+async def test_values_pass_unchecked_without_schema_access() -> None:
     values = {"size": "whatever"}
     assert await require_valid(client(NoSchema({})), DEALS, values) == values
 
 
-async def test_clearing_is_always_valid() -> None:
+async def test_empty_values_are_always_valid() -> None:
     assert await require_valid(client(Schema(SCHEMA)), DEALS, {"count": "", "size": ""}) == {
         "count": "",
         "size": "",

@@ -1,4 +1,4 @@
-"""The schema of the account, checked against what we read and write."""
+"""Check of the HubSpot account's properties against those that the service reads and writes."""
 
 import logging
 from typing import Any
@@ -14,12 +14,12 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 
-async def test_a_provisioned_account_is_as_it_should_be(app: FastAPI) -> None:
+async def test_provisioned_account_has_no_problems(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     assert await check_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES)) == []
 
 
-async def test_everything_that_is_not_is_a_line(app: FastAPI) -> None:
+async def test_each_problem_is_one_line(app: FastAPI) -> None:
     added = {
         "deals": {
             "readable": ["dealtype", "no_such_property", "hs_is_closed"],
@@ -35,23 +35,23 @@ async def test_everything_that_is_not_is_a_line(app: FastAPI) -> None:
     ]
 
 
-async def test_the_check_is_made_again_until_hubspot_answers(
+async def test_schema_check_is_retried_after_error(
     app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=400, times=3)
-    slept: list[float] = []
+    waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        waits.append(seconds)
         emulator.reset_faults()
 
     with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
         await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), sleep=sleep)
-    assert slept == [1.0]
+    assert waits == [1.0]
     assert "no option MEETING" in caplog.text
 
 
-async def test_credentials_that_may_not_read_the_schema_are_told_once(
+async def test_forbidden_schema_check_is_logged_and_ends(
     app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=403, times=3)
@@ -60,7 +60,9 @@ async def test_credentials_that_may_not_read_the_schema_are_told_once(
     assert "not checked" in caplog.text
 
 
-async def test_a_new_option_is_known_at_once(app: FastAPI, customer: Caller, emulator: Emulator) -> None:
+async def test_provisioned_category_is_accepted_at_once(
+    app: FastAPI, customer: Caller, emulator: Emulator
+) -> None:
     body: dict[str, Any] = {
         "subject": "s",
         "description": "d",

@@ -13,7 +13,7 @@ from tests.support.records import create_deal_as, seed_deals
 
 from crm_api.errors import ApiError
 from crm_api.models import RecordLease, now
-from crm_api.services.records.leases import WAIT_AT_MOST_SECONDS, record_lease
+from crm_api.services.records.leases import MAX_WAIT_SECONDS, record_lease
 from hubspot_emulator import Emulator
 
 
@@ -21,7 +21,7 @@ async def no_sleep(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_second_writer_waits_for_the_first(app: FastAPI) -> None:
+async def test_second_writer_waits_for_the_first(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     order: list[str] = []
 
@@ -37,7 +37,7 @@ async def test_a_second_writer_waits_for_the_first(app: FastAPI) -> None:
         assert (await database.execute(select(RecordLease))).first() is None
 
 
-async def test_other_records_are_not_held(app: FastAPI) -> None:
+async def test_leases_of_different_records_do_not_conflict(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     async with (
         record_lease(session_factory, "deals", "1", lease_seconds=15),
@@ -47,7 +47,7 @@ async def test_other_records_are_not_held(app: FastAPI) -> None:
         pass
 
 
-async def test_a_record_that_stays_held_is_a_503(app: FastAPI) -> None:
+async def test_lease_not_released_in_time_raises_503(app: FastAPI) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -58,10 +58,10 @@ async def test_a_record_that_stays_held_is_a_503(app: FastAPI) -> None:
             async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=sleep):
                 raise AssertionError("two at once")
     assert refused.value.error_type.status == 503
-    assert sum(waited) == pytest.approx(WAIT_AT_MOST_SECONDS, abs=0.1)
+    assert sum(waited) == pytest.approx(MAX_WAIT_SECONDS, abs=0.1)
 
 
-async def test_a_lease_whose_holder_died_is_taken_over(app: FastAPI) -> None:
+async def test_expired_lease_is_taken_over(app: FastAPI) -> None:
     async with app.state.session_factory.begin() as database:
         database.add(
             RecordLease(
@@ -75,7 +75,7 @@ async def test_a_lease_whose_holder_died_is_taken_over(app: FastAPI) -> None:
         pass
 
 
-async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> None:
+async def test_former_holder_does_not_release_the_successors_lease(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     async with record_lease(session_factory, "deals", "1", lease_seconds=-1):
         successor = record_lease(session_factory, "deals", "1", lease_seconds=15)
@@ -85,7 +85,7 @@ async def test_a_late_holder_does_not_end_its_successors_lease(app: FastAPI) -> 
     await successor.__aexit__(None, None, None)
 
 
-async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
+async def test_write_succeeds_if_the_lease_cannot_be_released(
     customer: Caller, emulator: Emulator, app: FastAPI, fail_statements: Callable[[str], None]
 ) -> None:
     deal_id = await create_deal_as(customer)
@@ -98,7 +98,7 @@ async def test_a_lease_that_cannot_be_given_back_takes_nothing_from_the_write(
     assert lease.lease_until > now()
 
 
-async def test_a_merged_record_has_one_lease_under_all_its_ids(
+async def test_all_ids_of_a_merged_record_share_one_lease(
     customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
     one, other = seed_deals(emulator, customer.contact_id, 2)

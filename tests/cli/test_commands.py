@@ -1,4 +1,4 @@
-"""The `crm-api` command as an operator meets it: what is wrong is said in a line, what takes long says so."""
+"""The `crm-api` command: one-line errors and progress messages."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ def emulator_url(emulator: Emulator) -> Generator[str, None, None]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Development with a HubSpot that is away, in an empty folder."""
+    """Development settings with an unreachable HubSpot, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "test-access-token")
@@ -53,7 +53,7 @@ def run(*arguments: str) -> Result:
         ("DATABASE_URL", "postgresql://host:port/name", "DATABASE_URL: write postgresql://", 1),
     ],
 )
-def test_a_wrong_setting_is_said_in_a_line(
+def test_invalid_setting_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, command: str, variable: str, value: str, message: str, status: int
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -65,7 +65,7 @@ def test_a_wrong_setting_is_said_in_a_line(
 
 
 @pytest.mark.parametrize("command", ["migrate", "audit", "users promote ada@example.com"])
-def test_a_database_that_is_away_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_unreachable_database_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret-of-mine@127.0.0.1:1/name")
     result = run(*command.split())
     assert (result.exit_code, result.output) == (
@@ -76,13 +76,13 @@ def test_a_database_that_is_away_is_said_in_a_line(monkeypatch: pytest.MonkeyPat
 
 class TestHubSpot:
     async def run(self, *arguments: str) -> Result:
-        # The command runs an event loop of its own.
+        # In a thread, because the command runs its own event loop.
         return await asyncio.to_thread(run, "hubspot", *arguments)
 
-    async def test_check_finds_provision_mends(
+    async def test_provision_solves_what_check_finds(
         self, emulator_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # The first thing that an operator does: nothing but the token is there yet.
+        # An operator's first command: only the token is configured.
         monkeypatch.setenv("ENVIRONMENT", "production")
         monkeypatch.setenv("HUBSPOT_BASE_URL", emulator_url)
         before = await self.run("check")
@@ -93,9 +93,9 @@ class TestHubSpot:
         assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
         assert (await self.run("provision")).output == "Nothing was missing.\n"
         after = await self.run("check", "--json")
-        assert {each["state"] for each in json.loads(after.stdout)} == {"ok"}
+        assert {finding["state"] for finding in json.loads(after.stdout)} == {"ok"}
 
-    async def test_what_cannot_be_asked_fails(self) -> None:
+    async def test_unreachable_hubspot_fails_the_command(self) -> None:
         result = await self.run("check")
         assert result.exit_code == 1
         assert result.output.splitlines()[-1].startswith("FAIL  credentials  HubSpot could not be reached")
@@ -106,7 +106,9 @@ class TestHubSpot:
         )
 
     @pytest.mark.parametrize("command", ["check", "provision"])
-    async def test_credentials_are_needed(self, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    async def test_missing_credentials_exit_with_2(
+        self, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
         monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
         result = await self.run(command)
         assert result.exit_code == 2
@@ -114,18 +116,18 @@ class TestHubSpot:
 
 
 class TestProgress:
-    def test_what_takes_long_says_what_it_waits_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_slow_block_prints_current_step(self, capsys: pytest.CaptureFixture[str]) -> None:
         with Progress("the first", interval_seconds=0.05) as progress:
             progress("the second")
             deadline = time.monotonic() + 5
-            told = ""
-            while "the second (0 s)" not in told and time.monotonic() < deadline:
+            output = ""
+            while "the second (0 s)" not in output and time.monotonic() < deadline:
                 time.sleep(0.01)
-                told += capsys.readouterr().err
-        assert "... the second (0 s)\n" in told
-        assert "the first" not in told
+                output += capsys.readouterr().err
+        assert "... the second (0 s)\n" in output
+        assert "the first" not in output
 
-    def test_what_is_quick_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_quick_block_prints_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         with Progress("nothing"):
             pass
         assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""What this service needs in the account is made once, whoever else is at it."""
+"""Provisioning of the HubSpot account by concurrent commands."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 
-async def test_two_operators_at_one_moment_make_it_once(app: FastAPI, emulator: Emulator) -> None:
+async def test_concurrent_provisioning_creates_once(app: FastAPI, emulator: Emulator) -> None:
     await asyncio.gather(*(provision(app.state.hubspot, TICKET_CATEGORIES) for _ in range(2)))
     assert 409 in {request.status for request in emulator.requests}
     category = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")

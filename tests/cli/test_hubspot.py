@@ -1,4 +1,4 @@
-"""`crm-api hubspot`, as an operator runs it."""
+"""`crm-api hubspot` with the emulator."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -22,8 +22,8 @@ def hubspot_url(emulator: Emulator) -> Generator[str, None, None]:
 
 @pytest.fixture
 def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """The command, with the emulator as its HubSpot."""
-    monkeypatch.chdir(tmp_path)  # no .env of this machine
+    """Run the command with the emulator as its HubSpot."""
+    monkeypatch.chdir(tmp_path)  # ignores a .env file of this machine
     for name, value in {
         "ENVIRONMENT": "development",
         "DATABASE_URL": f"sqlite:///{tmp_path}/cli.db",
@@ -34,9 +34,7 @@ def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
 
 
-def test_provision_says_what_it_did_and_a_second_run_does_nothing(
-    run: Callable[..., Result], emulator: Emulator
-) -> None:
+def test_second_provision_changes_nothing(run: Callable[..., Result], emulator: Emulator) -> None:
     first = run("provision")
     assert first.exit_code == 0, first.output
     assert first.output.splitlines() == [
@@ -54,7 +52,7 @@ def test_provision_says_what_it_did_and_a_second_run_does_nothing(
     assert run("check").exit_code == 0
 
 
-def test_a_lost_answer_is_found_by_the_next_run(run: Callable[..., Result], emulator: Emulator) -> None:
+def test_provision_succeeds_after_lost_response(run: Callable[..., Result], emulator: Emulator) -> None:
     emulator.fail_next("POST", "/crm/properties/*/deals", kind="drop_after")
     assert run("provision").exit_code == 1
     again = run("provision")
@@ -62,7 +60,7 @@ def test_a_lost_answer_is_found_by_the_next_run(run: Callable[..., Result], emul
     assert "deals" not in again.output
 
 
-def test_a_property_without_unique_values_is_an_error_and_the_rest_is_done(
+def test_provision_reports_property_without_unique_values(
     run: Callable[..., Result], hubspot_url: str
 ) -> None:
     definition = {
@@ -83,7 +81,7 @@ def test_a_property_without_unique_values_is_an_error_and_the_rest_is_done(
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_what_hubspot_refuses_is_said_in_one_line(
+def test_hubspot_error_is_reported_in_one_line(
     run: Callable[..., Result], emulator: Emulator, status: int
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=status, times=10)
@@ -91,3 +89,13 @@ def test_what_hubspot_refuses_is_said_in_one_line(
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
     assert "Traceback" not in result.output
+
+
+def test_check_works_with_refresh_token(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
+    monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")
+    monkeypatch.setenv("HUBSPOT_REFRESH_TOKEN", "demo-refresh-token")
+    result = run("check")
+    [credentials] = [line for line in result.output.splitlines() if " credentials " in line]
+    assert credentials.startswith("ok "), result.output

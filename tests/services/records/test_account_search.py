@@ -80,7 +80,7 @@ def settings(settings: Settings) -> Settings:
     limit=st.integers(1, 4),
     descending=st.booleans(),
 )
-async def test_every_record_shows_once_and_as_it_is(
+async def test_each_match_is_found_once_with_current_values(
     app: FastAPI,
     emulator: Emulator,
     customer: Caller,
@@ -136,7 +136,7 @@ async def test_every_record_shows_once_and_as_it_is(
     limit=st.integers(1, 2),
     sort=st.sampled_from([None, "ascending", "descending"]),
 )
-async def test_what_is_written_between_two_pages_hides_and_repeats_nothing(
+async def test_writes_between_pages_hide_and_repeat_nothing(
     app: FastAPI,
     emulator: Emulator,
     customer: Caller,

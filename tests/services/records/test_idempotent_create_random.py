@@ -185,7 +185,7 @@ def count(emulator: Emulator) -> Counter[str | None]:
     return Counter(record.properties["dealname"] for record in emulator.records("deals"))
 
 
-async def test_with_the_property_every_key_ends_with_one_record(
+async def test_each_key_creates_one_record_if_provisioned(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
 ) -> None:
     await provision(hubspot, TICKET_CATEGORIES)
@@ -201,7 +201,7 @@ async def test_with_the_property_every_key_ends_with_one_record(
     assert len(outcomes) > 3, outcomes
 
 
-async def test_without_it_no_key_ends_with_two_although_it_comes_in_between(
+async def test_no_key_creates_two_records_if_provisioned_later(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
 ) -> None:
     clients = await all_try(app.state.session_factory, hubspot, weather)

@@ -1,4 +1,4 @@
-"""The database belongs to one HubSpot account, and keeps the refresh token that HubSpot last gave."""
+"""Binding of the database to one HubSpot account, and storage of the newest refresh token."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -18,7 +18,7 @@ from hubspot_emulator import Emulator, create_emulator
 SECRET = "a secret key of the service, long enough"
 
 
-async def test_another_account_is_refused(customer: Caller, settings: Settings, emulator: Emulator) -> None:
+async def test_other_hubspot_account_is_503(customer: Caller, settings: Settings, emulator: Emulator) -> None:
     other = create_emulator(portal_id=emulator.portal_id + 1)
     app = create_app(settings, hubspot_transport=EmulatorTransport(other))
     transport = httpx.ASGITransport(app=app)
@@ -26,34 +26,34 @@ async def test_another_account_is_refused(customer: Caller, settings: Settings, 
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client,
     ):
-        await app.state.watching
+        await app.state.startup_checks
         other.clear_requests()
-        answer = await client.get("/api/pipelines", headers=customer.headers)
-        assert_problem(answer, 503, "service_unavailable")
+        response = await client.get("/api/pipelines", headers=customer.headers)
+        assert_problem(response, 503, "service_unavailable")
         assert other.requests == []
         assert (await client.get("/api/me", headers=customer.headers)).status_code == 200
         readiness = (await client.get("/readyz")).json()
         assert "belongs to HubSpot account" in readiness["hubspot"]["problem"]
 
 
-async def test_the_same_account_is_taken_up_again(
+async def test_same_hubspot_account_is_accepted_after_restart(
     customer: Caller, settings: Settings, emulator: Emulator
 ) -> None:
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         assert app.state.account_binding.mismatch is None
 
 
-async def test_an_account_that_may_not_be_read_is_not_checked(settings: Settings, emulator: Emulator) -> None:
+async def test_unreadable_hubspot_account_is_not_checked(settings: Settings, emulator: Emulator) -> None:
     emulator.fail_next("GET", "/account-info/*", status=403, times=10)
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         assert app.state.account_binding.mismatch is None
 
 
-async def test_a_changed_refresh_token_is_kept_and_nobody_can_read_it(app: FastAPI) -> None:
+async def test_changed_refresh_token_is_stored_encrypted(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
     assert await stored_refresh_token(session_factory, SECRET, "na1-configured") == "na1-changed"
@@ -63,7 +63,7 @@ async def test_a_changed_refresh_token_is_kept_and_nobody_can_read_it(app: FastA
         assert "na1-changed" not in str(row.refresh_token)
 
 
-async def test_a_newly_configured_token_goes_before_an_older_ones_successor(app: FastAPI) -> None:
+async def test_new_configured_token_wins_over_stored_token(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
     assert await stored_refresh_token(session_factory, SECRET, "na1-new") is None
@@ -73,14 +73,12 @@ async def test_a_newly_configured_token_goes_before_an_older_ones_successor(app:
     )
 
 
-async def test_processes_that_note_something_at_one_moment_all_do(app: FastAPI, emulator: Emulator) -> None:
+async def test_concurrent_changes_of_the_row_all_succeed(app: FastAPI, emulator: Emulator) -> None:
     session_factory = app.state.session_factory
     async with session_factory.begin() as database:
         await database.execute(delete(HubSpotAccount))
-    if "postgresql" in app.state.settings.database_url:  # SQLite has one connection, and so no race
-        async with (
-            AsyncExitStack() as stack
-        ):  # all connections are open already, so that nobody is much earlier
+    if "postgresql" in app.state.settings.database_url:  # SQLite has one connection, so no race
+        async with AsyncExitStack() as stack:  # opens all connections first, so that the tasks start together
             for _ in range(8):
                 await (await stack.enter_async_context(session_factory())).execute(select(1))
     await asyncio.gather(
@@ -93,9 +91,9 @@ async def test_processes_that_note_something_at_one_moment_all_do(app: FastAPI, 
     async with session_factory() as database:
         [row] = (await database.execute(select(HubSpotAccount))).scalars()
     assert row.portal_id == str(emulator.portal_id)
-    kept = await stored_refresh_token(session_factory, SECRET, "na1-configured")
-    assert kept is not None
-    assert kept.startswith("na1-changed-")
+    stored = await stored_refresh_token(session_factory, SECRET, "na1-configured")
+    assert stored is not None
+    assert stored.startswith("na1-changed-")
 
 
 def oauth_settings(database_url: str) -> Settings:
@@ -111,39 +109,39 @@ def oauth_settings(database_url: str) -> Settings:
     )
 
 
-async def test_oauth_keeps_a_token_that_hubspot_rotates(database_url: str) -> None:
+async def test_restart_uses_rotated_refresh_token(database_url: str) -> None:
     emulator = create_emulator(rotate_refresh_tokens=True)
     settings = oauth_settings(database_url)
-    for _ in range(3):  # each start takes up the token of the one before
+    for _ in range(3):  # each start uses the token of the previous one
         app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             assert await app.state.hubspot.pipelines.list("deals")
     assert {request.status for request in emulator.requests} == {200}
 
 
-async def test_processes_hand_each_other_the_token_that_hubspot_rotates(database_url: str) -> None:
+async def test_processes_share_rotated_refresh_token(database_url: str) -> None:
     emulator = create_emulator(rotate_refresh_tokens=True)
     settings = oauth_settings(database_url)
     async with AsyncExitStack() as stack:
         apps = [create_app(settings, hubspot_transport=EmulatorTransport(emulator)) for _ in range(3)]
         for app in apps:
             await stack.enter_async_context(app.router.lifespan_context(app))
-            await app.state.watching
+            await app.state.startup_checks
         for _ in range(2):
             for app in apps:
                 emulator.expire_access_tokens()
                 assert await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
 
 
-async def test_a_dead_grant_is_asked_again_whose_account_it_is(app: FastAPI, emulator: Emulator) -> None:
-    """Installed anew, the app may be another account's."""
+async def test_binding_is_retried_after_401(app: FastAPI, emulator: Emulator) -> None:
+    """The new credentials may belong to another HubSpot account."""
     emulator.fail_next("GET", "/account-info/*", status=401, times=2)
-    waited: list[float] = []
+    waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+        waits.append(seconds)
 
     binding = AccountBinding(app.state.session_factory, app.state.hubspot)
     await binding.watch(sleep=sleep)
-    assert len(waited) == 2
+    assert len(waits) == 2

@@ -9,11 +9,11 @@ from hubspot_emulator import Emulator
 
 
 class TestSearchEverything:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/search", params={"q": "x"}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_customer_finds_what_is_theirs(
+    async def test_customer_finds_only_own_records(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -32,7 +32,7 @@ class TestSearchEverything:
         assert found["failed"] == []
         assert len(calls(emulator)) == 4
 
-    async def test_staff_search_three_times_and_get_the_first_few(
+    async def test_staff_search_costs_one_call_per_type(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 8)
@@ -46,7 +46,7 @@ class TestSearchEverything:
         ]
 
     @pytest.mark.parametrize("part", ["contacts", "deals", "tickets"])
-    async def test_a_part_that_failed_is_named(self, staff: Caller, emulator: Emulator, part: str) -> None:
+    async def test_failed_type_is_named_for_staff(self, staff: Caller, emulator: Emulator, part: str) -> None:
         emulator.fail_next("POST", f"/crm/objects/*/{part}/search", status=500, times=12)
         answer = await staff.get("/api/search", params={"q": "staff"})
         assert emulator.used_faults()
@@ -54,13 +54,13 @@ class TestSearchEverything:
         assert (answer.status_code, found["failed"], found[part]) == (200, [part], [])
         assert part == "contacts" or found["contacts"]
 
-    async def test_a_customers_part_that_failed_is_named(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_failed_type_is_named_for_customer(self, customer: Caller, emulator: Emulator) -> None:
         await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
         found = (await customer.get("/api/search", params={"q": "van"})).json()["data"]
         assert (found["failed"], len(found["deals"])) == (["tickets"], 1)
 
-    async def test_everything_failing_is_an_error(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_error_is_returned_if_all_types_fail(self, staff: Caller, emulator: Emulator) -> None:
         emulator.fail_next("POST", "/crm/objects/*/search", status=403, times=3)
         answer = await staff.get("/api/search", params={"q": "x"})
         assert_problem(answer, 502, "hubspot_credentials_refused")
@@ -69,7 +69,7 @@ class TestSearchEverything:
         ("params", "field"),
         [({}, "q"), ({"q": ""}, "q"), ({"q": "x" * 501}, "q"), ({"q": "x", "limit": "21"}, "limit")],
     )
-    async def test_what_is_not_valid_is_named(
+    async def test_invalid_parameter_is_named(
         self, customer: Caller, params: dict[str, str], field: str
     ) -> None:
         answer = await customer.get("/api/search", params=params)

@@ -14,7 +14,7 @@ USERS = 20
 
 
 @pytest.mark.parametrize("seed", [4012])
-async def test_250_deals_and_250_tickets_of_20_users(
+async def test_500_creates_with_20_percent_faults_are_exact(
     app: FastAPI, client: httpx.AsyncClient, emulator: Emulator, seed: int
 ) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)

@@ -1,4 +1,4 @@
-"""What a connection may send: bytes on real sockets."""
+"""Limits of the HTTP protocol, tested with bytes on real sockets."""
 
 import asyncio
 import contextlib
@@ -18,19 +18,19 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: crm.example\r\n\r\n"
 PIECE = b"a" * 8192
 
 
-class Impatient(BoundedProtocol):
+class ShortDeadline(BoundedProtocol):
     request_seconds = 0.2
 
 
 class Served:
-    """A server, and what it was asked."""
+    """A running server and the requests that reached its application."""
 
-    def __init__(self, port: int, asked: list[tuple[str, bytes]]) -> None:
+    def __init__(self, port: int, received: list[tuple[str, bytes]]) -> None:
         self.port = port
-        self.asked = asked
+        self.received = received
 
-    async def send(self, *pieces: bytes, answers: int | None = None) -> list[int]:
-        """The statuses that these bytes are answered with, so many or until the server closes."""
+    async def send(self, *pieces: bytes, responses: int | None = None) -> list[int]:
+        """Send the bytes and return the statuses, after this number of responses or when the server closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         read = b""
         with contextlib.suppress(ConnectionError):
@@ -39,7 +39,7 @@ class Served:
                 await writer.drain()
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(WAIT_SECONDS):
-                while answers is None or len(statuses_in(read)) < answers:
+                while responses is None or len(statuses_in(read)) < responses:
                     more = await reader.read(65_536)
                     if not more:
                         break
@@ -54,19 +54,19 @@ def statuses_in(read: bytes) -> list[int]:
 
 @asynccontextmanager
 async def serving(protocol: type[BoundedProtocol]) -> AsyncGenerator[Served, None]:
-    asked: list[tuple[str, bytes]] = []
+    received: list[tuple[str, bytes]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         body = b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                asked.append(("disconnected", body))
+                received.append(("disconnected", body))
                 return
             body += message["body"]
             if not message.get("more_body"):
                 break
-        asked.append((scope["path"], body))
+        received.append((scope["path"], body))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
@@ -76,7 +76,7 @@ async def serving(protocol: type[BoundedProtocol]) -> AsyncGenerator[Served, Non
     async with asyncio.timeout(WAIT_SECONDS):
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
-    yield Served(server.servers[0].sockets[0].getsockname()[1], asked)
+    yield Served(server.servers[0].sockets[0].getsockname()[1], received)
     server.should_exit = server.force_exit = True
     await running
 
@@ -114,17 +114,15 @@ def post(*headers: bytes, body: bytes = b"") -> bytes:
         post(b"Content-Length: 0").replace(b"\r\n", b"\n") + SMUGGLED,
     ],
 )
-async def test_a_request_whose_end_could_be_read_in_two_ways_is_refused(
-    served: Served, request_bytes: bytes
-) -> None:
-    """A proxy before us may read the other one: https://www.rfc-editor.org/rfc/rfc9112#section-11.2"""
+async def test_ambiguous_request_length_is_rejected(served: Served, request_bytes: bytes) -> None:
+    """A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2"""
     statuses = await served.send(request_bytes)
     assert statuses in ([400], [200, 400], [])
-    assert ("/smuggled", b"") not in served.asked
+    assert ("/smuggled", b"") not in served.received
 
 
-async def test_two_requests_in_one_piece_are_two(served: Served) -> None:
-    assert await served.send(ONE + SMUGGLED, answers=2) == [200, 200]
+async def test_pipelined_requests_are_both_answered(served: Served) -> None:
+    assert await served.send(ONE + SMUGGLED, responses=2) == [200, 200]
 
 
 def endless(begin: bytes, piece: bytes = PIECE) -> Callable[[], list[bytes]]:
@@ -143,46 +141,48 @@ def endless(begin: bytes, piece: bytes = PIECE) -> Callable[[], list[bytes]]:
     ],
     ids=["line", "header", "headers", "trailers", "extension", "extensions"],
 )
-async def test_what_has_no_end_is_ended(served: Served, pieces: Callable[[], list[bytes]]) -> None:
+async def test_endless_request_head_closes_connection(
+    served: Served, pieces: Callable[[], list[bytes]]
+) -> None:
     assert await served.send(*pieces()) in ([], [400])
-    assert [asked for asked, _ in served.asked] in ([], ["disconnected"])
-    assert await served.send(ONE, answers=1) == [200]
+    assert [path for path, _ in served.received] in ([], ["disconnected"])
+    assert await served.send(ONE, responses=1) == [200]
 
 
-async def test_a_head_within_the_limit_and_a_body_of_any_size_pass(served: Served) -> None:
+async def test_limited_head_and_large_body_are_accepted(served: Served) -> None:
     body = b"x" * (20 * MAX_NON_BODY_BYTES)
     header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
     length = b"Content-Length: " + str(len(body)).encode()
     for _ in range(2):
-        assert await served.send(post(header, length, body=body), answers=1) == [200]
+        assert await served.send(post(header, length, body=body), responses=1) == [200]
     chunks = [b"1000\r\n" + b"x" * 4096 + b"\r\n"] * 300
     chunked = [post(header, b"Transfer-Encoding: chunked"), *chunks, b"0\r\n\r\n"]
-    assert await served.send(*chunked, answers=1) == [200]
-    # Each request is counted for itself.
-    several = [post(header, b"Content-Length: 1", body=b"x")] * 3
-    assert await served.send(*several, answers=3) == [200] * 3
+    assert await served.send(*chunked, responses=1) == [200]
+    # The limit applies to each request.
+    requests = [post(header, b"Content-Length: 1", body=b"x")] * 3
+    assert await served.send(*requests, responses=3) == [200] * 3
 
 
 @pytest.mark.parametrize(
-    "begun", [b"GET /one HT", post(b"Content-Length: 10", body=b"x"), ONE + b"GET /one HT"], ids=str
+    "partial_request", [b"GET /one HT", post(b"Content-Length: 10", body=b"x"), ONE + b"GET /one HT"], ids=str
 )
-async def test_a_request_that_never_arrives_is_not_waited_for(begun: bytes) -> None:
-    async with serving(Impatient) as served:
+async def test_incomplete_request_closes_connection(partial_request: bytes) -> None:
+    async with serving(ShortDeadline) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(begun)
-        if begun.startswith(ONE):
+        writer.write(partial_request)
+        if partial_request.startswith(ONE):
             await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"T" if begun.endswith(b"HT") else b"x")
+        writer.write(b"T" if partial_request.endswith(b"HT") else b"x")
         async with asyncio.timeout(WAIT_SECONDS):
             assert await reader.read() == b""
         writer.close()
 
 
-async def test_a_connection_may_be_idle_for_longer_than_a_request() -> None:
-    async with serving(Impatient) as impatient:
-        reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port)
+async def test_idle_connection_outlives_request_deadline() -> None:
+    async with serving(ShortDeadline) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for _ in range(2):
             writer.write(ONE)
             assert b"200" in await reader.readuntil(b"\r\n\r\n")
-            await asyncio.sleep(Impatient.request_seconds * 1.5)
+            await asyncio.sleep(ShortDeadline.request_seconds * 1.5)
         writer.close()

@@ -1,4 +1,4 @@
-"""Over random accounts: nothing leaves that should not, and nothing that should is missing."""
+"""Random HubSpot accounts: responses hold all visible records and properties, and no others."""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ BASE = {
 }
 EVERY_RECORD = {"id", "hs_object_id", "properties"}
 NESTED = {"deals", "tickets", "incomplete"}
-# Some that hold the secret, and some that are harmless to add.
+# Properties that an operator may add, and properties that hold the secret.
 ADDABLE = {
     "contacts": ["jobtitle", "company", "hs_lead_status"],
     "deals": ["dealtype", "hs_priority"],
@@ -69,7 +69,7 @@ HIDDEN = {
 
 @dataclass
 class Plan:
-    """An account: for each deal the contacts it hangs on, for each ticket its contacts and deals."""
+    """A HubSpot account: for each deal its contacts, for each ticket its contacts and deals (by index)."""
 
     contacts: int
     deals: list[tuple[set[int], dict[str, str]]]
@@ -80,7 +80,7 @@ class Plan:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     contacts = draw(st.integers(2, 4))
-    # The first contact is the customer's; half of everything hangs on it, or nearly nothing would.
+    # The first contact is the customer's; about half of the records are associated with it.
     others = st.sets(st.integers(1, contacts - 1), max_size=2)
     some = st.tuples(st.booleans(), others).map(lambda drawn: drawn[1] | ({0} if drawn[0] else set()))
     deals = draw(
@@ -119,16 +119,16 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @dataclass
 class Account:
-    """The plan as it stands in the emulator, by id."""
+    """The plan as created in the emulator, by record ID."""
 
     contacts: list[str]
     deals: dict[str, set[str]] = field(default_factory=dict)
-    """Deal to its contacts."""
+    """Contacts of each deal."""
     tickets: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
-    """Ticket to its contacts and its deals."""
+    """Contacts and deals of each ticket."""
 
-    def scope(self, contact_id: str | None) -> dict[str, set[str]]:
-        """What the contact may see; None: everything."""
+    def visible(self, contact_id: str | None) -> dict[str, set[str]]:
+        """Return the IDs of the records that the contact may see; of all records for None (staff)."""
         if contact_id is None:
             return {
                 "contacts": set(self.contacts),
@@ -138,8 +138,8 @@ class Account:
         deals = {deal for deal, contacts in self.deals.items() if contact_id in contacts}
         tickets = {
             ticket
-            for ticket, (contacts, on_deals) in self.tickets.items()
-            if contact_id in contacts or on_deals & deals
+            for ticket, (contacts, deals_of_ticket) in self.tickets.items()
+            if contact_id in contacts or deals_of_ticket & deals
         }
         return {"contacts": {contact_id}, "deals": deals, "tickets": tickets}
 
@@ -147,23 +147,23 @@ class Account:
 def build(emulator: Emulator, plan: Plan) -> Account:
     emulator.reset()
     contacts = [
-        {"email": f"c{each}@example.com", "firstname": "Al"} | HIDDEN["contacts"]
-        for each in range(plan.contacts)
+        {"email": f"c{index}@example.com", "firstname": "Al"} | HIDDEN["contacts"]
+        for index in range(plan.contacts)
     ]
     account = Account(emulator.seed({"contacts": contacts})["contacts"])
-    for on, properties in plan.deals:
+    for contact_indexes, properties in plan.deals:
         deal = {"dealstage": "qualifiedtobuy", "pipeline": "default"} | properties | HIDDEN["deals"]
         [deal_id] = emulator.seed({"deals": [deal]})["deals"]
-        account.deals[deal_id] = {account.contacts[each] for each in on}
+        account.deals[deal_id] = {account.contacts[index] for index in contact_indexes}
         for contact_id in account.deals[deal_id]:
             emulator.link(("deals", deal_id), ("contacts", contact_id))
     deal_ids = list(account.deals)
-    for on, on_deals, properties in plan.tickets:
+    for contact_indexes, deal_indexes, properties in plan.tickets:
         ticket = {"hs_pipeline": "0", "hs_pipeline_stage": "1"} | properties | HIDDEN["tickets"]
         [ticket_id] = emulator.seed({"tickets": [ticket]})["tickets"]
         account.tickets[ticket_id] = (
-            {account.contacts[each] for each in on},
-            {deal_ids[each] for each in on_deals},
+            {account.contacts[index] for index in contact_indexes},
+            {deal_ids[index] for index in deal_indexes},
         )
         for contact_id in account.tickets[ticket_id][0]:
             emulator.link(("tickets", ticket_id), ("contacts", contact_id))
@@ -173,28 +173,29 @@ def build(emulator: Emulator, plan: Plan) -> Account:
 
 
 def records_in(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every record of an answer, however deep, with its type."""
+    """Yield every record of a response, at any depth, with its type."""
     if isinstance(node, list):
-        for each in node:
-            yield from records_in(each)
+        for item in node:
+            yield from records_in(item)
     elif isinstance(node, dict):
         if "hs_object_id" in node:
-            yield ("deals" if "dealname" in node else "tickets" if "subject" in node else "contacts"), node
-        for each in node.values():
-            yield from records_in(each)
+            markers = {"dealname": "deals", "subject": "tickets"}
+            yield next((markers[name] for name in markers if name in node), "contacts"), node
+        for item in node.values():
+            yield from records_in(item)
 
 
-def check(answer: Any, plan: Plan, scope: dict[str, set[str]]) -> None:
-    assert SECRET not in json.dumps(answer)
-    for object_type, record in records_in(answer):
-        assert record["id"] in scope[object_type]
+def check(response: Any, plan: Plan, visible: dict[str, set[str]]) -> None:
+    assert SECRET not in json.dumps(response)
+    for object_type, record in records_in(response):
+        assert record["id"] in visible[object_type]
         assert BASE[object_type] | EVERY_RECORD <= set(record) <= BASE[object_type] | EVERY_RECORD | NESTED
         assert set(record["properties"]) == set(plan.added[object_type]["readable"])
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Each example asks more than a user may in a minute."""
+    """Switch off rate limits, because each example exceeds them."""
     return settings.model_copy(update={"rate_limit_enabled": False})
 
 
@@ -204,7 +205,7 @@ def settings(settings: Settings) -> Settings:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=plans(), limit=st.integers(1, 3))
-async def test_answers_hold_what_is_in_scope_and_nothing_else(
+async def test_responses_hold_exactly_the_visible_records(
     app: FastAPI, emulator: Emulator, customer: Caller, staff: Caller, plan: Plan, limit: int
 ) -> None:
     account = build(emulator, plan)
@@ -214,38 +215,38 @@ async def test_answers_hold_what_is_in_scope_and_nothing_else(
         await database.execute(
             update(User).where(User.email == customer.email).values(contact_id=account.contacts[0])
         )
-    of_customer = account.scope(account.contacts[0])
+    of_customer = account.visible(account.contacts[0])
     event(f"a customer with {len(of_customer['deals'])} deals and {len(of_customer['tickets'])} tickets")
     event(f"{len(account.deals) - len(of_customer['deals'])} deals of others")
     for caller, contact_id in ((customer, account.contacts[0]), (staff, None)):
-        scope = account.scope(contact_id)
-        for object_type, expected in scope.items():
-            for found in (
+        visible = account.visible(contact_id)
+        for object_type, expected in visible.items():
+            for listed in (
                 await list_all(caller, f"/api/{object_type}", limit=limit),
                 await list_all(caller, f"/api/{object_type}", limit=limit, sort="-createdate"),
                 await search_all(caller, f"/api/{object_type}/search", limit=limit),
             ):
-                check(found, plan, scope)
-                # Every record exactly once.
-                assert sorted(each["id"] for each in found) == sorted(expected)
-            for record_id in account.scope(None)[object_type]:
-                answer = await caller.get(f"/api/{object_type}/{record_id}")
-                assert answer.status_code == (200 if record_id in expected else 404)
-                check(answer.json(), plan, scope)
-                # A change that changes nothing answers with the record too.
-                answer = await caller.patch(f"/api/{object_type}/{record_id}", {})
-                assert answer.status_code == (200 if record_id in expected else 404)
-                check(answer.json(), plan, scope)
-        check((await caller.get("/api/search", params={"q": "al"})).json(), plan, scope)
-        check((await caller.get("/api/me/export")).json(), plan, scope)
+                check(listed, plan, visible)
+                # Each record is listed exactly once.
+                assert sorted(record["id"] for record in listed) == sorted(expected)
+            for record_id in account.visible(None)[object_type]:
+                response = await caller.get(f"/api/{object_type}/{record_id}")
+                assert response.status_code == (200 if record_id in expected else 404)
+                check(response.json(), plan, visible)
+                # An update without changes returns the record too.
+                response = await caller.patch(f"/api/{object_type}/{record_id}", {})
+                assert response.status_code == (200 if record_id in expected else 404)
+                check(response.json(), plan, visible)
+        check((await caller.get("/api/search", params={"q": "al"})).json(), plan, visible)
+        check((await caller.get("/api/me/export")).json(), plan, visible)
         cursor: str | None = None
         seen: list[str] = []
         while True:
             params = {"limit": limit} | ({"cursor": cursor} if cursor else {})
             page = (await caller.get("/api/new-crm-objects", params=params)).json()["data"]["data"]
-            check(page, plan, scope)
+            check(page, plan, visible)
             seen += [contact["id"] for contact in page["contacts"]]
             cursor = page["next_after"]
             if cursor is None:
                 break
-        assert sorted(seen) == sorted(scope["contacts"])
+        assert sorted(seen) == sorted(visible["contacts"])

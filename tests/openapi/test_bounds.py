@@ -1,4 +1,4 @@
-"""The bounds in the OpenAPI document are those that the service enforces: at one is within it, one more is not."""
+"""The service enforces the bounds in the OpenAPI document: it accepts a value at a bound and refuses one beyond."""
 
 import re
 from collections.abc import Iterator
@@ -11,31 +11,32 @@ from tests.support.openapi import body_examples, openapi_document, operations
 
 from crm_api.settings import Settings
 
-# What says that a value is too long, too short, too large, too small, too many, or made of the wrong characters.
-ABOUT_A_BOUND = re.compile(
+# Messages about length, size, number of items or characters.
+BOUND_MESSAGE = re.compile(
     r"must have at|should have at|should be (less|greater)|out of range|not allowed here|may hold|RFC 3339|"
     r"should be '|must be a number or|must be from|is not a valid e-mail|at most|Extra|is not a field"
 )
 
 
-def filled(length: int, schema: dict[str, Any]) -> str | None:
-    """A text of this length that the schema's pattern and format allow."""
+def text_of_length(length: int, schema: dict[str, Any]) -> str | None:
+    """Return a text of this length that matches the schema's pattern and format, or None."""
     if schema.get("format") == "email":
-        # What stands before the @ has up to 64 characters, and a label of a domain up to 63 (RFC 5321).
+        # The local part has up to 64 characters, and a label of the domain up to 63 (RFC 5321).
         local = "a" * max(1, min(64, length - len("@b.c")))
         return f"{local}@{'.'.join(['d' * 50] * 4)[: length - len(local) - len('@.c')]}.c"
     candidates = ("a" * length, "1" * length, '"' + "a" * (length - 2) + '"', "a@" + "b" * (length - 2))
-    return next((each for each in candidates if re.search(schema.get("pattern", ""), each)), None)
+    return next((text for text in candidates if re.search(schema.get("pattern", ""), text)), None)
 
 
-def edges(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Each bound of a schema: its keyword, a value at it, and one beyond it."""
+def bounds_of(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the keyword of each bound, a value at the bound, and a value beyond it."""
     if "maxLength" in schema:
-        most = schema["maxLength"]
-        yield "maxLength", filled(most, schema), filled(most + 1, schema) or "a" * (most + 1)
+        maximum = schema["maxLength"]
+        beyond = text_of_length(maximum + 1, schema) or "a" * (maximum + 1)
+        yield "maxLength", text_of_length(maximum, schema), beyond
     if schema.get("minLength", 0) > 0:
-        least = schema["minLength"]
-        yield "minLength", filled(least, schema), "a" * (least - 1)
+        minimum = schema["minLength"]
+        yield "minLength", text_of_length(minimum, schema), "a" * (minimum - 1)
     if schema.get("type") in {"integer", "number"}:
         step = 1 if schema["type"] == "integer" else schema["maximum"] // 1000
         yield "maximum", schema["maximum"], schema["maximum"] + step
@@ -53,20 +54,20 @@ def edges(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
 
 
 def fields(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A field's schema; of alternatives, those of one kind alone, for a text beyond one may be within another."""
+    """Yield the schemas of a field. String alternatives are left out: a text beyond one may match another."""
     alternatives = schema.get("anyOf", [schema])
-    texts = [each for each in alternatives if each.get("type") == "string"]
-    for each in alternatives:
-        if each.get("type") == "null" or (each.get("type") == "string" and len(texts) > 1):
+    strings = [branch for branch in alternatives if branch.get("type") == "string"]
+    for branch in alternatives:
+        if branch.get("type") == "null" or (branch.get("type") == "string" and len(strings) > 1):
             continue
-        if "anyOf" in each:
-            yield from fields(name, each)
+        if "anyOf" in branch:
+            yield from fields(name, branch)
         else:
-            yield name, {"examples": schema.get("examples", [None]), **each}
+            yield name, {"examples": schema.get("examples", [None]), **branch}
 
 
 class Service:
-    """Sends one request with one value put in."""
+    """Client that sends an operation's example with one changed value."""
 
     def __init__(
         self, client: httpx.AsyncClient, customer: Caller, staff: Caller, deal: str, ticket: str
@@ -76,8 +77,8 @@ class Service:
         self.staff = staff
         self.ids = {"contacts": customer.contact_id, "deals": deal, "tickets": ticket}
 
-    async def send(self, name: str, place: str, field: str, value: Any) -> list[str]:
-        """What the answer says of the field."""
+    async def send(self, name: str, location: str, field: str, value: Any) -> list[str]:
+        """Send the value in this location and return the messages about the field."""
         method, path, operation = operations()[name]
         known = self.ids.get("deals" if name == "createTicket" else path.split("/")[-2], "")
         parts = {"id": known, "object_type": "deals"}
@@ -87,32 +88,32 @@ class Service:
         examples = list(body_examples(operation).values())
         if examples:
             body = dict(examples[0])
-            if place == "body":
+            if location == "body":
                 body[field] = value
             if name == "searchEverything":
                 raise AssertionError(name)
             form = "application/x-www-form-urlencoded" in operation["requestBody"]["content"]
             arguments["data" if form else "json"] = body
         query = {"q": "fleet"} if name == "searchEverything" else {}
-        if place == "query":
+        if location == "query":
             query[field] = value
-        if place == "path":
+        if location == "path":
             parts[field] = str(value).replace("\x00", "%00")
-        if place == "header":
+        if location == "header":
             headers[field] = value
-        answer = await self.client.request(
+        response = await self.client.request(
             method, path.format(**parts), params=query or None, headers=headers, **arguments
         )
-        assert answer.status_code < 500, (name, field, answer.text)
-        if answer.status_code != 400:
+        assert response.status_code < 500, (name, field, response.text)
+        if response.status_code != 400:
             return []
-        problem = answer.json()
+        problem = response.json()
         if problem["code"] == "unsupported_grant_type":
             return [problem["code"]]
         return [
-            each["message"]
-            for each in problem["details"]
-            if each["field"] == field or each["field"].startswith(f"{field}.")
+            detail["message"]
+            for detail in problem["details"]
+            if detail["field"] == field or detail["field"].startswith(f"{field}.")
         ]
 
 
@@ -130,8 +131,8 @@ async def service(client: httpx.AsyncClient, customer: Caller, staff: Caller) ->
     return Service(client, customer, staff, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
-def bounded() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Every operation's parameters and body fields, with where they stand."""
+def bounded_fields() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Yield operation ID, location, name and schema of all parameters and body fields."""
     schemas = openapi_document()["components"]["schemas"]
     for name, (_, _, operation) in operations().items():
         for parameter in operation.get("parameters", ()):
@@ -139,55 +140,56 @@ def bounded() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
                 yield name, parameter["in"], field, schema
         for content in operation.get("requestBody", {}).get("content", {}).values():
             reference = next(
-                each["$ref"]
-                for each in (content["schema"], *content["schema"].get("anyOf", ()))
-                if "$ref" in each
+                branch["$ref"]
+                for branch in (content["schema"], *content["schema"].get("anyOf", ()))
+                if "$ref" in branch
             )
             for field, inner in schemas[reference.rpartition("/")[2]]["properties"].items():
                 for _, schema in fields(field, inner):
                     yield name, "body", field, schema
 
 
-async def test_a_value_at_a_bound_passes_it_and_one_beyond_is_refused_by_name(service: Service) -> None:
-    tried = 0
-    wrong = []
-    for name, place, field, schema in bounded():
-        for keyword, at, beyond in edges(schema):
-            if place == "header" and keyword == "pattern":
+async def test_service_enforces_the_documented_bounds(service: Service) -> None:
+    checked = 0
+    failures = []
+    for name, location, field, schema in bounded_fields():
+        for keyword, at, beyond in bounds_of(schema):
+            if location == "header" and keyword == "pattern":
                 beyond = "é".encode("latin-1") if field != "If-Match" else "no quotes"
-            said = await service.send(name, place, field, beyond)
-            if not said and not (place == "path" and keyword == "minLength"):
-                wrong.append(f"{name}: {field} beyond {keyword} is taken: {str(beyond)[:60]!r}")
+            messages = await service.send(name, location, field, beyond)
+            if not messages and not (location == "path" and keyword == "minLength"):
+                failures.append(f"{name}: {field} beyond {keyword} is accepted: {str(beyond)[:60]!r}")
             if at is not None:
-                said = [
-                    each for each in await service.send(name, place, field, at) if ABOUT_A_BOUND.search(each)
+                failures += [
+                    f"{name}: {field} at {keyword} is refused: {message}"
+                    for message in await service.send(name, location, field, at)
+                    if BOUND_MESSAGE.search(message)
                 ]
-                wrong += [f"{name}: {field} at {keyword} is refused: {each}" for each in said]
-            tried += 1
-    assert not wrong, "\n".join(wrong)
-    assert tried > 200
+            checked += 1
+    assert not failures, "\n".join(failures)
+    assert checked > 200
 
 
-async def test_a_filter_and_a_sort_are_bounded_as_they_say(service: Service) -> None:
+async def test_filters_and_sorts_enforce_the_documented_bounds(service: Service) -> None:
     schemas = openapi_document()["components"]["schemas"]
-    rest = {
+    operators = {
         "value": {"operator": "EQ"},
         "high_value": {"operator": "BETWEEN", "value": "1"},
         "values": {"operator": "IN"},
         "property": {"operator": "HAS_PROPERTY"},
         "operator": {},
     }
-    tried = 0
+    checked = 0
     for field, inner in schemas["SearchFilter"]["properties"].items():
         for _, schema in fields(field, inner):
-            for keyword, at, beyond in edges(schema):
-                for value, within in ((at, True), (beyond, False)):
-                    condition = {"property": "amount", **rest[field], field: value}
-                    said = await service.send("searchDeals", "body", "filters", [condition])
-                    bound = [each for each in said if ABOUT_A_BOUND.search(each)]
-                    assert bool(bound) != within or value is None, (field, keyword, value, said)
-                    tried += 1
-    assert tried > 20
+            for keyword, at, beyond in bounds_of(schema):
+                for value, is_valid in ((at, True), (beyond, False)):
+                    condition = {"property": "amount", **operators[field], field: value}
+                    messages = await service.send("searchDeals", "body", "filters", [condition])
+                    is_refused = any(BOUND_MESSAGE.search(message) for message in messages)
+                    assert is_refused != is_valid or value is None, (field, keyword, value, messages)
+                    checked += 1
+    assert checked > 20
     for value in ("x" * 101, "no name"):
         assert await service.send("searchDeals", "body", "sort", {"property": value})
     assert await service.send("searchDeals", "body", "sort", {"property": "amount", "direction": "up"})

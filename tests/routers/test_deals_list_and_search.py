@@ -21,19 +21,17 @@ def condition(property: str, operator: str, **values: Any) -> dict[str, Any]:  #
 
 
 class TestListDeals:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_there(
-        self, customer: Caller, other_customer: Caller
-    ) -> None:
+    async def test_customers_get_only_their_own_deals(self, customer: Caller, other_customer: Caller) -> None:
         mine = [await create_deal_as(customer) for _ in range(3)]
         theirs = await create_deal_as(other_customer)
         assert ids(await list_all(customer, "/api/deals")) == mine
         assert ids(await list_all(other_customer, "/api/deals")) == [theirs]
 
-    async def test_a_page_costs_a_customer_two_calls(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_page_of_customer_costs_two_calls(self, customer: Caller, emulator: Emulator) -> None:
         made = seed_deals(emulator, customer.contact_id, 30)
         emulator.clear_requests()
         answer = await customer.get("/api/deals", params={"limit": 10})
@@ -45,14 +43,12 @@ class TestListDeals:
         ]
         assert len(emulator.requests[-1].body["inputs"]) == 10
 
-    async def test_a_customer_with_250_deals_sees_each_once(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_each_of_250_deals_is_listed_once(self, customer: Caller, emulator: Emulator) -> None:
         made = seed_deals(emulator, customer.contact_id, 250)
         assert ids(await list_all(customer, "/api/deals", limit=100)) == made
         assert ids(await list_all(customer, "/api/deals", limit=100, sort="-hs_object_id")) == made[::-1]
 
-    async def test_a_record_that_goes_between_two_pages_hides_no_other(
+    async def test_archiving_between_pages_hides_no_other_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 6, amount="5")
@@ -63,7 +59,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("what", ["archived", "moved back", "moved on"])
     @pytest.mark.parametrize("sort", ["amount", "-amount", "description"])
-    async def test_whatever_becomes_of_the_last_record_shown_none_is_hidden(
+    async def test_changing_the_last_listed_deal_hides_no_other(
         self, customer: Caller, emulator: Emulator, sort: str, what: str
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
@@ -78,7 +74,7 @@ class TestListDeals:
         found = ids(await list_all(customer, "/api/deals", **params))
         assert [each for each in found if each != made[1]] == made[2:]
 
-    async def test_texts_too_long_for_a_cursor_are_sorted_by_all_the_same(
+    async def test_sort_values_too_long_for_a_cursor_are_paged(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         long = "é" * 300
@@ -95,7 +91,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
     @pytest.mark.parametrize("params", [{}, {"sort": "-dealname"}, {"pipeline": "default"}])
-    async def test_another_limit_with_the_same_cursor_goes_on_where_the_last_page_ended(
+    async def test_limit_may_change_between_pages(
         self, who: str, customer: Caller, staff: Caller, emulator: Emulator, params: dict[str, Any]
     ) -> None:
         caller = customer if who == "customer" else staff
@@ -104,7 +100,7 @@ class TestListDeals:
         rest = await list_all(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
         assert sorted(ids(first["results"] + rest), key=int) == made
 
-    async def test_a_cursor_of_another_role_is_refused(
+    async def test_cursor_of_other_role_returns_400(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         seed_deals(emulator, customer.contact_id, 5)
@@ -113,7 +109,7 @@ class TestListDeals:
         answer = await customer.get("/api/deals", params={"cursor": cursor})
         assert_problem(answer, 400, "invalid_cursor")
 
-    async def test_staff_page_through_the_account(
+    async def test_staff_page_through_all_deals(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 25)
@@ -122,7 +118,7 @@ class TestListDeals:
         assert calls(emulator) == ["GET objects/deals"] * 3
 
     @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_filters_and_sort(
+    async def test_list_is_filtered_and_sorted(
         self, who: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if who == "customer" else staff
@@ -135,7 +131,7 @@ class TestListDeals:
         assert ids(by_amount)[:12] == won
         assert len(set(ids(by_amount))) == 24
 
-    async def test_a_cursor_is_for_its_list_its_filter_and_its_user(
+    async def test_cursor_is_bound_to_user_endpoint_and_query(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         seed_deals(emulator, customer.contact_id, 5)
@@ -151,11 +147,13 @@ class TestListDeals:
             assert_problem(answer, 400, "invalid_cursor")
 
     @pytest.mark.parametrize("sort", ["hs_forecast_amount", "-nothing", "properties"])
-    async def test_what_is_not_filterable_cannot_be_sorted_by(self, customer: Caller, sort: str) -> None:
+    async def test_unfilterable_sort_returns_400(self, customer: Caller, sort: str) -> None:
         answer = await customer.get("/api/deals", params={"sort": sort})
         assert_problem(answer, 400, "validation_error", fields=["sort"])
 
-    async def test_a_customer_without_a_contact_has_none(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_without_contact_gets_empty_list(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await create_deal_as(customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         answer = await customer.get("/api/deals")
@@ -163,7 +161,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("sort", [None, "amount"])
     @pytest.mark.parametrize("what", ["archive", "merge"])
-    async def test_what_goes_while_the_list_is_read_is_left_out(
+    async def test_deal_lost_during_the_request_is_omitted(
         self, customer: Caller, emulator: Emulator, what: str, sort: str | None
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 4)
@@ -184,7 +182,7 @@ class TestListDeals:
         expected = made[1:] if what == "archive" else [*made[2:], *survivors]
         assert (ids(found["results"]), found["next_cursor"]) == (expected, None)
 
-    async def test_after_a_merge_the_list_is_the_survivors(
+    async def test_merged_contact_has_deals_of_both_contacts(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -196,17 +194,15 @@ class TestListDeals:
 
 
 class TestSearchDeals:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.post("/api/deals/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_another_customers_deals_are_not_found(
-        self, customer: Caller, other_customer: Caller
-    ) -> None:
+    async def test_foreign_deals_are_not_found(self, customer: Caller, other_customer: Caller) -> None:
         await create_deal_as(customer, dealname="Secret plan")
         assert await search_all(other_customer, "/api/deals/search", query="secret") == []
 
-    async def test_a_customers_is_fresh_and_asks_hubspot_for_no_search(
+    async def test_customer_search_does_not_use_hubspot_search(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -246,7 +242,7 @@ class TestSearchDeals:
             ),
         ],
     )
-    async def test_filters(
+    async def test_filters_select_matching_deals(
         self,
         who: str,
         filters: list[dict[str, Any]],
@@ -287,7 +283,7 @@ class TestSearchDeals:
             ({"filter": []}, "filter"),
         ],
     )
-    async def test_what_is_not_valid_is_named_and_hubspot_is_not_asked(
+    async def test_invalid_field_is_named_without_hubspot_call(
         self, staff: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -295,7 +291,7 @@ class TestSearchDeals:
         assert_problem(answer, 400, "validation_error", fields=[field])
         assert emulator.requests == []
 
-    async def test_staff_search_the_account_in_one_call(
+    async def test_staff_search_costs_one_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 12)
@@ -307,7 +303,7 @@ class TestSearchDeals:
         assert calls(emulator) == ["POST objects/deals/search"]
         assert ids(await search_all(staff, "/api/deals/search", query="deal", limit=5)) == made
 
-    async def test_a_search_that_hubspot_would_find_too_long_is_refused(
+    async def test_search_beyond_hubspots_length_limit_returns_400(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -317,7 +313,7 @@ class TestSearchDeals:
         assert emulator.requests == []
 
     @pytest.mark.parametrize("text", ["é", "👩", "\N{COMBINING ACUTE ACCENT}"])
-    async def test_a_text_of_500_characters_of_any_script_is_not_too_long(
+    async def test_text_of_500_characters_is_accepted_in_any_script(
         self, staff: Caller, emulator: Emulator, text: str
     ) -> None:
         for answer in (
@@ -327,14 +323,14 @@ class TestSearchDeals:
             assert answer.status_code == 200, answer.text
 
     @pytest.mark.parametrize("query", ["josé", "JOSÉ", "jose\N{COMBINING ACUTE ACCENT}", "é m"])
-    async def test_an_accent_may_be_a_character_of_its_own(
+    async def test_combining_accents_match_composed_characters(
         self, customer: Caller, emulator: Emulator, query: str
     ) -> None:
         made = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
         await create_deal_as(customer, dealname="Jose Meza")
         assert ids(await search_all(customer, "/api/deals/search", query=query)) == made
 
-    async def test_an_empty_page_of_hubspots_is_not_taken_for_the_last_nor_read_for_ever(
+    async def test_empty_hubspot_page_is_skipped(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 12)
@@ -344,7 +340,7 @@ class TestSearchDeals:
         assert ids(answer.json()["data"]["results"]) == made[10:]
         assert [request.body.get("after") for request in emulator.requests[-2:]] == [None, "10"]
 
-    async def test_a_short_page_of_hubspots_goes_on_where_hubspot_says(
+    async def test_short_hubspot_page_continues_at_its_next_offset(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         made = seed_deals(emulator, customer.contact_id, 12)

@@ -45,7 +45,7 @@ async def end_leases(app: FastAPI) -> None:
 
 
 class TestSameKey:
-    async def test_the_first_answer_comes_back_and_nothing_more_is_created(
+    async def test_second_request_replays_the_first_response(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
@@ -58,13 +58,15 @@ class TestSameKey:
         assert again.headers["content-type"] == "application/json"
         assert emulator.requests == []
 
-    async def test_a_quoted_key_is_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_quoted_key_equals_unquoted_key(self, customer: Caller, emulator: Emulator) -> None:
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": '"one"'})
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": "one"})
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
-    async def test_another_body_is_a_422(self, customer: Caller, emulator: Emulator, path: str) -> None:
+    async def test_key_reused_with_other_body_returns_422(
+        self, customer: Caller, emulator: Emulator, path: str
+    ) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         other = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
         body, changed = (
@@ -80,7 +82,7 @@ class TestSameKey:
             answer = await customer.post(path.format(deal=other), body, headers=KEY)
             assert_problem(answer, 422, "idempotency_key_reused")
 
-    async def test_a_key_is_its_users_own(
+    async def test_two_users_may_use_the_same_key(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
@@ -88,7 +90,7 @@ class TestSameKey:
             assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
-    async def test_a_key_is_one_operations_own(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_two_operations_may_use_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
         deal = await customer.post("/api/deals", deal_body(), headers=KEY)
         ticket = await customer.post(
             f"/api/tickets/{deal.json()['data']['deal']['id']}", ticket_body(), headers=KEY
@@ -96,7 +98,7 @@ class TestSameKey:
         assert (ticket.status_code, ticket.headers.get("idempotency-replayed")) == (201, None)
         assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
 
-    async def test_many_at_one_moment_create_one(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_concurrent_requests_create_one_record(self, customer: Caller, emulator: Emulator) -> None:
         answers = await asyncio.gather(
             *(customer.post("/api/deals", deal_body(), headers=KEY) for _ in range(8))
         )
@@ -107,7 +109,7 @@ class TestSameKey:
                 assert_problem(answer, 409, "request_in_progress")
                 assert int(answer.headers["retry-after"]) >= 1
 
-    async def test_a_final_error_comes_back_too(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_final_error_is_replayed(self, customer: Caller, emulator: Emulator) -> None:
         first = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
         emulator.clear_requests()
         again = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
@@ -117,14 +119,16 @@ class TestSameKey:
         assert again.headers["idempotency-replayed"] == "true"
         assert emulator.requests == []
 
-    async def test_a_passing_error_gives_the_key_back(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_temporary_error_releases_the_key(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
         answer = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert_problem(answer, 502, "hubspot_credentials_refused")
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
 
-    async def test_after_a_day_a_key_is_new(self, customer: Caller, app: FastAPI, emulator: Emulator) -> None:
+    async def test_expired_key_creates_again(
+        self, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
         await customer.post("/api/deals", deal_body(), headers=KEY)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(expires_at=now()))
@@ -133,17 +137,17 @@ class TestSameKey:
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
-    async def test_a_key_that_cannot_be_one_is_named(self, customer: Caller, key: str) -> None:
+    async def test_malformed_key_returns_400(self, customer: Caller, key: str) -> None:
         answer = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
         assert_problem(answer, 400, "validation_error", fields=["Idempotency-Key"])
 
-    async def test_keys_and_bodies_are_not_in_the_table(self, customer: Caller, app: FastAPI) -> None:
+    async def test_database_contains_no_keys_or_bodies(self, customer: Caller, app: FastAPI) -> None:
         await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
         [row] = await rows(app)
         assert KEY["Idempotency-Key"] not in row.id
         assert "Hidden" not in row.fingerprint + row.id
 
-    async def test_registration_replays_and_never_as_user_exists(
+    async def test_registration_is_replayed_without_user_exists(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         first = await client.post("/api/register", json=registration_body(), headers=KEY)
@@ -156,11 +160,11 @@ class TestSameKey:
         )
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.mark.parametrize(
         "kind", ["drop_before", "drop_after", "truncated_json", "hang_after", "invalid_json"]
     )
-    async def test_with_the_property_a_lost_answer_is_found_again(
+    async def test_provisioned_account_finds_record_of_lost_response(
         self, customer: Caller, emulator: Emulator, provisioned: list[str], kind: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -173,7 +177,7 @@ class TestLostAnswers:
         assert len(emulator.used_faults()) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}", "/api/register", "/api/contacts"])
-    async def test_a_record_that_was_found_again_says_what_a_created_one_says(
+    async def test_found_record_looks_like_a_created_one(
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
         deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -194,7 +198,7 @@ class TestLostAnswers:
         assert len(emulator.used_faults()) == 1
         assert answers[0] == answers[1]
 
-    async def test_without_it_the_outcome_is_told_as_unknown(
+    async def test_unprovisioned_account_returns_outcome_unknown(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -205,7 +209,7 @@ class TestLostAnswers:
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("committed", [True, False])
-    async def test_a_process_that_died_is_taken_over_with_the_same_request_id(
+    async def test_expired_lease_is_taken_over_with_same_request_id(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
         """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
@@ -227,7 +231,7 @@ class TestLostAnswers:
 
 
 class TestProvision:
-    async def test_it_makes_what_is_missing_once(self, app: FastAPI, emulator: Emulator) -> None:
+    async def test_provision_creates_missing_definitions_once(self, app: FastAPI, emulator: Emulator) -> None:
         done = await provision(app.state.hubspot, TICKET_CATEGORIES)
         assert any("crm_api_request_id created" in line for line in done)
         assert sum("category" in line for line in done) == 2
@@ -235,7 +239,7 @@ class TestProvision:
         assert await provision(app.state.hubspot, TICKET_CATEGORIES) == []
         assert {request.method for request in emulator.requests} == {"GET"}
 
-    async def test_the_options_that_were_there_stay(self, app: FastAPI) -> None:
+    async def test_provision_keeps_existing_options(self, app: FastAPI) -> None:
         before = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
         after = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
@@ -244,14 +248,14 @@ class TestProvision:
         assert values[len(before.options) :] == ["SERVICE_REQUEST", "MEETING"]
 
     @pytest.mark.parametrize("category", sorted(TICKET_CATEGORIES))
-    async def test_every_category_is_accepted_then(
+    async def test_every_category_is_accepted_after_provision(
         self, customer: Caller, provisioned: list[str], category: str
     ) -> None:
         deal: dict[str, Any] = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
         assert (answer.status_code, answer.json()["data"]["ticket"]["category"]) == (201, category)
 
-    async def test_before_it_a_missing_option_is_named(self, customer: Caller) -> None:
+    async def test_missing_option_returns_400_before_provision(self, customer: Caller) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
         assert_problem(answer, 400, "validation_error", fields=["category"])

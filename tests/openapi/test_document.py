@@ -1,4 +1,4 @@
-"""The OpenAPI document: committed, current, valid, and complete."""
+"""The OpenAPI document: up to date, valid and complete."""
 
 import ast
 import json
@@ -15,11 +15,11 @@ from crm_api.errors import _FROM_HUBSPOT, ERROR_TYPES
 from crm_api.hubspot import errors as hubspot_errors
 from crm_api.openapi.document import PATHS, dump
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "openapi.json"
 RELEASED = ROOT / "contract" / "released" / "openapi.json"
 SCHEMAS = ROOT / "src" / "crm_api" / "schemas"
-LONGEST_SUMMARY = 80
+MAX_SUMMARY_LENGTH = 60
 
 
 @pytest.fixture(scope="module")
@@ -27,59 +27,59 @@ def document() -> dict[str, Any]:
     return openapi_document()
 
 
-def nodes(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """All objects of the document but examples, each with its place."""
+def nodes(node: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all objects of the document except examples, with their JSON pointers."""
     if isinstance(node, list):
-        for index, each in enumerate(node):
-            yield from nodes(each, f"{place}/{index}")
+        for index, item in enumerate(node):
+            yield from nodes(item, f"{pointer}/{index}")
     if isinstance(node, dict):
-        yield place, node
-        for key, each in node.items():
+        yield pointer, node
+        for key, value in node.items():
             if key not in {"example", "examples", "default"}:
-                yield from nodes(each, f"{place}/{key}")
+                yield from nodes(value, f"{pointer}/{key}")
 
 
 def schemas_of(document: dict[str, Any], part: str) -> dict[str, dict[str, Any]]:
-    """The named schemas that requests (`requestBody`) or answers (`responses`) are made of."""
+    """Return the schemas that `requestBody` or `responses` of the operations refer to."""
     schemas = document["components"]["schemas"]
-    found: set[str] = set()
-    waiting: list[Any] = [operation.get(part, {}) for _, _, operation in operations().values()]
+    names: set[str] = set()
+    pending: list[Any] = [operation.get(part, {}) for _, _, operation in operations().values()]
     if part == "responses":
-        waiting.append(document["components"]["responses"])
-    while waiting:
-        for _, node in nodes(waiting.pop()):
+        pending.append(document["components"]["responses"])
+    while pending:
+        for _, node in nodes(pending.pop()):
             name = str(node.get("$ref", "")).partition("/schemas/")[2]
-            if name and name not in found:
-                found.add(name)
-                waiting.append(schemas[name])
-    return {name: schemas[name] for name in sorted(found)}
+            if name and name not in names:
+                names.add(name)
+                pending.append(schemas[name])
+    return {name: schemas[name] for name in sorted(names)}
 
 
-def test_the_committed_document_is_current(document: dict[str, Any]) -> None:
+def test_committed_document_is_up_to_date(document: dict[str, Any]) -> None:
     assert COMMITTED.read_text(encoding="utf-8") == dump(document), "run: make openapi"
 
 
-def test_it_is_valid(document: dict[str, Any]) -> None:
+def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     validate(document)
 
 
-def test_operation_ids_are_unique_and_fit_to_be_names(document: dict[str, Any]) -> None:
+def test_operation_ids_are_unique_camel_case_names(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-zA-Z0-9]*", name) for name in names)
 
 
-def test_schemas_are_named_in_pascal_case_and_once(document: dict[str, Any]) -> None:
+def test_schema_names_are_pascal_case_without_input_output(document: dict[str, Any]) -> None:
     for name in document["components"]["schemas"]:
         assert re.fullmatch(r"[A-Z][a-zA-Z0-9]*", name), name
         assert not name.endswith(("Input", "Output")), name
 
 
-def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
+def test_every_operation_has_summary_description_and_tag(document: dict[str, Any]) -> None:
     tags = {tag["name"]: tag["description"] for tag in document["tags"]}
     used = set()
     for name, (_, _, operation) in operations().items():
-        assert 0 < len(operation["summary"]) <= LONGEST_SUMMARY, name
+        assert 0 < len(operation["summary"]) <= MAX_SUMMARY_LENGTH, name
         assert operation["description"].startswith(operation["summary"]), name
         (tag,) = operation["tags"]
         assert tags[tag], name
@@ -89,7 +89,7 @@ def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
     )
 
 
-def test_every_operation_documents_its_errors_one_by_one(document: dict[str, Any]) -> None:
+def test_error_statuses_follow_from_the_operation(document: dict[str, Any]) -> None:
     for name, (_, path, operation) in operations().items():
         statuses = set(operation["responses"])
         assert all(re.fullmatch(r"[2-5]\d\d", status) for status in statuses), name
@@ -100,7 +100,7 @@ def test_every_operation_documents_its_errors_one_by_one(document: dict[str, Any
         assert ("413" in statuses) == bool(body), name
         assert ("415" in statuses) == ("application/json" in body), name
         assert ("404" in statuses) == ("{id}" in path), name
-        parameters = {each["name"] for each in operation.get("parameters", ())}
+        parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
         assert ("422" in statuses) == ("Idempotency-Key" in parameters), name
         assert ("412" in statuses) == ("If-Match" in parameters), name
         assert ("401" in statuses) == (
@@ -108,7 +108,7 @@ def test_every_operation_documents_its_errors_one_by_one(document: dict[str, Any
         ), name
 
 
-def test_the_document_says_who_offers_it_and_on_what_terms(document: dict[str, Any]) -> None:
+def test_info_has_licence_contact_terms_and_servers(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     info = document["info"]
     assert info["license"] == {"name": "MIT", "identifier": "MIT"}
@@ -119,43 +119,45 @@ def test_the_document_says_who_offers_it_and_on_what_terms(document: dict[str, A
     assert all(server["description"] for server in document["servers"])
 
 
-def test_who_may_call_is_said_of_every_operation(document: dict[str, Any]) -> None:
+def test_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
     assert schemes["oauth2"]["flows"]["password"]["refreshUrl"]
     assert document["security"] == []
     for name, (_, _, operation) in operations().items():
-        # Some generators take the first scheme alone, and only of OAuth2 do all know how to send the token.
+        # Some generators use only the first scheme, and all of them can send a token of OAuth2.
         assert operation.get("security", []) in ([], [{"oauth2": []}, {"bearerAuth": []}]), name
 
 
-def test_nothing_in_it_stops_a_generator(document: dict[str, Any]) -> None:
-    """What was seen to fail or to lose its type, and titles, which become the names of classes."""
+def test_document_has_no_keyword_that_breaks_generators(document: dict[str, Any]) -> None:
+    """Generators fail on these keywords or lose types, and titles become class names."""
     refused = {"patternProperties", "propertyNames", "prefixItems", "itemSchema", "nullable"}
-    for place, node in nodes(document):
-        if place.endswith("/properties"):
-            continue  # names of fields
-        assert not refused & node.keys(), place
-        assert node.get("format") != "int64", place
-        if "/schema" in place:
-            assert "title" not in node, place
+    for pointer, node in nodes(document):
+        if pointer.endswith("/properties"):
+            continue  # its keys are field names
+        assert not refused & node.keys(), pointer
+        assert node.get("format") != "int64", pointer
+        if "/schema" in pointer:
+            assert "title" not in node, pointer
 
 
-def test_every_key_of_an_answer_is_always_there(document: dict[str, Any]) -> None:
+def test_response_schemas_require_every_key(document: dict[str, Any]) -> None:
     for name, schema in schemas_of(document, "responses").items():
         assert schema.get("required", []) == list(schema.get("properties", {})), name
 
 
-def test_a_request_takes_no_key_that_it_does_not_name(document: dict[str, Any]) -> None:
+def test_request_schemas_refuse_unknown_keys(document: dict[str, Any]) -> None:
     schemas = schemas_of(document, "requestBody")
-    # RFC 6749, section 3.2: parameters that are not known are ignored.
+    # OAuth2 token requests ignore unknown parameters (RFC 6749, section 3.2).
     assert {name for name, schema in schemas.items() if schema.get("additionalProperties") is not False} == {
         "TokenGrant"
     }
-    assert not schemas.keys() & schemas_of(document, "responses").keys(), "generators would split it in two"
+    assert not schemas.keys() & schemas_of(document, "responses").keys(), (
+        "generators split a model that is both sent and returned"
+    )
 
 
-def test_what_is_left_out_is_not_null(document: dict[str, Any]) -> None:
-    """Only a change takes null, which clears; and no parameter does."""
+def test_only_update_schemas_accept_null(document: dict[str, Any]) -> None:
+    """Null clears a field; no parameter accepts it."""
     for name, schema in schemas_of(document, "requestBody").items():
         for field, inner in schema["properties"].items():
             nullable = any(branch.get("type") == "null" for branch in inner.get("anyOf", ()))
@@ -165,19 +167,19 @@ def test_what_is_left_out_is_not_null(document: dict[str, Any]) -> None:
             assert '"null"' not in json.dumps(parameter["schema"]), (name, parameter["name"])
 
 
-def test_every_value_has_an_example(document: dict[str, Any]) -> None:
+def test_every_field_has_an_example(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         for field, inner in schema.get("properties", {}).items():
             assert any(
-                each.get("examples") or "$ref" in each or each.get("type") in {"array", "object"}
-                for each in (inner, *inner.get("anyOf", ()))
-                if each is inner or each.get("type") != "null"
+                branch.get("examples") or "$ref" in branch or branch.get("type") in {"array", "object"}
+                for branch in (inner, *inner.get("anyOf", ()))
+                if branch is inner or branch.get("type") != "null"
             ), (name, field)
 
 
-def test_what_the_code_says_of_a_field_stands_in_the_document(document: dict[str, Any]) -> None:
-    """Pydantic drops a field's docstring where its type has a description of its own."""
-    found = 0
+def test_field_docstrings_are_in_the_document(document: dict[str, Any]) -> None:
+    """Pydantic drops a field's docstring if its type has a description."""
+    checked = 0
     for file in SCHEMAS.glob("*.py"):
         for model in ast.parse(file.read_text(encoding="utf-8")).body:
             if not isinstance(model, ast.ClassDef) or model.name not in document["components"]["schemas"]:
@@ -187,27 +189,27 @@ def test_what_the_code_says_of_a_field_stands_in_the_document(document: dict[str
                     continue
                 assert isinstance(field.target, ast.Name)
                 assert isinstance(after.value, ast.Constant)
-                shown = document["components"]["schemas"][model.name]["properties"][field.target.id]
-                assert shown["description"] == after.value.value, (model.name, field.target.id)
-                found += 1
-    assert found
+                schema = document["components"]["schemas"][model.name]["properties"][field.target.id]
+                assert schema["description"] == after.value.value, (model.name, field.target.id)
+                checked += 1
+    assert checked
 
 
-def test_every_error_of_the_table_stands_at_an_operation_and_in_the_introduction(
+def test_every_error_code_is_documented(
     document: dict[str, Any],
 ) -> None:
-    shown = {
+    documented = {
         code
         for _, _, operation in operations().values()
         for response in documented_responses(operation).values()
         for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    # The only one that no operation answers with: the request reached none.
-    assert shown == set(ERROR_TYPES) - {"method_not_allowed"}
+    # A wrong method never reaches an operation.
+    assert documented == set(ERROR_TYPES) - {"method_not_allowed"}
     assert all(f"`{code}`" in document["info"]["description"] for code in ERROR_TYPES)
 
 
-def test_every_answer_has_a_description_headers_and_an_example(document: dict[str, Any]) -> None:
+def test_responses_have_description_headers_and_example(document: dict[str, Any]) -> None:
     for name, (_, _, operation) in operations().items():
         for status, response in documented_responses(operation).items():
             assert response["description"] not in {"", ".", "Successful Response"}, (name, status)
@@ -220,7 +222,7 @@ def test_every_answer_has_a_description_headers_and_an_example(document: dict[st
             assert content["examples"], name
 
 
-def test_every_example_is_what_its_schema_allows(document: dict[str, Any]) -> None:
+def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
     def check(content: dict[str, Any], name: str) -> None:
         for key, example in content["examples"].items():
             assert not schema_errors(example["value"], content["schema"]), (name, key)
@@ -233,55 +235,55 @@ def test_every_example_is_what_its_schema_allows(document: dict[str, Any]) -> No
                 check(content, name)
 
 
-def test_every_string_number_and_list_is_bounded(document: dict[str, Any]) -> None:
+def test_strings_numbers_and_lists_are_bounded(document: dict[str, Any]) -> None:
     parts = {"schemas": document["components"]["schemas"], "headers": document["components"]["headers"]}
-    for place, node in nodes(parts | {"paths": document["paths"]}):
-        # Under `properties` stand names of fields, and one is called type.
-        kind = node["type"] if isinstance(node.get("type"), str) else None
-        if kind == "string":
-            own = node.get("format") in {"date", "date-time", "uuid"}
-            assert own or node.keys() & {"maxLength", "enum", "const"}, place
-            assert node.keys() & {"pattern", "format", "enum", "const"}, place
-        if kind in {"integer", "number"}:
-            assert {"minimum", "maximum"} <= node.keys(), place
-        if kind == "array":
-            assert "maxItems" in node, place
+    for pointer, node in nodes(parts | {"paths": document["paths"]}):
+        # The keys of `properties` are field names, and one of them is `type`.
+        value_type = node["type"] if isinstance(node.get("type"), str) else None
+        if value_type == "string":
+            has_own_bound = node.get("format") in {"date", "date-time", "uuid"}
+            assert has_own_bound or node.keys() & {"maxLength", "enum", "const"}, pointer
+            assert node.keys() & {"pattern", "format", "enum", "const"}, pointer
+        if value_type in {"integer", "number"}:
+            assert {"minimum", "maximum"} <= node.keys(), pointer
+        if value_type == "array":
+            assert "maxItems" in node, pointer
 
 
-def test_every_path_has_its_place_for_newcomers(document: dict[str, Any]) -> None:
+def test_every_path_is_listed_in_reading_order(document: dict[str, Any]) -> None:
     assert tuple(document["paths"]) == PATHS
 
 
-def test_parameters_say_what_they_are(document: dict[str, Any]) -> None:
+def test_every_parameter_has_a_description(document: dict[str, Any]) -> None:
     for name, (_, _, operation) in operations().items():
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], (name, parameter["name"])
 
 
-def test_no_released_schema_is_gone_without_a_new_version(document: dict[str, Any]) -> None:
+def test_released_schemas_exist_until_the_next_version(document: dict[str, Any]) -> None:
     released = json.loads(RELEASED.read_text(encoding="utf-8"))
     if released["info"]["version"] == document["info"]["version"]:
-        gone = released["components"]["schemas"].keys() - document["components"]["schemas"].keys()
-        assert not gone, "every SDK has these names; contract/gate.mjs holds the rest of what is released"
+        missing = released["components"]["schemas"].keys() - document["components"]["schemas"].keys()
+        assert not missing, "SDKs use these names; contract/gate.mjs checks the other changes"
 
 
-def test_one_title_for_each_type() -> None:
+def test_error_types_with_the_same_type_share_their_title() -> None:
     titles: dict[str, set[str]] = {}
-    for kind in ERROR_TYPES.values():
-        titles.setdefault(kind.type, set()).add(kind.title)
-    assert all(len(each) == 1 for each in titles.values())
+    for error_type in ERROR_TYPES.values():
+        titles.setdefault(error_type.type, set()).add(error_type.title)
+    assert all(len(names) == 1 for names in titles.values())
 
 
-def test_every_error_of_hubspots_has_its_row() -> None:
+def test_every_hubspot_error_class_is_mapped() -> None:
     classes = {
-        each
-        for each in vars(hubspot_errors).values()
-        if isinstance(each, type) and issubclass(each, hubspot_errors.HubSpotError)
+        value
+        for value in vars(hubspot_errors).values()
+        if isinstance(value, type) and issubclass(value, hubspot_errors.HubSpotError)
     }
     assert classes == set(_FROM_HUBSPOT)
     assert not {ERROR_TYPES[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
 
 
-def test_troubleshooting_names_every_code() -> None:
+def test_troubleshooting_lists_every_error_code() -> None:
     page = (COMMITTED.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     assert not [code for code in ERROR_TYPES if f"`{code}`" not in page]

@@ -1,4 +1,4 @@
-"""`crm-api users` and `crm-api audit`, as an operator calls them."""
+"""`crm-api users` and `crm-api audit`."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setenv("ENVIRONMENT", "development")
 
     async def run(*arguments: str) -> Result:
-        # The command runs an event loop of its own.
+        # In a thread, because the command runs its own event loop.
         return await asyncio.to_thread(CliRunner().invoke, main, list(arguments))
 
     return run
 
 
 class TestUsers:
-    async def test_a_role_counts_from_the_next_request(self, customer: Caller, command: object) -> None:
+    async def test_new_role_applies_from_next_request(self, customer: Caller, command: object) -> None:
         result = await command("users", "promote", "Customer@Example.com")  # type: ignore[operator]
         assert (result.exit_code, result.output) == (0, "The user is staff now.\n")
         assert (await customer.get("/api/me")).json()["data"]["role"] == "staff"
@@ -37,14 +37,14 @@ class TestUsers:
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("name", ["promote", "demote", "logout"])
-    async def test_who_is_not_there_is_an_error(self, customer: Caller, command: object, name: str) -> None:
+    async def test_unknown_user_is_an_error(self, customer: Caller, command: object, name: str) -> None:
         result = await command("users", name, "nobody@example.com")  # type: ignore[operator]
         assert result.exit_code == 1
         assert "there is no user" in result.output
 
 
 class TestAudit:
-    async def test_it_prints_who_did_what(self, customer: Caller, command: object) -> None:
+    async def test_audit_prints_events_with_actor(self, customer: Caller, command: object) -> None:
         await command("users", "promote", customer.email)  # type: ignore[operator]
         result = await command("audit")  # type: ignore[operator]
         assert result.exit_code == 0, result.output
@@ -58,11 +58,11 @@ class TestAudit:
         assert "by=anonymous  from=127.0.0.1  request=" in lines[0]
         assert "by=operator  detail=is staff" in lines[-1]
 
-    async def test_it_can_be_narrowed(
+    async def test_audit_options_select_entries(
         self, customer: Caller, other_customer: Caller, command: object
     ) -> None:
-        narrowed = ("audit", "--user", customer.email, "--event", "registered", "--json")
-        result = await command(*narrowed)  # type: ignore[operator]
+        arguments = ("audit", "--user", customer.email, "--event", "registered", "--json")
+        result = await command(*arguments)  # type: ignore[operator]
         [entry] = [json.loads(line) for line in result.output.splitlines()]
         assert (entry["event"], entry["actor"], entry["address"]) == ("registered", "anonymous", "127.0.0.1")
         assert len((await command("audit", "--limit", "2")).output.splitlines()) == 2  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Traces: what a collector is sent, what it must not be, and that none is needed."""
+"""OpenTelemetry traces: spans sent to a collector, without personal data, and tracing switched off."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.parametrize("database_backend", ["sqlite"], indirect=Tr
 
 
 class Collector:
-    """Takes traces as an OpenTelemetry collector does."""
+    """Stub of an OpenTelemetry collector."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -42,7 +42,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """The test's output is not its place."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -57,7 +57,7 @@ class Collector:
         return [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
 
     def spans(self, name: str) -> list[Span]:
-        """Those whose names begin so."""
+        """Return the spans whose names begin with this."""
         return [
             span
             for request in self.requests
@@ -69,7 +69,7 @@ class Collector:
 
 
 def attributes(span: Span) -> dict[str, str | int]:
-    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+    return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def collector() -> Generator[Collector, None, None]:
 async def served(
     settings: Settings, emulator: Emulator, endpoint: str | None
 ) -> AsyncGenerator[tuple[FastAPI, httpx.AsyncClient], None]:
-    """The application until its end, when it sends what is left."""
+    """Serve the application; when it ends, it sends the remaining spans."""
     settings = settings.model_copy(update={"otel_exporter_otlp_endpoint": endpoint})
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with (
@@ -92,11 +92,11 @@ async def served(
             transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://crm.example"
         ) as client,
     ):
-        await app.state.watching
+        await app.state.startup_checks
         yield app, client
 
 
-async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
+async def test_request_and_hubspot_attempts_share_one_trace(
     settings: Settings, emulator: Emulator, collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})
@@ -111,22 +111,24 @@ async def test_a_request_and_what_it_asked_of_hubspot_are_one_trace(
     [span] = collector.spans("POST /api/deals")
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     assert attributes(span)["http.route"] == "/api/deals"
-    events = [event.name for each in collector.spans("") for event in each.events]
-    # A busy machine may make a wait of what is none.
-    assert [name for name in events if not name.startswith("waited")] == ["repeating"]
+    events = [event.name for any_span in collector.spans("") for event in any_span.events]
+    # A busy machine may add waits.
+    assert [name for name in events if not name.startswith("waited")] == ["retry"]
     refused, created = collector.spans("HubSpot deals.create")
-    assert {each.trace_id.hex() for each in (refused, created)} == {TRACE}
+    assert {attempt.trace_id.hex() for attempt in (refused, created)} == {TRACE}
     assert attributes(refused)["error.type"] == "HubSpotQuotaError"
     assert attributes(created) == {"hubspot.operation": "deals.create", "hubspot.attempt": 2}
     assert span.start_time_unix_nano <= created.start_time_unix_nano <= created.end_time_unix_nano
     assert not collector.spans("GET /readyz")
-    # One trace everywhere: in the log, and in what HubSpot is told.
-    own = [each.headers["traceparent"] for each in emulator.requests if each.path.startswith("/crm/objects/")]
-    assert {each.split("-")[1] for each in own} == {TRACE}
+    # The log and the calls to HubSpot have the same trace ID.
+    calls = [call for call in emulator.requests if call.path.startswith("/crm/objects/")]
+    assert {call.headers["traceparent"].split("-")[1] for call in calls} == {TRACE}
     assert f'"trace_id": "{TRACE}"' in capsys.readouterr().out
 
 
-async def test_nothing_personal_is_sent(settings: Settings, emulator: Emulator, collector: Collector) -> None:
+async def test_traces_contain_no_personal_data(
+    settings: Settings, emulator: Emulator, collector: Collector
+) -> None:
     async with served(settings, emulator, collector.url) as (app, client):
 
         @app.get("/broken")
@@ -146,7 +148,7 @@ async def test_nothing_personal_is_sent(settings: Settings, emulator: Emulator, 
         assert secret.encode() not in sent, secret
 
 
-async def test_the_service_names_itself_unless_the_environment_does(
+async def test_environment_overrides_the_service_name(
     settings: Settings, emulator: Emulator, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = []
@@ -157,16 +159,18 @@ async def test_the_service_names_itself_unless_the_environment_does(
         async with served(settings, emulator, collector.url + "/") as (_, client):
             await client.get("/api/me")
         [request] = collector.requests
-        facts = {each.key: each.value.string_value for each in request.resource_spans[0].resource.attributes}
-        names.append(facts["service.name"])
-        assert facts["service.version"] == "0.1.0"
+        resource = {
+            item.key: item.value.string_value for item in request.resource_spans[0].resource.attributes
+        }
+        names.append(resource["service.name"])
+        assert resource["service.version"] == "0.1.0"
     assert names == ["crm-api", "our-crm"]
 
 
-async def test_it_is_off_unless_it_is_set_up(
+async def test_tracing_is_off_without_the_setting(
     settings: Settings, emulator: Emulator, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # FastAPI's own switch would send queries, and values that were not valid.
+    # FastAPI's own switch would send queries and invalid values.
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     async with served(settings, emulator, None) as (app, client):
@@ -176,7 +180,7 @@ async def test_it_is_off_unless_it_is_set_up(
     assert collector.bodies == []
 
 
-async def test_a_collector_that_is_away_harms_nobody(settings: Settings, emulator: Emulator) -> None:
+async def test_unreachable_collector_does_not_affect_requests(settings: Settings, emulator: Emulator) -> None:
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
             caller = await register_caller(client, "ada@example.com")
@@ -185,7 +189,7 @@ async def test_a_collector_that_is_away_harms_nobody(settings: Settings, emulato
         assert time.monotonic() - started < 20
 
 
-async def test_without_the_extra_it_says_so_and_starts(
+async def test_missing_otel_extra_is_logged_and_service_starts(
     settings: Settings,
     emulator: Emulator,
     monkeypatch: pytest.MonkeyPatch,

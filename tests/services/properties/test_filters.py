@@ -1,4 +1,4 @@
-"""Our evaluation of filters, query and sort against a plain reference."""
+"""Evaluation of filters, text and sort order, compared with a simple reference."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ NAMES = st.sampled_from(
 )
 AMOUNTS = st.sampled_from(["0", "10", "10.0", "9", "100", "1000.50", "007"])
 STAGES = st.sampled_from(["closedwon", "closedlost", "qualifiedtobuy"])
-MOMENTS = st.sampled_from(
+TIMESTAMPS = st.sampled_from(
     [
         "2026-01-01T00:00:00.000Z",
         "2026-01-01T00:00:00.001Z",
@@ -37,11 +37,11 @@ PROPERTIES = st.fixed_dictionaries(
         "dealname": NAMES | EMPTY,
         "amount": AMOUNTS | EMPTY,
         "dealstage": STAGES | EMPTY,
-        "closedate": MOMENTS | EMPTY,
+        "closedate": TIMESTAMPS | EMPTY,
         "description": NAMES | EMPTY,
     }
 )
-VALUES: dict[str, Any] = {"dealname": NAMES, "amount": AMOUNTS, "dealstage": STAGES, "closedate": MOMENTS}
+VALUES: dict[str, Any] = {"dealname": NAMES, "amount": AMOUNTS, "dealstage": STAGES, "closedate": TIMESTAMPS}
 RANGES = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE")
 
 
@@ -71,8 +71,8 @@ def plain_text(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def answers(properties: dict[str, Any], condition: Condition) -> bool:
-    """What the operators mean, spelt out."""
+def is_match(properties: dict[str, Any], condition: Condition) -> bool:
+    """Return whether the properties meet the condition, written out for each operator."""
     name, text = condition.field.wire_name, properties[condition.field.wire_name]
     if condition.operator == "HAS_PROPERTY":
         return bool(text)
@@ -80,27 +80,27 @@ def answers(properties: dict[str, Any], condition: Condition) -> bool:
         return not text
     if not text:
         return False
-    have, wanted = plain(name, text), [plain(name, each) for each in condition.values]
+    value, operands = plain(name, text), [plain(name, operand) for operand in condition.values]
     match condition.operator:
         case "EQ":
-            return bool(have == wanted[0])
+            return bool(value == operands[0])
         case "NEQ":
-            return bool(have != wanted[0])
+            return bool(value != operands[0])
         case "LT":
-            return bool(have < wanted[0])
+            return bool(value < operands[0])
         case "LTE":
-            return bool(have <= wanted[0])
+            return bool(value <= operands[0])
         case "GT":
-            return bool(have > wanted[0])
+            return bool(value > operands[0])
         case "GTE":
-            return bool(have >= wanted[0])
+            return bool(value >= operands[0])
         case "BETWEEN":
-            return bool(wanted[0] <= have <= wanted[1])
+            return bool(operands[0] <= value <= operands[1])
         case _:
-            return have in wanted
+            return value in operands
 
 
-# With a hundred, one operator's treatment of empty values goes unseen now and then.
+# 100 examples sometimes miss an operator's treatment of empty values.
 @examples(max_examples=600, deadline=None)
 @given(
     st.lists(PROPERTIES, max_size=12),
@@ -108,46 +108,45 @@ def answers(properties: dict[str, Any], condition: Condition) -> bool:
     st.none() | st.sampled_from(["a", "ALPHA", "beta ", "ss", "x", "osé", "OSE\u0301", "jose"]),
     st.none() | st.tuples(st.sampled_from(sorted(VALUES)), st.booleans()),
 )
-def test_the_customers_search_agrees_with_a_plain_filter(
+def test_own_search_agrees_with_reference_filter(
     rows: list[dict[str, Any]],
-    wanted: list[Condition],
-    query: str | None,
+    filters: list[Condition],
+    text: str | None,
     sort: tuple[str, bool] | None,
 ) -> None:
     order = None if sort is None else Order(DEALS.by_name[sort[0]], descending=sort[1])
     records = [record(number, row) for number, row in enumerate(rows, start=1)]
-    found = [
-        int(each.id) for each in RecordQuery(tuple(wanted), order, query).select(reversed(records), DEALS)
-    ]
+    query = RecordQuery(tuple(filters), order, text)
+    selected = [int(deal.id) for deal in query.select(reversed(records), DEALS)]
     expected = [
         number
         for number, row in enumerate(rows, start=1)
-        if all(answers(row, condition) for condition in wanted)
+        if all(is_match(row, condition) for condition in filters)
         and (
-            query is None
-            or any(plain_text(query) in plain_text(row[name] or "") for name in ("dealname", "description"))
+            text is None
+            or any(plain_text(text) in plain_text(row[name] or "") for name in ("dealname", "description"))
         )
     ]
-    event(f"{len(found)} of {len(rows)} found")
-    assert sorted(found) == expected
+    event(f"{len(selected)} of {len(rows)} selected")
+    assert sorted(selected) == expected
     if sort is None:
-        assert found == expected
+        assert selected == expected
         return
-    values = [rows[number - 1][sort[0]] or None for number in found]
+    values = [rows[number - 1][sort[0]] or None for number in selected]
     present = [plain(sort[0], value) for value in values if value is not None]
     assert values[len(present) :] == [None] * (len(values) - len(present))
     assert present == sorted(present, reverse=sort[1])
-    for one, other in pairwise(found):
-        if rows[one - 1][sort[0]] == rows[other - 1][sort[0]]:
-            assert one < other
+    for first, second in pairwise(selected):
+        if rows[first - 1][sort[0]] == rows[second - 1][sort[0]]:
+            assert first < second
 
 
-def test_moments_go_to_hubspot_as_milliseconds() -> None:
+def test_filter_datetimes_are_epoch_milliseconds() -> None:
     assert epoch_milliseconds(to_wire("datetime", "2026-01-01")) == "1767225600000"
     assert epoch_milliseconds(to_wire("datetime", "2026-01-01T01:00:00.5+01:00")) == "1767225600500"
 
 
-def test_one_value_in_two_spellings_is_no_change() -> None:
+def test_values_equal_ignores_notation() -> None:
     assert values_equal("number", "1500", "1500.00")
     assert values_equal("datetime", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z")
     assert values_equal("text", "", None)
@@ -166,7 +165,7 @@ def test_one_value_in_two_spellings_is_no_change() -> None:
         ("text", " as it is ", " as it is "),
     ],
 )
-def test_values_as_hubspot_takes_them(value_type: ValueType, value: str, wire: str) -> None:
+def test_to_wire_returns_hubspots_format(value_type: ValueType, value: str, wire: str) -> None:
     assert to_wire(value_type, value) == wire
 
 
@@ -183,6 +182,6 @@ def test_values_as_hubspot_takes_them(value_type: ValueType, value: str, wire: s
         ("datetime", "0001-01-01T00:00:00+14:00"),
     ],
 )
-def test_what_is_no_value_of_its_kind_is_refused(value_type: ValueType, value: str) -> None:
+def test_to_wire_raises_for_invalid_value(value_type: ValueType, value: str) -> None:
     with pytest.raises(ValueError):
         to_wire(value_type, value)

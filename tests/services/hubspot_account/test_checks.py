@@ -1,4 +1,4 @@
-"""What an operator is told about the HubSpot account."""
+"""Checks of the HubSpot account for operators."""
 
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
-HELD = {
+GRANTED = {
     f"crm.objects.{name}.{right}" for name in ("contacts", "deals", "tickets") for right in ("read", "write")
 } | {"oauth"}
 LIMITS = Limits(burst=100, search=5, daily=250_000)
@@ -40,24 +40,22 @@ async def findings(
     )
 
 
-async def test_a_new_account_lacks_what_provision_makes(app: FastAPI, emulator: Emulator) -> None:
+async def test_new_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
     emulator.clear_requests()
-    found = [each.finding for each in await findings(app) if each.state != "ok"]
-    assert sum("crm_api_request_id is missing" in each for each in found) == 2
-    assert sum("hs_ticket_category has no option" in each for each in found) == 2
+    problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
+    assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
+    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 2
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
-async def test_after_provision_nothing_is_missing(app: FastAPI) -> None:
+async def test_provisioned_account_passes_all_checks(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
-    states = {each.subject: each.state for each in await findings(app)}
+    states = {finding.subject: finding.state for finding in await findings(app)}
     assert set(states.values()) == {"ok"}
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_credentials_that_do_not_work_are_the_last_finding(
-    app: FastAPI, emulator: Emulator, status: int
-) -> None:
+async def test_invalid_credentials_stop_the_checks(app: FastAPI, emulator: Emulator, status: int) -> None:
     emulator.fail_next("*", "/account-info/*", status=status, times=20)
     last = (await findings(app))[-1]
     assert (last.state, last.subject) == ("failed", "credentials")
@@ -66,12 +64,12 @@ async def test_credentials_that_do_not_work_are_the_last_finding(
 @pytest.mark.parametrize(
     ("version", "end"), [("2026-09", (2028, 3)), ("2026-03", (2027, 9)), ("2027-03-beta", (2028, 9))]
 )
-def test_a_version_is_supported_for_eighteen_months(version: str, end: tuple[int, int]) -> None:
+def test_api_version_is_supported_for_18_months(version: str, end: tuple[int, int]) -> None:
     assert end_of_support(version) == end
 
 
 @pytest.mark.parametrize(
-    ("today", "state", "words"),
+    ("today", "state", "text"),
     [
         (date(2027, 8, 31), "ok", "supported until about 2028-03"),
         (date(2027, 9, 1), "warning", "plan for a newer"),
@@ -79,24 +77,24 @@ def test_a_version_is_supported_for_eighteen_months(version: str, end: tuple[int
         (date(2028, 3, 1), "failed", "is unsupported since about 2028-03"),
     ],
 )
-async def test_the_end_of_support_is_told_in_time(app: FastAPI, today: date, state: str, words: str) -> None:
-    found = (await findings(app, today=today))[0]
-    assert (found.subject, found.state) == ("API version", state)
-    assert words in found.finding
+async def test_end_of_support_is_reported_in_time(app: FastAPI, today: date, state: str, text: str) -> None:
+    finding = (await findings(app, today=today))[0]
+    assert (finding.subject, finding.state) == ("API version", state)
+    assert text in finding.finding
 
 
 @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-async def test_a_static_tokens_missing_scope_is_seen_by_reading(
+async def test_forbidden_read_reports_missing_scope(
     app: FastAPI, emulator: Emulator, object_type: str
 ) -> None:
     emulator.fail_next("GET", f"/crm/objects/*/{object_type}", status=403, times=1)
-    found = {each.subject: each for each in await findings(app)}
+    found = {finding.subject: finding for finding in await findings(app)}
     assert found["scopes"].state == "failed"
     assert "missing: " in found["scopes"].finding
 
 
 class TestOAuth:
-    """The token's answer says what was granted."""
+    """The token response lists the granted scopes."""
 
     @pytest.fixture
     async def oauth(self, settings: Settings, emulator: Emulator) -> Any:
@@ -108,41 +106,41 @@ class TestOAuth:
         }
         app = create_app(settings.model_copy(update=changes), hubspot_transport=EmulatorTransport(emulator))
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             yield app
 
     @pytest.mark.parametrize(
         ("granted", "state", "finding"),
         [
-            (HELD, "ok", "all required scopes, no others"),
-            (HELD - {"crm.objects.deals.write"}, "failed", "missing: crm.objects.deals.write"),
+            (GRANTED, "ok", "all required scopes, no others"),
+            (GRANTED - {"crm.objects.deals.write"}, "failed", "missing: crm.objects.deals.write"),
             (
-                HELD - {"crm.objects.tickets.read", "tickets"},
+                GRANTED - {"crm.objects.tickets.read", "tickets"},
                 "failed",
                 "missing: crm.objects.tickets.read or tickets",
             ),
-            (HELD - {"crm.objects.tickets.read"} | {"tickets"}, "ok", "all required scopes, no others"),
-            (HELD | {"automation", "files"}, "warning", "not needed: automation, files"),
+            (GRANTED - {"crm.objects.tickets.read"} | {"tickets"}, "ok", "all required scopes, no others"),
+            (GRANTED | {"automation", "files"}, "warning", "not needed: automation, files"),
             (
-                HELD - {"crm.objects.deals.read"} | {"files"},
+                GRANTED - {"crm.objects.deals.read"} | {"files"},
                 "failed",
                 "missing: crm.objects.deals.read; not needed: files",
             ),
         ],
     )
-    async def test_scopes_missing_and_in_excess(
+    async def test_missing_and_unneeded_scopes_are_reported(
         self, oauth: FastAPI, granted: set[str], state: str, finding: str
     ) -> None:
         oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
-        found = {each.subject: each for each in await findings(oauth)}["scopes"]
+        found = {finding.subject: finding for finding in await findings(oauth)}["scopes"]
         assert (found.state, found.finding) == (state, finding)
 
 
 def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:
-    return [(each.state, each.finding) for each in check_limits(snapshot, LIMITS)]
+    return [(finding.state, finding.finding) for finding in check_limits(snapshot, LIMITS)]
 
 
-def test_limits_are_compared_with_what_is_set() -> None:
+def test_reported_limits_are_compared_with_settings() -> None:
     search = ("ok", "5 per second as set; HubSpot does not report it")
     assert limit_findings({"burst_limit": UNLIMITED, "daily_limit": UNLIMITED, "daily_remaining": 1}) == [
         ("ok", "100 per 10 s as set; HubSpot does not report it"),
