@@ -16,11 +16,8 @@ ROOT: Final = Path(__file__).parents[2]
 UNCHECKED: Final[tuple[str, ...]] = (
     "docs/architecture.md",
     "docs/hubspot-calls.md",
-    "src/",
-    "tests/routers/",
-    "tests/security/",
-    "tests/services/test_",
-    "tests/test_rate_limit.py",
+    "tests/routers/test_deals.py",
+    "tests/routers/test_overview.py",
 )
 
 # The list grows when a reader stumbles; rephrase a false hit.
