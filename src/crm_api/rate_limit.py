@@ -1,7 +1,6 @@
 """What we allow our callers: requests per user and per address, and failed logins."""
 
 import inspect
-import ipaddress
 import logging
 import threading
 import time
@@ -21,6 +20,7 @@ from slowapi.errors import RateLimitExceeded
 from starlette.concurrency import run_in_threadpool
 
 from crm_api.errors import ApiError
+from crm_api.networks import network_of
 from crm_api.security.crypto import keyed_hash
 from crm_api.settings import Settings
 
@@ -50,16 +50,7 @@ def client_address(request: Request) -> str:
 
 
 def _network(request: Request) -> str:
-    """What one caller can be counted by: an IPv6 customer has 2^64 addresses at hand, and counts as one."""
-    address = client_address(request)
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    return network_of(client_address(request))
 
 
 def _user_or_address(request: Request) -> str:

@@ -1,70 +1,311 @@
-"""uvicorn's HTTP protocol, with an end to what a caller may send beside a body, and to how long a request may take."""
+"""uvicorn's HTTP protocol with limits on connections, on requests and on the time that a client takes."""
 
 import asyncio
-from typing import ClassVar, Final
+import logging
+import time
+from collections import Counter
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
-MAXIMUM_BYTES_BESIDE_BODY: Final = 65_536
-"""Of request line and headers, and once more of trailers and what wraps chunks; the body has a limit of its own."""
+from crm_api.networks import network_of
+
+MAX_HEAD_BYTES: Final = 65_536
+"""Of request line and headers, and once more of trailers and chunk framing; the body has its own limit."""
+MAX_QUEUED_REQUESTS: Final = 8
+"""Of one connection: pipelined requests that wait for an earlier response."""
+MAX_UNSENT_BYTES: Final = 32 * 1_048_576
+"""Of all responses of one process that their clients have not read."""
+MIN_READ_BYTES: Final = 65_536
+"""What a client must read of a pending response within `write_seconds`."""
+_PARSE_BYTES: Final = 4096
+"""Piece in which the parser gets what arrives: sizes are checked after each piece."""
+_LOG_SECONDS: Final = 10.0
+
+
+class ClientConnections:
+    """Open connections of one process, with their limits."""
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 800,
+        max_per_address: int = 100,
+        trusted_proxies: str = "",
+        request_seconds: float = 60.0,
+        write_seconds: float = 20.0,
+    ) -> None:
+        self.request_seconds = request_seconds
+        self.write_seconds = write_seconds
+        self.unread: dict[BoundedProtocol, None] = {}
+        """Connections whose client has to read before more is sent, the longest waiting first."""
+        self._max_connections = max_connections
+        self._max_per_address = max_per_address
+        entries = [entry.strip() for entry in trusted_proxies.split(",")]
+        self._trusts_all = "*" in entries
+        self._trusted = [network for network in map(_parse_network, entries) if network is not None]
+        self._count = 0
+        self._count_by_network: Counter[str | None] = Counter()
+        self._log_at = 0.0
+
+    def add(self, address: str | None) -> bool:
+        """Count a connection, or return False if it exceeds a limit."""
+        network = self._limited_network(address)
+        if self._count >= self._max_connections:
+            self._log_refusal("MAX_CONNECTIONS")
+            return False
+        if self._count_by_network[network] >= self._max_per_address and network is not None:
+            self._log_refusal("MAX_CONNECTIONS_PER_ADDRESS")
+            return False
+        self._count += 1
+        self._count_by_network[network] += 1
+        return True
+
+    def remove(self, address: str | None) -> None:
+        """Subtract a connection that was counted."""
+        network = self._limited_network(address)
+        self._count -= 1
+        self._count_by_network[network] -= 1
+        if not self._count_by_network[network]:
+            del self._count_by_network[network]
+
+    def add_unread(self, connection: "BoundedProtocol") -> None:
+        """Note a connection whose client has to read, and abort the longest waiting ones over the memory limit."""
+        self.unread[connection] = None
+        unsent = sum(each.transport.get_write_buffer_size() for each in self.unread)
+        for each in list(self.unread)[:-1]:
+            if unsent <= MAX_UNSENT_BYTES:
+                return
+            unsent -= each.transport.get_write_buffer_size()
+            del self.unread[each]
+            each.transport.abort()
+
+    def _limited_network(self, address: str | None) -> str | None:
+        """Return the network in which to count the address, or None for a trusted proxy or a Unix socket."""
+        if address is None or self._trusts_all:
+            return None
+        network = network_of(address)
+        with suppress(ValueError):
+            # An IPv4 address that arrives as an IPv6 address is its own network.
+            parsed = ip_address(network if "/" not in network else address)
+            if any(parsed in trusted for trusted in self._trusted):
+                return None
+        return network
+
+    def _log_refusal(self, limit: str) -> None:
+        now = time.monotonic()
+        if now >= self._log_at:
+            self._log_at = now + _LOG_SECONDS
+            logging.getLogger(__name__).warning("connection refused, limit reached: %s", limit)
+
+
+def _parse_network(entry: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(entry)
+    except ValueError:
+        return None
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends connections whose request has no end.
+    """Connection of a client, which is closed if the client exceeds a limit.
 
     httptools keeps a header of any length and copies all of it with each piece that arrives: one connection with
-    100 MB of header holds up everybody for seconds (https://github.com/Kludex/uvicorn/issues/157).
+    100 MB of header delays all others by seconds (https://github.com/Kludex/uvicorn/issues/157).
     """
 
-    request_seconds: ClassVar[float] = 60.0
-    """How long a request may take to arrive, its body included."""
-
-    _beside_body: int = 0
-    _deadline: asyncio.TimerHandle | None = None
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        clients: ClientConnections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._clients = clients
+        self._is_counted = False
+        self._beside_body = 0
+        self._unsent = 0
+        self._running: RequestResponseCycle | None = None
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection that says nothing is an idle one from the beginning."""
-        super().connection_made(transport)
+        super().connection_made(_ClientTransport(transport, self))  # type: ignore[arg-type]
+        self._is_counted = self._clients.add(self.client[0] if self.client else None)
+        if not self._is_counted:
+            transport.abort()
+            return
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_counted:
+            self._clients.remove(self.client[0] if self.client else None)
+        self._clients.unread.pop(self, None)
+        self._end_request_timer()
+        self._end_write_timer()
+        self._unset_keepalive_if_required()
+        # uvicorn informs only the newest of several pipelined requests, which may not have started.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
-        """Count what is not body, and give the request its time."""
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self.request_seconds, self.transport.close)
+        self._unset_keepalive_if_required()
+        if self._request_timer is None:
+            self._request_timer = self.loop.call_later(self._clients.request_seconds, self.transport.close)
+        try:
+            for start in range(0, len(data), _PARSE_BYTES):
+                self._parse(data[start : start + _PARSE_BYTES])
+        except httptools.HttpParserError:
+            is_too_large = self._beside_body > MAX_HEAD_BYTES
+            problem = "Request head too large." if is_too_large else "Invalid HTTP request received."
+            self.logger.warning(problem)
+            self.send_400_response(problem)
+
+    def _parse(self, data: bytes) -> None:
         self._beside_body += len(data)
-        super().data_received(data)
-        if self._beside_body > MAXIMUM_BYTES_BESIDE_BODY and not self.transport.is_closing():
-            if self.cycle is None or self.cycle.response_complete:
-                self.send_400_response("Request head too large.")
-            else:
-                self.transport.close()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_head_without_upgrade()
+            self._parse(data[upgrade.args[0] :])
+        if self._beside_body > MAX_HEAD_BYTES:
+            raise httptools.HttpParserError
+
+    def _parse_head_without_upgrade(self) -> None:
+        """Parse the head again without its offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+
+        httptools takes what follows an offer for another protocol, so the body would be lost.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def on_headers_complete(self) -> None:
-        """What wraps the body is counted for itself."""
+        if self.parser.should_upgrade():
+            return
+        if self._beside_body > MAX_HEAD_BYTES:
+            # The count includes what follows the head in the same piece.
+            head = len(self.url) + sum(
+                len(name) + len(value) + len(b": \r\n") for name, value in self.headers
+            )
+            if head > MAX_HEAD_BYTES:
+                raise httptools.HttpParserError
+        if len(self.pipeline) >= MAX_QUEUED_REQUESTS:
+            raise httptools.HttpParserError
         self._beside_body = 0
         super().on_headers_complete()
+        # Trailers are no headers: one could name a client address after the proxy's.
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """The body is counted where its limit is."""
-        self._beside_body -= len(body)
+        self._beside_body = max(0, self._beside_body - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request has arrived."""
+        if self.parser.should_upgrade():
+            return
         self._beside_body = 0
-        self._end_deadline()
+        self._end_request_timer()
         super().on_message_complete()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
-        self._end_deadline()
-        if exc is not None:
-            self._unset_keepalive_if_required()
-        super().connection_lost(exc)
+    def send_400_response(self, msg: str) -> None:
+        """Send the error if its request is the next one to be answered; otherwise only close the connection."""
+        cycle = self.cycle
+        is_next = cycle is None or cycle.response_complete
+        if is_next or (cycle.more_body and not cycle.response_started and not self.pipeline):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
-    def _end_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def eof_received(self) -> None:
+        # The transport closes itself after this call.
+        self.watch_unsent()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.watch_unsent()
+        self._clients.add_unread(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._clients.unread.pop(self, None)
+        if not self.transport.is_closing():
+            self._end_write_timer()
+
+    def watch_unsent(self) -> None:
+        """Abort the connection if the client reads too little of what the transport still has to send."""
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._unsent and self._write_timer is None:
+            self._write_timer = self.loop.call_later(self._clients.write_seconds, self._check_unsent)
+
+    def _check_unsent(self) -> None:
+        self._write_timer = None
+        if self._unsent - self.transport.get_write_buffer_size() < MIN_READ_BYTES:
+            self.transport.abort()
+            return
+        if self in self._clients.unread:
+            self._clients.unread[self] = self._clients.unread.pop(self)
+        self.watch_unsent()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.flow.write_paused:
+            # The client still reads the response; `watch_unsent` ends the connection if it does not.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            self.transport.abort()
+
+    def _end_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _end_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+class _ClientTransport:
+    """Transport that ignores writes after it was closed, as after a disconnect, and does not stay closing for ever.
+
+    uvloop raises RuntimeError for such a write, and waits without limit until a closing connection has sent all.
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.close()
+            self._protocol.watch_unsent()
