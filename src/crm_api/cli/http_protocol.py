@@ -153,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_request_timer()
         self._end_write_timer()
         self._unset_keepalive_if_required()
-        # uvicorn informs only the newest of several pipelined requests, which may not have started.
+        # uvicorn informs only the newest of several pipelined requests; another one would write and raise.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -289,10 +289,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _ClientTransport:
-    """Transport that ignores writes after it was closed, as after a disconnect, and does not stay closing for ever.
-
-    uvloop raises RuntimeError for such a write, and waits without limit until a closing connection has sent all.
-    """
+    """Transport that is not closing for ever: a transport waits without limit until it has sent all."""
 
     def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
         self._transport = transport
@@ -300,10 +297,6 @@ class _ClientTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
 
     def close(self) -> None:
         if not self._transport.is_closing():
