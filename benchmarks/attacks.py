@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,7 +130,7 @@ async def large_heads(target: Target) -> None:
     await send_again_and_again(target, request("/healthz", "X-A: " + "a" * 10_000_000))
 
 
-ATTACKS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
+ATTACKS: Final[dict[str, Callable[[Target], Coroutine[Any, Any, None]]]] = {
     attack.__name__: attack
     for attack in (unread_connections, unread_pages, pipelined_requests, upgrade_offers, large_heads)
 }

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
+from tests.support.processes import service_process
 from tests.support.raw_http import ONE, Connection, Served, serving
 
 from crm_api.cli import http_protocol
@@ -66,6 +68,31 @@ def test_ipv6_network_has_one_limit() -> None:
     assert clients.add("2001:db8:0:1::1")
     clients.remove("2001:db8::1")
     assert clients.add("2001:db8::3")
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("trusted", "served"), [("", {1, 2}), ("127.0.0.1", {10})])
+async def test_served_workers_have_the_configured_limits(
+    database_url: str, tmp_path: Path, trusted: str, served: set[int]
+) -> None:
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        workers=2,
+        MAX_CONNECTIONS_PER_ADDRESS="1",
+        FORWARDED_ALLOW_IPS=trusted,
+    ) as service:
+        port = int(service.url.rpartition(":")[2])
+        connections = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(10)]
+        statuses = []
+        for connection in connections:
+            connection.writer.write(ONE)
+            statuses.append(await connection.status())
+            connection.close()
+    # `/one` does not exist; a refused connection gets no response. One worker may get all connections.
+    assert set(statuses) <= {404, None}
+    assert statuses.count(404) in served
 
 
 async def unread_connection(served: Served, *requests: bytes) -> Connection:
