@@ -16,15 +16,15 @@ from uvicorn.server import ServerState
 from crm_api.networks import network_of
 
 MAX_HEAD_BYTES: Final = 65_536
-"""Of request line and headers, and once more of trailers and chunk framing; the body has its own limit."""
+"""Size of request line and headers, and separately of trailers and chunk framing; the body has its own limit."""
 MAX_QUEUED_REQUESTS: Final = 8
-"""Of one connection: pipelined requests that wait for an earlier response."""
+"""Pipelined requests of one connection that wait for an earlier response."""
 MAX_UNSENT_BYTES: Final = 32 * 1_048_576
-"""Of all responses of one process that their clients have not read."""
+"""Unread bytes of all responses of one process together."""
 MIN_READ_BYTES: Final = 65_536
-"""What a client must read of a pending response within `write_seconds`."""
+"""Part of a pending response that a client must read within `write_seconds`."""
 _PARSE_BYTES: Final = 4096
-"""Piece in which the parser gets what arrives: sizes are checked after each piece."""
+"""Size of the pieces that the parser gets; the other limits are checked after each piece."""
 _LOG_SECONDS: Final = 10.0
 
 
@@ -289,7 +289,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _ClientTransport:
-    """Transport that is not closing for ever: a transport waits without limit until it has sent all."""
+    """Transport whose close has a time limit; otherwise it would wait until the client has read everything."""
 
     def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
         self._transport = transport
