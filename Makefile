@@ -88,7 +88,8 @@ licences: $(BIN)/.dev ## Write docs/licences.md for the packages in requirements
 	@{ printf '%s\n' '# Licences' '' \
 	  'Dependencies of the service with the extra `otel`.' \
 	  '`make licences` writes this page, and a test compares it with the lock.' \
-	  'Swagger UI is part of the package: [its licence](../src/crm_api/swagger_ui/LICENSE).' ''; \
+	  'Swagger UI is part of the package: [its licence](../src/crm_api/swagger_ui/LICENSE).' \
+	  "The list of common passwords is zxcvbn's: [its licence](../src/crm_api/security/common_passwords.LICENSE.txt)." ''; \
 	  $(BIN)/pip-licenses --from=mixed --format=markdown --packages $(LICENSED); } > docs/licences.md
 
 lock-contract: ## Resolve the lock of the contract's Python tools again

@@ -1,4 +1,4 @@
-"""Runs the migrations on the database that DATABASE_URL names."""
+"""Runs the migrations on the database in DATABASE_URL."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        # SQLite cannot alter a table: Alembic copies it.
+        # SQLite cannot alter a table, so Alembic copies it.
         render_as_batch=True,
         compare_type=True,
         render_item=_render_plain_types,
@@ -26,16 +26,16 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-def _render_plain_types(kind: str, item: Any, _context: Any) -> str | bool:
-    # A migration must not change when the model's code does.
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+def _render_plain_types(item_type: str, item: Any, _context: Any) -> str | bool:
+    # Migrations use plain types, so that they do not change with the code of the models.
+    return "sa.DateTime(timezone=True)" if item_type == "type" and isinstance(item, UtcDateTime) else False
 
 
 async def run_online() -> None:
-    """Connect and migrate, everything or nothing."""
+    """Connect and run all migrations in one transaction."""
     engine = create_async_engine(async_url(os.environ["DATABASE_URL"]))
     if engine.dialect.name == "sqlite":
-        # Copying a table with foreign keys on would empty the tables that refer to it.
+        # Copying a table with foreign keys enabled would delete the rows that refer to it.
         event.listen(engine.sync_engine, "connect", _without_foreign_keys)
     async with engine.begin() as connection:
         await connection.run_sync(run)
@@ -49,5 +49,5 @@ def _without_foreign_keys(connection: object, _record: object) -> None:
 
 
 if context.is_offline_mode():
-    raise SystemExit("offline migrations are not supported: a URL is needed")
+    raise SystemExit("offline migrations are not supported, run them with a database connection")
 asyncio.run(run_online())

@@ -1,6 +1,6 @@
-"""Measures our service, its peers and its floor side by side: `make bench`, `make bench-quick`.
+"""Measure this service, two peers and a lower bound, and print a table: `make bench`, `make bench-quick`.
 
-Prints a table; `--write` puts it into docs/performance.md. It is no test: it ends with 0 whatever the figures are.
+`--write` puts the table into docs/performance.md. The exit status does not depend on the figures.
 """
 
 import argparse
@@ -14,60 +14,61 @@ from typing import Final
 
 from benchmarks.document import write
 from benchmarks.measures import (
-    deals_of_one,
+    address_timing,
+    deals_per_contact,
+    local_requests,
     logins,
     many_clients,
-    own_requests,
     pages,
     quota,
-    starting,
-    unknown_addresses,
+    start_and_memory,
 )
 from benchmarks.report import Report, plain
-from benchmarks.run import FULL, QUICK, Run, opened
-from benchmarks.servers import Stage
+from benchmarks.run import FULL, QUICK, Run, start_run
+from benchmarks.servers import Servers
 
 MEASURES: Final[dict[str, Callable[[Run], Awaitable[None]]]] = {
     "pages": pages.measure,
     "many-clients": many_clients.measure,
-    "deals-of-one": deals_of_one.measure,
+    "deals-per-contact": deals_per_contact.measure,
     "logins": logins.measure,
-    "own-requests": own_requests.measure,
+    "local-requests": local_requests.measure,
     "quota": quota.measure,
-    "starting": starting.measure,
-    "unknown-addresses": unknown_addresses.measure,
+    "start-and-memory": start_and_memory.measure,
+    "address-timing": address_timing.measure,
 }
 
 
 def main() -> None:
-    """Read the options, measure, and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and no peer that takes minutes")
     parser.add_argument(
-        "--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="these measures alone"
+        "--quick", action="store_true", help="fewer rounds, without the slow measures of the peers"
     )
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument(
+        "--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="run only these measures"
+    )
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
     options = parser.parse_args()
     report = asyncio.run(_measure(options))
     print(plain(report.rows))
     if options.write:
-        write(report, pace="quick" if options.quick else "full")
+        write(report, run_name="quick" if options.quick else "full")
 
 
 async def _measure(options: argparse.Namespace) -> Report:
-    with tempfile.TemporaryDirectory(prefix="crm-api-bench-") as folder, Stage(Path(folder)) as stage:
+    with tempfile.TemporaryDirectory(prefix="crm-api-bench-") as folder, Servers(Path(folder)) as servers:
         started = time.perf_counter()
-        async with opened(stage, QUICK if options.quick else FULL) as run:
-            _note("starting everything", started)
+        async with start_run(servers, QUICK if options.quick else FULL) as run:
+            _report_time("start of the servers", started)
             for name in options.only:
                 started = time.perf_counter()
                 await MEASURES[name](run)
-                _note(name, started)
+                _report_time(name, started)
             return run.report
 
 
-def _note(what: str, started: float) -> None:
-    print(f"{what}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
+def _report_time(name: str, started: float) -> None:
+    print(f"{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

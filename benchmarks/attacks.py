@@ -1,7 +1,8 @@
-"""Attacks on a served process over loopback, with bounded work: how long another user waits, and memory.
+"""Attacks on a served process over loopback: response times of another user, and memory growth.
 
-`python -m benchmarks.attacks` starts the emulator and the service, and each attack in its own process. It exits with 1
-if another user's `GET /api/me` took longer than 0.3 s, or if the service's memory grew by more than 60 MB. Linux only.
+`python -m benchmarks.attacks` starts the emulator and the service, and each attack in its own process. Each attack does
+a limited amount of work. The exit status is 1 if another user's `GET /api/me` took longer than 0.3 s, or if the memory
+of the service grew by more than 60 MB. Linux only.
 """
 
 import argparse
@@ -20,26 +21,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.processes import Process, emulator_process, service_process
 
 from crm_api.cli.migrations import upgrade
 
 MAX_SECONDS: Final = 0.3
-MAX_MEGABYTES: Final = 60.0
+MAX_GROWTH_MEGABYTES: Final = 60.0
 ATTACKER_ADDRESS: Final = "127.0.0.2"
 ATTACK_SECONDS: Final = 8.0
-CONNECTIONS: Final = 16
+FLOODING_CONNECTIONS: Final = 16
 PIPELINED_BYTES: Final = 250_000
 PAGES: Final = 100
 DEALS: Final = 20
 DESCRIPTION: Final = "x" * 60_000
-PLENTY: Final = "100000000 per 1 minute"
+UNLIMITED: Final = "100000000 per 1 minute"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The service, and the attacker's access token."""
+    """Port of the service, and the access token of the attacker."""
 
     port: int
     token: str
@@ -62,7 +63,7 @@ def request(path: str, *headers: str) -> bytes:
 
 
 async def keep_unread(target: Target, content: bytes, count: int) -> None:
-    """Send this on each of these connections and read nothing."""
+    """Send the content on this number of connections and read nothing."""
     sockets = []
     for _ in range(count):
         with suppress(OSError):
@@ -74,12 +75,12 @@ async def keep_unread(target: Target, content: bytes, count: int) -> None:
         client.close()
 
 
-async def send_again_and_again(target: Target, content: bytes) -> None:
-    """Send this on some connections, and on new ones when the service closes them."""
+async def flood(target: Target, content: bytes) -> None:
+    """Send the content on 16 connections, and on new ones when the service closes them."""
     loop = asyncio.get_running_loop()
     end = time.monotonic() + ATTACK_SECONDS
 
-    async def one() -> None:
+    async def flood_connection() -> None:
         while time.monotonic() < end:
             with suppress(OSError, TimeoutError):
                 client = await open_socket(target)
@@ -90,7 +91,7 @@ async def send_again_and_again(target: Target, content: bytes) -> None:
                             pass
             await asyncio.sleep(0.1)
 
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(flood_connection() for _ in range(FLOODING_CONNECTIONS)))
 
 
 async def unread_connections(target: Target) -> None:
@@ -116,18 +117,18 @@ async def unread_pages(target: Target) -> None:
 async def pipelined_requests(target: Target) -> None:
     """Send 250 KB of pipelined requests on each of 16 connections."""
     content = request("/healthz")
-    await send_again_and_again(target, content * (PIPELINED_BYTES // len(content)))
+    await flood(target, content * (PIPELINED_BYTES // len(content)))
 
 
 async def upgrade_offers(target: Target) -> None:
     """Send 250 KB of pipelined requests that offer an upgrade."""
     content = request("/healthz", "Connection: Upgrade", "Upgrade: h2c")
-    await send_again_and_again(target, content * (PIPELINED_BYTES // len(content)))
+    await flood(target, content * (PIPELINED_BYTES // len(content)))
 
 
 async def large_heads(target: Target) -> None:
     """Send heads of 10 MB."""
-    await send_again_and_again(target, request("/healthz", "X-A: " + "a" * 10_000_000))
+    await flood(target, request("/healthz", "X-A: " + "a" * 10_000_000))
 
 
 ATTACKS: Final[dict[str, Callable[[Target], Coroutine[Any, Any, None]]]] = {
@@ -167,7 +168,7 @@ async def measure(attack: str, target: Target, service: Process, victim: Caller)
 
 
 async def run(folder: Path, attacks: list[str]) -> list[dict[str, Any]]:
-    """Start the servers and measure these attacks."""
+    """Start the servers and measure the attacks."""
     database_url = f"sqlite:///{folder / 'attacks.db'}"
     await asyncio.to_thread(upgrade, database_url)
     with emulator_process(folder) as emulator:
@@ -179,13 +180,13 @@ async def run(folder: Path, attacks: list[str]) -> list[dict[str, Any]]:
             folder,
             database_url=database_url,
             hubspot_url=emulator.url,
-            RATE_LIMIT_USER=PLENTY,
+            RATE_LIMIT_USER=UNLIMITED,
             HUBSPOT_BURST_LIMIT="1000000",
         ) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
-                attacker = await registered(client, "attacker@example.com")
-                victim = await registered(client, "ada@example.com")
-                # The first responses fill caches, which are no growth.
+                attacker = await register_caller(client, "attacker@example.com")
+                victim = await register_caller(client, "ada@example.com")
+                # The first responses fill caches, which do not count as growth.
                 for _ in range(3):
                     for path in ("/openapi.json", f"/api/deals?limit={DEALS}", "/api/me"):
                         assert (await attacker.get(path)).status_code == 200
@@ -194,9 +195,9 @@ async def run(folder: Path, attacks: list[str]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Measure, print, and return the exit status."""
+    """Print the measurements and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("attacks", nargs="*", help=f"of {', '.join(ATTACKS)}; default: all")
+    parser.add_argument("attacks", nargs="*", help=f"any of {', '.join(ATTACKS)}; default: all")
     parser.add_argument("--attack", help=argparse.SUPPRESS)
     parser.add_argument("--target", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -207,7 +208,7 @@ def main() -> int:
         results = asyncio.run(run(Path(folder), options.attacks or list(ATTACKS)))
     print(json.dumps(results, indent=2))
     is_exceeded = any(
-        result["max_ms"] > MAX_SECONDS * 1000 or result["memory_growth_mb"] > MAX_MEGABYTES
+        result["max_ms"] > MAX_SECONDS * 1000 or result["memory_growth_mb"] > MAX_GROWTH_MEGABYTES
         for result in results
     )
     return 1 if is_exceeded else 0

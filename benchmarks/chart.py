@@ -1,13 +1,13 @@
-"""The growth rows as a chart: SVG, written by hand because two charts of a few points need no library."""
+"""Line charts as SVG, without a library."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from benchmarks.report import FASTAPI, FLASK, FLOOR, OURS
+from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, SERVICE
 
 Points = Sequence[tuple[float, float]]
-COLOURS: Final = {OURS: "#0a7d4f", FLASK: "#b3402a", FASTAPI: "#c98a1b", FLOOR: "#5b6b7a"}
+COLOURS: Final = {SERVICE: "#0a7d4f", FLASK: "#b3402a", FASTAPI: "#c98a1b", LOWER_BOUND: "#5b6b7a"}
 WIDTH: Final = 440
 HEIGHT: Final = 300
 LEFT: Final = 64
@@ -17,8 +17,8 @@ BOTTOM: Final = 40
 
 
 def svg(charts: Mapping[str, Mapping[str, Points]]) -> str:
-    """The charts side by side; both axes of each are logarithmic."""
-    parts = [_chart(title, lines, WIDTH * place) for place, (title, lines) in enumerate(charts.items())]
+    """Return the charts side by side; all axes are logarithmic."""
+    parts = [_chart(title, lines, WIDTH * position) for position, (title, lines) in enumerate(charts.items())]
     size = f'width="{WIDTH * len(charts)}" height="{HEIGHT}"'
     return "\n".join(
         [
@@ -31,28 +31,28 @@ def svg(charts: Mapping[str, Mapping[str, Points]]) -> str:
 
 
 def _chart(title: str, lines: Mapping[str, Points], offset: int) -> str:
-    across = _Axis([x for points in lines.values() for x, _ in points], LEFT, WIDTH - RIGHT)
-    up = _Axis([y for points in lines.values() for _, y in points], HEIGHT - BOTTOM, TOP)
+    x_axis = _Axis([x for points in lines.values() for x, _ in points], LEFT, WIDTH - RIGHT)
+    y_axis = _Axis([y for points in lines.values() for _, y in points], HEIGHT - BOTTOM, TOP)
     parts = [f'<g transform="translate({offset} 0)">', _text(LEFT, 22, title, weight="bold")]
-    for tick in up.ticks:
-        y = up.place(tick)
+    for tick in y_axis.ticks:
+        y = y_axis.position(tick)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(_text(LEFT - 6, y + 4, f"{tick:,.0f}", anchor="end"))
-    foot = HEIGHT - BOTTOM + 18
-    parts += [_text(across.place(tick), foot, f"{tick:,.0f}", anchor="middle") for tick in across.ticks]
+    label_y = HEIGHT - BOTTOM + 18
+    parts += [_text(x_axis.position(tick), label_y, f"{tick:,.0f}", anchor="middle") for tick in x_axis.ticks]
     for name, points in lines.items():
-        places = [(across.place(x), up.place(y)) for x, y in points]
-        if not places:
+        positions = [(x_axis.position(x), y_axis.position(y)) for x, y in points]
+        if not positions:
             continue
-        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in positions)
         parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[name]}"/>' for x, y in places]
-        parts.append(_text(places[-1][0] + 8, places[-1][1] + 4, name, colour=COLOURS[name]))
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[name]}"/>' for x, y in positions]
+        parts.append(_text(positions[-1][0] + 8, positions[-1][1] + 4, name, colour=COLOURS[name]))
     return "\n".join([*parts, "</g>"])
 
 
 class _Axis:
-    """Values to places, by their logarithms; the ends are powers of ten."""
+    """Logarithmic axis that ends at powers of ten."""
 
     def __init__(self, values: Iterable[float], start: float, end: float) -> None:
         logarithms = [math.log10(value) for value in values]
@@ -62,11 +62,9 @@ class _Axis:
 
     @property
     def ticks(self) -> list[float]:
-        """The powers of ten."""
         return [10.0**power for power in range(self._low, self._high + 1)]
 
-    def place(self, value: float) -> float:
-        """Where a value stands."""
+    def position(self, value: float) -> float:
         share = (math.log10(value) - self._low) / (self._high - self._low)
         return self._start + share * (self._end - self._start)
 

@@ -1,4 +1,4 @@
-"""Writes the results of a run into docs/performance.md, between two marks, and the chart into docs/images."""
+"""Results of a run in docs/performance.md, between two markers, and the chart in docs/images."""
 
 import os
 import platform
@@ -16,27 +16,27 @@ BEGIN: Final = "<!-- begin of measurements, written by `make bench BENCH_ARGS=--
 END: Final = "<!-- end of measurements -->"
 
 
-def write(report: Report, *, pace: str) -> None:
+def write(report: Report, *, run_name: str) -> None:
     """Replace the results of the last run."""
     page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{_measured(report, pace)}\n\n{END}{after}", encoding="utf-8")
+    before, _, remaining = page.partition(BEGIN)
+    after = remaining.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{_results(report, run_name)}\n\n{END}{after}", encoding="utf-8")
     CHART.write_text(svg(report.charts), encoding="utf-8")
 
 
-def _measured(report: Report, pace: str) -> str:
-    when = datetime.now(UTC).date()
-    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+def _results(report: Report, run_name: str) -> str:
+    date = datetime.now(UTC).date()
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     goals = [row for row in report.rows if row.reached is not None]
     reached = sum(1 for row in goals if row.reached)
     parts = [
-        f"{when}, {pace} run, {where}: {reached} of {len(goals)} goals reached.",
+        f"{date}, {run_name} run, {machine}: {reached} of {len(goals)} goals reached.",
         markdown(report.rows),
-        "![How times grow](images/performance.svg)",
+        "![Response times by number of users and of deals](images/performance.svg)",
     ]
     missed = [
-        f"- {row.measure}: {row.figure}; the goal is {row.goal}. {row.why}".rstrip()
+        f"- {row.measure}: {row.figure}; the goal is {row.goal}. {row.explanation}".rstrip()
         for row in report.missed()
     ]
     if missed:

@@ -1,4 +1,4 @@
-"""HubSpot on this machine, and what a run does to it."""
+"""Client of the emulator's control API."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,50 +13,47 @@ LATENCY_SECONDS: Final = 0.05
 
 
 def token_of(server: str) -> str:
-    """The token by which the emulator's record tells whose calls were whose."""
+    """Return the access token by which the emulator attributes calls to a server."""
     return f"benchmark-token-of-{server}"
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """An emulator in a process of its own."""
+    """Emulator in a separate process."""
 
     url: str
 
     async def provision(self) -> None:
-        """Create what our service needs, as `crm-api hubspot provision` does."""
-        hubspot = HubSpotClient(base_url=self.url, auth=StaticTokenAuth(token_of("nobody")))
+        """Create the properties that crm-api needs, as `crm-api hubspot provision` does."""
+        hubspot = HubSpotClient(base_url=self.url, auth=StaticTokenAuth(token_of("setup")))
         try:
             await provision(hubspot, TICKET_CATEGORIES)
         finally:
             await hubspot.aclose()
 
-    async def set(self, **settings: Any) -> None:
-        """Change its latency or limits."""
-        await self._ask("PATCH", "settings", settings)
+    async def configure(self, **settings: Any) -> None:
+        """Change latency or limits."""
+        await self._request_json("PATCH", "settings", settings)
 
-    async def slow(self) -> None:
-        """Add the latency that is measured with."""
-        await self.set(latency_seconds=LATENCY_SECONDS)
-
-    async def fast(self) -> None:
-        """Take the latency away, to set something up."""
-        await self.set(latency_seconds=0.0)
+    async def add_latency(self) -> None:
+        """Add the latency of all measures."""
+        await self.configure(latency_seconds=LATENCY_SECONDS)
 
     async def seed(self, **objects: list[dict[str, Any]]) -> dict[str, list[str]]:
-        """Create records; their ids by type."""
-        made: dict[str, list[str]] = await self._ask("POST", "seed", objects)
-        return made
+        """Create records and return their IDs by object type."""
+        ids: dict[str, list[str]] = await self._request_json("POST", "seed", objects)
+        return ids
 
-    async def calls(self, *, of: str) -> list[dict[str, Any]]:
-        """What this server has asked of it since `clear`; of more than 10,000 calls, the last."""
-        calls = (await self._ask("GET", "requests", None))["results"]
-        return [each for each in calls if each["headers"].get("authorization") == f"Bearer {token_of(of)}"]
+    async def calls_of(self, server: str) -> list[dict[str, Any]]:
+        """Return the calls of this server since `clear`, at most the last 10,000."""
+        calls = (await self._request_json("GET", "requests", None))["results"]
+        authorization = f"Bearer {token_of(server)}"
+        return [call for call in calls if call["headers"].get("authorization") == authorization]
 
     async def clear(self) -> None:
-        """Forget what it was asked."""
-        await self._ask("DELETE", "requests", None)
+        """Delete the record of calls."""
+        await self._request_json("DELETE", "requests", None)
 
-    async def _ask(self, method: str, path: str, body: Any) -> Any:
+    async def _request_json(self, method: str, path: str, body: Any) -> Any:
         async with Client(self.url) as client:
-            return await client.ask(method, f"/_emulator/{path}", json=body)
+            return await client.request_json(method, f"/_emulator/{path}", json=body)

@@ -1,8 +1,8 @@
-"""How fast the emulator answers with the records of a middling account.
+"""Measure the emulator's response times with the records of a medium-sized account.
 
 python benchmarks/emulator_speed.py [--contacts 10000] [--state FILE]
 
-Times are of the application itself (no socket), in milliseconds, one caller after the other.
+Requests are sequential and without a socket; times are in milliseconds.
 """
 
 import argparse
@@ -23,7 +23,7 @@ CONTACTS = "/crm/objects/2026-09/contacts"
 DEALS = "/crm/objects/2026-09/deals"
 TICKETS = "/crm/objects/2026-09/tickets"
 STAGES = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "closedwon", "closedlost")
-WORDS = (
+WORDS = [
     "fleet",
     "renewal",
     "harbour",
@@ -34,30 +34,30 @@ WORDS = (
     "garden",
     "bridge",
     "engine",
-)
+]
 
 
-def a_link(to: str, type_id: int) -> dict[str, Any]:
-    kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}
-    return {"to": {"id": to}, "types": [kind]}
+def association(to: str, type_id: int) -> dict[str, Any]:
+    association_type = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}
+    return {"to": {"id": to}, "types": [association_type]}
 
 
 async def fill(client: httpx.AsyncClient, contacts: int) -> dict[str, list[str]]:
-    """`contacts` contacts, three deals and six tickets each, by batch creates of 100 over the API."""
+    """Create contacts with three deals and six tickets each, and return the IDs by object type."""
     rng = random.Random(7)
 
     async def create(path: str, inputs: list[dict[str, Any]]) -> list[str]:
         ids: list[str] = []
         for start in range(0, len(inputs), 100):
-            answer = await client.post(f"{path}/batch/create", json={"inputs": inputs[start : start + 100]})
-            assert answer.status_code == 201, answer.text
-            ids += [each["id"] for each in answer.json()["results"]]
+            response = await client.post(f"{path}/batch/create", json={"inputs": inputs[start : start + 100]})
+            assert response.status_code == 201, response.text
+            ids += [record["id"] for record in response.json()["results"]]
         return ids
 
-    people = await create(
+    contact_ids = await create(
         CONTACTS,
         [
-            {"properties": {"email": f"person-{number}@example.com", "firstname": rng.choice(WORDS)}}
+            {"properties": {"email": f"contact-{number}@example.com", "firstname": rng.choice(WORDS)}}
             for number in range(contacts)
         ],
     )
@@ -70,7 +70,7 @@ async def fill(client: httpx.AsyncClient, contacts: int) -> dict[str, list[str]]
                     "dealstage": rng.choice(STAGES),
                     "amount": str(rng.randrange(100, 90_000)),
                 },
-                "associations": [a_link(people[number // 3], 3)],
+                "associations": [association(contact_ids[number // 3], 3)],
             }
             for number in range(3 * contacts)
         ],
@@ -84,19 +84,19 @@ async def fill(client: httpx.AsyncClient, contacts: int) -> dict[str, list[str]]
                     "hs_pipeline_stage": rng.choice("1234"),
                     "hs_ticket_priority": rng.choice(("LOW", "HIGH")),
                 },
-                "associations": [a_link(people[number // 6], 16)],
+                "associations": [association(contact_ids[number // 6], 16)],
             }
             for number in range(6 * contacts)
         ],
     )
-    return {"contacts": people, "deals": deals, "tickets": tickets}
+    return {"contacts": contact_ids, "deals": deals, "tickets": tickets}
 
 
-def a_search(**body: Any) -> dict[str, Any]:
+def search(**body: Any) -> dict[str, Any]:
     return {"limit": 100} | body
 
 
-def a_filter(name: str, operator: str, value: str) -> dict[str, str]:
+def search_filter(name: str, operator: str, value: str) -> dict[str, str]:
     return {"propertyName": name, "operator": operator, "value": value}
 
 
@@ -109,8 +109,8 @@ def calls(
     def post(path: str, body: Callable[[], dict[str, Any]]) -> Callable[[], Awaitable[httpx.Response]]:
         return lambda: client.post(path, json=body())
 
-    def some(object_type: str, count: int) -> list[dict[str, str]]:
-        return [{"id": each} for each in rng.sample(ids[object_type], count)]
+    def sample(object_type: str, count: int) -> list[dict[str, str]]:
+        return [{"id": record_id} for record_id in rng.sample(ids[object_type], count)]
 
     def groups(*filters: dict[str, str]) -> list[dict[str, Any]]:
         return [{"filters": list(filters)}]
@@ -121,7 +121,7 @@ def calls(
             DEALS,
             lambda: {
                 "properties": {"dealname": f"new {next(counter)}", "dealstage": "qualifiedtobuy"},
-                "associations": [a_link(rng.choice(ids["contacts"]), 3)],
+                "associations": [association(rng.choice(ids["contacts"]), 3)],
             },
         ),
         "read a deal": lambda: client.get(f"{DEALS}/{rng.choice(ids['deals'])}"),
@@ -129,51 +129,51 @@ def calls(
             f"{DEALS}/{rng.choice(ids['deals'])}", json={"properties": {"amount": str(rng.randrange(1000))}}
         ),
         "read a contact by e-mail": lambda: client.get(
-            f"{CONTACTS}/person-{rng.randrange(len(ids['contacts']))}@example.com?idProperty=email"
+            f"{CONTACTS}/contact-{rng.randrange(len(ids['contacts']))}@example.com?idProperty=email"
         ),
         "list 100 tickets": lambda: client.get(TICKETS, params={"limit": "100"}),
         "batch read of 100 deals": post(
             f"{DEALS}/batch/read",
-            lambda: {"inputs": some("deals", 100), "properties": ["dealname", "amount"]},
+            lambda: {"inputs": sample("deals", 100), "properties": ["dealname", "amount"]},
         ),
         "batch read of 100 associations": post(
-            "/crm/associations/2026-09/contacts/deals/batch/read", lambda: {"inputs": some("contacts", 100)}
+            "/crm/associations/2026-09/contacts/deals/batch/read", lambda: {"inputs": sample("contacts", 100)}
         ),
         "batch read of 1,000 associations": post(
             "/crm/associations/2026-09/tickets/contacts/batch/read",
-            lambda: {"inputs": some("tickets", min(1000, len(ids["tickets"])))},
+            lambda: {"inputs": sample("tickets", min(1000, len(ids["tickets"])))},
         ),
         "search contacts by e-mail": post(
             f"{CONTACTS}/search",
-            lambda: a_search(
+            lambda: search(
                 filterGroups=groups(
-                    a_filter("email", "EQ", f"person-{rng.randrange(len(ids['contacts']))}@example.com")
+                    search_filter("email", "EQ", f"contact-{rng.randrange(len(ids['contacts']))}@example.com")
                 )
             ),
         ),
         "search deals by contact": post(
             f"{DEALS}/search",
-            lambda: a_search(
-                filterGroups=groups(a_filter("associations.contact", "EQ", rng.choice(ids["contacts"])))
+            lambda: search(
+                filterGroups=groups(search_filter("associations.contact", "EQ", rng.choice(ids["contacts"])))
             ),
         ),
         "search deals: stage and amount, sorted": post(
             f"{DEALS}/search",
-            lambda: a_search(
+            lambda: search(
                 filterGroups=groups(
-                    a_filter("dealstage", "EQ", "closedwon"),
-                    a_filter("amount", "GT", str(rng.randrange(9000))),
+                    search_filter("dealstage", "EQ", "closedwon"),
+                    search_filter("amount", "GT", str(rng.randrange(9000))),
                 ),
                 sorts=by_amount,
             ),
         ),
-        "search deals: everything, sorted": post(f"{DEALS}/search", lambda: a_search(sorts=by_amount)),
-        "search tickets: one word": post(f"{TICKETS}/search", lambda: a_search(query=rng.choice(WORDS))),
+        "search deals: everything, sorted": post(f"{DEALS}/search", lambda: search(sorts=by_amount)),
+        "search tickets: one word": post(f"{TICKETS}/search", lambda: search(query=rng.choice(WORDS))),
         "search tickets: two words, a stage": post(
             f"{TICKETS}/search",
-            lambda: a_search(
+            lambda: search(
                 query=" ".join(rng.sample(WORDS, 2)),
-                filterGroups=groups(a_filter("hs_pipeline_stage", "EQ", "1")),
+                filterGroups=groups(search_filter("hs_pipeline_stage", "EQ", "1")),
             ),
         ),
     }
@@ -194,21 +194,21 @@ async def measure(emulator: Emulator, *, contacts: int, repeats: int) -> None:
         print(f"{memory:,.0f} MiB resident\n")
         print(f"{'milliseconds':40} {'median':>8} {'p95':>8}")
         for name, call in calls(client, ids).items():
-            took: list[float] = []
+            times: list[float] = []
             for _ in range(repeats):
                 started = time.perf_counter()
-                answer = await call()
-                took.append((time.perf_counter() - started) * 1000)
-                assert answer.is_success, f"{name}: {answer.text}"
-            p95 = statistics.quantiles(took, n=20)[-1]
-            print(f"{name:40} {statistics.median(took):8.2f} {p95:8.2f}")
+                response = await call()
+                times.append((time.perf_counter() - started) * 1000)
+                assert response.is_success, f"{name}: {response.text}"
+            p95 = statistics.quantiles(times, n=20)[-1]
+            print(f"{name:40} {statistics.median(times):8.2f} {p95:8.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, default=10_000, help="with 3 deals and 6 tickets each")
     parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--state", type=Path, help="keep the records in this file, and time loading it")
+    parser.add_argument("--state", type=Path, help="store the records in this file, and measure loading it")
     arguments = parser.parse_args()
     emulator = create_emulator(arguments.state)
     asyncio.run(measure(emulator, contacts=arguments.contacts, repeats=arguments.repeats))

@@ -1,4 +1,4 @@
-"""Load on a server: one request after the other, many clients at once, or so many a second whatever comes back."""
+"""Load generators: sequential requests, concurrent clients, or a fixed rate."""
 
 import asyncio
 import statistics
@@ -11,57 +11,54 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-NO_ANSWER: Final = 599
-"""Counted as a status."""
+NO_RESPONSE: Final = 599
+"""Status that stands for a broken connection."""
 
 
 @dataclass
 class Sample:
-    """What was answered, and how long each good answer took."""
+    """Statuses of the responses, and the times of the successful ones."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     elapsed: float = 0.0
 
     @property
-    def good(self) -> int:
-        """Answers that were successes."""
+    def success_count(self) -> int:
         return len(self.seconds)
 
     @property
     def rate(self) -> float:
-        """Successes a second."""
-        return self.good / self.elapsed
+        """Return successes per second."""
+        return self.success_count / self.elapsed
 
     @property
     def median(self) -> float:
-        """Seconds of the middle answer."""
         return statistics.median(self.seconds)
 
     def quantile(self, share: float) -> float:
-        """Seconds that this share of the answers took at most."""
+        """Return the time within which this share of the successful responses arrived."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
-    def take(self, status: int, seconds: float) -> None:
-        """Count an answer."""
+    def add(self, status: int, seconds: float) -> None:
         self.statuses[status] += 1
         if status < 400:
             self.seconds.append(seconds)
 
-    def require_good(self, what: str) -> Self:
-        """The sample, all of whose answers were successes. Raises `AssertionError`: a failure is no speed."""
-        if not self.seconds or self.good != self.statuses.total():
-            raise AssertionError(f"{what}: answers were {dict(self.statuses)}")
+    def require_success(self, name: str) -> Self:
+        """Return the sample. Raises `AssertionError` if a response was no success."""
+        if not self.seconds or self.success_count != self.statuses.total():
+            raise AssertionError(f"{name}: statuses were {dict(self.statuses)}")
         return self
 
 
 Send = Callable[[int], Awaitable[int]]
-"""Sends one request of the client of this number; the status of the answer."""
+"""Function that sends a request of the client with this number and returns the status."""
 
 
 class Client:
-    """Connections to one server, as many as there are requests at once."""
+    """HTTP client of one server, with a connection per concurrent request."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -70,7 +67,7 @@ class Client:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             self._base_url,
-            # Let go of before the servers do (gunicorn after 2 s): a request sent into a closing connection is lost.
+            # Servers close idle connections (gunicorn after 2 s), and a request sent at that time is lost.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0),
             timeout=aiohttp.ClientTimeout(total=180),
         )
@@ -85,29 +82,29 @@ class Client:
     async def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, json: Any = None
     ) -> int:
-        """The status, `NO_ANSWER` where the connection broke; the body is read and forgotten."""
+        """Send a request and return the status, or `NO_RESPONSE` if the connection broke."""
         assert self._session is not None
         try:
-            async with self._session.request(method, path, headers=headers, json=json) as answer:
-                await answer.read()
-                return int(answer.status)
+            async with self._session.request(method, path, headers=headers, json=json) as response:
+                await response.read()
+                return int(response.status)
         except aiohttp.ClientError:
-            return NO_ANSWER
+            return NO_RESPONSE
 
-    async def ask(
+    async def request_json(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, json: Any = None
     ) -> Any:
-        """The body of a success. Raises `AssertionError` for anything else."""
+        """Return the body of a successful response. Raises `AssertionError` for an error status."""
         assert self._session is not None
-        async with self._session.request(method, path, headers=headers, json=json) as answer:
-            body = await answer.read()
-            if answer.status >= 400:
-                raise AssertionError(f"{method} {path}: {answer.status} {body.decode()[:500]}")
-            return await answer.json() if body else None
+        async with self._session.request(method, path, headers=headers, json=json) as response:
+            body = await response.read()
+            if response.status >= 400:
+                raise AssertionError(f"{method} {path}: {response.status} {body.decode()[:500]}")
+            return await response.json() if body else None
 
 
-async def one_by_one(send: Send, times: int) -> Sample:
-    """One client, one request after the other."""
+async def run_sequentially(send: Send, times: int) -> Sample:
+    """Send requests one after the other."""
     sample = Sample()
     started = time.perf_counter()
     for _ in range(times):
@@ -116,41 +113,41 @@ async def one_by_one(send: Send, times: int) -> Sample:
     return sample
 
 
-async def at_once(send: Send, *, clients: int, seconds: float) -> Sample:
-    """So many clients, each with one request under way all the time; those that end in time count."""
+async def run_concurrently(send: Send, *, clients: int, seconds: float) -> Sample:
+    """Let each client send one request after the other; only responses within `seconds` count."""
     sample = Sample()
     started = time.perf_counter()
     ends_at = started + seconds
 
-    async def one(number: int) -> None:
+    async def run_client(number: int) -> None:
         while time.perf_counter() < ends_at:
-            began = time.perf_counter()
+            start_explanation = time.perf_counter()
             status = await send(number)
             if time.perf_counter() <= ends_at:
-                sample.take(status, time.perf_counter() - began)
+                sample.add(status, time.perf_counter() - start_explanation)
 
-    await asyncio.gather(*(one(number) for number in range(clients)))
+    await asyncio.gather(*(run_client(number) for number in range(clients)))
     sample.elapsed = seconds
     return sample
 
 
-async def all_of(send: Send, *, clients: int, requests: int) -> Sample:
-    """So many requests by so many clients; the time until the last is answered."""
+async def run_all(send: Send, *, clients: int, requests: int) -> Sample:
+    """Send this number of requests from concurrent clients, and wait for all responses."""
     sample = Sample()
-    left = iter(range(requests))
+    remaining = iter(range(requests))
     started = time.perf_counter()
 
-    async def one(number: int) -> None:
-        for _ in left:
+    async def run_client(number: int) -> None:
+        for _ in remaining:
             await _timed(send, number, sample)
 
-    await asyncio.gather(*(one(number) for number in range(clients)))
+    await asyncio.gather(*(run_client(number) for number in range(clients)))
     sample.elapsed = time.perf_counter() - started
     return sample
 
 
-async def so_many_a_second(send: Send, *, per_second: float, seconds: float) -> Sample:
-    """Requests that start by the clock, whether or not earlier ones were answered; at the end the others are let go."""
+async def run_at_rate(send: Send, *, per_second: float, seconds: float) -> Sample:
+    """Start requests at a fixed rate, whether or not earlier ones have ended; cancel those open at the end."""
     sample = Sample()
     started = time.perf_counter()
     tasks = []
@@ -165,6 +162,6 @@ async def so_many_a_second(send: Send, *, per_second: float, seconds: float) -> 
 
 
 async def _timed(send: Send, number: int, sample: Sample) -> None:
-    began = time.perf_counter()
+    start_explanation = time.perf_counter()
     status = await send(number)
-    sample.take(status, time.perf_counter() - began)
+    sample.add(status, time.perf_counter() - start_explanation)

@@ -1,9 +1,8 @@
-"""Several processes against HubSpot's limits: counts refusals, errors, and how long a quiet user waits.
+"""Measure the shared quota of several processes: refusals, errors, and the waits of an occasional caller.
 
-`python -m benchmarks.quota_processes` starts a Valkey and the emulator with its limits switched on, and then four
-processes that together make 400 calls at once, every fourth a search. In each of them a quiet user makes one call
-now and then. It fails where more than 1 % of the requests were refused, a call found no quota in its deadline, or
-a quiet user waited like the flood.
+`python -m benchmarks.quota_processes` starts Valkey, the emulator with limits, and four processes that together
+send 400 concurrent calls; every fourth is a search. In each process an occasional caller sends a call every two
+seconds. It fails if more than 1 % of the requests were refused, a call failed, or an occasional caller waited long.
 """
 
 import argparse
@@ -29,24 +28,23 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.quota.redis import RedisQuota
 from hubspot_emulator import EmulatorLimits, create_emulator
 
-QUIET_PAUSE_SECONDS = 2.0
-MOST_REFUSED_SHARE = 0.01
-# Half of the limit is spread over the window; a quiet user waits two such gaps in each process, not for the flood.
+OCCASIONAL_PAUSE_SECONDS = 2.0
+MAX_REFUSED_SHARE = 0.01
+# Half of the limit is spread evenly over the window; an occasional call waits for two such gaps per process.
 PACED_SHARE = 0.5
 GAPS_IN_EACH_PROCESS = 2
 SLACK_SECONDS = 1.0
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=400, help="calls that wait at once, in all processes")
+    parser.add_argument("--calls", type=int, default=400, help="concurrent calls of all processes")
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--burst-limit", type=int, default=100)
     parser.add_argument("--search-limit", type=int, default=5)
     parser.add_argument("--deadline-seconds", type=float, default=60.0)
-    parser.add_argument("--most-refused-share", type=float, default=MOST_REFUSED_SHARE)
-    parser.add_argument("--redis-url", help="a running Redis or Valkey; one is started where none is named")
+    parser.add_argument("--max-refused-share", type=float, default=MAX_REFUSED_SHARE)
+    parser.add_argument("--redis-url", help="a running Redis or Valkey; default: start one")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--base-url", help=argparse.SUPPRESS)
     parser.add_argument("--start-at", type=float, help=argparse.SUPPRESS)
@@ -54,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 
 async def work(options: argparse.Namespace) -> dict[str, Any]:
-    """One process: its share of the flood, and a quiet user beside it."""
+    """Run one process: its share of the calls, and an occasional caller."""
     redis = Redis.from_url(options.redis_url, socket_timeout=0.2, socket_connect_timeout=0.2)
     local = LocalQuota(burst_limit=options.burst_limit, search_limit=options.search_limit)
     client = HubSpotClient(
@@ -63,39 +61,39 @@ async def work(options: argparse.Namespace) -> dict[str, Any]:
         quota=RedisQuota(redis, account_key=f"benchmark-{options.base_url}", local=local),
     )
     outcomes: Counter[str] = Counter()
-    waits: dict[str, list[float]] = {"flood": [], "quiet": []}
+    waits: dict[str, list[float]] = {"bulk": [], "occasional": []}
 
-    async def call(kind: str, number: int) -> None:
+    async def call(caller: str, number: int) -> None:
         started = time.monotonic()
-        with call_context(options.deadline_seconds, caller=kind):
+        with call_context(options.deadline_seconds, caller=caller):
             try:
-                if kind == "flood" and number % 4 == 0:
+                if caller == "bulk" and number % 4 == 0:
                     await client.contacts.search(SearchRequest(limit=1))
                 else:
                     await client.contacts.list_page(limit=1)
                 outcomes["ok"] += 1
             except HubSpotError as error:
                 outcomes[type(error).__name__] += 1
-        waits[kind].append(time.monotonic() - started)
+        waits[caller].append(time.monotonic() - started)
 
-    async def be_quiet(flood: asyncio.Future[Any]) -> None:
-        while not flood.done():
-            await asyncio.sleep(QUIET_PAUSE_SECONDS)
-            if not flood.done():
-                await call("quiet", 0)
+    async def call_occasionally(bulk: asyncio.Future[Any]) -> None:
+        while not bulk.done():
+            await asyncio.sleep(OCCASIONAL_PAUSE_SECONDS)
+            if not bulk.done():
+                await call("occasional", 0)
 
     share = options.calls // options.processes
     await asyncio.sleep(max(0.0, options.start_at - time.time()))
-    flood = asyncio.gather(*(call("flood", number) for number in range(share)))
-    await asyncio.gather(flood, be_quiet(flood))
+    bulk = asyncio.gather(*(call("bulk", number) for number in range(share)))
+    await asyncio.gather(bulk, call_occasionally(bulk))
     await client.aclose()
     await redis.aclose()
     return {"outcomes": outcomes, **waits}
 
 
 @contextmanager
-def serving(app: Any) -> Generator[str, None, None]:
-    """The emulator on a socket, in a thread."""
+def serve(app: Any) -> Generator[str, None, None]:
+    """Serve the application in a thread and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -109,7 +107,7 @@ def serving(app: Any) -> Generator[str, None, None]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run the processes, and count what they and the emulator saw."""
+    """Run the processes and return the counts of their calls and of the emulator's responses."""
     limits = EmulatorLimits(
         burst_per_10s=options.burst_limit, search_per_second=options.search_limit, daily=None
     )
@@ -118,7 +116,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         stack.callback(emulator.close)
         if options.redis_url is None:
             options.redis_url = stack.enter_context(ValkeyServer(save="")).connection_url
-        base_url = stack.enter_context(serving(emulator.app))
+        base_url = stack.enter_context(serve(emulator.app))
         command = [
             sys.executable, "-m", "benchmarks.quota_processes",
             "--calls", str(options.calls), "--processes", str(options.processes),
@@ -140,49 +138,49 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     for report in reports:
         outcomes.update(report["outcomes"])
-    flood = [wait for report in reports for wait in report["flood"]]
-    quiet = [wait for report in reports for wait in report["quiet"]]
+    bulk = [wait for report in reports for wait in report["bulk"]]
+    occasional = [wait for report in reports for wait in report["occasional"]]
     requests = sum(statuses.values())
     return {
-        "calls": len(flood) + len(quiet),
+        "calls": len(bulk) + len(occasional),
         "outcomes": dict(outcomes),
         "requests": requests,
         "refused": statuses[429],
         "refused_searches": refused_searches,
         "refused_share": round(statuses[429] / max(1, requests), 4),
         "seconds": round(seconds, 1),
-        "flood_wait_median": round(statistics.median(flood), 2),
-        "flood_wait_longest": round(max(flood), 2),
-        "quiet_calls": len(quiet),
-        "quiet_wait_median": round(statistics.median(quiet), 2) if quiet else None,
-        "quiet_wait_longest": round(max(quiet), 2) if quiet else None,
+        "bulk_wait_median": round(statistics.median(bulk), 2),
+        "bulk_wait_max": round(max(bulk), 2),
+        "occasional_calls": len(occasional),
+        "occasional_wait_median": round(statistics.median(occasional), 2) if occasional else None,
+        "occasional_wait_max": round(max(occasional), 2) if occasional else None,
     }
 
 
-def problems(counts: dict[str, Any], options: argparse.Namespace) -> list[str]:
-    """What is not as it should be."""
+def failed_checks(counts: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """Return the descriptions of failed checks."""
     gap_seconds = 10.0 / (options.burst_limit * PACED_SHARE)
-    longest_quiet_wait = GAPS_IN_EACH_PROCESS * options.processes * gap_seconds + SLACK_SECONDS
-    found = []
-    if counts["refused_share"] > options.most_refused_share:
-        found.append("too many requests were refused")
+    max_occasional_wait = GAPS_IN_EACH_PROCESS * options.processes * gap_seconds + SLACK_SECONDS
+    failures = []
+    if counts["refused_share"] > options.max_refused_share:
+        failures.append("too many requests were refused")
     if set(counts["outcomes"]) != {"ok"}:
-        found.append("calls failed")
-    if (counts["quiet_wait_longest"] or 0.0) > longest_quiet_wait:
-        found.append("a quiet user waited too long")
-    return found
+        failures.append("calls failed")
+    if (counts["occasional_wait_max"] or 0.0) > max_occasional_wait:
+        failures.append("an occasional caller waited too long")
+    return failures
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether all is well."""
+    """Measure, print the counts, and return the exit status."""
     options = arguments()
     if options.worker is not None:
         print(json.dumps(asyncio.run(work(options))))
         return 0
     counts = measure(options)
-    found = problems(counts, options)
-    print(json.dumps({**counts, "problems": found}, indent=2))
-    return 1 if found else 0
+    failures = failed_checks(counts, options)
+    print(json.dumps({**counts, "problems": failures}, indent=2))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

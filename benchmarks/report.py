@@ -1,16 +1,16 @@
-"""What was measured, against what was aimed at: the rows, and how they are printed."""
+"""Table of measurements and goals."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-SIGNIFICANT: Final = 3
-OURS: Final = "crm-api"
+SIGNIFICANT_DIGITS: Final = 3
+SERVICE: Final = "crm-api"
 FLASK: Final = "(a) Flask"
 FASTAPI: Final = "(b) FastAPI"
-FLOOR: Final = "(c) floor"
-CONTESTANTS: Final = (OURS, FLASK, FASTAPI, FLOOR)
+LOWER_BOUND: Final = "(c) lower bound"
+CONTESTANTS: Final = (SERVICE, FLASK, FASTAPI, LOWER_BOUND)
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,19 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float], unit: str = "") -> "Figure":
-        """The figure of these rounds."""
         return cls(tuple(values), unit)
 
     @property
     def median(self) -> float:
-        """The middle round."""
         return statistics.median(self.values)
 
-    def over(self, other: "Figure", unit: str = "x") -> "Figure":
-        """The ratios, each of two values of the same round."""
+    def ratio_to(self, other: "Figure", unit: str = "x") -> "Figure":
+        """Return the ratios of the values of the same round."""
         pairs = zip(self.values, other.values, strict=True)
-        return Figure(tuple(mine / theirs for mine, theirs in pairs), unit)
+        return Figure(tuple(value / base for value, base in pairs), unit)
 
     def scaled(self, factor: float, unit: str) -> "Figure":
-        """The same in another unit."""
+        """Return the figure in another unit."""
         return Figure(tuple(value * factor for value in self.values), unit)
 
     def __str__(self) -> str:
@@ -48,51 +46,48 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the median is to be at least or at most."""
+    """Bound for the median of a figure."""
 
     bound: float
-    at_most: bool
+    is_upper: bool
     unit: str = ""
 
-    def reached_by(self, figure: Figure) -> bool:
-        """Whether it is."""
-        return figure.median <= self.bound if self.at_most else figure.median >= self.bound
+    def is_reached_by(self, figure: Figure) -> bool:
+        return figure.median <= self.bound if self.is_upper else figure.median >= self.bound
 
     def __str__(self) -> str:
-        words = "at most" if self.at_most else "at least"
-        return f"{words} {_number(self.bound)} {self.unit}".strip()
+        relation = "at most" if self.is_upper else "at least"
+        return f"{relation} {_number(self.bound)} {self.unit}".strip()
 
 
 def at_most(bound: float, unit: str = "") -> Goal:
-    """No more than this."""
-    return Goal(bound, at_most=True, unit=unit)
+    return Goal(bound, is_upper=True, unit=unit)
 
 
 def at_least(bound: float, unit: str = "") -> Goal:
-    """No less than this."""
-    return Goal(bound, at_most=False, unit=unit)
+    return Goal(bound, is_upper=False, unit=unit)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a cell for each contestant, and the figure that the goal is about."""
+    """Row with a cell per contestant, and the figure that is compared with the goal."""
 
     measure: str
     cells: Mapping[str, str] = field(default_factory=dict)
-    """By contestant."""
+    """Text by contestant."""
     figure: Figure | None = None
     goal: Goal | None = None
-    why: str = ""
-    """What holds it back, as far as this run measured it."""
+    explanation: str = ""
+    """Reason for the value, as far as this run measured it."""
 
     @property
     def reached(self) -> bool | None:
-        """None where the row is only to be read."""
-        return None if self.goal is None or self.figure is None else self.goal.reached_by(self.figure)
+        """Return True or False if the row has a goal, else None."""
+        return None if self.goal is None or self.figure is None else self.goal.is_reached_by(self.figure)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts of its columns."""
+        """Return the texts of the columns."""
         verdict = {None: "", True: "yes", False: "**no**"}[self.reached]
         return (
             self.measure,
@@ -105,14 +100,14 @@ class Row:
 
 @dataclass
 class Report:
-    """All that one run found."""
+    """Results of one run."""
 
     rows: list[Row] = field(default_factory=list)
     charts: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
-    """By chart and line: the points of the growth rows."""
+    """Points by chart title and contestant."""
 
     def missed(self) -> list[Row]:
-        """The rows whose goal was not reached."""
+        """Return the rows whose goal was not reached."""
         return [row for row in self.rows if row.reached is False]
 
 
@@ -120,14 +115,14 @@ HEADINGS: Final = ("Measure", *CONTESTANTS, "Figure", "Goal", "Reached")
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table."""
+    """Return the rows as a Markdown table."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
     lines += ["| " + " | ".join(row.texts) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def plain(rows: Sequence[Row]) -> str:
-    """The same for a terminal."""
+    """Return the rows as a table for a terminal."""
     table = [HEADINGS, *(row.texts for row in rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(HEADINGS))]
     lines = [
@@ -140,7 +135,7 @@ def plain(rows: Sequence[Row]) -> str:
 
 def _number(value: float) -> str:
     if value and abs(value) < 1:
-        return f"{value:.{SIGNIFICANT}g}"
+        return f"{value:.{SIGNIFICANT_DIGITS}g}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.{1 if abs(value) >= 10 else 2}f}"

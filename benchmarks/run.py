@@ -1,4 +1,4 @@
-"""One run: its pace, its servers, and the contestants that are measured side by side."""
+"""One run: its settings, servers and contestants."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -8,79 +8,79 @@ from typing import Any, Final
 
 from benchmarks.emulator import Emulator
 from benchmarks.load import Client, Sample
-from benchmarks.people import Person, at_the_floor, make_staff, registered
-from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, FLOOR, OURS, Figure, Report
-from benchmarks.servers import Server, Stage
-from tests.support.builders import a_deal
+from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, LOWER_BOUND, SERVICE, Figure, Report
+from benchmarks.servers import Server, Servers
+from benchmarks.users import User, lower_bound_headers, make_staff, register_users
+from tests.support.builders import deal_body
 
 PROCESSES: Final = 2
-PEOPLE: Final = 50
+USER_COUNT: Final = 50
 STAFF: Final = 0
 CUSTOMER: Final = 1
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How often and how long everything is measured."""
+class RunSettings:
+    """Number and length of the measurements."""
 
     rounds: int
     requests: int
-    """Of one client, in a round."""
+    """Requests of one client in a round."""
     seconds: float
-    """Of many clients, in a round."""
-    with_slow_peers: bool
-    """Whether what takes the peers a minute is measured too."""
+    """Duration of a round with many clients."""
+    includes_slow_peers: bool
+    """True to include measures that take the peers a minute."""
     starts: int
     login_rounds: int
-    """bcrypt's."""
+    """Rounds of bcrypt."""
     logins: int
     quota_windows: int
-    """Of ten seconds."""
-    quota_patience: float
-    """Seconds: the deadline of a request there."""
+    """Number of quota windows of ten seconds."""
+    quota_deadline_seconds: float
+    """Deadline of a request while the quota is measured."""
 
 
-FULL: Final = Pace(
+FULL: Final = RunSettings(
     rounds=3,
     requests=20,
     seconds=2.0,
-    with_slow_peers=True,
+    includes_slow_peers=True,
     starts=5,
     login_rounds=12,
     logins=60,
     quota_windows=2,
-    quota_patience=10.0,
+    quota_deadline_seconds=10.0,
 )
-QUICK: Final = Pace(
+QUICK: Final = RunSettings(
     rounds=2,
     requests=2,
     seconds=0.3,
-    with_slow_peers=False,
+    includes_slow_peers=False,
     starts=1,
     login_rounds=10,
     logins=8,
     quota_windows=1,
-    quota_patience=5.0,
+    quota_deadline_seconds=5.0,
 )
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server, and the people who call it."""
+    """Server with its client and the users who call it."""
 
     name: str
     server: Server
     client: Client
     headers: Sequence[Mapping[str, str]]
-    """Of each person."""
+    """Headers of each user."""
 
-    async def send(self, method: str, path: str, person: int, *, json: Any = None) -> int:
-        """A request of the person of this number; the status of its answer."""
-        return await self.client.send(method, path, headers=self.headers[person], json=json)
+    async def send(self, method: str, path: str, user: int, *, json: Any = None) -> int:
+        """Send a request of the user with this number and return the status."""
+        return await self.client.send(method, path, headers=self.headers[user], json=json)
 
-    async def ask(self, method: str, path: str, person: int, *, json: Any = None) -> Any:
-        """The same; the body of its answer. Raises `AssertionError` where it is no success."""
-        return await self.client.ask(method, path, headers=self.headers[person], json=json)
+    async def request_json(self, method: str, path: str, user: int, *, json: Any = None) -> Any:
+        """Return the body of a successful response. Raises `AssertionError` for an error status."""
+        return await self.client.request_json(method, path, headers=self.headers[user], json=json)
 
 
 Contestants = Mapping[str, Contestant]
@@ -88,92 +88,91 @@ Contestants = Mapping[str, Contestant]
 
 @dataclass
 class Run:
-    """What every measure is given."""
+    """Argument of every measure."""
 
-    stage: Stage
-    pace: Pace
+    servers: Servers
+    settings: RunSettings
     emulator: Emulator
-    """With latency and without limits, for all contestants."""
+    """Emulator with latency and without limits, shared by all contestants."""
     contestants: Contestants
-    """Our service and its peers, each on two processes."""
-    people: Sequence[Person]
-    """Of our service: the first is staff, the others are customers."""
+    """crm-api, the peers and the lower bound, each with two processes."""
+    users: Sequence[User]
+    """Users of crm-api: the first is staff, the others are customers."""
     database: str
-    """Our service's."""
+    """Database URL of crm-api."""
     report: Report = field(default_factory=Report)
 
     @property
-    def ours(self) -> Contestant:
-        """Our service."""
-        return self.contestants[OURS]
+    def service(self) -> Contestant:
+        return self.contestants[SERVICE]
 
 
 @asynccontextmanager
-async def opened(stage: Stage, pace: Pace) -> AsyncGenerator[Run, None]:
-    """A run with everything started and everybody registered."""
-    emulator = await asyncio.to_thread(stage.emulator)
+async def start_run(servers: Servers, settings: RunSettings) -> AsyncGenerator[Run, None]:
+    """Start the servers, register the users and yield the run."""
+    emulator = await asyncio.to_thread(servers.emulator)
     await emulator.provision()
-    database = await asyncio.to_thread(stage.database)
-    start: dict[str, Callable[[], Server]] = {
-        OURS: lambda: stage.service(emulator, workers=PROCESSES, database=database),
-        FLASK: lambda: stage.flask(emulator, workers=PROCESSES),
-        FASTAPI: lambda: stage.fastapi(emulator, workers=PROCESSES),
-        FLOOR: lambda: stage.floor(emulator, workers=PROCESSES),
+    database = await asyncio.to_thread(servers.database)
+    starters: dict[str, Callable[[], Server]] = {
+        SERVICE: lambda: servers.service(emulator, workers=PROCESSES, database=database),
+        FLASK: lambda: servers.flask(emulator, workers=PROCESSES),
+        FASTAPI: lambda: servers.fastapi(emulator, workers=PROCESSES),
+        LOWER_BOUND: lambda: servers.lower_bound(emulator, workers=PROCESSES),
     }
-    emails = [f"person-{number}@example.com" for number in range(PEOPLE)]
-    people: dict[str, list[Person]] = {}
-    found: dict[str, Contestant] = {}
+    emails = [f"user-{number}@example.com" for number in range(USER_COUNT)]
+    users: dict[str, list[User]] = {}
+    contestants: dict[str, Contestant] = {}
     async with AsyncExitStack() as clients:
-        servers = await asyncio.gather(*(asyncio.to_thread(start[name]) for name in CONTESTANTS))
-        for name, server in zip(CONTESTANTS, servers, strict=True):
+        started = await asyncio.gather(*(asyncio.to_thread(starters[name]) for name in CONTESTANTS))
+        for name, server in zip(CONTESTANTS, started, strict=True):
             client = await clients.enter_async_context(Client(server.url))
-            if name == FLOOR:
-                headers = [at_the_floor(each) for each in people[OURS]]
+            if name == LOWER_BOUND:
+                headers = [lower_bound_headers(user) for user in users[SERVICE]]
             else:
-                people[name] = await registered(client, emails)
-                headers = [dict(each.headers) for each in people[name]]
-            found[name] = Contestant(name, server, client, headers)
+                users[name] = await register_users(client, emails)
+                headers = [dict(user.headers) for user in users[name]]
+            contestants[name] = Contestant(name, server, client, headers)
         await make_staff(database, emails[STAFF])
-        # What a process does once, such as reading the pipelines, is none of what is measured.
-        for each in found.values():
-            await _begin(each)
-        await emulator.slow()
-        yield Run(stage, pace, emulator, found, people[OURS], database)
+        # Each process reads the pipelines once; that is not part of the measures.
+        for contestant in contestants.values():
+            await _warm_up(contestant)
+        await emulator.add_latency()
+        yield Run(servers, settings, emulator, contestants, users[SERVICE], database)
 
 
-async def _begin(contestant: Contestant) -> None:
-    """So many requests at once that all processes have a part in it."""
-    people = range(CUSTOMER, PEOPLE)
-    sent = [contestant.send("POST", "/api/deals", each, json=a_deal()) for each in people]
-    if contestant.name == OURS:  # the others check no stages
-        sent += [contestant.send("GET", "/api/pipelines", each) for each in people]
+async def _warm_up(contestant: Contestant) -> None:
+    """Send enough concurrent requests to reach all processes."""
+    users = range(CUSTOMER, USER_COUNT)
+    sent = [contestant.send("POST", "/api/deals", user, json=deal_body()) for user in users]
+    if contestant.name == SERVICE:  # the others check no stages
+        sent += [contestant.send("GET", "/api/pipelines", user) for user in users]
     assert set(await asyncio.gather(*sent)) <= {200, 201}, contestant.name
 
 
-def customer(number: int) -> int:
-    """The person who is the client of this number; never the first, who is staff."""
-    return CUSTOMER + number % (PEOPLE - 1)
+def customer_index(number: int) -> int:
+    """Return the customer that the client with this number uses."""
+    return CUSTOMER + number % (USER_COUNT - 1)
 
 
-async def in_rounds(
+async def measure_in_rounds(
     rounds: int, measures: Mapping[str, Callable[[], Awaitable[Sample]]]
 ) -> dict[str, list[Sample]]:
-    """Every measure once in each round, another one first each time, so that what drifts drifts for all."""
+    """Take each measure once per round, starting with another one each time, so that drift affects all."""
     names = list(measures)
-    found: dict[str, list[Sample]] = {name: [] for name in names}
+    samples: dict[str, list[Sample]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             sample = await measures[name]()
-            found[name].append(sample.require_good(name))
-    return found
+            samples[name].append(sample.require_success(name))
+    return samples
 
 
 def medians(samples: Sequence[Sample]) -> Figure:
-    """The median time of each round, in seconds."""
+    """Return the median time of each round."""
     return Figure.of([sample.median for sample in samples], "s")
 
 
 def rates(samples: Sequence[Sample]) -> Figure:
-    """The successes a second of each round."""
+    """Return the successes per second of each round."""
     return Figure.of([sample.rate for sample in samples], "/s")

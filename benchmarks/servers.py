@@ -1,4 +1,4 @@
-"""The servers of a run, each a process of its own: the emulator, our service, the peers, a PostgreSQL."""
+"""Server processes of a run: the emulator, crm-api, the peers and PostgreSQL."""
 
 import http.client
 import os
@@ -21,15 +21,15 @@ from tests.support.processes import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 GUNICORN_THREADS: Final = 8
-"""Of each process; gunicorn's documentation advises two to four for each core."""
-CONNECTIONS: Final = 40
-"""To HubSpot, of each process of ours and of the floor: as many as peer (b) has threads, which are FastAPI's own."""
+"""Threads per process; gunicorn recommends two to four per core."""
+MAX_CONNECTIONS: Final = 40
+"""Connections to HubSpot per process of crm-api and the lower bound: the number of peer (b)'s threads."""
 START_SECONDS: Final = 30.0
-PLENTY: Final = "100000000 per 1 minute"
+UNLIMITED: Final = "100000000 per 1 minute"
 
 
 class Server:
-    """A process that serves HTTP, started here and stopped by `close`."""
+    """Process that serves HTTP; the constructor returns when it accepts requests."""
 
     def __init__(
         self, name: str, command: list[str], port: int, environment: Mapping[str, str], folder: Path
@@ -38,12 +38,12 @@ class Server:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"{name}-{port}.log"
-        inherited = {each: os.environ[each] for each in ("PATH", "HOME", "LANG") if each in os.environ}
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         started = time.perf_counter()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
-                # Not the checkout, whose .env is somebody's own.
+                # The checkout can have a .env, so it is not the working directory.
                 cwd=folder,
                 env={**inherited, "PYTHONPATH": str(ROOT), **environment},
                 stdout=output,
@@ -51,14 +51,14 @@ class Server:
                 start_new_session=True,
             )
         try:
-            self._wait_for_an_answer()
+            self._wait_until_ready()
         except BaseException:
             self.close()
             raise
         self.start_seconds = time.perf_counter() - started
-        """From the process's start to its first answer."""
+        """Time from the start of the process to its first response."""
 
-    def _wait_for_an_answer(self) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -72,23 +72,23 @@ class Server:
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """The process and those that it started."""
+        """Return the process and its children."""
         parent = psutil.Process(self._process.pid)
         return [parent, *parent.children(recursive=True)]
 
     @property
     def cpu_seconds(self) -> float:
-        """What all its processes have used so far."""
-        times = [each.cpu_times() for each in self.processes]
-        return float(sum(each.user + each.system for each in times))
+        """Return the CPU time of all its processes so far."""
+        times = [process.cpu_times() for process in self.processes]
+        return float(sum(used.user + used.system for used in times))
 
     @property
     def memory_megabytes(self) -> float:
-        """What the largest of its processes holds."""
-        return float(max(each.memory_info().rss for each in self.processes) / 1e6)
+        """Return the resident memory of its largest process."""
+        return float(max(process.memory_info().rss for process in self.processes) / 1e6)
 
     def close(self) -> None:
-        """Ask it to end, then make it; nobody waits for what it still has to do."""
+        """Send SIGTERM, and SIGKILL after one second."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
@@ -101,8 +101,8 @@ class Server:
 
 
 @dataclass
-class Stage:
-    """One run's servers; all of them end with it."""
+class Servers:
+    """Servers of a run, all stopped at the end."""
 
     folder: Path
     _servers: ExitStack = field(default_factory=ExitStack)
@@ -114,12 +114,15 @@ class Stage:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._servers.close()
 
     def database(self) -> str:
-        """The URL of a new, migrated PostgreSQL database."""
+        """Create and migrate a PostgreSQL database and return its URL."""
         if self._postgres is None:
             self._postgres = start_postgres()
             self._servers.callback(self._postgres.stop)
@@ -130,7 +133,7 @@ class Stage:
         return self._postgres.create_database(self._template)
 
     def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> Server:
-        """Start a server; `{port}` in its command is where it is to listen."""
+        """Start a server; `{port}` in the command is replaced by a free port."""
         port = free_port()
         command = [part.format(port=port) for part in command]
         server = Server(name, command, port, environment, self.folder)
@@ -138,12 +141,12 @@ class Stage:
         return server
 
     def emulator(self) -> Emulator:
-        """An emulator, without latency and limits until it is told otherwise."""
+        """Start an emulator without latency and limits."""
         command = [sys.executable, "-m", "crm_api", "emulator", "--port", "{port}"]
         return Emulator(self.start("emulator", command, {}).url)
 
     def service(self, emulator: Emulator, *, workers: int = 1, database: str, **settings: str) -> Server:
-        """Our service as an operator starts it, with limits that nobody here reaches."""
+        """Start crm-api with limits that the run does not reach."""
         environment = {
             "ENVIRONMENT": "development",
             "LOG_FORMAT": "json",
@@ -154,20 +157,20 @@ class Stage:
             "HUBSPOT_ACCESS_TOKEN": token_of("crm-api"),
             "HUBSPOT_BURST_LIMIT": "100000000",
             "HUBSPOT_SEARCH_LIMIT": "100000000",
-            "HUBSPOT_MAX_CONNECTIONS": str(CONNECTIONS),
+            "HUBSPOT_MAX_CONNECTIONS": str(MAX_CONNECTIONS),
             "BCRYPT_ROUNDS": "4",
             "MAX_CONNECTIONS": "10000",
             "MAX_CONNECTIONS_PER_ADDRESS": "10000",
-            "RATE_LIMIT_USER": PLENTY,
-            "RATE_LIMIT_REGISTRATIONS": PLENTY,
-            "RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT": PLENTY,
-            "RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": PLENTY,
+            "RATE_LIMIT_USER": UNLIMITED,
+            "RATE_LIMIT_REGISTRATIONS": UNLIMITED,
+            "RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT": UNLIMITED,
+            "RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": UNLIMITED,
         } | settings
         command = [sys.executable, "-m", "crm_api", "serve", "--port", "{port}", "--workers", str(workers)]
         return self.start("crm-api", command, environment)
 
     def flask(self, emulator: Emulator, *, workers: int = 1, rounds: int = 4) -> Server:
-        """Peer (a)."""
+        """Start peer (a)."""
         gunicorn = [
             sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", str(workers),
             "--threads", str(GUNICORN_THREADS), "--timeout", "180", "--log-level", "warning",
@@ -176,24 +179,28 @@ class Stage:
         return self.start("flask", gunicorn, self._peer_environment("flask", emulator, rounds))
 
     def fastapi(self, emulator: Emulator, *, workers: int = 1, rounds: int = 4) -> Server:
-        """Peer (b)."""
+        """Start peer (b)."""
         app = "benchmarks.peers.fastapi_service:create_app"
         return self.start(
             "fastapi", _uvicorn(app, workers), self._peer_environment("fastapi", emulator, rounds)
         )
 
-    def floor(self, emulator: Emulator, *, workers: int = 1) -> Server:
-        """Peer (c)."""
-        app = "benchmarks.peers.floor:create_app"
-        environment = self._peer_environment("floor", emulator, 4)
+    def lower_bound(self, emulator: Emulator, *, workers: int = 1) -> Server:
+        """Start the lower bound (c)."""
+        app = "benchmarks.peers.lower_bound:create_app"
+        environment = self._peer_environment("lower-bound", emulator, 4)
         return self.start(
-            "floor", _uvicorn(app, workers), environment | {"HUBSPOT_MAX_CONNECTIONS": str(CONNECTIONS)}
+            "lower-bound",
+            _uvicorn(app, workers),
+            environment | {"HUBSPOT_MAX_CONNECTIONS": str(MAX_CONNECTIONS)},
         )
 
-    def own_floor(self, database: str, pipelines: Path) -> Server:
-        """The floor of requests without HubSpot."""
-        environment = {"DATABASE_URL": database, "FLOOR_PIPELINES": str(pipelines)}
-        return self.start("own-floor", _uvicorn("benchmarks.peers.own_floor:create_app", 1), environment)
+    def local_lower_bound(self, database: str, pipelines: Path) -> Server:
+        """Start the lower bound of requests without HubSpot."""
+        environment = {"DATABASE_URL": database, "PIPELINES_FILE": str(pipelines)}
+        return self.start(
+            "local-lower-bound", _uvicorn("benchmarks.peers.local_lower_bound:create_app", 1), environment
+        )
 
     def _peer_environment(self, name: str, emulator: Emulator, rounds: int) -> dict[str, str]:
         return {
@@ -205,7 +212,7 @@ class Stage:
 
 
 def _uvicorn(app: str, workers: int) -> list[str]:
-    # As our service runs it: uvloop and httptools, found by uvicorn itself, and no access log.
+    # Same as crm-api: uvicorn finds uvloop and httptools, and writes no access log.
     return [
         sys.executable, "-m", "uvicorn", "--factory", app, "--port", "{port}",
         "--workers", str(workers), "--no-access-log", "--log-level", "warning",

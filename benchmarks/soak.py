@@ -1,4 +1,4 @@
-"""5,000 deals and tickets while one HubSpot call in five fails; prints its counts, and ends with 1 if one is wrong."""
+"""Create 5,000 deals and tickets while one HubSpot call in five fails; fails if a record is missing or duplicated."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
-from tests.support.callers import registered
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FAULTS, FaultRun
 
@@ -22,7 +22,6 @@ from hubspot_emulator import create_emulator
 async def soak(
     database_url: str, *, deals: int, tickets: int, users: int, probability: float, seed: int
 ) -> None:
-    """Create them all, and check what the account holds."""
     emulator = create_emulator()
     settings = Settings(
         _env_file=None,
@@ -42,18 +41,17 @@ async def soak(
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
         await provision(app.state.hubspot, TICKET_CATEGORIES)
-        callers = [await registered(client, f"user{number}@example.com") for number in range(users)]
+        callers = [await register_caller(client, f"user{number}@example.com") for number in range(users)]
         emulator.random_faults(probability, FAULTS, seed)
         await run.create_all(callers, deals=deals, tickets=tickets)
         emulator.random_faults(0.0, (), seed)
-    run.check(emulator)
+    run.assert_each_created_once(emulator)
     seconds = time.perf_counter() - started
     print(f"{len(run.deals)} deals and {len(run.tickets)} tickets, each exactly once, in {seconds:.0f} s")
-    print(f"{len(emulator.used_faults())} faults injected; answers: {dict(run.answers.most_common())}")
+    print(f"{len(emulator.used_faults())} faults injected; responses: {dict(run.outcomes.most_common())}")
 
 
 def main() -> None:
-    """Read the options and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=5000, help="deals and tickets together")
     parser.add_argument("--users", type=int, default=20)

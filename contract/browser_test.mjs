@@ -40,19 +40,19 @@ async function open(url, height = 1000) {
   return page;
 }
 
-const picture = (page, name) => (images ? page.screenshot({ path: join(images, name) }) : null);
+const screenshot = (page, name) => (images ? page.screenshot({ path: join(images, name) }) : null);
 
-/** Waits until the condition holds. Each poll queries the page again, because elements may have been rendered again. */
-const until = (page, holds, ...values) => page.waitForFunction(holds, { polling: 50 }, ...values);
+/** Waits until the condition condition. Each poll queries the page again, because elements may have been rendered again. */
+const until = (page, condition, ...values) => page.waitForFunction(condition, { polling: 50 }, ...values);
 
 /** Clicks the element as soon as it is enabled. Calls click(), because a pointer can miss a moving element. */
 const press = (page, selector) =>
   until(
     page,
-    (wanted) => {
-      const found = document.querySelector(wanted);
-      if (!found || found.disabled) return false;
-      found.click();
+    (selector) => {
+      const element = document.querySelector(selector);
+      if (!element || element.disabled) return false;
+      element.click();
       return true;
     },
     selector,
@@ -62,8 +62,8 @@ const press = (page, selector) =>
 async function enter(page, selector, value) {
   await until(
     page,
-    (wanted, text) => {
-      const field = document.querySelector(wanted);
+    (selector, text) => {
+      const field = document.querySelector(selector);
       if (!field || field.disabled) return false;
       // React overrides the element's setter, so only the prototype's setter triggers its change event.
       Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, text);
@@ -77,31 +77,31 @@ async function enter(page, selector, value) {
   await page.$eval(selector, (field) => field.dispatchEvent(new FocusEvent("focusout", { bubbles: true })));
 }
 
-const text = (page, selector) => page.$eval(selector, (each) => each.textContent);
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
 
 // Swagger UI -------------------------------------------------------------------------------------------------------
 
 const docs = await open(`${base}/`);
 assert.equal(docs.url(), `${base}/docs`);
 await docs.waitForSelector(".opblock");
-const shown = await docs.$$eval(".opblock-summary-operation-id", (found) => found.map((each) => each.textContent));
+const shown = await docs.$$eval(".opblock-summary-operation-id", (elements) => elements.map((element) => element.textContent));
 const document = await (await fetch(`${base}/openapi.json`)).json();
-const documented = Object.values(document.paths).flatMap((item) => Object.values(item).map((each) => each.operationId));
+const documented = Object.values(document.paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
 assert.deepEqual([...shown].sort(), [...documented].sort());
 const order = ["register", "logIn", "getMe", "listPipelines", "listDeals", "createDeal", "searchDeals", "createTicket"];
 assert.deepEqual(shown.filter((name) => order.includes(name)), order);
-await picture(docs, "docs.png");
+await screenshot(docs, "docs.png");
 
 await press(docs, ".auth-wrapper .authorize");
 await docs.waitForSelector("#oauth_username");
 // The login form comes first and has no fields that this service ignores.
 assert.match(await text(docs, ".auth-container h4"), /oauth2/);
-assert.equal(await docs.$eval("#client_id_password", (each) => each.offsetParent), null);
+assert.equal(await docs.$eval("#client_id_password", (element) => element.offsetParent), null);
 await enter(docs, "#oauth_username", "customer@example.com");
 await enter(docs, "#oauth_password", PASSWORD);
-await picture(docs, "docs-authorize.png");
+await screenshot(docs, "docs-authorize.png");
 await press(docs, ".auth-container:has(#oauth_username) button.authorize");
-await until(docs, () => [...document.querySelectorAll(".auth-btn-wrapper button")].some((each) => each.textContent === "Logout"));
+await until(docs, () => [...document.querySelectorAll(".auth-btn-wrapper button")].some((button) => button.textContent === "Logout"));
 await press(docs, ".btn-done");
 await until(docs, () => !document.querySelector(".dialog-ux"));
 
@@ -115,14 +115,14 @@ const operations = Object.fromEntries(
 async function openOnly(block) {
   await until(
     docs,
-    (wanted) => {
-      const target = document.querySelector(wanted);
+    (selector) => {
+      const target = document.querySelector(selector);
       if (!target) return false;
-      const wrong = [...document.querySelectorAll(".opblock")].filter(
-        (each) => each.classList.contains("is-open") !== (each === target),
+      const toggled = [...document.querySelectorAll(".opblock")].filter(
+        (block) => block.classList.contains("is-open") !== (block === target),
       );
-      for (const each of wrong) each.querySelector(".opblock-summary-control").click();
-      return wrong.length === 0 && target.querySelector(".execute") !== null;
+      for (const block of toggled) block.querySelector(".opblock-summary-control").click();
+      return toggled.length === 0 && target.querySelector(".execute") !== null;
     },
     block,
   );
@@ -136,7 +136,7 @@ async function send(operationId, { body, parameters = {} } = {}) {
   // An earlier response would be mistaken for this one.
   if (await docs.$(`${block} .btn-clear`)) {
     await press(docs, `${block} .btn-clear`);
-    await until(docs, (wanted) => !document.querySelector(wanted), `${block} .live-responses-table`);
+    await until(docs, (selector) => !document.querySelector(selector), `${block} .live-responses-table`);
   }
   for (const [name, value] of Object.entries(parameters)) {
     await enter(docs, `${block} tr[data-param-name="${name}"] :is(input:not([type="file"]), textarea, select)`, value);
@@ -144,29 +144,29 @@ async function send(operationId, { body, parameters = {} } = {}) {
   if (body) await enter(docs, `${block} textarea.body-param__text`, JSON.stringify(body));
   const target = path.replaceAll(/{(\w+)}/g, (_, name) => encodeURIComponent(parameters[name]));
   const [response] = await Promise.all([
-    docs.waitForResponse((each) => each.request().method() === method && new URL(each.url()).pathname === target),
+    docs.waitForResponse((received) => received.request().method() === method && new URL(received.url()).pathname === target),
     press(docs, `${block} .execute`),
   ]);
   const sent = new URL(response.url()).searchParams;
   for (const [name, value] of Object.entries(parameters)) {
     if (!path.includes(`{${name}}`)) assert.equal(sent.get(name), value);
   }
-  const answer = response.status() === 204 ? "" : await response.text();
+  const content = response.status() === 204 ? "" : await response.text();
   await until(
     docs,
-    (wanted, status) => document.querySelector(wanted)?.textContent.trim().startsWith(status),
+    (selector, status) => document.querySelector(selector)?.textContent.trim().startsWith(status),
     `${block} .live-responses-table .response .response-col_status`,
     String(response.status()),
   );
-  return { status: response.status(), body: answer ? JSON.parse(answer) : null, block };
+  return { status: response.status(), body: content ? JSON.parse(content) : null, block };
 }
 
 const createDeal = '.opblock[id$="-createDeal"]';
 await openOnly(createDeal);
-await docs.$eval(createDeal, (each) => each.scrollIntoView());
-await picture(docs, "docs-create-deal.png");
-const asItStands = await send("createDeal");
-assert.equal(asItStands.status, 201, JSON.stringify(asItStands.body));
+await docs.$eval(createDeal, (element) => element.scrollIntoView());
+await screenshot(docs, "docs-create-deal.png");
+const withDefaults = await send("createDeal");
+assert.equal(withDefaults.status, 201, JSON.stringify(withDefaults.body));
 const created = await send("createDeal", { body: { dealname: `Docs ${stamp}`, dealstage: "qualifiedtobuy", amount: 1500.5 } });
 assert.equal(created.status, 201, JSON.stringify(created.body));
 const ticket = await send("createTicket", { parameters: { id: created.body.data.deal.id } });
@@ -188,14 +188,14 @@ const last = ([name]) => ending.indexOf(name);
 const statuses = {};
 for (const [name, { path, operation }] of Object.entries(operations).sort((one, other) => last(one) - last(other))) {
   const id = name === "createTicket" ? ids.deals : ids[path.split("/")[2]];
-  const needed = (operation.parameters ?? []).filter((each) => each.required);
-  const parameters = Object.fromEntries(needed.map((each) => [each.name, each.name === "id" ? id : each.schema.examples[0]]));
-  const answer = await send(name, { parameters }).catch((error) => {
+  const needed = (operation.parameters ?? []).filter((parameter) => parameter.required);
+  const parameters = Object.fromEntries(needed.map((parameter) => [parameter.name, parameter.name === "id" ? id : parameter.schema.examples[0]]));
+  const response = await send(name, { parameters }).catch((error) => {
     throw new Error(`${name} cannot be tried out`, { cause: error });
   });
-  assert.ok(operation.responses[answer.status], `${name}: ${answer.status} is not documented`);
-  assert.ok(answer.status < 500, `${name}: ${answer.status}`);
-  statuses[name] = answer.status;
+  assert.ok(operation.responses[response.status], `${name}: ${response.status} is not documented`);
+  assert.ok(response.status < 500, `${name}: ${response.status}`);
+  statuses[name] = response.status;
 }
 const refused = Object.entries(statuses).filter(([, status]) => status >= 400);
 // Causes: tokens from mails and earlier responses, the role, another user's password, an ended session.
@@ -220,7 +220,7 @@ await fill("#register", {
 await press(page, "#register button");
 await until(page, () => document.querySelector('#register [data-field="lastname"]').textContent !== "");
 assert.equal(await page.evaluate(() => document.activeElement.name), "lastname");
-await picture(page, "portal-register.png");
+await screenshot(page, "portal-register.png");
 await enter(page, '#register [name="lastname"]', "Hopper");
 await press(page, "#register button");
 await page.waitForSelector("#deal");
@@ -245,29 +245,29 @@ await page.waitForSelector(`${renewal} li`);
 assert.match(await text(page, renewal), /Fleet renewal.*Contract Sent.*1500\.50?.*Third van is late/s);
 await fill("#search", { q: "van" });
 await press(page, "#search button");
-await page.waitForSelector("#found");
-assert.match(await text(page, "#found"), /Ticket: Third van is late/);
-await picture(page, "portal-deals.png");
+await page.waitForSelector("#results");
+assert.match(await text(page, "#results"), /Ticket: Third van is late/);
+await screenshot(page, "portal-deals.png");
 
 // An expired access token is refreshed once, even if several requests need it at the same time.
-let renewals = 0;
-page.on("request", (each) => (renewals += each.method() === "POST" && each.url().endsWith("/api/token/refresh") ? 1 : 0));
+let refreshCount = 0;
+page.on("request", (request) => (refreshCount += request.method() === "POST" && request.url().endsWith("/api/token/refresh") ? 1 : 0));
 await page.evaluate(() => {
-  const [[name, kept]] = Object.entries(sessionStorage);
-  sessionStorage.setItem(name, JSON.stringify({ ...JSON.parse(kept), access_token: "ended" }));
+  const [[name, stored]] = Object.entries(sessionStorage);
+  sessionStorage.setItem(name, JSON.stringify({ ...JSON.parse(stored), access_token: "ended" }));
 });
 await page.reload();
 await page.waitForSelector("[data-deal]");
-assert.equal(renewals, 1);
+assert.equal(refreshCount, 1);
 
 // A service that is briefly unreachable ends no session.
 const errorsBefore = errors.length;
 await page.setRequestInterception(true);
-const cut = (each) => (each.url().startsWith(`${base}/api/`) ? each.abort() : each.continue());
-page.on("request", cut);
+const abortApiCalls = (request) => (request.url().startsWith(`${base}/api/`) ? request.abort() : request.continue());
+page.on("request", abortApiCalls);
 await page.reload();
 await page.waitForSelector('[role="alert"] + button');
-page.off("request", cut);
+page.off("request", abortApiCalls);
 await page.setRequestInterception(false);
 errors.length = errorsBefore; // the browser logs each aborted request
 await press(page, '[role="alert"] + button');

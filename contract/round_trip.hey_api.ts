@@ -8,7 +8,7 @@ const [base = "http://localhost:4012", emulator = "http://localhost:8100"] = pro
 const email = `hey-${Date.now()}@example.com`;
 const password = "a lighthouse in the fog";
 
-function refused(result: { error?: Problem; response?: Response }, status: number, code: string): Problem {
+function expectProblem(result: { error?: Problem; response?: Response }, status: number, code: string): Problem {
   assert.ok(result.error, `expected ${code}`);
   assert.equal(result.response?.status, status);
   assert.equal(result.error.code, code);
@@ -17,15 +17,15 @@ function refused(result: { error?: Problem; response?: Response }, status: numbe
 }
 
 client.setConfig({ baseUrl: base });
-refused(await api.getMe(), 401, "invalid_token");
+expectProblem(await api.getMe(), 401, "invalid_token");
 const registration = { email, firstname: "Zoë", lastname: "O'Brien", password, phone: "+44 20 7946 0018" };
 const registered = await api.register({ body: registration });
 assert.equal(registered.response?.status, 201);
-refused(await api.register({ body: registration }), 409, "user_exists");
+expectProblem(await api.register({ body: registration }), 409, "user_exists");
 const form = await api.createToken({ body: { grant_type: "password", username: email, password } });
 assert.equal(form.data?.token_type, "bearer");
-refused(await api.createToken({ body: { grant_type: "password", username: email, password: "wrong" } }), 400, "invalid_grant");
-refused(await api.logIn({ body: { email, password: "wrong" } }), 401, "invalid_credentials");
+expectProblem(await api.createToken({ body: { grant_type: "password", username: email, password: "wrong" } }), 400, "invalid_grant");
+expectProblem(await api.logIn({ body: { email, password: "wrong" } }), 401, "invalid_credentials");
 const login = await api.logIn({ body: { email, password }, throwOnError: true });
 const refreshed = await api.refreshToken({ body: { refresh_token: login.data.data.refresh_token }, throwOnError: true });
 client.setConfig({ baseUrl: base, auth: () => refreshed.data.data.access_token });
@@ -45,16 +45,16 @@ assert.equal(deal.amount, "1500.50");
 const replayed = await api.createDeal({ body, headers, throwOnError: true });
 assert.equal(replayed.data.data.deal.id, deal.id);
 assert.equal(replayed.response.headers.get("Idempotency-Replayed"), "true");
-refused(await api.createDeal({ body: { ...body, dealname: "Other" }, headers }), 422, "idempotency_key_reused");
-const wrongStage = refused(await api.createDeal({ body: { ...body, dealstage: "nowhere" } }), 400, "validation_error");
+expectProblem(await api.createDeal({ body: { ...body, dealname: "Other" }, headers }), 422, "idempotency_key_reused");
+const wrongStage = expectProblem(await api.createDeal({ body: { ...body, dealstage: "nowhere" } }), 400, "validation_error");
 assert.equal(wrongStage.details[0]?.field, "dealstage");
-refused(await api.createDeal({ body: { ...body, contact_id: "1" } }), 403, "forbidden");
-refused(await api.createDeal({ body: { ...body, description: "x".repeat(2 ** 20) } }), 413, "request_too_large");
-refused(await api.getDeal({ path: { id: "99999999" } }), 404, "not_found");
+expectProblem(await api.createDeal({ body: { ...body, contact_id: "1" } }), 403, "forbidden");
+expectProblem(await api.createDeal({ body: { ...body, description: "x".repeat(2 ** 20) } }), 413, "request_too_large");
+expectProblem(await api.getDeal({ path: { id: "99999999" } }), 404, "not_found");
 const fault = { method: "GET", path: "/crm/objects/*/deals/*", status: 403 };
 await fetch(`${emulator}/_emulator/faults`, { method: "POST", body: JSON.stringify(fault) });
-refused(await api.getDeal({ path: { id: deal.id } }), 502, "hubspot_credentials_refused");
-refused(await api.updateDeal({ path: { id: deal.id }, body: { amount: "1" }, headers: { "If-Match": '"0"' } }), 412, "precondition_failed");
+expectProblem(await api.getDeal({ path: { id: deal.id } }), 502, "hubspot_credentials_refused");
+expectProblem(await api.updateDeal({ path: { id: deal.id }, body: { amount: "1" }, headers: { "If-Match": '"0"' } }), 412, "precondition_failed");
 const updated = await api.updateDeal({ path: { id: deal.id }, body: { amount: null }, throwOnError: true });
 assert.equal(updated.data.data.deal.amount, null);
 
@@ -68,39 +68,39 @@ for (let number = 0; number < 4; number++) {
   await api.createDeal({ body: { ...body, dealname: `Deal ${number}` }, throwOnError: true });
 }
 
-const seen: Deal[] = [];
+const deals: Deal[] = [];
 let cursor: string | undefined;
 do {
   const page = await api.listDeals({ query: cursor ? { limit: 2, cursor } : { limit: 2 }, throwOnError: true });
-  seen.push(...page.data.data.results);
+  deals.push(...page.data.data.results);
   cursor = page.data.data.next_cursor ?? undefined;
 } while (cursor);
-assert.equal(new Set(seen.map((each) => each.id)).size, 5);
-refused(await api.listDeals({ query: { cursor: "made-up" } }), 400, "invalid_cursor");
+assert.equal(new Set(deals.map(({ id }) => id)).size, 5);
+expectProblem(await api.listDeals({ query: { cursor: "made-up" } }), 400, "invalid_cursor");
 
 const detail = await api.getDeal({ path: { id: deal.id }, throwOnError: true });
-assert.deepEqual(detail.data.data.deal.tickets.map((each) => each.subject), ["Late"]);
+assert.deepEqual(detail.data.data.deal.tickets.map(({ subject }) => subject), ["Late"]);
 assert.match(detail.response.headers.get("ETag") ?? "", /^"[0-9a-f]+"$/);
-const found = await api.searchDeals({
+const matches = await api.searchDeals({
   body: { query: "fleet", filters: [{ property: "dealstage", operator: "EQ", value: dealStage.id }] },
   throwOnError: true,
 });
-assert.equal(found.data.data.total, 1);
+assert.equal(matches.data.data.total, 1);
 const everything = await api.searchEverything({ query: { q: "late" }, throwOnError: true });
 assert.equal(everything.data.data.tickets.length, 1);
 
-for (let tries = 0; ; tries++) {
+for (let attempts = 0; ; attempts++) {
   const result = await api.logIn({ body: { email: `nobody-${email}`, password: "wrong" } });
   if (result.response?.status !== 429) {
-    assert.ok(tries < 8, "a limit was to be passed");
+    assert.ok(attempts < 8, "the rate limit was not reached");
     continue;
   }
-  const limited = refused(result, 429, "rate_limit_exceeded");
+  const limited = expectProblem(result, 429, "rate_limit_exceeded");
   assert.match(limited.error, /^ratelimit exceeded 5 per 1 minute/);
   assert.ok(Number(result.response.headers.get("Retry-After")) > 0);
   break;
 }
 const ended = await api.logOut({ body: { everywhere: true } });
 assert.equal(ended.response?.status, 204);
-refused(await api.getMe(), 401, "invalid_token");
+expectProblem(await api.getMe(), 401, "invalid_token");
 console.log("hey-api: round trip done");

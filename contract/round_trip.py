@@ -46,13 +46,13 @@ PASSWORD = "a lighthouse in the fog"
 Model = TypeVar("Model")
 
 
-def given(response: Response[Any], model: type[Model]) -> Model:
+def expect_success(response: Response[Any], model: type[Model]) -> Model:
     """Return the success body as the documented type."""
     assert isinstance(response.parsed, model), (response.status_code, response.content)
     return response.parsed
 
 
-def refused(response: Response[Any], status: int, code: str) -> Problem:
+def expect_problem(response: Response[Any], status: int, code: str) -> Problem:
     """Return the error body as the documented type."""
     assert isinstance(response.parsed, Problem), (response.status_code, response.content)
     assert response.status_code == HTTPStatus(status), response.status_code
@@ -60,15 +60,17 @@ def refused(response: Response[Any], status: int, code: str) -> Problem:
     return response.parsed
 
 
-def deals_to_the_end(client: AuthenticatedClient) -> list[Deal]:
+def list_all_deals(client: AuthenticatedClient) -> list[Deal]:
     """Return all deals, read in pages of two."""
-    found: list[Deal] = []
+    deals: list[Deal] = []
     cursor: str | Unset = UNSET
     while True:
-        page = given(list_deals.sync_detailed(client=client, limit=2, cursor=cursor), DealPageResponse).data
-        found += page.results
+        page = expect_success(
+            list_deals.sync_detailed(client=client, limit=2, cursor=cursor), DealPageResponse
+        ).data
+        deals += page.results
         if page.next_cursor is None:
-            return found
+            return deals
         cursor = page.next_cursor
 
 
@@ -78,26 +80,26 @@ def main() -> None:
     registration = Registration(
         email=EMAIL, firstname="Søren", lastname="García", password=PASSWORD, phone="+44 20 7946 0018"
     )
-    given(register.sync_detailed(client=anonymous, body=registration), RegistrationResponse)
-    refused(register.sync_detailed(client=anonymous, body=registration), 409, "user_exists")
+    expect_success(register.sync_detailed(client=anonymous, body=registration), RegistrationResponse)
+    expect_problem(register.sync_detailed(client=anonymous, body=registration), 409, "user_exists")
     wrong_login = Login(email=EMAIL, password="wrong")
-    refused(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
+    expect_problem(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
     grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password=PASSWORD)
-    given(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
+    expect_success(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
     wrong_grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password="wrong")
-    refused(create_token.sync_detailed(client=anonymous, body=wrong_grant), 400, "invalid_grant")
-    login = given(
+    expect_problem(create_token.sync_detailed(client=anonymous, body=wrong_grant), 400, "invalid_grant")
+    login = expect_success(
         log_in.sync_detailed(client=anonymous, body=Login(email=EMAIL, password=PASSWORD)), TokensResponse
     )
-    refreshed = given(
+    refreshed = expect_success(
         refresh_token.sync_detailed(client=anonymous, body=TokenRefresh(login.data.refresh_token)),
         TokensResponse,
     )
     client = AuthenticatedClient(base_url=BASE, token=refreshed.data.access_token)
     forged = AuthenticatedClient(base_url=BASE, token="forged")
-    refused(get_me.sync_detailed(client=forged), 401, "invalid_token")
+    expect_problem(get_me.sync_detailed(client=forged), 401, "invalid_token")
 
-    pipelines = given(list_pipelines.sync_detailed(client=client), PipelinesResponse).data
+    pipelines = expect_success(list_pipelines.sync_detailed(client=client), PipelinesResponse).data
     stage, ticket_stage = pipelines.deals[0].stages[0].id, pipelines.tickets[0].stages[0].id
     body = DealCreate(
         dealname="Annual support",
@@ -106,37 +108,39 @@ def main() -> None:
         closedate=datetime.datetime(2026, 12, 31, 17, tzinfo=datetime.UTC),
     )
     key = f"key-{time.time_ns()}"
-    deal = given(
+    deal = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
     ).data.deal
-    again = given(
+    again = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
     ).data.deal
     assert again.id == deal.id
     assert deal.closedate == body.closedate
     other = DealCreate(dealname="Other", dealstage=stage)
-    refused(
+    expect_problem(
         create_deal.sync_detailed(client=client, body=other, idempotency_key=key),
         422,
         "idempotency_key_reused",
     )
-    nowhere = DealCreate(dealname="Other", dealstage="nowhere")
-    problem = refused(create_deal.sync_detailed(client=client, body=nowhere), 400, "validation_error")
-    assert [each.field for each in problem.details] == ["dealstage"]
-    not_mine = DealCreate(dealname="Other", dealstage=stage, contact_id="1")
-    refused(create_deal.sync_detailed(client=client, body=not_mine), 403, "forbidden")
+    unknown_stage = DealCreate(dealname="Other", dealstage="nowhere")
+    problem = expect_problem(
+        create_deal.sync_detailed(client=client, body=unknown_stage), 400, "validation_error"
+    )
+    assert [detail.field for detail in problem.details] == ["dealstage"]
+    for_other_contact = DealCreate(dealname="Other", dealstage=stage, contact_id="1")
+    expect_problem(create_deal.sync_detailed(client=client, body=for_other_contact), 403, "forbidden")
     too_large = DealCreate(dealname="Other", dealstage=stage, description="x" * 2**20)
-    refused(create_deal.sync_detailed(client=client, body=too_large), 413, "request_too_large")
-    refused(get_deal.sync_detailed("99999999", client=client), 404, "not_found")
+    expect_problem(create_deal.sync_detailed(client=client, body=too_large), 413, "request_too_large")
+    expect_problem(get_deal.sync_detailed("99999999", client=client), 404, "not_found")
     fault = {"method": "GET", "path": "/crm/objects/*/deals/*", "status": 403}
     httpx.post(f"{EMULATOR}/_emulator/faults", json=fault).raise_for_status()
-    refused(get_deal.sync_detailed(deal.id, client=client), 502, "hubspot_credentials_refused")
-    refused(
+    expect_problem(get_deal.sync_detailed(deal.id, client=client), 502, "hubspot_credentials_refused")
+    expect_problem(
         update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount="1"), if_match='"0"'),
         412,
         "precondition_failed",
     )
-    cleared = given(
+    cleared = expect_success(
         update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount=None)), DealResponse
     )
     assert cleared.data.deal.amount is None
@@ -147,28 +151,30 @@ def main() -> None:
         hs_pipeline_stage=ticket_stage,
         category=TicketCreateCategory.TECHNICAL_ISSUE,
     )
-    given(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
+    expect_success(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
     for number in range(4):
-        more = DealCreate(dealname=f"Deal {number}", dealstage=stage)
-        given(create_deal.sync_detailed(client=client, body=more), DealResponse)
-    assert len({each.id for each in deals_to_the_end(client)}) == 5
-    refused(list_deals.sync_detailed(client=client, cursor="made-up"), 400, "invalid_cursor")
-    detail = given(get_deal.sync_detailed(deal.id, client=client), DealDetailResponse)
-    assert [each.subject for each in detail.data.deal.tickets] == ["Spare part"]
-    found = given(
+        another = DealCreate(dealname=f"Deal {number}", dealstage=stage)
+        expect_success(create_deal.sync_detailed(client=client, body=another), DealResponse)
+    assert len({deal.id for deal in list_all_deals(client)}) == 5
+    expect_problem(list_deals.sync_detailed(client=client, cursor="made-up"), 400, "invalid_cursor")
+    detail = expect_success(get_deal.sync_detailed(deal.id, client=client), DealDetailResponse)
+    assert [ticket.subject for ticket in detail.data.deal.tickets] == ["Spare part"]
+    matches = expect_success(
         search_deals.sync_detailed(client=client, body=RecordSearch(query="annual")), DealSearchResponse
     )
-    assert found.data.total == 1
-    everything = given(search_everything.sync_detailed(client=client, q="spare"), FoundRecordsResponse)
+    assert matches.data.total == 1
+    everything = expect_success(
+        search_everything.sync_detailed(client=client, q="spare"), FoundRecordsResponse
+    )
     assert len(everything.data.tickets) == 1
 
     guess = Login(email=f"nobody-{EMAIL}", password="wrong")
-    answers = [log_in.sync_detailed(client=anonymous, body=guess) for _ in range(6)]
-    limited = refused(answers[-1], 429, "rate_limit_exceeded")
+    responses = [log_in.sync_detailed(client=anonymous, body=guess) for _ in range(6)]
+    limited = expect_problem(responses[-1], 429, "rate_limit_exceeded")
     assert limited.error.startswith("ratelimit exceeded 5 per 1 minute")
-    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert int(responses[-1].headers["Retry-After"]) > 0
     assert log_out.sync_detailed(client=client, body=Logout(everywhere=True)).status_code == 204
-    refused(get_me.sync_detailed(client=client), 401, "invalid_token")
+    expect_problem(get_me.sync_detailed(client=client), 401, "invalid_token")
     print("openapi-python-client: round trip done")
 
 

@@ -46,12 +46,12 @@ serve() {
   trap 'exit 130' INT TERM
   BASE=http://localhost:$port
   EMULATOR=http://localhost:$((port + 1000))
-  local tries=0
+  local attempts=0
   until ../.venv/bin/python -c "import sys, httpx; sys.exit(httpx.get('$BASE/readyz').status_code != 200)" 2>/dev/null; do
-    tries=$((tries + 1))
-    if ((tries > 60)) || ! kill -0 "$SERVER" 2>/dev/null; then
+    attempts=$((attempts + 1))
+    if ((attempts > 60)) || ! kill -0 "$SERVER" 2>/dev/null; then
       cat "$FOLDER/log" >&2
-      echo "the service does not answer on port $port" >&2
+      echo "the service does not respond on port $port" >&2
       exit 1
     fi
     sleep 0.5

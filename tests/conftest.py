@@ -1,4 +1,4 @@
-"""Fixtures: the application with its database and the emulator, and people who call it."""
+"""Fixtures: the application with its database and the emulator, and its callers."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
@@ -8,29 +8,29 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.hubspot_contract import held_to_the_documents
+from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator, create_emulator
 
-pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.accounts"]
+pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
 
 
 @pytest.fixture
 def emulator() -> Generator[Emulator, None, None]:
-    """A HubSpot account of its own for each test; what passes is held against HubSpot's documents, if they are here."""
+    """Yield an emulator; its traffic is checked against HubSpot's OpenAPI documents if they are available."""
     emulator = create_emulator()
-    with held_to_the_documents(emulator, requests_too=True):
+    with checked_against_documents(emulator, check_requests=True):
         yield emulator
     emulator.close()
 
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Development settings that no file and no variable of this machine changes."""
+    """Return development settings that do not depend on this machine's files and variables."""
     return Settings(
         _env_file=None,
         environment="development",
@@ -46,17 +46,17 @@ def settings(database_url: str) -> Settings:
 
 @pytest.fixture
 async def app(settings: Settings, emulator: Emulator) -> AsyncGenerator[FastAPI, None]:
-    """The application as it runs in production, with the emulator in the network's place."""
+    """Yield the started application with the emulator as its HubSpot."""
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
-        await app.state.watching  # asks for the account once; tests count what comes after
+        await app.state.startup_checks  # its calls at start are not part of what tests count
         emulator.clear_requests()
         yield app
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """A caller who is nobody yet."""
+    """Yield a client without a login."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client:
         yield client
@@ -64,39 +64,40 @@ async def client(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient, None]:
 
 @pytest.fixture
 async def customer(client: httpx.AsyncClient) -> Caller:
-    """A customer who is logged in."""
-    return await registered(client, "customer@example.com")
+    """Return a customer with a login."""
+    return await register_caller(client, "customer@example.com")
 
 
 @pytest.fixture
-async def stranger(client: httpx.AsyncClient) -> Caller:
-    """Another customer, who is logged in too."""
-    return await registered(client, "stranger@example.com")
+async def other_customer(client: httpx.AsyncClient) -> Caller:
+    """Return a second customer with a login."""
+    return await register_caller(client, "stranger@example.com")
 
 
 @pytest.fixture
 async def staff(client: httpx.AsyncClient, app: FastAPI) -> Caller:
-    """One of the company's own people."""
+    """Return a staff user with a login."""
     from crm_api.services.accounts.profile import set_role
 
-    caller = await registered(client, "staff@example.com")
+    caller = await register_caller(client, "staff@example.com")
     assert await set_role(app.state.session_factory, caller.email, "staff")
     return caller
 
 
 @pytest.fixture
-def break_commits(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
-    """Makes the database fail at statements that begin so; an empty text mends it."""
+def fail_statements(app: FastAPI) -> Generator[Callable[[str], None], None, None]:
+    """Yield a function that makes statements with this prefix fail; an empty prefix ends the failures."""
     engine = app.state.session_factory.kw["bind"].sync_engine
-    broken: list[str] = []
+    failing_prefix = ""
 
-    def fail(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if broken and broken[0] and statement.startswith(broken[0]):
-            raise OperationalError(statement, None, ConnectionError("the test broke it"))
+    def fail(_connection: Any, _cursor: Any, statement: str, *_arguments: Any) -> None:
+        if failing_prefix and statement.startswith(failing_prefix):
+            raise OperationalError(statement, None, ConnectionError("simulated by the test"))
 
-    def break_at(beginning: str) -> None:
-        broken[:] = [beginning]
+    def set_prefix(prefix: str) -> None:
+        nonlocal failing_prefix
+        failing_prefix = prefix
 
     event.listen(engine, "before_cursor_execute", fail)
-    yield break_at
+    yield set_prefix
     event.remove(engine, "before_cursor_execute", fail)

@@ -1,4 +1,4 @@
-"""Connections and transactions on both databases, as services use them."""
+"""Connections and transactions on both databases."""
 
 import sqlite3
 import subprocess
@@ -26,25 +26,25 @@ async def engine(database_url: str) -> AsyncGenerator[AsyncEngine, None]:
 
 
 @on_sqlite
-async def test_a_single_read_waits_for_no_writer(engine: AsyncEngine, database_url: str) -> None:
+async def test_single_read_does_not_wait_for_a_writer(engine: AsyncEngine, database_url: str) -> None:
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         async with create_read_session_factory(engine)() as reading:
             started = time.monotonic()
             assert (await reading.execute(text("SELECT count(*) FROM users"))).scalar_one() == 0
-            assert time.monotonic() - started < 2  # a transaction would wait for five seconds, and fail
+            assert time.monotonic() - started < 2  # a transaction would wait for five seconds and fail
         writer.execute("ROLLBACK")
 
 
 @on_postgresql
-@pytest.mark.parametrize("alone", [True, False])
-async def test_a_single_read_has_no_transaction_around_it(engine: AsyncEngine, *, alone: bool) -> None:
-    async with (create_read_session_factory if alone else create_session_factory)(engine)() as reading:
+@pytest.mark.parametrize("single", [True, False])
+async def test_single_read_runs_without_a_transaction(engine: AsyncEngine, *, single: bool) -> None:
+    async with (create_read_session_factory if single else create_session_factory)(engine)() as reading:
         transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
-    assert (transactions[0] != transactions[1]) is alone
+    assert (transactions[0] != transactions[1]) is single
 
 
-async def test_what_reads_alone_leaves_transactions_as_they_are(engine: AsyncEngine) -> None:
+async def test_single_reads_do_not_change_transactions(engine: AsyncEngine) -> None:
     async with create_read_session_factory(engine)() as reading:
         await reading.execute(text("SELECT 1"))
     async with create_session_factory(engine)() as writing:
@@ -58,32 +58,35 @@ async def test_what_reads_alone_leaves_transactions_as_they_are(engine: AsyncEng
 
 @on_postgresql
 @pytest.mark.parametrize(("after_seconds", "pings"), [(0.0, 3), (60.0, 0)])
-async def test_a_connection_is_tried_before_its_use_only_when_it_was_idle(
+async def test_only_idle_connections_are_pinged(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, after_seconds: float, pings: int
 ) -> None:
     monkeypatch.setattr(database, "PING_AFTER_SECONDS", after_seconds)
-    seen = 0
+    ping_count = 0
     ping = engine.dialect.do_ping
 
-    def counted(connection: object) -> bool:
-        nonlocal seen
-        seen += 1
+    def counting_ping(connection: object) -> bool:
+        nonlocal ping_count
+        ping_count += 1
         return ping(connection)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine.dialect, "do_ping", counted)
+    monkeypatch.setattr(engine.dialect, "do_ping", counting_ping)
     for _ in range(4):
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-    assert seen == pings
+    assert ping_count == pings
 
 
 @on_postgresql
-async def test_idle_connections_that_the_server_closed_cost_nobody_a_request(
+async def test_closed_idle_connections_are_replaced(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0.0)
     async with engine.connect() as one, engine.connect() as another:
-        pids = [(await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() for each in (one, another)]
+        pids = [
+            (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            for connection in (one, another)
+        ]
     administrator = create_engine(database_url)
     async with administrator.connect() as connection:
         for pid in pids:
@@ -94,6 +97,6 @@ async def test_idle_connections_that_the_server_closed_cost_nobody_a_request(
             assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() not in pids
 
 
-def test_a_service_without_redis_does_not_load_it() -> None:
+def test_redis_is_not_imported_without_redis_url() -> None:
     program = "import sys, crm_api.main; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

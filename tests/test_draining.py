@@ -1,4 +1,4 @@
-"""A process that is told to stop: it says so, answers what it has begun, and then stops listening."""
+"""Graceful shutdown of processes: notice on /readyz, running requests, closed sockets."""
 
 import asyncio
 import signal
@@ -8,24 +8,26 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.builders import a_deal
-from tests.support.callers import registered
+from tests.support.builders import deal_body
+from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.cli.serve import drain_seconds
 from crm_api.settings import Settings
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + 30
-    while not await holds():
+    while not await condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, workers: int) -> None:
+async def test_running_request_finishes_during_shutdown(
+    tmp_path: Path, database_url: str, workers: int
+) -> None:
     with (
         emulator_process(tmp_path, "--latency-ms", "3000") as emulator,
         service_process(
@@ -33,7 +35,7 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
             database_url=database_url,
             hubspot_url=emulator.url,
             workers=workers,
-            # What was begun asks HubSpot twice at least, so it takes twice as long as the notice.
+            # The request makes at least two HubSpot calls, so it takes twice as long as the notice.
             SHUTDOWN_NOTICE_SECONDS="3",
             REQUEST_DEADLINE_SECONDS="30",
         ) as service,
@@ -57,25 +59,25 @@ async def test_what_was_begun_ends_well(tmp_path: Path, database_url: str, worke
             httpx.AsyncClient(base_url=service.url, timeout=60) as client,
             httpx.AsyncClient(base_url=service.url) as idle,
         ):
-            # A connection that stays open keeps nothing from stopping.
+            # An idle connection must not delay the shutdown.
             await idle.get("/healthz")
-            caller = await registered(client, "ada@example.com")
-            begun = asyncio.create_task(caller.post("/api/deals", a_deal()))
+            caller = await register_caller(client, "ada@example.com")
+            running = asyncio.create_task(caller.post("/api/deals", deal_body()))
             await asyncio.sleep(0.2)
-            service.tell(signal.SIGTERM)
-            await until(is_unready)
-            # Balancers need time to notice: until then everything is answered, on one connection each.
-            answer = await caller.get("/api/me")
-            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-            await until(is_refused)
-            # It stopped listening while HubSpot was still being asked.
-            assert not begun.done()
-            assert (await begun).status_code == 201
+            service.send_signal(signal.SIGTERM)
+            await wait_until(is_unready)
+            # During the notice, requests get responses that close their connection.
+            response = await caller.get("/api/me")
+            assert (response.status_code, response.headers["connection"]) == (200, "close")
+            await wait_until(is_refused)
+            # The server stopped listening while the HubSpot call was running.
+            assert not running.done()
+            assert (await running).status_code == 201
         assert service.wait(40) == 0
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
-async def test_told_twice_it_keeps_its_notice(tmp_path: Path, database_url: str) -> None:
+async def test_second_sigterm_does_not_shorten_the_notice(tmp_path: Path, database_url: str) -> None:
     with service_process(
         tmp_path,
         database_url=database_url,
@@ -83,8 +85,8 @@ async def test_told_twice_it_keeps_its_notice(tmp_path: Path, database_url: str)
         SHUTDOWN_NOTICE_SECONDS="3",
     ) as service:
         started = time.monotonic()
-        service.tell(signal.SIGTERM)
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.wait(15) == 0
         assert time.monotonic() - started >= 3
 
@@ -97,16 +99,16 @@ async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) ->
         hubspot_url="http://127.0.0.1:9",
         SHUTDOWN_NOTICE_SECONDS="300",
     ) as service:
-        service.tell(signal.SIGINT)
+        service.send_signal(signal.SIGINT)
         assert service.wait(30) == 0
 
 
 @pytest.mark.parametrize(("deadline", "drain"), [(1.0, 15), (10.0, 15), (10.6, 16), (120.0, 125)])
-def test_a_request_may_use_its_whole_deadline(settings: Settings, deadline: float, drain: int) -> None:
+def test_drain_time_exceeds_request_deadline(settings: Settings, deadline: float, drain: int) -> None:
     assert drain_seconds(settings.model_copy(update={"request_deadline_seconds": deadline})) == drain
 
 
-def test_production_gives_notice_and_development_does_not(settings: Settings) -> None:
+def test_only_production_has_a_shutdown_notice(settings: Settings) -> None:
     assert settings.shutdown_notice_seconds == 0
     production = Settings(_env_file=None, environment="production")
     assert production.shutdown_notice_seconds == 5

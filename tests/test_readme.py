@@ -48,23 +48,23 @@ def commands(heading: str) -> str:
     return "\n".join(block.replace("$ ", "", 1).replace("\n$ ", "\n") for block in blocks)
 
 
-def type_commands(section: str, url: str) -> list[Any]:
+def run_commands(section: str, url: str) -> list[Any]:
     """Run the commands of a README section and return the JSON values that they print."""
     script = commands(section).replace("http://localhost:4012", url)
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],  # noqa: S607
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README uses curl")
 def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
-        first = type_commands("Call it", served.url)
+        first = run_commands("Call it", served.url)
         assert [response["message"] for response in first] == [
             "User registered successfully",
             "User authenticated successfully",
@@ -80,7 +80,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
         [deal] = contact["deals"]
         assert (deal["id"], deal["dealname"]) == (listed["id"], "Fleet renewal")
         assert [ticket["subject"] for ticket in deal["tickets"]] == ["Third van is late"]
-        second = type_commands("Call it", served.url)
+        second = run_commands("Call it", served.url)
         assert second[0]["code"] == "user_exists"
         assert second[3] == first[3]  # the idempotency key replays the stored response
         assert second[5] == first[5]
@@ -92,7 +92,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
             page = httpx.get(f"{served.url}/api/new-crm-objects?limit=100", headers=headers)
             assert (len(page.json()["data"]["data"]["contacts"]) >= 30) == (email == "staff@example.com")
-        served.tell(signal.SIGINT)
+        served.send_signal(signal.SIGINT)
         assert served.wait(20) == 0
     with demo(tmp_path) as served:
         login = httpx.post(
@@ -100,19 +100,19 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             json={"email": "ada@example.com", "password": "a lighthouse in the fog"},
         )
         headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
-        [found] = httpx.get(f"{served.url}/api/deals", headers=headers).json()["data"]["results"]
-        assert found["id"] == deal["id"]
-        assert served.output.count("Making the demo's people") == 1
+        [listed] = httpx.get(f"{served.url}/api/deals", headers=headers).json()["data"]["results"]
+        assert listed["id"] == deal["id"]
+        assert served.output.count("Creating the demo's users") == 1
 
 
 def test_killed_demo_stops_its_emulator(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
         served.kill()
-        [url] = re.findall(r"emulator on port (\d+)", served.output)
+        [port] = re.findall(r"emulator on port (\d+)", served.output)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
-            httpx.get(f"http://127.0.0.1:{url}/_emulator/requests", timeout=1)
+            httpx.get(f"http://127.0.0.1:{port}/_emulator/requests", timeout=1)
         except httpx.TransportError:
             break
         time.sleep(0.05)
@@ -124,10 +124,10 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with demo(tmp_path / "one") as one, demo(tmp_path / "two") as two:
-        ports = [re.findall(r"emulator on port (\d+)", each.output) for each in (one, two)]
+        ports = [re.findall(r"emulator on port (\d+)", process.output) for process in (one, two)]
         assert ports[0] != ports[1]
         with (
-            pytest.raises(AssertionError, match="is taken, perhaps by another demo"),
+            pytest.raises(AssertionError, match="is in use, perhaps by another demo"),
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
         ):
             pass
@@ -138,7 +138,7 @@ def test_demo_with_own_hubspot_account_has_its_own_database(tmp_path: Path) -> N
         pass
     (tmp_path / ".env").write_text("HUBSPOT_ACCESS_TOKEN=pat-na1-none\nHUBSPOT_BASE_URL=http://127.0.0.1:9\n")
     with demo(tmp_path) as served:
-        assert "HubSpot is http://127.0.0.1:9, as the environment says" in served.output
+        assert "HubSpot is http://127.0.0.1:9, as configured" in served.output
         # The demo users belong to the emulator's account.
-        known = {"email": "staff@example.com", "password": "demo-lighthouse-42"}
-        assert httpx.post(f"{served.url}/api/login", json=known).status_code == 401
+        demo_login = {"email": "staff@example.com", "password": "demo-lighthouse-42"}
+        assert httpx.post(f"{served.url}/api/login", json=demo_login).status_code == 401

@@ -1,4 +1,4 @@
-"""Three processes over one PostgreSQL and one Valkey: one is killed and one drained while people work."""
+"""Several processes on one PostgreSQL and one Valkey: rolling restarts and shared state."""
 
 import asyncio
 import itertools
@@ -12,8 +12,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
-from tests.support.builders import a_deal
-from tests.support.callers import Caller, registered
+from tests.support.builders import deal_body
+from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
 from tests.support.processes import Process, service_process
@@ -29,33 +29,33 @@ USERS, DEALS, TICKETS = 10, 120, 120
 
 
 class RoundRobin(httpx.AsyncBaseTransport):
-    """Sends each request to the next server, and to the one after it where nobody listens."""
+    """Transport that sends each request to the next server that accepts connections."""
 
     def __init__(self, servers: list[Process]) -> None:
         self._servers = servers
-        self._turn = itertools.cycle(range(len(servers)))
-        self._inner = httpx.AsyncHTTPTransport()
-        self.answers: dict[int, Counter[int]] = {number: Counter() for number in range(len(servers))}
+        self._indexes = itertools.cycle(range(len(servers)))
+        self._transport = httpx.AsyncHTTPTransport()
+        self.statuses: dict[int, Counter[int]] = {number: Counter() for number in range(len(servers))}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         for _ in self._servers:
-            number = next(self._turn)
+            number = next(self._indexes)
             target = httpx.URL(self._servers[number].url)
             request.url = request.url.copy_with(host=target.host, port=target.port, scheme=target.scheme)
             try:
-                answer = await self._inner.handle_async_request(request)
+                response = await self._transport.handle_async_request(request)
             except httpx.ConnectError:
                 continue
-            self.answers[number][answer.status_code] += 1
-            return answer
-        raise httpx.ConnectError("no server is left")
+            self.statuses[number][response.status_code] += 1
+            return response
+        raise httpx.ConnectError("no server accepts connections")
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._transport.aclose()
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_no_write_is_lost_or_doubled_while_processes_come_and_go(
+async def test_no_write_is_lost_while_processes_end(
     tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator
 ) -> None:
     with served(emulator) as hubspot_url:
@@ -83,66 +83,65 @@ async def test_no_write_is_lost_or_doubled_while_processes_come_and_go(
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://crm.example", timeout=20
             ) as client:
-                await _work_while_servers_go(client, servers, emulator)
-    drained = transport.answers[1]
-    print("answers by server:", transport.answers)  # noqa: T201 - counts, for whoever runs it with -s
+                await _create_records_while_servers_end(client, servers, emulator)
+    drained = transport.statuses[1]
+    print("statuses by server:", transport.statuses)  # noqa: T201 - shown by pytest -s
     assert drained[201] > 0
     assert not [status for status in drained if status >= 500]
 
 
-async def _work_while_servers_go(
+async def _create_records_while_servers_end(
     client: httpx.AsyncClient, servers: list[Process], emulator: Emulator
 ) -> None:
-    """A quarter through the first server is killed, half through the second is told to stop."""
-    callers: list[Caller] = [await registered(client, f"user{number}@example.com") for number in range(USERS)]
+    """Kill the first server after a quarter of the deals, and stop the second after half of them."""
+    callers = [await register_caller(client, f"user{number}@example.com") for number in range(USERS)]
     run = FaultRun()
-    working = asyncio.create_task(run.create_all(callers, deals=DEALS, tickets=TICKETS))
-    await run.reached(deals=DEALS // 4)
+    creation = asyncio.create_task(run.create_all(callers, deals=DEALS, tickets=TICKETS))
+    await run.wait_for_deals(DEALS // 4)
     servers[0].kill()
-    await run.reached(deals=DEALS // 2)
-    servers[1].signal(signal.SIGTERM)
-    await working
+    await run.wait_for_deals(DEALS // 2)
+    servers[1].signal_group(signal.SIGTERM)
+    await creation
     assert servers[1].wait(15) == 0
-    print("answers to the creating requests:", run.answers)  # noqa: T201
+    print("outcomes of the creates:", run.outcomes)  # noqa: T201
     assert (len(run.deals), len(run.tickets)) == (DEALS, TICKETS)
-    run.check(emulator)
-    # Sessions go on with whoever is left.
+    run.assert_each_created_once(emulator)
+    # Sessions remain valid on the remaining server.
     assert {(await caller.get("/api/me")).status_code for caller in callers} == {200}
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_what_one_process_did_the_other_knows_at_once(
+async def test_processes_share_keys_sessions_and_rate_limits(
     settings: Settings, emulator: Emulator, valkey_url: str
 ) -> None:
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
     async with AsyncExitStack() as stack:
-        one, other = [await _replica(stack, shared, emulator) for _ in range(2)]
-        caller = await registered(one, "replicas@example.com")
-        elsewhere = replace(caller, client=other)
+        first, second = [await _replica(stack, shared, emulator) for _ in range(2)]
+        caller = await register_caller(first, "replicas@example.com")
+        elsewhere = replace(caller, client=second)
         assert (await elsewhere.get("/api/me")).status_code == 200
-        # One key is one record, one after the other and both at once.
-        key = {"Idempotency-Key": "first-of-two"}
-        first = await caller.post("/api/deals", a_deal(), headers=key)
-        again = await elsewhere.post("/api/deals", a_deal(), headers=key)
-        assert (first.status_code, again.status_code) == (201, 201)
-        assert again.headers["idempotency-replayed"] == "true"
-        assert again.json() == first.json()
-        key = {"Idempotency-Key": "both-at-once"}
-        both = await asyncio.gather(
-            caller.post("/api/deals", a_deal(), headers=key),
-            elsewhere.post("/api/deals", a_deal(), headers=key),
+        # One key creates one record, also if both processes get it at the same time.
+        key = {"Idempotency-Key": "sequential"}
+        created = await caller.post("/api/deals", deal_body(), headers=key)
+        replayed = await elsewhere.post("/api/deals", deal_body(), headers=key)
+        assert (created.status_code, replayed.status_code) == (201, 201)
+        assert replayed.headers["idempotency-replayed"] == "true"
+        assert replayed.json() == created.json()
+        key = {"Idempotency-Key": "concurrent"}
+        responses = await asyncio.gather(
+            caller.post("/api/deals", deal_body(), headers=key),
+            elsewhere.post("/api/deals", deal_body(), headers=key),
         )
-        assert sorted(answer.status_code for answer in both) in ([201, 201], [201, 409])
+        assert sorted(response.status_code for response in responses) in ([201, 201], [201, 409])
         deals = (await elsewhere.get("/api/deals")).json()["data"]["results"]
         assert len(deals) == 2
-        # A session that ends in one has ended in the other.
+        # A logout on one process ends the session on the other.
         assert (await elsewhere.post("/api/logout", {})).status_code == 204
         assert (await caller.get("/api/me")).status_code == 401
-        # Guesses count wherever they are made.
+        # Failed logins on both processes count together.
         wrong = {"email": caller.email, "password": "not the password"}
         statuses = [
-            (await client.post("/api/login", json=wrong)).status_code
-            for client in (one, other, one, other, one, other)
+            (await client.post("/api/login", json=wrong)).status_code for client in (first, second) * 3
         ]
         assert statuses == [401] * 5 + [429]
 

@@ -1,4 +1,4 @@
-"""The settings, what production refuses, and that .env.example names them all."""
+"""Settings, their checks, and the files that are written from them."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def make(**changes: Any) -> Settings:
     return Settings(_env_file=None, **(GOOD | changes))
 
 
-def test_good_settings_start() -> None:
+def test_valid_production_settings_start() -> None:
     make().require_startable()
 
 
@@ -50,17 +50,17 @@ def test_good_settings_start() -> None:
         ({"forwarded_allow_ips": "*"}, "FORWARDED_ALLOW_IPS=*"),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         ({"hubspot_access_token": None}, "no HubSpot credentials"),
-        ({"hubspot_access_token": "pat-na1-x\n"}, "HUBSPOT_ACCESS_TOKEN has a space"),
-        ({"hubspot_access_token": "pät"}, "HUBSPOT_ACCESS_TOKEN has a space"),
-        ({"hubspot_base_url": "api.hubapi.com"}, "HUBSPOT_BASE_URL is no http"),
-        ({"hubspot_base_url": "localhost:8100"}, "HUBSPOT_BASE_URL is no http"),
-        ({"hubspot_base_url": "https://api.hubapi.com:port"}, "HUBSPOT_BASE_URL is no http"),
-        ({"hubspot_base_url": "https:///crm"}, "HUBSPOT_BASE_URL is no http"),
-        ({"hubspot_base_url": "https://api.hubapi.com?x=1"}, "HUBSPOT_BASE_URL is no http"),
+        ({"hubspot_access_token": "pat-na1-x\n"}, "HUBSPOT_ACCESS_TOKEN contains a space"),
+        ({"hubspot_access_token": "pät"}, "HUBSPOT_ACCESS_TOKEN contains a space"),
+        ({"hubspot_base_url": "api.hubapi.com"}, "HUBSPOT_BASE_URL is not an http"),
+        ({"hubspot_base_url": "localhost:8100"}, "HUBSPOT_BASE_URL is not an http"),
+        ({"hubspot_base_url": "https://api.hubapi.com:port"}, "HUBSPOT_BASE_URL is not an http"),
+        ({"hubspot_base_url": "https:///crm"}, "HUBSPOT_BASE_URL is not an http"),
+        ({"hubspot_base_url": "https://api.hubapi.com?x=1"}, "HUBSPOT_BASE_URL is not an http"),
         ({"hubspot_access_token": None, "hubspot_client_id": "x"}, "no HubSpot credentials"),
     ],
 )
-def test_production_refuses(changes: dict[str, Any], problem: str) -> None:
+def test_production_refuses_unsafe_settings(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(SettingsRefusedError, match=re.escape(problem)):
         make(**changes).require_startable()
 
@@ -79,7 +79,7 @@ def test_production_refuses(changes: dict[str, Any], problem: str) -> None:
         },
     ],
 )
-def test_production_allows(changes: dict[str, Any]) -> None:
+def test_production_accepts_restricted_registration_and_oauth(changes: dict[str, Any]) -> None:
     make(**changes).require_startable()
 
 
@@ -91,7 +91,7 @@ def test_production_allows(changes: dict[str, Any]) -> None:
         ("", []),
     ],
 )
-def test_domains_are_spelled_as_in_addresses(domains: str, expected: list[str]) -> None:
+def test_registration_domains_are_normalised(domains: str, expected: list[str]) -> None:
     assert make(registration_email_domains=domains).registration_email_domains == expected
 
 
@@ -108,19 +108,19 @@ def test_domains_are_spelled_as_in_addresses(domains: str, expected: list[str]) 
         {"app_public_url": "https://portal.example/?page="},
     ],
 )
-def test_what_would_fail_later_is_refused_at_once(changes: dict[str, str]) -> None:
+def test_invalid_value_is_refused_with_its_variable(changes: dict[str, str]) -> None:
     [name] = changes
     with pytest.raises(ValueError, match=name):
         make(**changes)
 
 
-def test_everything_wrong_is_one_list() -> None:
+def test_all_problems_are_reported_together() -> None:
     with pytest.raises(SettingsRefusedError) as refused:
         make(secret_key="", jwt_secret_key="", rate_limit_enabled=False, database_url="").require_startable()
     assert len(refused.value.problems) == 4
 
 
-def test_secrets_are_masked() -> None:
+def test_repr_masks_secrets() -> None:
     settings = make(
         redis_url="redis://:hidden-password@redis:6379/0",
         smtp_url="smtp://user:hidden-password@mail.example",
@@ -135,7 +135,7 @@ def test_secrets_are_masked() -> None:
         assert secret not in repr(settings)
 
 
-def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("REDIS_URL", "")
@@ -144,27 +144,27 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     assert (settings.port, settings.redis_url, settings.cors_origins) == (4012, None, [])
 
 
-def test_the_example_is_written_from_the_settings() -> None:
+def test_dotenv_example_is_up_to_date() -> None:
     assert EXAMPLE.read_text(encoding="utf-8") == dotenv(), "run: crm-api settings > .env.example"
 
 
-def test_the_table_is_written_from_the_settings() -> None:
+def test_configuration_document_is_up_to_date() -> None:
     table = EXAMPLE.parent / "docs" / "configuration.md"
     assert table.read_text(encoding="utf-8") == markdown(), (
         "run: crm-api settings --markdown > docs/configuration.md"
     )
 
 
-def test_every_setting_says_what_it_does() -> None:
+def test_every_setting_has_a_description() -> None:
     assert not [name for name, field in Settings.model_fields.items() if not field.description]
 
 
-def test_the_example_names_exactly_the_settings() -> None:
+def test_dotenv_example_lists_exactly_the_settings() -> None:
     named = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
 
 
-def test_the_example_holds_no_secret_that_production_accepts() -> None:
+def test_dotenv_example_contains_no_secret() -> None:
     values = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert not {
         name for name, value in values.items() if value and name.endswith(("_KEY", "_TOKEN", "_SECRET"))

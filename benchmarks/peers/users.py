@@ -1,4 +1,4 @@
-"""The peers' users: an SQLite table, bcrypt, and a token that is believed without a look into the database."""
+"""Users of the peers: an SQLite table, bcrypt, and tokens that are verified without a database read."""
 
 import os
 import sqlite3
@@ -9,14 +9,14 @@ from typing import Any, Final
 from jose import jwt
 from passlib.context import CryptContext
 
-SECRET: Final = "a-secret-of-the-benchmark-and-of-nothing-else"
+SECRET: Final = "secret-of-the-benchmark-only-0123456789"
 CONTEXT: Final = CryptContext(
     schemes=["bcrypt_sha256"], bcrypt_sha256__rounds=int(os.environ.get("BCRYPT_ROUNDS", "12"))
 )
 
 
 class Users:
-    """Who may log in."""
+    """Table of users."""
 
     def __init__(self) -> None:
         self._path = os.environ["PEER_DATABASE"]
@@ -27,13 +27,12 @@ class Users:
             )
 
     def add(self, email: str, password: str, contact_id: str) -> None:
-        """Keep a user."""
         with closing(self._connect()) as connection, connection:
             row = (email, CONTEXT.hash(password), contact_id)
             connection.execute("INSERT OR REPLACE INTO users VALUES (?, ?, ?)", row)
 
     def log_in(self, email: str, password: str) -> str | None:
-        """A token; None where the password does not fit."""
+        """Return a token, or None if the password is wrong."""
         with closing(self._connect()) as connection:
             row = connection.execute(
                 "SELECT password, contact_id FROM users WHERE email = ?", (email,)
@@ -48,6 +47,6 @@ class Users:
 
 
 def claims_of(authorization: str) -> dict[str, Any]:
-    """What the caller's token says. Raises a `jose.JWTError`."""
+    """Return the claims of the token. Raises `jose.JWTError`."""
     claims: dict[str, Any] = jwt.decode(authorization.removeprefix("Bearer "), SECRET, algorithms=["HS256"])
     return claims

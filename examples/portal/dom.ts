@@ -1,5 +1,5 @@
 // Elements and forms; text is never inserted as HTML.
-import { Refused } from "./api";
+import { ProblemError } from "./api";
 
 type Child = Node | string | null;
 
@@ -8,13 +8,13 @@ export function element<Name extends keyof HTMLElementTagNameMap>(
   attributes: Record<string, string | boolean> = {},
   ...children: Child[]
 ): HTMLElementTagNameMap[Name] {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "string") made.setAttribute(key, value);
-    else made.toggleAttribute(key, value);
+    if (typeof value === "string") created.setAttribute(key, value);
+    else created.toggleAttribute(key, value);
   }
-  made.append(...children.filter((child) => child !== null));
-  return made;
+  created.append(...children.filter((child) => child !== null));
+  return created;
 }
 
 export interface Field {
@@ -29,9 +29,9 @@ export interface Field {
 function input(field: Field): HTMLElement {
   const attributes = { name: field.name, required: !field.optional, autocomplete: field.autocomplete ?? "off" };
   if (field.options) {
-    const none = field.optional ? [element("option", { value: "" }, "(none)")] : [];
+    const empty = field.optional ? [element("option", { value: "" }, "(none)")] : [];
     const options = field.options.map(({ value, label }) => element("option", { value }, label));
-    return element("select", attributes, ...none, ...options);
+    return element("select", attributes, ...empty, ...options);
   }
   if (field.type === "textarea") return element("textarea", { ...attributes, rows: "3" });
   return element("input", { ...attributes, type: field.type ?? "text" });
@@ -44,35 +44,35 @@ export function form(
   send: (values: Record<string, string>) => Promise<void>,
   name: string,
 ): HTMLFormElement {
-  const wrong = new Map<string, HTMLElement>();
+  const errors = new Map<string, HTMLElement>();
   const labels = fields.map((field) => {
-    const message = element("span", { class: "wrong", "data-field": field.name });
-    wrong.set(field.name, message);
+    const message = element("span", { class: "error", "data-field": field.name });
+    errors.set(field.name, message);
     return element("label", {}, field.optional ? `${field.label} (optional)` : field.label, input(field), message);
   });
-  const general = element("p", { class: "wrong", role: "alert" });
+  const general = element("p", { class: "error", role: "alert" });
   const submit = element("button", { type: "submit" }, button);
-  const made = element("form", { id: name, novalidate: true }, ...labels, general, submit);
-  made.addEventListener("submit", (event) => {
+  const created = element("form", { id: name, novalidate: true }, ...labels, general, submit);
+  created.addEventListener("submit", (event) => {
     event.preventDefault();
-    for (const message of [general, ...wrong.values()]) message.textContent = "";
-    for (const control of made.elements) control.removeAttribute("aria-invalid");
+    for (const message of [general, ...errors.values()]) message.textContent = "";
+    for (const control of created.elements) control.removeAttribute("aria-invalid");
     submit.disabled = true;
-    const entries = [...new FormData(made)].map(([key, value]) => [key, String(value)] as const);
+    const entries = [...new FormData(created)].map(([key, value]) => [key, String(value)] as const);
     send(Object.fromEntries(entries.filter(([, value]) => value !== "")))
-      .then(() => made.reset())
+      .then(() => created.reset())
       .catch((error: unknown) => {
-        const details = error instanceof Refused ? error.problem.details : [];
-        const elsewhere = details.filter(({ field }) => !wrong.has(field));
+        const details = error instanceof ProblemError ? error.problem.details : [];
+        const elsewhere = details.filter(({ field }) => !errors.has(field));
         for (const { field, message } of details) {
-          wrong.get(field)?.append(message);
-          made.querySelector(`[name="${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", "true");
+          errors.get(field)?.append(message);
+          created.querySelector(`[name="${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", "true");
         }
-        made.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+        created.querySelector<HTMLElement>("[aria-invalid]")?.focus();
         if (details.length === 0 && error instanceof Error) general.textContent = error.message;
         else general.textContent = elsewhere.map(({ field, message }) => `${field} ${message}`).join("; ");
       })
       .finally(() => (submit.disabled = false));
   });
-  return made;
+  return created;
 }

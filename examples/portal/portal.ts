@@ -4,7 +4,7 @@ import type {
   ContactWithDeals, DealCreate, DealWithTickets, FoundRecords, Pipeline, Pipelines, RecordProperty, Registration,
   TicketCreate,
 } from "../../sdk/hey-api/types.gen";
-import { ask, endSession, isLoggedIn, keep } from "./api";
+import { request, endSession, isLoggedIn, storeTokens } from "./api";
 import { element, form, type Field } from "./dom";
 
 const root = document.querySelector("#portal") as HTMLElement;
@@ -22,12 +22,12 @@ const REGISTRATION: Field[] = [
 ];
 
 async function logIn(email: string, password: string): Promise<void> {
-  keep(await ask(() => api.logIn({ body: { email, password } })));
+  storeTokens(await request(() => api.logIn({ body: { email, password } })));
   await showDeals();
 }
 
 function showWelcome(): void {
-  const notice = element("p", { class: "quiet", id: "notice" });
+  const notice = element("p", { class: "muted", id: "notice" });
   root.replaceChildren(
     element("header", {}, element("h1", {}, "My deals")),
     notice,
@@ -49,7 +49,7 @@ function showWelcome(): void {
           "Register",
           async (values) => {
             const body = { email: "", firstname: "", lastname: "", password: "", phone: "", ...values } as Registration;
-            const registered = await ask<unknown>(() => api.register({ body }));
+            const registered = await request<unknown>(() => api.register({ body }));
             // With e-mail verification, the user does not exist yet.
             if (registered === null) notice.textContent = "Check your e-mail to finish.";
             else await logIn(body.email, body.password);
@@ -85,7 +85,7 @@ function ticketForm(deal: DealWithTickets, pipelines: Pipelines, properties: Rec
   const key = crypto.randomUUID();
   const send = async (values: Record<string, string>): Promise<void> => {
     const body = { subject: "", description: "", hs_pipeline_stage: "", ...values } as TicketCreate;
-    await ask(() => api.createTicket({ path: { id: deal.id }, body, headers: { "Idempotency-Key": key + digest(body) } }));
+    await request(() => api.createTicket({ path: { id: deal.id }, body, headers: { "Idempotency-Key": key + digest(body) } }));
     await showDeals();
   };
   return element("details", {}, element("summary", {}, "New ticket"), form(fields, "Raise ticket", send, `ticket-${deal.id}`));
@@ -109,7 +109,7 @@ function dealForm(pipelines: Pipelines): HTMLElement {
   const key = crypto.randomUUID();
   const send = async (values: Record<string, string>): Promise<void> => {
     const body = { dealname: "", dealstage: "", ...values } as DealCreate;
-    await ask(() => api.createDeal({ body, headers: { "Idempotency-Key": key + digest(body) } }));
+    await request(() => api.createDeal({ body, headers: { "Idempotency-Key": key + digest(body) } }));
     await showDeals();
   };
   return element("section", {}, element("h2", {}, "New deal"), form(fields, "Open deal", send, "deal"));
@@ -122,7 +122,7 @@ function dealCard(deal: DealWithTickets, pipelines: Pipelines, properties: Recor
       {},
       `${ticket.subject ?? ""} `,
       element("span", { class: "stage" }, stageLabel(pipelines.tickets, ticket.hs_pipeline_stage)),
-      element("p", { class: "quiet" }, ticket.description ?? ""),
+      element("p", { class: "muted" }, ticket.description ?? ""),
     ),
   );
   const facts = [
@@ -138,42 +138,42 @@ function dealCard(deal: DealWithTickets, pipelines: Pipelines, properties: Recor
       deal.dealname ?? "",
       element("span", { class: "stage" }, stageLabel(pipelines.deals, deal.dealstage)),
     ),
-    element("p", { class: "quiet" }, facts.filter(Boolean).join(", ") || "No amount yet"),
+    element("p", { class: "muted" }, facts.filter(Boolean).join(", ") || "No amount yet"),
     deal.description ? element("p", {}, deal.description) : null,
-    tickets.length > 0 ? element("ul", {}, ...tickets) : element("p", { class: "quiet" }, "No tickets"),
-    deal.incomplete ? element("p", { class: "wrong" }, "Not all tickets could be read; try again.") : null,
+    tickets.length > 0 ? element("ul", {}, ...tickets) : element("p", { class: "muted" }, "No tickets"),
+    deal.incomplete ? element("p", { class: "error" }, "Not all tickets could be read; try again.") : null,
     ticketForm(deal, pipelines, properties),
   );
 }
 
-function foundList(found: FoundRecords): HTMLElement {
-  const named = [
-    ...found.deals.map(({ dealname }) => `Deal: ${dealname ?? ""}`),
-    ...found.tickets.map(({ subject }) => `Ticket: ${subject ?? ""}`),
-    ...found.contacts.map(({ firstname, lastname }) => `Contact: ${firstname ?? ""} ${lastname ?? ""}`),
-    ...found.failed.map((part) => `${part} could not be searched`),
+function resultList(results: FoundRecords): HTMLElement {
+  const lines = [
+    ...results.deals.map(({ dealname }) => `Deal: ${dealname ?? ""}`),
+    ...results.tickets.map(({ subject }) => `Ticket: ${subject ?? ""}`),
+    ...results.contacts.map(({ firstname, lastname }) => `Contact: ${firstname ?? ""} ${lastname ?? ""}`),
+    ...results.failed.map((part) => `${part} could not be searched`),
   ];
-  if (named.length === 0) return element("p", { class: "quiet", id: "found" }, "Nothing found");
-  return element("ul", { id: "found" }, ...named.map((text) => element("li", {}, text)));
+  if (lines.length === 0) return element("p", { class: "muted", id: "results" }, "Nothing found");
+  return element("ul", { id: "results" }, ...lines.map((text) => element("li", {}, text)));
 }
 
 function searchBox(): HTMLElement {
   const section = element("section", {}, element("h2", {}, "Search"));
   const send = async ({ q = "" }: Record<string, string>): Promise<void> => {
-    const found = await ask(() => api.searchEverything({ query: { q } }));
-    section.querySelector("#found")?.remove();
-    section.append(foundList(found));
+    const results = await request(() => api.searchEverything({ query: { q } }));
+    section.querySelector("#results")?.remove();
+    section.append(resultList(results));
   };
   section.append(form([{ name: "q", label: "Words in my deals and tickets" }], "Search", send, "search"));
   return section;
 }
 
-async function myContacts(): Promise<ContactWithDeals[]> {
+async function listContacts(): Promise<ContactWithDeals[]> {
   const contacts: ContactWithDeals[] = [];
   let cursor: string | null = null;
   do {
     const query: { cursor?: string } = cursor ? { cursor } : {};
-    const page = (await ask(() => api.listCrmObjects({ query }))).data;
+    const page = (await request(() => api.listCrmObjects({ query }))).data;
     contacts.push(...page.contacts);
     cursor = page.next_after;
   } while (cursor);
@@ -182,16 +182,16 @@ async function myContacts(): Promise<ContactWithDeals[]> {
 
 async function showDeals(): Promise<void> {
   const [me, pipelines, { results: properties }, contacts] = await Promise.all([
-    ask(() => api.getMe()),
-    ask(() => api.listPipelines()),
-    ask(() => api.listProperties({ path: { object_type: "tickets" } })),
-    myContacts(),
+    request(() => api.getMe()),
+    request(() => api.listPipelines()),
+    request(() => api.listProperties({ path: { object_type: "tickets" } })),
+    listContacts(),
   ]);
-  const leave = element("button", { class: "plain", id: "logout" }, "Log out");
-  leave.addEventListener("click", () => void endSession().then(showWelcome));
+  const logOutButton = element("button", { class: "plain", id: "logout" }, "Log out");
+  logOutButton.addEventListener("click", () => void endSession().then(showWelcome));
   const deals = contacts.flatMap((contact) => contact.deals);
   root.replaceChildren(
-    element("header", {}, element("h1", {}, `Deals of ${me.firstname} ${me.lastname}`), leave),
+    element("header", {}, element("h1", {}, `Deals of ${me.firstname} ${me.lastname}`), logOutButton),
     element(
       "div",
       { class: "columns wide" },
@@ -199,7 +199,7 @@ async function showDeals(): Promise<void> {
         "div",
         {},
         ...deals.map((deal) => dealCard(deal, pipelines, properties)),
-        deals.length === 0 ? element("section", { class: "quiet" }, "You have no deals yet; open the first one here.") : null,
+        deals.length === 0 ? element("section", { class: "muted" }, "You have no deals yet; open the first one here.") : null,
       ),
       element("div", {}, dealForm(pipelines), searchBox()),
     ),
@@ -211,9 +211,9 @@ function start(): void {
   showDeals().catch((error: unknown) => {
     // An ended session has been removed; offer to retry after any other error.
     if (!isLoggedIn()) return showWelcome();
-    const again = element("button", {}, "Try again");
-    again.addEventListener("click", start);
-    root.replaceChildren(element("p", { class: "wrong", role: "alert" }, error instanceof Error ? error.message : "?"), again);
+    const retryButton = element("button", {}, "Try again");
+    retryButton.addEventListener("click", start);
+    root.replaceChildren(element("p", { class: "error", role: "alert" }, error instanceof Error ? error.message : "?"), retryButton);
   });
 }
 

@@ -5,21 +5,21 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const esbuild = createRequire(join(here, "../../contract/package.json"))("esbuild");
+const folder = dirname(fileURLToPath(import.meta.url));
+const esbuild = createRequire(join(folder, "../../contract/package.json"))("esbuild");
 const port = Number(process.argv[2] ?? 4013);
 const api = process.argv[3] ?? "http://localhost:4012";
 
 const built = await esbuild.build({
-  entryPoints: [join(here, "portal.ts")],
+  entryPoints: [join(folder, "portal.ts")],
   bundle: true,
   format: "esm",
   target: "es2022",
   write: false,
 });
 const files = {
-  "/": ["text/html; charset=utf-8", (await readFile(join(here, "index.html"), "utf8")).replace("{{API}}", api)],
-  "/portal.css": ["text/css; charset=utf-8", await readFile(join(here, "portal.css"))],
+  "/": ["text/html; charset=utf-8", (await readFile(join(folder, "index.html"), "utf8")).replace("{{API}}", api)],
+  "/portal.css": ["text/css; charset=utf-8", await readFile(join(folder, "portal.css"))],
   "/portal.js": ["text/javascript; charset=utf-8", built.outputFiles[0].contents],
 };
 const policy = `default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src ${api}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -2,15 +2,20 @@
 
 import logging
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_api.database import SessionFactory
+from crm_api.database import SessionFactory, create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
 from crm_api.security.crypto import keyed_hash
+from crm_api.services.accounts.context import AccountRules
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
+from crm_api.services.hubspot_account.checks import UNLIMITED
+from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
@@ -22,18 +27,33 @@ logger = logging.getLogger(__name__)
 
 
 def record_fields(settings: Settings) -> RecordFields:
-    """The fields that records have, those that the operator adds included."""
+    """Return the fields of records, including those that the operator adds."""
     return RecordFields(
         {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
     )
 
 
+def account_rules(settings: Settings) -> AccountRules:
+    """Return the settings that account operations follow."""
+    return AccountRules(
+        registration_open=settings.registration == "open",
+        email_domains=frozenset(settings.registration_email_domains),
+        new_user_role=settings.new_user_role,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        access_token_seconds=settings.access_token_seconds,
+        refresh_token_days=settings.refresh_token_days,
+        session_days=settings.session_days,
+        jwt_key=settings.jwt_secret_key.get_secret_value(),
+        secret_key=settings.secret_key.get_secret_value(),
+    )
+
+
 def create_redis(settings: Settings) -> "Redis | None":
-    """The connection to Redis that HubSpot's quota is shared through; a Redis that hangs is left alone at once."""
+    """Return the Redis client for HubSpot's quota, or None; calls time out after 0.2 s."""
     if settings.redis_url is None:
         return None
-    from redis.asyncio import Redis  # 9 MB and 0.1 s that a service without Redis does not need
+    from redis.asyncio import Redis  # imported only if needed: it takes 9 MB and 0.1 s
 
     return Redis.from_url(
         settings.redis_url.get_secret_value(), socket_timeout=0.2, socket_connect_timeout=0.2
@@ -41,7 +61,7 @@ def create_redis(settings: Settings) -> "Redis | None":
 
 
 def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
-    """HubSpot's quota: this process's own, or all processes' that use these credentials."""
+    """Return the quota of this process, or with Redis the one shared by all processes with these credentials."""
     local = LocalQuota(
         burst_limit=settings.hubspot_burst_limit,
         search_limit=settings.hubspot_search_limit,
@@ -53,9 +73,36 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
 
     token = settings.hubspot_access_token
     credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
-    # The same for all processes of one set-up, and no secret.
+    # Processes with the same settings compute the same key, which reveals no secret.
     key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
     return RedisQuota(redis, account_key=key, local=local)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncGenerator[SessionFactory, None]:
+    """Provide a session factory and close its connections at the end."""
+    engine = create_engine(settings.database_url)
+    try:
+        yield create_session_factory(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None]:
+    """Provide a HubSpot client for commands; its quota starts unlimited and then shows what HubSpot reports.
+
+    The database is used only if the HubSpot credentials are a refresh token.
+    """
+    async with AsyncExitStack() as stack:
+        session_factory = None
+        if settings.hubspot_access_token is None:
+            session_factory = await stack.enter_async_context(open_database(settings))
+        auth = await hubspot_auth(settings, session_factory)
+        quota = LocalQuota(burst_limit=UNLIMITED, search_limit=UNLIMITED, daily_limit=UNLIMITED)
+        hubspot = create_hubspot(settings, auth, quota=quota)
+        stack.push_async_callback(hubspot.aclose)
+        yield hubspot
 
 
 def create_hubspot(
@@ -66,7 +113,7 @@ def create_hubspot(
     quota: Quota | None = None,
     observer: Observer | None = None,
 ) -> HubSpotClient:
-    """The HubSpot client that the settings describe."""
+    """Build the HubSpot client from the settings."""
     return HubSpotClient(
         base_url=settings.hubspot_base_url,
         api_version=settings.hubspot_api_version,
@@ -80,32 +127,36 @@ def create_hubspot(
     )
 
 
-async def hubspot_auth(settings: Settings, session_factory: SessionFactory) -> httpx.Auth:
-    """How HubSpot is told who asks; a refresh token that HubSpot has changed takes the configured one's place."""
+async def hubspot_auth(settings: Settings, session_factory: SessionFactory | None) -> httpx.Auth:
+    """Return the authentication of HubSpot calls: the access token, or the newest known refresh token.
+
+    The session factory may be None if an access token is configured.
+    """
     if settings.hubspot_access_token is not None:
         return StaticTokenAuth(settings.hubspot_access_token.get_secret_value())
-    assert settings.hubspot_client_id is not None  # the settings were found startable
+    assert session_factory is not None
+    assert settings.hubspot_client_id is not None  # checked by `Settings.require_startable`
     assert settings.hubspot_client_secret is not None
     assert settings.hubspot_refresh_token is not None
     secret = settings.secret_key.get_secret_value()
     configured = settings.hubspot_refresh_token.get_secret_value()
 
-    async def keep(changed: str) -> None:
-        await store_refresh_token(session_factory, secret, configured, changed)
+    async def store(rotated: str) -> None:
+        await store_refresh_token(session_factory, secret, configured, rotated)
 
-    async def kept() -> str | None:
+    async def load() -> str | None:
         return await stored_refresh_token(session_factory, secret, configured)
 
     try:
-        stored = await kept()
+        stored = await load()
     except (SQLAlchemyError, OSError, TimeoutError):
-        logger.warning("the database is away: a refresh token kept there cannot be read")
+        logger.warning("database unavailable, using the configured HubSpot refresh token")
         stored = None
     return RefreshTokenAuth(
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret.get_secret_value(),
         refresh_token=stored or configured,
         token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
-        store_refresh_token=keep,
-        load_refresh_token=kept,
+        store_refresh_token=store,
+        load_refresh_token=load,
     )

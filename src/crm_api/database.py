@@ -1,4 +1,4 @@
-"""The engine and its sessions, set up for PostgreSQL or an SQLite file."""
+"""Engine and session factories for PostgreSQL or an SQLite file."""
 
 import time
 from collections.abc import Callable
@@ -11,27 +11,27 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
-"""Opens database sessions; none may stay open during a HubSpot call."""
+"""Factory of database sessions; none may stay open during a HubSpot call."""
 
 _WITHOUT_TRANSACTION: Final = "crm_api_without_transaction"
-# A connection that was used a moment ago is taken to be open still; one that is not costs one request.
+# Connections used within this time are not pinged; if one of them is closed, one request fails.
 PING_AFTER_SECONDS: Final = 1.0
 
 
 class DatabaseUrlError(ValueError):
-    """DATABASE_URL names no database that can be used."""
+    """DATABASE_URL that names no usable database."""
 
 
 def async_url(url: str) -> str:
-    """The URL with its async driver; plain `postgresql://`, `postgres://` and `sqlite:///` are accepted.
+    """Return the URL with its async driver; it may start with `postgresql://`, `postgres://` or `sqlite:///`.
 
-    Raises `DatabaseUrlError`, which does not repeat the URL: it holds a password.
+    Raises `DatabaseUrlError`, without the URL, because that contains a password.
     """
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise DatabaseUrlError(
             "DATABASE_URL: write postgresql://user:password@host/name or sqlite:///path"
         ) from None
@@ -40,7 +40,7 @@ def async_url(url: str) -> str:
     if backend not in drivers:
         raise DatabaseUrlError(f"DATABASE_URL: {backend} is not supported; use postgresql or sqlite")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
-        # Its connections would each have a database of their own, or lose rows sharing one.
+        # Each connection would have its own in-memory database, or lose rows if they share one.
         raise DatabaseUrlError("DATABASE_URL: SQLite needs a file, such as sqlite:///crm-api.db")
     if backend == "sqlite" and not Path(str(parsed.database)).absolute().parent.is_dir():
         raise DatabaseUrlError(f"DATABASE_URL: the folder of {parsed.database} does not exist")
@@ -48,11 +48,11 @@ def async_url(url: str) -> str:
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for the URL; `hide_parameters` keeps personal data out of exceptions and logs."""
+    """Return an engine; `hide_parameters` keeps personal data out of exceptions and logs."""
     url = async_url(url)
     if url.startswith("sqlite"):
-        # A read that turns into a write fails at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout says:
-        # so one connection, and every transaction begins as a writer (https://www.sqlite.org/isolation.html).
+        # SQLite fails a read transaction that later writes with SQLITE_BUSY_SNAPSHOT, without waiting, so there is
+        # one connection, and every transaction begins as a writer (https://www.sqlite.org/isolation.html).
         engine = create_async_engine(
             url,
             hide_parameters=True,
@@ -69,8 +69,8 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
-        # A server that hangs costs a wait for a connection, a ping, 2 s in which SQLAlchemy closes what is broken, and
-        # a new connection: 9 s, within a request's deadline.
+        # An unresponsive server takes 9 s, within a request's deadline: the wait for a connection, a ping, 2 s in which
+        # SQLAlchemy closes the broken connection, and a new connection.
         pool_timeout=2,
         connect_args={"timeout": 2, "command_timeout": 3},
     )
@@ -80,12 +80,12 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
 
 
 def create_session_factory(engine: AsyncEngine) -> SessionFactory:
-    """The sessions of an engine; objects stay readable after their session is closed."""
+    """Return the session factory; objects stay readable after their session is closed."""
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
 def create_read_session_factory(engine: AsyncEngine) -> SessionFactory:
-    """Sessions for single reads, without the two trips to the server that begin and end a transaction."""
+    """Return a session factory for single reads, without the round trips that begin and end a transaction."""
     options = (
         {_WITHOUT_TRANSACTION: True} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     )
@@ -97,7 +97,7 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 
 def _ping_if_idle(dialect: Dialect) -> Callable[[Any, Any, Any], None]:
-    """SQLAlchemy's own `pool_pre_ping` asks before every use, which makes two trips of every single read."""
+    """Return a checkout listener that pings idle connections; `pool_pre_ping` would ping before every use."""
 
     def ping(connection: Any, record: Any, _proxy: Any) -> None:
         used_at = record.info.get("used_at")
@@ -107,7 +107,7 @@ def _ping_if_idle(dialect: Dialect) -> Callable[[Any, Any, Any], None]:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
             if dialect.is_disconnect(error, connection, None):
-                # The pool lets go of this one and of all that are older, and opens another.
+                # The pool then closes this connection and all older ones and opens a new one.
                 raise InvalidatePoolError from error
             raise
 

@@ -1,4 +1,4 @@
-"""How a process leaves: it says so before it stops listening, so that nobody sends it what it would refuse."""
+"""Graceful shutdown: report unready for some seconds before the server stops listening."""
 
 import asyncio
 import signal
@@ -9,21 +9,21 @@ from typing import Any
 from fastapi import FastAPI
 
 
-def announce_leaving(app: FastAPI, *, notice_seconds: float) -> None:
-    """On SIGTERM be unready at once, and let the server stop `notice_seconds` later.
+def drain_on_sigterm(app: FastAPI, *, notice_seconds: float) -> None:
+    """Install a SIGTERM handler that marks the application as draining and stops the server `notice_seconds` later.
 
-    Called while the application starts: the server has set its own handler by then, and this one goes in front of it.
-    Meanwhile requests are answered, each as the last one of its connection. Ctrl-C stops without notice.
+    Must be called during startup, after the server has installed its own handler. While draining, each response closes
+    its connection. Ctrl-C stops the server at once.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     stop: Any = signal.getsignal(signal.SIGTERM)
-    if not callable(stop):  # no server runs us
+    if not callable(stop):  # no server, as in tests
         return
     loop = asyncio.get_running_loop()
 
     def on_sigterm(number: int, _frame: FrameType | None) -> None:
-        # A process group is often told by its parent and by the system: once is enough.
+        # A process may get the signal twice: from its supervisor and as a member of its process group.
         if not app.state.draining:
             app.state.draining = True
             loop.call_soon_threadsafe(loop.call_later, notice_seconds, stop, number, None)

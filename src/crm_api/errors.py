@@ -1,4 +1,4 @@
-"""Every error the service answers with: one table, one body, one place that maps HubSpot's errors."""
+"""The error table, the error body, and the mapping of HubSpot's and validation errors to it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -9,207 +9,126 @@ from crm_api.hubspot import errors as hubspot
 from crm_api.schemas.problems import MEDIA_TYPE, FieldProblem, Problem
 
 
-class Kind(NamedTuple):
-    """One row of the table."""
+class ErrorType(NamedTuple):
+    """One row of the error table."""
 
     status: int
-    type: str
-    title: str
     code: str
     detail: str
-    """What it says where nothing more exact is known."""
+    """The default detail."""
+    type: str
+    title: str
 
 
-_KINDS: Final = (
-    Kind(400, "validation-error", "Validation error", "validation_error", "The request is not valid."),
-    Kind(400, "validation-error", "Validation error", "malformed_body", "The body is not valid JSON."),
-    Kind(
+def _error(status: int, code: str, detail: str, *, title: str = "", type_: str = "") -> ErrorType:
+    """Build a row; `type` and `title` follow from the code unless they are given."""
+    return ErrorType(
+        status,
+        code,
+        detail,
+        type_ or code.replace("_", "-"),
+        title or code.replace("_", " ").capitalize().replace("Hubspot", "HubSpot"),
+    )
+
+
+_VALIDATION: Final = {"type_": "validation-error", "title": "Validation error"}
+_ERROR_TYPES: Final = (
+    _error(400, "validation_error", "The request is not valid; see details."),
+    _error(400, "malformed_body", "The body is not valid JSON.", **_VALIDATION),
+    _error(
         400,
-        "validation-error",
-        "Validation error",
         "invalid_cursor",
-        "The cursor is not one that we gave for this list.",
+        "The cursor is not from this list; start again without a cursor.",
+        **_VALIDATION,
     ),
-    Kind(
-        400,
-        "validation-error",
-        "Validation error",
-        "wrong_password",
-        "The current password is wrong.",
+    _error(400, "wrong_password", "The current password is wrong.", **_VALIDATION),
+    # OAuth2 client libraries read `error` at the token endpoint (RFC 6749, section 5.2).
+    _error(
+        400, "invalid_grant", "The credentials or the refresh token are not valid.", title="invalid_grant"
     ),
-    # RFC 6749, section 5.2: `error` is what an OAuth2 client library reads at the token endpoint.
-    Kind(
+    _error(
         400,
-        "invalid-grant",
-        "invalid_grant",
-        "invalid_grant",
-        "The credentials or the refresh token are not valid.",
-    ),
-    Kind(
-        400,
-        "invalid-request",
         "invalid_request",
-        "invalid_request",
-        "The token request lacks a parameter or has one twice.",
+        "A parameter of the token request is missing or sent twice.",
+        title="invalid_request",
     ),
-    Kind(
+    _error(
         400,
-        "unsupported-grant-type",
         "unsupported_grant_type",
-        "unsupported_grant_type",
-        "Use grant_type password or refresh_token.",
+        "This grant_type is not supported; use password or refresh_token.",
+        title="unsupported_grant_type",
     ),
-    Kind(
+    _error(
         400,
-        "invalid-link",
-        "Invalid link",
         "invalid_link",
-        "The link was used, has expired or was never good, or the password is not the one given at registration.",
+        "The link is not valid, has expired or was already used, or the password is not the one given at "
+        "registration; request a new link.",
     ),
-    Kind(
+    _error(
         401,
-        "invalid-token",
-        "Invalid token",
         "invalid_token",
-        "The access token is missing, not valid, or has ended: log in and send it as Authorization: Bearer.",
+        "The access token is missing, not valid or expired; log in and send it as Authorization: Bearer.",
     ),
-    Kind(
-        401,
-        "invalid-credentials",
-        "Invalid credentials",
-        "invalid_credentials",
-        "The e-mail address or the password is wrong.",
+    _error(401, "invalid_credentials", "The e-mail address or the password is wrong."),
+    _error(403, "forbidden", "Your role does not allow this."),
+    _error(403, "registration_closed", "Registration is not open for this e-mail address."),
+    _error(
+        404,
+        "not_found",
+        "The path or record does not exist, or you have no access to it.",
+        title="Resource not found",
     ),
-    Kind(403, "forbidden", "Forbidden", "forbidden", "Your role does not allow this."),
-    Kind(
-        403,
-        "registration-closed",
-        "Registration closed",
-        "registration_closed",
-        "Registration is not open for this address.",
+    _error(
+        405, "method_not_allowed", "This path does not have this method; the Allow header lists its methods."
     ),
-    Kind(404, "not-found", "Resource not found", "not_found", "There is nothing here, or it is not yours."),
-    Kind(
-        405,
-        "method-not-allowed",
-        "Method not allowed",
-        "method_not_allowed",
-        "The Allow header says what is possible here.",
-    ),
-    Kind(
+    _error(
         409,
-        "user-exists",
-        "User already exists",
         "user_exists",
-        "An account with this e-mail address exists or is being made at this moment.",
+        "A user with this e-mail address exists or is being registered now; log in instead.",
+        title="User already exists",
     ),
-    Kind(
-        409,
-        "contact-exists",
-        "Contact already exists",
-        "contact_exists",
-        "Another contact has this e-mail address.",
+    _error(409, "contact_exists", "Another contact has this e-mail address.", title="Contact already exists"),
+    _error(
+        409, "contact_missing", "Your user is not linked to a contact in the CRM; ask the company to link it."
     ),
-    Kind(
+    _error(
         409,
-        "contact-missing",
-        "Contact missing",
-        "contact_missing",
-        "Your account is not linked to a contact in the CRM; ask the company to link it.",
-    ),
-    Kind(
-        409,
-        "request-in-progress",
-        "Request in progress",
         "request_in_progress",
-        "A request with this Idempotency-Key is being worked on; ask again after Retry-After seconds.",
+        "A request with this Idempotency-Key is in progress; retry after Retry-After seconds.",
     ),
-    Kind(
-        412,
-        "precondition-failed",
-        "Precondition failed",
-        "precondition_failed",
-        "The record has changed since you read it; read it again.",
+    _error(412, "precondition_failed", "The record has changed since you read it; read it again."),
+    _error(413, "request_too_large", "The body is too large; send a smaller one."),
+    _error(415, "unsupported_media_type", "Send the body as application/json."),
+    _error(
+        422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."
     ),
-    Kind(
-        413,
-        "request-too-large",
-        "Request too large",
-        "request_too_large",
-        "The body is larger than is accepted.",
-    ),
-    Kind(
-        415,
-        "unsupported-media-type",
-        "Unsupported media type",
-        "unsupported_media_type",
-        "Send the body as application/json.",
-    ),
-    Kind(
-        422,
-        "idempotency-key-reused",
-        "Idempotency key reused",
-        "idempotency_key_reused",
-        "This Idempotency-Key was used for another request; use a new one.",
-    ),
-    Kind(
-        429,
-        "rate-limit-exceeded",
-        "Rate limit exceeded",
-        "rate_limit_exceeded",
-        "Too many requests; ask again after Retry-After seconds.",
-    ),
-    Kind(
-        500,
-        "internal-server-error",
-        "Internal server error",
-        "internal_server_error",
-        "Something is wrong on our side; it has been logged under this request_id.",
-    ),
-    Kind(
+    _error(429, "rate_limit_exceeded", "Too many requests; retry after Retry-After seconds."),
+    _error(500, "internal_server_error", "The service failed; the error is logged under this request_id."),
+    _error(502, "hubspot_error", "HubSpot returned an error; changing the request does not help."),
+    _error(
         502,
-        "hubspot-error",
-        "HubSpot error",
-        "hubspot_error",
-        "HubSpot answered with an error; nothing that you can change in the request.",
-    ),
-    Kind(
-        502,
-        "hubspot-credentials",
-        "HubSpot credentials refused",
         "hubspot_credentials_refused",
-        "HubSpot refuses this service's credentials; the operator has to mend that.",
+        "HubSpot refused this service's credentials; the operator has to replace them.",
+        type_="hubspot-credentials",
     ),
-    Kind(
-        503,
-        "hubspot-unavailable",
-        "HubSpot unavailable",
-        "hubspot_unavailable",
-        "HubSpot cannot take more requests now; ask again after Retry-After seconds.",
+    _error(
+        503, "hubspot_unavailable", "HubSpot cannot accept this request now; retry after Retry-After seconds."
     ),
-    Kind(
-        503,
-        "service-unavailable",
-        "Service unavailable",
-        "service_unavailable",
-        "The service cannot answer now; ask again after Retry-After seconds.",
-    ),
-    Kind(504, "hubspot-timeout", "HubSpot timeout", "hubspot_timeout", "HubSpot did not answer in time."),
-    Kind(
+    _error(503, "service_unavailable", "The service is unavailable; retry after Retry-After seconds."),
+    _error(504, "hubspot_timeout", "HubSpot timed out; retry later."),
+    _error(
         504,
-        "outcome-unknown",
-        "Outcome unknown",
         "outcome_unknown",
-        "HubSpot did not say whether the record was created. Look for it before you create it again; "
+        "HubSpot did not confirm whether the record was created. Look for it before you create it again; "
         "with an Idempotency-Key, send the same request with the same key.",
     ),
 )
-KINDS: Final[Mapping[str, Kind]] = {kind.code: kind for kind in _KINDS}
+ERROR_TYPES: Final[Mapping[str, ErrorType]] = {error_type.code: error_type for error_type in _ERROR_TYPES}
 DEFAULT_RETRY_AFTER_SECONDS: Final = 5
 
 
 class ApiError(Exception):
-    """An error to answer with; `code` names a row of the table."""
+    """An error response; `code` names a row of the table."""
 
     def __init__(
         self,
@@ -221,30 +140,29 @@ class ApiError(Exception):
         retry_after: float | None = None,
         error: str | None = None,
     ) -> None:
-        self.kind = KINDS[code]
-        super().__init__(self.kind.code)
-        self.detail = detail or self.kind.detail
+        self.error_type = ERROR_TYPES[code]
+        super().__init__(self.error_type.code)
+        self.detail = detail or self.error_type.detail
         self.details = list(details)
-        self.error = error or self.kind.title
+        self.error = error or self.error_type.title
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, round(retry_after + 0.499)))
 
 
 def invalid(field: str, message: str) -> ApiError:
-    """The error that one field is not valid."""
+    """Return a `validation_error` for one field."""
     return invalid_fields([FieldProblem(field=field, message=message)])
 
 
 def invalid_fields(problems: Sequence[FieldProblem]) -> ApiError:
-    """The error that these fields are not valid."""
+    """Return a `validation_error` that lists these fields."""
     names = ", ".join(dict.fromkeys(problem.field for problem in problems))
     count = "One field is" if len(problems) == 1 else f"{len(problems)} fields are"
     return ApiError("validation_error", f"{count} not valid: {names}."[:1000], details=problems[:100])
 
 
-# One row for every class of HubSpot's errors; the most special class that fits is taken.
-# Upstream 401 and 429 never leave as such.
+# HubSpot's 401 and 429 are the operator's problem, so no class maps to these statuses.
 _FROM_HUBSPOT: Final[Mapping[type[hubspot.HubSpotError], str]] = {
     hubspot.HubSpotError: "hubspot_error",
     hubspot.HubSpotConnectionError: "hubspot_error",
@@ -267,85 +185,87 @@ _FROM_HUBSPOT: Final[Mapping[type[hubspot.HubSpotError], str]] = {
 
 
 def cause_of(error: BaseException) -> str:
-    """The class of what lies behind an error of SQLAlchemy's, for logs and probes: its message may hold values."""
+    """Return the class name of the error behind an SQLAlchemy error, whose message may contain values."""
     driver = getattr(error, "orig", None) or error
     return type(driver.__cause__ or driver).__name__
 
 
 def from_hubspot(error: hubspot.HubSpotError) -> ApiError:
-    """What a HubSpot error that nobody dealt with is to our caller."""
-    code = next(_FROM_HUBSPOT[kind] for kind in type(error).__mro__ if kind in _FROM_HUBSPOT)
-    unavailable = KINDS[code].status == 503
+    """Map an unhandled HubSpot error by its most specific class in the mapping."""
+    code = next(_FROM_HUBSPOT[cls] for cls in type(error).__mro__ if cls in _FROM_HUBSPOT)
+    unavailable = ERROR_TYPES[code].status == 503
     retry_after = error.retry_after or (DEFAULT_RETRY_AFTER_SECONDS if unavailable else None)
     return ApiError(code, retry_after=retry_after)
 
 
-def problem_response(error: ApiError, request_id: str) -> JSONResponse:
-    """The answer that an error is."""
-    kind = error.kind
+def problem_body(error: ApiError, request_id: str) -> dict[str, Any]:
+    """Return the body of the response for an error."""
+    error_type = error.error_type
     problem = Problem(
-        type=f"/problems/{kind.type}",
-        title=kind.title,
-        status=kind.status,
+        type=f"/problems/{error_type.type}",
+        title=error_type.title,
+        status=error_type.status,
         detail=error.detail,
         error=error.error,
-        code=kind.code,
+        code=error_type.code,
         details=error.details,
         request_id=request_id,
     )
+    return problem.model_dump(mode="json")
+
+
+def problem_response(error: ApiError, request_id: str) -> JSONResponse:
+    """Return the response for an error."""
+    status = error.error_type.status
     headers = dict(error.headers)
-    if kind.status == 401:
+    if status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="crm-api"')
-    return JSONResponse(
-        problem.model_dump(mode="json"), status_code=kind.status, headers=headers, media_type=MEDIA_TYPE
-    )
+    return JSONResponse(problem_body(error, request_id), status, headers, MEDIA_TYPE)
 
 
 def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:
-    """What FastAPI's list of validation failures is to our caller; values that were sent are not repeated."""
+    """Map FastAPI's validation failures, without the values that the caller sent."""
     if any(failure["type"] == "json_invalid" for failure in failures):
         return ApiError("malformed_body", details=[FieldProblem(field="body", message="is not valid JSON")])
-    problems = [
-        FieldProblem(field=_field_name(failure["loc"])[:200], message=_message(failure)[:500])
-        for failure in failures
-    ]
-    # Each branch of a union reports the same field.
-    return invalid_fields(list({problem.field: problem for problem in reversed(problems)}.values())[::-1])
+    messages: dict[str, str] = {}
+    for failure in failures:
+        # Pydantic reports a field once for each branch of its union; the first message is enough.
+        messages.setdefault(_field_name(failure["loc"])[:200], _message(failure)[:500])
+    return invalid_fields([FieldProblem(field=field, message=text) for field, text in messages.items()])
 
 
 def _field_name(location: Sequence[str | int]) -> str:
-    place, *names = location
-    # A name that the caller made up is echoed: without control characters, which PostgreSQL and terminals dislike.
-    named = ".".join(str(name) for name in names if not _is_union_branch(str(name)))
-    return "".join(char for char in named if char.isprintable()) or str(place)
+    source, *names = location
+    path = ".".join(str(name) for name in names if not _is_union_branch(str(name)))
+    # Unknown field names are the caller's text: PostgreSQL and terminals cannot take control characters.
+    return "".join(char for char in path if char.isprintable()) or str(source)
 
 
 def _is_union_branch(name: str) -> bool:
-    # Pydantic adds which branch of a union failed: `function-before[...]`, `constrained-str`, ...
+    # Pydantic adds the branch of a union that failed: `function-before[...]`, `constrained-str`, ...
     return "[" in name or name in {"str", "int", "constrained-str", "missing-sentinel", "none", "datetime"}
 
 
-def _characters(how: str, count: int) -> str:
-    return f"must have {how} {count} character{'' if count == 1 else 's'}"
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this request",
+    "string_pattern_mismatch": "has characters that are not allowed here",
+    "missing_sentinel_error": "is not valid",
+}
 
 
 def _message(failure: Mapping[str, Any]) -> str:
-    kind, context = failure["type"], failure.get("ctx", {})
-    plain = {
-        "missing": "is required",
-        "extra_forbidden": "is not a field of this request",
-        "string_pattern_mismatch": "has characters that are not allowed here",
-        "missing_sentinel_error": "is not valid",
-    }
-    if kind in plain:
-        return plain[kind]
-    # "Value" is what Pydantic calls a secret.
-    if kind == "too_long" and context["field_type"] == "Value":
-        return _characters("at most", context["max_length"])
-    if kind == "too_short" and context["field_type"] == "Value":
-        return _characters("at least", context["min_length"])
-    if kind == "string_too_long":
-        return _characters("at most", context["max_length"])
-    if kind == "string_too_short":
-        return _characters("at least", context["min_length"])
+    failure_type, context = failure["type"], failure.get("ctx", {})
+    # Pydantic calls a secret "Value".
+    is_text = failure_type.startswith("string_") or context.get("field_type") == "Value"
+    if failure_type in _MESSAGES:
+        return _MESSAGES[failure_type]
+    if is_text and failure_type.endswith("too_long"):
+        return _length_message("at most", context["max_length"])
+    if is_text and failure_type.endswith("too_short"):
+        return _length_message("at least", context["min_length"])
     return str(failure["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+
+
+def _length_message(bound: str, count: int) -> str:
+    return f"must have {bound} {count} character{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Builds the application: the one place where everything is put together."""
+"""Builds the application: state, routers, exception handlers, middleware and lifespan."""
 
 import asyncio
 import logging
@@ -13,15 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 
-from crm_api.bootstrap import create_hubspot, create_redis, hubspot_auth, hubspot_quota, record_fields
+from crm_api.bootstrap import (
+    account_rules,
+    create_hubspot,
+    create_redis,
+    hubspot_auth,
+    hubspot_quota,
+    record_fields,
+)
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
-from crm_api.draining import announce_leaving
+from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
 from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
 from crm_api.observability.logging import configure_logging
-from crm_api.observability.metrics import Metrics, worker_ended
+from crm_api.observability.metrics import Metrics, remove_worker_gauges
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
 from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
@@ -52,7 +59,7 @@ from crm_api.services.records.deal_ownership import DealOwnershipCache
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
-MEASURE_SECONDS = 5.0
+GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID",
     "Retry-After",
@@ -67,9 +74,9 @@ EXPOSED_HEADERS = (
 def create_app(
     settings: Settings | None = None, *, hubspot_transport: httpx.AsyncBaseTransport | None = None
 ) -> FastAPI:
-    """The application; `hubspot_transport` is what a test puts in the network's place.
+    """Build the application. Tests pass `hubspot_transport` in place of the network.
 
-    Raises `SettingsRefusedError` with everything that is wrong with the settings.
+    Raises `SettingsRefusedError` with all problems of the settings.
     """
     settings = settings or Settings.load()
     settings.require_startable()
@@ -82,7 +89,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        # Its redirects lead wherever the Host header says.
+        # Starlette builds these redirects from the Host header, which the caller controls.
         redirect_slashes=False,
         lifespan=_lifespan,
         generate_unique_id_function=document.operation_id,
@@ -94,13 +101,14 @@ def create_app(
     app.state.deal_ownership = DealOwnershipCache()
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
     app.state.docs_assets = {}
     app.state.metrics = Metrics(version=app.version)
     app.state.tracing = tracing
     app.state.openapi_document = document.lazy_document(app)
-    # Routes are tried one after the other: first those that are asked for most.
+    # Starlette tries routes in this order, so frequent ones come first.
     for module in (
         registration,
         profile,
@@ -126,22 +134,22 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-    """Open what the application stands on, and close it in reverse."""
+    """Open the application's connections and background tasks, and close them at the end."""
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
-    sessions = app.state.session_factory = create_session_factory(engine)
+    session_factory = app.state.session_factory = create_session_factory(engine)
     app.state.read_session_factory = create_read_session_factory(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
         wait_seconds=settings.request_deadline_seconds,
     )
-    app.state.contact_links = ContactLinkResolver(sessions)
-    problem = await database_problem(sessions)
+    app.state.contact_links = ContactLinkResolver(session_factory)
+    problem = await database_problem(session_factory)
     if problem is not None:
-        logger.warning("the database is not ready: %s", problem)
+        logger.warning("database not ready: %s", problem)
     metrics, tracing = app.state.metrics, app.state.tracing
-    auth = await hubspot_auth(settings, sessions)
+    auth = await hubspot_auth(settings, session_factory)
     redis = create_redis(settings)
     app.state.ping_redis = redis.ping if redis is not None else None
     hubspot = app.state.hubspot = create_hubspot(
@@ -151,19 +159,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=metrics if tracing is None else Observers(metrics, tracing),
     )
-    app.state.account = AccountBinding(sessions, hubspot)
-    # Nothing about HubSpot stops the service from starting: what has to be known is found out meanwhile.
-    watching = app.state.watching = asyncio.create_task(_watch(app))
-    measuring = asyncio.create_task(_measure(app, engine))
+    app.state.account_binding = AccountBinding(session_factory, hubspot)
+    # The service starts without HubSpot and reads the account in the background.
+    startup_checks = app.state.startup_checks = asyncio.create_task(_check_account(app))
+    gauge_updates = asyncio.create_task(_update_gauges(app, engine))
     app.state.mail.start()
-    announce_leaving(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
+    drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
         app.state.draining = True
-        for task in (watching, measuring):
+        for task in (startup_checks, gauge_updates):
             task.cancel()
-        await asyncio.gather(watching, measuring, return_exceptions=True)
+        await asyncio.gather(startup_checks, gauge_updates, return_exceptions=True)
         await app.state.mail.aclose()
         await hubspot.aclose()
         if redis is not None:
@@ -171,18 +179,18 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         await app.state.rate_limits.aclose()
         await engine.dispose()
         if tracing is not None:
-            await asyncio.to_thread(tracing.shut_down)
-        worker_ended()
+            await asyncio.to_thread(tracing.shutdown)
+        remove_worker_gauges()
 
 
-async def _watch(app: FastAPI) -> None:
-    """Find out about the HubSpot account, again and again until it answers."""
-    await app.state.account.watch()
+async def _check_account(app: FastAPI) -> None:
+    """Read the HubSpot account, retrying until it responds, and then check its schema."""
+    await app.state.account_binding.watch()
     await watch_schema(app.state.hubspot, app.state.record_fields)
 
 
-async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
-    """Note every few seconds what is used and left: HubSpot's quota and the pools."""
+async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
+    """Update the gauges of quota and pools every few seconds."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.quota.snapshot())
@@ -191,11 +199,11 @@ async def _measure(app: FastAPI, engine: AsyncEngine) -> None:
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
         metrics.pool("hubspot", used=hubspot.in_flight, size=hubspot.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
-        await asyncio.sleep(MEASURE_SECONDS)
+        await asyncio.sleep(GAUGE_INTERVAL_SECONDS)
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    # The last one added is the outermost.
+    # Starlette makes the last middleware the outermost.
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,

@@ -19,16 +19,16 @@ from crm_api.hubspot import CallContext, call_context
 from crm_api.observability.logging import log_without_message
 from crm_api.observability.trace_context import continue_trace, current_trace
 
-# What is asked of HubSpot ends by itself at the deadline; this is for what does not, such as a database that hangs.
-PAST_DEADLINE_SECONDS = 1.0
+# HubSpot calls end at the deadline; this margin ends other waits, such as for an unresponsive database.
+DEADLINE_MARGIN_SECONDS = 1.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 
 
 class RequestContextMiddleware:
-    """Pure ASGI: gives each request an id and a deadline, and writes one line when it is done.
+    """ASGI middleware that sets the request ID and the deadline and logs each request.
 
-    Whatever stands in `request.state.response_headers` goes out with the answer, error or not.
+    It adds `request.state.response_headers` to every response, also to errors.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        offered = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+        sent_id = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(16)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         trace = current_trace() or continue_trace(headers.get(b"traceparent", b"").decode("latin-1"))
@@ -61,7 +61,7 @@ class RequestContextMiddleware:
                 for name, value in state.get("response_headers", {}).items():
                     headers.setdefault(name, value)
                 if scope["app"].state.draining:
-                    # The caller's next request then finds another process, instead of a connection being closed.
+                    # Clients then open a new connection, to another process, for their next request.
                     headers["Connection"] = "close"
             await send(message)
 
@@ -77,10 +77,10 @@ class RequestContextMiddleware:
 
     def _finish(self, scope: Scope, status: int, seconds: float, hubspot: CallContext) -> None:
         state = scope["state"]
-        # The template, not the path: ids belong to customers, and queries hold what they search for.
+        # The template is logged because paths and queries contain personal data.
         route = getattr(scope.get("route"), "path", None) or "unknown"
         self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds)
-        # As the standard library has it: a disk that is full costs nobody an answer.
+        # Log write errors are ignored, as in the standard library: a full disk must not fail requests.
         with suppress(OSError):
             self._access_log.info(
                 "request",
@@ -95,15 +95,15 @@ class RequestContextMiddleware:
 
 
 class ErrorBoundaryMiddleware:
-    """Pure ASGI: refuses bodies over the limit, ends what takes too long, and answers 500 for what nobody foresaw.
+    """ASGI middleware that limits body size and duration and returns 500 for unexpected errors.
 
-    It stands inside of CORS and the request's context, so that these answers bear the headers that all do.
+    It runs inside the CORS and request context middleware, so that its responses have their headers.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, deadline_seconds: float) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
-        self._longest_seconds = deadline_seconds + PAST_DEADLINE_SECONDS
+        self._max_seconds = deadline_seconds + DEADLINE_MARGIN_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,58 +111,54 @@ class ErrorBoundaryMiddleware:
             return
         request_id = scope["state"]["request_id"]
         received = 0
-        answering = False
+        response_started = False
 
         async def receive_within_limit() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            # How fast a caller's network is counts neither here nor while the answer is sent.
-            if not answering and not limit.expired():
-                limit.reschedule(loop.time() + self._longest_seconds)
+            # The time limit starts again with each part of the body: a slow network is not an error.
+            if not response_started and not limit.expired():
+                limit.reschedule(loop.time() + self._max_seconds)
             if received > self._max_body_bytes:
                 raise HTTPException(413)
             return message
 
-        async def note_and_send(message: Message) -> None:
-            nonlocal answering
-            answering = True
+        async def send_without_limit(message: Message) -> None:
+            nonlocal response_started
+            response_started = True
             if not limit.expired():
                 limit.reschedule(None)
             await send(message)
 
-        if _announced_bytes(scope) > self._max_body_bytes:
-            # Refused before a byte of it is read.
+        if _content_length(scope) > self._max_body_bytes:
             await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        limit = asyncio.timeout(self._longest_seconds)
+        limit = asyncio.timeout(self._max_seconds)
         try:
             async with limit:
-                await self._app(scope, receive_within_limit, note_and_send)
+                await self._app(scope, receive_within_limit, send_without_limit)
         except Exception as error:
-            if answering:
+            if response_started:
                 log_without_message(logger, error)
                 raise
             if limit.expired():
-                logger.warning(
-                    "ended after %.1f s: the body, the database or something else did not come",
-                    self._longest_seconds,
-                )
-                late = ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
-                await problem_response(late, request_id)(scope, receive, send)
-                return
-            log_without_message(logger, error)
-            await problem_response(ApiError("internal_server_error"), request_id)(scope, receive, send)
+                logger.warning("request timed out seconds=%.1f", self._max_seconds)
+                problem = ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
+            else:
+                log_without_message(logger, error)
+                problem = ApiError("internal_server_error")
+            await problem_response(problem, request_id)(scope, receive, send)
 
 
-def _announced_bytes(scope: Scope) -> int:
+def _content_length(scope: Scope) -> int:
     length = dict(scope["headers"]).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
 
 
 class SecurityHeadersMiddleware:
-    """Pure ASGI: the headers that every answer bears, unless it brings stricter ones of its own."""
+    """ASGI middleware that adds security headers, except those that the response has already."""
 
     def __init__(self, app: ASGIApp, *, https_only: bool) -> None:
         self._app = app
@@ -188,7 +184,10 @@ class SecurityHeadersMiddleware:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 present = {name for name, _ in headers}
-                message["headers"] = [*headers, *(each for each in self._headers if each[0] not in present)]
+                message["headers"] = [
+                    *headers,
+                    *(header for header in self._headers if header[0] not in present),
+                ]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

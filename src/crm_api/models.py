@@ -1,4 +1,4 @@
-"""The tables: users, their sessions, and what makes creating exact."""
+"""Database tables: users, sessions, tokens, idempotency keys, leases and the audit log."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 SCHEMA_REVISION = "0002"
-"""The Alembic revision that these models are; a test holds the two together."""
+"""Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -21,19 +21,19 @@ NAMING_CONVENTION = {
 
 
 def now() -> datetime:
-    """The time that rows are stamped with."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC on both databases; SQLite alone would give it back without its zone."""
+    """Timestamp in UTC; SQLite alone would return it without a time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
+            raise ValueError("the timestamp has no time zone")
         return value.astimezone(UTC) if value is not None else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -43,17 +43,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {datetime: UtcDateTime, str: String}  # noqa: RUF012 - SQLAlchemy reads it so
 
 
 class User(Base):
-    """A person with an account here.
+    """A person who can log in once their status is `active`.
 
-    `registering` is a registration under way: its lease says until when, and a later attempt
-    takes it over once the lease is past. Only `active` users can log in.
+    `registering` is a registration in progress; when its lease expires, a later attempt takes it over.
     """
 
     __tablename__ = "users"
@@ -72,14 +71,14 @@ class User(Base):
     status: Mapped[str] = mapped_column(String(20))
     email_verified: Mapped[bool] = mapped_column(default=False)
     contact_id: Mapped[str | None] = mapped_column(String(20), unique=True)
-    """The HubSpot contact; no two users share one."""
+    """HubSpot contact; two users never share one."""
     lease_id: Mapped[UUID | None] = mapped_column(Uuid)
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Session(Base):
-    """A login and all the tokens that came of it."""
+    """A login, to which tokens belong."""
 
     __tablename__ = "sessions"
 
@@ -91,7 +90,7 @@ class Session(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token, by its hash; the used ones stay until the session ends, to notice theft."""
+    """Refresh token as a hash; used tokens stay until the session ends, to detect theft."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (Index("ix_refresh_tokens_session_id", "session_id"),)
@@ -101,36 +100,36 @@ class RefreshToken(Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     expires_at: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
-    """When its successor was issued."""
+    """When the successor was issued."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """The token that replaced it; used to tell a lost answer from theft."""
+    """Token that replaced this one; if it is unused, a second use of this token is a retry and not theft."""
     replayed: Mapped[bool] = mapped_column(default=False)
-    """Whether the one repeat after a lost answer has been granted."""
+    """Whether this token was accepted a second time, after a lost response."""
 
 
 class IdempotencyKey(Base):
-    """A creating request that was sent with an Idempotency-Key, and its answer once there is one."""
+    """Create request with an Idempotency-Key, and its stored response."""
 
     __tablename__ = "idempotency_keys"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """An HMAC of the operation, whose it is, and the key."""
+    """HMAC of operation, owner and key."""
     owner: Mapped[str] = mapped_column(String(64), index=True)
-    """An HMAC of whose it is, so that it can go with its owner."""
+    """HMAC of the user ID or e-mail address, to delete the row with its owner."""
     fingerprint: Mapped[str] = mapped_column(String(64))
-    """An HMAC of the body."""
+    """HMAC of the body."""
     request_id: Mapped[str] = mapped_column(String(36))
-    """What the HubSpot record bears, the same for every attempt; empty once one was sent that could not bear it."""
+    """Value of the HubSpot record's idempotency property; empty after an attempt that was sent without it."""
     lease_id: Mapped[UUID] = mapped_column(Uuid)
     lease_until: Mapped[datetime]
     status: Mapped[int | None]
     answer: Mapped[str | None] = mapped_column(Text)
-    """What was answered, as JSON."""
+    """Body of the response as JSON."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class AuditEntry(Base):
-    """Something that an operator may have to answer for later; entries outlive their user."""
+    """Entry of the audit log; it stays when its user is deleted."""
 
     __tablename__ = "audit_entries"
 
@@ -138,18 +137,18 @@ class AuditEntry(Base):
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     event: Mapped[str] = mapped_column(String(50))
     user_id: Mapped[UUID | None] = mapped_column(Uuid, index=True)
-    """Whom it is about."""
+    """User that the event is about."""
     actor: Mapped[str] = mapped_column(String(50))
-    """Who did it: `user`, `operator`, `system` or `anonymous`."""
+    """`user`, `operator`, `system` or `anonymous`."""
     address: Mapped[str | None] = mapped_column(String(45))
-    """The network address that the request came from."""
+    """Network address of the request."""
     request_id: Mapped[str | None] = mapped_column(String(64))
     detail: Mapped[str | None] = mapped_column(String(500))
-    """What changed, without personal data."""
+    """The change, without personal data."""
 
 
 class HubSpotAccount(Base):
-    """The HubSpot account that this database belongs to: one row, and the refresh token that it last gave us."""
+    """The HubSpot account that this database is bound to (one row), and its rotated refresh token."""
 
     __tablename__ = "hubspot_account"
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
@@ -157,13 +156,13 @@ class HubSpotAccount(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
     portal_id: Mapped[str | None] = mapped_column(String(20))
     refresh_token: Mapped[str | None] = mapped_column(Text)
-    """Encrypted; takes the configured one's place where it descends from that."""
+    """Encrypted; it replaces the configured token that it was rotated from."""
     refresh_token_origin: Mapped[str | None] = mapped_column(String(64))
-    """An HMAC of the configured token that it descends from."""
+    """HMAC of the configured token that it was rotated from."""
 
 
 class PendingRegistration(Base):
-    """A registration whose address is not proved yet; each stands alone, so that none changes another."""
+    """Registration whose address is not verified yet; an address may have several independent ones."""
 
     __tablename__ = "pending_registrations"
 
@@ -178,10 +177,10 @@ class PendingRegistration(Base):
 
 
 class MailToken(Base):
-    """What a link in a mail proves, by the token's hash; gone once it is used.
+    """Hash of the token in a mailed link; the row is deleted when the token is used.
 
-    A row that names neither a registration nor a user was made for an unknown address, so that the same is done
-    for every address; its token was sent to nobody.
+    A row without registration and user is for an unknown address: the service does the same work for every address,
+    but does not mail this token.
     """
 
     __tablename__ = "mail_tokens"
@@ -190,7 +189,7 @@ class MailToken(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     purpose: Mapped[str] = mapped_column(String(20))
-    """What the token is good for, and nothing else."""
+    """The only operation that accepts the token."""
     registration_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("pending_registrations.id", ondelete="CASCADE"), index=True
     )
@@ -199,7 +198,7 @@ class MailToken(Base):
 
 
 class RecentWrite(Base):
-    """A record that a user has just written, which HubSpot's search may not show yet."""
+    """Record that a user has just written and that HubSpot's search may not find yet."""
 
     __tablename__ = "recent_writes"
 
@@ -210,7 +209,7 @@ class RecentWrite(Base):
 
 
 class RecordLease(Base):
-    """A record that a request is changing at this moment."""
+    """Lock on a record while a request changes it."""
 
     __tablename__ = "record_leases"
 

@@ -1,4 +1,4 @@
-"""Everything an operator can set, read from environment variables and a `.env` file."""
+"""Settings, read from environment variables and a `.env` file."""
 
 import re
 from email.headerregistry import Address
@@ -23,17 +23,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
-MINIMUM_SECRET_LENGTH = 32
-# Names stand in the URL of every read, and HubSpot refuses one that is too long (414).
+MIN_SECRET_LENGTH = 32
+# HubSpot refuses URLs that are too long (414), and the URL of every read contains the names.
 # https://developers.hubspot.com/docs/api-reference/error-handling
-LONGEST_PROPERTY_NAMES = 6_000
-# What fits into a header: a token with a line break pasted behind it does not.
+MAX_PROPERTY_NAMES_LENGTH = 6_000
+# Printable characters without space: a token with a pasted line break is no valid header.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-NEVER_WRITTEN_BY_CUSTOMERS = frozenset({"email", "lifecyclestage", "hubspot_owner_id"})
+STAFF_ONLY_PROPERTIES = frozenset({"email", "lifecyclestage", "hubspot_owner_id"})
 
 
 class SettingsRefusedError(ValueError):
-    """The service cannot start with these settings, or would be unsafe in production; `problems` has all of them."""
+    """Settings with which the service cannot start or would be unsafe in production."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(
@@ -48,29 +48,29 @@ PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
 class PropertyLists(BaseModel):
-    """What an operator adds to the properties of one object type; HubSpot's own names."""
+    """HubSpot properties that the operator adds to one object type."""
 
     model_config = ConfigDict(extra="forbid")
 
-    # Records have room for so many.
+    # The contract limits `properties` of a record to 100 members.
     readable: Annotated[list[PropertyName], Field(max_length=100)] = []
-    """Everybody who sees the record sees them, under `properties`."""
+    """Properties in `properties` of every record, for all callers."""
     writable_by_customer: list[PropertyName] = []
     writable_by_staff: list[PropertyName] = []
     filterable: list[PropertyName] = []
 
     @model_validator(mode="after")
-    def _are_readable_and_not_reserved(self) -> "PropertyLists":
+    def _check_readable_and_reserved(self) -> "PropertyLists":
         for name in (*self.writable_by_customer, *self.writable_by_staff, *self.filterable):
             if name not in self.readable:
                 raise ValueError(f"{name} is not readable")
-        if len(",".join(self.readable)) > LONGEST_PROPERTY_NAMES:
+        if len(",".join(self.readable)) > MAX_PROPERTY_NAMES_LENGTH:
             raise ValueError(
-                f"the names of readable have more than {LONGEST_PROPERTY_NAMES} characters together"
+                f"the names of readable have more than {MAX_PROPERTY_NAMES_LENGTH} characters together"
             )
-        reserved = NEVER_WRITTEN_BY_CUSTOMERS & set(self.writable_by_customer)
+        reserved = STAFF_ONLY_PROPERTIES & set(self.writable_by_customer)
         if reserved:
-            raise ValueError(f"customers never write {', '.join(sorted(reserved))}")
+            raise ValueError(f"customers cannot write {', '.join(sorted(reserved))}")
         return self
 
 
@@ -88,7 +88,7 @@ def _split(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """The settings; each field is an environment variable of the same name in capitals."""
+    """Settings; each field is an environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -224,7 +224,7 @@ class Settings(BaseSettings):
         "rate_limit_user",
     )
     @classmethod
-    def _is_a_rate_limit(cls, value: str | None) -> str | None:
+    def _check_rate_limit(cls, value: str | None) -> str | None:
         if value is not None:
             try:
                 limits.parse_many(value)
@@ -239,12 +239,12 @@ class Settings(BaseSettings):
 
     @field_validator("registration_email_domains")
     @classmethod
-    def _as_addresses_have_them(cls, domains: list[str]) -> list[str]:
+    def _normalise_domains(cls, domains: list[str]) -> list[str]:
         return [_normalised_domain(domain) for domain in domains]
 
     @field_validator("mail_from")
     @classmethod
-    def _is_an_address(cls, value: str) -> str:
+    def _check_sender(cls, value: str) -> str:
         name, address = parseaddr(value)
         try:
             sender = Address(display_name=name, addr_spec=address)
@@ -256,21 +256,21 @@ class Settings(BaseSettings):
 
     @field_validator("app_public_url")
     @classmethod
-    def _is_a_page(cls, value: str) -> str:
+    def _check_public_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("write https://portal.example.com, with a path where there is one")
+            raise ValueError("write https://portal.example.com, with the path if it has one")
         return value
 
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, info: object) -> object:
-        # Compose hands on `NAME=` for a variable that nobody set.
+        # Docker Compose passes `NAME=` for an unset variable.
         field = cls.model_fields[info.field_name]  # type: ignore[attr-defined]
         return field.get_default(call_default_factory=True) if value == "" else value
 
     @model_validator(mode="after")
-    def _fill_in_what_depends_on_the_environment(self) -> "Settings":
+    def _set_defaults_of_environment(self) -> "Settings":
         if self.environment == "development":
             for name in ("secret_key", "jwt_secret_key"):
                 if not getattr(self, name).get_secret_value():
@@ -286,43 +286,38 @@ class Settings(BaseSettings):
             self.shutdown_notice_seconds = 0.0 if development else 5.0
         return self
 
-    @property
-    def uses_refresh_token(self) -> bool:
-        """Whether HubSpot is reached by OAuth rather than by a static token."""
-        return self.hubspot_access_token is None
-
     @cached_property
     def production_problems(self) -> list[str]:
-        """Everything that makes these settings unsafe in production; empty elsewhere."""
+        """Problems that make these settings unsafe in production; empty in development."""
         return list(_production_problems(self)) if self.environment == "production" else []
 
     @classmethod
     def load(cls) -> "Settings":
-        """What the environment and `.env` say. Raises `SettingsRefusedError` with every value that is not valid."""
+        """Read the environment and `.env`. Raises `SettingsRefusedError` with all values that are not valid."""
         try:
             return cls()
         except ValidationError as error:
-            raise SettingsRefusedError([_described(each) for each in error.errors()]) from None
+            raise SettingsRefusedError([_describe(details) for details in error.errors()]) from None
         except SettingsError as error:
             name = str(error).partition('"')[2].partition('"')[0]
             raise SettingsRefusedError([f"{name.upper()}: not JSON"]) from None
 
     def require_startable(self) -> None:
-        """Raise `SettingsRefusedError` with everything wrong at once."""
+        """Raise `SettingsRefusedError` with all problems if the service cannot start."""
         problems = [*self.production_problems, *_missing_database(self), *_hubspot_problems(self)]
         if problems:
             raise SettingsRefusedError(problems)
 
     def require_hubspot(self) -> None:
-        """Raise `SettingsRefusedError` where HubSpot cannot be asked with these settings."""
+        """Raise `SettingsRefusedError` if HubSpot cannot be called with these settings."""
         if self.hubspot_access_token is None:
-            # A refresh token that HubSpot has changed is kept in the database, encrypted.
+            # Rotated refresh tokens are in the database, so that is needed too.
             self.require_startable()
         elif problems := _hubspot_problems(self):
             raise SettingsRefusedError(problems)
 
 
-def _described(error: ErrorDetails) -> str:
+def _describe(error: ErrorDetails) -> str:
     names = [part for part in error["loc"] if isinstance(part, str)]
     variable = names[0].upper() if names else "settings"
     within = ".".join(str(part) for part in error["loc"][1:])
@@ -337,7 +332,7 @@ def _missing_database(settings: Settings) -> list[str]:
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is none
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError:
         return False
     return (
@@ -348,10 +343,10 @@ def _is_web_address(url: str) -> bool:
 def _hubspot_problems(settings: Settings) -> list[str]:
     problems = []
     if not _is_web_address(settings.hubspot_base_url):
-        problems.append("HUBSPOT_BASE_URL is no http or https address")
+        problems.append("HUBSPOT_BASE_URL is not an http or https URL")
     token = settings.hubspot_access_token
     if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
-        problems.append("HUBSPOT_ACCESS_TOKEN has a space or another character that no token has")
+        problems.append("HUBSPOT_ACCESS_TOKEN contains a space or another invalid character")
     oauth = (settings.hubspot_client_id, settings.hubspot_client_secret, settings.hubspot_refresh_token)
     if settings.hubspot_access_token is None and not all(oauth):
         problems.append(
@@ -368,8 +363,8 @@ def _production_problems(settings: Settings) -> list[str]:
         value = secret.get_secret_value()
         if not value:
             problems.append(f"{name} is not set")
-        elif len(value) < MINIMUM_SECRET_LENGTH:
-            problems.append(f"{name} has fewer than {MINIMUM_SECRET_LENGTH} characters")
+        elif len(value) < MIN_SECRET_LENGTH:
+            problems.append(f"{name} has fewer than {MIN_SECRET_LENGTH} characters")
         elif any(word in value.lower() for word in PLACEHOLDERS) or len(set(value)) < 8:
             problems.append(f"{name} is a placeholder")
     if settings.secret_key.get_secret_value() and (
@@ -377,7 +372,7 @@ def _production_problems(settings: Settings) -> list[str]:
     ):
         problems.append("SECRET_KEY and JWT_SECRET_KEY are the same")
     if not settings.hubspot_base_url.startswith("https://"):
-        problems.append("HUBSPOT_BASE_URL is not https: the emulator stands in for HubSpot")
+        problems.append("HUBSPOT_BASE_URL is not https; plain http is for the emulator only")
     limited = settings.registration == "closed" or bool(settings.registration_email_domains)
     if settings.email_verification == "off" and not limited:
         problems.append(
@@ -392,9 +387,9 @@ def _production_problems(settings: Settings) -> list[str]:
     if settings.email_verification == "required" and settings.smtp_url is None:
         problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
     if settings.smtp_url is not None and not settings.app_public_url.startswith("https://"):
-        problems.append("APP_PUBLIC_URL is not https: it is where the links in mails lead")
+        problems.append("APP_PUBLIC_URL is not https, and the links in mails use it")
     if "*" in settings.forwarded_allow_ips:
-        problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; name the proxies")
+        problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; list the proxies")
     if not settings.rate_limit_enabled:
         problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
     return problems

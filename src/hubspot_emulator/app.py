@@ -94,14 +94,7 @@ class EmulatorApp:
         decoded = unquote(_ENCODED_SLASH.sub("%252F", path))
         fault = self._faults.consume(method, decoded)
         request = RecordedRequest(
-            method,
-            decoded,
-            query,
-            body,
-            headers,
-            None,
-            account.clock(),
-            fault.kind if fault else None,
+            method, decoded, query, body, headers, None, account.clock(), fault.kind if fault else None
         )
         self._request_log.entries.append(request)
         switches = account.switches

@@ -68,8 +68,7 @@ class Control:
             case ["POST", "merge"]:
                 content = parse_json(body)
                 return Reply(
-                    200,
-                    {"id": emulator.merge(content["type"], content["primary"], content["merged"])},
+                    200, {"id": emulator.merge(content["type"], content["primary"], content["merged"])}
                 )
             case ["POST", "link" | "unlink" as verb]:
                 content = parse_json(body)

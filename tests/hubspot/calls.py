@@ -1,4 +1,4 @@
-"""One example of every call that the client can make."""
+"""One example of every call of the client."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

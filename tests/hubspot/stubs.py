@@ -1,4 +1,4 @@
-"""A scripted HubSpot below the client: what it was sent, and what it answers."""
+"""Stub transport with scripted responses, and a client on a fake clock."""
 
 import asyncio
 import inspect
@@ -8,42 +8,27 @@ from typing import Any
 
 import httpx
 from pydantic import RootModel
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, RetryPolicy, StaticTokenAuth
 
 Reply = httpx.Response | Exception | Callable[[httpx.Request], Any]
 BASE_URL = "https://hubspot.test"
-MOMENT = "2026-11-02T10:00:00.000Z"
+TIMESTAMP = "2026-11-02T10:00:00.000Z"
 
 
 class AnyJson(RootModel[Any]):
     """Response of any shape."""
 
 
-class FakeClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
 class Stub(httpx.AsyncBaseTransport):
-    """Answers in the order given; the last reply is given again and again. Keeps every request."""
+    """Returns its replies in order, the last one repeatedly, and records every request."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
         self.requests: list[httpx.Request] = []
         self.in_flight = 0
-        self.most_in_flight = 0
+        self.max_in_flight = 0
         self._arrival = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -51,7 +36,7 @@ class Stub(httpx.AsyncBaseTransport):
         self.requests.append(request)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         self._arrival.set()
         try:
             return await self._answer(reply, request)
@@ -59,7 +44,7 @@ class Stub(httpx.AsyncBaseTransport):
             self.in_flight -= 1
 
     async def busy(self, in_flight: int = 1) -> None:
-        """Wait until so many requests are being answered."""
+        """Wait until this many requests are in flight."""
         while self.in_flight < in_flight:
             self._arrival.clear()
             await self._arrival.wait()
@@ -74,21 +59,21 @@ class Stub(httpx.AsyncBaseTransport):
             answer.request = request
         if isinstance(answer, Exception):
             raise answer
-        # A copy: one reply may be given several times.
+        # A copy, because one reply may be returned several times.
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
     @property
     def sent(self) -> list[tuple[str, str]]:
-        """Method and target of each request."""
+        """Return method and target of each request."""
         return [(request.method, request.url.raw_path.decode()) for request in self.requests]
 
     def body(self, index: int = -1) -> Any:
-        """The JSON of a request."""
+        """Return the JSON body of a request."""
         return json.loads(self.requests[index].content)
 
 
 def build_client(transport: httpx.AsyncBaseTransport, **changes: Any) -> HubSpotClient:
-    """A client on a fake clock, without jitter."""
+    """Build a client with a fake clock and fixed jitter."""
     clock = changes.pop("fake_clock", None) or FakeClock()
     arguments: dict[str, Any] = {
         "base_url": BASE_URL,
@@ -103,22 +88,22 @@ def build_client(transport: httpx.AsyncBaseTransport, **changes: Any) -> HubSpot
 
 
 def ok(body: Any, status: int = 200, **headers: str) -> httpx.Response:
-    """A success."""
+    """Build a success response."""
     return httpx.Response(status, json=body, headers=headers)
 
 
 def refusal(status: int, message: str = "no", **members: Any) -> httpx.Response:
-    """An error as HubSpot writes it."""
+    """Build an error response in HubSpot's format."""
     headers = members.pop("headers", {})
     return httpx.Response(status, json={"status": "error", "message": message, **members}, headers=headers)
 
 
 def record(record_id: str = "1", **properties: str | None) -> dict[str, Any]:
-    """A record on the wire."""
+    """Build a record in HubSpot's JSON."""
     return {
         "id": record_id,
         "properties": properties,
-        "createdAt": MOMENT,
-        "updatedAt": MOMENT,
+        "createdAt": TIMESTAMP,
+        "updatedAt": TIMESTAMP,
         "archived": False,
     }

@@ -1,4 +1,4 @@
-"""Tokens: one renewal for all, before it is too late, and never in anybody's way."""
+"""Authentication: token renewal, rotation and rejection."""
 
 import asyncio
 import json
@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, AnyJson, FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import BASE_URL, AnyJson, Stub, build_client, ok, refusal
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import (
     HubSpotClient,
@@ -31,7 +32,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 
-DEAD = httpx.Response(
+REJECTED = httpx.Response(
     400,
     json={
         "error": "invalid_grant",
@@ -42,8 +43,8 @@ DEAD = httpx.Response(
 )
 
 
-class Account:
-    """A HubSpot that issues tokens `t1`, `t2`, ... and refuses those it has revoked."""
+class FakeHubSpot:
+    """Fake HubSpot that issues tokens `t1`, `t2`, ... and rejects revoked ones."""
 
     def __init__(self, clock: FakeClock, *, lifetime_seconds: int = 1800) -> None:
         self.clock = clock
@@ -92,15 +93,15 @@ class Account:
         return ok({"token": token})
 
 
-def connect(account: Account, **changes: Any) -> HubSpotClient:
-    arguments = {"clock": account.clock, "client_id": "id", "client_secret": "s3cret", "refresh_token": "r1"}
+def connect(hubspot: FakeHubSpot, **changes: Any) -> HubSpotClient:
+    arguments = {"clock": hubspot.clock, "client_id": "id", "client_secret": "s3cret", "refresh_token": "r1"}
     auth = RefreshTokenAuth(token_url=token_url(BASE_URL, "2026-09"), **(arguments | changes))  # type: ignore[arg-type]
-    return build_client(Stub(account), auth=auth, fake_clock=account.clock)
+    return build_client(Stub(hubspot), auth=auth, fake_clock=hubspot.clock)
 
 
-def connect_without_repeats(account: Account) -> HubSpotClient:
-    auth = connect(account).sender.auth
-    return build_client(Stub(account), auth=auth, fake_clock=account.clock, retry=RetryPolicy(max_attempts=1))
+def connect_without_retries(hubspot: FakeHubSpot) -> HubSpotClient:
+    auth = connect(hubspot).sender.auth
+    return build_client(Stub(hubspot), auth=auth, fake_clock=hubspot.clock, retry=RetryPolicy(max_attempts=1))
 
 
 async def call(client: HubSpotClient) -> Any:
@@ -110,13 +111,13 @@ async def call(client: HubSpotClient) -> Any:
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(FakeClock())
+def hubspot() -> FakeHubSpot:
+    return FakeHubSpot(FakeClock())
 
 
-async def test_the_token_request_is_a_form_with_everything_in_the_body(account: Account) -> None:
-    await call(connect(account))
-    [request] = account.token_requests
+async def test_token_request_is_a_form_with_secrets_in_the_body(hubspot: FakeHubSpot) -> None:
+    await call(connect(hubspot))
+    [request] = hubspot.token_requests
     assert (request.method, request.url.raw_path) == ("POST", b"/oauth/2026-09/token")
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert "authorization" not in request.headers
@@ -129,120 +130,120 @@ async def test_the_token_request_is_a_form_with_everything_in_the_body(account: 
     assert request.extensions["timeout"] == {"connect": 2, "pool": 1, "read": 4, "write": 4}
 
 
-async def test_ten_concurrent_calls_on_a_cold_token_make_one_token_request(account: Account) -> None:
-    client = connect(account)
+async def test_ten_concurrent_first_calls_send_one_token_request(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     assert await asyncio.gather(*(call(client) for _ in range(10))) == ["t1"] * 10
-    assert len(account.token_requests) == 1
+    assert len(hubspot.token_requests) == 1
 
 
-async def test_ten_concurrent_refusals_make_one_token_request(account: Account) -> None:
-    client = connect(account)
+async def test_ten_concurrent_401s_send_one_token_request(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     await call(client)
-    account.revoked.add("t1")
+    hubspot.revoked.add("t1")
     assert await asyncio.gather(*(call(client) for _ in range(10))) == ["t2"] * 10
-    assert len(account.token_requests) == 2
-    assert account.calls["t1"] == 11
+    assert len(hubspot.token_requests) == 2
+    assert hubspot.calls["t1"] == 11
 
 
-async def test_a_late_refusal_of_an_old_token_does_not_invalidate_the_new_one(account: Account) -> None:
-    client = connect(account)
+async def test_late_401_for_an_old_token_keeps_the_new_token(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     await call(client)
-    account.revoked.add("t1")
-    account.hold = asyncio.Event()
+    hubspot.revoked.add("t1")
+    hubspot.hold = asyncio.Event()
     late = asyncio.create_task(call(client))
-    await account.held.wait()
-    hold, account.hold = account.hold, None
+    await hubspot.held.wait()
+    hold, hubspot.hold = hubspot.hold, None
     assert await call(client) == "t2"
     hold.set()
     assert await late == "t2"
     assert await call(client) == "t2"
-    assert len(account.token_requests) == 2
+    assert len(hubspot.token_requests) == 2
 
 
-async def settled(client: HubSpotClient) -> None:
-    """A renewal that nobody waits for is over."""
+async def finish_renewal(client: HubSpotClient) -> None:
+    """Let a renewal that runs in the background finish."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def test_a_token_is_renewed_before_it_expires(account: Account) -> None:
-    client = connect(account, renew_margin_seconds=300)
+async def test_token_is_renewed_before_it_expires(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot, renew_margin_seconds=300)
     await call(client)
-    account.clock.now += 1499
+    hubspot.clock.now += 1499
     assert await call(client) == "t1"
-    await settled(client)
-    assert len(account.token_requests) == 1
-    account.clock.now += 1
+    await finish_renewal(client)
+    assert len(hubspot.token_requests) == 1
+    hubspot.clock.now += 1
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t2"
 
 
-async def test_the_margin_is_at_most_half_the_lifetime() -> None:
-    account = Account(FakeClock(), lifetime_seconds=100)
-    client = connect(account, renew_margin_seconds=300)
+async def test_renewal_margin_is_at_most_half_the_lifetime() -> None:
+    hubspot = FakeHubSpot(FakeClock(), lifetime_seconds=100)
+    client = connect(hubspot, renew_margin_seconds=300)
     await call(client)
-    account.clock.now += 49
+    hubspot.clock.now += 49
     assert await call(client) == "t1"
-    await settled(client)
-    assert len(account.token_requests) == 1
-    account.clock.now += 1
+    await finish_renewal(client)
+    assert len(hubspot.token_requests) == 1
+    hubspot.clock.now += 1
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t2"
 
 
-async def test_nobody_waits_for_an_early_renewal_while_the_token_holds(account: Account) -> None:
-    client = connect(account)
+async def test_calls_do_not_wait_for_renewal_of_a_valid_token(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     await call(client)
-    account.clock.now += 1600
+    hubspot.clock.now += 1600
     go_on = asyncio.Event()
 
     async def slow() -> httpx.Response:
         await go_on.wait()
         return refusal(503)
 
-    account.token_replies = [slow]
+    hubspot.token_replies = [slow]
     assert await asyncio.gather(*(call(client) for _ in range(5))) == ["t1"] * 5
-    assert len(account.token_requests) == 2
+    assert len(hubspot.token_requests) == 2
     go_on.set()
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t1"
 
 
-async def test_an_early_renewal_that_fails_does_not_matter_while_the_token_holds(account: Account) -> None:
-    client = connect_without_repeats(account)
+async def test_failed_renewal_does_not_fail_calls_with_a_valid_token(hubspot: FakeHubSpot) -> None:
+    client = connect_without_retries(hubspot)
     await call(client)
-    account.clock.now += 1600
-    account.token_replies = [refusal(503)]
+    hubspot.clock.now += 1600
+    hubspot.token_replies = [refusal(503)]
     assert await call(client) == "t1"
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t1"
-    await settled(client)
-    assert len(account.token_requests) == 2
-    account.clock.now += 11
+    await finish_renewal(client)
+    assert len(hubspot.token_requests) == 2
+    hubspot.clock.now += 11
     await call(client)
-    await settled(client)
+    await finish_renewal(client)
     assert await call(client) == "t3"
 
 
-async def test_a_token_that_is_always_refused_is_an_error_and_not_a_storm(account: Account) -> None:
-    account.revoked |= {f"t{number}" for number in range(100)}
-    client = connect(account)
+async def test_permanent_401_is_raised_with_few_token_requests(hubspot: FakeHubSpot) -> None:
+    hubspot.revoked |= {f"t{number}" for number in range(100)}
+    client = connect(hubspot)
     for _ in range(20):
         with pytest.raises(HubSpotCredentialsError):
             await call(client)
-    assert len(account.token_requests) == 2
-    account.clock.now += 11
+    assert len(hubspot.token_requests) == 2
+    hubspot.clock.now += 11
     with pytest.raises(HubSpotCredentialsError):
         await call(client)
-    assert len(account.token_requests) == 3
+    assert len(hubspot.token_requests) == 3
 
 
-async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> None:
-    client = connect(account)
+async def test_call_is_resent_with_its_body_after_401(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     await call(client)
-    account.revoked.add("t1")
+    hubspot.revoked.add("t1")
     stub = client._connections._transport
     assert isinstance(stub, Stub)
     await client.sender.request(
@@ -251,23 +252,23 @@ async def test_a_refused_call_is_sent_again_with_its_body(account: Account) -> N
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
-async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Account) -> None:
-    kept: list[str] = []
+async def test_renewal_continues_after_its_caller_is_cancelled(hubspot: FakeHubSpot) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
-        kept.append(refresh_token)
+    async def store(refresh_token: str) -> None:
+        stored.append(refresh_token)
 
-    client = connect(account, store_refresh_token=keep)
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    client = connect(hubspot, store_refresh_token=store)
+    requested, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> httpx.Response:
-        asked.set()
+        requested.set()
         await go_on.wait()
         return ok({"access_token": "t1", "refresh_token": "r2", "expires_in": 1800})
 
-    account.token_replies = [slow]
+    hubspot.token_replies = [slow]
     first = asyncio.create_task(call(client))
-    await asked.wait()
+    await requested.wait()
     second = asyncio.create_task(call(client))
     await asyncio.sleep(0)
     first.cancel()
@@ -275,125 +276,125 @@ async def test_a_renewal_goes_on_when_whoever_began_it_is_cancelled(account: Acc
         await first
     go_on.set()
     assert await asyncio.wait_for(second, 2) == "t1"
-    assert kept == ["r2"]
-    assert len(account.token_requests) == 1
+    assert stored == ["r2"]
+    assert len(hubspot.token_requests) == 1
 
 
-async def test_closing_gives_a_renewal_a_moment_to_end(account: Account) -> None:
-    kept: list[str] = []
+async def test_aclose_waits_briefly_for_a_running_renewal(hubspot: FakeHubSpot) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
+    async def store(refresh_token: str) -> None:
         await asyncio.sleep(0.01)
-        kept.append(refresh_token)
+        stored.append(refresh_token)
 
-    account.refresh_token = "r2"
-    client = connect(account, store_refresh_token=keep)
+    hubspot.refresh_token = "r2"
+    client = connect(hubspot, store_refresh_token=store)
     task = asyncio.create_task(call(client))
-    await settled(client)
-    assert len(account.token_requests) == 1
+    await finish_renewal(client)
+    assert len(hubspot.token_requests) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await client.aclose()
-    assert kept == ["r2"]
+    assert stored == ["r2"]
 
 
-class TestAnotherProcessRenewedFirst:
-    """HubSpot changed the refresh token for another process, which kept it; ours is dead now."""
+class TestRefreshTokenRotatedByAnotherProcess:
+    """HubSpot rotated the refresh token for another process, which stored it; ours is rejected."""
 
-    async def test_the_kept_token_is_taken_up(
-        self, account: Account, caplog: pytest.LogCaptureFixture
+    async def test_stored_refresh_token_is_used(
+        self, hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def kept() -> str:
+        async def load() -> str:
             return "r2"
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD]
+        client = connect(hubspot, load_refresh_token=load)
+        hubspot.token_replies = [REJECTED]
         assert await call(client) == "t2"
-        sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
+        sent = [parse_qs(request.content.decode())["refresh_token"] for request in hubspot.token_requests]
         assert sent == [["r1"], ["r2"]]
         assert not caplog.records
 
-    async def test_a_kept_token_that_is_dead_too_is_asked_about_once(self, account: Account) -> None:
-        async def kept() -> str:
+    async def test_rejected_stored_token_is_sent_only_once(self, hubspot: FakeHubSpot) -> None:
+        async def load() -> str:
             return "r2"
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD] * 10
+        client = connect(hubspot, load_refresh_token=load)
+        hubspot.token_replies = [REJECTED] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
-        assert len(account.token_requests) == 2
+        assert len(hubspot.token_requests) == 2
 
     @pytest.mark.parametrize("found", [None, "r1", RuntimeError("secret")])
-    async def test_without_another_one_the_grant_is_dead(
-        self, account: Account, found: str | Exception | None, caplog: pytest.LogCaptureFixture
+    async def test_without_a_newer_stored_token_raises_grant_error(
+        self, hubspot: FakeHubSpot, found: str | Exception | None, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def kept() -> str | None:
+        async def load() -> str | None:
             if isinstance(found, Exception):
                 raise found
             return found
 
-        client = connect(account, load_refresh_token=kept)
-        account.token_replies = [DEAD] * 10
+        client = connect(hubspot, load_refresh_token=load)
+        hubspot.token_replies = [REJECTED] * 10
         with pytest.raises(HubSpotGrantError):
             await call(client)
-        assert len(account.token_requests) == 1
+        assert len(hubspot.token_requests) == 1
         assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, "soon", None, "NaN", "Infinity"])
-async def test_a_lifetime_that_is_none_is_not_understood(account: Account, lifetime: Any) -> None:
+async def test_invalid_expires_in_raises_unreadable_error(hubspot: FakeHubSpot, lifetime: Any) -> None:
     text = lifetime if lifetime in ("NaN", "Infinity") else json.dumps(lifetime)
     content = f'{{"access_token": "t", "expires_in": {text}}}'.encode()
-    account.token_replies = [httpx.Response(200, content=content)]
-    client = connect_without_repeats(account)
+    hubspot.token_replies = [httpx.Response(200, content=content)]
+    client = connect_without_retries(hubspot)
     with pytest.raises(HubSpotUnreadableError):
         await call(client)
 
 
-async def test_token_requests_are_told(account: Account) -> None:
-    told: list[str] = []
+async def test_observer_receives_token_requests(hubspot: FakeHubSpot) -> None:
+    outcomes: list[str] = []
 
-    class Watching(NullObserver):
+    class RecordingObserver(NullObserver):
         def token_refreshed(self, *, outcome: str) -> None:
-            told.append(outcome)
+            outcomes.append(outcome)
 
-    auth = connect(account).sender.auth
-    client = build_client(Stub(account), auth=auth, fake_clock=account.clock, observer=Watching())
-    account.token_replies = [refusal(503), DEAD]
+    auth = connect(hubspot).sender.auth
+    client = build_client(Stub(hubspot), auth=auth, fake_clock=hubspot.clock, observer=RecordingObserver())
+    hubspot.token_replies = [refusal(503), REJECTED]
     with pytest.raises(HubSpotGrantError):
         await call(client)
-    account.clock.now += 61
+    hubspot.clock.now += 61
     await call(client)
-    assert told == ["HubSpotServerError", "dead_grant", "ok"]
+    assert outcomes == ["HubSpotServerError", "dead_grant", "ok"]
 
 
-async def test_a_dead_grant_is_reported_once_and_then_refused_without_asking(
-    account: Account, caplog: pytest.LogCaptureFixture
+async def test_rejected_grant_is_logged_once_and_not_requested_again(
+    hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = connect(account)
-    account.token_replies = [DEAD] * 100
+    client = connect(hubspot)
+    hubspot.token_replies = [REJECTED] * 100
     with caplog.at_level(logging.ERROR):
         outcomes = await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-        assert all(isinstance(each, HubSpotGrantError) for each in outcomes)
+        assert all(isinstance(outcome, HubSpotGrantError) for outcome in outcomes)
         with pytest.raises(HubSpotGrantError) as raised:
             await call(client)
-        assert (len(account.token_requests), account.calls.total()) == (1, 0)
-        account.clock.now += 61
+        assert (len(hubspot.token_requests), hubspot.calls.total()) == (1, 0)
+        hubspot.clock.now += 61
         with pytest.raises(HubSpotGrantError):
             await call(client)
         assert (client.last_seen.ok, client.last_seen.error) == (False, "HubSpotGrantError")
-    assert len(account.token_requests) == 2
+    assert len(hubspot.token_requests) == 2
     assert raised.value.category == "BAD_REFRESH_TOKEN"
     assert not raised.value.sent
-    assert len([each for each in caplog.records if "BAD_REFRESH_TOKEN" in each.getMessage()]) == 1
+    assert len([line for line in caplog.records if "BAD_REFRESH_TOKEN" in line.getMessage()]) == 1
 
 
-async def test_a_grant_that_is_alive_again_is_used(account: Account) -> None:
-    client = connect(account)
-    account.token_replies = [DEAD]
+async def test_grant_accepted_again_is_used(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
+    hubspot.token_replies = [REJECTED]
     with pytest.raises(HubSpotGrantError):
         await call(client)
-    account.clock.now += 61
+    hubspot.clock.now += 61
     assert await call(client) == "t2"
 
 
@@ -407,10 +408,10 @@ async def test_a_grant_that_is_alive_again_is_used(account: Account) -> None:
         {},
     ],
 )
-async def test_other_refusals_of_the_token_endpoint_are_dead_grants_too(account: Account, body: Any) -> None:
-    account.token_replies = [httpx.Response(403, json=body)]
+async def test_other_4xx_of_token_endpoint_raise_grant_error(hubspot: FakeHubSpot, body: Any) -> None:
+    hubspot.token_replies = [httpx.Response(403, json=body)]
     with pytest.raises(HubSpotGrantError):
-        await call(connect(account))
+        await call(connect(hubspot))
 
 
 @pytest.mark.parametrize(
@@ -427,13 +428,11 @@ async def test_other_refusals_of_the_token_endpoint_are_dead_grants_too(account:
         httpx.RemoteProtocolError("gone"),
     ],
 )
-async def test_a_token_request_that_fails_means_that_the_call_was_not_sent_and_may_be_repeated(
-    account: Account, reply: Any
-) -> None:
-    client = connect(account)
-    account.token_replies = [reply]
+async def test_create_is_retried_after_failed_token_request(hubspot: FakeHubSpot, reply: Any) -> None:
+    client = connect(hubspot)
+    hubspot.token_replies = [reply]
     assert await call(client) == "t2"
-    assert account.calls == {"t2": 1}
+    assert hubspot.calls == {"t2": 1}
 
 
 @pytest.mark.parametrize(
@@ -446,39 +445,38 @@ async def test_a_token_request_that_fails_means_that_the_call_was_not_sent_and_m
         (httpx.ReadTimeout("slow"), HubSpotTimeoutError),
     ],
 )
-async def test_the_failure_of_a_token_request_says_that_the_call_was_not_sent(
-    account: Account, reply: Any, error: type[Exception]
+async def test_token_request_error_has_sent_false(
+    hubspot: FakeHubSpot, reply: Any, error: type[Exception]
 ) -> None:
-    client = connect(account)
-    account.token_replies = [reply] * 10
+    client = connect(hubspot)
+    hubspot.token_replies = [reply] * 10
     with pytest.raises(error) as raised:
         await call(client)
     assert not raised.value.sent  # type: ignore[attr-defined]
-    assert account.calls.total() == 0
+    assert hubspot.calls.total() == 0
     if isinstance(raised.value, HubSpotQuotaError):
         assert raised.value.policy == "token"
 
 
-async def test_callers_that_wait_behind_a_failing_renewal_share_its_failure(account: Account) -> None:
-    client = connect(account)
-    account.token_replies = [refusal(429, headers={"Retry-After": "100"})] * 100
+async def test_waiting_calls_share_the_failure_of_a_renewal(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
+    hubspot.token_replies = [refusal(429, headers={"Retry-After": "100"})] * 100
     outcomes = await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotQuotaError) for each in outcomes)
-    assert len(account.token_requests) == 1
+    assert all(isinstance(outcome, HubSpotQuotaError) for outcome in outcomes)
+    assert len(hubspot.token_requests) == 1
 
 
-async def test_callers_share_a_failed_connection_too(account: Account) -> None:
-    client = connect(account)
-    account.token_replies = [httpx.ReadTimeout("slow")] * 100
+async def test_waiting_calls_share_a_failed_token_connection(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
+    hubspot.token_replies = [httpx.ReadTimeout("slow")] * 100
     await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
-    assert (
-        len(account.token_requests) <= 8
-    )  # each round of repeats asks once, or a little more; not ten times four
+    # About one token request per attempt, not one per attempt and call (40).
+    assert len(hubspot.token_requests) <= 8
 
 
-async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Account) -> None:
-    client = connect(account, renewal_seconds=0.3)
-    account.token_replies = [lambda: asyncio.Event().wait()] * 100
+async def test_hung_token_endpoint_ends_at_each_call_deadline(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot, renewal_seconds=0.3)
+    hubspot.token_replies = [lambda: asyncio.Event().wait()] * 100
     started = asyncio.get_running_loop().time()
 
     async def impatient() -> None:
@@ -486,67 +484,67 @@ async def test_a_hung_token_endpoint_ends_at_each_callers_deadline(account: Acco
             await call(client)
 
     outcomes = await asyncio.gather(*(impatient() for _ in range(5)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotDeadlineError) for each in outcomes)
+    assert all(isinstance(outcome, HubSpotDeadlineError) for outcome in outcomes)
     assert asyncio.get_running_loop().time() - started < 1
-    account.token_replies = []
+    hubspot.token_replies = []
     assert (await call(client)).startswith("t")
 
 
-async def test_a_changed_refresh_token_is_kept_and_handed_over(account: Account) -> None:
-    kept: list[str] = []
+async def test_rotated_refresh_token_is_stored_and_used(hubspot: FakeHubSpot) -> None:
+    stored: list[str] = []
 
-    async def keep(refresh_token: str) -> None:
-        kept.append(refresh_token)
+    async def store(refresh_token: str) -> None:
+        stored.append(refresh_token)
 
-    client = connect(account, store_refresh_token=keep)
+    client = connect(hubspot, store_refresh_token=store)
     await call(client)
-    assert kept == []
-    account.refresh_token = "r2"
-    account.clock.now += 1800
+    assert stored == []
+    hubspot.refresh_token = "r2"
+    hubspot.clock.now += 1800
     await call(client)
-    account.clock.now += 1800
+    hubspot.clock.now += 1800
     await call(client)
-    assert kept == ["r2"]
-    sent = [parse_qs(request.content.decode())["refresh_token"] for request in account.token_requests]
+    assert stored == ["r2"]
+    sent = [parse_qs(request.content.decode())["refresh_token"] for request in hubspot.token_requests]
     assert sent == [["r1"], ["r1"], ["r2"]]
 
 
-async def test_a_changed_refresh_token_is_handed_over_even_if_the_caller_is_cancelled_meanwhile(
-    account: Account,
+async def test_rotated_token_is_stored_although_caller_is_cancelled(
+    hubspot: FakeHubSpot,
 ) -> None:
-    began, go_on, kept = asyncio.Event(), asyncio.Event(), []
+    started, go_on, stored = asyncio.Event(), asyncio.Event(), []
 
-    async def keep(refresh_token: str) -> None:
-        began.set()
+    async def store(refresh_token: str) -> None:
+        started.set()
         await go_on.wait()
-        kept.append(refresh_token)
+        stored.append(refresh_token)
 
-    account.refresh_token = "r2"
-    client = connect(account, store_refresh_token=keep)
+    hubspot.refresh_token = "r2"
+    client = connect(hubspot, store_refresh_token=store)
     task = asyncio.create_task(call(client))
-    await began.wait()
+    await started.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     go_on.set()
     assert await call(client) == "t1"
-    assert kept == ["r2"]
+    assert stored == ["r2"]
 
 
-async def test_a_refresh_token_that_cannot_be_kept_does_not_fail_the_call(
-    account: Account, caplog: pytest.LogCaptureFixture
+async def test_failed_refresh_token_storage_does_not_fail_the_call(
+    hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def keep(refresh_token: str) -> None:
+    async def store(refresh_token: str) -> None:
         raise RuntimeError(refresh_token)
 
-    account.refresh_token = "r2-secret"
-    assert await call(connect(account, store_refresh_token=keep)) == "t1"
+    hubspot.refresh_token = "r2-secret"
+    assert await call(connect(hubspot, store_refresh_token=store)) == "t1"
     await asyncio.sleep(0)
-    assert "could not be kept: RuntimeError" in caplog.text
+    assert "not stored: error=RuntimeError" in caplog.text
     assert "r2-secret" not in caplog.text
 
 
-async def test_token_response_sets_granted_scopes(account: Account) -> None:
-    client = connect(account)
+async def test_token_response_sets_granted_scopes(hubspot: FakeHubSpot) -> None:
+    client = connect(hubspot)
     await call(client)
     assert isinstance(client.sender.auth, RefreshTokenAuth)
     assert await client.account.token_scopes() == frozenset({"oauth"})
@@ -554,7 +552,7 @@ async def test_token_response_sets_granted_scopes(account: Account) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "é"])
-def test_a_token_that_no_header_can_carry_is_refused_without_quoting_it(token: str) -> None:
+def test_invalid_token_raises_error_without_quoting_it(token: str) -> None:
     with pytest.raises(ValueError, match="characters") as raised:
         StaticTokenAuth(token)
     assert not token.strip() or token not in str(raised.value)

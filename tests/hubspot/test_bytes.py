@@ -1,4 +1,4 @@
-"""The bytes of every call, on httpx's own transport: method, path, query, headers and body."""
+"""Bytes of every call on httpx's own transport: method, path, query, headers and body."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ LINKS = [
 ]
 PAIR = [{"id": "1"}, {"id": "2"}]
 
-# Method, path with its query as it stands on the wire, JSON body.
+# Method, path with encoded query, JSON body.
 EXPECTED: dict[str, tuple[str, str, Any]] = {
     "create": (
         "POST",
@@ -85,19 +85,19 @@ EXPECTED: dict[str, tuple[str, str, Any]] = {
 }
 
 
-def test_every_call_has_its_row() -> None:
+def test_every_call_has_an_expected_request() -> None:
     assert set(EXPECTED) == set(CALLS)
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_call_is_these_bytes(call: str) -> None:
+async def test_call_sends_expected_request(call: str) -> None:
     method, path, body = EXPECTED[call]
     client = HubSpotClient(base_url=BASE_URL, auth=StaticTokenAuth("pat-na1-not-a-real-one"))
     with respx.mock() as router:
         router.route().mock(httpx.Response(418))
         with pytest.raises(HubSpotError):
             await CALLS[call](client)
-        [sent] = [each.request for each in router.calls]
+        [sent] = [routed.request for routed in router.calls]
     await client.aclose()
     assert (sent.method, str(sent.url)) == (method, BASE_URL + path)
     assert sent.headers["authorization"] == "Bearer pat-na1-not-a-real-one"
@@ -111,14 +111,14 @@ async def test_a_call_is_these_bytes(call: str) -> None:
         assert sent.headers["content-type"] == "application/json"
 
 
-async def test_the_token_request_is_a_form_and_holds_secrets_in_its_body_alone() -> None:
+async def test_token_request_has_secrets_only_in_its_body() -> None:
     auth = RefreshTokenAuth("an id", "a+secret", "na1-refresh", token_url(BASE_URL, "2026-09"))
     client = HubSpotClient(base_url=BASE_URL, auth=auth)
     with respx.mock() as router:
         router.route().mock(httpx.Response(418))
         with pytest.raises(HubSpotError):
             await client.deals.get("1")
-        [sent] = [each.request for each in router.calls]
+        [sent] = [routed.request for routed in router.calls]
     await client.aclose()
     assert (sent.method, str(sent.url)) == ("POST", f"{BASE_URL}/oauth/2026-09/token")
     assert sent.headers["content-type"] == "application/x-www-form-urlencoded"

@@ -8,7 +8,7 @@ from tests.hubspot.stubs import Stub, build_client, ok
 
 SOURCE = (Path(__file__).parent / "calls.py").read_text(encoding="utf-8")
 # Methods that send only calls of other methods, or none.
-COMPOSED = {"aclose", "list_each", "token_scopes"}
+COMPOSED = {"aclose", "list_many", "token_scopes"}
 
 
 async def test_calls_has_an_example_of_every_client_method() -> None:

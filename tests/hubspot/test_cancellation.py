@@ -1,12 +1,13 @@
-"""Whoever is cancelled, at whichever await, leaves nothing taken: no turn, no connection, no probe, no renewal."""
+"""Cancellation at any await releases the turn, the connection, the probe and the renewal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from tests.hubspot.stubs import BASE_URL, FakeClock, Stub, build_client, ok, record, refusal
-from tests.support.death import cancelled_at
+from tests.hubspot.stubs import BASE_URL, Stub, build_client, ok, record, refusal
+from tests.support.clock import FakeClock
+from tests.support.crashes import cancel_at_await
 
 from crm_api.hubspot import (
     CircuitBreaker,
@@ -18,12 +19,12 @@ from crm_api.hubspot import (
     token_url,
 )
 
-MOST_AWAITS = 500
-SHORTLY = 5.0
+MAX_AWAITS = 500
+TIMEOUT_SECONDS = 5.0
 
 
-class Account:
-    """Lets others run before it answers; its first create is lost, and it knows no record by our property."""
+class FakeHubSpot:
+    """Fake HubSpot that fails the first create, finds no record by our property, and yields before each response."""
 
     def __init__(self) -> None:
         self.creates = 0
@@ -39,11 +40,11 @@ class Account:
 
 
 def tight_client() -> tuple[HubSpotClient, FakeClock]:
-    """One connection, a quota that has to be waited for, a token that has to be asked for, a circuit half open."""
+    """Return a client with one connection, an exhausted quota and no access token yet."""
     clock = FakeClock()
     auth = RefreshTokenAuth("id", "s", "r1", token_url(BASE_URL, "2026-09"), clock=clock)
     client = build_client(
-        Stub(Account()),
+        Stub(FakeHubSpot()),
         fake_clock=clock,
         auth=auth,
         max_connections=1,
@@ -64,42 +65,47 @@ async def read(client: HubSpotClient) -> None:
     await client.deals.get("1")
 
 
-async def create_after_a_lost_answer(client: HubSpotClient) -> None:
+async def create_after_lost_response(client: HubSpotClient) -> None:
     await client.deals.create({"dealname": "A"}, unique=UniqueValue("k", "v"))
 
 
 @pytest.mark.parametrize(
     ("call", "half_open", "awaits"),
-    [(read, False, 2), (read, True, 2), (create_after_a_lost_answer, False, 6)],
+    [(read, False, 2), (read, True, 2), (create_after_lost_response, False, 6)],
 )
-async def test_cancelled_at_every_await(
+async def test_cancellation_at_any_await_releases_all_resources(
     call: Callable[[HubSpotClient], Awaitable[None]], awaits: int, *, half_open: bool
 ) -> None:
-    for place in range(1, MOST_AWAITS):
+    for position in range(1, MAX_AWAITS):
         client, clock = tight_client()
-        await (open_the_circuit(client, clock) if half_open else read(client))
-        survived = await asyncio.create_task(cancelled_at(place, call(client)))
-        await asyncio.wait_for(read(client), SHORTLY)
+        if half_open:
+            await open_the_circuit(client, clock)
+        else:
+            await read(client)
+        survived = await asyncio.create_task(cancel_at_await(position, call(client)))
+        await asyncio.wait_for(read(client), TIMEOUT_SECONDS)
         assert client.sender.circuit.state is CircuitState.CLOSED
         assert client.quota.snapshot()["burst_waiting"] == 0
         await client.aclose()
         if survived:
             break
     else:
-        pytest.fail("it never got through")
-    assert place > awaits
+        pytest.fail("the call never completed")
+    assert position > awaits
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_who_gives_up_among_others_hands_everything_on(steps: int) -> None:
+async def test_cancelled_call_does_not_block_concurrent_calls(steps: int) -> None:
     for victim in range(4):
         client, _ = tight_client()
         await read(client)
         tasks = [asyncio.create_task(read(client)) for _ in range(4)]
         for _ in range(steps):
             await asyncio.sleep(0)
-        given_up = tasks[victim].cancel()
-        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), SHORTLY)
-        assert [isinstance(each, asyncio.CancelledError) for each in outcomes].count(True) == given_up
-        assert outcomes.count(None) == 4 - given_up
+        was_cancelled = tasks[victim].cancel()
+        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), TIMEOUT_SECONDS)
+        assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes].count(
+            True
+        ) == was_cancelled
+        assert outcomes.count(None) == 4 - was_cancelled
         await client.aclose()

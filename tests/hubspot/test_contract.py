@@ -1,4 +1,4 @@
-"""Every request of the client against HubSpot's published documents, where HUBSPOT_OPENAPI_DIR names them."""
+"""Every request of the client checked against HubSpot's OpenAPI documents in HUBSPOT_OPENAPI_DIR."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from crm_api.hubspot.errors import HubSpotError
 
 @pytest.fixture
 def contract() -> HubSpotContract:
-    """HubSpot's documents."""
+    """HubSpot's OpenAPI documents."""
     published = published_contract()
     if published is None:
         pytest.skip("HUBSPOT_OPENAPI_DIR does not name HubSpot's documents")
@@ -35,13 +35,13 @@ def exchange_of(request: httpx.Request) -> Exchange:
         query=dict(request.url.params.multi_items()),
         body=body,
         status=200,
-        answer=None,
+        response=None,
     )
 
 
-# The account is not among the documents.
+# HubSpot publishes no document of the account endpoint.
 @pytest.mark.parametrize("call", sorted(set(CALLS) - {"account"}))
-async def test_each_request_is_one_that_hubspot_documents(call: str, contract: HubSpotContract) -> None:
+async def test_request_matches_hubspot_openapi_document(call: str, contract: HubSpotContract) -> None:
     stub = Stub(refusal(418))
     with pytest.raises(HubSpotError):
         await CALLS[call](build_client(stub))
@@ -51,7 +51,7 @@ async def test_each_request_is_one_that_hubspot_documents(call: str, contract: H
     assert contract.request_problems(exchange) == []
 
 
-async def test_the_token_request_is_one_that_hubspot_documents(contract: HubSpotContract) -> None:
+async def test_token_request_matches_hubspot_openapi_document(contract: HubSpotContract) -> None:
     auth = RefreshTokenAuth("id", "secret", "refresh", token_url(BASE_URL, "2026-09"))
     stub = Stub(refusal(418))
     with pytest.raises(HubSpotError):
@@ -61,7 +61,7 @@ async def test_the_token_request_is_one_that_hubspot_documents(contract: HubSpot
     assert contract.request_problems(exchange) == []
 
 
-async def test_the_contract_would_notice(contract: HubSpotContract) -> None:
+async def test_contract_check_reports_an_invalid_request(contract: HubSpotContract) -> None:
     stub = Stub(refusal(418))
     with pytest.raises(HubSpotError):
         await build_client(stub).sender.request(

@@ -1,4 +1,4 @@
-"""Nothing outlives the deadline, and whoever gives up leaves nothing taken: over real loopback sockets."""
+"""Deadlines and released resources, over real loopback sockets."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ from crm_api.hubspot.errors import (
 )
 
 DEADLINE_SECONDS = 0.4
-# For a busy machine; a hang would last for ever.
+# The margin is for a busy machine; a hang would last for ever.
 ALLOWED_SECONDS = DEADLINE_SECONDS + 0.5
 RECORD = (
     b'{"id":"512","properties":{"email":"a@b.example"},"createdAt":"2026-11-02T10:00:00Z",'
@@ -74,7 +74,7 @@ async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 class Server:
-    """A TCP server whose manner can be changed between connections."""
+    """TCP server whose behaviour can be changed between connections."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -119,7 +119,7 @@ async def timed_error(call: Awaitable[object]) -> tuple[HubSpotError, float]:
 
 
 @pytest.mark.parametrize("answer", [never, half_a_head, trickling_head, trickling_body])
-async def test_a_read_ends_with_its_deadline(answer: Answer) -> None:
+async def test_read_ends_at_the_deadline(answer: Answer) -> None:
     async with serving(answer) as server, client_of(server.url) as client:
         with call_context(DEADLINE_SECONDS):
             error, seconds = await timed_error(client.contacts.get("512"))
@@ -128,7 +128,7 @@ async def test_a_read_ends_with_its_deadline(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("answer", [never, trickling_body])
-async def test_without_a_scope_the_client_s_own_deadline_holds(answer: Answer) -> None:
+async def test_default_deadline_applies_without_a_call_context(answer: Answer) -> None:
     async with (
         serving(answer) as server,
         client_of(server.url, default_deadline_seconds=DEADLINE_SECONDS) as client,
@@ -137,12 +137,12 @@ async def test_without_a_scope_the_client_s_own_deadline_holds(answer: Answer) -
     assert seconds < ALLOWED_SECONDS
 
 
-async def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> None:
+async def test_unaccepted_connection_ends_at_the_deadline() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        # The backlog is one: the next connection gets no answer at all.
+        # The backlog is one, so the server accepts no further connection.
         fillers = [socket.socket() for _ in range(3)]
         for filler in fillers:
             filler.setblocking(False)
@@ -158,18 +158,18 @@ async def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> N
 
 
 @pytest.mark.parametrize("answer", [never, trickling_body])
-async def test_a_create_that_hangs_and_its_lookup_end_with_the_deadline(answer: Answer) -> None:
+async def test_hanging_create_and_its_lookup_end_at_the_deadline(answer: Answer) -> None:
     async with serving(answer) as server, client_of(server.url) as client:
         with call_context(DEADLINE_SECONDS):
             create = client.deals.create({"dealname": "x"}, unique=UniqueValue("request_id", "1"))
             error, seconds = await timed_error(create)
     assert isinstance(error, HubSpotOutcomeUnknownError)
     assert seconds < ALLOWED_SECONDS
-    assert server.connections >= 2  # there was time left to look
+    assert server.connections >= 2  # there was time for a lookup
 
 
 @pytest.mark.parametrize("answer", [never, trickling_body])
-async def test_a_token_endpoint_that_hangs_ends_with_the_deadline_and_nothing_was_sent(
+async def test_hanging_token_request_ends_at_deadline_without_a_call(
     answer: Answer,
 ) -> None:
     async with serving(answer) as tokens, serving(record) as server:
@@ -181,7 +181,7 @@ async def test_a_token_endpoint_that_hangs_ends_with_the_deadline_and_nothing_wa
     assert max(seconds for _, seconds in errors) < ALLOWED_SECONDS
 
 
-async def test_ten_connections_that_hang_are_free_again_for_the_next_callers() -> None:
+async def test_hanging_connections_are_free_after_the_deadline() -> None:
     async with serving(never) as server, client_of(server.url, max_connections=10) as client:
         with call_context(DEADLINE_SECONDS):
             await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(15)))
@@ -191,8 +191,8 @@ async def test_ten_connections_that_hang_are_free_again_for_the_next_callers() -
     assert len(found) == 15
 
 
-async def test_a_connection_whose_closing_was_cut_off_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second end meets the closing that the first one began: httpx's timeout and ours are 10 ms apart."""
+async def test_connection_cancelled_while_closing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our timeout can cancel the closing that httpx's timeout started 10 ms earlier."""
     original = httpcore.AsyncHTTP11Connection._response_closed
 
     async def response_closed(connection: httpcore.AsyncHTTP11Connection) -> None:
@@ -209,19 +209,19 @@ async def test_a_connection_whose_closing_was_cut_off_is_replaced(monkeypatch: p
                 cut_off.add(asyncio.create_task(client.contacts.get("512")))
                 await asyncio.wait(cut_off)
         server.answer = record
-        # By then a pool with a lost connection would not even have given up waiting for it.
+        # A pool with a lost connection would still be waiting for it.
         async with asyncio.timeout(0.9):
             await client.contacts.get("512")
         async with asyncio.timeout(5.0):
-            while server.open > 1:  # noqa: ASYNC110 - the server's own tasks must run
+            while server.open > 1:  # noqa: ASYNC110 - the server's tasks must run
                 await asyncio.sleep(0.01)
     assert all(task.cancelled() for task in cut_off)
 
 
-async def test_callers_that_are_cancelled_leave_connections_and_permits_to_others() -> None:
+async def test_cancelled_calls_release_connections_and_permits() -> None:
     async with serving(never) as server, client_of(server.url, max_connections=2) as client:
         tasks = [asyncio.create_task(client.contacts.get("512")) for _ in range(6)]
-        while server.open < 2:  # noqa: ASYNC110 - the server's own tasks must run
+        while server.open < 2:  # noqa: ASYNC110 - the server's tasks must run
             await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
@@ -234,21 +234,21 @@ async def test_callers_that_are_cancelled_leave_connections_and_permits_to_other
         assert server.connections <= 2 + 2
 
 
-async def test_calls_share_a_few_connections_that_stay_open() -> None:
+async def test_calls_reuse_open_connections() -> None:
     async with serving(record) as server, client_of(server.url, max_connections=10) as client:
         for _ in range(3):
             await asyncio.gather(*(client.contacts.get("512") for _ in range(10)))
         assert server.connections <= 10
 
 
-async def test_calls_one_after_the_other_keep_to_the_connection_used_last() -> None:
+async def test_sequential_calls_reuse_one_connection() -> None:
     async with serving(record) as server, client_of(server.url, max_connections=10) as client:
         for _ in range(5):
             await client.contacts.get("512")
         assert server.connections == 1
 
 
-async def test_a_wait_for_quota_ends_with_the_deadline_and_says_when_to_ask_again() -> None:
+async def test_quota_wait_ends_at_deadline_with_retry_after() -> None:
     quota = LocalQuota(burst_limit=1)
     async with serving(record) as server, client_of(server.url, quota=quota) as client:
         await client.contacts.get("512")
@@ -260,7 +260,7 @@ async def test_a_wait_for_quota_ends_with_the_deadline_and_says_when_to_ask_agai
     assert seconds < ALLOWED_SECONDS
 
 
-async def test_a_429_whose_wait_exceeds_the_deadline_is_raised_at_once_with_the_time() -> None:
+async def test_429_beyond_the_deadline_is_raised_at_once() -> None:
     answer = httpx.Response(429, headers={"Retry-After": "30"}, json={"policyName": "TEN_SECONDLY_ROLLING"})
     transport = httpx.MockTransport(lambda request: answer)
     async with client_of("http://hubspot.example", transport=transport) as client:
@@ -272,7 +272,7 @@ async def test_a_429_whose_wait_exceeds_the_deadline_is_raised_at_once_with_the_
     assert seconds < DEADLINE_SECONDS
 
 
-async def test_children_share_the_deadline_of_their_request() -> None:
+async def test_parallel_calls_share_the_deadline_of_their_request() -> None:
     async with serving(never) as server, client_of(server.url) as client:
         started = time.monotonic()
         with call_context(DEADLINE_SECONDS) as context:

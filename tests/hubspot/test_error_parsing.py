@@ -1,4 +1,4 @@
-"""From HubSpot's answers to errors: which class, which facts, and nothing personal in what is printed."""
+"""Error parsing: class and fields of each error, and no personal data in its text."""
 
 import json
 import traceback
@@ -55,7 +55,7 @@ def error_from(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "error_class"),
     [
         (300, e.HubSpotRequestError),
         (302, e.HubSpotRequestError),
@@ -81,9 +81,11 @@ def error_from(
     ],
 )
 @pytest.mark.parametrize("body", [{}, b"", b"<html>Bad gateway</html>", b"\xff\xfe", [], "text", None])
-def test_the_status_alone_decides_the_class(status: int, kind: type[e.HubSpotError], body: object) -> None:
+def test_status_without_body_decides_the_error_class(
+    status: int, error_class: type[e.HubSpotError], body: object
+) -> None:
     error = error_from(status, body)
-    assert type(error) is kind
+    assert type(error) is error_class
     assert error.status_code == status
 
 
@@ -93,12 +95,12 @@ def test_parsing_never_raises(body: Any, status: int) -> None:
     assert isinstance(str(error), str)
 
 
-def test_deep_nesting_does_not_raise() -> None:
+def test_deeply_nested_body_does_not_raise() -> None:
     assert type(error_from(400, b"[" * 100_000)) is e.HubSpotValidationError
 
 
 @given(st.text(min_size=6, alphabet=st.characters(categories=["L", "N"]), max_size=30))
-def test_nothing_of_hubspot_s_text_is_printed(secret: str) -> None:
+def test_error_text_contains_nothing_of_hubspot_texts(secret: str) -> None:
     secret = f"{secret}-ß-{PERSONAL}"
     body = {
         "message": f'Property values were not valid: [{{"message":"{PERSONAL}","error":"{secret}","name":"{secret}"}}]',
@@ -115,7 +117,7 @@ def test_nothing_of_hubspot_s_text_is_printed(secret: str) -> None:
         assert "-ß-" not in printed
 
 
-def test_facts_are_kept() -> None:
+def test_error_has_fields_of_the_response() -> None:
     error = error_from(404, {"category": "OBJECT_NOT_FOUND", "correlationId": UUID, "message": "not found"})
     assert (error.category, error.correlation_id, error.operation) == (
         "OBJECT_NOT_FOUND",
@@ -125,7 +127,7 @@ def test_facts_are_kept() -> None:
     assert str(error) == f"contacts.get: status 404, OBJECT_NOT_FOUND, correlation {UUID}"
 
 
-def test_the_correlation_id_may_stand_in_a_header_only() -> None:
+def test_correlation_id_is_read_from_the_header() -> None:
     assert error_from(502, b"<html>", headers={"X-HubSpot-Correlation-Id": UUID}).correlation_id == UUID
 
 
@@ -141,7 +143,7 @@ def test_the_correlation_id_may_stand_in_a_header_only() -> None:
         ({}, False, "unknown"),
     ],
 )
-def test_which_limit_a_429_is_about(body: dict[str, str], policy: str, *, search: bool) -> None:
+def test_429_error_names_the_limit(body: dict[str, str], policy: str, *, search: bool) -> None:
     error = error_from(429, body, search=search, headers={"Retry-After": "3"})
     assert isinstance(error, e.HubSpotQuotaError)
     assert (error.policy, error.retry_after) == (policy, 3.0)
@@ -155,20 +157,20 @@ def test_which_limit_a_429_is_about(body: dict[str, str], policy: str, *, search
         (7, None),
     ],
 )
-def test_a_conflict_names_the_record_in_the_way(message: object, existing_id: str | None) -> None:
+def test_409_error_has_the_existing_id(message: object, existing_id: str | None) -> None:
     error = error_from(409, {"message": message, "category": "CONFLICT"})
     assert isinstance(error, e.HubSpotConflictError)
     assert error.existing_id == existing_id
 
 
-def test_a_missing_scope_is_named() -> None:
+def test_403_error_has_the_missing_scopes() -> None:
     rows = [{"context": {"requiredGranularScopes": ["crm.objects.contacts.read"]}}]
     error = error_from(403, {"category": "MISSING_SCOPES", "errors": rows})
     assert isinstance(error, e.HubSpotScopeError)
     assert error.required_scopes == ["crm.objects.contacts.read"]
 
 
-def test_problems_are_read_from_the_rows() -> None:
+def test_problems_are_read_from_error_rows() -> None:
     rows = [{"message": f"{PERSONAL}", "code": "INVALID_EMAIL", "context": {"propertyName": ["email"]}}]
     error = error_from(400, {"category": "VALIDATION_ERROR", "errors": rows})
     assert isinstance(error, e.HubSpotValidationError)
@@ -177,11 +179,13 @@ def test_problems_are_read_from_the_rows() -> None:
     ]
 
 
-def test_problems_are_read_from_the_text_where_there_are_no_rows() -> None:
+def test_problems_are_read_from_the_message_without_rows() -> None:
     inner = [{"isValid": False, "message": "no", "error": "INVALID_OPTION", "name": "dealstage"}]
     error = error_from(400, {"message": f"Property values were not valid: {json.dumps(inner)}"})
     assert isinstance(error, e.HubSpotValidationError)
-    assert [(each.property, each.code) for each in error.problems] == [("dealstage", "INVALID_OPTION")]
+    assert [(problem.property, problem.code) for problem in error.problems] == [
+        ("dealstage", "INVALID_OPTION")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,7 @@ def test_problems_are_read_from_the_text_where_there_are_no_rows() -> None:
         {"errors": [{"code": "INVALID_OBJECT_IDS"}]},
     ],
 )
-def test_an_unknown_association_is_told_from_other_refusals(body: object) -> None:
+def test_unknown_association_is_recognised(body: object) -> None:
     error = error_from(400, body)
     assert isinstance(error, e.HubSpotValidationError)
     assert error.names_unknown_association
@@ -207,7 +211,7 @@ def test_an_unknown_association_is_told_from_other_refusals(body: object) -> Non
         "512 already has that value.",
     ],
 )
-def test_a_duplicate_unique_value_is_told_from_other_refusals(message: str) -> None:
+def test_duplicate_unique_value_is_recognised(message: str) -> None:
     error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, e.HubSpotValidationError)
     assert error.duplicate_unique_value
@@ -215,7 +219,7 @@ def test_a_duplicate_unique_value_is_told_from_other_refusals(message: str) -> N
 
 
 @pytest.mark.parametrize("message", ['Property "x" does not exist', "x was not one of the allowed options"])
-def test_an_ordinary_refusal_is_neither(message: str) -> None:
+def test_other_400_is_neither_duplicate_nor_unknown_association(message: str) -> None:
     error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, e.HubSpotValidationError)
     assert not error.duplicate_unique_value
@@ -237,7 +241,7 @@ def test_an_ordinary_refusal_is_neither(message: str) -> None:
         (httpx.LocalProtocolError, e.HubSpotConnectionError, True),
     ],
 )
-def test_only_what_may_have_left_counts_as_sent(
+def test_transport_error_is_sent_only_if_bytes_may_have_left(
     failure: type[httpx.TransportError], kind: type[e.HubSpotError], *, sent: bool
 ) -> None:
     request = httpx.Request("POST", "https://hubspot.example/x")
@@ -250,12 +254,12 @@ def test_only_what_may_have_left_counts_as_sent(
     assert error.__cause__ is None
 
 
-def test_every_error_may_be_built_without_arguments() -> None:
+def test_every_error_class_has_default_arguments() -> None:
     def walk(kind: type[e.HubSpotError]) -> None:
         error = kind()
         assert str(error)
         assert repr(error).startswith(kind.__name__)
-        for each in kind.__subclasses__():
-            walk(each)
+        for item in kind.__subclasses__():
+            walk(item)
 
     walk(e.HubSpotError)

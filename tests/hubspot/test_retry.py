@@ -1,4 +1,4 @@
-"""The rule of repeating as a table, the waits, the budget, and what `Retry-After` may say."""
+"""Retry rules: policy table, delays, budget and `Retry-After`."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,10 +14,10 @@ from crm_api.hubspot import errors as e
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FINAL = "never"
 ALWAYS = "always"
-WAITED_OUT = "as long as the caller can wait"
+UNTIL_DEADLINE = "until the deadline"
 IF_IDEMPOTENT = "only if idempotent"
 
-# Every class of error, in each of the states that matter: whether it may be repeated.
+# Whether each error class may be retried, in every relevant state.
 RULE: list[tuple[str, e.HubSpotError, str]] = [
     ("connection never made", e.HubSpotConnectionError(sent=False), ALWAYS),
     ("connect timeout", e.HubSpotTimeoutError(sent=False), ALWAYS),
@@ -26,14 +26,14 @@ RULE: list[tuple[str, e.HubSpotError, str]] = [
     ("502", e.HubSpotServerError(status_code=502), IF_IDEMPOTENT),
     ("token endpoint 502", e.HubSpotServerError(status_code=502, sent=False), ALWAYS),
     ("unreadable", e.HubSpotUnreadableError(status_code=200), IF_IDEMPOTENT),
-    ("429 burst", e.HubSpotQuotaError(policy="burst"), WAITED_OUT),
-    ("429 search", e.HubSpotQuotaError(policy="search"), WAITED_OUT),
-    ("429 token", e.HubSpotQuotaError(policy="token"), WAITED_OUT),
-    ("429 unknown", e.HubSpotQuotaError(policy="unknown"), WAITED_OUT),
+    ("429 burst", e.HubSpotQuotaError(policy="burst"), UNTIL_DEADLINE),
+    ("429 search", e.HubSpotQuotaError(policy="search"), UNTIL_DEADLINE),
+    ("429 token", e.HubSpotQuotaError(policy="token"), UNTIL_DEADLINE),
+    ("429 unknown", e.HubSpotQuotaError(policy="unknown"), UNTIL_DEADLINE),
     ("429 daily", e.HubSpotQuotaError(policy="daily"), FINAL),
-    ("423", e.HubSpotLockedError(status_code=423), WAITED_OUT),
+    ("423", e.HubSpotLockedError(status_code=423), UNTIL_DEADLINE),
     ("401", e.HubSpotCredentialsError(status_code=401), FINAL),
-    ("dead grant", e.HubSpotGrantError(), FINAL),
+    ("rejected grant", e.HubSpotGrantError(), FINAL),
     ("scope", e.HubSpotScopeError(status_code=403), FINAL),
     ("4xx", e.HubSpotRequestError(status_code=414), FINAL),
     ("400", e.HubSpotValidationError(status_code=400), FINAL),
@@ -47,24 +47,27 @@ RULE: list[tuple[str, e.HubSpotError, str]] = [
 
 
 def all_classes(kind: type[e.HubSpotError] = e.HubSpotError) -> set[type[e.HubSpotError]]:
-    return {kind}.union(*(all_classes(each) for each in kind.__subclasses__()))
+    return {kind}.union(*map(all_classes, kind.__subclasses__()))
 
 
-def test_the_table_has_every_class() -> None:
+def test_retry_table_has_every_error_class() -> None:
     assert {type(error) for _, error, _ in RULE} == all_classes()
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3, 4, 5, 2000])
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize(("error", "rule"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_the_rule(error: e.HubSpotError, rule: str, *, idempotent: bool, attempt: int) -> None:
-    may = rule == WAITED_OUT or (attempt < 4 and (rule == ALWAYS or (rule == IF_IDEMPOTENT and idempotent)))
+def test_delay_matches_the_retry_table(
+    error: e.HubSpotError, rule: str, *, idempotent: bool, attempt: int
+) -> None:
+    is_allowed = rule == ALWAYS or (rule == IF_IDEMPOTENT and idempotent)
+    is_retried = rule == UNTIL_DEADLINE or (is_allowed and attempt < 4)
     delay = RetryPolicy(max_attempts=4).delay(error, attempt=attempt, idempotent=idempotent)
-    assert (delay is not None) == may
+    assert (delay is not None) == is_retried
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
-def test_a_backoff_is_anything_up_to_twice_the_one_before(attempt: int) -> None:
+def test_backoff_has_full_jitter_and_doubles(attempt: int) -> None:
     error = e.HubSpotServerError(status_code=503)
     waits = [
         RetryPolicy(base=0.2, random=lambda share=share: share).delay(error, attempt=attempt, idempotent=True)  # type: ignore[misc]
@@ -73,7 +76,7 @@ def test_a_backoff_is_anything_up_to_twice_the_one_before(attempt: int) -> None:
     assert waits == [0.0, pytest.approx(0.2 * 2 ** (attempt - 1))]
 
 
-def test_no_backoff_exceeds_the_cap() -> None:
+def test_backoff_does_not_exceed_the_cap() -> None:
     policy = RetryPolicy(max_attempts=100, cap=5.0, random=lambda: 1.0)
     assert policy.delay(e.HubSpotServerError(), attempt=90, idempotent=True) == 5.0
 
@@ -87,13 +90,13 @@ def test_no_backoff_exceeds_the_cap() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_hubspot_asks_for_is_waited_in_full(error: e.HubSpotError) -> None:
+def test_delay_is_at_least_retry_after(error: e.HubSpotError) -> None:
     delay = RetryPolicy(random=lambda: 0.0).delay(error, attempt=1, idempotent=True)
     assert delay == 7.0
 
 
 @pytest.mark.parametrize(
-    ("error", "shortest", "longest"),
+    ("error", "min_seconds", "max_seconds"),
     [
         (e.HubSpotLockedError(), 2.0, 2.2),
         (e.HubSpotQuotaError(policy="search"), 1.0, 1.2),
@@ -101,17 +104,17 @@ def test_what_hubspot_asks_for_is_waited_in_full(error: e.HubSpotError) -> None:
     ],
     ids=["423", "search", "burst"],
 )
-def test_without_retry_after_the_wait_is_the_limit_s_own(
-    error: e.HubSpotError, shortest: float, longest: float
+def test_delay_without_retry_after_depends_on_the_limit(
+    error: e.HubSpotError, min_seconds: float, max_seconds: float
 ) -> None:
     for share in (0.0, 0.5, 1.0):
         delay = RetryPolicy(random=lambda share=share: share).delay(error, attempt=1, idempotent=False)  # type: ignore[misc]
         assert delay is not None
-        assert shortest <= delay <= longest
+        assert min_seconds <= delay <= max_seconds
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
-def test_a_burst_429_is_never_waited_for_longer_than_its_window(attempt: int) -> None:
+def test_burst_429_delay_does_not_exceed_the_window(attempt: int) -> None:
     delay = RetryPolicy(random=lambda: 1.0).delay(
         e.HubSpotQuotaError(policy="burst"), attempt=attempt, idempotent=True
     )
@@ -143,37 +146,37 @@ def test_a_burst_429_is_never_waited_for_longer_than_its_window(attempt: int) ->
         ("Mon, 99 Nov 2026 12:00:30 GMT", None),
     ],
 )
-def test_retry_after(value: str, seconds: float | None) -> None:
+def test_parse_retry_after_returns_seconds(value: str, seconds: float | None) -> None:
     assert parse_retry_after(httpx.Headers({"Retry-After": value}), now=NOW) == seconds
 
 
-def test_no_retry_after_is_none() -> None:
+def test_parse_retry_after_without_header_returns_none() -> None:
     assert parse_retry_after(httpx.Headers(), now=NOW) is None
 
 
 @given(st.text(max_size=60))
-def test_retry_after_never_raises(value: str) -> None:
+def test_parse_retry_after_never_raises(value: str) -> None:
     seconds = parse_retry_after({"retry-after": value}, now=NOW)
     assert seconds is None or 0 <= seconds <= 86_400
 
 
-def test_repeats_after_failures_are_a_share_of_the_calls() -> None:
-    budget, repeats = RetryBudget(share=0.2, burst=10), 0
+def test_retries_after_failures_are_a_share_of_the_calls() -> None:
+    budget, retries = RetryBudget(share=0.2, burst=10), 0
     for _ in range(1000):
         budget.call_started()
         while budget.spend(e.HubSpotServerError()):
-            repeats += 1
-    assert repeats <= 0.2 * 1000 + 10
+            retries += 1
+    assert retries <= 0.2 * 1000 + 10
 
 
-def test_a_429_takes_nothing_from_the_budget() -> None:
+def test_429_consumes_no_retry_budget() -> None:
     budget = RetryBudget(share=0.0, burst=1)
     assert all(budget.spend(e.HubSpotQuotaError()) for _ in range(5))
     assert budget.spend(e.HubSpotServerError())
     assert not budget.spend(e.HubSpotServerError())
 
 
-def test_what_was_not_used_does_not_pile_up() -> None:
+def test_retry_budget_does_not_exceed_its_burst() -> None:
     budget = RetryBudget(share=1.0, burst=2)
     for _ in range(100):
         budget.call_started()

@@ -1,4 +1,4 @@
-"""Nothing secret or personal shows in what ends up in logs: str, repr, chained exceptions, log lines."""
+"""No secret or personal data in str, repr, chained exceptions and log lines."""
 
 import logging
 import traceback
@@ -32,7 +32,7 @@ ERROR = {"category": EMAIL, "correlationId": EMAIL, "errors": [ROW], "errorType"
 
 
 def shown(error: BaseException) -> str:
-    """Everything that a logger would write of an exception and of those behind it."""
+    """Return all text that a logger could write about an exception and its causes."""
     parts = ["".join(traceback.format_exception(error))]
     seen: BaseException | None = error
     while seen is not None:
@@ -42,14 +42,14 @@ def shown(error: BaseException) -> str:
 
 
 def assert_nothing_private(text: str) -> None:
-    # The traceback quotes this file's source lines, which name constants only.
+    # Tracebacks quote source lines of this file, which contain only names of constants.
     assert [word for word in PRIVATE if word in text] == []
 
 
 @pytest.mark.parametrize(
     "status", [302, 400, 401, 403, 404, 408, 409, 414, 423, 429, 437, 477, 500, 503, 524]
 )
-async def test_an_error_answer_shows_nothing_of_what_hubspot_quotes(
+async def test_error_response_shows_no_secret_or_personal_data(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = build_client(Stub(refusal(status, MESSAGE, **ERROR)))
@@ -59,7 +59,7 @@ async def test_an_error_answer_shows_nothing_of_what_hubspot_quotes(
     for facts in ("problems", "required_scopes", "policy"):
         assert_nothing_private(repr(getattr(raised.value, facts, None)))
     assert_nothing_private(
-        "\n".join(each.getMessage() for each in caplog.records if each.name.startswith("crm_api"))
+        "\n".join(item.getMessage() for item in caplog.records if item.name.startswith("crm_api"))
     )
 
 
@@ -73,7 +73,7 @@ async def test_an_error_answer_shows_nothing_of_what_hubspot_quotes(
         httpx.Response(200, content=f"<html>{EMAIL}".encode()),
     ],
 )
-async def test_a_failed_connection_or_an_unreadable_answer_shows_nothing_either(failure: Any) -> None:
+async def test_transport_error_shows_no_secret_or_personal_data(failure: Any) -> None:
     client = build_client(Stub(failure))
     for call in (
         client.contacts.get(EMAIL, id_property="email"),
@@ -85,7 +85,7 @@ async def test_a_failed_connection_or_an_unreadable_answer_shows_nothing_either(
         assert_nothing_private(shown(raised.value))
 
 
-def client_with_everything() -> HubSpotClient:
+def client_with_secrets() -> HubSpotClient:
     auth = RefreshTokenAuth(
         "client-id", "s3cret", "refresh-secret", "https://hubspot.test/oauth/2026-09/token"
     )
@@ -93,11 +93,11 @@ def client_with_everything() -> HubSpotClient:
     return build_client(Stub(answer, refusal(401, "access-secret")), auth=auth)
 
 
-async def test_credentials_show_nowhere() -> None:
-    client = client_with_everything()
+async def test_repr_and_errors_show_no_credentials() -> None:
+    client = client_with_secrets()
     with pytest.raises(HubSpotError) as raised:
         await client.deals.get("1")
-    for thing in (
+    for value in (
         client,
         client.sender.auth,
         client.deals,
@@ -105,11 +105,11 @@ async def test_credentials_show_nowhere() -> None:
         client.sender.circuit,
         StaticTokenAuth("pat-na1-secret"),
     ):
-        assert_nothing_private(f"{thing!r} {thing}")
+        assert_nothing_private(f"{value!r} {value}")
     assert_nothing_private(shown(raised.value))
 
 
-async def test_a_dead_grant_shows_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
+async def test_rejected_grant_shows_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
     auth = RefreshTokenAuth(
         "client-id", "s3cret", "refresh-secret", "https://hubspot.test/oauth/2026-09/token"
     )
@@ -121,7 +121,7 @@ async def test_a_dead_grant_shows_no_credentials(caplog: pytest.LogCaptureFixtur
     assert_nothing_private(caplog.text)
 
 
-def test_a_record_shows_its_id_only() -> None:
+def test_record_repr_shows_only_the_id() -> None:
     found = CrmRecord.model_validate(record("7", email=EMAIL, firstname="Ann Private"))
     assert_nothing_private(f"{found!r} {found}")
     assert "7" in repr(found)

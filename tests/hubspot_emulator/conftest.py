@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from tests.support.emulator_transport import EmulatorTransport
-from tests.support.hubspot_contract import held_to_the_documents
+from tests.support.hubspot_contract import checked_against_documents
 
 from hubspot_emulator import Emulator, create_emulator
 from hubspot_emulator.serve import config
@@ -41,7 +41,7 @@ def build() -> Generator[Build, None, None]:
         def create(*args: Any, **switches: Any) -> Emulator:
             emulator = create_emulator(*args, **switches)
             stack.callback(emulator.close)
-            stack.enter_context(held_to_the_documents(emulator))
+            stack.enter_context(checked_against_documents(emulator))
             return emulator
 
         yield create

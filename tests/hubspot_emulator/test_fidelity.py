@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.hubspot_contract import held_to_the_documents
+from tests.support.hubspot_contract import checked_against_documents
 
 from hubspot_emulator import create_emulator
 
@@ -33,7 +33,7 @@ async def hubspot(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCl
             yield client
         return
     emulator = create_emulator()
-    with held_to_the_documents(emulator):
+    with checked_against_documents(emulator):
         async with build_client(
             httpx.ASGITransport(emulator.app), "http://emulator", "demo-access-token"
         ) as client:

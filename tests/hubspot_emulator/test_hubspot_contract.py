@@ -10,7 +10,7 @@ from tests.support.hubspot_contract import (
     DOCUMENTS_VARIABLE,
     Exchange,
     HubSpotContract,
-    held_to_the_documents,
+    checked_against_documents,
     published_contract,
 )
 
@@ -23,7 +23,7 @@ DEALS = "/crm/objects/2026-09/deals"
 def contract() -> HubSpotContract:
     found = published_contract()
     if found is None:
-        pytest.skip(f"{DOCUMENTS_VARIABLE} is not set: nothing is held against HubSpot's documents")
+        pytest.skip(f"{DOCUMENTS_VARIABLE} is not set: nothing is checked against HubSpot's documents")
     return found
 
 
@@ -42,20 +42,20 @@ class TestContract:
             "query": {},
             "body": {"properties": {"amount": "10"}},
             "status": 201,
-            "answer": record | changes.pop("answer", {}),
+            "response": record | changes.pop("response", {}),
         }
         return Exchange(**(valid | changes))
 
     def test_valid_exchange_has_no_problems(self, contract: HubSpotContract) -> None:
         assert contract.request_problems(self.exchange_with()) == []
-        assert contract.answer_problems(self.exchange_with()) == []
+        assert contract.response_problems(self.exchange_with()) == []
 
     def test_type_id_in_path_is_treated_as_name(self, contract: HubSpotContract) -> None:
-        exchange = self.exchange_with(path="/crm/objects/2026-09/0-3", answer={"id": 1})
-        assert contract.answer_problems(exchange) == ["id: 1 is not of type 'string'"]
+        exchange = self.exchange_with(path="/crm/objects/2026-09/0-3", response={"id": 1})
+        assert contract.response_problems(exchange) == ["id: 1 is not of type 'string'"]
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             {"id": 1},
             {"properties": {"amount": 10}},
@@ -63,10 +63,10 @@ class TestContract:
             {"invented": True},
             {"archived": None},
         ],
-        ids=lambda answer: next(iter(answer)),
+        ids=lambda response: next(iter(response)),
     )
-    def test_invalid_response_is_a_problem(self, contract: HubSpotContract, answer: dict[str, Any]) -> None:
-        assert len(contract.answer_problems(self.exchange_with(answer=answer))) == 1
+    def test_invalid_response_is_a_problem(self, contract: HubSpotContract, response: dict[str, Any]) -> None:
+        assert len(contract.response_problems(self.exchange_with(response=response))) == 1
 
     @pytest.mark.parametrize(
         "changes",
@@ -84,14 +84,14 @@ class TestContract:
         assert len(contract.request_problems(self.exchange_with(**changes))) == 1
 
     def test_undocumented_status_is_a_problem(self, contract: HubSpotContract) -> None:
-        assert contract.answer_problems(self.exchange_with(status=202)) == [
-            f"POST {DEALS} does not answer 202"
+        assert contract.response_problems(self.exchange_with(status=202)) == [
+            f"POST {DEALS} has no response 202"
         ]
 
     async def test_undocumented_member_from_emulator_fails_the_test(self, contract: HubSpotContract) -> None:
         emulator = create_emulator()
         emulator.listeners.append(lambda heard: heard.reply.body.update(invented=True))
-        with pytest.raises(AssertionError, match="invented"), held_to_the_documents(emulator):
+        with pytest.raises(AssertionError, match="invented"), checked_against_documents(emulator):
             async with httpx.AsyncClient(
                 transport=EmulatorTransport(emulator), base_url="http://emulator"
             ) as client:

@@ -17,7 +17,7 @@ async function refresh() {
   )
 }
 
-async function refused(status, call) {
+async function rejects(status, call) {
   await assert.rejects(call, (error) => error.code === status, `expected ${status}`)
 }
 
@@ -28,10 +28,10 @@ const hubspot = new Client({ basePath, accessToken: token.accessToken })
 const { contacts, deals, tickets, associations, pipelines, properties } = hubspot.crm
 
 const steps = {
-  async 'OAuth token, described and refused'() {
-    const described = await hubspot.oauth.accessTokensApi.get(token.accessToken)
-    assert.equal(described.token, token.accessToken)
-    await refused(400, () =>
+  async 'OAuth token: create, introspect, reject'() {
+    const introspected = await hubspot.oauth.accessTokensApi.get(token.accessToken)
+    assert.equal(introspected.token, token.accessToken)
+    await rejects(400, () =>
       oauth.tokensApi.create('refresh_token', undefined, undefined, 'demo-client-id', 'demo-client-secret', 'nothing'),
     )
   },
@@ -41,18 +41,18 @@ const steps = {
     const created = await contacts.basicApi.create({ properties: { email, firstname: 'Ada' }, associations: [] })
     assert.match(created.id, /^\d+$/)
     assert.equal(created.properties.email, email.toLowerCase())
-    await refused(409, () => contacts.basicApi.create({ properties: { email }, associations: [] }))
+    await rejects(409, () => contacts.basicApi.create({ properties: { email }, associations: [] }))
     const read = await contacts.basicApi.getById(created.id, ['firstname', 'phone'])
     assert.equal(read.properties.firstname, 'Ada')
     assert.ok(read.createdAt instanceof Date)
-    const found = await contacts.basicApi.getById(email, undefined, undefined, undefined, undefined, 'email')
-    assert.equal(found.id, created.id)
+    const match = await contacts.basicApi.getById(email, undefined, undefined, undefined, undefined, 'email')
+    assert.equal(match.id, created.id)
     const updated = await contacts.basicApi.update(created.id, { properties: { firstname: 'Grace' } })
     assert.equal(updated.properties.firstname, 'Grace')
     const listed = await contacts.getAll(100)
-    assert.ok(listed.some((each) => each.id === created.id))
+    assert.ok(listed.some(({ id }) => id === created.id))
     await contacts.basicApi.archive(created.id)
-    await refused(404, () => contacts.basicApi.getById(created.id))
+    await rejects(404, () => contacts.basicApi.getById(created.id))
   },
 
   async 'batch: create, read with a missing id, update, upsert, archive'() {
@@ -74,16 +74,16 @@ const steps = {
     const updated = await contacts.batchApi.update({
       inputs: ids.map(({ id }) => ({ id, properties: { lastname: 'Batch' } })),
     })
-    assert.ok(updated.results.every((each) => each.properties.lastname === 'Batch'))
+    assert.ok(updated.results.every(({ properties }) => properties.lastname === 'Batch'))
     const upserted = await contacts.batchApi.upsert({
       inputs: [
         { id: `batch-1-${unique}@example.com`, idProperty: 'email', properties: { firstname: 'A' } },
         { id: `batch-4-${unique}@example.com`, idProperty: 'email', properties: { firstname: 'B' } },
       ],
     })
-    assert.deepEqual(upserted.results.map((each) => each._new).sort(), [false, true])
+    assert.deepEqual(upserted.results.map(({ _new }) => _new).sort(), [false, true])
     await contacts.batchApi.archive({ inputs: ids })
-    await refused(404, () => contacts.basicApi.getById(ids[0].id))
+    await rejects(404, () => contacts.basicApi.getById(ids[0].id))
   },
 
   async 'search: filters, sorts, paging'() {
@@ -143,30 +143,30 @@ const steps = {
   },
 
   async 'pipelines and stages'() {
-    const made = await pipelines.pipelinesApi.create('tickets', {
+    const created = await pipelines.pipelinesApi.create('tickets', {
       label: `Node ${unique}`,
       displayOrder: 1,
       stages: [{ label: 'New', displayOrder: 0, metadata: { ticketState: 'OPEN' } }],
     })
-    const stage = await pipelines.pipelineStagesApi.create('tickets', made.id, {
+    const stage = await pipelines.pipelineStagesApi.create('tickets', created.id, {
       label: 'Done',
       displayOrder: 1,
       metadata: { ticketState: 'CLOSED' },
     })
-    await pipelines.pipelineStagesApi.update('tickets', made.id, stage.id, {
+    await pipelines.pipelineStagesApi.update('tickets', created.id, stage.id, {
       label: 'Finished',
       metadata: { ticketState: 'CLOSED' },
     })
-    const read = await pipelines.pipelinesApi.getById('tickets', made.id)
-    assert.deepEqual(read.stages.map((each) => each.label).sort(), ['Finished', 'New'])
-    await pipelines.pipelinesApi.update('tickets', made.id, { label: `Node again ${unique}` })
+    const read = await pipelines.pipelinesApi.getById('tickets', created.id)
+    assert.deepEqual(read.stages.map(({ label }) => label).sort(), ['Finished', 'New'])
+    await pipelines.pipelinesApi.update('tickets', created.id, { label: `Renamed ${unique}` })
     const all = await pipelines.pipelinesApi.getAll('tickets')
-    assert.ok(all.results.some((each) => each.label === `Node again ${unique}`))
+    assert.ok(all.results.some(({ label }) => label === `Renamed ${unique}`))
   },
 
   async 'properties: create a unique one, options, use it'() {
     const name = `node_key_${unique}`
-    const made = await properties.coreApi.create('tickets', {
+    const created = await properties.coreApi.create('tickets', {
       groupName: 'ticketinformation',
       name,
       label: 'Node key',
@@ -174,13 +174,13 @@ const steps = {
       fieldType: 'text',
       hasUniqueValue: true,
     })
-    assert.equal(made.hasUniqueValue, true)
+    assert.equal(created.hasUniqueValue, true)
     const ticket = await tickets.basicApi.create({
       properties: { subject: 'unique', hs_pipeline_stage: '1', [name]: 'one' },
       associations: [],
     })
-    const found = await tickets.basicApi.getById('one', undefined, undefined, undefined, undefined, name)
-    assert.equal(found.id, ticket.id)
+    const match = await tickets.basicApi.getById('one', undefined, undefined, undefined, undefined, name)
+    assert.equal(match.id, ticket.id)
     const category = await properties.coreApi.getByName('tickets', 'hs_ticket_category')
     const option = { label: `Node ${unique}`, value: `NODE_${unique}`, displayOrder: 9, hidden: false }
     const changed = await properties.coreApi.update('tickets', 'hs_ticket_category', {

@@ -13,11 +13,11 @@ PORT=${PORT:-8123}
 emulator=$!
 trap 'kill "$emulator" 2>/dev/null || true' EXIT INT TERM
 up="fetch('http://127.0.0.1:$PORT/_emulator/settings').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"
-tries=0
+attempts=0
 until node -e "$up"; do
-  tries=$((tries + 1))
-  if [ "$tries" -gt 60 ] || ! kill -0 "$emulator" 2>/dev/null; then
-    echo "the emulator does not answer on port $PORT" >&2
+  attempts=$((attempts + 1))
+  if [ "$attempts" -gt 60 ] || ! kill -0 "$emulator" 2>/dev/null; then
+    echo "the emulator does not respond on port $PORT" >&2
     exit 1
   fi
   sleep 0.2

@@ -1,4 +1,4 @@
-"""What an operator's probes are told."""
+"""Routes for health probes."""
 
 import httpx
 import pytest
@@ -14,51 +14,49 @@ from hubspot_emulator import Emulator
 
 
 class TestHealth:
-    async def test_the_process_answers(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get("/healthz")
-        assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    async def test_healthz_returns_200(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/healthz")
+        assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
 class TestReadiness:
-    async def test_everything_there_is_ready(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get("/readyz")
-        assert answer.status_code == 200
-        assert (answer.json()["status"], answer.json()["hubspot"]["state"]) == ("ready", "ok")
+    async def test_readyz_is_ready_with_all_dependencies(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/readyz")
+        assert response.status_code == 200
+        assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("ready", "ok")
 
-    async def test_hubspot_away_is_degraded_and_still_ready(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_hubspot_outage_is_degraded_with_200(self, customer: Caller, emulator: Emulator) -> None:
         emulator.fail_next("GET", "/crm/pipelines/*", status=500, times=50)
         await customer.get("/api/pipelines")
-        answer = await customer.client.get("/readyz")
-        assert answer.status_code == 200
-        assert (answer.json()["status"], answer.json()["hubspot"]["state"]) == ("degraded", "degraded")
+        response = await customer.client.get("/readyz")
+        assert response.status_code == 200
+        assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
     @pytest.mark.parametrize(
         ("revision", "status"), [("older", 503), ("0000", 503), ("0999", 200), (None, 200)]
     )
-    async def test_a_schema_that_is_behind_takes_no_requests(
+    async def test_only_an_older_database_schema_is_unavailable(
         self, client: httpx.AsyncClient, app: FastAPI, revision: str | None, status: int
     ) -> None:
-        """One that is ahead does: an upgrade begins with its migrations, while older processes serve."""
+        """A newer schema is fine: an upgrade migrates first, while older processes still serve."""
         async with app.state.session_factory.begin() as database:
-            ours = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+            current = (await database.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
             await database.execute(
-                text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision or ours}
+                text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision or current}
             )
         try:
-            answer = await client.get("/readyz")
+            response = await client.get("/readyz")
         finally:
             async with app.state.session_factory.begin() as database:
                 await database.execute(
-                    text("UPDATE alembic_version SET version_num = :revision"), {"revision": ours}
+                    text("UPDATE alembic_version SET version_num = :revision"), {"revision": current}
                 )
-        assert answer.status_code == status
+        assert response.status_code == status
         if status == 503:
-            assert answer.headers["retry-after"]
-            assert "crm-api migrate" in answer.json()["database"]["problem"]
+            assert response.headers["retry-after"]
+            assert "crm-api migrate" in response.json()["database"]["problem"]
 
-    async def test_redis_is_told_as_it_is_and_never_stops_requests(
+    async def test_redis_outage_is_degraded_with_200(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
         for url, state, status in (
@@ -72,11 +70,11 @@ class TestReadiness:
                 app.router.lifespan_context(app),
                 httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client,
             ):
-                await app.state.watching
-                answer = await client.get("/readyz")
-                assert answer.status_code == 200
-                assert (answer.json()["redis"]["state"], answer.json()["status"]) == (state, status)
+                await app.state.startup_checks
+                response = await client.get("/readyz")
+                assert response.status_code == 200
+                assert (response.json()["redis"]["state"], response.json()["status"]) == (state, status)
 
-    async def test_draining_takes_no_requests(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_draining_process_returns_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         app.state.draining = True
         assert (await client.get("/readyz")).status_code == 503

@@ -1,4 +1,4 @@
-"""Passwords changed, forgotten and chosen anew, over HTTP."""
+"""Password change, and reset by a mailed link."""
 
 import asyncio
 from datetime import timedelta
@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.accounts import Mailbox, mailed, token_of
 from tests.support.builders import PASSWORD
 from tests.support.callers import Caller, assert_problem
+from tests.support.mail import Mailbox, token_of, wait_for_mail
 
 from crm_api.models import MailToken, User, now
 from crm_api.settings import Settings
@@ -25,28 +25,28 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 
 
 async def status_of_login(caller: Caller, password: str) -> int:
-    answer = await caller.client.post("/api/login", json={"email": caller.email, "password": password})
-    return answer.status_code
+    response = await caller.client.post("/api/login", json={"email": caller.email, "password": password})
+    return response.status_code
 
 
 class TestChange:
     async def change(self, caller: Caller, current: str = PASSWORD, new: str = NEW) -> httpx.Response:
         return await caller.post("/api/me/password", {"current_password": current, "new_password": new})
 
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
-        answer = await client.post("/api/me/password", json={"current_password": "x", "new_password": NEW})
-        assert_problem(answer, 401, "invalid_token")
+    async def test_change_password_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
+        response = await client.post("/api/me/password", json={"current_password": "x", "new_password": NEW})
+        assert_problem(response, 401, "invalid_token")
 
-    async def test_the_new_one_counts_and_the_old_one_does_not(
+    async def test_login_accepts_only_the_new_password(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         assert (await self.change(customer)).status_code == 204
         assert await status_of_login(customer, NEW) == 200
         assert await status_of_login(customer, PASSWORD) == 401
-        mail = await mailed(app, mailbox, customer.email)
+        mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Your password was changed"
 
-    async def test_other_sessions_end_at_once_and_this_one_goes_on(self, customer: Caller) -> None:
+    async def test_password_change_ends_other_sessions(self, customer: Caller) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id=customer.contact_id)
         assert (await self.change(customer)).status_code == 204
         assert_problem(await other.get("/api/me"), 401, "invalid_token")
@@ -56,32 +56,34 @@ class TestChange:
         mine = {"refresh_token": customer.tokens["refresh_token"]}
         assert (await customer.client.post("/api/token/refresh", json=mine)).status_code == 200
 
-    async def test_the_current_one_has_to_be_right(self, customer: Caller) -> None:
-        answer = await self.change(customer, current="not the one")
-        assert_problem(answer, 400, "wrong_password", fields=["current_password"])
+    async def test_wrong_current_password_returns_400(self, customer: Caller) -> None:
+        response = await self.change(customer, current="not the one")
+        assert_problem(response, 400, "wrong_password", fields=["current_password"])
         assert await status_of_login(customer, PASSWORD) == 200
 
-    async def test_guesses_at_it_are_limited_with_the_logins(self, customer: Caller) -> None:
+    async def test_current_password_guesses_share_the_login_limit(self, customer: Caller) -> None:
         statuses = [(await self.change(customer, current=f"guess {n}")).status_code for n in range(6)]
         assert statuses == [400] * 5 + [429]
         assert await status_of_login(customer, PASSWORD) == 429
 
     @pytest.mark.parametrize("new", ["short", "password1", "customer@example.com", "Customer", "x" * 129])
-    async def test_a_weak_one_is_refused_and_is_no_guess(self, customer: Caller, new: str) -> None:
+    async def test_weak_new_password_is_rejected_and_not_counted(self, customer: Caller, new: str) -> None:
         for _ in range(6):
-            answer = await self.change(customer, new=new)
-            assert_problem(answer, 400, "validation_error", fields=["new_password"])
+            response = await self.change(customer, new=new)
+            assert_problem(response, 400, "validation_error", fields=["new_password"])
 
-    async def test_of_two_changes_at_one_moment_one_wins(self, customer: Caller) -> None:
+    async def test_only_one_concurrent_password_change_succeeds(self, customer: Caller) -> None:
         passwords = [f"a harbour number {n}" for n in range(3)]
-        answers = await asyncio.gather(*(self.change(customer, new=each) for each in passwords))
-        assert sorted(answer.status_code for answer in answers) == [204, 400, 400]
+        responses = await asyncio.gather(*(self.change(customer, new=password) for password in passwords))
+        assert sorted(response.status_code for response in responses) == [204, 400, 400]
         winner = next(
-            each for each, answer in zip(passwords, answers, strict=True) if answer.status_code == 204
+            password
+            for password, response in zip(passwords, responses, strict=True)
+            if response.status_code == 204
         )
         assert await status_of_login(customer, winner) == 200
 
-    async def test_spaces_are_part_of_a_password(self, customer: Caller) -> None:
+    async def test_outer_spaces_are_part_of_the_password(self, customer: Caller) -> None:
         assert (await self.change(customer, new="  spaces around  ")).status_code == 204
         assert await status_of_login(customer, "  spaces around  ") == 200
         assert await status_of_login(customer, "spaces around") == 401
@@ -90,55 +92,55 @@ class TestChange:
 
 
 class TestForgot:
-    async def test_a_link_comes_by_mail(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
-        answer = await customer.client.post("/api/password/forgot", json={"email": customer.email})
-        assert answer.status_code == 202
-        assert answer.json() == {"message": "Check your e-mail to finish", "data": None}
-        mail = await mailed(app, mailbox, customer.email)
+    async def test_forgot_password_sends_link(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
+        response = await customer.client.post("/api/password/forgot", json={"email": customer.email})
+        assert response.status_code == 202
+        assert response.json() == {"message": "Check your e-mail to finish", "data": None}
+        mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Choose a new password"
 
-    async def test_who_has_no_account_is_told_so_by_mail(
+    async def test_forgot_password_informs_unknown_address_by_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/password/forgot", json={"email": "nobody@example.com"})
-        mail = await mailed(app, mailbox, "nobody@example.com")
+        mail = await wait_for_mail(app, mailbox, "nobody@example.com")
         assert mail["Subject"] == "There is no account for this address"
 
 
 class TestReset:
     async def token(self, caller: Caller, app: FastAPI, mailbox: Mailbox) -> str:
         await caller.client.post("/api/password/forgot", json={"email": caller.email})
-        return token_of(await mailed(app, mailbox, caller.email))
+        return token_of(await wait_for_mail(app, mailbox, caller.email))
 
     async def reset(self, caller: Caller, token: str, password: str = NEW) -> httpx.Response:
         return await caller.client.post("/api/password/reset", json={"token": token, "password": password})
 
-    async def test_it_changes_the_password_ends_all_sessions_and_proves_the_address(
+    async def test_reset_ends_all_sessions_and_verifies_email(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        answer = await self.reset(customer, await self.token(customer, app, mailbox))
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await self.reset(customer, await self.token(customer, app, mailbox))
+        assert (response.status_code, response.content) == (204, b"")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         assert await status_of_login(customer, PASSWORD) == 401
         assert await status_of_login(customer, NEW) == 200
         async with app.state.session_factory() as database:
             assert (await database.execute(select(User.email_verified))).scalar_one()
-        assert (await mailed(app, mailbox, customer.email))["Subject"] == "Your password was changed"
+        assert (await wait_for_mail(app, mailbox, customer.email))["Subject"] == "Your password was changed"
 
-    async def test_a_token_is_good_for_one_use(
-        self, customer: Caller, app: FastAPI, mailbox: Mailbox
-    ) -> None:
+    async def test_reset_token_works_once(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
         token = await self.token(customer, app, mailbox)
-        answers = await asyncio.gather(*(self.reset(customer, token, f"harbour {n}") for n in range(3)))
-        assert sorted(answer.status_code for answer in answers) == [204, 400, 400]
+        responses = await asyncio.gather(*(self.reset(customer, token, f"harbour {n}") for n in range(3)))
+        assert sorted(response.status_code for response in responses) == [204, 400, 400]
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_the_other_links_go_with_it(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
+    async def test_reset_invalidates_other_reset_links(
+        self, customer: Caller, app: FastAPI, mailbox: Mailbox
+    ) -> None:
         first, second = [await self.token(customer, app, mailbox) for _ in range(2)]
         assert (await self.reset(customer, second)).status_code == 204
         assert_problem(await self.reset(customer, first, PASSWORD), 400, "invalid_link")
 
-    async def test_a_change_of_the_password_ends_the_link(
+    async def test_password_change_invalidates_reset_link(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         token = await self.token(customer, app, mailbox)
@@ -146,17 +148,19 @@ class TestReset:
         assert (await customer.post("/api/me/password", body)).status_code == 204
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_a_token_expires(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
+    async def test_expired_reset_token_returns_400(
+        self, customer: Caller, app: FastAPI, mailbox: Mailbox
+    ) -> None:
         token = await self.token(customer, app, mailbox)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_a_weak_password_does_not_use_the_token_up(
+    async def test_weak_password_does_not_consume_reset_token(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         token = await self.token(customer, app, mailbox)
         for weak in ("password1", customer.email):
-            answer = await self.reset(customer, token, weak)
-            assert_problem(answer, 400, "validation_error", fields=["password"])
+            response = await self.reset(customer, token, weak)
+            assert_problem(response, 400, "validation_error", fields=["password"])
         assert (await self.reset(customer, token)).status_code == 204

@@ -1,13 +1,13 @@
-"""The properties that callers read and write, over HTTP, and those that an operator adds."""
+"""`GET /api/properties`, and reading and writing the properties that an operator adds."""
 
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import a_deal
+from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import a_deal_of, all_found, all_pages, give_deals, writes
+from tests.support.records import create_deal_as, list_all, search_all, seed_deals, writes
 
 from crm_api.hubspot import PropertyOption
 from crm_api.settings import Settings
@@ -15,15 +15,15 @@ from hubspot_emulator import Emulator
 
 
 class TestListProperties:
-    async def test_anonymous(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_anonymous_request_is_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
         assert_problem(await client.get("/api/properties/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_a_front_end_can_draw_a_form(self, customer: Caller, emulator: Emulator) -> None:
-        answer = await customer.get("/api/properties/tickets")
-        assert answer.status_code == 200, answer.text
-        found = {each["name"]: each for each in answer.json()["data"]["results"]}
-        assert set(found) == {
+    async def test_properties_describe_a_form(self, customer: Caller, emulator: Emulator) -> None:
+        response = await customer.get("/api/properties/tickets")
+        assert response.status_code == 200, response.text
+        listed = {item["name"]: item for item in response.json()["data"]["results"]}
+        assert set(listed) == {
             "hs_object_id",
             "subject",
             "description",
@@ -34,12 +34,12 @@ class TestListProperties:
             "createdate",
             "hs_lastmodifieddate",
         }
-        assert (found["subject"]["required"], found["subject"]["writable"]) == (True, True)
-        assert (found["createdate"]["type"], found["createdate"]["writable"]) == ("datetime", False)
-        assert {"value": "1", "label": "New"} in found["hs_pipeline_stage"]["options"]
-        assert [option["value"] for option in found["pipeline"]["options"]] == ["0"]
-        # The account has no option yet for the two that `provision` adds.
-        assert {option["value"] for option in found["category"]["options"]} == {
+        assert (listed["subject"]["required"], listed["subject"]["writable"]) == (True, True)
+        assert (listed["createdate"]["type"], listed["createdate"]["writable"]) == ("datetime", False)
+        assert {"value": "1", "label": "New"} in listed["hs_pipeline_stage"]["options"]
+        assert [option["value"] for option in listed["pipeline"]["options"]] == ["0"]
+        # `provision` adds the options of the other two categories.
+        assert {option["value"] for option in listed["category"]["options"]} == {
             "general_inquiry",
             "technical_issue",
             "billing",
@@ -48,19 +48,23 @@ class TestListProperties:
         await customer.get("/api/properties/tickets")
         assert emulator.requests == []
 
-    async def test_what_is_writable_is_the_roles(self, customer: Caller, staff: Caller) -> None:
+    async def test_writable_depends_on_role(self, customer: Caller, staff: Caller) -> None:
         for caller, writable in ((customer, False), (staff, True)):
             results = (await caller.get("/api/properties/contacts")).json()["data"]["results"]
-            found = {each["name"]: each["writable"] for each in results}
-            assert (found["email"], found["lifecyclestage"], found["firstname"]) == (writable, writable, True)
+            listed = {item["name"]: item["writable"] for item in results}
+            assert (listed["email"], listed["lifecyclestage"], listed["firstname"]) == (
+                writable,
+                writable,
+                True,
+            )
 
-    async def test_an_unknown_type_is_named(self, customer: Caller) -> None:
-        answer = await customer.get("/api/properties/companies")
-        assert_problem(answer, 400, "validation_error", fields=["object_type"])
+    async def test_unknown_object_type_is_400(self, customer: Caller) -> None:
+        response = await customer.get("/api/properties/companies")
+        assert_problem(response, 400, "validation_error", fields=["object_type"])
 
 
 class TestAddedProperties:
-    """HUBSPOT_PROPERTIES adds to the lists."""
+    """Properties added with HUBSPOT_PROPERTIES."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -74,10 +78,10 @@ class TestAddedProperties:
         }
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_they_travel_under_properties_in_and_out(
+    async def test_added_properties_are_nested_in_both_directions(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(properties={"dealtype": "newbusiness"}))
+        created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
         assert created.status_code == 201, created.text
         deal = created.json()["data"]["deal"]
         assert deal["properties"] == {
@@ -91,54 +95,56 @@ class TestAddedProperties:
         assert changed.json()["data"]["deal"]["properties"]["dealtype"] is None
         assert emulator.requests[-1].body == {"properties": {"dealtype": ""}}
 
-    async def test_values_are_checked_before_a_call_is_spent(
+    async def test_invalid_option_is_rejected_without_a_write(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = await a_deal_of(customer)
+        deal_id = await create_deal_as(customer)
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"properties": {"dealtype": "oldbusiness"}})
-        assert_problem(answer, 400, "validation_error", fields=["properties.dealtype"])
+        response = await customer.patch(f"/api/deals/{deal_id}", {"properties": {"dealtype": "oldbusiness"}})
+        assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
         assert writes(emulator) == []
 
-    async def test_each_role_writes_its_own(self, customer: Caller, staff: Caller) -> None:
-        deal_id = await a_deal_of(customer)
+    async def test_added_properties_are_writable_by_role(self, customer: Caller, staff: Caller) -> None:
+        deal_id = await create_deal_as(customer)
         body = {"properties": {"hs_next_step": "call"}}
-        answer = await customer.patch(f"/api/deals/{deal_id}", body)
-        assert_problem(answer, 400, "validation_error", fields=["properties.hs_next_step"])
+        response = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert_problem(response, 400, "validation_error", fields=["properties.hs_next_step"])
         assert (await staff.patch(f"/api/deals/{deal_id}", body)).status_code == 200
-        answer = await staff.patch(f"/api/deals/{deal_id}", {"properties": {"hs_is_closed": "true"}})
-        assert_problem(answer, 400, "validation_error", fields=["properties.hs_is_closed"])
+        response = await staff.patch(f"/api/deals/{deal_id}", {"properties": {"hs_is_closed": "true"}})
+        assert_problem(response, 400, "validation_error", fields=["properties.hs_is_closed"])
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_they_are_filterable_where_listed(self, who: str, customer: Caller, staff: Caller) -> None:
-        caller = customer if who == "customer" else staff
-        deal_id = await a_deal_of(customer, properties={"dealtype": "existingbusiness"})
-        await a_deal_of(customer)
+    @pytest.mark.parametrize("role", ["customer", "staff"])
+    async def test_only_listed_properties_are_filterable(
+        self, role: str, customer: Caller, staff: Caller
+    ) -> None:
+        caller = customer if role == "customer" else staff
+        deal_id = await create_deal_as(customer, properties={"dealtype": "existingbusiness"})
+        await create_deal_as(customer)
         filters = [{"property": "dealtype", "operator": "EQ", "value": "existingbusiness"}]
-        found = await all_found(caller, "/api/deals/search", filters=filters)
-        assert [each["id"] for each in found] == [deal_id]
+        listed = await search_all(caller, "/api/deals/search", filters=filters)
+        assert [deal["id"] for deal in listed] == [deal_id]
         refused = [{"property": "hs_next_step", "operator": "HAS_PROPERTY"}]
-        answer = await caller.post("/api/deals/search", {"filters": refused})
-        assert_problem(answer, 400, "validation_error", fields=["filters.0.property"])
+        response = await caller.post("/api/deals/search", {"filters": refused})
+        assert_problem(response, 400, "validation_error", fields=["filters.0.property"])
 
-    async def test_they_are_listed_with_the_accounts_labels(self, customer: Caller) -> None:
+    async def test_added_properties_are_listed_with_options(self, customer: Caller) -> None:
         results = (await customer.get("/api/properties/deals")).json()["data"]["results"]
-        found = {each["name"]: each for each in results}
-        assert (found["dealtype"]["nested"], found["dealtype"]["type"]) == (True, "enumeration")
-        assert {option["value"] for option in found["dealtype"]["options"]} == {
+        listed = {item["name"]: item for item in results}
+        assert (listed["dealtype"]["nested"], listed["dealtype"]["type"]) == (True, "enumeration")
+        assert {option["value"] for option in listed["dealtype"]["options"]} == {
             "newbusiness",
             "existingbusiness",
         }
-        assert (found["hs_is_closed"]["type"], found["hs_is_closed"]["writable"]) == ("bool", False)
+        assert (listed["hs_is_closed"]["type"], listed["hs_is_closed"]["writable"]) == ("bool", False)
 
 
 class TestEveryType:
-    """A property of each type that an operator can add."""
+    """Added properties of every type."""
 
     TYPES = (
         ("a_bool", "bool", "booleancheckbox", "true false"),
         ("a_date", "date", "date", ""),
-        ("a_moment", "datetime", "date", ""),
+        ("a_datetime", "datetime", "date", ""),
         ("a_number", "number", "number", ""),
         ("a_choice", "enumeration", "select", "A B"),
         ("some_choices", "enumeration", "checkbox", "X Y Z"),
@@ -153,50 +159,50 @@ class TestEveryType:
 
     @pytest.fixture(autouse=True)
     async def schema(self, app: FastAPI) -> None:
-        for name, kind, field_type, options in self.TYPES:
+        for name, type_, field_type, options in self.TYPES:
             await app.state.hubspot.properties.create(
                 "deals",
                 name=name,
                 label=name,
                 group_name="dealinformation",
-                type=kind,
+                type=type_,
                 field_type=field_type,
-                options=[PropertyOption(label=each, value=each) for each in options.split()],
+                options=[PropertyOption(label=option, value=option) for option in options.split()],
             )
 
-    async def test_each_is_listed_with_its_type_and_options(self, customer: Caller) -> None:
+    async def test_every_type_is_listed_with_its_options(self, customer: Caller) -> None:
         results = (await customer.get("/api/properties/deals")).json()["data"]["results"]
-        listed = {each["name"]: each for each in results if each["nested"]}
+        listed = {item["name"]: item for item in results if item["nested"]}
         assert {
-            name: (each["type"], " ".join(option["value"] for option in each["options"]))
-            for name, each in listed.items()
-        } == {name: (kind, options) for name, kind, _, options in self.TYPES}
+            name: (item["type"], " ".join(option["value"] for option in item["options"]))
+            for name, item in listed.items()
+        } == {name: (type_, options) for name, type_, _, options in self.TYPES}
 
     @pytest.mark.parametrize(
         ("name", "sent", "read"),
         [
             ("a_bool", "true", "true"),
             ("a_date", "2026-12-31", "2026-12-31"),
-            ("a_moment", "2026-12-31T10:00:00+02:00", "2026-12-31T08:00:00.000Z"),
-            ("a_moment", "2026-12-31", "2026-12-31T00:00:00.000Z"),
+            ("a_datetime", "2026-12-31T10:00:00+02:00", "2026-12-31T08:00:00.000Z"),
+            ("a_datetime", "2026-12-31", "2026-12-31T00:00:00.000Z"),
             ("a_number", "1e3", "1000"),
             ("a_number", "-007.50", "-7.50"),
             ("a_number", "+.5", "0.5"),
             ("a_choice", "A", "A"),
             ("some_choices", "Y;X", "Y;X"),
-            # HubSpot would add to what is there.
+            # HubSpot itself would add the option to the current value.
             ("some_choices", ";Z", "Z"),
             ("a_text", "  as it is\n", "  as it is\n"),
         ],
     )
-    async def test_a_value_is_read_back_and_sent_once(
+    async def test_unchanged_value_is_not_sent_again(
         self, customer: Caller, emulator: Emulator, name: str, sent: str, read: str
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer, properties={'some_choices': 'X'})}"
+        path = f"/api/deals/{await create_deal_as(customer, properties={'some_choices': 'X'})}"
         emulator.clear_requests()
         for _ in range(2):
-            answer = await customer.patch(path, {"properties": {name: sent}})
-            assert answer.json()["data"]["deal"]["properties"][name] == read
+            response = await customer.patch(path, {"properties": {name: sent}})
+            assert response.json()["data"]["deal"]["properties"][name] == read
         assert len(writes(emulator)) == 1
         assert (await customer.get(path)).json()["data"]["deal"]["properties"][name] == read
 
@@ -208,8 +214,8 @@ class TestEveryType:
             ("a_date", "2026-12-31T00:00:00Z"),
             ("a_date", "20261231"),
             ("a_date", "1767225600000"),
-            ("a_moment", "2026-12-31T10:00:00"),
-            ("a_moment", "1767225600000"),
+            ("a_datetime", "2026-12-31T10:00:00"),
+            ("a_datetime", "1767225600000"),
             ("a_number", "٣"),
             ("a_number", "0x10"),
             ("a_number", "1_000"),
@@ -221,30 +227,30 @@ class TestEveryType:
             ("some_choices", ";"),
         ],
     )
-    async def test_what_is_no_value_of_its_type_is_named(
+    async def test_invalid_value_of_type_is_400(
         self, customer: Caller, emulator: Emulator, name: str, sent: str
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
-        answer = await customer.patch(path, {"properties": {name: sent}})
-        assert_problem(answer, 400, "validation_error", fields=[f"properties.{name}"])
+        path = f"/api/deals/{await create_deal_as(customer)}"
+        response = await customer.patch(path, {"properties": {name: sent}})
+        assert_problem(response, 400, "validation_error", fields=[f"properties.{name}"])
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     @pytest.mark.parametrize(
         ("name", "filters"),
         [
             ("a_bool", {"operator": "EQ", "value": True}),
             ("a_date", {"operator": "EQ", "value": "2026-12-31"}),
             ("a_date", {"operator": "BETWEEN", "value": "2026-12-31", "high_value": "2027-01-01"}),
-            ("a_moment", {"operator": "EQ", "value": "2026-12-31T11:00:00+01:00"}),
+            ("a_datetime", {"operator": "EQ", "value": "2026-12-31T11:00:00+01:00"}),
             ("a_number", {"operator": "IN", "values": [7.0, 8]}),
             ("a_choice", {"operator": "EQ", "value": "A"}),
             ("some_choices", {"operator": "EQ", "value": "X;Y"}),
             ("a_text", {"operator": "IN", "values": ["HELLO"]}),
         ],
     )
-    async def test_each_is_filtered_and_sorted_by_in_its_own_way(
+    async def test_every_type_can_be_filtered_and_sorted(
         self,
-        who: str,
+        role: str,
         customer: Caller,
         staff: Caller,
         emulator: Emulator,
@@ -254,48 +260,50 @@ class TestEveryType:
         values = {
             "a_bool": "true",
             "a_date": "2026-12-31",
-            "a_moment": "2026-12-31T10:00:00Z",
+            "a_datetime": "2026-12-31T10:00:00Z",
             "a_number": "7.00",
             "a_choice": "A",
             "some_choices": "X;Y",
             "a_text": "Hello",
         }
-        caller = customer if who == "customer" else staff
-        wanted, empty = (
-            give_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in (values, {})
+        caller = customer if role == "customer" else staff
+        matching_id, empty_id = (
+            seed_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in (values, {})
         )
         body = [{"property": name} | filters]
-        assert [each["id"] for each in await all_found(caller, "/api/deals/search", filters=body)] == [wanted]
-        by_it = await all_pages(caller, "/api/deals", sort=f"-{name}")
-        assert [each["id"] for each in by_it] == [wanted, empty]
+        assert [deal["id"] for deal in await search_all(caller, "/api/deals/search", filters=body)] == [
+            matching_id
+        ]
+        in_order = await list_all(caller, "/api/deals", sort=f"-{name}")
+        assert [deal["id"] for deal in in_order] == [matching_id, empty_id]
 
-    async def test_a_rule_of_the_account_comes_back_on_our_name_or_is_the_operators(
+    async def test_account_rule_is_400_only_for_writable_fields(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         rules = {"amount": ["a_choice", "hubspot_owner_id"], "description": ["hubspot_owner_id"]}
         emulator.switches.conditional_properties = {"deals": rules}
-        answer = await customer.patch(path, {"amount": 5})
-        assert_problem(answer, 400, "validation_error", fields=["properties.a_choice"])
+        response = await customer.patch(path, {"amount": 5})
+        assert_problem(response, 400, "validation_error", fields=["properties.a_choice"])
         assert_problem(await customer.patch(path, {"description": "x"}), 502, "hubspot_error")
 
 
-class TestRulesForStaffAlone:
-    """A property that the account requires and only staff may write."""
+class TestRuleForStaffField:
+    """A property that the HubSpot account requires and that only staff may write."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_a_customer_is_not_asked_for_what_they_may_not_write(
+    async def test_account_rule_for_staff_field_is_502_for_customers(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        path = f"/api/deals/{await a_deal_of(customer)}"
+        path = f"/api/deals/{await create_deal_as(customer)}"
         emulator.switches.conditional_properties = {"deals": {"amount": ["dealtype"]}}
         assert_problem(await customer.patch(path, {"amount": 5}), 502, "hubspot_error")
-        answer = await staff.patch(path, {"amount": 5})
-        assert_problem(answer, 400, "validation_error", fields=["properties.dealtype"])
+        response = await staff.patch(path, {"amount": 5})
+        assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
 
 
 @pytest.mark.parametrize(
@@ -310,6 +318,6 @@ class TestRulesForStaffAlone:
         {"writeable": ["dealtype"]},
     ],
 )
-def test_lists_that_cannot_be_meant_are_refused(lists: dict[str, Any]) -> None:
+def test_invalid_property_lists_are_rejected(lists: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="hubspot_properties"):
         Settings(_env_file=None, environment="development", hubspot_properties={"deals": lists})

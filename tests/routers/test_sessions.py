@@ -1,4 +1,4 @@
-"""Logging in and renewing tokens, over HTTP."""
+"""Login, refresh and logout."""
 
 import asyncio
 from datetime import timedelta
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from jose import jwt
 from pydantic import SecretStr
 from sqlalchemy import select, text, update
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import RefreshToken, Session, User, now
@@ -31,14 +31,14 @@ def claims_of(settings: Settings, token: str) -> dict[str, Any]:
 
 
 class TestLogIn:
-    async def test_it_gives_tokens_that_work(self, customer: Caller) -> None:
-        answer = await customer.client.post(
+    async def test_login_returns_working_tokens(self, customer: Caller) -> None:
+        response = await customer.client.post(
             "/api/login", json={"email": customer.email, "password": PASSWORD}
         )
-        assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.json()["message"] == "User authenticated successfully"
-        tokens = answer.json()["data"]
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "no-store"
+        assert response.json()["message"] == "User authenticated successfully"
+        tokens = response.json()["data"]
         assert set(tokens) == {"access_token", "token_type", "expires_in", "refresh_token"}
         assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 1800)
         me = await customer.client.get(
@@ -46,7 +46,7 @@ class TestLogIn:
         )
         assert me.status_code == 200
 
-    async def test_wrong_password_and_unknown_address_get_the_same_answer(self, customer: Caller) -> None:
+    async def test_wrong_password_and_unknown_email_get_same_response(self, customer: Caller) -> None:
         wrong = await customer.client.post(
             "/api/login", json={"email": customer.email, "password": "wrong-one"}
         )
@@ -60,14 +60,14 @@ class TestLogIn:
         del one["request_id"], other["request_id"]
         assert one == other
 
-    async def test_one_keyboard_composes_and_another_does_not(self, client: httpx.AsyncClient) -> None:
-        body = a_registration(password="caf\u00e9 in the harbour")
+    async def test_login_accepts_both_unicode_forms_of_the_password(self, client: httpx.AsyncClient) -> None:
+        body = registration_body(password="caf\u00e9 in the harbour")
         assert (await client.post("/api/register", json=body)).status_code == 201
         for spelling in ("caf\u00e9 in the harbour", "cafe\u0301 in the harbour"):
             login = {"email": body["email"], "password": spelling}
             assert (await client.post("/api/login", json=login)).status_code == 200
 
-    async def test_failures_of_one_account_are_limited(self, customer: Caller) -> None:
+    async def test_failed_logins_of_one_user_are_limited(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
         for _ in range(5):
             assert_problem(await customer.client.post("/api/login", json=bad), 401, "invalid_credentials")
@@ -77,12 +77,12 @@ class TestLogIn:
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert refused.headers["ratelimit-policy"] == '"default";q=5;w=60'
 
-    async def test_guesses_sent_at_one_moment_all_count(self, customer: Caller) -> None:
+    async def test_concurrent_failed_logins_all_count(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
-        answers = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
-        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 10
+        responses = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
+        assert sorted(response.status_code for response in responses) == [401] * 5 + [429] * 10
 
-    async def test_it_clears_away_what_has_expired(self, customer: Caller, app: FastAPI) -> None:
+    async def test_login_deletes_expired_sessions(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.session_factory.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))
         again = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
@@ -91,25 +91,25 @@ class TestLogIn:
             assert len((await database.execute(select(Session))).all()) == 1
             assert len((await database.execute(select(RefreshToken))).all()) == 1
 
-    async def test_logging_in_is_no_failure(self, customer: Caller) -> None:
+    async def test_successful_logins_do_not_count_as_failed(self, customer: Caller) -> None:
         good = {"email": customer.email, "password": PASSWORD}
         statuses = [(await customer.client.post("/api/login", json=good)).status_code for _ in range(8)]
         assert statuses == [200] * 8
 
 
 class TestToken:
-    async def test_the_password_grant_is_plain_oauth2(self, customer: Caller) -> None:
+    async def test_password_grant_returns_plain_oauth2_tokens(self, customer: Caller) -> None:
         form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
-        answer = await customer.client.post("/api/token", data=form)
-        assert answer.status_code == 200
-        assert set(answer.json()) == {"access_token", "token_type", "expires_in", "refresh_token"}
-        assert answer.headers["cache-control"] == "no-store"
+        response = await customer.client.post("/api/token", data=form)
+        assert response.status_code == 200
+        assert set(response.json()) == {"access_token", "token_type", "expires_in", "refresh_token"}
+        assert response.headers["cache-control"] == "no-store"
 
-    async def test_the_refresh_grant_rotates(self, customer: Caller) -> None:
+    async def test_refresh_grant_returns_new_refresh_token(self, customer: Caller) -> None:
         form = {"grant_type": "refresh_token", "refresh_token": customer.tokens["refresh_token"]}
-        answer = await customer.client.post("/api/token", data=form)
-        assert answer.status_code == 200
-        assert answer.json()["refresh_token"] != customer.tokens["refresh_token"]
+        response = await customer.client.post("/api/token", data=form)
+        assert response.status_code == 200
+        assert response.json()["refresh_token"] != customer.tokens["refresh_token"]
 
     @pytest.mark.parametrize(
         ("form", "code"),
@@ -135,31 +135,31 @@ class TestToken:
             ({"scope": ["", ""], "grant_type": "password"}, "invalid_request"),
         ],
     )
-    async def test_errors_are_oauth2s_with_our_members_beside(
+    async def test_token_error_has_oauth2_and_problem_members(
         self, customer: Caller, form: dict[str, Any], code: str
     ) -> None:
-        answer = await customer.client.post("/api/token", data=form)
-        assert assert_problem(answer, 400, code)["error"] == code
+        response = await customer.client.post("/api/token", data=form)
+        assert assert_problem(response, 400, code)["error"] == code
 
 
 class TestRefresh:
     async def refresh(self, caller: Caller, token: str) -> httpx.Response:
         return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
 
-    async def test_a_token_is_good_for_one_use(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_token_reuse_ends_the_session(self, customer: Caller, app: FastAPI) -> None:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         assert second != first
         third = await self.refresh(customer, second)
         assert third.status_code == 200
-        # The successor has been used, so nobody lost an answer: this is theft, and the session ends.
+        # The successor was used, so no response was lost: the second use is theft and ends the session.
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert_problem(
             await self.refresh(customer, third.json()["data"]["refresh_token"]), 401, "invalid_token"
         )
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_a_lost_answer_may_be_asked_for_once_more(self, customer: Caller) -> None:
+    async def test_refresh_token_replay_invalidates_lost_successor(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         lost = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         again = await self.refresh(customer, first)
@@ -167,12 +167,12 @@ class TestRefresh:
         assert (await self.refresh(customer, again.json()["data"]["refresh_token"])).status_code == 200
         assert_problem(await self.refresh(customer, lost), 401, "invalid_token")
 
-    async def test_not_twice(self, customer: Caller) -> None:
+    async def test_refresh_token_is_replayed_at_most_once(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         statuses = [(await self.refresh(customer, first)).status_code for _ in range(3)]
         assert statuses == [200, 200, 401]
 
-    async def test_not_after_ten_seconds(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_token_replay_fails_after_10_seconds(self, customer: Caller, app: FastAPI) -> None:
         first = customer.tokens["refresh_token"]
         await self.refresh(customer, first)
         async with app.state.session_factory.begin() as database:
@@ -182,22 +182,26 @@ class TestRefresh:
             )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
 
-    async def test_twice_at_one_moment_leaves_one_token(self, customer: Caller, app: FastAPI) -> None:
-        """Two tabs of one browser: both are answered, and only the later answer's token is good."""
+    async def test_two_concurrent_refreshes_leave_one_valid_token(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        """Two browser tabs refresh at once: both get tokens, and only the later refresh token is valid."""
         first = customer.tokens["refresh_token"]
-        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
-        assert [answer.status_code for answer in answers] == [200, 200]
+        responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(2)))
+        assert [response.status_code for response in responses] == [200, 200]
         async with app.state.session_factory() as database:
             unused = select(RefreshToken).where(RefreshToken.replaced_at.is_(None))
             assert len((await database.execute(unused)).all()) == 1
 
     @pytest.mark.parametrize("database_backend", ["postgresql"])
-    async def test_a_deadlock_is_worth_asking_again(self, customer: Caller, app: FastAPI) -> None:
-        """As when the account is deleted at the same moment: rows go from the session to its tokens."""
+    async def test_deadlock_on_refresh_returns_503_and_retry_works(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        """A concurrent deletion of the user locks the session first and then its tokens."""
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         first = customer.tokens["refresh_token"]
         async with app.state.session_factory() as database, asyncio.timeout(20):
-            # The other side is the one that is told.
+            # A long timeout on this side makes PostgreSQL report the deadlock to the other side.
             await database.execute(text("SET LOCAL deadlock_timeout = '1min'"))
             await database.execute(select(Session).with_for_update())
             refreshing = asyncio.create_task(self.refresh(customer, first))
@@ -205,19 +209,19 @@ class TestRefresh:
                 while not (await watching.execute(waiting)).scalar_one():  # noqa: ASYNC110 - a database has no event
                     await asyncio.sleep(0.01)
             await database.execute(select(RefreshToken).with_for_update())
-            answer = await refreshing
-        assert_problem(answer, 503, "service_unavailable")
-        assert "retry-after" in answer.headers
+            response = await refreshing
+        assert_problem(response, 503, "service_unavailable")
+        assert "retry-after" in response.headers
         assert (await self.refresh(customer, first)).status_code == 200
 
-    async def test_three_times_at_one_moment_is_theft(self, customer: Caller) -> None:
+    async def test_three_concurrent_refreshes_end_the_session(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
-        answers = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
-        assert sorted(answer.status_code for answer in answers) == [200, 200, 401]
+        responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
+        assert sorted(response.status_code for response in responses) == [200, 200, 401]
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
-    async def test_what_ends_the_session_meanwhile_ends_the_successor_too(
+    async def test_refresh_concurrent_with_session_end_is_invalidated(
         self, customer: Caller, app: FastAPI, ends: str
     ) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
@@ -235,15 +239,15 @@ class TestRefresh:
             else:
                 assert (await customer.delete("/api/me")).status_code == 204
 
-        answer, _ = await asyncio.gather(self.refresh(other, other.tokens["refresh_token"]), end())
-        assert answer.status_code in (200, 401)
-        if answer.status_code == 200:
-            tokens = answer.json()["data"]
+        response, _ = await asyncio.gather(self.refresh(other, other.tokens["refresh_token"]), end())
+        assert response.status_code in (200, 401)
+        if response.status_code == 200:
+            tokens = response.json()["data"]
             assert_problem(await self.refresh(other, tokens["refresh_token"]), 401, "invalid_token")
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
 
-    async def test_tokens_that_have_expired_do_not_pile_up(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_deletes_expired_tokens(self, customer: Caller, app: FastAPI) -> None:
         second = (await self.refresh(customer, customer.tokens["refresh_token"])).json()["data"]
         async with app.state.session_factory.begin() as database:
             used = update(RefreshToken).where(RefreshToken.replaced_at.is_not(None))
@@ -252,11 +256,11 @@ class TestRefresh:
         assert third.status_code == 200
         async with app.state.session_factory() as database:
             assert len((await database.execute(select(RefreshToken))).all()) == 2
-        # The expired one is only refused; nobody is logged out for it.
+        # The expired token is refused without ending the session.
         assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
         assert (await self.refresh(customer, third.json()["data"]["refresh_token"])).status_code == 200
 
-    async def test_an_expired_session_is_over(self, customer: Caller, app: FastAPI) -> None:
+    async def test_tokens_of_expired_session_return_401(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.session_factory.begin() as database:
             await database.execute(update(Session).values(expires_at=now()))
         assert_problem(await self.refresh(customer, customer.tokens["refresh_token"]), 401, "invalid_token")
@@ -264,36 +268,36 @@ class TestRefresh:
 
 
 class TestAccessToken:
-    """Every way in which a token can be wrong is the same 401."""
+    """Every kind of invalid access token returns the same 401."""
 
-    def forged(self, settings: Settings, token: str, kind: str) -> str:
+    def forged(self, settings: Settings, token: str, defect: str) -> str:
         claims, key = claims_of(settings, token), settings.jwt_secret_key.get_secret_value()
-        if kind == "expired":
+        if defect == "expired":
             return str(jwt.encode(claims | {"exp": claims["iat"] - 1}, key, algorithm="HS256"))
-        if kind == "other key":
+        if defect == "other key":
             return str(jwt.encode(claims, "another-secret-key-of-enough-length", algorithm="HS256"))
-        if kind == "other algorithm":
+        if defect == "other algorithm":
             return str(jwt.encode(claims, key, algorithm="HS512"))
-        if kind == "wrong audience":
+        if defect == "wrong audience":
             return str(jwt.encode(claims | {"aud": "somebody-else"}, key, algorithm="HS256"))
-        if kind == "wrong issuer":
+        if defect == "wrong issuer":
             return str(jwt.encode(claims | {"iss": "somebody-else"}, key, algorithm="HS256"))
-        if kind.startswith("without "):
-            claims.pop(kind.removeprefix("without "))
+        if defect.startswith("without "):
+            claims.pop(defect.removeprefix("without "))
             return str(jwt.encode(claims, key, algorithm="HS256"))
-        if kind == "unsigned":
+        if defect == "unsigned":
             import base64
 
             head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
             return f"{head}.{token.split('.')[1]}."
-        if kind == "nested":
+        if defect == "nested":
             import base64
 
             return base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode() + ".e30.c2ln"
-        return kind
+        return defect
 
     @pytest.mark.parametrize(
-        "kind",
+        "defect",
         [
             "expired",
             "other key",
@@ -314,14 +318,14 @@ class TestAccessToken:
             "x" * 5000,
         ],
     )
-    async def test_a_forged_token_opens_nothing(
-        self, customer: Caller, settings: Settings, kind: str
+    async def test_invalid_access_token_returns_401(
+        self, customer: Caller, settings: Settings, defect: str
     ) -> None:
-        token = self.forged(settings, customer.tokens["access_token"], kind)
-        answer = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
-        assert_problem(answer, 401, "invalid_token")
+        token = self.forged(settings, customer.tokens["access_token"], defect)
+        response = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
+        assert_problem(response, 401, "invalid_token")
 
-    async def test_a_token_that_was_good_is_refused_when_its_time_is_over(
+    async def test_cached_access_token_is_refused_after_expiry(
         self, customer: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert (await customer.get("/api/me")).status_code == 200
@@ -331,7 +335,7 @@ class TestAccessToken:
         monkeypatch.setattr("crm_api.security.tokens.time.time", lambda: expires_at + 1.0)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_a_token_that_was_good_is_refused_when_the_key_is_another(
+    async def test_cached_access_token_is_refused_after_key_change(
         self, customer: Caller, settings: Settings, app: FastAPI
     ) -> None:
         assert (await customer.get("/api/me")).status_code == 200
@@ -339,19 +343,19 @@ class TestAccessToken:
         app.state.settings = settings.model_copy(update=other)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_another_scheme_opens_nothing(self, customer: Caller) -> None:
+    async def test_basic_scheme_returns_401(self, customer: Caller) -> None:
         token = customer.tokens["access_token"]
-        answer = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
-        assert_problem(answer, 401, "invalid_token")
+        response = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
+        assert_problem(response, 401, "invalid_token")
 
-    async def test_a_change_of_role_counts_at_once(self, customer: Caller, app: FastAPI) -> None:
+    async def test_role_change_applies_to_next_request(self, customer: Caller, app: FastAPI) -> None:
         async with app.state.session_factory.begin() as database:
             await database.execute(update(User).values(role="staff"))
         assert (await customer.get("/api/me")).json()["data"]["role"] == "staff"
 
 
 class TestLogOut:
-    async def test_anonymous(self, client: httpx.AsyncClient) -> None:
+    async def test_logout_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.post("/api/logout"), 401, "invalid_token")
 
     async def again(self, caller: Caller) -> Caller:
@@ -362,55 +366,53 @@ class TestLogOut:
         return (await caller.client.post("/api/token/refresh", json=body)).status_code
 
     @pytest.mark.parametrize("body", [None, {}, {"everywhere": False}])
-    async def test_it_ends_this_session_and_no_other(
-        self, customer: Caller, body: dict[str, Any] | None
-    ) -> None:
+    async def test_logout_ends_only_this_session(self, customer: Caller, body: dict[str, Any] | None) -> None:
         other = await self.again(customer)
-        answer = await customer.client.post("/api/logout", headers=customer.headers, json=body)
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await customer.client.post("/api/logout", headers=customer.headers, json=body)
+        assert (response.status_code, response.content) == (204, b"")
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
         assert await self.refresh(customer) == 401
         assert (await other.get("/api/me")).status_code == 200
         assert await self.refresh(other) == 200
 
-    async def test_without_a_body_too(self, customer: Caller) -> None:
-        answer = await customer.client.post("/api/logout", headers=customer.headers)
-        assert answer.status_code == 204
+    async def test_logout_without_body_ends_session(self, customer: Caller) -> None:
+        response = await customer.client.post("/api/logout", headers=customer.headers)
+        assert response.status_code == 204
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_everywhere_ends_all_of_ones_own(self, customer: Caller, stranger: Caller) -> None:
+    async def test_logout_everywhere_ends_all_sessions_of_the_user(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         other = await self.again(customer)
-        answer = await customer.post("/api/logout", {"everywhere": True})
-        assert answer.status_code == 204
+        response = await customer.post("/api/logout", {"everywhere": True})
+        assert response.status_code == 204
         for caller in (customer, other):
             assert_problem(await caller.get("/api/me"), 401, "invalid_token")
             assert await self.refresh(caller) == 401
-        assert (await stranger.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/me")).status_code == 200
 
-    async def test_a_login_works_afterwards(self, customer: Caller) -> None:
+    async def test_login_works_after_logout_everywhere(self, customer: Caller) -> None:
         await customer.post("/api/logout", {"everywhere": True})
         assert (await (await self.again(customer)).get("/api/me")).status_code == 200
 
 
 class TestEffectOnTheNextRequest:
-    async def test_a_login_beside_a_change_of_the_password_leaves_no_session_of_the_old_one(
-        self, customer: Caller
-    ) -> None:
+    async def test_login_concurrent_with_password_change_gets_no_session(self, customer: Caller) -> None:
         login = {"email": customer.email, "password": PASSWORD}
         change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
-        changed, *answers = await asyncio.gather(
+        changed, *responses = await asyncio.gather(
             customer.post("/api/me/password", change),
             *(customer.client.post("/api/login", json=login) for _ in range(4)),
         )
         assert changed.status_code == 204
-        for answer in answers:
-            assert answer.status_code in (200, 401)
-            if answer.status_code == 200:
-                headers = {"Authorization": f"Bearer {answer.json()['data']['access_token']}"}
+        for response in responses:
+            assert response.status_code in (200, 401)
+            if response.status_code == 200:
+                headers = {"Authorization": f"Bearer {response.json()['data']['access_token']}"}
                 again = await customer.client.get("/api/me", headers=headers)
                 assert_problem(again, 401, "invalid_token")
 
-    async def test_a_demotion(self, staff: Caller, app: FastAPI) -> None:
+    async def test_demoted_staff_lose_access_at_once(self, staff: Caller, app: FastAPI) -> None:
         assert (await staff.get("/api/contacts")).status_code == 200
         everybody = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         assert await set_role(app.state.session_factory, staff.email, "customer")
@@ -420,14 +422,14 @@ class TestEffectOnTheNextRequest:
         assert [contact["id"] for contact in own] == [staff.contact_id]
         assert everybody
 
-    async def test_an_operator_ends_all_sessions(self, customer: Caller, app: FastAPI) -> None:
+    async def test_operator_ends_all_sessions_of_a_user(self, customer: Caller, app: FastAPI) -> None:
         assert await end_sessions(app.state.session_factory, customer.email, origin=OPERATOR)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_a_password_changed_while_the_old_one_is_verified(
+    async def test_login_fails_if_password_changes_during_verification(
         self, customer: Caller, app: FastAPI
     ) -> None:
-        """The login began with a password that is not the password any more when it ends."""
+        """Another request changes the password while the login verifies the old one."""
         verify = app.state.passwords.verify
 
         async def slow_verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:

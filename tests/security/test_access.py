@@ -1,4 +1,4 @@
-"""Who may ask for what: tests that the OpenAPI document writes, so that a new operation cannot be forgotten."""
+"""Access rules of every operation in the OpenAPI document."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.forged_tokens import forged_tokens
 
@@ -19,7 +19,7 @@ from hubspot_emulator import Emulator, RecordedRequest
 
 Policy = Literal["anyone", "user", "record", "staff"]
 
-# anyone: without a token. user: one's own account, or lists that hold one's own. record: 404 unless it is one's own.
+# anyone: no token. user: own user account or lists of own records. record: 404 for other customers' records.
 POLICIES: dict[str, Policy] = {
     "register": "anyone",
     "verifyEmail": "anyone",
@@ -59,13 +59,13 @@ POLICIES: dict[str, Policy] = {
     "archiveTicket": "record",
     "createContact": "staff",
 }
-# Outside the contract: the page and its files.
+# The documentation page and its files are not part of the contract.
 UNDOCUMENTED = {"/", "/docs", "/docs/assets/{name}", "/openapi.json", "/favicon.ico"}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the document, and how to ask for it."""
+    """One operation of the document, with an example request."""
 
     id: str
     method: str
@@ -95,9 +95,11 @@ def operations() -> list[Operation]:
             method=method.upper(),
             path=path,
             query={
-                each["name"]: each["example"] if "example" in each else each["schema"]["examples"][0]
-                for each in operation.get("parameters", [])
-                if each["in"] == "query" and each.get("required")
+                parameter["name"]: parameter["example"]
+                if "example" in parameter
+                else parameter["schema"]["examples"][0]
+                for parameter in operation.get("parameters", [])
+                if parameter["in"] == "query" and parameter.get("required")
             },
             body=example_body(described, operation),
             secured=bool(operation.get("security")),
@@ -108,16 +110,16 @@ def operations() -> list[Operation]:
 
 
 def example_body(described: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:
-    """A valid body from the examples: what is required, or where nothing is, the first property."""
+    """Return a valid body from the examples, with the required properties or else the first one."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None
     schema = content["schema"]
-    reference = next(each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each)
+    reference = next(part["$ref"] for part in (schema, *schema.get("anyOf", ())) if "$ref" in part)
     model = described["components"]["schemas"][reference.rpartition("/")[2]]
     if "examples" in model or "example" in content:
         return dict(content.get("example") or model["examples"][0])
-    # A contact's e-mail is for staff to change.
+    # Only staff may change a contact's e-mail address.
     names = model.get("required") or [name for name in model["properties"] if name != "email"][:1]
     return {name: example(model["properties"][name]) for name in names}
 
@@ -134,8 +136,8 @@ OPERATIONS = operations()
 
 
 def by_policy(*policies: Policy) -> pytest.MarkDecorator:
-    wanted = [each for each in OPERATIONS if POLICIES.get(each.id) in policies]
-    return pytest.mark.parametrize("operation", wanted, ids=lambda operation: operation.id)
+    selected = [operation for operation in OPERATIONS if POLICIES.get(operation.id) in policies]
+    return pytest.mark.parametrize("operation", selected, ids=lambda operation: operation.id)
 
 
 def writes(emulator: Emulator) -> list[RecordedRequest]:
@@ -146,15 +148,15 @@ def writes(emulator: Emulator) -> list[RecordedRequest]:
     ]
 
 
-def without_id(answer: httpx.Response) -> dict[str, Any]:
-    body: dict[str, Any] = answer.json()
+def without_id(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
     assert body.pop("request_id")
     return body
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    # Limits have tests of their own.
+    # Rate limits are tested in tests/test_rate_limit.py.
     return settings.model_copy(update={"rate_limit_enabled": False})
 
 
@@ -176,33 +178,33 @@ class Owned:
 
 @pytest.fixture
 async def owned(customer: Caller) -> Owned:
-    deal = await customer.post("/api/deals", a_deal(dealname="Only mine", description="Only for me"))
+    deal = await customer.post("/api/deals", deal_body(dealname="Only mine", description="Only for me"))
     deal_id = deal.json()["data"]["deal"]["id"]
-    ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket(subject="Only mine"))
+    ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body(subject="Only mine"))
     return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
-def test_every_operation_has_a_policy_and_every_policy_an_operation() -> None:
+def test_operations_and_policies_match() -> None:
     assert {operation.id for operation in OPERATIONS} == set(POLICIES)
 
 
-def test_who_needs_a_token_is_what_the_policy_says() -> None:
+def test_operation_requires_token_unless_policy_is_anyone() -> None:
     for operation in OPERATIONS:
         assert operation.secured == (POLICIES[operation.id] != "anyone"), operation.id
 
 
-def test_an_operation_with_an_id_has_a_policy_for_records() -> None:
+def test_operation_with_record_id_has_record_policy() -> None:
     for operation in OPERATIONS:
         assert ("{id}" in operation.path) == (POLICIES[operation.id] == "record"), operation.id
 
 
-async def test_no_route_hides_from_the_document(app: FastAPI) -> None:
+async def test_every_route_is_documented(app: FastAPI) -> None:
     paths = {context.path for context in iter_route_contexts(app.routes)}
     assert paths - {operation.path for operation in OPERATIONS} <= UNDOCUMENTED
 
 
 @by_policy("user", "record", "staff")
-async def test_without_a_good_token_there_is_one_401_and_hubspot_hears_nothing(
+async def test_invalid_token_returns_401_without_hubspot_call(
     operation: Operation, customer: Caller, settings: Settings, owned: Owned, emulator: Emulator
 ) -> None:
     good = customer.tokens["access_token"]
@@ -215,51 +217,51 @@ async def test_without_a_good_token_there_is_one_401_and_hubspot_hears_nothing(
     emulator.clear_requests()
     bodies = []
     for name, token in tokens.items():
-        answer = await operation.ask(customer.client, owned.id_for(operation), token=token)
-        assert answer.status_code == 401, name
-        assert_problem(answer, 401, "invalid_token")
-        bodies.append(without_id(answer))
+        response = await operation.ask(customer.client, owned.id_for(operation), token=token)
+        assert response.status_code == 401, name
+        assert_problem(response, 401, "invalid_token")
+        bodies.append(without_id(response))
     assert all(body == bodies[0] for body in bodies)
     assert emulator.requests == []
-    # And the good one opens it, so that it was the token that did not.
+    # The valid token works, so the invalid tokens caused the 401s.
     assert (await operation.ask(customer.client, owned.id_for(operation), token=good)).status_code != 401
 
 
 @by_policy("record")
-async def test_somebody_elses_record_is_like_one_that_does_not_exist(
-    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+async def test_other_customers_record_returns_same_404_as_unknown(
+    operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     bodies = []
-    token = stranger.tokens["access_token"]
+    token = other_customer.tokens["access_token"]
     for record_id in (owned.id_for(operation), "999999999999", "1", "0", "0" * 20, "9" * 20):
         emulator.clear_requests()
-        answer = await operation.ask(stranger.client, record_id, token=token)
-        assert_problem(answer, 404, "not_found")
-        bodies.append(without_id(answer))
+        response = await operation.ask(other_customer.client, record_id, token=token)
+        assert_problem(response, 404, "not_found")
+        bodies.append(without_id(response))
         assert writes(emulator) == []
     assert all(body == bodies[0] for body in bodies)
     own = await operation.ask(customer.client, owned.id_for(operation), token=customer.tokens["access_token"])
     assert own.status_code in (200, 201, 204), own.text
 
 
-async def test_whose_a_deal_was_is_forgotten_after_seconds(
-    customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+async def test_deal_ownership_cache_expires(
+    customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
 ) -> None:
-    moment = 0.0
-    app.state.deal_ownership = DealOwnershipCache(clock=lambda: moment)
-    deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-    # Somebody of the company's gives the deal to another contact.
+    clock_time = 0.0
+    app.state.deal_ownership = DealOwnershipCache(clock=lambda: clock_time)
+    deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    # An employee associates the deal with another contact in HubSpot.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
-    emulator.link(("contacts", stranger.contact_id), ("deals", deal_id))
+    emulator.link(("contacts", other_customer.contact_id), ("deals", deal_id))
     assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
-    assert (await customer.post(f"/api/tickets/{deal_id}", a_ticket())).status_code == 201
-    moment = 10.0
-    assert_problem(await customer.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+    assert (await customer.post(f"/api/tickets/{deal_id}", ticket_body())).status_code == 201
+    clock_time = 10.0
+    assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
     assert len(emulator.records("tickets")) == 1
 
 
 @by_policy("record")
-async def test_a_record_id_is_digits_and_nothing_else(
+async def test_malformed_record_id_makes_no_hubspot_call(
     operation: Operation, customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     token = customer.tokens["access_token"]
@@ -274,35 +276,35 @@ async def test_a_record_id_is_digits_and_nothing_else(
         "1" * 21,
         "%00",
     ):
-        answer = await operation.ask(customer.client, record_id, token=token)
-        assert answer.status_code in (400, 404, 405), (record_id, answer.text)
+        response = await operation.ask(customer.client, record_id, token=token)
+        assert response.status_code in (400, 404, 405), (record_id, response.text)
     assert emulator.requests == []
 
 
 @by_policy("staff")
-async def test_what_is_for_staff_is_a_403_to_others(
+async def test_staff_operation_returns_403_to_customer(
     operation: Operation, customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
-    answer = await operation.ask(customer.client, token=customer.tokens["access_token"])
-    assert_problem(answer, 403, "forbidden")
+    response = await operation.ask(customer.client, token=customer.tokens["access_token"])
+    assert_problem(response, 403, "forbidden")
     assert emulator.requests == []
     allowed = await operation.ask(staff.client, token=staff.tokens["access_token"])
     assert allowed.status_code in (200, 201, 204), allowed.text
 
 
 @by_policy("user")
-async def test_what_anybody_may_ask_for_shows_nothing_of_others(
-    operation: Operation, customer: Caller, stranger: Caller, owned: Owned, emulator: Emulator
+async def test_user_operation_shows_nothing_of_other_customers(
+    operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
-    answer = await operation.ask(stranger.client, token=stranger.tokens["access_token"])
-    assert answer.status_code in (200, 201, 204, 400), answer.text
+    response = await operation.ask(other_customer.client, token=other_customer.tokens["access_token"])
+    assert response.status_code in (200, 201, 204, 400), response.text
     for secret in (customer.email, "Only mine", "Only for me", f'"{owned.contact}"', f'"{owned.deal}"'):
-        assert secret not in answer.text
+        assert secret not in response.text
     for request in writes(emulator):
         for record_id in (owned.contact, owned.deal, owned.ticket):
             assert record_id not in request.path
             assert record_id not in str(request.body)
-    # The owner's account is as it was.
+    # The owner can still log in.
     assert (await customer.get("/api/me")).status_code == 200

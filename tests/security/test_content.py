@@ -1,4 +1,4 @@
-"""What is stored and given back is plain text, and nothing is taken that was not asked for."""
+"""Text values, malformed bodies, unknown fields, hidden properties and cursors."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.services.accounts.profile import set_role
@@ -31,21 +31,21 @@ PLAIN_TEXTS = [
 
 class TestPlainText:
     @pytest.mark.parametrize("text", PLAIN_TEXTS)
-    async def test_it_comes_back_as_it_was_sent_and_as_json(
+    async def test_text_is_returned_unchanged_as_json(
         self, customer: Caller, emulator: Emulator, text: str
     ) -> None:
-        created = await customer.post("/api/deals", a_deal(dealname=f"x{text}", description=text))
+        created = await customer.post("/api/deals", deal_body(dealname=f"x{text}", description=text))
         assert created.status_code == 201, created.text
         deal_id = created.json()["data"]["deal"]["id"]
         ticket = await customer.post(
-            f"/api/tickets/{deal_id}", a_ticket(subject=f"x{text}", description=text)
+            f"/api/tickets/{deal_id}", ticket_body(subject=f"x{text}", description=text)
         )
         assert ticket.status_code == 201, ticket.text
         for path in (f"/api/deals/{deal_id}", "/api/new-crm-objects", "/api/deals"):
-            answer = await customer.get(path)
-            assert answer.headers["content-type"] == "application/json"
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+            response = await customer.get(path)
+            assert response.headers["content-type"] == "application/json"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["content-security-policy"].startswith("default-src 'none'")
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
         assert (deal["dealname"], deal["description"]) == (f"x{text}", text)
         [record] = emulator.records("deals")
@@ -54,22 +54,22 @@ class TestPlainText:
     @pytest.mark.parametrize(
         ("path", "body", "field"),
         [
-            ("/api/deals", a_deal(dealname="a\x00b"), "dealname"),
-            ("/api/deals", a_deal(description="\x00"), "description"),
-            ("/api/register", a_registration(email="a\x00@example.com"), "email"),
-            ("/api/register", a_registration(firstname="A\x00"), "firstname"),
-            ("/api/register", a_registration(phone="12345\x00"), "phone"),
+            ("/api/deals", deal_body(dealname="a\x00b"), "dealname"),
+            ("/api/deals", deal_body(description="\x00"), "description"),
+            ("/api/register", registration_body(email="a\x00@example.com"), "email"),
+            ("/api/register", registration_body(firstname="A\x00"), "firstname"),
+            ("/api/register", registration_body(phone="12345\x00"), "phone"),
             ("/api/login", {"email": "a\x00@example.com", "password": "x"}, "email"),
         ],
     )
-    async def test_nul_is_refused(
+    async def test_nul_character_returns_400(
         self, customer: Caller, emulator: Emulator, path: str, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
         assert_problem(await customer.post(path, body), 400, "validation_error", fields=[field])
         assert emulator.requests == []
 
-    async def test_nul_in_a_password_is_a_password(self, customer: Caller) -> None:
+    async def test_nul_in_login_password_returns_401(self, customer: Caller) -> None:
         body = {"email": customer.email, "password": "nul\x00in it"}
         assert_problem(await customer.client.post("/api/login", json=body), 401, "invalid_credentials")
 
@@ -84,17 +84,17 @@ class TestPlainText:
             ("/api/deals", "dealname"),
         ],
     )
-    async def test_half_of_a_character_is_refused(self, customer: Caller, path: str, field: str) -> None:
-        """JSON can write a lone surrogate; UTF-8, and so every database, cannot."""
+    async def test_lone_surrogate_returns_400(self, customer: Caller, path: str, field: str) -> None:
+        """JSON can represent a lone surrogate; UTF-8 and the databases cannot."""
         bodies = {
-            "/api/register": a_registration(),
-            "/api/deals": a_deal(),
+            "/api/register": registration_body(),
+            "/api/deals": deal_body(),
             "/api/me/password": {"current_password": PASSWORD, "new_password": "a harbour in the morning"},
         }
         body = json.dumps(bodies[path] | {field: "a harbour\ud800"})
         headers = customer.headers | {"Content-Type": "application/json"}
-        answer = await customer.client.post(path, content=body, headers=headers)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.client.post(path, content=body, headers=headers)
+        assert_problem(response, 400, "validation_error", fields=[field])
 
     @pytest.mark.parametrize(
         "name",
@@ -109,9 +109,11 @@ class TestPlainText:
             "http://x.y",
         ],
     )
-    async def test_a_name_is_a_name(self, client: httpx.AsyncClient, name: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(firstname=name))
-        assert_problem(answer, 400, "validation_error", fields=["firstname"])
+    async def test_markup_or_control_characters_in_name_return_400(
+        self, client: httpx.AsyncClient, name: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(firstname=name))
+        assert_problem(response, 400, "validation_error", fields=["firstname"])
 
 
 class TestBodies:
@@ -129,23 +131,21 @@ class TestBodies:
         ],
         ids=["arrays", "objects", "closed", "number", "latin-1", "two", "nul", "nothing"],
     )
-    async def test_what_no_parser_should_choke_on_is_a_400(
-        self, client: httpx.AsyncClient, body: bytes
-    ) -> None:
+    async def test_malformed_json_body_returns_400(self, client: httpx.AsyncClient, body: bytes) -> None:
         headers = {"Content-Type": "application/json"}
-        answer = await client.post("/api/login", content=body, headers=headers)
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["code"] in ("malformed_body", "validation_error")
+        response = await client.post("/api/login", content=body, headers=headers)
+        assert response.status_code == 400, response.text
+        assert response.json()["code"] in ("malformed_body", "validation_error")
 
     @pytest.mark.parametrize("field", ["email", "password"])
     @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "true", "[]", "{}", "[[[[[]]]]]", "null"])
-    async def test_what_is_not_text_is_named_and_not_repeated(
+    async def test_non_string_login_field_returns_400(
         self, client: httpx.AsyncClient, field: str, value: str
     ) -> None:
         body = json.dumps({"email": "ada@example.com", "password": "x"} | {field: "@"}).replace('"@"', value)
         headers = {"Content-Type": "application/json"}
-        answer = await client.post("/api/login", content=body, headers=headers)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await client.post("/api/login", content=body, headers=headers)
+        assert_problem(response, 400, "validation_error", fields=[field])
 
 
 class TestMassAssignment:
@@ -166,67 +166,71 @@ class TestMassAssignment:
         ],
         ids=str,
     )
-    async def test_what_is_not_writable_is_refused_by_name(
+    async def test_read_only_property_is_rejected_by_name(
         self, customer: Caller, emulator: Emulator, extra: dict[str, Any]
     ) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         emulator.clear_requests()
-        asked = [
-            ("POST", "/api/deals", a_deal()),
+        requests = [
+            ("POST", "/api/deals", deal_body()),
             ("PATCH", f"/api/deals/{deal_id}", {}),
-            ("POST", f"/api/tickets/{deal_id}", a_ticket()),
+            ("POST", f"/api/tickets/{deal_id}", ticket_body()),
             ("PATCH", f"/api/tickets/{ticket_id}", {}),
             ("PATCH", f"/api/contacts/{customer.contact_id}", {}),
         ]
         [(name, value)] = extra.items()
-        for method, path, body in asked:
-            answer = await customer.client.request(method, path, json=body | extra, headers=customer.headers)
-            problem = assert_problem(answer, 400, "validation_error")
+        for method, path, body in requests:
+            response = await customer.client.request(
+                method, path, json=body | extra, headers=customer.headers
+            )
+            problem = assert_problem(response, 400, "validation_error")
             [detail] = problem["details"]
             assert detail["field"].startswith(name), path
-            assert value  # each of them says something
-        written = [each for each in emulator.requests if each.method in ("POST", "PATCH")]
-        assert [each for each in written if not each.path.endswith(("/batch/read", "/search"))] == []
+            assert value
+        written = [sent for sent in emulator.requests if sent.method in ("POST", "PATCH")]
+        assert [sent for sent in written if not sent.path.endswith(("/batch/read", "/search"))] == []
 
-    async def test_a_customers_deal_is_never_somebody_elses(self, customer: Caller, stranger: Caller) -> None:
-        answer = await customer.post("/api/deals", a_deal(contact_id=stranger.contact_id))
-        assert_problem(answer, 403, "forbidden")
+    async def test_customer_cannot_create_deal_for_other_contact(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
+        response = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
+        assert_problem(response, 403, "forbidden")
 
     @pytest.mark.parametrize(
         "extra", [{"role": "staff"}, {"email_verified": True}, {"contact_id": "1"}, {"id": "1"}]
     )
-    async def test_nobody_registers_as_more_than_they_are(
+    async def test_register_rejects_role_and_other_internal_fields(
         self, client: httpx.AsyncClient, extra: dict[str, Any]
     ) -> None:
-        answer = await client.post("/api/register", json=a_registration(**extra))
-        assert_problem(answer, 400, "validation_error", fields=list(extra))
+        response = await client.post("/api/register", json=registration_body(**extra))
+        assert_problem(response, 400, "validation_error", fields=list(extra))
 
 
 class TestHiddenProperties:
-    """What is not shown cannot be found out by asking which records have it, or by putting them in its order."""
+    """Filters and sort orders must not reveal the values of hidden properties."""
 
     HIDDEN = ("hs_deal_stage_probability", "hubspot_owner_id", "hs_forecast_amount", "crm_api_request_id")
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        # Shown, but the operator does not let it be searched by.
+        # `dealtype` is readable but not searchable.
         return settings.model_copy(
             update={"hubspot_properties": {"deals": PropertyLists(readable=["dealtype"])}}
         )
 
     @pytest.mark.parametrize("name", [*HIDDEN, "dealtype", "properties.dealtype"])
-    @pytest.mark.parametrize("who", ["customer", "staff"])
-    async def test_it_is_neither_filtered_nor_sorted_by(
-        self, customer: Caller, staff: Caller, emulator: Emulator, name: str, who: str
+    @pytest.mark.parametrize("role", ["customer", "staff"])
+    async def test_hidden_property_cannot_be_filtered_or_sorted(
+        self, customer: Caller, staff: Caller, emulator: Emulator, name: str, role: str
     ) -> None:
-        caller = {"customer": customer, "staff": staff}[who]
+        caller = {"customer": customer, "staff": staff}[role]
         await caller.post(
-            "/api/deals", a_deal(**({"contact_id": caller.contact_id} if who == "staff" else {}))
+            "/api/deals", deal_body(**({"contact_id": caller.contact_id} if role == "staff" else {}))
         )
         emulator.clear_requests()
-        answers = [
+        responses = [
             await caller.post(
                 "/api/deals/search", {"filters": [{"property": name, "operator": "EQ", "value": "0.2"}]}
             ),
@@ -236,35 +240,35 @@ class TestHiddenProperties:
             await caller.post("/api/deals/search", {"sort": {"property": name}}),
             await caller.get("/api/deals", params={"sort": name}),
         ]
-        for answer in answers:
-            assert_problem(answer, 400, "validation_error")
+        for response in responses:
+            assert_problem(response, 400, "validation_error")
         assert emulator.requests == []
 
 
 class TestOverwriting:
-    async def test_a_deal_of_the_same_name_is_another_deal(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+    async def test_deals_with_same_name_are_separate(
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        first = await customer.post("/api/deals", a_deal(dealname="Renewal", amount="10"))
-        second = await stranger.post("/api/deals", a_deal(dealname="Renewal", amount="99"))
-        first_id, second_id = (each.json()["data"]["deal"]["id"] for each in (first, second))
+        first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
+        second = await other_customer.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
+        first_id, second_id = (created.json()["data"]["deal"]["id"] for created in (first, second))
         assert first_id != second_id
         amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
         assert amounts == {first_id: "10", second_id: "99"}
 
-    async def test_a_ticket_on_anothers_deal_is_refused(
-        self, customer: Caller, stranger: Caller, emulator: Emulator
+    async def test_ticket_on_other_customers_deal_returns_404(
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        assert_problem(await stranger.post(f"/api/tickets/{deal_id}", a_ticket()), 404, "not_found")
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        assert_problem(await other_customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
-    async def test_anothers_idempotency_key_brings_nothing_of_theirs(
-        self, customer: Caller, stranger: Caller
+    async def test_idempotency_key_of_other_user_is_not_replayed(
+        self, customer: Caller, other_customer: Caller
     ) -> None:
         headers = {"Idempotency-Key": "guessable"}
-        mine = await customer.post("/api/deals", a_deal(), headers=headers)
-        theirs = await stranger.post("/api/deals", a_deal(), headers=headers)
+        mine = await customer.post("/api/deals", deal_body(), headers=headers)
+        theirs = await other_customer.post("/api/deals", deal_body(), headers=headers)
         assert (mine.status_code, theirs.status_code) == (201, 201)
         assert mine.json()["data"]["deal"]["id"] != theirs.json()["data"]["deal"]["id"]
         assert "idempotency-replayed" not in theirs.headers
@@ -276,32 +280,34 @@ class TestCursors:
     @pytest.fixture
     async def cursor(self, customer: Caller) -> str:
         for number in range(3):
-            await customer.post("/api/deals", a_deal(dealname=f"Deal {number}"))
+            await customer.post("/api/deals", deal_body(dealname=f"Deal {number}"))
         page = (await customer.get("/api/deals", params={"limit": 1})).json()["data"]
         assert page["next_cursor"]
         return str(page["next_cursor"])
 
-    async def test_it_works_for_whom_and_what_it_was_made(self, customer: Caller, cursor: str) -> None:
-        answer = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
-        assert answer.status_code == 200
+    async def test_cursor_works_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
+        response = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert response.status_code == 200
 
-    async def test_not_for_another_user(self, stranger: Caller, cursor: str) -> None:
-        answer = await stranger.get("/api/deals", params={"limit": 1, "cursor": cursor})
-        assert_problem(answer, 400, "invalid_cursor")
+    async def test_cursor_of_other_user_returns_400(self, other_customer: Caller, cursor: str) -> None:
+        response = await other_customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
+        assert_problem(response, 400, "invalid_cursor")
 
-    async def test_not_for_another_list_or_filter(self, customer: Caller, cursor: str) -> None:
+    async def test_cursor_of_other_list_or_filter_returns_400(self, customer: Caller, cursor: str) -> None:
         for path, query in (
             ("/api/tickets", {}),
             ("/api/new-crm-objects", {}),
             ("/api/deals", {"dealstage": "closedwon"}),
         ):
-            answer = await customer.get(path, params=query | {"cursor": cursor})
-            assert_problem(answer, 400, "invalid_cursor")
+            response = await customer.get(path, params=query | {"cursor": cursor})
+            assert_problem(response, 400, "invalid_cursor")
 
     @pytest.mark.parametrize(("role", "another"), [("staff", "customer"), ("customer", "staff")])
-    async def test_not_in_another_role(self, staff: Caller, app: FastAPI, role: str, another: str) -> None:
+    async def test_cursor_returns_400_after_role_change(
+        self, staff: Caller, app: FastAPI, role: str, another: str
+    ) -> None:
         for number in range(3):
-            deal = a_deal(dealname=f"Deal {number}", contact_id=staff.contact_id)
+            deal = deal_body(dealname=f"Deal {number}", contact_id=staff.contact_id)
             assert (await staff.post("/api/deals", deal)).status_code == 201
         assert await set_role(app.state.session_factory, staff.email, role)
         lists: list[dict[str, Any]] = [{"limit": 1}, {"limit": 1, "sort": "dealname"}]
@@ -311,25 +317,25 @@ class TestCursors:
         cursors = [page.json()["data"]["next_cursor"] for page in pages]
         assert all(cursors)
         assert await set_role(app.state.session_factory, staff.email, another)
-        answers = [
+        responses = [
             await staff.get("/api/deals", params=query | {"cursor": cursor})
             for query, cursor in zip(lists, cursors[:2], strict=True)
         ]
-        answers += [
+        responses += [
             await staff.post("/api/deals/search", body | {"cursor": cursor})
             for body, cursor in zip(searches, cursors[2:], strict=True)
         ]
-        for answer in answers:
-            assert_problem(answer, 400, "invalid_cursor")
+        for response in responses:
+            assert_problem(response, 400, "invalid_cursor")
 
-    async def test_not_changed_in_any_character(self, customer: Caller, cursor: str) -> None:
-        for place in range(0, len(cursor), 7):
-            other = "A" if cursor[place] != "A" else "B"
-            changed = cursor[:place] + other + cursor[place + 1 :]
-            answer = await customer.get("/api/deals", params={"cursor": changed})
-            assert_problem(answer, 400, "invalid_cursor")
+    async def test_cursor_with_changed_character_returns_400(self, customer: Caller, cursor: str) -> None:
+        for position in range(0, len(cursor), 7):
+            other = "A" if cursor[position] != "A" else "B"
+            changed = cursor[:position] + other + cursor[position + 1 :]
+            response = await customer.get("/api/deals", params={"cursor": changed})
+            assert_problem(response, 400, "invalid_cursor")
 
-    async def test_not_signed_with_another_key(
+    async def test_cursor_signed_with_other_key_returns_400(
         self, customer: Caller, settings: Settings, app: FastAPI
     ) -> None:
         profile = (await customer.get("/api/me")).json()["data"]

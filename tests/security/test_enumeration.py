@@ -1,4 +1,4 @@
-"""Nobody can tell a known address from an unknown one: the same bytes, rows, queries, hashes and mails."""
+"""Known and unknown e-mail addresses cause the same response, queries, hashes and number of mails."""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
@@ -22,11 +22,11 @@ KNOWN, PENDING, UNKNOWN = "known@example.com", "pending@example.com", "unknown@e
 
 @pytest.fixture
 def settings(settings: Settings, mailbox: Mailbox) -> Settings:
-    return proving(settings, mailbox, rate_limit_enabled=False)
+    return with_email_verification(settings, mailbox, rate_limit_enabled=False)
 
 
 class CountingPasswords(Passwords):
-    """Counts what it is asked to compute."""
+    """Password pool that counts the hashes it computes."""
 
     hashes = 0
 
@@ -37,7 +37,7 @@ class CountingPasswords(Passwords):
 
 @dataclass
 class Observed:
-    """What one request did, as far as somebody outside could measure or a log could tell."""
+    """Observable effects of one request."""
 
     status: int
     body: bytes
@@ -76,17 +76,17 @@ async def observe(
         mailbox.mails.clear()
         as_json = {"X-Request-ID": "the-same-every-time", "Content-Type": "application/json", **headers}
         if raw:
-            answer = await client.post(path, content=body["content"], headers=as_json | body["headers"])
+            response = await client.post(path, content=body["content"], headers=as_json | body["headers"])
         elif form:
-            answer = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
+            response = await client.post(path, data=body, headers={"X-Request-ID": "the-same-every-time"})
         else:
-            # ASCII alone, so that lone surrogates travel too.
-            answer = await client.post(path, content=json.dumps(body), headers=as_json)
+            # `json.dumps` escapes non-ASCII characters, so lone surrogates can be sent.
+            response = await client.post(path, content=json.dumps(body), headers=as_json)
         await app.state.mail.flush()
         return Observed(
-            answer.status_code,
-            answer.content,
-            dict(answer.headers),
+            response.status_code,
+            response.content,
+            dict(response.headers),
             list(statements),
             passwords.hashes,
             len(mailbox.mails),
@@ -99,23 +99,23 @@ async def observe(
 
 @pytest.fixture
 async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
-    await proved(app, client, mailbox, KNOWN)
-    assert (await client.post("/api/register", json=a_registration(email=PENDING))).status_code == 202
-    await mailed(app, mailbox, PENDING)
+    await verified_caller(app, client, mailbox, KNOWN)
+    assert (await client.post("/api/register", json=registration_body(email=PENDING))).status_code == 202
+    await wait_for_mail(app, mailbox, PENDING)
 
 
 @pytest.mark.usefixtures("addresses")
 @pytest.mark.parametrize(
     ("path", "body", "mails", "hashes"),
     [
-        ("/api/register", a_registration(), 1, 1),
+        ("/api/register", registration_body(), 1, 1),
         ("/api/login", {"password": "not the one"}, 0, 1),
         ("/api/email/verify/resend", {}, 1, 0),
         ("/api/password/forgot", {}, 1, 0),
     ],
     ids=["register", "login", "resend", "forgot"],
 )
-async def test_known_pending_and_unknown_are_the_same(
+async def test_known_pending_and_unknown_emails_are_treated_alike(
     observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
 ) -> None:
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
@@ -124,22 +124,24 @@ async def test_known_pending_and_unknown_are_the_same(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_guessed_key_does_not_tell_who_has_used_it(
+async def test_guessed_idempotency_key_reveals_no_registration(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     headers = {"Idempotency-Key": "1"}
-    used = await client.post("/api/register", json=a_registration(email=PENDING), headers=headers)
+    used = await client.post("/api/register", json=registration_body(email=PENDING), headers=headers)
     assert used.status_code == 202
     seen = []
     for email in (KNOWN, PENDING, UNKNOWN):
-        guess = a_registration(email=email, password="the password of mallory")
+        guess = registration_body(email=email, password="the password of mallory")
         seen.append(await observe("/api/register", guess, headers=headers))
     assert seen[0] == seen[1] == seen[2]
     assert (seen[0].status, seen[0].mails) == (202, 1)
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_the_oauth2_form_tells_no_more(observe: Callable[..., Awaitable[Observed]]) -> None:
+async def test_oauth2_form_treats_known_and_unknown_emails_alike(
+    observe: Callable[..., Awaitable[Observed]],
+) -> None:
     seen = [
         await observe(
             "/api/token",
@@ -153,17 +155,17 @@ async def test_the_oauth2_form_tells_no_more(observe: Callable[..., Awaitable[Ob
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_password_that_nobody_can_type_tells_no_more(
+async def test_unhashable_password_takes_same_work_for_every_email(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
-    """A lone surrogate cannot be hashed; where that ended the work early, only known addresses were quick."""
+    """A lone surrogate cannot be hashed, which must not make the response for known addresses faster."""
     seen = [
         await observe("/api/login", {"email": email, "password": "\ud800"})
         for email in (KNOWN, PENDING, UNKNOWN)
     ]
     assert seen[0] == seen[1] == seen[2]
     assert (seen[0].status, seen[0].hashes) == (400, 0)
-    # Through a form whose charset the caller chooses it comes as far as the password pool.
+    # A form's charset is chosen by the caller, so a form can send a surrogate to the password pool.
     forms = [await observe("/api/token", form_of(email), raw=True) for email in (KNOWN, PENDING, UNKNOWN)]
     assert forms[0] == forms[1] == forms[2]
     assert (forms[0].status, forms[0].hashes) == (400, 1)
@@ -180,17 +182,17 @@ def form_of(email: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_an_unknown_link_and_a_wrong_password_are_the_same(
+async def test_unknown_link_and_wrong_password_are_treated_alike(
     observe: Callable[..., Awaitable[Observed]],
     app: FastAPI,
     client: httpx.AsyncClient,
     mailbox: Mailbox,
 ) -> None:
-    await client.post("/api/register", json=a_registration())
-    token = token_of(await mailed(app, mailbox, "ada@example.com"))
+    await client.post("/api/register", json=registration_body())
+    token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
     seen = [
-        await observe("/api/email/verify", {"token": each, "password": "not the one"})
-        for each in (token, "x" * 43)
+        await observe("/api/email/verify", {"token": candidate, "password": "not the one"})
+        for candidate in (token, "x" * 43)
     ]
     assert (seen[0].status, seen[0].body, seen[0].headers, seen[0].hashes) == (
         seen[1].status,
@@ -202,10 +204,10 @@ async def test_an_unknown_link_and_a_wrong_password_are_the_same(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_a_login_before_proof_is_as_one_with_a_wrong_password(
+async def test_login_before_verification_looks_like_wrong_password(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
-    """Also with the password that was given at registration."""
+    """The password is the one of the pending registration."""
     right = await observe("/api/login", {"email": PENDING, "password": PASSWORD})
     assert right == await observe("/api/login", {"email": UNKNOWN, "password": PASSWORD})
     assert right.status == 401

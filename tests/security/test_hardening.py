@@ -1,4 +1,4 @@
-"""Headers, CORS, sizes and masks: what stands around every request."""
+"""CORS, security headers, body size, Host header, and secrets in repr."""
 
 from dataclasses import fields, is_dataclass
 
@@ -6,13 +6,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.support.accounts import Mailbox
 from tests.support.callers import Caller, assert_problem
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.mail import Mailbox
 
+from crm_api.bootstrap import account_rules
 from crm_api.mail import MailQueue
 from crm_api.main import EXPOSED_HEADERS, create_app
-from crm_api.routers.sessions import token_rules
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -24,58 +24,58 @@ class TestCors:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"cors_origins": [ORIGIN]})
 
-    async def test_our_front_end_may_ask_and_read_our_headers(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get("/api/me", headers={"Origin": ORIGIN})
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
-        exposed = {each.strip() for each in answer.headers["access-control-expose-headers"].split(",")}
+    async def test_allowed_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/api/me", headers={"Origin": ORIGIN})
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+        exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
         assert exposed == set(EXPOSED_HEADERS)
-        # Tokens travel in a header, never in a cookie.
-        assert "access-control-allow-credentials" not in answer.headers
+        # Tokens are sent in a header, not in a cookie.
+        assert "access-control-allow-credentials" not in response.headers
 
-    async def test_errors_can_be_read_too_whatever_answers_them(
-        self, client: httpx.AsyncClient, app: FastAPI
-    ) -> None:
+    async def test_allowed_origin_can_read_every_error(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         @app.get("/broken")
         async def broken() -> None:
             raise RuntimeError
 
         headers = {"Origin": ORIGIN, "Content-Type": "application/json"}
-        answers = [
+        responses = [
             await client.get("/broken", headers=headers),
             await client.post("/api/login", content=b" " * 2_000_000, headers=headers),
             await client.get("/nothing", headers=headers),
             await client.options("/api/me", headers=headers | {"Access-Control-Request-Method": "GET"}),
         ]
-        assert [answer.status_code for answer in answers] == [500, 413, 404, 200]
-        for answer in answers:
-            assert answer.headers["access-control-allow-origin"] == ORIGIN
-            assert answer.headers["x-request-id"]
-            assert answer.headers["x-content-type-options"] == "nosniff"
+        assert [response.status_code for response in responses] == [500, 413, 404, 200]
+        for response in responses:
+            assert response.headers["access-control-allow-origin"] == ORIGIN
+            assert response.headers["x-request-id"]
+            assert response.headers["x-content-type-options"] == "nosniff"
 
     @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-    async def test_a_preflight_says_what_is_possible(self, client: httpx.AsyncClient, method: str) -> None:
+    async def test_preflight_lists_allowed_methods_and_headers(
+        self, client: httpx.AsyncClient, method: str
+    ) -> None:
         headers = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, if-match",
         }
-        answer = await client.options("/api/me", headers=headers)
-        assert answer.status_code == 200
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        response = await client.options("/api/me", headers=headers)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == ORIGIN
 
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
     )
-    async def test_nobody_else_may(self, client: httpx.AsyncClient, origin: str) -> None:
-        answer = await client.get("/healthz", headers={"Origin": origin})
-        assert "access-control-allow-origin" not in answer.headers
+    async def test_other_origin_gets_no_cors_headers(self, client: httpx.AsyncClient, origin: str) -> None:
+        response = await client.get("/healthz", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in response.headers
 
 
 class TestHeaders:
-    async def test_every_answer_bears_them_errors_too(
+    async def test_every_response_has_security_headers(
         self, client: httpx.AsyncClient, customer: Caller
     ) -> None:
-        answers = [
+        responses = [
             await client.get("/api/me"),
             await customer.get("/api/me"),
             await client.get("/nothing"),
@@ -83,16 +83,18 @@ class TestHeaders:
             await client.post("/api/login", content="{", headers={"Content-Type": "application/json"}),
             await client.post("/api/login", content=b" " * 2_000_000),
         ]
-        for answer in answers:
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["x-frame-options"] == "DENY"
-            assert answer.headers["referrer-policy"] == "no-referrer"
-            assert answer.headers["cache-control"] == "no-store"
-            assert "default-src 'none'" in answer.headers["content-security-policy"]
-            assert "strict-transport-security" not in answer.headers
-            assert "server" not in answer.headers
+        for response in responses:
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["x-frame-options"] == "DENY"
+            assert response.headers["referrer-policy"] == "no-referrer"
+            assert response.headers["cache-control"] == "no-store"
+            assert "default-src 'none'" in response.headers["content-security-policy"]
+            assert "strict-transport-security" not in response.headers
+            assert "server" not in response.headers
 
-    async def test_production_asks_for_https(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_production_sends_strict_transport_security(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
         production = settings.model_copy(
             update={
                 "environment": "production",
@@ -106,24 +108,26 @@ class TestHeaders:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="https://crm.example"
         ) as client:
-            answer = await client.get("/healthz")
-        assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+            response = await client.get("/healthz")
+        assert response.headers["strict-transport-security"].startswith("max-age=31536000")
 
-    async def test_a_form_is_bounded_too(self, client: httpx.AsyncClient) -> None:
+    async def test_oversized_form_returns_413(self, client: httpx.AsyncClient) -> None:
         form = {"grant_type": "password", "username": "a" * 2_000_000, "password": "x"}
         assert_problem(await client.post("/api/token", data=form), 413, "request_too_large")
 
 
 class TestHostHeader:
     @pytest.mark.parametrize("path", ["/api/me/", "/api/deals/", "/docs/", "/healthz/"])
-    async def test_no_redirect_leads_where_it_says(self, client: httpx.AsyncClient, path: str) -> None:
-        answer = await client.get(path, headers={"Host": "evil.example"})
-        assert_problem(answer, 404, "not_found")
-        assert "location" not in answer.headers
+    async def test_trailing_slash_does_not_redirect_to_host_header(
+        self, client: httpx.AsyncClient, path: str
+    ) -> None:
+        response = await client.get(path, headers={"Host": "evil.example"})
+        assert_problem(response, 404, "not_found")
+        assert "location" not in response.headers
 
 
-class TestMasks:
-    async def test_no_object_of_ours_shows_a_secret(
+class TestRepr:
+    async def test_repr_of_application_objects_contains_no_secret(
         self, settings: Settings, app: FastAPI, mailbox: Mailbox
     ) -> None:
         secret = settings.model_copy(
@@ -132,10 +136,10 @@ class TestMasks:
         key = settings.jwt_secret_key.get_secret_value()
         queue = MailQueue(secret)
         shown = [
-            repr(each)
-            for each in (
+            repr(item)
+            for item in (
                 settings,
-                token_rules(settings),
+                account_rules(settings),
                 queue,
                 queue._server,
                 app.state.hubspot,
@@ -149,4 +153,4 @@ class TestMasks:
         assert is_dataclass(queue._server)
         assert {field.name for field in fields(queue._server) if not field.repr} == {"username", "password"}
         for hidden in (key, "hidden-password", "test-access-token"):
-            assert not any(hidden in each for each in shown)
+            assert not any(hidden in text for text in shown)

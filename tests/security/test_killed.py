@@ -1,4 +1,4 @@
-"""A registration or a proof that dies anywhere on its way: the next attempt ends with one user and one contact."""
+"""Registration and verification interrupted at any step: a retry ends with one user and one contact."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -8,10 +8,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, select, update
-from tests.support.accounts import Mailbox, mailed, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.crashes import (
+    CrashingTransport,
+    CrashPoint,
+    SimulatedCrash,
+    cancel_at_await,
+    crashing_database,
+)
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.mail import Mailbox, token_of, wait_for_mail, with_email_verification
 
 from crm_api.main import create_app
 from crm_api.models import AuditEntry, IdempotencyKey, PendingRegistration, User, now
@@ -19,38 +25,37 @@ from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 Step = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
-# Who is cancelled while the claim is being committed cannot know whether there is one to give back.
-CLAIMS_COMMIT = 1
-# More than any of them needs; the loops end when one is survived.
-MOST_WORDS = 80
-# aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
+# A request that is cancelled during the commit of its reservation cannot release it.
+RESERVATION_COMMITS = 1
+# Upper bound: the loops end at the first request that completes.
+MAX_IO_OPERATIONS = 80
+# aiosqlite continues a cancelled statement in its thread and may hold SQLite's lock for seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 
 
 @pytest.fixture
-def transport(emulator: Emulator) -> MortalTransport:
-    return MortalTransport(EmulatorTransport(emulator))
+def transport(emulator: Emulator) -> CrashingTransport:
+    return CrashingTransport(EmulatorTransport(emulator))
 
 
 @pytest.fixture
-async def app(settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+async def app(settings: Settings, transport: CrashingTransport) -> AsyncGenerator[FastAPI, None]:
     free = settings.model_copy(update={"rate_limit_enabled": False})
     app = create_app(free, hubspot_transport=transport)
     async with app.router.lifespan_context(app):
-        await app.state.watching
+        await app.state.startup_checks
         yield app
 
 
 async def start_over(app: FastAPI, emulator: Emulator) -> None:
-    """As if nothing had ever happened."""
+    """Delete all records, users and keys."""
     emulator.reset()
     async with app.state.session_factory.begin() as database:
         for model in (User, PendingRegistration, IdempotencyKey, AuditEntry):
             await database.execute(delete(model))
 
 
-async def later(app: FastAPI) -> None:
-    """Leases that a dead process left behind are past."""
+async def expire_leases(app: FastAPI) -> None:
     past = now() - timedelta(seconds=1)
     async with app.state.session_factory.begin() as database:
         await database.execute(update(User).where(User.lease_until.is_not(None)).values(lease_until=past))
@@ -59,25 +64,25 @@ async def later(app: FastAPI) -> None:
         )
 
 
-async def dies_after(
-    words: int, step: Step, app: FastAPI, client: httpx.AsyncClient, transport: MortalTransport
+async def crashes_after(
+    io_operations: int, step: Step, app: FastAPI, client: httpx.AsyncClient, transport: CrashingTransport
 ) -> bool:
-    """Take the step in a process that dies after so many words; whether it died."""
-    life = transport.life = Life(words)
+    """Send the request to a process that crashes after `io_operations`. Return True if it crashed."""
+    crash_point = transport.crash_point = CrashPoint(io_operations)
     send = app.state.mail.send
 
-    def mortal_send(**mail: str) -> None:
-        life.say()
+    def crashing_send(**mail: str) -> None:
+        crash_point.tick()
         send(**mail)
 
-    app.state.mail.send = mortal_send
-    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
+    app.state.mail.send = crashing_send
+    with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
             await step(client)
-        except Died:
+        except SimulatedCrash:
             return True
         finally:
-            transport.life = Life()
+            transport.crash_point = CrashPoint()
             app.state.mail.send = send
     return False
 
@@ -97,44 +102,44 @@ async def login(client: httpx.AsyncClient) -> int:
 class TestRegistration:
     @pytest.mark.parametrize("key", [None, "the-same-key"])
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_registers_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         key: str | None,
         contact_exists: bool,
     ) -> None:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            if not await dies_after(words, register, app, client, transport):
+            if not await crashes_after(io_operations, register, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await register(client)
-            # 409 where the user was made and only the answer was lost; with a key that answer comes back.
+            # A 409 means that the user was created and only the response was lost; with a key it is replayed.
             assert again.status_code == 201 or (key is None and again.status_code == 409), (
-                words,
+                io_operations,
                 again.text,
             )
             await check_one_user_and_one_contact(app, emulator)
-            assert await login(client) == 200, words
+            assert await login(client) == 200, io_operations
         else:
-            pytest.fail("it never got through")
-        assert deaths >= 8
+            pytest.fail("no request completed")
+        assert crash_count >= 8
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize(("key", "contact_exists"), [(None, False), ("the-same-key", True)])
-    async def test_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_registers_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -142,108 +147,107 @@ class TestRegistration:
         key: str | None,
         contact_exists: bool,
     ) -> None:
-        """A caller who hangs up, or a process that drains: clean-up runs, and nobody has to wait for a lease."""
+        """Cancellation runs the clean-up, so that a retry need not wait for the lease to end."""
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
         async def prepare() -> None:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
 
         cancelled, waited = await cancel_everywhere(register, app, client, emulator, prepare=prepare)
-        # At the least: the look, the hash, the claim and its commit, HubSpot twice, the user and its commit.
+        # The steps are at least: check, hash, reservation, commit, two HubSpot calls, activation, commit.
         assert cancelled >= 8
-        if (
-            key is None
-        ):  # a key is held until its lease ends, so that the next one goes on with the same request id
-            assert waited <= CLAIMS_COMMIT
+        # With a key, the next request waits for the lease and uses the same request ID.
+        if key is None:
+            assert waited <= RESERVATION_COMMITS
 
 
-class TestProof:
+class TestVerification:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
     @pytest.mark.parametrize("key", [None, "the-same-key"])
-    async def test_the_registration_killed_anywhere(
+    async def test_pending_registration_survives_crash_at_any_step(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         mailbox: Mailbox,
         key: str | None,
     ) -> None:
         headers = {"Idempotency-Key": key} if key else {}
 
         async def register(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.post("/api/register", json=a_registration(), headers=headers)
+            return await client.post("/api/register", json=registration_body(), headers=headers)
 
-        deaths, lost = 0, 0
-        for words in range(MOST_WORDS):
+        crash_count, lost = 0, 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             mailbox.mails.clear()
-            if not await dies_after(words, register, app, client, transport):
+            if not await crashes_after(io_operations, register, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await register(client)
             assert again.status_code == 202
             await app.state.mail.flush()
             if not mailbox.mails:
-                # Kept, and only the mail died: with a key its answer comes back, and the mail has to be asked for.
+                # The registration is stored but the mail is lost: the response is replayed, so request the mail.
                 assert again.headers["idempotency-replayed"] == "true"
                 lost += 1
                 resend = {"email": "ada@example.com"}
                 assert (await client.post("/api/email/verify/resend", json=resend)).status_code == 202
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
             body = {"token": token, "password": PASSWORD}
             assert (await client.post("/api/email/verify", json=body)).status_code == 200
             await check_one_user_and_one_contact(app, emulator)
         else:
-            pytest.fail("it never got through")
-        assert deaths >= 5
+            pytest.fail("no request completed")
+        assert crash_count >= 5
         assert lost == (1 if key else 0)
 
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_the_proof_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_verifies_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         mailbox: Mailbox,
         contact_exists: bool,
     ) -> None:
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(app, emulator)
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
-            token = token_of(await mailed(app, mailbox, "ada@example.com"))
+            await client.post("/api/register", json=registration_body())
+            token = token_of(await wait_for_mail(app, mailbox, "ada@example.com"))
 
             async def verify(client: httpx.AsyncClient, token: str = token) -> httpx.Response:
                 return await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
 
-            if not await dies_after(words, verify, app, client, transport):
+            if not await crashes_after(io_operations, verify, app, client, transport):
                 break
-            deaths += 1
-            await later(app)
+            crash_count += 1
+            await expire_leases(app)
             again = await verify(client)
-            # 400 where the user was made, the token is used up and only the answer was lost: the login works.
-            assert again.status_code in (200, 400), (words, again.text)
+            # A 400 means that the user was created and the token consumed, and only the response was lost.
+            assert again.status_code in (200, 400), (io_operations, again.text)
             await check_one_user_and_one_contact(app, emulator)
-            assert await login(client) == 200, words
+            assert await login(client) == 200, io_operations
         else:
-            pytest.fail("it never got through")
-        assert deaths >= 10
+            pytest.fail("no request completed")
+        assert crash_count >= 10
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("contact_exists", [False, True])
-    async def test_the_proof_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_verifies_one_user(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,
@@ -256,8 +260,8 @@ class TestProof:
         async def prepare() -> None:
             if contact_exists:
                 emulator.seed({"contacts": [{"email": "ada@example.com", "firstname": "A."}]})
-            await client.post("/api/register", json=a_registration())
-            tokens.append(token_of(await mailed(app, mailbox, "ada@example.com")))
+            await client.post("/api/register", json=registration_body())
+            tokens.append(token_of(await wait_for_mail(app, mailbox, "ada@example.com")))
 
         async def verify(client: httpx.AsyncClient) -> httpx.Response:
             body = {"token": tokens[-1], "password": PASSWORD}
@@ -265,7 +269,7 @@ class TestProof:
 
         cancelled, waited = await cancel_everywhere(verify, app, client, emulator, prepare=prepare)
         assert cancelled >= 8
-        assert waited <= CLAIMS_COMMIT
+        assert waited <= RESERVATION_COMMITS
 
 
 async def cancel_everywhere(
@@ -276,30 +280,30 @@ async def cancel_everywhere(
     *,
     prepare: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[int, int]:
-    """Cancel the step at its first, second, third ... await.
+    """Cancel the request at its first, second, third ... await until it completes.
 
-    How often it was cancelled before it got through, and after how many the next one had to wait for a lease to end.
+    Return the number of cancellations, and after how many of them the retry had to wait for a lease to end.
     """
     waited: list[int] = []
-    for place in range(1, 2000):
+    for await_number in range(1, 2000):
         await start_over(app, emulator)
         if prepare is not None:
             await prepare()
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
-        async def ask(answers: list[httpx.Response] = answers) -> None:
-            answers.append(await step(client))
+        async def ask(responses: list[httpx.Response] = responses) -> None:
+            responses.append(await step(client))
 
-        if await asyncio.create_task(cancelled_at(place, ask())):
-            [through] = answers
-            assert through.status_code in (200, 201), through.text
-            return place - 1, len(waited)
+        if await asyncio.create_task(cancel_at_await(await_number, ask())):
+            [completed] = responses
+            assert completed.status_code in (200, 201), completed.text
+            return await_number - 1, len(waited)
         again = await step(client)
         assert again.status_code in (200, 201, 400, 409), again.text
         if again.status_code == 409 and await login(client) != 200:
-            waited.append(place)
-            await later(app)
+            waited.append(await_number)
+            await expire_leases(app)
             await step(client)
         await check_one_user_and_one_contact(app, emulator)
-        assert await login(client) == 200, place
-    pytest.fail("it never got through")
+        assert await login(client) == 200, await_number
+    pytest.fail("no request completed")

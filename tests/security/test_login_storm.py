@@ -1,4 +1,4 @@
-"""More logins than can be hashed: nobody else waits for them, and who would wait too long is told so."""
+"""More concurrent logins than the hash threads can serve."""
 
 import asyncio
 import threading
@@ -13,10 +13,10 @@ from crm_api.security.passwords import Passwords
 from crm_api.settings import Settings
 
 
-class TestAStormOfLogins:
+class TestManyLogins:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        # Limits are on, because counting them needs a thread too, but in nobody's way.
+        # Rate limits stay enabled, because counting needs threads too, but are too high to be reached.
         many = "100000 per 1 minute"
         return settings.model_copy(
             update={
@@ -26,7 +26,7 @@ class TestAStormOfLogins:
             }
         )
 
-    async def test_other_endpoints_answer_while_every_hash_is_stuck(
+    async def test_other_routes_respond_while_hash_threads_are_busy(
         self, customer: Caller, app: FastAPI
     ) -> None:
         begun, go_on = asyncio.Event(), threading.Event()
@@ -40,7 +40,7 @@ class TestAStormOfLogins:
 
         app.state.passwords._context = Stuck()
         body = {"email": customer.email, "password": "wrong"}
-        # More than there are threads for everything else.
+        # The number exceeds the threads of the default pool.
         storm = [asyncio.create_task(customer.client.post("/api/login", json=body)) for _ in range(60)]
         try:
             async with asyncio.timeout(30):
@@ -50,20 +50,20 @@ class TestAStormOfLogins:
             assert not any(task.done() for task in storm)
         finally:
             go_on.set()
-            answers = await asyncio.gather(*storm)
-        assert {answer.status_code for answer in answers} <= {
+            responses = await asyncio.gather(*storm)
+        assert {response.status_code for response in responses} <= {
             401,
             503,
-        }  # 503 for who waited longer than a request may
+        }  # 503 for logins that waited too long
 
-    async def test_who_would_wait_too_long_is_told_when_to_come_back(
+    async def test_login_that_waits_too_long_returns_503_retry_after(
         self, customer: Caller, app: FastAPI
     ) -> None:
         app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)
         body = {"email": customer.email, "password": PASSWORD}
-        answers = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
-        statuses = sorted(answer.status_code for answer in answers)
+        responses = await asyncio.gather(*(customer.client.post("/api/login", json=body) for _ in range(10)))
+        statuses = sorted(response.status_code for response in responses)
         assert statuses[0] == 200
         assert statuses[-1] == 503
         assert set(statuses) == {200, 503}
-        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+        assert all("retry-after" in response.headers for response in responses if response.status_code == 503)

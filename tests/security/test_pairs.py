@@ -1,4 +1,4 @@
-"""The same address registered twice at one moment, a hundred times, in two processes over one PostgreSQL."""
+"""Concurrent registrations of one address in two processes on one PostgreSQL, for a hundred addresses."""
 
 import asyncio
 from collections import Counter
@@ -8,16 +8,16 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.support.accounts import Mailbox, token_of
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.database import create_engine, create_session_factory
 from crm_api.models import PendingRegistration, User
 
 PAIRS = 100
-# Each pair at one moment; not all pairs at once, which would measure the queue.
-PAIRS_AT_ONCE = 10
+# The two requests of a pair are concurrent. More pairs at once would only wait in the connection pool.
+CONCURRENT_PAIRS = 10
 WITHOUT_LIMITS: dict[str, Any] = {
     "RATE_LIMIT_ENABLED": "false",
     "HUBSPOT_BURST_LIMIT": "100000",
@@ -30,15 +30,15 @@ def address(number: int) -> str:
 
 
 async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
-    """The statuses of each pair, one sent to each process."""
-    several = asyncio.Semaphore(PAIRS_AT_ONCE)
+    """Register each address in both processes at once and return the pairs of statuses."""
+    semaphore = asyncio.Semaphore(CONCURRENT_PAIRS)
     async with httpx.AsyncClient(timeout=30) as client:
 
         async def pair(number: int) -> tuple[int, int]:
-            async with several:
+            async with semaphore:
                 first, second = await asyncio.gather(
                     *(
-                        client.post(f"{url}/api/register", json=a_registration(email=address(number)))
+                        client.post(f"{url}/api/register", json=registration_body(email=address(number)))
                         for url in urls
                     )
                 )
@@ -47,8 +47,8 @@ async def register_pairs(urls: list[str]) -> list[tuple[int, int]]:
         return await asyncio.gather(*(pair(number) for number in range(PAIRS)))
 
 
-async def counted(database_url: str) -> tuple[int, int, int]:
-    """Users, the contacts they are linked to, and registrations that wait."""
+async def count_users(database_url: str) -> tuple[int, int, int]:
+    """Return the numbers of active users, linked contacts and pending registrations."""
     engine = create_engine(database_url)
     async with create_session_factory(engine)() as database:
         active = select(func.count()).select_from(User).where(User.status == "active")
@@ -60,21 +60,21 @@ async def counted(database_url: str) -> tuple[int, int, int]:
 
 
 async def contacts(hubspot_url: str) -> Counter[str]:
-    """How many contacts the account holds, by address."""
-    found: Counter[str] = Counter()
+    """Return the number of contacts in the HubSpot account for each address."""
+    counts: Counter[str] = Counter()
     after: str | None = None
     async with httpx.AsyncClient(headers={"Authorization": "Bearer any"}) as client:
         while True:
             query = {"limit": "100", "properties": "email"} | ({"after": after} if after else {})
             page = (await client.get(f"{hubspot_url}/crm/objects/2026-09/contacts", params=query)).json()
-            found.update(each["properties"]["email"] for each in page["results"])
+            counts.update(record["properties"]["email"] for record in page["results"])
             after = page.get("paging", {}).get("next", {}).get("after")
             if after is None:
-                return found
+                return counts
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_each_pair_is_one_201_and_one_409_with_one_user_and_one_contact(
+async def test_concurrent_registrations_in_two_processes_make_one_user(
     database_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -88,19 +88,21 @@ async def test_each_pair_is_one_201_and_one_409_with_one_user_and_one_contact(
     ):
         statuses = await register_pairs([one.url, other.url])
         assert Counter(tuple(sorted(pair)) for pair in statuses) == {(201, 409): PAIRS}
-        assert await counted(database_url) == (PAIRS, PAIRS, 0)
+        assert await count_users(database_url) == (PAIRS, PAIRS, 0)
         assert await contacts(hubspot.url) == {address(number): 1 for number in range(PAIRS)}
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_with_proof_each_pair_is_two_202s_and_ends_with_one_user_and_one_contact(
+async def test_concurrent_verifications_in_two_processes_make_one_user(
     database_url: str, tmp_path: Path, mailbox: Mailbox
 ) -> None:
-    proof = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}
+    verification = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}
     with (
         emulator_process(tmp_path) as hubspot,
-        service_process(tmp_path, database_url=database_url, hubspot_url=hubspot.url, **proof) as one,
-        service_process(tmp_path, database_url=database_url, hubspot_url=hubspot.url, **proof) as other,
+        service_process(tmp_path, database_url=database_url, hubspot_url=hubspot.url, **verification) as one,
+        service_process(
+            tmp_path, database_url=database_url, hubspot_url=hubspot.url, **verification
+        ) as other,
     ):
         statuses = await register_pairs([one.url, other.url])
         assert Counter(statuses) == {(202, 202): PAIRS}
@@ -110,18 +112,18 @@ async def test_with_proof_each_pair_is_two_202s_and_ends_with_one_user_and_one_c
         verified = await verify_pairs([one.url, other.url], mailbox)
         assert all(sum(status == 200 for status in pair) == 1 for pair in verified)
         assert {status for pair in verified for status in pair} <= {200, 400, 409}
-        assert await counted(database_url) == (PAIRS, PAIRS, 0)
+        assert await count_users(database_url) == (PAIRS, PAIRS, 0)
         assert await contacts(hubspot.url) == {address(number): 1 for number in range(PAIRS)}
 
 
 async def verify_pairs(urls: list[str], mailbox: Mailbox) -> list[tuple[int, int]]:
-    """Both links of each address opened at one moment, one at each process."""
-    several = asyncio.Semaphore(PAIRS_AT_ONCE)
+    """Open both links of each address at once, one in each process, and return the pairs of statuses."""
+    semaphore = asyncio.Semaphore(CONCURRENT_PAIRS)
     async with httpx.AsyncClient(timeout=30) as client:
 
         async def pair(number: int) -> tuple[int, int]:
-            tokens = [token_of(mail) for mail in mailbox.to(address(number))]
-            async with several:
+            tokens = [token_of(mail) for mail in mailbox.mails_to(address(number))]
+            async with semaphore:
                 first, second = await asyncio.gather(
                     *(
                         client.post(f"{url}/api/email/verify", json={"token": token, "password": PASSWORD})

@@ -1,4 +1,4 @@
-"""The service as an operator starts it: whose address counts behind a proxy, and what its log holds."""
+"""The service in a process: client addresses behind a proxy, and secrets in logs."""
 
 import asyncio
 from pathlib import Path
@@ -6,39 +6,39 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.accounts import Mailbox, token_of
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
+from tests.support.mail import Mailbox, token_of
 from tests.support.processes import Process, emulator_process, service_process
 
-PROXY = "127.0.0.1"  # where these tests call from
+PROXY = "127.0.0.1"  # the client address of the tests
 LIMIT: dict[str, Any] = {"RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": "3 per 1 minute"}
 
 
 async def guesses(service: Process, forwarded: list[str]) -> list[int]:
-    """The statuses of failed logins, each for another account, with these X-Forwarded-For."""
+    """Return the statuses of failed logins for different users, one for each X-Forwarded-For value."""
     async with httpx.AsyncClient(base_url=service.url) as client:
         return [
             (
                 await client.post(
                     "/api/login",
                     json={"email": f"user{number}@example.com", "password": "guess"},
-                    headers={"X-Forwarded-For": each},
+                    headers={"X-Forwarded-For": addresses},
                 )
             ).status_code
-            for number, each in enumerate(forwarded)
+            for number, addresses in enumerate(forwarded)
         ]
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"])
 class TestForwardedFor:
-    async def test_nobody_is_believed_by_default(self, database_url: str, tmp_path: Path) -> None:
+    async def test_x_forwarded_for_is_ignored_by_default(self, database_url: str, tmp_path: Path) -> None:
         with service_process(
             tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9", **LIMIT
         ) as service:
             statuses = await guesses(service, [f"203.0.113.{number}" for number in range(5)])
         assert statuses == [401] * 3 + [429] * 2
 
-    async def test_the_configured_proxy_is_and_what_a_caller_put_before_it_is_not(
+    async def test_only_address_added_by_trusted_proxy_counts(
         self, database_url: str, tmp_path: Path
     ) -> None:
         with service_process(
@@ -48,13 +48,15 @@ class TestForwardedFor:
             FORWARDED_ALLOW_IPS=PROXY,
             **LIMIT,
         ) as service:
-            # Other callers, as the proxy saw them.
+            # The proxy reports different callers.
             assert await guesses(service, [f"203.0.113.{number}" for number in range(5)]) == [401] * 5
-            # One caller, who makes up a new address before the one that the proxy appends.
-            made_up = [f"198.51.100.{number}, 192.0.2.7" for number in range(5)]
-            assert await guesses(service, made_up) == [401] * 3 + [429] * 2
+            # One caller sends forged addresses, and the proxy appends the real one.
+            forged = [f"198.51.100.{number}, 192.0.2.7" for number in range(5)]
+            assert await guesses(service, forged) == [401] * 3 + [429] * 2
 
-    async def test_another_proxys_word_does_not_count(self, database_url: str, tmp_path: Path) -> None:
+    async def test_x_forwarded_for_of_untrusted_proxy_is_ignored(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
         with service_process(
             tmp_path,
             database_url=database_url,
@@ -67,7 +69,7 @@ class TestForwardedFor:
 
 
 async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -> list[str]:
-    """Go through all that accounts can do, good and bad; the secrets that came up on the way."""
+    """Use every account operation with valid and invalid input. Return the secrets that occurred."""
     secrets = [PASSWORD, "another harbour at sea"]
     async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
 
@@ -77,7 +79,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
                     await asyncio.sleep(0.02)
             return token_of(mailbox.mails[number - 1])
 
-        await client.post("/api/register", json=a_registration())
+        await client.post("/api/register", json=registration_body())
         secrets.append(await mailed(1))
         body = {"token": secrets[-1], "password": PASSWORD}
         assert (await client.post("/api/email/verify", json=body | {"password": "wrong"})).status_code == 400
@@ -90,13 +92,13 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
         ).json()["data"]
         secrets += [tokens["access_token"], tokens["refresh_token"]]
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        deal = await client.post("/api/deals", json=a_deal(description="private words"))
+        deal = await client.post("/api/deals", json=deal_body(description="private words"))
         deal_id = deal.json()["data"]["deal"]["id"]
-        await client.post(f"/api/tickets/{deal_id}", json=a_ticket(subject="private words"))
+        await client.post(f"/api/tickets/{deal_id}", json=ticket_body(subject="private words"))
         await client.get("/api/search", params={"q": "private words"})
         await client.patch("/api/me", json={"phone": "+44 20 7946 0999"})
         await client.patch("/api/me", json={"phone": "nonsense"})
-        # HubSpot's own refusal holds the value that it refuses.
+        # HubSpot's error message repeats the rejected value.
         fault = {
             "method": "PATCH",
             "path": "/crm/objects/*",
@@ -111,7 +113,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
         change = {"current_password": PASSWORD, "new_password": secrets[1]}
         assert (await client.post("/api/me/password", json=change)).status_code == 204
         await client.post("/api/password/forgot", json={"email": "ada@example.com"})
-        # A mail that cannot be delivered.
+        # The SMTP server's error message contains the address.
         mailbox.replies = ["550 no mailbox ada@example.com here"]
         await client.post("/api/password/forgot", json={"email": "ada@example.com"})
         await client.delete("/api/me")
@@ -119,7 +121,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-async def test_a_full_run_logs_no_secret_and_nobodys_address_or_phone(
+async def test_logs_contain_no_secret_email_or_phone(
     database_url: str, tmp_path: Path, mailbox: Mailbox, log_format: str
 ) -> None:
     with (
@@ -144,5 +146,5 @@ async def test_a_full_run_logs_no_secret_and_nobodys_address_or_phone(
     secrets += ["ada@example.com", "Lovelace", "private words", "test-access-token"]
     secrets += ["7946 0018", "7946 0999", "79460018"]
     secrets += ["a-secret-key-that-must-not-be-logged", "wrong"]
-    found = [secret for secret in secrets if secret in written]
-    assert found == [], [line for line in written.splitlines() if any(each in line for each in found)][:5]
+    leaked = [secret for secret in secrets if secret in written]
+    assert leaked == [], [line for line in written.splitlines() if any(text in line for text in leaked)][:5]

@@ -1,4 +1,4 @@
-"""Attempts to get at somebody else's account or contact."""
+"""Attempts to take over another user's account or contact."""
 
 import asyncio
 from typing import Any
@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from tests.support.accounts import Mailbox, mailed, proved, proving, token_of
-from tests.support.builders import PASSWORD, a_registration
-from tests.support.callers import Caller, assert_problem, serving
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.callers import Caller, app_client, assert_problem
+from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.models import User
 from crm_api.settings import Settings
@@ -28,66 +28,68 @@ async def login(client: httpx.AsyncClient, email: str, password: str) -> int:
     return (await client.post("/api/login", json={"email": email, "password": password})).status_code
 
 
-class TestWithProof:
+class TestWithVerification:
     @pytest.fixture
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
-        return proving(settings, mailbox)
+        return with_email_verification(settings, mailbox)
 
-    async def test_registering_a_strangers_address_before_they_do(
+    async def test_attackers_registration_does_not_block_the_owner(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        attack = a_registration(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
+        attack = registration_body(email=VICTIM, password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        bait = token_of(await mailed(app, mailbox, VICTIM))
-        # The victim registers as if nothing had happened ...
-        victim = await proved(app, client, mailbox, VICTIM)
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
+        # The victim can register.
+        victim = await verified_caller(app, client, mailbox, VICTIM)
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
-        # ... and what the attacker prepared opens nothing, nor does the link that only the victim has.
+        # The attacker's password does not work, neither for login nor with the attacker's link.
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
-        answer = await client.post("/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD})
-        assert_problem(answer, 400, "invalid_link")
+        response = await client.post(
+            "/api/email/verify", json={"token": bait, "password": ATTACKERS_PASSWORD}
+        )
+        assert_problem(response, 400, "invalid_link")
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
-    async def test_a_victim_who_opens_the_attackers_link_makes_no_account_for_them(
+    async def test_opened_link_of_attacker_needs_attackers_password(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM, password=ATTACKERS_PASSWORD))
-        bait = token_of(await mailed(app, mailbox, VICTIM))
-        answer = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
-        assert_problem(answer, 400, "invalid_link")
+        await client.post("/api/register", json=registration_body(email=VICTIM, password=ATTACKERS_PASSWORD))
+        bait = token_of(await wait_for_mail(app, mailbox, VICTIM))
+        response = await client.post("/api/email/verify", json={"token": bait, "password": PASSWORD})
+        assert_problem(response, 400, "invalid_link")
         assert (await users(app), emulator.records("contacts")) == ([], [])
 
-    async def test_registering_again_after_them_changes_nothing(
+    async def test_second_registration_does_not_change_the_first(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        await client.post("/api/register", json=a_registration(email=VICTIM))
-        token = token_of(await mailed(app, mailbox, VICTIM))
+        await client.post("/api/register", json=registration_body(email=VICTIM))
+        token = token_of(await wait_for_mail(app, mailbox, VICTIM))
         for number in range(5):
-            attack = a_registration(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
+            attack = registration_body(email=VICTIM, password=f"{ATTACKERS_PASSWORD} {number}")
             await client.post("/api/register", json=attack)
-        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
-        assert answer.status_code == 200
+        response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert response.status_code == 200
 
-    async def test_registering_with_the_address_of_a_contact_changes_nothing_of_it(
+    async def test_registration_does_not_change_existing_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
         [before] = emulator.records("contacts")
         before_properties = dict(before.properties)
-        answer = await client.post("/api/register", json=a_registration(email=VICTIM))
-        assert answer.status_code == 202
-        assert before.id not in answer.text
+        response = await client.post("/api/register", json=registration_body(email=VICTIM))
+        assert response.status_code == 202
+        assert before.id not in response.text
         assert emulator.requests == []
         assert dict(emulator.records("contacts")[0].properties) == before_properties
         assert await login(client, VICTIM, PASSWORD) == 401
 
-    async def test_registering_with_the_address_of_a_user_changes_nothing_of_theirs(
+    async def test_registration_does_not_change_existing_user(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
-        victim = await proved(app, client, mailbox, VICTIM)
-        attack = a_registration(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
+        victim = await verified_caller(app, client, mailbox, VICTIM)
+        attack = registration_body(email=VICTIM.upper(), password=ATTACKERS_PASSWORD, firstname="Mallory")
         await client.post("/api/register", json=attack)
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert await login(client, VICTIM, ATTACKERS_PASSWORD) == 401
         assert (await victim.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
@@ -101,7 +103,7 @@ class TestWithProof:
             "\tvictim@example.com\u3000",
         ],
     )
-    async def test_another_spelling_is_the_same_address(
+    async def test_email_spellings_are_one_address(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,
@@ -109,9 +111,9 @@ class TestWithProof:
         mailbox: Mailbox,
         address: str,
     ) -> None:
-        await proved(app, client, mailbox, VICTIM)
-        await client.post("/api/register", json=a_registration(email=address, password=ATTACKERS_PASSWORD))
-        assert (await mailed(app, mailbox, VICTIM))["Subject"] == "You have an account already"
+        await verified_caller(app, client, mailbox, VICTIM)
+        await client.post("/api/register", json=registration_body(email=address, password=ATTACKERS_PASSWORD))
+        assert (await wait_for_mail(app, mailbox, VICTIM))["Subject"] == "You already have an account"
         assert len(await users(app)) == len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize(
@@ -131,85 +133,93 @@ class TestWithProof:
             "victim@example.com.",
         ],
     )
-    async def test_a_look_alike_is_refused(self, client: httpx.AsyncClient, address: str) -> None:
-        answer = await client.post("/api/register", json=a_registration(email=address))
-        assert_problem(answer, 400, "validation_error", fields=["email"])
+    async def test_look_alike_email_is_rejected(self, client: httpx.AsyncClient, address: str) -> None:
+        response = await client.post("/api/register", json=registration_body(email=address))
+        assert_problem(response, 400, "validation_error", fields=["email"])
 
-    async def test_a_domain_in_letters_and_in_punycode_is_one_address(
+    async def test_unicode_and_punycode_domains_are_one_address(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        await proved(app, client, mailbox, "ada@xn--strae-oqa.example")
+        await verified_caller(app, client, mailbox, "ada@xn--strae-oqa.example")
         for address in ("ada@stra\u00dfe.example", "ADA@XN--STRAE-OQA.EXAMPLE"):
-            await client.post("/api/register", json=a_registration(email=address))
-            mail = await mailed(app, mailbox, "ada@xn--strae-oqa.example")
-            assert mail["Subject"] == "You have an account already"
-        # IDNA 2008 has this letter for itself, so that is another domain.
-        await client.post("/api/register", json=a_registration(email="ada@strasse.example"))
-        assert (await mailed(app, mailbox, "ada@strasse.example"))["Subject"] == "Finish your registration"
+            await client.post("/api/register", json=registration_body(email=address))
+            mail = await wait_for_mail(app, mailbox, "ada@xn--strae-oqa.example")
+            assert mail["Subject"] == "You already have an account"
+        # IDNA 2008 does not map this letter, so this is another domain.
+        await client.post("/api/register", json=registration_body(email="ada@strasse.example"))
+        assert (await wait_for_mail(app, mailbox, "ada@strasse.example"))[
+            "Subject"
+        ] == "Finish your registration"
 
     @pytest.mark.parametrize(
         "address", ["a/b@example.com", "a?b#c%2e&d=e@example.com", "o'neil+x@example.com"]
     )
-    async def test_no_address_reaches_another_contact_than_its_own(
+    async def test_email_with_url_characters_finds_only_its_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox, address: str
     ) -> None:
-        """It stands in a path toward HubSpot where the contact is there already."""
+        """The service puts the address of an existing contact into the path of a HubSpot call."""
         emulator.seed(
             {"contacts": [{"email": "a@example.com"}, {"email": address}, {"email": "b@example.com"}]}
         )
-        caller = await proved(app, client, mailbox, address)
-        [own] = [each for each in emulator.records("contacts") if each.properties["email"] == address]
+        caller = await verified_caller(app, client, mailbox, address)
+        [own] = [record for record in emulator.records("contacts") if record.properties["email"] == address]
         assert caller.contact_id == own.id
 
-    async def test_a_secondary_address_of_a_users_contact_links_nobody_else_to_it(
+    async def test_verified_secondary_email_gets_no_link(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
-        owner = await proved(app, client, mailbox, VICTIM)
+        owner = await verified_caller(app, client, mailbox, VICTIM)
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
-            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+            record
+            for record in emulator.records("contacts")
+            if record.properties["email"] == "second@example.com"
         ]
-        # Merging gives the surviving contact both addresses.
+        # A merge gives the surviving contact both addresses.
         emulator.merge("contacts", owner.contact_id, second.id)
-        await client.post("/api/register", json=a_registration(email="second@example.com"))
-        token = token_of(await mailed(app, mailbox, "second@example.com"))
-        answer = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["data"]["contact"] is None
+        await client.post("/api/register", json=registration_body(email="second@example.com"))
+        token = token_of(await wait_for_mail(app, mailbox, "second@example.com"))
+        response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
+        assert response.status_code == 200, response.text
+        assert response.json()["data"]["contact"] is None
         links = [user.contact_id for user in await users(app)]
         assert len([link for link in links if link is not None]) == 1
         other = await Caller.log_in(client, "second@example.com", PASSWORD, contact_id="")
         assert (await other.get(f"/api/contacts/{owner.contact_id}")).status_code in (404, 409)
 
 
-class TestWithoutProof:
-    """`off` is for development: two accounts on one contact are impossible there too."""
+class TestWithoutVerification:
+    """`EMAIL_VERIFICATION=off` is for development; two users of one contact are impossible there too."""
 
-    async def test_a_secondary_address_links_nobody_else(
+    async def test_secondary_email_gets_no_link(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.seed({"contacts": [{"email": "second@example.com"}]})
         [second] = [
-            each for each in emulator.records("contacts") if each.properties["email"] == "second@example.com"
+            record
+            for record in emulator.records("contacts")
+            if record.properties["email"] == "second@example.com"
         ]
         emulator.merge("contacts", customer.contact_id, second.id)
         before = [dict(record.properties) for record in emulator.records("contacts")]
-        answer = await customer.client.post(
-            "/api/register", json=a_registration(email="second@example.com", firstname="Mallory")
+        response = await customer.client.post(
+            "/api/register", json=registration_body(email="second@example.com", firstname="Mallory")
         )
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["data"]["contact"] is None
+        assert response.status_code == 201, response.text
+        assert response.json()["data"]["contact"] is None
         assert [dict(record.properties) for record in emulator.records("contacts")] == before
 
-    async def test_case_makes_no_second_account(self, customer: Caller) -> None:
-        answer = await customer.client.post(
-            "/api/register", json=a_registration(email=customer.email.upper())
+    async def test_email_in_other_case_returns_409(self, customer: Caller) -> None:
+        response = await customer.client.post(
+            "/api/register", json=registration_body(email=customer.email.upper())
         )
-        assert_problem(answer, 409, "user_exists")
+        assert_problem(response, 409, "user_exists")
 
 
 class TestBruteForce:
-    async def test_of_one_account_from_many_addresses(self, customer: Caller, app: FastAPI) -> None:
+    async def test_guesses_at_one_user_from_many_addresses_are_limited(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         statuses = []
         for number in range(10):
             transport = httpx.ASGITransport(app=app, client=(f"203.0.113.{number}", 1234))
@@ -217,7 +227,7 @@ class TestBruteForce:
                 statuses.append(await login(client, customer.email, f"guess number {number}"))
         assert statuses == [401] * 5 + [429] * 5
 
-    async def test_of_one_account_by_many_names(self, customer: Caller) -> None:
+    async def test_guesses_at_one_user_in_many_spellings_are_limited(self, customer: Caller) -> None:
         spellings = ["CUSTOMER@example.com", "customer@EXAMPLE.com", " customer@example.com "]
         statuses = [
             await login(customer.client, spellings[number % 3], f"guess number {number}")
@@ -225,7 +235,7 @@ class TestBruteForce:
         ]
         assert statuses == [401] * 5 + [429] * 2
 
-    async def test_of_one_account_through_all_doors(self, customer: Caller) -> None:
+    async def test_guesses_at_one_user_on_all_routes_share_a_limit(self, customer: Caller) -> None:
         statuses = []
         for number in range(7):
             form = {"grant_type": "password", "username": customer.email, "password": f"guess {number}"}
@@ -235,11 +245,13 @@ class TestBruteForce:
                 statuses.append(await login(customer.client, customer.email, f"guess {number}"))
         assert statuses == [401, 400, 401, 400, 401, 429, 429]
 
-    async def test_of_many_accounts_from_one_address(self, client: httpx.AsyncClient) -> None:
+    async def test_guesses_at_many_users_from_one_address_are_limited(
+        self, client: httpx.AsyncClient
+    ) -> None:
         statuses = [await login(client, f"user{number}@example.com", "guess") for number in range(25)]
         assert statuses == [401] * 20 + [429] * 5
 
-    async def test_of_many_accounts_from_one_ipv6_network(self, app: FastAPI) -> None:
+    async def test_guesses_from_one_ipv6_network_are_limited(self, app: FastAPI) -> None:
         statuses = []
         for number in range(25):
             transport = httpx.ASGITransport(app=app, client=(f"2001:db8:1:2::{number:x}", 1234))
@@ -247,7 +259,7 @@ class TestBruteForce:
                 statuses.append(await login(client, f"user{number}@example.com", "guess"))
         assert statuses == [401] * 20 + [429] * 5
 
-    async def test_an_address_that_is_refused_locks_nobody_out(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refused_address_does_not_lock_users_out(self, customer: Caller, app: FastAPI) -> None:
         transport = httpx.ASGITransport(app=app, client=("203.0.113.9", 1234))
         async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as attacker:
             for number in range(20):
@@ -255,7 +267,7 @@ class TestBruteForce:
             assert [await login(attacker, customer.email, "guess") for _ in range(6)] == [429] * 6
         assert await login(customer.client, customer.email, PASSWORD) == 200
 
-    async def test_sent_at_one_moment(self, customer: Caller) -> None:
+    async def test_concurrent_guesses_at_one_user_are_limited(self, customer: Caller) -> None:
         statuses = await asyncio.gather(
             *(login(customer.client, customer.email, f"guess {number}") for number in range(15))
         )
@@ -266,7 +278,7 @@ class TestStolenRefreshToken:
     async def refresh(self, caller: Caller, token: str) -> httpx.Response:
         return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
 
-    async def test_used_after_its_owner_ends_the_session_for_both(self, customer: Caller) -> None:
+    async def test_stolen_token_used_after_owner_ends_the_session(self, customer: Caller) -> None:
         stolen = customer.tokens["refresh_token"]
         mine = (await self.refresh(customer, stolen)).json()["data"]
         mine = (await self.refresh(customer, mine["refresh_token"])).json()["data"]
@@ -275,16 +287,16 @@ class TestStolenRefreshToken:
         headers = {"Authorization": f"Bearer {mine['access_token']}"}
         assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
 
-    async def test_used_before_its_owner_ends_it_too(self, customer: Caller) -> None:
+    async def test_stolen_token_used_before_owner_ends_the_session(self, customer: Caller) -> None:
         stolen = customer.tokens["refresh_token"]
         thiefs = (await self.refresh(customer, stolen)).json()["data"]["refresh_token"]
         thiefs = (await self.refresh(customer, thiefs)).json()["data"]["refresh_token"]
         assert_problem(await self.refresh(customer, stolen), 401, "invalid_token")
         assert_problem(await self.refresh(customer, thiefs), 401, "invalid_token")
 
-    async def test_an_access_token_refreshes_nothing(self, customer: Caller) -> None:
-        answer = await self.refresh(customer, customer.tokens["access_token"])
-        assert answer.status_code in (400, 401)
+    async def test_access_token_is_not_a_refresh_token(self, customer: Caller) -> None:
+        response = await self.refresh(customer, customer.tokens["access_token"])
+        assert response.status_code in (400, 401)
 
 
 class TestRegistrationRules:
@@ -304,9 +316,9 @@ class TestRegistrationRules:
             ({"registration_email_domains": ["example.org"]}, "ada@example\u3002org", 201),
         ],
     )
-    async def test_who_may_register(
+    async def test_registration_settings_decide_who_may_register(
         self, settings: Settings, emulator: Emulator, changes: dict[str, Any], email: str, status: int
     ) -> None:
-        async with serving(settings.model_copy(update=changes), emulator) as client:
-            answer = await client.post("/api/register", json=a_registration(email=email))
-        assert answer.status_code == status, answer.text
+        async with app_client(settings.model_copy(update=changes), emulator) as client:
+            response = await client.post("/api/register", json=registration_body(email=email))
+        assert response.status_code == status, response.text

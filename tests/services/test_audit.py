@@ -1,10 +1,10 @@
-"""The audit log, as what people and operators do fills it."""
+"""Audit entries of requests and commands."""
 
 from datetime import timedelta
 
 import httpx
 from fastapi import FastAPI
-from tests.support.builders import PASSWORD, a_deal, a_registration, a_ticket
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
 
 from crm_api.models import AuditEntry, now
@@ -17,24 +17,22 @@ class TestAudit:
     async def events(self, app: FastAPI) -> list[AuditEntry]:
         return await entries(app.state.session_factory)
 
-    async def test_it_says_who_when_from_where_and_in_which_request(
+    async def test_entry_has_actor_time_address_and_request_id(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         request_id = {"X-Request-ID": "front-end-0001"}
-        await client.post("/api/register", json=a_registration(), headers=request_id)
-        registered, linked = await self.events(app)
-        assert (registered.event, linked.event) == ("registered", "contact_linked")
-        assert (registered.actor, registered.address, registered.request_id) == (
+        await client.post("/api/register", json=registration_body(), headers=request_id)
+        register_caller, linked = await self.events(app)
+        assert (register_caller.event, linked.event) == ("registered", "contact_linked")
+        assert (register_caller.actor, register_caller.address, register_caller.request_id) == (
             "anonymous",
             "127.0.0.1",
             "front-end-0001",
         )
-        assert abs(registered.at - now()) < timedelta(minutes=1)
-        assert registered.user_id is not None
+        assert abs(register_caller.at - now()) < timedelta(minutes=1)
+        assert register_caller.user_id is not None
 
-    async def test_everything_that_has_to_be_answered_for_is_there(
-        self, customer: Caller, app: FastAPI
-    ) -> None:
+    async def test_each_account_operation_adds_its_event(self, customer: Caller, app: FastAPI) -> None:
         wrong = {"email": customer.email, "password": "not the one"}
         await customer.client.post("/api/login", json=wrong)
         await customer.client.post("/api/login", json=wrong | {"email": "nobody@example.com"})
@@ -43,8 +41,8 @@ class TestAudit:
         await customer.post("/api/me/password", change)
         await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
         await customer.client.delete("/api/me", headers=customer.headers)
-        found = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
-        assert found == [
+        events = [(entry.event, entry.actor, entry.user_id is not None) for entry in await self.events(app)]
+        assert events == [
             ("registered", "anonymous", True),
             ("contact_linked", "anonymous", True),
             ("login_succeeded", "anonymous", True),
@@ -56,23 +54,23 @@ class TestAudit:
             ("user_deleted", "user", True),
         ]
 
-    async def test_a_record_that_was_archived_is_there(self, customer: Caller, app: FastAPI) -> None:
-        deal_id = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-        ticket = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
+    async def test_archived_record_is_audited_once(self, customer: Caller, app: FastAPI) -> None:
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         ticket_id = ticket.json()["data"]["ticket"]["id"]
         for path in (f"/api/tickets/{ticket_id}", f"/api/deals/{deal_id}"):
-            answer = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
-            assert answer.status_code == 204
-        # Gone already: nobody deletes it a second time.
+            response = await customer.delete(path, headers={"X-Request-ID": "front-end-0002"})
+            assert response.status_code == 204
+        # Archiving an archived deal adds no entry.
         assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 404
-        found = [entry for entry in await self.events(app) if entry.event == "record_archived"]
-        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in found] == [
+        archived = [entry for entry in await self.events(app) if entry.event == "record_archived"]
+        assert [(entry.actor, entry.detail, entry.address, entry.request_id) for entry in archived] == [
             ("user", f"tickets {ticket_id}", "127.0.0.1", "front-end-0002"),
             ("user", f"deals {deal_id}", "127.0.0.1", "front-end-0002"),
         ]
-        assert len({entry.user_id for entry in found}) == 1
+        assert len({entry.user_id for entry in archived}) == 1
 
-    async def test_a_link_that_healed_says_which_request_made_us_look(
+    async def test_lost_contact_link_names_triggering_request(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -85,13 +83,13 @@ class TestAudit:
             "front-end-0003",
         )
 
-    async def test_the_use_of_a_stolen_token_is_written_down(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_token_reuse_is_audited(self, customer: Caller, app: FastAPI) -> None:
         body = {"refresh_token": customer.tokens["refresh_token"]}
         for _ in range(3):
             await customer.client.post("/api/token/refresh", json=body)
         assert [entry.event for entry in await self.events(app)][-1] == "session_revoked"
 
-    async def test_it_holds_no_personal_data(self, customer: Caller, app: FastAPI) -> None:
+    async def test_audit_entries_contain_no_personal_data(self, customer: Caller, app: FastAPI) -> None:
         await customer.client.patch("/api/me", json={"firstname": "Eve"}, headers=customer.headers)
         for entry in await self.events(app):
             for personal in (customer.email, "Ada", "Eve", "Lovelace", "7946 0018"):

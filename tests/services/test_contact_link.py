@@ -1,12 +1,12 @@
-"""The link to the contact heals, over HTTP: merged, made anew, gone, and somebody else's."""
+"""Link resolution after contacts were merged, deleted or created again."""
 
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.builders import a_deal, a_ticket
-from tests.support.callers import Caller, assert_problem, registered
+from tests.support.builders import deal_body, ticket_body
+from tests.support.callers import Caller, assert_problem, register_caller
 
 from crm_api.models import AuditEntry, User
 from hubspot_emulator import Emulator
@@ -31,10 +31,10 @@ def other_contact(emulator: Emulator) -> str:
 
 
 class TestMergedContact:
-    async def test_lists_go_on_with_the_survivor(
+    async def test_lists_use_surviving_contact_after_merge(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        await customer.post("/api/deals", a_deal())
+        await customer.post("/api/deals", deal_body())
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         assert contact["id"] == survivor
@@ -42,67 +42,65 @@ class TestMergedContact:
         assert await contact_of(customer) == survivor
         assert "contact_linked" in await audit(app)
 
-    async def test_tickets_can_be_raised_on_the_deals_of_before(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_ticket_on_own_deal_works_after_merge(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
         emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
-        answer = await customer.post(f"/api/tickets/{deal_id}", a_ticket())
-        assert answer.status_code == 201, answer.text
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        assert response.status_code == 201, response.text
         [ticket] = emulator.records("tickets")
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
-    async def test_two_users_are_never_linked_to_one_contact(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+    async def test_merge_of_two_users_contacts_keeps_one_link(
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        survivor = emulator.merge("contacts", stranger.contact_id, customer.contact_id)
-        assert (await stranger.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
+        survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
+        assert (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
             "id"
         ] == survivor
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
-        assert await contact_of(stranger) == survivor
+        assert await contact_of(other_customer) == survivor
         assert await contact_of(customer) is None
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert "contact_link_lost" in await audit(app)
 
 
-class TestContactThatIsGone:
-    async def test_it_is_found_again_by_a_proven_address(
+class TestDeletedContact:
+    async def test_verified_email_finds_new_contact(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        answer = await customer.post("/api/deals", a_deal())
-        assert answer.status_code == 201, answer.text
-        assert emulator.associations("deals", answer.json()["data"]["deal"]["id"], "contacts") == [anew]
-        assert await contact_of(customer) == anew
+        [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        response = await customer.post("/api/deals", deal_body())
+        assert response.status_code == 201, response.text
+        assert emulator.associations("deals", response.json()["data"]["deal"]["id"], "contacts") == [
+            new_contact
+        ]
+        assert await contact_of(customer) == new_contact
 
-    async def test_an_address_that_was_not_proved_finds_nobody(
-        self, customer: Caller, emulator: Emulator
-    ) -> None:
+    async def test_unverified_email_finds_no_new_contact(self, customer: Caller, emulator: Emulator) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         emulator.seed({"contacts": [{"email": customer.email}]})
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
-    async def test_a_contact_that_anothers_was_merged_into_is_anothers(
-        self, customer: Caller, stranger: Caller, app: FastAPI, emulator: Emulator
+    async def test_contact_merged_with_other_users_contact_is_not_linked(
+        self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
-        """Also while the other's link still names the contact of before the merge."""
+        """The other user is still linked to the ID that the merge replaced."""
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        [anew] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
-        survivor = emulator.merge("contacts", anew, stranger.contact_id)
-        assert_problem(await customer.post("/api/deals", a_deal()), 409, "contact_missing")
+        [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        survivor = emulator.merge("contacts", new_contact, other_customer.contact_id)
+        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert await contact_of(customer) is None
-        assert (await stranger.post("/api/deals", a_deal())).status_code == 201
-        await stranger.get("/api/new-crm-objects")
-        assert await contact_of(stranger) == survivor
+        assert (await other_customer.post("/api/deals", deal_body())).status_code == 201
+        await other_customer.get("/api/new-crm-objects")
+        assert await contact_of(other_customer) == survivor
 
-    async def test_nothing_is_made_anew_in_silence(
+    async def test_deleted_contact_is_not_created_again(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await prove_email(app, customer)
@@ -110,32 +108,32 @@ class TestContactThatIsGone:
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page == {"contacts": [], "next_after": None}
         assert await contact_of(customer) is None
-        assert_problem(await customer.post("/api/tickets/1", a_ticket()), 409, "contact_missing")
+        assert_problem(await customer.post("/api/tickets/1", ticket_body()), 409, "contact_missing")
         assert emulator.records("contacts") == []
 
 
-async def test_guessing_ids_looks_the_contact_up_once_a_minute(
-    customer: Caller, stranger: Caller, emulator: Emulator
+async def test_404s_trigger_one_link_check_per_minute(
+    customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
-    deal_id = (await stranger.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
+    deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
     emulator.clear_requests()
     for target in (deal_id, "99999999", deal_id):
-        assert_problem(await customer.post(f"/api/tickets/{target}", a_ticket()), 404, "not_found")
+        assert_problem(await customer.post(f"/api/tickets/{target}", ticket_body()), 404, "not_found")
     lookups = [request for request in emulator.requests if "/contacts/" in request.path]
     assert len(lookups) == 1
 
 
 @pytest.mark.parametrize("taken", [True, False])
-async def test_registering_with_a_secondary_address_links_nobody_twice(
+async def test_secondary_email_of_linked_contact_gets_no_link(
     customer: Caller, app: FastAPI, emulator: Emulator, taken: bool
 ) -> None:
-    """HubSpot answers 409 for a secondary address with the id of the contact that has it."""
+    """HubSpot returns a 409 for a secondary address, with the ID of its contact."""
     second = emulator.seed({"contacts": [{"email": "second@example.com"}]})["contacts"][0]
     emulator.merge("contacts", customer.contact_id, second)
     await customer.get("/api/new-crm-objects")
     before = emulator.records("contacts")[0].properties["firstname"]
     if taken:
-        answer = await customer.client.post(
+        response = await customer.client.post(
             "/api/register",
             json={
                 "email": "second@example.com",
@@ -145,9 +143,9 @@ async def test_registering_with_a_secondary_address_links_nobody_twice(
                 "phone": "+1 555 010 0100",
             },
         )
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["data"]["contact"] is None
+        assert response.status_code == 201, response.text
+        assert response.json()["data"]["contact"] is None
         assert emulator.records("contacts")[0].properties["firstname"] == before
     else:
-        other = await registered(customer.client, "third@example.com")
+        other = await register_caller(customer.client, "third@example.com")
         assert other.contact_id != customer.contact_id

@@ -1,4 +1,4 @@
-"""One key, one record, in every order in which answers are lost, processes die and requests are taken over."""
+"""Idempotency keys under lost responses, crashes, cancellation and lease takeover."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -10,9 +10,15 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import delete, update
-from tests.support.builders import a_deal, a_registration, a_ticket
+from tests.support.builders import deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.death import Died, Life, MortalTransport, cancelled_at, mortal_database
+from tests.support.crashes import (
+    CrashingTransport,
+    CrashPoint,
+    SimulatedCrash,
+    cancel_at_await,
+    crashing_database,
+)
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.errors import ApiError
@@ -25,64 +31,63 @@ from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 KEY = {"Idempotency-Key": "the-same-key"}
-# More than any of them needs; the loops end when one is survived.
-MOST_WORDS, MOST_AWAITS = 80, 2000
-# aiosqlite's thread goes on with a cancelled statement and may hold SQLite's one lock for some seconds.
+# Upper bounds: the loops end at the first request that completes.
+MAX_IO_OPERATIONS, MAX_AWAITS = 80, 2000
+# aiosqlite continues a cancelled statement in its thread and may hold SQLite's lock for seconds.
 ON_POSTGRESQL = pytest.mark.parametrize("database_backend", ["postgresql"])
 Post = Callable[[], Awaitable[httpx.Response]]
 
 
 @pytest.fixture
 async def provisioned(app: FastAPI) -> None:
-    """The account has the property that makes creating exact."""
+    """Create the idempotency property in the HubSpot account."""
     await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
-async def leases_end(app: FastAPI) -> None:
-    """As time would."""
+async def expire_leases(app: FastAPI) -> None:
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
-class TestTheAccountChanges:
-    """Whether the record could bear our id is decided when it is sent, and remembered."""
+class TestHubSpotAccountChanges:
+    """The idempotency property becomes available or unavailable between two attempts."""
 
-    async def test_what_was_sent_before_provisioning_is_not_sent_again_after_it(
+    async def test_untracked_create_is_not_retried_after_provisioning(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_what_was_sent_by_a_token_that_could_not_read_the_schema_is_not_sent_again(
+    async def test_create_sent_without_readable_schema_is_not_retried(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=403, times=10)
             emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
-            assert_problem(answer, 504, "outcome_unknown")
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert_problem(response, 504, "outcome_unknown")
         emulator.reset_faults()
-        assert_problem(await customer.post("/api/deals", a_deal(), headers=KEY), 504, "outcome_unknown")
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_a_schema_that_cannot_be_read_at_the_moment_creates_nothing_and_gives_the_key_back(
+    async def test_schema_read_error_creates_nothing_and_releases_key(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
             emulator.fail_next("GET", "/crm/properties/*", status=500, times=10)
-            answer = await other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
-            assert answer.status_code in (502, 503)
+            response = await other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
+            assert response.status_code in (502, 503)
             assert emulator.records("deals") == []
             emulator.reset_faults()
-        assert (await customer.post("/api/deals", a_deal(), headers=KEY)).status_code == 201
+        assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_what_was_made_is_answered_although_it_could_not_be_made_any_more(
+    async def test_retry_returns_created_record_if_input_is_invalid_now(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
@@ -98,42 +103,42 @@ class TestTheAccountChanges:
         assert len(emulator.records(object_type)) == 1
 
 
-class TestTakenOver:
-    """Another process goes on with the key while the first, which was slow, is still at it."""
+class TestLeaseTakeover:
+    """Another process takes over the key while the first, slow request is still running."""
 
-    async def test_both_answer_with_the_one_record(
+    async def test_takeover_and_slow_request_return_the_same_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            await expire_leases(app)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert second.status_code == 201, second.text
             slow.go_on.set()
-            answer = await first
+            response = await first
         [record] = emulator.records("deals")
-        assert answer.status_code == 201, answer.text
-        assert {each.json()["data"]["deal"]["id"] for each in (answer, second)} == {record.id}
-        replayed = await customer.post("/api/deals", a_deal(), headers=KEY)
+        assert response.status_code == 201, response.text
+        assert {created.json()["data"]["deal"]["id"] for created in (response, second)} == {record.id}
+        replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
 
-    async def test_the_slow_one_finds_the_key_taken_where_nothing_can_be_looked_up(
+    async def test_takeover_without_property_creates_no_second_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator
     ) -> None:
-        """Without the property the second creates nothing, and the first creates its one."""
+        """Without the property, only the first request creates a record."""
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
-                other.post("/api/deals", json=a_deal(), headers=customer.headers | KEY)
+                other.post("/api/deals", json=deal_body(), headers=customer.headers | KEY)
             )
             await slow.held.wait()
-            await leases_end(app)
-            second = await customer.post("/api/deals", a_deal(), headers=KEY)
+            await expire_leases(app)
+            second = await customer.post("/api/deals", deal_body(), headers=KEY)
             assert_problem(second, 504, "outcome_unknown")
             slow.go_on.set()
             assert (await first).status_code == 201
@@ -141,15 +146,15 @@ class TestTakenOver:
 
 
 class TestRegistration:
-    async def test_an_address_that_is_being_registered_is_no_final_answer(
+    async def test_conflict_with_running_registration_is_not_stored(
         self, settings: Settings, emulator: Emulator
     ) -> None:
-        """Two with keys of their own at one moment; the one who was first fails, and the other may try again."""
+        """Two concurrent registrations have different keys; the first fails, and a retry of the other succeeds."""
         slow = HeldTransport(emulator, "/contacts")
         keys = [{"Idempotency-Key": name} for name in ("one", "other")]
         async with another_process(settings, emulator, transport=slow) as client:
             running = [
-                asyncio.create_task(client.post("/api/register", json=a_registration(), headers=key))
+                asyncio.create_task(client.post("/api/register", json=registration_body(), headers=key))
                 for key in keys
             ]
             [refused], [held] = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -159,73 +164,75 @@ class TestRegistration:
             slow.go_on.set()
             assert (await held).status_code == 502
             key = keys[running.index(refused)]
-            assert (await client.post("/api/register", json=a_registration(), headers=key)).status_code == 201
+            assert (
+                await client.post("/api/register", json=registration_body(), headers=key)
+            ).status_code == 201
         assert len(emulator.records("contacts")) == 1
 
 
-class TestEverywhere:
-    """The same at every single step: what is sent again afterwards ends with one record and its associations."""
+class TestInterruptedAtEveryStep:
+    """A retry after an interruption at any step ends with one record and its associations."""
 
     @pytest.fixture
-    def transport(self, emulator: Emulator) -> MortalTransport:
-        return MortalTransport(EmulatorTransport(emulator))
+    def transport(self, emulator: Emulator) -> CrashingTransport:
+        return CrashingTransport(EmulatorTransport(emulator))
 
     @pytest.fixture
-    async def app(self, settings: Settings, transport: MortalTransport) -> AsyncGenerator[FastAPI, None]:
+    async def app(self, settings: Settings, transport: CrashingTransport) -> AsyncGenerator[FastAPI, None]:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         app = create_app(free, hubspot_transport=transport)
         async with app.router.lifespan_context(app):
-            await app.state.watching
+            await app.state.startup_checks
             yield app
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_killed_anywhere(
+    async def test_retry_after_crash_at_any_step_creates_one_record(
         self,
         customer: Caller,
         app: FastAPI,
         emulator: Emulator,
-        transport: MortalTransport,
+        transport: CrashingTransport,
         provisioned: None,
         object_type: str,
     ) -> None:
         post = await posting(object_type, customer)
-        deaths = 0
-        for words in range(MOST_WORDS):
+        crash_count = 0
+        for io_operations in range(MAX_IO_OPERATIONS):
             await start_over(object_type, app, emulator)
-            if not await dies_after(words, post, app, transport):
+            if not await crashes_after(io_operations, post, app, transport):
                 break
-            deaths += 1
-            await leases_end(app)
+            crash_count += 1
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
-            pytest.fail("it never got through")
-        assert deaths >= 6
+            pytest.fail("no request completed")
+        assert crash_count >= 6
 
     @ON_POSTGRESQL
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_cancelled_anywhere(
+    async def test_retry_after_cancel_at_any_step_creates_one_record(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
-        for place in range(1, MOST_AWAITS):
+        for await_number in range(1, MAX_AWAITS):
             await start_over(object_type, app, emulator)
-            if await asyncio.create_task(cancelled_at(place, post())):
+            if await asyncio.create_task(cancel_at_await(await_number, post())):
                 break
-            await leases_end(app)
+            await expire_leases(app)
             await check_converges(post, object_type, customer, emulator)
         else:
-            pytest.fail("it never got through")
-        assert place > 6
+            pytest.fail("no request completed")
+        assert await_number > 6
 
 
 class TestRunOnce:
-    """What `create` may raise, and what becomes of the key."""
+    """Errors of `create`, and the key's row afterwards."""
 
     @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
-    async def test_who_comes_while_it_is_worked_on_is_told_a_sensible_moment(
+    async def test_retry_after_equals_time_that_the_request_has_run(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
-        """Soon, where it has just begun; later, where its process seems to have died; never after the lease."""
+        """The wait grows with the running time, but ends with the lease."""
 
         async def create(attempt: Attempt) -> BaseModel:
             until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
@@ -233,15 +240,13 @@ class TestRunOnce:
                 await database.execute(update(IdempotencyKey).values(lease_until=until))
             with pytest.raises(ApiError) as refused:
                 await run_once(app.state.session_factory, a_key(), create)
-            assert refused.value.kind.code == "request_in_progress"
+            assert refused.value.error_type.code == "request_in_progress"
             assert abs(int(refused.value.headers["Retry-After"]) - retry_after) <= 1
             return Body()
 
         await run_once(app.state.session_factory, a_key(), create)
 
-    async def test_an_error_that_nobody_foresaw_may_have_come_after_the_record_was_made(
-        self, app: FastAPI
-    ) -> None:
+    async def test_unexpected_error_keeps_the_request_id_for_retry(self, app: FastAPI) -> None:
         attempts: list[Attempt] = []
 
         async def create(attempt: Attempt) -> BaseModel:
@@ -265,7 +270,7 @@ def a_key() -> Idempotency:
 
 
 class HeldTransport(httpx.AsyncBaseTransport):
-    """Holds the first create back, as a slow network does."""
+    """Transport that delays the first create until `go_on` is set."""
 
     def __init__(self, emulator: Emulator, path: str = "/deals") -> None:
         self._transport = EmulatorTransport(emulator)
@@ -283,23 +288,23 @@ class HeldTransport(httpx.AsyncBaseTransport):
 async def another_process(
     settings: Settings, emulator: Emulator, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """The service once more, over the same database and account."""
+    """Run a second application on the same database and HubSpot account."""
     app = create_app(settings, hubspot_transport=transport or EmulatorTransport(emulator))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
-        app.state.watching.cancel()  # its reads of the schema are not this test's
-        await asyncio.gather(app.state.watching, return_exceptions=True)
+        app.state.startup_checks.cancel()  # it reads the schema too, which would disturb the test
+        await asyncio.gather(app.state.startup_checks, return_exceptions=True)
         yield client
 
 
 async def posting(object_type: str, customer: Caller) -> Post:
-    """The request that creates one, with a key."""
+    """Return a function that sends the creating request with a key."""
     if object_type == "deals":
-        return lambda: customer.post("/api/deals", a_deal(), headers=KEY)
-    deal = (await customer.post("/api/deals", a_deal())).json()["data"]["deal"]["id"]
-    return lambda: customer.post(f"/api/tickets/{deal}", a_ticket(), headers=KEY)
+        return lambda: customer.post("/api/deals", deal_body(), headers=KEY)
+    deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    return lambda: customer.post(f"/api/tickets/{deal}", ticket_body(), headers=KEY)
 
 
 async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None:
@@ -309,22 +314,22 @@ async def start_over(object_type: str, app: FastAPI, emulator: Emulator) -> None
         emulator.archive_as_other_actor(object_type, record.id)
 
 
-async def dies_after(words: int, post: Post, app: FastAPI, transport: MortalTransport) -> bool:
-    """Send the request to a process that dies after so many words; whether it died."""
-    life = transport.life = Life(words)
-    with mortal_database(app.state.session_factory.kw["bind"].sync_engine, life):
+async def crashes_after(io_operations: int, post: Post, app: FastAPI, transport: CrashingTransport) -> bool:
+    """Send the request to a process that crashes after `io_operations`. Return True if it crashed."""
+    crash_point = transport.crash_point = CrashPoint(io_operations)
+    with crashing_database(app.state.session_factory.kw["bind"].sync_engine, crash_point):
         try:
             await post()
-        except Died:
+        except SimulatedCrash:
             return True
         finally:
-            transport.life = Life()
+            transport.crash_point = CrashPoint()
     return False
 
 
 async def check_converges(post: Post, object_type: str, customer: Caller, emulator: Emulator) -> None:
-    answer = await post()
-    assert answer.status_code == 201, answer.text
+    response = await post()
+    assert response.status_code == 201, response.text
     [record] = emulator.records(object_type)
-    assert answer.json()["data"][object_type.removesuffix("s")]["id"] == record.id
+    assert response.json()["data"][object_type.removesuffix("s")]["id"] == record.id
     assert emulator.associations(object_type, record.id, "contacts") == [customer.contact_id]

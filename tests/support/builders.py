@@ -1,12 +1,11 @@
-"""Requests that are valid unless a test changes them."""
+"""Valid request bodies, which a test can change."""
 
 from typing import Any
 
 PASSWORD = "a lighthouse in the fog"
 
 
-def a_registration(**changes: Any) -> dict[str, Any]:
-    """The body of a registration."""
+def registration_body(**changes: Any) -> dict[str, Any]:
     return {
         "email": "ada@example.com",
         "firstname": "Ada",
@@ -16,13 +15,11 @@ def a_registration(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def a_deal(**changes: Any) -> dict[str, Any]:
-    """The body of a deal."""
+def deal_body(**changes: Any) -> dict[str, Any]:
     return {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy"} | changes
 
 
-def a_ticket(**changes: Any) -> dict[str, Any]:
-    """The body of a ticket."""
+def ticket_body(**changes: Any) -> dict[str, Any]:
     return {
         "subject": "Third van is late",
         "description": "It was due on Monday.",

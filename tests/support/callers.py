@@ -1,4 +1,4 @@
-"""Somebody who is logged in, and what they may be answered."""
+"""Callers with a login, and the check of error responses."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from tests.support.builders import PASSWORD, a_registration
+from tests.support.builders import PASSWORD, registration_body
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
@@ -16,7 +16,7 @@ from hubspot_emulator import Emulator
 
 @dataclass(frozen=True)
 class Caller:
-    """A client that sends its access token."""
+    """A user with a login, whose requests carry the access token."""
 
     client: httpx.AsyncClient
     email: str
@@ -25,42 +25,37 @@ class Caller:
 
     @classmethod
     async def log_in(cls, client: httpx.AsyncClient, email: str, password: str, *, contact_id: str) -> Self:
-        """Log in with a password that fits."""
-        answer = await client.post("/api/login", json={"email": email, "password": password})
-        assert answer.status_code == 200, answer.text
-        return cls(client, email, answer.json()["data"], contact_id)
+        """Log in; the password must be right."""
+        response = await client.post("/api/login", json={"email": email, "password": password})
+        assert response.status_code == 200, response.text
+        return cls(client, email, response.json()["data"], contact_id)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that says who calls."""
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
     async def get(
         self, path: str, *, headers: dict[str, str] | None = None, **arguments: Any
     ) -> httpx.Response:
-        """GET as this caller."""
         return await self.client.get(path, headers=self.headers | (headers or {}), **arguments)
 
     async def post(
         self, path: str, json: Any = None, *, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """POST JSON as this caller."""
         return await self.client.post(path, json=json, headers=self.headers | (headers or {}))
 
     async def patch(
         self, path: str, json: Any = None, *, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """PATCH JSON as this caller."""
         return await self.client.patch(path, json=json, headers=self.headers | (headers or {}))
 
     async def delete(self, path: str, *, headers: dict[str, str] | None = None) -> httpx.Response:
-        """DELETE as this caller."""
         return await self.client.delete(path, headers=self.headers | (headers or {}))
 
 
 @asynccontextmanager
-async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
-    """A caller who is nobody yet, of an application of their own, from its start to its end."""
+async def app_client(settings: Settings, emulator: Emulator) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """Start an application with these settings and yield a client without a login."""
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with (
         app.router.lifespan_context(app),
@@ -71,24 +66,30 @@ async def serving(settings: Settings, emulator: Emulator) -> AsyncGenerator[http
         yield client
 
 
-async def registered(client: httpx.AsyncClient, email: str) -> Caller:
-    """Somebody who has just registered and logged in."""
-    answer = await client.post("/api/register", json=a_registration(email=email))
-    assert answer.status_code == 201, answer.text
-    return await Caller.log_in(client, email, PASSWORD, contact_id=answer.json()["data"]["contact"]["id"])
+async def register_caller(client: httpx.AsyncClient, email: str) -> Caller:
+    """Register this address and log in."""
+    response = await client.post("/api/register", json=registration_body(email=email))
+    assert response.status_code == 201, response.text
+    return await Caller.log_in(client, email, PASSWORD, contact_id=response.json()["data"]["contact"]["id"])
 
 
 def assert_problem(
-    answer: httpx.Response, status: int, code: str, *, fields: list[str] | None = None
+    response: httpx.Response, status: int, code: str, *, fields: list[str] | None = None
 ) -> dict[str, Any]:
-    """The answer is this error, in the one body that errors have."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
+    """Assert that the response is this error in the format of all errors, and return its body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
     assert set(problem) == {"type", "title", "status", "detail", "error", "code", "details", "request_id"}
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"].startswith("/problems/")
-    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["request_id"] == response.headers["x-request-id"]
     if fields is not None:
         assert [detail["field"] for detail in problem["details"]] == fields
     return problem
+
+
+def assert_same_not_found(first: httpx.Response, second: httpx.Response) -> None:
+    """Assert that both are 404 responses with equal bodies, except for the request ID."""
+    bodies = [assert_problem(response, 404, "not_found") for response in (first, second)]
+    assert bodies[0] | {"request_id": ""} == bodies[1] | {"request_id": ""}

@@ -1,4 +1,4 @@
-"""Pytest plugin: runs tests on SQLite and a real PostgreSQL, and says at the end what ran on which."""
+"""Pytest plugin: runs tests on SQLite and PostgreSQL, and reports at the end what ran on which."""
 
 import graphlib
 import importlib.metadata
@@ -26,19 +26,19 @@ from tests.support.postgres import (
 
 REPOSITORY = Path(__file__).parents[2]
 LOCK_SECONDS = 5
-MANY_SKIPS = 3
+MAX_SKIP_LINES = 3
 MIGRATION_SECONDS = 120
 ORDER = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
 @dataclass(eq=False)  # pytest keeps its plugins in sets
 class DatabaseReport:
-    """What was found, what ran on it, and what did not run."""
+    """Servers of this run, and the outcomes of the tests on each."""
 
     postgresql: str | None = None
-    """Version and source, once it runs."""
+    """Version and source, when the server runs."""
     postgresql_problem: str | None = None
-    """Why it does not."""
+    """Reason why the server does not run."""
     valkey: str | None = None
     outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Server name to test name to outcome."""
@@ -46,52 +46,47 @@ class DatabaseReport:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note on each test which servers it uses; the note travels with its reports."""
+        """Store in each test which servers it uses; pytest copies this into the reports."""
         for item in items:
             item.user_properties.append(("servers", " ".join(_servers_of(item)) or "none"))
 
     def pytest_report_header(self) -> list[str]:
-        """Where the servers will come from."""
         return self.header
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Write the header under `-q` too, which leaves pytest's own away."""
+        """Write the header under `-q` too, where pytest omits it."""
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and terminal.verbosity < 0:
             for line in self.header:
                 terminal.write_line(line)
 
     def skips(self) -> list[str]:
-        """Skipped tests by name; a file that skips many for one reason is one line with their number."""
+        """Return a line per skipped test, or one line if a file skips many for the same reason."""
         by_reason: dict[tuple[str, str], list[str]] = {}
         for name, reason in sorted(self.skipped.items()):
             by_reason.setdefault((name.partition("::")[0], reason), []).append(name)
         lines = []
         for (file, reason), names in by_reason.items():
-            many = len(names) > MANY_SKIPS
-            lines += (
-                [f"skipped: {len(names)} tests of {file}: {reason}"]
-                if many
-                else [f"skipped: {name}: {reason}" for name in names]
-            )
+            if len(names) > MAX_SKIP_LINES:
+                names = [f"{len(names)} tests of {file}"]
+            lines += [f"skipped: {name}: {reason}" for name in names]
         return lines
 
     @property
     def header(self) -> list[str]:
-        """One line for the databases, one for Valkey."""
         return [
             f"databases: sqlite {sqlite3.sqlite_version}; postgresql: {describe_source()}",
             f"valkey: {_valkey_source()}",
         ]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A module that skips itself hides all its tests."""
+        """Record modules that are skipped as a whole."""
         if report.skipped:
             self.skipped[report.nodeid] = _reason(report.longrepr)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count each test once: by its call, or by what went wrong around it."""
+        """Record one outcome per test: that of the call, or of a failed set-up or tear-down."""
         outcome = _outcome(report)
         if outcome is None:
             return
@@ -104,7 +99,7 @@ class DatabaseReport:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any]
     ) -> Generator[None, object | None, object | None]:
-        """Ask the server behind `valkey_url` what it is, once."""
+        """Read the version of the server behind `valkey_url`, once."""
         result = yield
         if (
             fixturedef.argname == "valkey_url"
@@ -116,16 +111,16 @@ class DatabaseReport:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Without PostgreSQL the suite has not passed, whatever else did."""
+        """Fail the run if PostgreSQL is missing."""
         if self.postgresql_problem and not _allow_missing() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    # First among wrappers, so that what stands after `yield` comes after everybody else's lines.
+    # As the outermost wrapper, so that its lines come after those of all other plugins.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> Generator[None, None, None]:
-        """Skipped tests by name, then one line for each server."""
+        """Write the skipped tests, then one line per server."""
         yield
         if config.getoption("collectonly"):
             return
@@ -135,7 +130,7 @@ class DatabaseReport:
             terminalreporter.write_line(line, **{colour: True})
 
     def summary(self) -> list[tuple[str, str]]:
-        """The closing lines and their colours."""
+        """Return the last lines of the report, and their colours."""
         names = {
             "sqlite": f"sqlite {sqlite3.sqlite_version}",
             "postgresql": f"postgresql {self.postgresql or ''}".strip(),
@@ -146,10 +141,10 @@ class DatabaseReport:
         for server, name in names.items():
             counts = Counter(self.outcomes.get(server, {}).values())
             text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ORDER if counts[outcome])
-            bad = counts["failed"] or counts["error"]
-            lines.append(
-                (f"{name}: {text or 'no test ran'}", "red" if bad else "green" if text else "yellow")
-            )
+            colour = "green" if text else "yellow"
+            if counts["failed"] or counts["error"]:
+                colour = "red"
+            lines.append((f"{name}: {text or 'no test ran'}", colour))
             if server == "postgresql" and self.postgresql_problem:
                 allowed = " (allowed by ALLOW_MISSING_POSTGRESQL)" if _allow_missing() else ""
                 lines[-1] = (f"postgresql: NOT RUN ({self.postgresql_problem}){allowed}", "red")
@@ -157,7 +152,6 @@ class DatabaseReport:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the report."""
     config.stash[_REPORT] = DatabaseReport()
     config.pluginmanager.register(config.stash[_REPORT], "database-report")
 
@@ -167,13 +161,13 @@ _REPORT = pytest.StashKey[DatabaseReport]()
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_backend(request: pytest.FixtureRequest) -> str:
-    """Each test that uses a database runs on both."""
+    """Run each test that uses a database on both databases."""
     return cast("str", request.param)
 
 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Generator[PostgresServer | None, None, None]:
-    """The one server of the session, started when the first test wants it; None if there is none."""
+    """Yield the PostgreSQL server of the session, or None if there is none."""
     report = pytestconfig.stash[_REPORT]
     try:
         server = start_postgres()
@@ -188,7 +182,7 @@ def postgres_server(pytestconfig: pytest.Config) -> Generator[PostgresServer | N
 
 @dataclass
 class PostgresDatabase:
-    """One migrated database, emptied after each test rather than made anew: 0.5 ms against 45."""
+    """Migrated database that is emptied after each test (0.5 ms) instead of created again (45 ms)."""
 
     server: PostgresServer
     template: str
@@ -197,7 +191,7 @@ class PostgresDatabase:
     _statements: str = ""
 
     def url(self) -> str:
-        """The URL of the database, which is empty."""
+        """Create the database if necessary and return its URL."""
         if self._connection is None:
             self._url = self.server.create_database(self.template)
             self._connection = Connection(self._url)
@@ -207,7 +201,7 @@ class PostgresDatabase:
         return self._url
 
     def empty(self) -> None:
-        """Delete all rows. Raises an asyncpg error if somebody still locks one; the next test gets a new database."""
+        """Delete all rows. If a row is still locked, raises an asyncpg error; the next test gets a new database."""
         assert self._connection is not None
         try:
             self._connection.execute(self._statements)
@@ -216,7 +210,6 @@ class PostgresDatabase:
             raise
 
     def close(self) -> None:
-        """Drop the database."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -227,7 +220,7 @@ class PostgresDatabase:
 def postgres_database(
     postgres_server: PostgresServer | None,
 ) -> Generator[PostgresDatabase | None, None, None]:
-    """The migrated database that tests share, one after the other."""
+    """Yield the migrated database that the tests share."""
     if postgres_server is None:
         yield None
         return
@@ -240,18 +233,18 @@ def postgres_database(
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
+    """Return a migrated SQLite file, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     migrate(f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection:
-        # Kept in the file, so that not every test has to switch to it.
+        # WAL mode is stored in the file, so the copies have it too.
         connection.execute("PRAGMA journal_mode=WAL")
     return path
 
 
 @pytest.fixture
 def database_url(database_backend: str, request: pytest.FixtureRequest) -> Generator[str, None, None]:
-    """The URL of a migrated, empty database; other connections and processes may use it too."""
+    """Yield the URL of a migrated, empty database; other processes may use it too."""
     if database_backend == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
         path = template.with_name("test.db")
@@ -262,7 +255,7 @@ def database_url(database_backend: str, request: pytest.FixtureRequest) -> Gener
         return
     database: PostgresDatabase | None = request.getfixturevalue("postgres_database")
     if database is None:
-        _refuse(request)
+        _skip(request)
     yield database.url()
     database.empty()
 
@@ -271,20 +264,20 @@ def database_url(database_backend: str, request: pytest.FixtureRequest) -> Gener
 def blank_database_url(
     database_backend: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Generator[str, None, None]:
-    """The URL of a database without any table, for tests of the migrations themselves."""
+    """Yield the URL of a database without tables, for tests of the migrations."""
     if database_backend == "sqlite":
         yield f"sqlite:///{tmp_path}/blank.db"
         return
     server: PostgresServer | None = request.getfixturevalue("postgres_server")
     if server is None:
-        _refuse(request)
+        _skip(request)
     url = server.create_database()
     yield url
     server.drop_database(url)
 
 
 def migrate(url: str) -> None:
-    """Bring a database to the newest revision, as an operator does. Raises `CalledProcessError`."""
+    """Migrate a database to the newest revision. Raises `CalledProcessError`."""
     subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         cwd=REPOSITORY,
@@ -294,7 +287,7 @@ def migrate(url: str) -> None:
     )
 
 
-def _refuse(request: pytest.FixtureRequest) -> NoReturn:
+def _skip(request: pytest.FixtureRequest) -> NoReturn:
     pytest.skip(f"no PostgreSQL: {request.config.stash[_REPORT].postgresql_problem}")
 
 
@@ -322,8 +315,10 @@ def _servers_of(item: pytest.Item) -> list[str]:
 
 
 def _outcome(report: pytest.TestReport) -> str | None:
+    if report.when != "call" and report.skipped:
+        return "skipped"
     if report.when != "call":
-        return "error" if report.failed else "skipped" if report.skipped else None
+        return "error" if report.failed else None
     if hasattr(report, "wasxfail"):
         return "xfailed" if report.skipped else "xpassed"
     return report.outcome
@@ -349,6 +344,6 @@ def _valkey_source() -> str:
 
 def _valkey_version(url: str) -> str:
     with closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
-        facts = client.info("server")
-    name = facts.get("server_name", "redis")
-    return f"{name} {facts.get(f'{name}_version', '?')}"
+        info = client.info("server")
+    name = info.get("server_name", "redis")
+    return f"{name} {info.get(f'{name}_version', '?')}"

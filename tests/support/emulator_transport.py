@@ -1,4 +1,4 @@
-"""The emulator in the network's place: httpx transport that turns its faults into httpx's errors at once."""
+"""httpx transport that calls the emulator in process."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,7 +9,7 @@ from hubspot_emulator import IMMEDIATE_FAULTS, Emulator
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):
-    """A dropped connection is httpx.ReadError, a hang httpx.ReadTimeout, neither with any waiting."""
+    """Transport that raises the emulator's faults as httpx errors (ReadError, ReadTimeout) without waiting."""
 
     def __init__(self, emulator: Emulator) -> None:
         async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

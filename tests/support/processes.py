@@ -1,4 +1,4 @@
-"""The service and the emulator as processes of their own, on free ports of the loopback address."""
+"""Service and emulator in separate processes on the loopback address."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx
 
-# Only a process that hangs takes so long; on a busy machine ten seconds are usual.
+# A start takes up to ten seconds on a busy machine.
 START_SECONDS = 60.0
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A server that was started and has to be stopped."""
+    """Server process; the constructor returns when it accepts requests."""
 
     def __init__(
         self, command: list[str], port: int, *, path: str, environment: dict[str, str], log: Path
@@ -44,7 +44,7 @@ class Process:
             except httpx.TransportError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
-                    raise AssertionError(f"it did not start:\n{log.read_text()}") from None
+                    raise AssertionError(f"the server did not start:\n{log.read_text()}") from None
                 time.sleep(0.05)
 
     @property
@@ -54,31 +54,30 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What it has written."""
         return self._log.read_text(encoding="utf-8")
 
-    def tell(self, number: signal.Signals) -> None:
-        """Send a signal to the process alone, as an orchestrator does."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the main process only, as an orchestrator does."""
         self._process.send_signal(number)
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process and its workers."""
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the process and its workers, if it still runs."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
-        """End it at once, with no chance to tidy up."""
-        self.signal(signal.SIGKILL)
+        """End the process and its workers with SIGKILL."""
+        self.signal_group(signal.SIGKILL)
         self._process.wait(timeout=10)
 
     def wait(self, timeout_seconds: float) -> int:
-        """Wait for it to end by itself; its exit status."""
+        """Wait for the process to end and return its exit status."""
         return self._process.wait(timeout=timeout_seconds)
 
 
 @contextmanager
 def emulator_process(folder: Path, *arguments: str) -> Generator[Process, None, None]:
-    """An emulator that keeps its records in a file."""
+    """Start an emulator and yield its process."""
     port = free_port()
     command = [sys.executable, "-m", "crm_api", "emulator", "--port", str(port), *arguments]
     process = Process(
@@ -94,7 +93,7 @@ def emulator_process(folder: Path, *arguments: str) -> Generator[Process, None, 
 def service_process(
     folder: Path, *, database_url: str, hubspot_url: str, workers: int = 1, **settings: str
 ) -> Generator[Process, None, None]:
-    """The service as an operator starts it."""
+    """Start the service with `crm-api serve` and yield its process."""
     port = free_port()
     command = [sys.executable, "-m", "crm_api", "serve", "--port", str(port), "--workers", str(workers)]
     environment = {

@@ -1,4 +1,4 @@
-"""A server with the service's HTTP protocol and a small application, for tests that send raw bytes."""
+"""Server with the service's HTTP protocol and a small application, for tests that send raw bytes."""
 
 import asyncio
 import contextlib
@@ -18,23 +18,23 @@ ONE = b"GET /one HTTP/1.1\r\nHost: crm.example\r\n\r\n"
 
 
 def post(*headers: bytes, body: bytes = b"") -> bytes:
-    """Return a request with these headers and a body that they describe."""
+    """Return a POST request with these headers and this body."""
     return b"\r\n".join([b"POST /one HTTP/1.1", b"Host: crm.example", *headers, b"", b""]) + body
 
 
-def statuses_in(received: bytes) -> list[int]:
+def statuses_in(read: bytes) -> list[int]:
     """Return the statuses of all responses in these bytes."""
-    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", received)]
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", read)]
 
 
 class Served:
-    """Server on uvloop in its own thread.
+    """Server on uvloop in its own thread, and the requests that reached its application.
 
-    `/bytes/N` returns N bytes; `/held` is answered after `release`; other paths return an empty body.
+    `/bytes/N` returns N bytes; `/held` returns after `release`; other paths return an empty body.
     """
 
     def __init__(self, clients: ClientConnections, *, timeout_keep_alive: int, send_buffer: int) -> None:
-        self.requests: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
         self.headers: list[dict[bytes, bytes]] = []
         self.connections: list[Connection] = []
         self._released = asyncio.Event()
@@ -60,12 +60,12 @@ class Served:
         self.server.run(sockets=[self._listener])
 
     def release(self) -> None:
-        """Let the application answer `/held`."""
+        """Let the requests for `/held` finish."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._released.set)
 
     async def connect(self, *requests: bytes, receive_buffer: int = 0) -> "Connection":
-        """Open a connection and send these bytes; with `receive_buffer`, the client reads nothing in advance."""
+        """Open a connection and send these bytes; a small `receive_buffer` limits what the kernel reads in advance."""
         client = socket.socket()
         if receive_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -78,32 +78,32 @@ class Served:
         return connection
 
     async def send(self, *pieces: bytes, responses: int | None = None) -> list[int]:
-        """Send these bytes and return the statuses of so many responses, or of all until the server closes."""
+        """Send the bytes and return the statuses, after this number of responses or when the server closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        received = b""
+        read = b""
         with contextlib.suppress(ConnectionError):
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(WAIT_SECONDS):
-                while responses is None or len(statuses_in(received)) < responses:
+                while responses is None or len(statuses_in(read)) < responses:
                     more = await reader.read(65_536)
                     if not more:
                         break
-                    received += more
+                    read += more
         writer.transport.abort()
-        return statuses_in(received)
+        return statuses_in(read)
 
-    async def wait_until(self, holds: Callable[[], bool]) -> None:
-        """Wait until this holds."""
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition is true."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while not holds():  # noqa: ASYNC110 - the server runs in another thread
+            while not condition():  # noqa: ASYNC110 - the server runs in another thread
                 await asyncio.sleep(0.01)
 
     @property
     def connection_count(self) -> int:
-        """Return how many connections the server has."""
+        """Return the number of open connections of the server."""
         return len(self.server.server_state.connections)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -113,11 +113,11 @@ class Served:
         while more_body:
             message = await receive()
             if message["type"] == "http.disconnect":
-                self.requests.append(("disconnected", body))
+                self.received.append(("disconnected", body))
                 return
             body += message["body"]
             more_body = message.get("more_body", False)
-        self.requests.append((scope["path"], body))
+        self.received.append((scope["path"], body))
         self.headers.append(dict(scope["headers"]))
         if scope["path"] == "/held":
             await self._released.wait()
@@ -126,11 +126,11 @@ class Served:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         if scope["path"] == "/held":
-            self.requests.append(("finished", b""))
+            self.received.append(("finished", b""))
 
 
 class Connection:
-    """A client's connection."""
+    """Connection of a client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -145,11 +145,11 @@ class Connection:
             return None
 
     def stop_reading(self) -> None:
-        """Leave what the server sends in the kernel's buffers."""
+        """Leave the server's bytes in the kernel's buffers."""
         self.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Close the connection at once."""
+        """Abort the connection."""
         self.writer.transport.abort()
 
 
@@ -157,7 +157,7 @@ class Connection:
 async def serving(
     clients: ClientConnections | None = None, *, timeout_keep_alive: int = 75, send_buffer: int = 0
 ) -> AsyncGenerator[Served, None]:
-    """Serve with these limits."""
+    """Run a server with these limits."""
     served = Served(
         clients or ClientConnections(), timeout_keep_alive=timeout_keep_alive, send_buffer=send_buffer
     )

@@ -1,15 +1,15 @@
-"""Records in the account, and what was asked of HubSpot."""
+"""Records of the emulator, and the calls that it received."""
 
 from typing import Any
 
-from tests.support.builders import a_deal, a_ticket
+from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller
 
 from hubspot_emulator import Emulator
 
 
 def calls(emulator: Emulator) -> list[str]:
-    """Method and path of everything that was asked, without what all paths share."""
+    """Return method and shortened path of each call that the emulator received."""
     return [
         f"{request.method} {request.path.removeprefix('/crm/').replace('2026-09/', '')}"
         for request in emulator.requests
@@ -17,84 +17,86 @@ def calls(emulator: Emulator) -> list[str]:
 
 
 def writes(emulator: Emulator) -> list[str]:
-    """What was asked that changes something."""
-    read_session_factory = ("/batch/read", "/search", "/token")
+    """Return the paths of the calls that change something."""
+    read_paths = ("/batch/read", "/search", "/token")
     return [
         request.path
         for request in emulator.requests
-        if request.method != "GET" and not request.path.endswith(read_session_factory)
+        if request.method != "GET" and not request.path.endswith(read_paths)
     ]
 
 
-def give_deals(emulator: Emulator, contact_id: str, number: int, **properties: Any) -> list[str]:
-    """Deals of this contact, as HubSpot's own users make them."""
-    made = emulator.seed(
-        {
-            "deals": [
-                {"dealname": f"deal {each}", "dealstage": "qualifiedtobuy", "pipeline": "default"}
-                | properties
-                for each in range(number)
-            ]
-        }
-    )["deals"]
-    for deal_id in made:
-        emulator.link(("deals", deal_id), ("contacts", contact_id))
-    return made
+def seed_deals(emulator: Emulator, contact_id: str, number: int, **properties: Any) -> list[str]:
+    """Create deals of this contact in the emulator, as HubSpot's own users do."""
+    shared = {"dealstage": "qualifiedtobuy", "pipeline": "default"} | properties
+    deals = [{"dealname": f"deal {index}"} | shared for index in range(number)]
+    return _seed(emulator, "deals", deals, [("contacts", contact_id)])
 
 
-def give_tickets(
+def seed_tickets(
     emulator: Emulator, number: int, *, to: list[tuple[str, str]], **properties: Any
 ) -> list[str]:
-    """Tickets that hang on these records."""
-    made = emulator.seed(
-        {
-            "tickets": [
-                {"subject": f"ticket {each}", "hs_pipeline": "0", "hs_pipeline_stage": "1"} | properties
-                for each in range(number)
-            ]
-        }
-    )["tickets"]
-    for ticket_id in made:
+    """Create tickets in the emulator, associated with the records `to`."""
+    shared = {"hs_pipeline": "0", "hs_pipeline_stage": "1"} | properties
+    tickets = [{"subject": f"ticket {index}"} | shared for index in range(number)]
+    return _seed(emulator, "tickets", tickets, to)
+
+
+def _seed(
+    emulator: Emulator, object_type: str, records: list[dict[str, Any]], to: list[tuple[str, str]]
+) -> list[str]:
+    ids = emulator.seed({object_type: records})[object_type]
+    for record_id in ids:
         for target in to:
-            emulator.link(("tickets", ticket_id), target)
-    return made
+            emulator.link((object_type, record_id), target)
+    return ids
 
 
-async def a_deal_of(caller: Caller, **changes: Any) -> str:
-    """A deal that the caller opened."""
-    answer = await caller.post("/api/deals", a_deal(**changes))
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["deal"]["id"])
+async def create_deal_as(caller: Caller, **changes: Any) -> str:
+    """Create a deal as this caller and return its ID."""
+    response = await caller.post("/api/deals", deal_body(**changes))
+    assert response.status_code == 201, response.text
+    return str(response.json()["data"]["deal"]["id"])
 
 
-async def a_ticket_of(caller: Caller, deal_id: str, **changes: Any) -> str:
-    """A ticket that the caller raised."""
-    answer = await caller.post(f"/api/tickets/{deal_id}", a_ticket(**changes))
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["data"]["ticket"]["id"])
+async def create_ticket_as(caller: Caller, deal_id: str, **changes: Any) -> str:
+    """Create a ticket as this caller and return its ID."""
+    response = await caller.post(f"/api/tickets/{deal_id}", ticket_body(**changes))
+    assert response.status_code == 201, response.text
+    return str(response.json()["data"]["ticket"]["id"])
 
 
-async def all_pages(caller: Caller, path: str, **params: Any) -> list[dict[str, Any]]:
-    """Every record of a list, page after page."""
-    found: list[dict[str, Any]] = []
+async def list_all(caller: Caller, path: str, **params: Any) -> list[dict[str, Any]]:
+    """Return the records of all pages of a list."""
+    records: list[dict[str, Any]] = []
     while True:
-        answer = await caller.get(path, params=params)
-        assert answer.status_code == 200, answer.text
-        page = answer.json()["data"]
-        found += page["results"]
+        response = await caller.get(path, params=params)
+        assert response.status_code == 200, response.text
+        page = response.json()["data"]
+        records += page["results"]
         if page["next_cursor"] is None:
-            return found
+            return records
         params["cursor"] = page["next_cursor"]
 
 
-async def all_found(caller: Caller, path: str, **body: Any) -> list[dict[str, Any]]:
-    """Every record that a search finds, page after page."""
-    found: list[dict[str, Any]] = []
+async def search_all(caller: Caller, path: str, **body: Any) -> list[dict[str, Any]]:
+    """Return the records of all pages of a search."""
+    records: list[dict[str, Any]] = []
     while True:
-        answer = await caller.post(path, body)
-        assert answer.status_code == 200, answer.text
-        page = answer.json()["data"]
-        found += page["results"]
+        response = await caller.post(path, body)
+        assert response.status_code == 200, response.text
+        page = response.json()["data"]
+        records += page["results"]
         if page["next_cursor"] is None:
-            return found
+            return records
         body["cursor"] = page["next_cursor"]
+
+
+def record_ids(records: list[dict[str, Any]]) -> list[str]:
+    """Return the IDs of records in a response."""
+    return [record["id"] for record in records]
+
+
+def condition(property: str, operator: str, **values: Any) -> dict[str, Any]:  # noqa: A002 - the API's name
+    """Return one filter of a search."""
+    return {"property": property, "operator": operator} | values

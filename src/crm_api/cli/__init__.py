@@ -13,10 +13,9 @@ from crm_api.settings import Settings, SettingsRefusedError
 
 
 class _Commands(click.Group):
-    """Says in a line what an operator can mend, and leaves tracebacks to mistakes of ours."""
+    """Command group that prints errors an operator can fix in one line; other errors keep their traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
         try:
             return super().invoke(ctx)
         except SettingsRefusedError as error:
@@ -42,7 +41,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="crm-api")
 def main() -> None:
-    """An API in front of HubSpot CRM. Settings are environment variables; .env.example names them all."""
+    """Run the API in front of HubSpot CRM. Settings are environment variables; .env.example lists them all."""
 
 
 @main.command()
@@ -50,10 +49,11 @@ def main() -> None:
 @click.option("--port", type=int, default=None, help="The port to listen on.  [PORT, 4012]")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes to run.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
-    """Serve the API. The database has to be migrated before."""
+    """Serve the API. The database must be migrated first."""
     from crm_api.cli.serve import serve_api
 
-    settings = _settings()
+    settings = Settings.load()
+    settings.require_startable()
     serve_api(
         settings,
         host=host or settings.host,
@@ -66,10 +66,10 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
 @click.option("--port", type=int, default=4012, show_default=True, envvar="PORT", show_envvar=True)
 @click.option(
-    "--emulator-port", type=int, default=None, help="Where the emulator listens.  [8100, or any free one]"
+    "--emulator-port", type=int, default=None, help="The emulator's port.  [8100, or any free port]"
 )
 def demo(folder: Path, port: int, emulator_port: int | None) -> None:
-    """Serve a demo: SQLite, the bundled HubSpot emulator and demo records, all kept in one folder."""
+    """Serve a demo: SQLite, the bundled HubSpot emulator and demo records, all stored in one folder."""
     from crm_api.cli.demo import run_demo
 
     run_demo(folder, port=port, emulator_port=emulator_port)
@@ -77,7 +77,7 @@ def demo(folder: Path, port: int, emulator_port: int | None) -> None:
 
 @main.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Migrate the database to the newest version."""
     from crm_api.cli.migrations import upgrade
 
     settings = Settings.load()
@@ -90,7 +90,7 @@ def migrate() -> None:
 
 @main.group()
 def users() -> None:
-    """Look after users."""
+    """Manage users."""
 
 
 @users.command()
@@ -121,13 +121,13 @@ def logout(email: str) -> None:
 
 
 @main.command()
-@click.option("--user", "email", default=None, metavar="EMAIL", help="Only what is about this user.")
+@click.option("--user", "email", default=None, metavar="EMAIL", help="Only entries about this user.")
 @click.option("--event", default=None, help="Only this event, such as login_failed.")
-@click.option("--since", type=click.DateTime(), default=None, help="Only from this moment (UTC) on.")
+@click.option("--since", type=click.DateTime(), default=None, help="Only entries from this time (UTC) on.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def audit(email: str | None, event: str | None, since: datetime | None, limit: int, *, as_json: bool) -> None:
-    """Print who did what, when and from where; the latest is last."""
+    """Print who did what, when and from where, in chronological order."""
     from crm_api.cli.audit import print_audit
 
     since = since.replace(tzinfo=UTC) if since is not None else None
@@ -136,51 +136,52 @@ def audit(email: str | None, event: str | None, since: datetime | None, limit: i
 
 @main.group()
 def hubspot() -> None:
-    """Look after the HubSpot account."""
+    """Check and provision the HubSpot account."""
 
 
 @hubspot.command()
 def provision() -> None:
-    """Create what this service needs in the account: a unique property, and two ticket categories."""
+    """Create what the service needs in the HubSpot account: a unique property and two ticket categories."""
     from crm_api.cli.hubspot import provision_account
 
-    provision_account(_settings(for_hubspot=True))
+    provision_account(_hubspot_settings())
 
 
 @hubspot.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(*, as_json: bool) -> None:
-    """Look whether the account has what this service needs; nothing is written. Ends with 1 where it has not."""
-    from crm_api.cli.hubspot import check as check_account
+    """Check whether the HubSpot account has what the service needs, without changes. Exits with 1 if not."""
+    from crm_api.cli.hubspot import print_checks
 
-    sys.exit(check_account(_settings(for_hubspot=True), as_json_text=as_json))
+    if not print_checks(_hubspot_settings(), as_json=as_json):
+        sys.exit(1)
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8100, show_default=True, help="0 is a free one."
+    "--port", type=click.IntRange(0, 65_535), default=8100, show_default=True, help="0 means any free port."
 )
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     default=None,
-    help="The file to keep records in; without it they are forgotten at the end.",
+    help="File that stores the records; without it they are lost at the end.",
 )
 @click.option(
-    "--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Before each answer."
+    "--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Delay of each response."
 )
 @click.option(
     "--search-lag",
     type=click.FloatRange(0),
     default=0.0,
     show_default=True,
-    help="Seconds until a search knows of a change.",
+    help="Seconds until a change is visible in searches.",
 )
 def emulator(host: str, port: int, state: Path | None, latency_ms: float, search_lag: float) -> None:
-    """Serve the HubSpot emulator on its own. Any bearer token is let in.
+    """Serve the HubSpot emulator. It accepts any bearer token.
 
-    Limits, faults and everything else are set while it runs, under /_emulator/: see docs/emulator.md.
+    Limits, faults and other behavior are set at run time, under /_emulator/: see docs/emulator.md.
     """
     from hubspot_emulator import StateFileError
     from hubspot_emulator.serve import serve as serve_emulator
@@ -199,9 +200,9 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
 
 
 @main.command()
-@click.option("--markdown", "as_markdown", is_flag=True, help="As docs/configuration.md has them.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="In the format of docs/configuration.md.")
 def settings(*, as_markdown: bool) -> None:
-    """Print every setting with its default and what it does, as a .env to begin with."""
+    """Print every setting with its default and description, as a .env file."""
     from crm_api.cli.configuration import dotenv, markdown
 
     click.echo(markdown() if as_markdown else dotenv(), nl=False)
@@ -213,15 +214,12 @@ def openapi() -> None:
     from crm_api.main import create_app
     from crm_api.openapi.document import build_document, dump
 
-    # Only SUPPORT_URL and TERMS_URL stand in the document; the rest lets the application be built.
+    # The other settings are required to create the application but do not change the document.
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")  # noqa: S106
     click.echo(dump(build_document(create_app(settings))), nl=False)
 
 
-def _settings(*, for_hubspot: bool = False) -> Settings:
+def _hubspot_settings() -> Settings:
     settings = Settings.load()
-    if for_hubspot:
-        settings.require_hubspot()
-    else:
-        settings.require_startable()
+    settings.require_hubspot()
     return settings

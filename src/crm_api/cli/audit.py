@@ -1,43 +1,24 @@
-"""Prints the audit log."""
+"""Output of the audit log."""
 
-import asyncio
 import json
 from datetime import datetime
+from functools import partial
 
 import click
 
-from crm_api.database import DatabaseUrlError, create_engine, create_session_factory
+from crm_api.cli.database import parse_email, run_with_database
 from crm_api.models import AuditEntry
-from crm_api.schemas.accounts import normalise_email
 from crm_api.services.audit import entries
-from crm_api.settings import Settings, SettingsRefusedError
+from crm_api.settings import Settings
 
 
 def print_audit(
     *, email: str | None, event: str | None, since: datetime | None, limit: int, as_json: bool
 ) -> None:
-    """Print what fits, the latest last: when, what, about whom, by whom, from where, in which request."""
-
-    async def run() -> list[AuditEntry]:
-        engine = create_engine(Settings.load().database_url)
-        try:
-            return await entries(
-                create_session_factory(engine),
-                email=normalise_email(email) if email else None,
-                event=event,
-                since=since,
-                limit=limit,
-            )
-        finally:
-            await engine.dispose()
-
-    try:
-        found = asyncio.run(run())
-    except (SettingsRefusedError, DatabaseUrlError):
-        raise
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    for entry in found:
+    """Print the selected entries in chronological order, one per line."""
+    address = parse_email(email) if email else None
+    select = partial(entries, email=address, event=event, since=since, limit=limit)
+    for entry in run_with_database(Settings.load(), select):
         click.echo(_json(entry) if as_json else _line(entry))
 
 
@@ -49,8 +30,8 @@ def _line(entry: AuditEntry) -> str:
         "request": entry.request_id,
         "detail": entry.detail,
     }
-    known = "  ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
-    return f"{entry.at.isoformat(timespec='seconds')}  {entry.event:<25} {known}"
+    present = "  ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
+    return f"{entry.at.isoformat(timespec='seconds')}  {entry.event:<25} {present}"
 
 
 def _json(entry: AuditEntry) -> str:

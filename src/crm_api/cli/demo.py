@@ -1,4 +1,4 @@
-"""The demo: everything in one command, kept in one folder."""
+"""The demo: service, emulator and demo records, started by one command and stored in one folder."""
 
 import asyncio
 import contextlib
@@ -24,59 +24,59 @@ EMULATOR_PORT = 8100
 
 
 def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
-    """Migrate, start the emulator, seed what is missing, and serve until interrupted.
+    """Start the emulator, migrate, create the demo records once, and serve until interrupted.
 
-    What the environment or `.env` says is kept: with HubSpot credentials there is no emulator and no demo record.
-    Without a port for the emulator it takes its usual one, or any that is free.
+    Settings from the environment or `.env` apply. If they hold HubSpot credentials, there is no emulator and there are
+    no demo records.
     """
     _require_free(port)
-    given = Settings.load()
-    own_account = bool(given.hubspot_access_token or given.hubspot_refresh_token)
+    settings = Settings.load()
+    own_account = bool(settings.hubspot_access_token or settings.hubspot_refresh_token)
     folder.mkdir(exist_ok=True)
-    if "environment" not in given.model_fields_set:
+    if "environment" not in settings.model_fields_set:
         os.environ["ENVIRONMENT"] = "development"
-    if "database_url" not in given.model_fields_set:
-        # A database belongs to one HubSpot account, and the demo's to the emulator's.
+    if "database_url" not in settings.model_fields_set:
+        # A database belongs to one HubSpot account, so the emulator's has its own.
         name = "own-account.db" if own_account else "crm-api.db"
         os.environ["DATABASE_URL"] = f"sqlite:///{folder.resolve()}/{name}"
     if own_account:
-        where = f"HubSpot is {given.hubspot_base_url}, as the environment says; no demo records."
-        _serve(port, where, seeded=False)
+        _serve(port, f"HubSpot is {settings.hubspot_base_url}, as configured; no demo records.")
         return
     if emulator_port is None:
         emulator_port = EMULATOR_PORT if _is_free(EMULATOR_PORT) else _any_free_port()
     elif not _is_free(emulator_port):
-        raise click.ClickException(f"port {emulator_port} is taken: choose another --emulator-port")
+        raise click.ClickException(f"port {emulator_port} is in use: choose another --emulator-port")
     os.environ["HUBSPOT_BASE_URL"] = f"http://127.0.0.1:{emulator_port}"
     os.environ["HUBSPOT_ACCESS_TOKEN"] = "demo-access-token"
     with _emulator(folder / "hubspot.db", emulator_port):
-        where = f"HubSpot is the bundled emulator on port {emulator_port}; records are in {folder}/."
-        _serve(port, where, seeded=True, marker=folder / "seeded")
+        notice = f"HubSpot is the bundled emulator on port {emulator_port}; records are in {folder}/."
+        _serve(port, notice, marker=folder / "seeded")
 
 
-def _serve(port: int, where: str, *, seeded: bool, marker: Path | None = None) -> None:
+def _serve(port: int, notice: str, *, marker: Path | None = None) -> None:
+    """Serve; `marker` is the file that shows that the demo records exist, None if there are none."""
     settings = Settings.load()
     settings.require_startable()
     upgrade(settings.database_url)
     if marker is not None and not marker.exists():
-        # An earlier start may have been stopped half way through.
+        # An interrupted earlier start may have left some records.
         httpx.post(f"{settings.hubspot_base_url}/_emulator/reset", timeout=10).raise_for_status()
-        click.echo("Making the demo's people, deals and tickets ...")
-        with Progress("making records"):
+        click.echo("Creating the demo's users, contacts, deals and tickets ...")
+        with Progress("creating records"):
             asyncio.run(seed(settings))
         marker.touch()
-    _announce(port, where, seeded=seeded)
+    _announce(port, notice, with_logins=marker is not None)
     serve_api(settings, host=settings.host, port=port, workers=1)
 
 
 @contextlib.contextmanager
 def _emulator(state: Path, port: int) -> Generator[None, None, None]:
     command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", str(state)]
-    # Ctrl-C is for us alone; and should we be killed, our end of the pipe ends with us.
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+    # In its own session, the emulator does not get Ctrl-C; if this process is killed, the pipe closes and stops it.
+    process = subprocess.Popen(  # noqa: S603 - this interpreter
         [*command, "--stop-with-input"], stdin=subprocess.PIPE, start_new_session=True
     )
-    # uvicorn ends by the signal that it was stopped with, and a signal's own handler would leave the emulator behind.
+    # uvicorn raises the signal again after its shutdown; the default handler would end without stopping the emulator.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
     try:
@@ -95,17 +95,17 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, *, timeout_seconds: f
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise click.ClickException("the HubSpot emulator did not start; its message stands above")
+            raise click.ClickException("the HubSpot emulator did not start; see its message above")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    raise click.ClickException("the HubSpot emulator did not answer in time")
+    raise click.ClickException("the HubSpot emulator did not start in time")
 
 
 def _require_free(port: int) -> None:
     if not _is_free(port):
         raise click.ClickException(
-            f"port {port} is taken, perhaps by another demo: stop it, or choose another port, "
+            f"port {port} is in use, perhaps by another demo: stop it, or choose another port, "
             "such as `make run PORT=4020`"
         )
 
@@ -127,9 +127,9 @@ def _any_free_port() -> int:
         return port
 
 
-def _announce(port: int, where: str, *, seeded: bool) -> None:
+def _announce(port: int, notice: str, *, with_logins: bool) -> None:
     click.echo(f"\n  crm-api      http://localhost:{port}/docs")
-    if seeded:
+    if with_logins:
         click.echo(f"  customer     {CUSTOMER_EMAIL}   {PASSWORD}")
         click.echo(f"  staff        {STAFF_EMAIL}   {PASSWORD}")
-    click.echo(f"  {where}\n  Ctrl-C stops it.\n")
+    click.echo(f"  {notice}\n  Ctrl-C stops it.\n")

@@ -1,4 +1,4 @@
-"""The people, deals and tickets that the demo begins with."""
+"""Users, contacts, deals and tickets of the demo."""
 
 import asyncio
 import random
@@ -6,13 +6,17 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.database import create_engine, create_session_factory
-from crm_api.hubspot import HubSpotClient, LocalQuota, NewAssociation, StaticTokenAuth
+from crm_api.bootstrap import account_rules, open_database, open_hubspot
+from crm_api.hubspot import HubSpotClient, NewAssociation
 from crm_api.models import User
 from crm_api.schemas.registration import Registration
 from crm_api.security.passwords import Passwords
+from crm_api.services.accounts.context import AccountContext
+from crm_api.services.accounts.emails import Messages
 from crm_api.services.accounts.profile import set_role
-from crm_api.services.accounts.registration import RegistrationRules, register
+from crm_api.services.accounts.registration import register
+from crm_api.services.audit import SYSTEM
+from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
@@ -52,20 +56,21 @@ _CATEGORIES = ("GENERAL_INQUIRY", "PRODUCT_ISSUE", "BILLING_ISSUE")
 
 
 async def seed(settings: Settings) -> None:
-    """Fill an empty account, and make one customer and one staff login."""
-    quota = LocalQuota(burst_limit=1_000_000, search_limit=1_000_000, daily_limit=1_000_000)
-    hubspot = HubSpotClient(
-        base_url=settings.hubspot_base_url, auth=StaticTokenAuth("demo-access-token"), quota=quota
-    )
-    engine = create_engine(settings.database_url)
-    try:
+    """Create the records in an empty HubSpot account, and one customer and one staff user."""
+    async with open_hubspot(settings) as hubspot, open_database(settings) as session_factory:
         await provision(hubspot, TICKET_CATEGORIES)
-        session_factory = create_session_factory(engine)
-        passwords = Passwords(rounds=settings.bcrypt_rounds, workers=1)
         async with session_factory.begin() as database:
-            # What a start that was stopped half way left behind; the emulator was emptied too.
+            # An interrupted earlier start may have created the users; the emulator was reset too.
             await database.execute(delete(User).where(User.email.in_([STAFF_EMAIL, CUSTOMER_EMAIL])))
-        rules = RegistrationRules(open=True, email_domains=frozenset(), role="customer", lease_seconds=15)
+        open_to_all = {"registration": "open", "registration_email_domains": [], "new_user_role": "customer"}
+        context = AccountContext(
+            session_factory=session_factory,
+            passwords=Passwords(rounds=settings.bcrypt_rounds, workers=1),
+            rules=account_rules(settings.model_copy(update=open_to_all)),
+            messages=Messages(settings.app_public_url, lambda **_mail: None),
+            links=ContactLinkResolver(session_factory),
+            origin=SYSTEM,
+        )
         people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}
         contact_ids = []
         for email, (first, last) in people.items():
@@ -76,25 +81,16 @@ async def seed(settings: Settings) -> None:
                 password=PASSWORD,
                 phone="+1 555 010 0199",
             )
-            answer = await register(
-                session_factory,
-                hubspot,
-                passwords,
-                registration,
-                rules,
-                attempt=Attempt(request_id=uuid4().hex),
-            )
-            contact_ids += [answer.data.contact.id] if answer.data.contact else []
+            attempt = Attempt(request_id=uuid4().hex)
+            response = await register(context, hubspot, registration, attempt=attempt)
+            if response.data.contact:
+                contact_ids.append(response.data.contact.id)
         await set_role(session_factory, STAFF_EMAIL, "staff")
         contact_ids += await _create_contacts(hubspot)
         dice = random.Random(4012)
         for contact_id in contact_ids:
-            await _create_deals(
-                hubspot, contact_id, dice, 3 if contact_id == contact_ids[0] else dice.randint(0, 4)
-            )
-    finally:
-        await hubspot.aclose()
-        await engine.dispose()
+            count = 3 if contact_id == contact_ids[0] else dice.randint(0, 4)
+            await _create_deals(hubspot, contact_id, dice, count)
 
 
 async def _create_contacts(hubspot: HubSpotClient) -> list[str]:
@@ -131,7 +127,7 @@ async def _create_deals(hubspot: HubSpotClient, contact_id: str, dice: random.Ra
             await hubspot.tickets.create(
                 {
                     "subject": dice.choice(_TICKETS),
-                    "content": "Seen on the demo's first day.",
+                    "content": "Created for the demo.",
                     "hs_pipeline": "0",
                     "hs_pipeline_stage": str(dice.randint(1, 4)),
                     "hs_ticket_priority": dice.choice(("LOW", "MEDIUM", "HIGH")),

@@ -1,4 +1,4 @@
-"""Says on standard error what is being waited for, once it takes long."""
+"""Progress messages of slow commands, on standard error."""
 
 import threading
 import time
@@ -7,22 +7,22 @@ from typing import Self
 
 import click
 
-EVERY_SECONDS = 2.0
+INTERVAL_SECONDS = 2.0
 
 
 class Progress:
-    """While the block runs, what was named last, every two seconds; nothing where it is quick."""
+    """Context manager that prints the current step every two seconds; nothing if the block is quicker."""
 
-    def __init__(self, what: str, *, every_seconds: float = EVERY_SECONDS) -> None:
-        self._what = what
-        self._every_seconds = every_seconds
+    def __init__(self, step: str, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._step = step
+        self._interval_seconds = interval_seconds
         self._done = threading.Event()
-        # A thread, because what is waited for may be a coroutine or may block.
-        self._thread = threading.Thread(target=self._tell, daemon=True)
+        # A thread, because the block may run an event loop or may block.
+        self._thread = threading.Thread(target=self._report, daemon=True)
 
-    def __call__(self, what: str) -> None:
-        """This is waited for now."""
-        self._what = what
+    def __call__(self, step: str) -> None:
+        """Set the current step."""
+        self._step = step
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -34,7 +34,7 @@ class Progress:
         self._done.set()
         self._thread.join()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         started = time.monotonic()
-        while not self._done.wait(self._every_seconds):
-            click.echo(f"... {self._what} ({time.monotonic() - started:.0f} s)", err=True)
+        while not self._done.wait(self._interval_seconds):
+            click.echo(f"... {self._step} ({time.monotonic() - started:.0f} s)", err=True)

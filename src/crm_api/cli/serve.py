@@ -1,6 +1,5 @@
-"""Runs uvicorn as this service wants it."""
+"""Serving with uvicorn: configuration, worker processes, metrics and shutdown."""
 
-import asyncio
 import gc
 import os
 import shutil
@@ -19,26 +18,26 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from crm_api.cli.database import run_with_database
 from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
-from crm_api.database import create_engine, create_session_factory
 from crm_api.observability.logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
 
-SHORTEST_DRAIN_SECONDS = 15
-# Past a request's deadline: what hashes a password or waits for the database comes on top of HubSpot's share.
+MIN_DRAIN_SECONDS = 15
+# Password hashing and database waits come on top of the request's deadline, which limits HubSpot calls.
 DRAIN_MARGIN_SECONDS = 5
-# Longer than balancers keep an idle connection (60 s in most): the side that sends must be the one that closes it,
-# or a request meets a connection that is just being closed.
+# Load balancers usually close idle connections after 60 s. The service must close them later, or a balancer may send
+# a request on a connection that is being closed.
 KEEP_ALIVE_SECONDS = 75
-# Of the youngest; Python's own 700 are those of two or three requests.
-OBJECTS_BEFORE_COLLECTING = 5_000
+# Python's default of 700 new objects is reached within two or three requests.
+GC_THRESHOLD = 5_000
 
 
 class Workers(Multiprocess):
-    """uvicorn's workers, whose parent stops listening with them.
+    """Supervisor of uvicorn that closes the listening socket when it stops its workers.
 
-    As long as the parent holds the socket, the system takes connections that nobody will ever serve.
+    While the supervisor holds the socket, the system accepts connections that no worker will serve.
     """
 
     def terminate_all(self) -> None:
@@ -48,12 +47,12 @@ class Workers(Multiprocess):
 
 
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until a signal comes; a request under way then has some seconds to end."""
+    """Serve until a signal arrives; running requests then have `drain_seconds` to finish."""
     configure_logging(settings)
-    problem = asyncio.run(_schema_problem(settings))
+    problem = run_with_database(settings, database_problem)
     if problem is not None and "crm-api migrate" in problem:
         raise click.ClickException(f"the database is not usable: {problem}")
-    # uvicorn ends by the signal that it was stopped with; this makes an end of it that tidies up.
+    # uvicorn raises SIGTERM again after its shutdown; this handler turns it into an exit that runs cleanup code.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Workers get a copy each, so the limits hold for one process.
     clients = ClientConnections(
@@ -68,7 +67,7 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         host=host,
         port=port,
         workers=workers,
-        # Our own access line knows the route, the user and HubSpot's share.
+        # The service writes its own access log, with route, user and HubSpot times.
         access_log=False,
         log_config=None,
         server_header=False,
@@ -87,23 +86,23 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
 
 
 def create_worker() -> FastAPI:
-    """The application of one process.
+    """Create the application of one process, and tune garbage collection.
 
-    What it is made of stays until the process ends: to look through all of it for garbage again and again would hold up
-    everybody for some 50 ms each time, and what requests leave is mostly gone before anybody looks.
+    The application's objects live as long as the process, so they are frozen: a full collection would block all
+    requests for about 50 ms. Reference counting frees most objects of requests.
     """
-    from crm_api.main import create_app  # by the processes that serve only, not by one that looks after them
+    from crm_api.main import create_app  # not needed by the supervisor
 
     app = create_app()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTING, 10, 10)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
     return app
 
 
 def drain_seconds(settings: Settings) -> int:
-    """How long requests under way may take to end, once the process has stopped listening."""
-    return max(SHORTEST_DRAIN_SECONDS, round(settings.request_deadline_seconds) + DRAIN_MARGIN_SECONDS)
+    """Return how long running requests may take after the process has stopped listening."""
+    return max(MIN_DRAIN_SECONDS, round(settings.request_deadline_seconds) + DRAIN_MARGIN_SECONDS)
 
 
 def _serve_alone(config: uvicorn.Config) -> None:
@@ -123,13 +122,13 @@ def _serve_with_workers(config: uvicorn.Config) -> None:
 
 @contextmanager
 def _metrics(settings: Settings) -> Generator[None, None, None]:
-    """Serve the metrics, if they are wanted, from a folder that all workers count in."""
+    """Serve the metrics, if configured, from a folder shared by all workers."""
     if settings.metrics_port is None:
         yield
         return
-    # A new one for each start: what an earlier one left would be counted again.
+    # Each start uses a new folder, or the counters of an earlier start would be added.
     folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
-    # prometheus_client looks for it when it is imported, here and in every worker.
+    # prometheus_client reads the variable when it is imported, here and in every worker.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     from crm_api.observability.metrics import serve_metrics
 
@@ -144,11 +143,3 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _schema_problem(settings: Settings) -> str | None:
-    engine = create_engine(settings.database_url)
-    try:
-        return await database_problem(create_session_factory(engine))
-    finally:
-        await engine.dispose()

@@ -1,1 +1,1 @@
-"""FastAPI dependencies: what a route may ask for in its signature."""
+"""FastAPI dependencies that routes declare in their signatures."""

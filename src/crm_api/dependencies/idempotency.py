@@ -1,27 +1,34 @@
-"""What the creating operations share: the Idempotency-Key and the answer that it may bring back."""
+"""The Idempotency-Key header, and the dependency that runs a creating operation once for each key."""
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from crm_api.dependencies.app_state import SessionFactoryDep, SettingsDep, get_session_factory, get_settings
-from crm_api.services.idempotency import REPLAYED, Attempt, Idempotency, run_once
-
-# The longest that an attempt may go on after its request's deadline: it is cancelled there, and this is for clocks.
-LEASE_MARGIN_SECONDS = 5.0
+from crm_api.database import SessionFactory
+from crm_api.dependencies.app_state import get_session_factory, get_settings
+from crm_api.schemas.common import Envelope
+from crm_api.services.idempotency import (
+    LEASE_MARGIN_SECONDS,
+    REPLAYED,
+    Attempt,
+    Idempotency,
+    StoredResponse,
+    run_once,
+)
+from crm_api.settings import Settings
 
 IdempotencyKeyHeader = Annotated[
-    # Constraints stand with the string: beside `| None` the document would lose the pattern.
+    # Constraints beside `| None` would be missing from the OpenAPI document, so they stand with `str`.
     Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | SkipJsonSchema[None],
     Header(
         alias="Idempotency-Key",
         description=(
-            "Any name for this request, such as a UUID. Sent again within 24 hours with the same body, "
-            "it creates nothing more and brings the first answer back; with another body it is a 422."
+            "Unique key for this request, such as a UUID. A request with the same key and body within 24 hours "
+            "creates nothing and returns the first response; with another body the response is a 422."
         ),
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
@@ -29,10 +36,10 @@ IdempotencyKeyHeader = Annotated[
 
 
 class IdempotentCreate:
-    """Runs one creating operation, once for each key."""
+    """Executor that runs a creating operation once for the Idempotency-Key of a request."""
 
     def __init__(
-        self, session_factory: SessionFactoryDep, settings: SettingsDep, idempotency_key: str | None
+        self, session_factory: SessionFactory, settings: Settings, idempotency_key: str | None
     ) -> None:
         self._session_factory = session_factory
         self._settings = settings
@@ -40,7 +47,7 @@ class IdempotentCreate:
 
     async def execute(
         self,
-        create: Callable[[Attempt], Awaitable[BaseModel]],
+        create: Callable[[Attempt], Awaitable[Envelope[Any]]],
         *,
         operation: str,
         owner: str,
@@ -50,29 +57,38 @@ class IdempotentCreate:
         status: int = 201,
         location_prefix: str = "",
     ) -> Response:
-        """The success, or what was answered the first time; `read_at` is the path below which the record is read."""
-        idempotency = self._key and Idempotency.of(
-            self._settings.secret_key.get_secret_value(),
-            self._key,
-            operation=operation,
-            owner=owner,
-            body=body,
-            scope_secret=scope_secret,
-            path_id=path_id,
-            lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-        )
-        answered = await run_once(self._session_factory, idempotency or None, create, status=status)
-        headers = {REPLAYED: "true"} if answered.replayed else {}
-        if location_prefix and answered.status == 201:
-            (record,) = json.loads(answered.body)["data"].values()
-            headers["Location"] = f"{location_prefix}/{record['id']}"
-        return Response(answered.body, answered.status, headers, "application/json")
+        """Create the record, or replay the stored response. With `location_prefix` a 201 gets a Location header."""
+        idempotency = None
+        if self._key:
+            idempotency = Idempotency.of(
+                self._settings.secret_key.get_secret_value(),
+                self._key,
+                operation=operation,
+                owner=owner,
+                body=body,
+                scope_secret=scope_secret,
+                path_id=path_id,
+                lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+            )
+        stored = await run_once(self._session_factory, idempotency, create, status=status)
+        headers = {REPLAYED: "true"} if stored.created is None else {}
+        if location_prefix and stored.status == 201:
+            headers["Location"] = f"{location_prefix}/{_record_id(stored)}"
+        return Response(stored.body, stored.status, headers, "application/json")
+
+
+def _record_id(stored: StoredResponse[Envelope[Any]]) -> str:
+    if stored.created is None:
+        [record] = json.loads(stored.body)["data"].values()
+        return str(record["id"])
+    [(_, record)] = stored.created.data
+    return str(record.id)
 
 
 async def get_idempotent_create(
     request: Request, idempotency_key: IdempotencyKeyHeader = None
 ) -> IdempotentCreate:
-    """What runs a creating operation once for the key of this request."""
+    """Return the executor for this request's Idempotency-Key."""
     return IdempotentCreate(await get_session_factory(request), await get_settings(request), idempotency_key)
 
 

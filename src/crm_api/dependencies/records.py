@@ -1,6 +1,6 @@
-"""What the operations on records share: who asks, and what the answer stands on."""
+"""Dependencies and parameters of the record operations."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 from pydantic import Field
@@ -9,15 +9,11 @@ from pydantic.json_schema import SkipJsonSchema
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.schemas.common import NO_NUL
+from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
-WITH_ETAG: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
-}
-
-# Constraints stand with the string: beside `| None` the document would lose the pattern.
+# Constraints stand with `str`: beside `| None` the OpenAPI document would lose them.
 _ETags = Annotated[
     str, Field(min_length=1, max_length=1000, pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$')
 ]
@@ -29,9 +25,9 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         description=(
-            "An ETag of this record; where it has changed since, nothing is written and the answer is a 412. "
-            "Exact among the callers of this service; changes by the company's own people in HubSpot are noticed "
-            "unless they fall between our look and our write."
+            "ETag of this record; if the record has changed since, nothing is written and the response is a 412. "
+            "Changes through this service are always detected; a change made in HubSpot is not detected if it "
+            "happens between this service's read and its write."
         ),
         examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
     ),
@@ -40,14 +36,14 @@ SortBy = Annotated[
     _SortName | SkipJsonSchema[None],
     Query(
         description=(
-            "A filterable name of `GET /api/properties`, with `-` before it for descending; by ascending id where "
-            "it is left out. HubSpot sorts the first 10,000 records of an account."
+            "Name of a filterable property in `GET /api/properties/{object_type}`, with the prefix `-` for "
+            "descending order. Default: by ascending ID. HubSpot sorts only the first 10,000 records of an account."
         ),
         examples=["-createdate"],
     ),
 ]
-_IN_PIPELINE = "Only those in this pipeline, an id of `GET /api/pipelines`."
-_IN_STAGE = "Only those in this stage, an id of `GET /api/pipelines`."
+_IN_PIPELINE = "Only records in this pipeline, an ID in `GET /api/pipelines`."
+_IN_STAGE = "Only records in this stage, an ID in `GET /api/pipelines`."
 _OptionalText = FilterText | SkipJsonSchema[None]
 DealPipelineFilter = Annotated[_OptionalText, Query(description=_IN_PIPELINE, examples=["default"])]
 DealStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, examples=["qualifiedtobuy"])]
@@ -56,7 +52,7 @@ TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, exampl
 
 
 async def get_record_context(request: Request, user: CurrentUser) -> RecordContext:
-    """The caller's way to the records."""
+    """Return the context of this request for records."""
     state = request.app.state
     settings = await get_settings(request)
     return RecordContext(
@@ -69,7 +65,8 @@ async def get_record_context(request: Request, user: CurrentUser) -> RecordConte
         cursors=state.cursors,
         customer_stages=state.customer_stages,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-        origin=await get_origin(request),  # not as a dependency: only now it is known who asks
+        # The origin needs the user, so `get_origin` is called here instead of being a dependency.
+        origin=await get_origin(request),
     )
 
 

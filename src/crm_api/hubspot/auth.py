@@ -1,7 +1,6 @@
-"""Who we are to HubSpot: a static token, or access tokens renewed one at a time."""
+"""Authentication at HubSpot: a static token, or access tokens renewed with a refresh token."""
 
 import asyncio
-import json
 import logging
 import math
 import re
@@ -25,14 +24,15 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.observer import NullObserver, Observer
 from crm_api.hubspot.retry import parse_retry_after
+from crm_api.hubspot.wire import json_object
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS: Final = 2.0
-# `status` in the answers of the token endpoint that no repeat will change.
+# Values of `status` in responses of the token endpoint that mean that retrying is useless.
 # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide and
 # https://github.com/NangoHQ/nango/pull/7664
-DEAD_STATUSES: Final = frozenset(
+PERMANENT_STATUSES: Final = frozenset(
     {"BAD_REFRESH_TOKEN", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_HUB", "BAD_AUTH_CODE", "BAD_SCOPES"}
 )
 OPERATION: Final = "oauth.token"
@@ -49,20 +49,19 @@ class StaticTokenAuth(httpx.Auth):
         return f"{type(self).__name__}('***')"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Put the token on the request."""
+        """Set the Authorization header."""
         request.headers["Authorization"] = self._authorization
         yield request
 
 
 class RefreshTokenAuth(httpx.Auth):
-    """Access tokens for a refresh token: renewed before they expire, by one token request at a time.
+    """Access tokens from a refresh token, renewed before they expire by one token request at a time.
 
-    A renewal is a task of its own: who gives up waiting leaves it to the others, and a refresh token that HubSpot
-    changed is not lost with whoever happened to ask. While the current token holds, nobody waits for the next one.
-    A 401 leads to one renewal and one more try, and only if the token refused is still the current one. A refresh
-    token or app that HubSpot no longer knows is logged once and then refused here, without asking, for
-    `dead_seconds`; before that the kept refresh token is read again, which another process may have been given.
-    Errors raised here have `sent` False: the call itself never left.
+    A renewal runs in its own task, so a cancelled caller neither stops it for the others nor loses a rotated refresh
+    token. While the current token is valid, no call waits for a renewal. A 401 leads to one renewal and one retry, if
+    the rejected token is still the current one. If HubSpot rejects the refresh token, it is loaded again, because
+    another process may have stored a rotated one. If that does not help, the error is logged once, and calls fail
+    without a token request for `rejected_seconds`. Errors raised here have `sent` False: the call was not sent.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class RefreshTokenAuth(httpx.Auth):
         load_refresh_token: Callable[[], Awaitable[str | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         renew_margin_seconds: float = 300.0,
-        dead_seconds: float = 60.0,
+        rejected_seconds: float = 60.0,
         renewal_pause_seconds: float = 10.0,
         renewal_seconds: float = 10.0,
     ) -> None:
@@ -88,9 +87,9 @@ class RefreshTokenAuth(httpx.Auth):
         self._load_refresh_token = load_refresh_token
         self._clock = clock
         self._renew_margin_seconds = renew_margin_seconds
-        self._dead_seconds = dead_seconds
+        self._rejected_seconds = rejected_seconds
         self._renewal_pause_seconds = renewal_pause_seconds
-        # An answer may come byte by byte, and nobody's deadline ends a renewal.
+        # A response may arrive byte by byte, and no caller's deadline ends a renewal.
         self._renewal_seconds = renewal_seconds
         self._observer: Observer = NullObserver()
         self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
@@ -98,11 +97,11 @@ class RefreshTokenAuth(httpx.Auth):
         self._access_token: str | None = None
         self._expires_at = 0.0
         self._renew_at = 0.0
-        self._dead: _Failure | None = None
-        self._dead_until = float("-inf")
-        self._refusals_ignored_until = float("-inf")
+        self._rejection: _Failure | None = None
+        self._rejected_until = float("-inf")
+        self._ignore_401_until = float("-inf")
         self.granted_scopes: frozenset[str] | None = None
-        """What the app may do, once HubSpot has said so."""
+        """The app's granted scopes, once a token response contained them."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(client_id='***', client_secret='***', refresh_token='***')"
@@ -110,79 +109,79 @@ class RefreshTokenAuth(httpx.Auth):
     def connect(
         self, connection: Callable[[], AbstractContextManager[httpx.AsyncClient]], observer: Observer
     ) -> None:
-        """Send token requests through this connection, and tell of them."""
+        """Set the connection for token requests and the observer."""
         self._connection = connection
         self._observer = observer
 
     async def aclose(self) -> None:
-        """End a renewal under way, after giving it a moment: its answer may hold a changed refresh token."""
+        """Wait briefly for a running renewal, which may return a rotated refresh token, then cancel it."""
         if self._renewal is not None:
             await asyncio.wait([self._renewal], timeout=CLOSE_SECONDS)
             self._renewal.cancel()
 
     def sync_auth_flow(self, request: httpx.Request) -> NoReturn:
-        """There is none."""
+        """Raise: this authentication is asynchronous only."""
         raise RuntimeError("this authentication is for asynchronous clients")
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Renew if due, send, and after a 401 renew and send once more."""
+        """Renew the token if due, send, and after a 401 renew and send once more."""
         for is_last in (False, True):
             token = await self._current_token()
             request.headers["Authorization"] = bearer(token)
             response = yield request
-            if response.status_code != 401 or not self._may_renew_after_refusal(token, is_last=is_last):
+            if response.status_code != 401 or not self._may_renew_after_401(token, is_last=is_last):
                 return
 
     async def _current_token(self) -> str:
         now = self._clock()
         if self._access_token is not None and now < self._expires_at:
-            if now >= self._renew_at and now >= self._dead_until:
-                self._begin_renewal()
+            if now >= self._renew_at and now >= self._rejected_until:
+                self._start_renewal()
             return self._access_token
-        if self._dead is not None and now < self._dead_until:
-            raise self._dead.error()
-        outcome = await asyncio.shield(self._begin_renewal())
+        if self._rejection is not None and now < self._rejected_until:
+            raise self._rejection.error()
+        outcome = await asyncio.shield(self._start_renewal())
         if isinstance(outcome, _Failure):
             raise outcome.error()
         return outcome
 
-    def _begin_renewal(self) -> "asyncio.Task[_Renewal]":
-        """The renewal under way, or a new one."""
+    def _start_renewal(self) -> "asyncio.Task[_Renewal]":
+        """Return the running renewal, or start one."""
         if self._renewal is None or self._renewal.done():
             self._renew_at = self._clock() + self._renewal_pause_seconds
             self._renewal = asyncio.create_task(self._renew())
         return self._renewal
 
-    def _may_renew_after_refusal(self, token: str, *, is_last: bool) -> bool:
-        """Whether a 401 is worth a renewal; a token that is no longer the current one was renewed already.
+    def _may_renew_after_401(self, token: str, *, is_last: bool) -> bool:
+        """Return True if the call should be retried with a new or newer token.
 
-        Some tokens are refused for good, as if expired since 1970: renewing on every refusal would never end.
+        HubSpot rejects some fresh tokens permanently, so renewals after a 401 are limited in rate.
         https://github.com/HubSpot/hubspot-api-php/issues/363
         """
         now = self._clock()
         if is_last:
-            self._refusals_ignored_until = now + self._renewal_pause_seconds
+            self._ignore_401_until = now + self._renewal_pause_seconds
             return False
-        if now < self._refusals_ignored_until:
+        if now < self._ignore_401_until:
             return False
         if self._access_token == token:
             self._access_token = None
         return True
 
     async def _renew(self) -> "_Renewal":
-        outcome = await self._ask()
-        if isinstance(outcome, _Failure) and outcome.is_dead:
-            if await self._take_up_kept_token():
-                outcome = await self._ask()
-            if isinstance(outcome, _Failure) and outcome.is_dead:
-                self._note_dead(outcome)
+        outcome = await self._request_token()
+        if isinstance(outcome, _Failure) and outcome.is_rejection:
+            if await self._reload_refresh_token():
+                outcome = await self._request_token()
+            if isinstance(outcome, _Failure) and outcome.is_rejection:
+                self._record_rejection(outcome)
         self._observer.token_refreshed(outcome=outcome.name if isinstance(outcome, _Failure) else "ok")
         return outcome
 
-    async def _ask(self) -> "_Renewal":
+    async def _request_token(self) -> "_Renewal":
         if self._connection is None:
             raise RuntimeError("this authentication is not connected")
-        # Everything in the body: queries end up in logs.
+        # Secrets go into the body, because URLs are logged.
         # https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide
         form = {
             "grant_type": "refresh_token",
@@ -193,127 +192,121 @@ class RefreshTokenAuth(httpx.Auth):
         try:
             with self._connection() as http:
                 async with asyncio.timeout(self._renewal_seconds):
-                    answer = await http.post(self._token_url, data=form)
+                    response = await http.post(self._token_url, data=form)
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
         except httpx.TransportError as error:
             return _Failure(HubSpotConnectionError, f"{type(error).__name__} at the token endpoint")
-        except (httpx.HTTPError, httpx.StreamError):  # a body that does not decompress, for one
-            return _Failure(HubSpotUnreadableError, "token answer not understood")
-        return await self._outcome_of(answer)
+        except (httpx.HTTPError, httpx.StreamError):  # for example a body that does not decompress
+            return _Failure(HubSpotUnreadableError, "token response not understood")
+        return await self._outcome_of(response)
 
-    async def _outcome_of(self, answer: httpx.Response) -> "_Renewal":
-        body = _object(answer)
-        facts: dict[str, Any] = {"status_code": answer.status_code}
-        if answer.is_success:
+    async def _outcome_of(self, response: httpx.Response) -> "_Renewal":
+        body = json_object(response.content)
+        fields: dict[str, Any] = {"status_code": response.status_code}
+        if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
             if (
                 not isinstance(access_token, str)
                 or not _TOKEN.fullmatch(access_token)
                 or not lifetime_seconds
             ):
-                return _Failure(HubSpotUnreadableError, "token answer not understood", facts)
+                return _Failure(HubSpotUnreadableError, "token response not understood", fields)
             await self._accept(body, access_token, lifetime_seconds)
             return access_token
-        retry_after = parse_retry_after(answer.headers, now=datetime.now(UTC))
-        if answer.status_code == 429:
-            # https://github.com/PostHog/posthog/issues/64049: many refreshes at once.
-            facts |= {"policy": "token", "retry_after": retry_after}
-            return _Failure(HubSpotQuotaError, "", facts)
-        if answer.status_code >= 500 or answer.status_code == 408:
-            return _Failure(HubSpotServerError, "token endpoint failed", facts | {"retry_after": retry_after})
-        code = body.get("status") if body.get("status") in DEAD_STATUSES else body.get("error")
-        facts["category"] = code if isinstance(code, str) else None
-        return _Failure(HubSpotGrantError, "refresh token or app credentials are dead", facts)
+        retry_after = parse_retry_after(response.headers, now=datetime.now(UTC))
+        if response.status_code == 429:
+            # Many renewals at once: https://github.com/PostHog/posthog/issues/64049
+            fields |= {"policy": "token", "retry_after": retry_after}
+            return _Failure(HubSpotQuotaError, "", fields)
+        if response.status_code >= 500 or response.status_code == 408:
+            return _Failure(
+                HubSpotServerError, "token endpoint failed", fields | {"retry_after": retry_after}
+            )
+        code = body.get("status") if body.get("status") in PERMANENT_STATUSES else body.get("error")
+        fields["category"] = code if isinstance(code, str) else None
+        return _Failure(HubSpotGrantError, "refresh token or app credentials rejected", fields)
 
     async def _accept(self, body: dict[str, Any], access_token: str, lifetime_seconds: float) -> None:
         margin = min(self._renew_margin_seconds, lifetime_seconds / 2)
         self._access_token = access_token
         self._expires_at = self._clock() + lifetime_seconds
         self._renew_at = self._expires_at - margin
-        self._dead = None
-        self._dead_until = float("-inf")
+        self._rejection = None
+        self._rejected_until = float("-inf")
         if isinstance(body.get("scopes"), list):
-            self.granted_scopes = frozenset(each for each in body["scopes"] if isinstance(each, str))
+            self.granted_scopes = frozenset(scope for scope in body["scopes"] if isinstance(scope, str))
         refresh_token = body.get("refresh_token")
         if isinstance(refresh_token, str) and refresh_token and refresh_token != self._refresh_token:
             self._refresh_token = refresh_token
-            await self._keep(refresh_token)
+            await self._store(refresh_token)
 
-    async def _keep(self, refresh_token: str) -> None:
+    async def _store(self, refresh_token: str) -> None:
         if self._store_refresh_token is None:
             return
         try:
             await self._store_refresh_token(refresh_token)
-        except Exception as error:  # noqa: BLE001 - the calls go on; the operator has to know
-            logger.error("the changed HubSpot refresh token could not be kept: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - calls still work; the operator must know
+            logger.error("rotated HubSpot refresh token not stored: error=%s", type(error).__name__)
 
-    async def _take_up_kept_token(self) -> bool:
-        """Whether another refresh token is kept than the one refused: the one that another process was given."""
+    async def _reload_refresh_token(self) -> bool:
+        """Load the stored refresh token. Return True if it differs, because another process stored a rotated one."""
         if self._load_refresh_token is None:
             return False
         try:
-            kept = await self._load_refresh_token()
-        except Exception as error:  # noqa: BLE001 - then it is as if none was kept
-            logger.warning("the kept HubSpot refresh token could not be read: %s", type(error).__name__)
+            stored = await self._load_refresh_token()
+        except Exception as error:  # noqa: BLE001 - the same as no stored token
+            logger.warning("stored HubSpot refresh token not readable: error=%s", type(error).__name__)
             return False
-        if kept is None or kept == self._refresh_token:
+        if stored is None or stored == self._refresh_token:
             return False
-        self._refresh_token = kept
+        self._refresh_token = stored
         return True
 
-    def _note_dead(self, failure: "_Failure") -> None:
-        if self._dead is None:
+    def _record_rejection(self, failure: "_Failure") -> None:
+        if self._rejection is None:
             logger.error(
-                "HubSpot refuses the refresh token or the app's credentials (%s); install the app anew or set "
-                "other credentials",
-                failure.error().category or failure.facts.get("status_code"),
+                "HubSpot rejects the refresh token or the app credentials, install the app again or set other "
+                "credentials: reason=%s",
+                failure.error().category or failure.fields.get("status_code"),
             )
-        self._dead = failure
-        self._dead_until = self._clock() + self._dead_seconds
+        self._rejection = failure
+        self._rejected_until = self._clock() + self._rejected_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """How a renewal failed; each who waited for it raises an error of their own."""
+    """Failed renewal, from which every waiting call creates its own exception."""
 
-    kind: type[HubSpotError]
+    error_class: type[HubSpotError]
     reason: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def is_dead(self) -> bool:
-        return self.kind is HubSpotGrantError
+    def is_rejection(self) -> bool:
+        return self.error_class is HubSpotGrantError
 
     @property
     def name(self) -> str:
-        return "dead_grant" if self.is_dead else self.kind.__name__
+        return "dead_grant" if self.is_rejection else self.error_class.__name__
 
     def error(self) -> HubSpotError:
-        return self.kind(self.reason, operation=OPERATION, sent=False, **self.facts)
+        return self.error_class(self.reason, operation=OPERATION, sent=False, **self.fields)
 
 
 _Renewal = str | _Failure
-"""The new access token, or why there is none."""
+"""The new access token, or the failure."""
 
 
 def bearer(token: str) -> str:
-    """The header's value; a token with other characters would be quoted in the error that h11 raises."""
+    """Return the header's value. Raises `ValueError` for characters that h11 would quote in its error."""
     if not _TOKEN.fullmatch(token):
-        raise ValueError("the HubSpot access token is empty or has characters that no token has")
+        raise ValueError("the HubSpot access token is empty or has invalid characters")
     return f"Bearer {token}"
 
 
 def _positive(value: object) -> float | None:
-    """A number of seconds; None where it is none."""
+    """Return a positive number of seconds; None if it is invalid."""
     if isinstance(value, int | float) and math.isfinite(value) and value > 0:
         return float(value)
     return None
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        body = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -26,6 +26,7 @@ from crm_api.hubspot.errors import (
     QuotaPolicy,
 )
 from crm_api.hubspot.retry import parse_retry_after
+from crm_api.hubspot.wire import json_object
 
 # The ID is only in the text: https://github.com/HubSpot/hubspot-api-php/issues/59
 _EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")
@@ -61,7 +62,7 @@ _UNKNOWN_PROBLEM = "is not accepted by HubSpot"
 
 
 def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubSpotError:
-    """Convert a transport error of httpx. Its text may quote headers, so only its class name is kept."""
+    """Convert a transport error of httpx. Its text may quote headers, so only its class name is used."""
     never_sent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
     )
@@ -78,9 +79,9 @@ def error_from_response(
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
     status = response.status_code
-    body = _object(response)
+    body = json_object(response.content[:_MAX_BODY_BYTES])
     message = _text(body, "message")
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "status_code": status,
         "category": _text(body, "category") or _text(body, "errorType"),
         "correlation_id": _text(body, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
@@ -94,33 +95,33 @@ def error_from_response(
                 problems=list(_problems(body, message)),
                 names_unknown_association=bool(_UNKNOWN_ASSOCIATION.search(text)),
                 duplicate_unique_value=bool(_DUPLICATE_VALUE.search(text)),
-                **facts,
+                **fields,
             )
         case 401:
-            return HubSpotCredentialsError("access token rejected", **facts)
+            return HubSpotCredentialsError("access token rejected", **fields)
         case 403:
             scopes = list(_required_scopes(body))
-            if scopes or facts["category"] == "MISSING_SCOPES":
-                return HubSpotScopeError("a scope is missing", required_scopes=scopes, **facts)
-            return HubSpotCredentialsError("not permitted", **facts)
+            if scopes or fields["category"] == "MISSING_SCOPES":
+                return HubSpotScopeError("a scope is missing", required_scopes=scopes, **fields)
+            return HubSpotCredentialsError("not permitted", **fields)
         case 404:
-            return HubSpotNotFoundError(**facts)
+            return HubSpotNotFoundError(**fields)
         case 409:
             match = _EXISTING_ID.search(message or "")
-            return HubSpotConflictError(existing_id=match.group(1) if match else None, **facts)
+            return HubSpotConflictError(existing_id=match.group(1) if match else None, **fields)
         case 423:
-            return HubSpotLockedError("record locked", **facts)
+            return HubSpotLockedError("record locked", **fields)
         case 429:
-            return HubSpotQuotaError(policy=quota_policy(body, search=search), **facts)
+            return HubSpotQuotaError(policy=quota_policy(body, search=search), **fields)
         case 477:
             # HubSpot is moving the account: https://developers.hubspot.com/docs/api-reference/error-handling
-            return HubSpotUnavailableError("account migration", **facts)
+            return HubSpotUnavailableError("account migration", **fields)
         case 408:
-            return HubSpotServerError("request timeout", **facts)
+            return HubSpotServerError("request timeout", **fields)
         case _ if status >= 500:
-            return HubSpotServerError(**facts)
+            return HubSpotServerError(**fields)
         case _:
-            return HubSpotRequestError(**facts)
+            return HubSpotRequestError(**fields)
 
 
 def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
@@ -142,14 +143,6 @@ def quota_policy(body: Mapping[str, Any], *, search: bool) -> QuotaPolicy:
 def problem_message(code: str) -> str:
     """Return our text for one of HubSpot's error codes."""
     return _PROBLEM_MESSAGES.get(code, _UNKNOWN_PROBLEM)
-
-
-def _object(response: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.content[:_MAX_BODY_BYTES])
-    except (ValueError, RecursionError, httpx.ResponseNotRead):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _text(body: Mapping[str, Any], key: str) -> str | None:

@@ -25,12 +25,23 @@ and our own words.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 QuotaPolicy = Literal["burst", "search", "daily", "token", "unknown"]
 
 _CATEGORY = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class ErrorFields(TypedDict, total=False):
+    """Keyword arguments of every error."""
+
+    status_code: int | None
+    category: str | None
+    correlation_id: str | None
+    operation: str | None
+    sent: bool | None
+    retry_after: float | None
 
 
 class HubSpotError(Exception):
@@ -50,7 +61,7 @@ class HubSpotError(Exception):
         retry_after: float | None = None,
     ) -> None:
         self.reason = reason
-        """A fixed text of ours, or the name of an exception class; never HubSpot's text."""
+        """Our fixed text, or the name of an exception class; never HubSpot's text."""
         self.status_code = status_code
         self.category = category if category and _CATEGORY.fullmatch(category) else None
         self.correlation_id = (
@@ -115,8 +126,10 @@ class HubSpotQuotaError(HubSpotError):
 
     default_sent = False
 
-    def __init__(self, reason: str = "", *, policy: QuotaPolicy = "unknown", **facts: object) -> None:
-        super().__init__(reason, **facts)  # type: ignore[arg-type]
+    def __init__(
+        self, reason: str = "", *, policy: QuotaPolicy = "unknown", **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(reason, **fields)
         self.policy: QuotaPolicy = policy
         self.reason = self.reason or f"{policy} limit"
 
@@ -140,8 +153,10 @@ class HubSpotGrantError(HubSpotCredentialsError):
 class HubSpotScopeError(HubSpotCredentialsError):
     """The app was not granted a scope."""
 
-    def __init__(self, reason: str = "", *, required_scopes: Sequence[str] = (), **facts: object) -> None:
-        super().__init__(reason, **facts)  # type: ignore[arg-type]
+    def __init__(
+        self, reason: str = "", *, required_scopes: Sequence[str] = (), **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(reason, **fields)
         self.required_scopes = list(required_scopes)
 
 
@@ -170,9 +185,9 @@ class HubSpotValidationError(HubSpotRequestError):
         problems: Sequence[PropertyProblem] = (),
         names_unknown_association: bool = False,
         duplicate_unique_value: bool = False,
-        **facts: object,
+        **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(reason, **facts)  # type: ignore[arg-type]
+        super().__init__(reason, **fields)
         self.problems = list(problems)
         self.names_unknown_association = names_unknown_association
         """True if the record was to be associated with a record that does not exist."""
@@ -189,8 +204,10 @@ class HubSpotNotFoundError(HubSpotRequestError):
 class HubSpotConflictError(HubSpotRequestError):
     """409; `existing_id` is the conflicting record, if HubSpot named it."""
 
-    def __init__(self, reason: str = "", *, existing_id: str | None = None, **facts: object) -> None:
-        super().__init__(reason, **facts)  # type: ignore[arg-type]
+    def __init__(
+        self, reason: str = "", *, existing_id: str | None = None, **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(reason, **fields)
         self.existing_id = existing_id
 
 
@@ -212,8 +229,10 @@ class HubSpotDeadlineError(HubSpotError):
 class HubSpotOutcomeUnknownError(HubSpotError):
     """A write that HubSpot may or may not have executed; `cause` is the last error."""
 
-    def __init__(self, reason: str = "", *, cause: HubSpotError | None = None, **facts: object) -> None:
-        super().__init__(reason or "outcome unknown", **facts)  # type: ignore[arg-type]
+    def __init__(
+        self, reason: str = "", *, cause: HubSpotError | None = None, **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(reason or "outcome unknown", **fields)
         self.cause = cause
         self.__cause__ = cause
 

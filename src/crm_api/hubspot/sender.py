@@ -40,13 +40,14 @@ logger = logging.getLogger(__name__)
 DEADLINE_MARGIN_SECONDS: Final = 0.01
 # An attempt that was given less than this says nothing about HubSpot when it times out.
 MIN_ATTEMPT_SECONDS: Final = 1.0
-# The part of a short attempt's time that is kept for sending.
+# The part of a short attempt's time that is reserved for sending.
 SENDING_SHARE: Final = 0.25
 # The part of the deadline that is reserved for resolving an unknown create.
 CREATE_RESERVE_SECONDS: Final = 3.0
 CREATE_RESERVE_SHARE: Final = 0.3
 # 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
 ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})
+OUTAGES: Final = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError
 JSON_CONTENT: Final = {"Content-Type": "application/json"}
 
 
@@ -169,7 +170,7 @@ class Sender:
             return False
         reason = type(error).__name__
         self._observer.retried(operation=error.operation or "", reason=reason)
-        logger.info("retrying %s in %.2f s after %s", error.operation, delay, reason)
+        logger.info("retrying call: operation=%s delay_seconds=%.2f error=%s", error.operation, delay, reason)
         await self.sleep(delay)
         return True
 
@@ -192,18 +193,18 @@ class Sender:
                 timeout_seconds=_max_quota_wait(seconds),
                 connection_slot=self._connection_slots,
             )
-        except CircuitOpenError as refusal:
-            return _unavailable(call, "circuit open", refusal.retry_after)
-        except QuotaTimeout as refusal:
+        except CircuitOpenError as error:
+            return _unavailable(call, "circuit open", error.retry_after)
+        except QuotaTimeout as error:
             context.wait_seconds += max(0.0, seconds - (expires_at - self.clock()))
-            return _unavailable(call, "no quota in time", refusal.retry_after)
+            return _unavailable(call, "no quota in time", error.retry_after)
         try:
             context.wait_seconds += waited
             self._observer.quota_waited(budget=call.budget, seconds=waited)
             try:
                 permit = self.circuit.enter()
-            except CircuitOpenError as refusal:
-                return _unavailable(call, "circuit open", refusal.retry_after)
+            except CircuitOpenError as error:
+                return _unavailable(call, "circuit open", error.retry_after)
             return await self._send(call, attempt, context, permit, expires_at - self.clock())
         finally:
             self._connection_slots.release()
@@ -229,7 +230,7 @@ class Sender:
                         timeout=_timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
                     )
         except TimeoutError:
-            outcome = HubSpotDeadlineError("cut off", operation=call.operation)
+            outcome = HubSpotDeadlineError("cancelled at the deadline", operation=call.operation)
         except httpx.TransportError as error:
             outcome = error_from_transport(error, operation=call.operation)
         except (httpx.HTTPError, httpx.StreamError) as error:  # for example a body that does not decompress
@@ -241,9 +242,12 @@ class Sender:
             outcome = self._read(call, response, self.clock() - started)
         finally:
             self.in_flight -= 1
-            # A cancelled call must not block the next probe; an outcome is reported below, without an await between.
+            # A cancelled call must not block the next probe. `finish` follows without an await in between.
             self.circuit.abandon(permit)
-        self._report(call, attempt, permit, outcome, seconds, started)
+        failed = _circuit_verdict(outcome, seconds)
+        if failed is not None:
+            self.circuit.finish(permit, failed=failed)
+        self._report(call, attempt, outcome, self.clock() - started)
         return outcome
 
     def _read(self, call: _Call[R], response: httpx.Response, elapsed: float) -> R | HubSpotError:
@@ -263,28 +267,14 @@ class Sender:
             self.quota.on_rate_limited(error.policy, error.retry_after)
         return error
 
-    def _report(
-        self,
-        call: _Call[Any],
-        attempt: int,
-        permit: CircuitPermit,
-        outcome: Any,
-        seconds: float,
-        started: float,
-    ) -> None:
-        error = outcome if isinstance(outcome, HubSpotError) else None
-        failed = _circuit_verdict(error, seconds)
-        if failed is not None:
-            self.circuit.finish(permit, failed=failed)
-        name = "ok" if error is None else type(error).__name__
-        self._observer.call_finished(
-            operation=call.operation, outcome=name, attempt=attempt, seconds=self.clock() - started
-        )
-        is_failure = _is_account_wide_failure(error)
+    def _report(self, call: _Call[Any], attempt: int, outcome: object, seconds: float) -> None:
+        name = type(outcome).__name__ if isinstance(outcome, HubSpotError) else "ok"
+        self._observer.call_finished(operation=call.operation, outcome=name, attempt=attempt, seconds=seconds)
+        is_failure = _is_account_wide_failure(outcome)
         self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
 
     def _circuit_changed(self, state: CircuitState) -> None:
-        logger.warning("circuit toward HubSpot is %s", state.value)
+        logger.warning("HubSpot circuit breaker changed: state=%s", state.value)
         self._observer.circuit_changed(state=state.value)
 
 
@@ -295,7 +285,7 @@ def _unavailable(call: _Call[Any], reason: str, retry_after: float) -> HubSpotUn
 def _max_quota_wait(seconds: float) -> float:
     """Return how long an attempt with this much time may wait for quota.
 
-    An attempt sent in the last moment would use quota, be cut off, and leave its outcome unknown.
+    An attempt sent just before the deadline would use quota, be cancelled, and leave its outcome unknown.
     """
     return seconds - min(MIN_ATTEMPT_SECONDS, SENDING_SHARE * seconds)
 
@@ -307,21 +297,25 @@ def _timeout_within(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(**limits)
 
 
-def _is_account_wide_failure(error: HubSpotError | None) -> bool:
+def _is_account_wide_failure(outcome: object) -> bool:
     """Return True if the failure affects every call: outage, invalid credentials or the daily limit."""
-    if isinstance(error, HubSpotQuotaError):
-        return error.policy == "daily"
-    failures = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError | HubSpotGrantError
-    return isinstance(error, failures) or (error is not None and error.status_code in ACCOUNT_WIDE_STATUSES)
+    if isinstance(outcome, HubSpotQuotaError):
+        return outcome.policy == "daily"
+    if isinstance(outcome, OUTAGES | HubSpotGrantError):
+        return True
+    return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
 
 
-def _circuit_verdict(error: HubSpotError | None, given_seconds: float) -> bool | None:
+def _circuit_verdict(outcome: object, given_seconds: float) -> bool | None:
     """Return True or False if the outcome is a failure or a success for the circuit breaker, None if neither.
 
     It is neither if the deadline made the timeout short, or if the authentication failed without a request.
     """
-    if isinstance(error, HubSpotGrantError):
+    if isinstance(outcome, HubSpotGrantError):
         return None
-    if isinstance(error, HubSpotTimeoutError | HubSpotDeadlineError) and given_seconds < MIN_ATTEMPT_SECONDS:
+    if (
+        isinstance(outcome, HubSpotTimeoutError | HubSpotDeadlineError)
+        and given_seconds < MIN_ATTEMPT_SECONDS
+    ):
         return None
-    return isinstance(error, HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError)
+    return isinstance(outcome, OUTAGES)

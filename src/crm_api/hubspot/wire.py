@@ -1,5 +1,6 @@
 """HubSpot's JSON as Pydantic models."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -276,3 +277,12 @@ class UniqueValue(NamedTuple):
 def comma_list(names: Sequence[str]) -> str | None:
     """Join names for a query parameter; None if there are none."""
     return ",".join(names) or None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a response body; empty if there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

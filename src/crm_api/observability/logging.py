@@ -11,15 +11,15 @@ from crm_api.settings import Settings
 
 
 def log_without_message(log: logging.Logger, error: BaseException) -> None:
-    """Log an exception's type and place; its message may hold a row, a body or an address."""
+    """Log an exception's type and traceback, without its message, which may contain personal data."""
     trace = "".join(traceback.format_tb(error.__traceback__))
     log.error("unhandled %s\n%s", type(error).__name__, trace)
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send all logging, ours and the libraries', to standard output in one format.
+    """Send the logs of the service and its libraries to standard output in one format.
 
-    The access line is written by structlog itself: through the standard library's logging it costs three times as much.
+    structlog writes access lines directly: through the standard library they take three times as long.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -54,7 +54,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [output]
     root.setLevel(settings.log_level)
-    # What these log is personal: whole URLs, the caller's key, and every parameter of every statement.
+    # These loggers log personal data: URLs, rate limit keys and parameters of statements.
     for name in ("httpx", "httpcore", "slowapi", "uvicorn.access", "aiosqlite", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error"):

@@ -27,7 +27,10 @@ def current_trace() -> TraceContext | None:
 
 
 def continue_trace(traceparent: str) -> TraceContext:
-    """Continue the caller's trace with a new span ID. https://www.w3.org/TR/trace-context/"""
+    """Continue the caller's trace with a new span ID.
+
+    https://www.w3.org/TR/trace-context/
+    """
     parts = _TRACEPARENT.fullmatch(traceparent)
     if parts is None or not int(parts["trace"], 16) or not int(parts["parent"], 16):
         return TraceContext()

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces, where a collector is named and `crm-api[otel]` is installed."""
+"""OpenTelemetry traces, if a collector is configured and `crm-api[otel]` is installed."""
 
 import logging
 import time
@@ -16,45 +16,45 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What stands in a path or a query belongs to people: ids, and what they search for. `http.route` has the template.
-_PERSONAL: Final = ("url.path", "url.query")
+# Paths and queries contain personal data, such as IDs and search words; `http.route` has the template.
+_PERSONAL_ATTRIBUTES: Final = ("url.path", "url.query")
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
-# Shorter waits are what the bookkeeping itself takes.
-_WORTH_TELLING_SECONDS: Final = 0.001
+# Shorter waits are only the time of the quota code itself.
+_MIN_WAIT_SECONDS: Final = 0.001
 SHUTDOWN_SECONDS: Final = 5
 
 
 class Tracing(NullObserver):
-    """The spans of one application; also the observer that adds what is asked of HubSpot to a request's span.
+    """Tracing of one application, and the observer that adds HubSpot attempts to a request's span.
 
-    FastAPI makes the spans of requests. Whether a trace is kept is the caller's decision, or OTEL_TRACES_SAMPLER's.
+    FastAPI creates the spans of requests. The caller or OTEL_TRACES_SAMPLER decides whether a trace is sampled.
     """
 
     def __init__(self, endpoint: str, *, version: str) -> None:
-        """Raises `ImportError` without `crm-api[otel]`."""
+        """Start the exporter. Raises `ImportError` without `crm-api[otel]`."""
         self._provider = _provider(endpoint, version)
         self._tracer = self._provider.get_tracer("crm_api", version)
 
     @property
     def config(self) -> TelemetryConfig:
-        """What FastAPI is to do."""
+        """FastAPI's telemetry configuration."""
         return TelemetryConfig(
             tracer_provider=self._provider,
             tracing=True,
-            metrics=False,  # Prometheus has them
-            logs=False,  # they would quote what was not valid
+            metrics=False,  # Prometheus serves metrics
+            logs=False,  # validation errors in logs would contain values
             auto_configure=False,
             exclude=_is_probe,
         )
 
-    def shut_down(self) -> None:
-        """Send what is left; blocks for some seconds where the collector does not answer."""
+    def shutdown(self) -> None:
+        """Send the remaining spans; blocks for some seconds if the collector is unavailable."""
         self._provider.shutdown()
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """One attempt is over."""
+        """Add a span for a finished attempt."""
         if not trace.get_current_span().is_recording():
-            return  # nobody's request: the service asks for itself
+            return  # a background call without a request
         ended = time.time_ns()
         span = self._tracer.start_span(
             f"HubSpot {operation}",
@@ -68,31 +68,29 @@ class Tracing(NullObserver):
         span.end(ended)
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """A call waited for quota and a connection."""
-        if seconds >= _WORTH_TELLING_SECONDS:
+        """Add an event for a wait for quota or a connection."""
+        if seconds >= _MIN_WAIT_SECONDS:
             trace.get_current_span().add_event(
                 "waited for HubSpot's quota", {"hubspot.budget": budget, "hubspot.wait_seconds": seconds}
             )
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """A call is repeated."""
-        trace.get_current_span().add_event(
-            "repeating", {"hubspot.operation": operation, "error.type": reason}
-        )
+        """Add an event for a retry."""
+        trace.get_current_span().add_event("retry", {"hubspot.operation": operation, "error.type": reason})
 
 
 NOT_TRACED: Final = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 
 
 def start_tracing(endpoint: str | None, *, version: str) -> Tracing | None:
-    """The traces that the settings ask for; None without a collector, or without what sends to it."""
+    """Start tracing, or return None without a collector or without `crm-api[otel]`."""
     if endpoint is None:
         return None
     try:
         return Tracing(endpoint, version=version)
     except ImportError:
-        # Platforms set the variable for everything that they run.
-        logger.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but nothing is traced: install crm-api[otel]")
+        # Only a warning, because platforms set the variable for all their services.
+        logger.warning("tracing is off: install crm-api[otel] or unset OTEL_EXPORTER_OTLP_ENDPOINT")
         return None
 
 
@@ -104,13 +102,13 @@ def _provider(endpoint: str, version: str) -> "TracerProvider":
 
     class WithoutPersonalData(SpanProcessor):
         def on_start(self, span: "Span", parent_context: Context | None = None) -> None:
-            for name in _PERSONAL:
+            for name in _PERSONAL_ATTRIBUTES:
                 if name in (span.attributes or {}):
                     span.set_attribute(name, "REDACTED")
 
-    ours = Resource({"service.name": "crm-api", "service.version": version})
-    # What the environment says (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES) goes before.
-    resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
+    defaults = Resource({"service.name": "crm-api", "service.version": version})
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override the defaults.
+    resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(WithoutPersonalData())
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=SHUTDOWN_SECONDS)

@@ -1,43 +1,13 @@
-"""The examples in the OpenAPI document: requests that work as they stand, answers and errors as they come."""
+"""The examples in the OpenAPI document; a test sends each request and compares the responses."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from crm_api.errors import Kind
+from crm_api.errors import ApiError, ErrorType, invalid, problem_body
+from crm_api.schemas.problems import FieldProblem
 
 _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
-# What the operations say when they succeed.
-_MESSAGES: Final = {
-    "register": "User registered successfully",
-    "verifyEmail": "E-mail verified successfully",
-    "resendVerification": "Check your e-mail to finish",
-    "logIn": "User authenticated successfully",
-    "refreshToken": "Token refreshed successfully",
-    "getMe": "Profile retrieved successfully",
-    "updateMe": "Profile updated successfully",
-    "forgotPassword": "Check your e-mail to finish",
-    "exportMe": "Export created successfully",
-    "listPipelines": "Pipelines retrieved successfully",
-    "listDeals": "Deals retrieved successfully",
-    "createDeal": "Deal created successfully",
-    "getDeal": "Deal retrieved successfully",
-    "updateDeal": "Deal updated successfully",
-    "getTicket": "Ticket retrieved successfully",
-    "createTicket": "Ticket created successfully",
-    "updateTicket": "Ticket updated successfully",
-    "listTickets": "Tickets retrieved successfully",
-    "listCrmObjects": "CRM objects retrieved successfully",
-    "searchEverything": "Search completed successfully",
-    "searchDeals": "Deals found successfully",
-    "searchTickets": "Tickets found successfully",
-    "listContacts": "Contacts retrieved successfully",
-    "createContact": "Contact created successfully",
-    "getContact": "Contact retrieved successfully",
-    "updateContact": "Contact updated successfully",
-    "searchContacts": "Contacts found successfully",
-    "listProperties": "Properties retrieved successfully",
-}
-# One story through all examples: Ada's contact, her deal, and the ticket on it, in an account as HubSpot sets it up.
+# All examples use the same records: Ada's contact, her deal and its ticket, in a new HubSpot account.
 _CONTACT: Final = {"id": "501", "hs_object_id": "501", "properties": {}}
 _DEAL: Final = {
     "id": "9001",
@@ -63,20 +33,20 @@ _DEAL_STAGES: Final = (
 _TICKET_STAGES: Final = (("1", "New", False), ("2", "Waiting on contact", False), ("4", "Closed", True))
 
 
-def _pipeline(name: str, label: str, stages: Iterable[tuple[str, str, bool]]) -> dict[str, Any]:
+def _pipeline(pipeline_id: str, label: str, stages: Iterable[tuple[str, str, bool]]) -> dict[str, Any]:
     return {
-        "id": name,
+        "id": pipeline_id,
         "label": label,
         "display_order": 0,
         "stages": [
-            {"id": stage, "label": words, "display_order": order, "is_closed": closed, "may_set": True}
-            for order, (stage, words, closed) in enumerate(stages)
+            {"id": stage, "label": stage_label, "display_order": order, "is_closed": closed, "may_set": True}
+            for order, (stage, stage_label, closed) in enumerate(stages)
         ],
     }
 
 
-# Where the examples of a schema's fields, put together, would contradict each other.
-_ANSWERS: Final[dict[str, dict[str, Any]]] = {
+# Values for response schemas whose fields' examples would contradict each other.
+_RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
     "Contact": _CONTACT,
     "ContactWithDeals": _CONTACT,
     "Deal": _DEAL,
@@ -96,13 +66,10 @@ _ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "RecordProperty": {"filterable": True},
     "Dependency": {"problem": None},
 }
-# Where sending every field at once would be refused, or would not be what anybody does.
-_REQUESTS: Final[dict[str, dict[str, Any]]] = {
+# Bodies of requests for which the fields' examples together would be refused or unusual.
+_REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     "PasswordChange": {
-        "request": {
-            "current_password": "correct horse battery",
-            "new_password": "a lighthouse in the fog",
-        }
+        "request": {"current_password": "correct horse battery", "new_password": "a lighthouse in the fog"}
     },
     "PasswordReset": {
         "request": {
@@ -135,9 +102,7 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "TicketUpdate": {"next_stage": {"hs_pipeline_stage": "2"}, "clear": {"hs_ticket_priority": None}},
-    "ContactCreate": {
-        "contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"},
-    },
+    "ContactCreate": {"contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"}},
     "ContactUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "ProfileUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "Logout": {"this_session": {"everywhere": False}, "all_sessions": {"everywhere": True}},
@@ -160,21 +125,24 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
         },
     },
 }
-# Where an operation says more than the table of errors does.
-SAID_BY: Final = {
+# Details of operations that replace the default detail of the error table.
+DETAILS_BY_OPERATION: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
-    ("createDeal", "forbidden"): "contact_id is for staff; a deal of yours is always your own contact's.",
+    (
+        "createDeal",
+        "forbidden",
+    ): "contact_id is only for staff; omit it to create the deal for your own contact.",
 }
-# What is said of a field where "is required" would not fit.
-_NO_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"
-_WRONG: Final = {
+# Example of an invalid field by operation, if it is not a missing required field.
+_UNKNOWN_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"
+_INVALID_FIELDS: Final = {
     "createToken": ("username", "must have at most 254 characters"),
     "updateMe": ("phone", "needs at least five digits"),
     "logOut": ("everywhere", "should be a valid boolean"),
-    "createDeal": ("dealstage", _NO_STAGE),
-    "updateDeal": ("dealstage", _NO_STAGE),
-    "createTicket": ("hs_pipeline_stage", _NO_STAGE),
-    "updateTicket": ("hs_pipeline_stage", _NO_STAGE),
+    "createDeal": ("dealstage", _UNKNOWN_STAGE),
+    "updateDeal": ("dealstage", _UNKNOWN_STAGE),
+    "createTicket": ("hs_pipeline_stage", _UNKNOWN_STAGE),
+    "updateTicket": ("hs_pipeline_stage", _UNKNOWN_STAGE),
     "updateContact": ("email", "may not be changed by you"),
     "searchEverything": ("q", "is required"),
     "searchDeals": ("filters.0.property", "is not filterable; GET /api/properties/deals lists what is"),
@@ -185,50 +153,47 @@ _WRONG: Final = {
 
 
 def request_examples(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """Bodies of a request, by name, as `examples` holds them."""
+    """Return the `examples` of a request body."""
     name = _name(schema)
-    shown = _REQUESTS.get(name) or {"request": sample(schema, schemas)}
-    return {each: {"summary": each.replace("_", " ").capitalize(), "value": shown[each]} for each in shown}
+    bodies = _REQUEST_BODIES.get(name) or {"request": sample(schema, schemas)}
+    return {
+        key: {"summary": key.replace("_", " ").capitalize(), "value": body} for key, body in bodies.items()
+    }
 
 
-def success_example(operation_id: str, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """What an operation answers with when it succeeds, as `examples` holds it."""
+def success_example(message: str | None, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """Return the `examples` of a successful response, or of a 503 of the readiness probe."""
     value = sample(schema, schemas)
-    if operation_id in _MESSAGES:
-        value["message"] = _MESSAGES[operation_id] if status != 202 else _MESSAGES["resendVerification"]
+    if message is not None:
+        value["message"] = message
     if status != 503:
         return {"success": {"summary": "Success", "value": value}}
     database = {**value["database"], "state": "down", "problem": "TimeoutError"}
-    return {
-        "unavailable": {
-            "summary": "Unavailable",
-            "value": {**value, "status": "unavailable", "database": database},
-        }
-    }
+    value = {**value, "status": "unavailable", "database": database}
+    return {"unavailable": {"summary": "Unavailable", "value": value}}
 
 
 def error_examples(
-    operation: dict[str, Any], kinds: Iterable[Kind], schemas: dict[str, Any]
+    operation: dict[str, Any], error_types: Iterable[ErrorType], schemas: dict[str, Any]
 ) -> dict[str, Any]:
-    """The bodies of these errors, by code, as `examples` holds them."""
-    field, message = _wrong_field(operation, schemas)
-    return {
-        kind.code: {"summary": kind.detail, "value": _problem(kind, field=field, message=message)}
-        for kind in (
-            kind._replace(detail=SAID_BY.get((operation["operationId"], kind.code), kind.detail))
-            for kind in kinds
-        )
-    }
+    """Return the `examples` of an error response, one for each code."""
+    field, message = _invalid_field(operation, schemas)
+    examples = {}
+    for error_type in error_types:
+        detail = DETAILS_BY_OPERATION.get((operation["operationId"], error_type.code), error_type.detail)
+        error = _example_error(error_type.code, detail, field=field, message=message)
+        examples[error_type.code] = {"summary": detail, "value": problem_body(error, _REQUEST_ID)}
+    return examples
 
 
 def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """A value that the schema allows, made of the examples in it."""
+    """Build a value from the examples in the schema."""
     if schema.get("examples"):
         return schema["examples"][0]
     if "$ref" in schema:
         name = _name(schema)
-        made = sample(schemas[name], schemas)
-        return {**made, **_ANSWERS[name]} if name in _ANSWERS else made
+        value = sample(schemas[name], schemas)
+        return {**value, **_RESPONSE_VALUES[name]} if name in _RESPONSE_VALUES else value
     if "anyOf" in schema:
         return sample(schema["anyOf"][0], schemas)
     if schema.get("type") == "object":
@@ -238,28 +203,21 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return schema.get("default")
 
 
-def _problem(kind: Kind, *, field: str, message: str) -> dict[str, Any]:
+def _example_error(code: str, detail: str, *, field: str, message: str) -> ApiError:
+    if code == "validation_error":
+        return invalid(field, message)
     details = {
-        "validation_error": [{"field": field, "message": message}],
-        "malformed_body": [{"field": "body", "message": "is not valid JSON"}],
-        "wrong_password": [{"field": "current_password", "message": "is wrong"}],
-    }.get(kind.code, [])
-    return {
-        "type": f"/problems/{kind.type}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": f"One field is not valid: {field}." if kind.code == "validation_error" else kind.detail,
-        "error": "ratelimit exceeded 120 per 1 minute" if kind.status == 429 else kind.title,
-        "code": kind.code,
-        "details": details,
-        "request_id": _REQUEST_ID,
-    }
+        "malformed_body": [FieldProblem(field="body", message="is not valid JSON")],
+        "wrong_password": [FieldProblem(field="current_password", message="is wrong")],
+    }.get(code, [])
+    exceeded_limit = "ratelimit exceeded 120 per 1 minute" if code == "rate_limit_exceeded" else None
+    return ApiError(code, detail, details=details, error=exceeded_limit)
 
 
-def _wrong_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[str, str]:
-    """A field of this request, and what is said of it where it is wrong."""
-    if operation["operationId"] in _WRONG:
-        return _WRONG[operation["operationId"]]
+def _invalid_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[str, str]:
+    """Return an example of an invalid field of the operation, and its message."""
+    if operation["operationId"] in _INVALID_FIELDS:
+        return _INVALID_FIELDS[operation["operationId"]]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         return schemas[_name(content["schema"])]["required"][0], "is required"
     for parameter in operation.get("parameters", ()):

@@ -4,68 +4,73 @@ from typing import Any, Final
 
 HEADERS: Final[dict[str, dict[str, Any]]] = {
     "X-Request-ID": {
-        "description": "Names this request in our logs; yours is kept where it is 8 to 64 characters of "
-        "A-Z, a-z, 0-9, `.`, `_`, `-`.",
+        "description": "ID of this request in the service's log. The caller's ID is used if it has 8 to 64 characters "
+        "of A-Z, a-z, 0-9, `.`, `_`, `-`.",
         "required": True,
         "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         "example": "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11",
     },
     "Access-Control-Allow-Origin": {
-        "description": "Your origin, where you sent one and the operator allows it.",
+        "description": "The request's origin, if the operator allows it.",
         "schema": {"type": "string", "maxLength": 300, "pattern": "^\\S+$"},
         "example": "https://portal.example.com",
     },
     "Cache-Control": {
-        "description": "Nothing here is to be kept by a cache.",
+        "description": "Responses must not be cached.",
         "required": True,
         "schema": {"type": "string", "const": "no-store"},
         "example": "no-store",
     },
     "ETag": {
-        "description": "Names this state of the record, for If-Match.",
+        "description": "Version of the record, for `If-Match`.",
         "required": True,
         "schema": {"type": "string", "maxLength": 100, "pattern": '^"[0-9a-f]+"$'},
         "example": '"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"',
     },
     "Idempotency-Replayed": {
-        "description": "Where this is the first answer to the key, brought back.",
+        "description": "Present if this is the stored response of the first request with this key.",
         "schema": {"type": "string", "const": "true"},
         "example": "true",
     },
     "Location": {
-        "description": "Where the new record is read.",
+        "description": "Path of the new record.",
         "required": True,
         "schema": {"type": "string", "maxLength": 200, "pattern": "^/api/[a-z]+/[0-9]+$"},
         "example": "/api/deals/9001",
     },
     "RateLimit": {
-        "description": "What is left of the limit: `r` requests, for `t` seconds.",
+        "description": "Remaining rate limit: `r` requests in the next `t` seconds.",
         "required": True,
         "schema": {"type": "string", "maxLength": 200, "pattern": '^"[a-z_]+";r=[0-9]+;t=[0-9]+$'},
         "example": '"default";r=0;t=12',
     },
     "RateLimit-Policy": {
-        "description": "The limit that this request was counted by, if any: `q` requests in `w` seconds.",
+        "description": "Rate limit that counted this request, if any: `q` requests in `w` seconds.",
         "schema": {"type": "string", "maxLength": 200, "pattern": '^"[a-z_]+";q=[0-9]+;w=[0-9]+$'},
         "example": '"user_requests";q=120;w=60',
     },
     "Retry-After": {
-        "description": "Seconds to wait before asking again.",
+        "description": "Seconds to wait before a retry.",
         "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 86_400},
         "example": 12,
     },
     "WWW-Authenticate": {
-        "description": "How to authenticate (RFC 6750).",
+        "description": "Authentication scheme (RFC 6750).",
         "required": True,
         "schema": {"type": "string", "maxLength": 200, "pattern": "^Bearer .*$"},
         "example": 'Bearer realm="crm-api"',
     },
 }
-EVERY_ANSWER: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
-PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
+COMMON_HEADERS: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
+ERROR_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate", "RateLimit-Policy"),
     409: ("Retry-After", "RateLimit-Policy"),
     429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     503: ("Retry-After", "RateLimit-Policy"),
 }
-"""What errors bear beside what every answer bears; the others bear the policy alone."""
+"""Headers by status in addition to `COMMON_HEADERS`; other errors have `RateLimit-Policy` only."""
+
+
+def header_references(*names: str) -> dict[str, Any]:
+    """Return references to these headers, by name."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

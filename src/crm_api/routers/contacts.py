@@ -1,5 +1,6 @@
-"""Contacts over HTTP."""
+"""Routes for contacts."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -7,8 +8,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.auth import StaffUser
 from crm_api.dependencies.idempotency import IdempotentCreateDep
-from crm_api.dependencies.records import WITH_ETAG, FilterText, IfMatch, RecordContextDep, SortBy
-from crm_api.openapi.document import problems
+from crm_api.dependencies.records import FilterText, IfMatch, RecordContextDep, SortBy
+from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.contacts import (
     ContactCreate,
@@ -19,15 +20,14 @@ from crm_api.schemas.contacts import (
 )
 from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
 from crm_api.schemas.search import ContactSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import contacts
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 
-ContactId = Annotated[RecordId, Path(description="The id of the contact.", examples=["501"])]
+ContactId = Annotated[RecordId, Path(description="ID of the contact.", examples=["501"])]
 
 
-@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
 async def list_contacts(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -35,60 +35,65 @@ async def list_contacts(
     lifecyclestage: Annotated[
         FilterText | SkipJsonSchema[None],
         Query(
-            description="Only those in this stage of life, an option of `GET /api/properties/contacts`.",
+            description="Only contacts in this lifecycle stage, an option in `GET /api/properties/contacts`.",
             examples=["lead"],
         ),
     ] = None,
     sort: SortBy = None,
 ) -> ContactPageResponse:
-    """List contacts. Staff page through the account; a customer gets their own contact alone."""
+    """List contacts. Staff get all contacts of the HubSpot account, a customer only their own."""
     page = await contacts.list_contacts(
         context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
     )
-    return ContactPageResponse(message="Contacts retrieved successfully", data=page)
+    return ContactPageResponse(message=ContactPageResponse.MESSAGE, data=page)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=ContactResponse,
-    responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
+    responses=responses(
+        "forbidden", "contact_exists", *CREATE_ERRORS, message=ContactResponse.CREATED, status=201
+    ),
 )
 async def create_contact(
     contact: ContactCreate, user: StaffUser, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Add a contact to the CRM; for staff. An e-mail address belongs to one contact alone."""
-
-    async def create(attempt: Attempt) -> ContactResponse:
-        created = await contacts.create_contact(context, contact, attempt=attempt)
-        return ContactResponse(message="Contact created successfully", data=SingleContact(contact=created))
-
+    """Create a contact (staff only). Each e-mail address can belong to only one contact."""
     return await idempotent_create.execute(
-        create, operation="create_contact", owner=str(user.id), body=contact, location_prefix="/api/contacts"
+        partial(contacts.create_contact, context, contact),
+        operation="create_contact",
+        owner=str(user.id),
+        body=contact,
+        location_prefix="/api/contacts",
     )
 
 
-@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=ContactSearchResponse.MESSAGE))
 async def search_contacts(search: RecordSearch, context: RecordContextDep) -> ContactSearchResponse:
-    """Search contacts by text, filters, or both. A customer searches their own contact, fresh and exact."""
+    """Search contacts by text, filters, or both.
+
+    A customer searches only their own contact, with its current values.
+    """
     page = await contacts.search_contacts(context, search)
-    return ContactSearchResponse(message="Contacts found successfully", data=page)
+    return ContactSearchResponse(message=ContactSearchResponse.MESSAGE, data=page)
 
 
-@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
 async def get_contact(
     id: ContactId,  # noqa: A002
     context: RecordContextDep,
     response: Response,
 ) -> ContactDetailResponse:
-    """Read a contact with its deals, each deal with its tickets."""
+    """Get a contact with its deals and their tickets."""
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
-    return ContactDetailResponse(
-        message="Contact retrieved successfully", data=ContactDetail(contact=contact)
-    )
+    return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=ContactDetail(contact=contact))
 
 
-@router.patch("/{id}", responses=problems(400, 401, 404, 409, 412, 429, 502, 503, 504) | WITH_ETAG)
+@router.patch(
+    "/{id}",
+    responses=responses("contact_exists", *HUBSPOT_ERRORS, message=ContactResponse.UPDATED, etag=True),
+)
 async def update_contact(
     id: ContactId,  # noqa: A002
     changes: ContactUpdate,
@@ -96,6 +101,6 @@ async def update_contact(
     response: Response,
     if_match: IfMatch = None,
 ) -> ContactResponse:
-    """Change a contact: what is left out stays, null clears. Only staff change the e-mail address."""
+    """Update a contact. Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address."""
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
-    return ContactResponse(message="Contact updated successfully", data=SingleContact(contact=contact))
+    return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))

@@ -1,5 +1,6 @@
-"""Deals over HTTP."""
+"""Routes for deals."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -7,28 +8,26 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
-    WITH_ETAG,
     DealPipelineFilter,
     DealStageFilter,
     IfMatch,
     RecordContextDep,
     SortBy,
 )
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchResponse, RecordSearch
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import deals
 from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/deals", tags=["Deals"])
 
-DealId = Annotated[RecordId, Path(description="The id of the deal.", examples=["9001"])]
+DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001"])]
 
 
-@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
 async def list_deals(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -37,55 +36,57 @@ async def list_deals(
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
-    """List deals. Staff page through the account; a customer through the deals of their own contact."""
+    """List deals. Staff get all deals of the HubSpot account, a customer the deals of their own contact."""
     page = await deals.list_deals(
         context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
     )
-    return DealPageResponse(message="Deals retrieved successfully", data=page)
+    return DealPageResponse(message=DealPageResponse.MESSAGE, data=page)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=DealResponse,
-    responses=problems(400, 401, 403, 409, 422, 429, 502, 503, 504),
+    responses=responses(
+        "forbidden", "contact_missing", *CREATE_ERRORS, message=DealResponse.CREATED, status=201
+    ),
 )
 async def create_deal(
     deal: DealCreate, context: RecordContextDep, idempotent_create: IdempotentCreateDep
 ) -> Response:
-    """Open a deal for your contact; staff name the contact whose deal it is.
+    """Create a deal.
 
-    Creating always creates: two deals may bear one name.
+    A customer creates it for their own contact; staff can name the contact in `contact_id`.
+    Two deals may have the same name.
     """
-
-    async def create(attempt: Attempt) -> DealResponse:
-        created = await deals.create_deal(context, deal, attempt=attempt)
-        return DealResponse(message="Deal created successfully", data=SingleDeal(deal=created))
-
     return await idempotent_create.execute(
-        create, operation="create_deal", owner=str(context.user.id), body=deal, location_prefix="/api/deals"
+        partial(deals.create_deal, context, deal),
+        operation="create_deal",
+        owner=str(context.user.id),
+        body=deal,
+        location_prefix="/api/deals",
     )
 
 
-@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
 async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
-    """Search deals by text, filters, or both. A customer searches their own deals, fresh and exact."""
+    """Search deals by text, filters, or both. A customer searches only their own deals, with their current values."""
     page = await deals.search_deals(context, search)
-    return DealSearchResponse(message="Deals found successfully", data=page)
+    return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
 
-@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
 async def get_deal(
     id: DealId,  # noqa: A002
     context: RecordContextDep,
     response: Response,
 ) -> DealDetailResponse:
-    """Read a deal with the tickets raised on it."""
+    """Get a deal with its tickets."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
-    return DealDetailResponse(message="Deal retrieved successfully", data=DealDetail(deal=deal))
+    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=DealDetail(deal=deal))
 
 
-@router.patch("/{id}", responses=problems(400, 401, 404, 412, 429, 502, 503, 504) | WITH_ETAG)
+@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True))
 async def update_deal(
     id: DealId,  # noqa: A002
     changes: DealUpdate,
@@ -93,20 +94,16 @@ async def update_deal(
     response: Response,
     if_match: IfMatch = None,
 ) -> DealResponse:
-    """Change a deal: what is left out stays, null clears."""
+    """Update a deal. Omitted fields are unchanged; null clears a field."""
     deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
-    return DealResponse(message="Deal updated successfully", data=SingleDeal(deal=deal))
+    return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 404, 412, 429, 502, 503, 504),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_deal(
     id: DealId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a deal; the company can restore it in HubSpot for 90 days."""
+    """Archive a deal. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "deals", id, if_match=if_match)

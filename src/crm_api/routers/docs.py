@@ -1,4 +1,4 @@
-"""Swagger UI at /docs, from files that come with the package."""
+"""Routes for Swagger UI and the OpenAPI document, served from files of this package."""
 
 from importlib.resources import files
 
@@ -17,7 +17,7 @@ _MEDIA_TYPES = {
     "docs.css": "text/css; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
-# No inline script or style, no other host: what the page shows cannot be turned against its reader.
+# Inline scripts, inline styles and other hosts are blocked, so that text in the page cannot run as code.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

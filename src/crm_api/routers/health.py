@@ -1,4 +1,4 @@
-"""What an operator's probes ask."""
+"""Routes for health probes."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,20 +11,25 @@ router = APIRouter(tags=["Operations"])
 
 @router.get("/healthz")
 async def get_health() -> Health:
-    """Whether the process answers."""
+    """Check liveness. Returns 200 while the process responds."""
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "Send no requests here."}})
+@router.get(
+    "/readyz", responses={503: {"model": Readiness, "description": "Do not send requests to this process."}}
+)
 async def get_readiness(
     request: Request, response: Response, session_factory: SessionFactoryDep
 ) -> Readiness:
-    """Whether to send requests here. What is degraded stands beside it; HubSpot and Redis as last seen."""
+    """Check readiness.
+
+    Lists each dependency with its state. The states of HubSpot and Redis are the last known ones.
+    """
     readiness = await health.readiness(
         session_factory,
         request.app.state.hubspot,
         draining=request.app.state.draining,
-        refused=request.app.state.account.refused,
+        refused=request.app.state.account_binding.mismatch,
         ping_redis=request.app.state.ping_redis,
     )
     if readiness.status == "unavailable":

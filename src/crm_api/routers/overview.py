@@ -1,4 +1,4 @@
-"""Contacts with their deals and tickets, a page at a time."""
+"""Route for contacts with their deals and tickets."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
@@ -14,15 +14,15 @@ from crm_api.services.records import overview
 router = APIRouter(prefix="/api", tags=["Overview"])
 
 
-@router.get("/new-crm-objects", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
     cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
 ) -> CrmObjectsResponse:
-    """List contacts, each with its deals, each deal with its tickets.
+    """List contacts with their deals and tickets.
 
-    Staff page through the whole account in HubSpot's list order; a customer gets their own contact alone.
+    Staff get all contacts of the HubSpot account in HubSpot's order, a customer only their own.
     """
     page = await overview.list_crm_objects(context, limit=limit, cursor=cursor)
-    return CrmObjectsResponse(message="CRM objects retrieved successfully", data=CrmObjects(data=page))
+    return CrmObjectsResponse(message=CrmObjectsResponse.MESSAGE, data=CrmObjects(data=page))

@@ -1,12 +1,12 @@
-"""The caller's own profile over HTTP: read, change, delete, export."""
+"""Routes for the caller's profile: get, update, delete, export."""
 
 from fastapi import APIRouter, status
 
-from crm_api.dependencies.accounts import ContactLinkResolverDep, OriginDep
-from crm_api.dependencies.app_state import HubSpotDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.accounts import AccountContextDep
+from crm_api.dependencies.app_state import HubSpotDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import RecordContextDep
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
 from crm_api.services.accounts import export, profile
@@ -14,43 +14,38 @@ from crm_api.services.accounts import export, profile
 router = APIRouter(prefix="/api", tags=["Account"])
 
 
-@router.get("/me", responses=problems(401, 429, 503))
+@router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
 async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Read your own profile. It comes from this service's database, so it answers while HubSpot is away."""
-    return ProfileResponse(message="Profile retrieved successfully", data=profile.profile(user))
+    """Get your profile. It is stored in the service's database, so it can be read while HubSpot is unavailable."""
+    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=profile.profile_of(user))
 
 
-@router.patch("/me", responses=problems(400, 401, 429, 502, 503, 504))
+@router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
 async def update_me(
-    change: ProfileUpdate,
-    user: CurrentUser,
-    session_factory: SessionFactoryDep,
-    hubspot: HubSpotDep,
-    links: ContactLinkResolverDep,
-    origin: OriginDep,
+    changes: ProfileUpdate, user: CurrentUser, context: AccountContextDep, hubspot: HubSpotDep
 ) -> ProfileResponse:
-    """Change your names and your phone number, here and in the CRM. What you leave out stays."""
-    updated = await profile.update_profile(session_factory, hubspot, user, change, links=links, origin=origin)
-    return ProfileResponse(message="Profile updated successfully", data=updated)
+    """Update your names and phone number.
+
+    The change applies to your user account and your contact in the CRM. Omitted fields are unchanged.
+    """
+    updated = await profile.update_profile(context, hubspot, user, changes)
+    return ProfileResponse(message=ProfileResponse.UPDATED, data=updated)
 
 
-@router.delete(
-    "/me",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(401, 429, 503),
-)
-async def delete_me(
-    user: CurrentUser, session_factory: SessionFactoryDep, settings: SettingsDep, origin: OriginDep
-) -> None:
-    """Delete your account: its profile, sessions and tokens. Your contact in the CRM stays the company's."""
-    await profile.delete_user(
-        session_factory, user, secret=settings.secret_key.get_secret_value(), origin=origin
-    )
+@router.delete("/me", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
+    """Delete your user account.
+
+    Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
+    """
+    await profile.delete_user(context, user)
 
 
-@router.get("/me/export", responses=problems(401, 429, 502, 503, 504))
-async def export_me(context: RecordContextDep, origin: OriginDep) -> PersonalExportResponse:
-    """Read everything that is held about you. Profile, sessions, audit log, and your records in the CRM."""
-    return PersonalExportResponse(
-        message="Export created successfully", data=await export.export(context, origin=origin)
-    )
+@router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
+async def export_me(context: RecordContextDep) -> PersonalExportResponse:
+    """Export everything that is stored about you.
+
+    The export has your profile, sessions, audit log and records in the CRM.
+    """
+    exported = await export.export_user(context)
+    return PersonalExportResponse(message=PersonalExportResponse.MESSAGE, data=exported)

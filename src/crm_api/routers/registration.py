@@ -1,12 +1,12 @@
-"""Registration over HTTP."""
+"""Route for registration."""
 
 from fastapi import APIRouter, Depends, Response, status
 
-from crm_api.dependencies.accounts import MessagesDep, OriginDep, RulesDep
-from crm_api.dependencies.app_state import HubSpotDep, PasswordsDep, SessionFactoryDep, SettingsDep
+from crm_api.dependencies.accounts import AccountContextDep
+from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.rate_limits import limit_registrations
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
 from crm_api.services.accounts import registration as registration_service
 from crm_api.services.accounts import verification
@@ -20,45 +20,47 @@ router = APIRouter(prefix="/api", tags=["Account"])
     status_code=status.HTTP_201_CREATED,
     response_model=RegistrationResponse,
     responses={
-        202: {"model": AcceptedResponse, "description": "A link was mailed that finishes the registration."},
-        **problems(400, 403, 409, 422, 429, 502, 503, 504),
+        202: {
+            "model": AcceptedResponse,
+            "description": "A mail has the link that completes the registration.",
+            "x-message": AcceptedResponse.MESSAGE,
+        },
+        **responses(
+            "registration_closed",
+            "user_exists",
+            *CREATE_ERRORS,
+            message=RegistrationResponse.MESSAGE,
+            status=201,
+        ),
     },
     dependencies=[Depends(limit_registrations)],
 )
 async def register(
     registration: Registration,
     settings: SettingsDep,
-    session_factory: SessionFactoryDep,
+    context: AccountContextDep,
     hubspot: HubSpotDep,
-    passwords: PasswordsDep,
     idempotent_create: IdempotentCreateDep,
-    rules: RulesDep,
-    messages: MessagesDep,
-    origin: OriginDep,
 ) -> Response:
-    """Create an account and its contact in the CRM.
+    """Register a user and create or link their contact in the CRM.
 
-    Where addresses have to be proved, the answer is a 202 whether or not the address is known, and a link in a mail
-    finishes it. Elsewhere a contact that already has this address is linked and brought up to date; if anything fails
-    on the way, send the same request again: it ends with one account and one contact.
+    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses, and a mail has
+    the link that completes the registration. Otherwise an existing contact with this address is linked and updated. If
+    the request fails, send it again: the result is one user and one contact.
     """
-    proof = settings.email_verification == "required"
+    requires_verification = settings.email_verification == "required"
 
     async def create(attempt: Attempt) -> RegistrationResponse | AcceptedResponse:
-        if proof:
-            return await verification.request_registration(
-                session_factory, passwords, registration, rules, messages, attempt=attempt, origin=origin
-            )
-        return await registration_service.register(
-            session_factory, hubspot, passwords, registration, rules, attempt=attempt, origin=origin
-        )
+        if requires_verification:
+            return await verification.request_registration(context, registration, attempt=attempt)
+        return await registration_service.register(context, hubspot, registration, attempt=attempt)
 
     return await idempotent_create.execute(
         create,
         operation="register",
         owner=registration.email,
-        # Else a guessed key would tell that this address was registered with it.
-        scope_secret=registration.password.get_secret_value() if proof else "",
+        # Without the password, a caller could guess a key and learn that the address was registered with it.
+        scope_secret=registration.password.get_secret_value() if requires_verification else "",
         body=registration,
-        status=status.HTTP_202_ACCEPTED if proof else status.HTTP_201_CREATED,
+        status=status.HTTP_202_ACCEPTED if requires_verification else status.HTTP_201_CREATED,
     )

@@ -1,5 +1,6 @@
-"""Tickets over HTTP."""
+"""Routes for tickets."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
@@ -7,14 +8,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
-    WITH_ETAG,
     IfMatch,
     RecordContextDep,
     SortBy,
     TicketPipelineFilter,
     TicketStageFilter,
 )
-from crm_api.openapi.document import problems
+from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import Cursor, Limit, RecordId
 from crm_api.schemas.search import RecordSearch, TicketSearchResponse
 from crm_api.schemas.tickets import (
@@ -24,17 +24,16 @@ from crm_api.schemas.tickets import (
     TicketResponse,
     TicketUpdate,
 )
-from crm_api.services.idempotency import Attempt
 from crm_api.services.records import tickets
 from crm_api.services.records import updates as record_changes
 
 router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 
-# One name for the parameter of all operations here: two templates that differ in it are one path in OpenAPI.
-TicketId = Annotated[RecordId, Path(description="The id of the **ticket**.", examples=["7001"])]
+# Every operation names its parameter `id`: templates that differ only in a name are the same path in OpenAPI.
+TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", examples=["7001"])]
 
 
-@router.get("", responses=problems(400, 401, 429, 502, 503, 504))
+@router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
     context: RecordContextDep,
     limit: Annotated[Limit, Query()] = 10,
@@ -43,45 +42,46 @@ async def list_tickets(
     hs_pipeline_stage: TicketStageFilter = None,
     sort: SortBy = None,
 ) -> TicketPageResponse:
-    """List tickets. Staff page through the account; a customer through those of their contact and its deals."""
+    """List tickets.
+
+    Staff get all tickets of the HubSpot account, a customer those of their own contact and its deals.
+    """
     page = await tickets.list_tickets(
         context, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
     )
-    return TicketPageResponse(message="Tickets retrieved successfully", data=page)
+    return TicketPageResponse(message=TicketPageResponse.MESSAGE, data=page)
 
 
-@router.post("/search", responses=problems(400, 401, 429, 502, 503, 504))
+@router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=TicketSearchResponse.MESSAGE))
 async def search_tickets(search: RecordSearch, context: RecordContextDep) -> TicketSearchResponse:
-    """Search tickets by text, filters, or both. A customer searches their own tickets, fresh and exact."""
+    """Search tickets by text, filters, or both.
+
+    A customer searches only their own tickets, with their current values.
+    """
     page = await tickets.search_tickets(context, search)
-    return TicketSearchResponse(message="Tickets found successfully", data=page)
+    return TicketSearchResponse(message=TicketSearchResponse.MESSAGE, data=page)
 
 
 @router.post(
     "/{id}",
     status_code=status.HTTP_201_CREATED,
     response_model=TicketResponse,
-    responses=problems(400, 401, 404, 409, 422, 429, 502, 503, 504),
+    responses=responses("contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201),
 )
 async def create_ticket(
     id: Annotated[  # noqa: A002
-        RecordId, Path(description="The id of the **deal** to raise it on.", examples=["9001"])
+        RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
     context: RecordContextDep,
     idempotent_create: IdempotentCreateDep,
 ) -> Response:
-    """Raise a ticket on the deal with this id.
+    """Create a ticket on the deal with this ID.
 
-    It is associated with the deal and with your contact; a ticket of staff's with the deal's contacts.
+    The ticket is associated with the deal and with your contact; if staff create it, with the deal's contacts.
     """
-
-    async def create(attempt: Attempt) -> TicketResponse:
-        created = await tickets.create_ticket(context, id, ticket, attempt=attempt)
-        return TicketResponse(message="Ticket created successfully", data=SingleTicket(ticket=created))
-
     return await idempotent_create.execute(
-        create,
+        partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
         owner=str(context.user.id),
         body=ticket,
@@ -90,18 +90,18 @@ async def create_ticket(
     )
 
 
-@router.get("/{id}", responses=problems(400, 401, 404, 429, 502, 503, 504) | WITH_ETAG)
+@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
 async def get_ticket(
     id: TicketId,  # noqa: A002
     context: RecordContextDep,
     response: Response,
 ) -> TicketResponse:
-    """Read a ticket."""
+    """Get a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
-    return TicketResponse(message="Ticket retrieved successfully", data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
 
 
-@router.patch("/{id}", responses=problems(400, 401, 404, 412, 429, 502, 503, 504) | WITH_ETAG)
+@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
 async def update_ticket(
     id: TicketId,  # noqa: A002
     changes: TicketUpdate,
@@ -109,20 +109,16 @@ async def update_ticket(
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
-    """Change a ticket: what is left out stays, null clears."""
+    """Update a ticket. Omitted fields are unchanged; null clears a field."""
     ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
-    return TicketResponse(message="Ticket updated successfully", data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
 
-@router.delete(
-    "/{id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(400, 401, 404, 412, 429, 502, 503, 504),
-)
+@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
 async def archive_ticket(
     id: TicketId,  # noqa: A002
     context: RecordContextDep,
     if_match: IfMatch = None,
 ) -> None:
-    """Archive a ticket; the company can restore it in HubSpot for 90 days."""
+    """Archive a ticket. The company can restore it in HubSpot for 90 days."""
     await record_changes.archive_record(context, "tickets", id, if_match=if_match)

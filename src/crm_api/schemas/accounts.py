@@ -1,4 +1,4 @@
-"""The field types that account operations share: e-mail address, names, phone, password."""
+"""Field types of the account operations: e-mail address, names, phone, password."""
 
 import re
 import unicodedata
@@ -8,8 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 Role = Literal["customer", "staff"]
-# What this class lets through is narrowed to letters and marks below: a pattern that names
-# them needs \p{L}, which Python's and many JSON Schema validators' regular expressions lack.
+# Letters need \p{L}, which Python's and many JSON Schema validators' regular expressions lack, so the pattern
+# excludes characters and `_only_name_characters` checks the letters.
 _NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,./0-9:;<=>?@\[\\\]^_`{|}~]+$"
 _NAME_LENGTH = 100
 _NAME_PUNCTUATION = {" ", "-", "'", "\N{RIGHT SINGLE QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"}
@@ -17,10 +17,10 @@ _PHONE_PATTERN = r"^[0-9 +().-]*$"
 
 
 def normalise_email(address: str) -> str:
-    """The one spelling of an address that our table and HubSpot both hold.
+    """Return the address as the database and HubSpot store it. Raises `ValueError`.
 
-    HubSpot stores addresses in lower case (https://github.com/HubSpot/hubspot-api-nodejs/issues/545), so we do too.
-    Local parts outside ASCII are refused: two that look alike would be two accounts.
+    HubSpot stores addresses in lower case (https://github.com/HubSpot/hubspot-api-nodejs/issues/545).
+    Local parts outside ASCII are refused: two that look alike would be two users.
     """
     try:
         parsed = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
@@ -30,7 +30,7 @@ def normalise_email(address: str) -> str:
 
 
 def _only_name_characters(name: str) -> str:
-    # Composing takes letters together, and some of them apart: https://unicode.org/faq/normalization.html#12
+    # NFC can change the length: https://unicode.org/faq/normalization.html#12
     name = unicodedata.normalize("NFC", name)
     if len(name) > _NAME_LENGTH:
         raise ValueError(f"must have at most {_NAME_LENGTH} characters")
@@ -61,7 +61,7 @@ PersonName = Annotated[
     Field(
         min_length=1,
         max_length=_NAME_LENGTH,
-        # For clients; the validator says better what is wrong.
+        # The pattern is for clients only: the validator's messages are better.
         json_schema_extra={"pattern": _NAME_PATTERN},
         description="Letters of any script, spaces, hyphens and apostrophes.",
         examples=["Ada"],
@@ -82,7 +82,7 @@ Phone = Annotated[
 
 
 def _keep_spaces(password: object) -> object:
-    # `Request` strips strings; a password's spaces are part of it, as they are in the OAuth2 form.
+    # Spaces are part of a password, but `RequestModel` strips strings.
     if not isinstance(password, str):
         return password
     if any("\ud800" <= char <= "\udfff" for char in password):
@@ -95,7 +95,7 @@ NewPassword = Annotated[
     Field(
         min_length=8,
         max_length=128,
-        description="8 to 128 characters, not a common one, not the e-mail address.",
+        description="8 to 128 characters; neither a common password nor the e-mail address.",
         examples=["correct horse battery"],
     ),
     BeforeValidator(_keep_spaces),

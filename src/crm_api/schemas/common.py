@@ -1,4 +1,4 @@
-"""The pieces every part of the public contract is made of."""
+"""Base models and field types of the public contract."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,34 +20,34 @@ Value = TypeVar("Value")
 
 
 class ResponseModel(BaseModel):
-    """What we send: every key is always present."""
+    """Base of response models: every key is always present."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
 
 
 class RequestModel(BaseModel):
-    """What we accept: a key we do not know is refused by name, never dropped in silence."""
+    """Base of request models: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
 class Envelope(ResponseModel, Generic[Data]):
-    """A success under `/api`."""
+    """Successful response under `/api`."""
 
     message: Annotated[str, Field(max_length=200, examples=["Done"])]
-    """What happened, for a person."""
+    """What the service did, for people."""
     data: Data
-    """What was asked for."""
+    """The result of the operation."""
 
 
-def _as_rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _to_rfc3339(timestamp: datetime) -> str:
+    return timestamp.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _require_zone(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
+def _require_zone(timestamp: datetime) -> datetime:
+    if timestamp.tzinfo is None:
         raise ValueError("needs a time zone, such as Z")
-    return moment
+    return timestamp
 
 
 _RFC3339 = re.compile(
@@ -55,70 +55,73 @@ _RFC3339 = re.compile(
 )
 
 
-def moment_or_midnight(value: object) -> datetime:
-    """A date-time with a zone (RFC 3339), or a date that means its first moment in UTC; in UTC.
+def parse_rfc3339(value: object) -> datetime:
+    """Return an RFC 3339 date-time with a zone, or a date at 00:00 UTC, in UTC. Raises `ValueError`.
 
-    A leap second is the moment after it, as in POSIX time. Raises `ValueError`.
+    As in POSIX time, a leap second becomes the second after it.
     """
-    found = _RFC3339.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError("must be an RFC 3339 date-time with a zone, or a date")
-    day, time, seconds, fraction, zone = found.groups("")
+    day, time, seconds, fraction, zone = match.groups("")
     is_leap = seconds == "60"
     text = f"{day}T{time}:{'59' if is_leap else seconds}{fraction}{zone.upper()}" if time else f"{day}T00:00Z"
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
+        timestamp = datetime.fromisoformat(text).astimezone(UTC)
         if is_leap:
-            moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+            timestamp = timestamp.replace(microsecond=0) + timedelta(seconds=1)
     except (ValueError, OverflowError):
-        moment = None
-    # Leap seconds are added at the end of a day, in UTC.
-    if moment is None or (is_leap and (moment.hour, moment.minute) != (0, 0)):
+        timestamp = None
+    # Leap seconds exist only at the end of a day in UTC.
+    if timestamp is None or (is_leap and (timestamp.hour, timestamp.minute) != (0, 0)):
         raise ValueError("is not a date or time that exists between the years 1 and 9999")
-    return moment
+    return timestamp
 
 
-def given(value: Value | MISSING) -> Value | None:
-    """The value of a field that may have been left out; None where it was."""
+def or_none(value: Value | MISSING) -> Value | None:
+    """Return the value of an optional field, or None if it is absent."""
     return None if value is MISSING else value
 
 
 Timestamp = Annotated[
     datetime,
     AfterValidator(_require_zone),
-    PlainSerializer(_as_rfc3339, return_type=str),
+    PlainSerializer(_to_rfc3339, return_type=str),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-02T10:00:00.000Z"]),
 ]
-"""A moment in UTC, RFC 3339 with milliseconds and `Z`."""
+"""A timestamp in UTC, RFC 3339 with milliseconds and `Z`."""
 
 RecordId = Annotated[
     str,
     Field(
         pattern=r"^[0-9]{1,20}$",
         max_length=20,
-        description="A HubSpot record id: digits, in a string.",
+        description="ID of a HubSpot record: digits in a string.",
         examples=["512"],
     ),
 ]
-SameId = Annotated[RecordId, Field(description="The same id, under HubSpot's own name.")]
+SameId = Annotated[RecordId, Field(description="The same ID under HubSpot's name.")]
 Cursor = Annotated[
     str,
     Field(
         min_length=1,
         max_length=2048,
         pattern=r"^[A-Za-z0-9_.~-]+$",
-        description="An opaque place in a list, as an earlier answer gave it.",
+        description="Opaque position in a list: the `next_cursor` of the previous page.",
         examples=["eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"],
     ),
 ]
-Limit = Annotated[int, Field(ge=1, le=100, description="How many to return at the most.", examples=[10])]
+NextCursor = Annotated[
+    Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")
+]
+Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of results.", examples=[10])]
 
-# Text without NUL, which PostgreSQL cannot store. The pattern means the same in Rust, JavaScript and Python.
+# NUL is refused because PostgreSQL cannot store it. The pattern means the same in Rust, JavaScript and Python.
 NO_NUL = r"^[^\x00]*$"
 
 
 def text(maximum: int, *, minimum: int = 0, example: str, description: str | None = None) -> object:
-    """The field of a bounded string."""
+    """Return the field of a bounded string."""
     return Field(
         min_length=minimum, max_length=maximum, pattern=NO_NUL, examples=[example], description=description
     )
@@ -131,14 +134,14 @@ def _not_blank(value: str) -> str:
 
 
 AS_SENT = StringConstraints(strip_whitespace=False)
-"""Texts of several lines keep their spaces at both ends."""
+"""Constraint that keeps the spaces at both ends of a text."""
 NOT_BLANK = AfterValidator(_not_blank)
 
 PropertyTexts = Annotated[
     dict[str, str | None],
     Field(
         max_length=100,
-        description="Properties that the operator has added, by name; `GET /api/properties` lists them.",
+        description="Properties that the operator has added, by name; `GET /api/properties/{object_type}` lists them.",
         examples=[{"dealtype": "newbusiness"}],
     ),
 ]
@@ -146,23 +149,23 @@ PropertyChanges = Annotated[
     dict[str, Annotated[str, AS_SENT, text(65_536, example="newbusiness")] | None],
     Field(
         max_length=100,
-        description="Properties that the operator has added, by name; null clears one.",
+        description="Properties that the operator has added, by name; null clears a property.",
         examples=[{"dealtype": "newbusiness"}],
     ),
 ]
 
 
-def _short(value: object) -> object:
+def _shorten(value: object) -> object:
     return value[:500] if isinstance(value, str) else value
 
 
-def _ordinal(value: object) -> object:
+def _clamp_int32(value: object) -> object:
     return min(max(value, -1), 2_147_483_647) if isinstance(value, int) else value
 
 
-Label = Annotated[str, Field(max_length=500), BeforeValidator(_short)]
-"""The account's words for something, cut where they are longer."""
-DisplayOrder = Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1]), BeforeValidator(_ordinal)]
+Label = Annotated[str, Field(max_length=500), BeforeValidator(_shorten)]
+"""A label from the HubSpot account, cut to 500 characters."""
+DisplayOrder = Annotated[int, Field(ge=-1, le=2_147_483_647, examples=[1]), BeforeValidator(_clamp_int32)]
 LongText = Annotated[str, AS_SENT, text(65_536, example="The third delivery is missing.")]
-"""HubSpot keeps up to 65,536 characters in a string property.
+"""HubSpot stores up to 65,536 characters in a string property.
 https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""

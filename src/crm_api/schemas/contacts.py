@@ -1,12 +1,12 @@
-"""Contacts, as the contract has them."""
+"""Contract of the contact operations."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import MISSING, Field
 
 from crm_api.schemas.common import (
-    Cursor,
     Envelope,
+    NextCursor,
     PropertyChanges,
     PropertyTexts,
     RecordId,
@@ -20,22 +20,23 @@ from crm_api.schemas.common import (
 ContactName = Annotated[str, text(100, minimum=1, example="Ada")]
 ContactPhone = Annotated[str, text(50, minimum=1, example="+44 20 7946 0018")]
 LifecycleStage = Annotated[
-    str, text(100, minimum=1, example="lead", description="An option of `GET /api/properties/contacts`.")
+    str,
+    text(100, minimum=1, example="lead", description="One of the options in `GET /api/properties/contacts`."),
 ]
 ContactEmail = Annotated[
     str,
     Field(
         max_length=254,
-        # For clients; what the address is normalised by says better what is wrong.
+        # The format is for clients only: the messages of `normalise_email` are better.
         json_schema_extra={"format": "email", "minLength": 5},
-        description="Kept in lower case.",
+        description="Stored in lower case.",
         examples=["ada@example.com"],
     ),
 ]
 
 
 class Contact(ResponseModel):
-    """A person in the CRM."""
+    """Contact in the CRM."""
 
     id: RecordId
     hs_object_id: SameId
@@ -50,7 +51,7 @@ class Contact(ResponseModel):
 
 
 class ContactCreate(RequestModel):
-    """A person to add to the CRM."""
+    """Contact to add to the CRM."""
 
     email: ContactEmail
     firstname: ContactName | MISSING = MISSING
@@ -61,15 +62,15 @@ class ContactCreate(RequestModel):
 
 
 class ContactUpdate(RequestModel):
-    """What to change of a contact; what is left out stays, null clears."""
+    """Changes to a contact. Omitted fields are unchanged; null clears a field."""
 
     email: ContactEmail | MISSING = MISSING
-    """For staff."""
+    """Only for staff."""
     firstname: ContactName | MISSING | None = MISSING
     lastname: Annotated[ContactName, Field(examples=["Lovelace"])] | MISSING | None = MISSING
     phone: ContactPhone | MISSING | None = MISSING
     lifecyclestage: LifecycleStage | MISSING | None = MISSING
-    """For staff. HubSpot moves it forward only; clear it first to move it back."""
+    """Only for staff. HubSpot moves the stage only forward; to move it back, clear it first."""
     properties: PropertyChanges | MISSING = MISSING
 
 
@@ -80,16 +81,20 @@ class SingleContact(ResponseModel):
 
 
 class ContactResponse(Envelope[SingleContact]):
-    """The contact as it is now."""
+    """The contact with its current values."""
+
+    CREATED: ClassVar = "Contact created successfully"
+    UPDATED: ClassVar = "Contact updated successfully"
 
 
 class ContactPage(ResponseModel):
     """A page of contacts."""
 
     results: Annotated[list[Contact], Field(max_length=100)]
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last."""
+    next_cursor: NextCursor
 
 
 class ContactPageResponse(Envelope[ContactPage]):
     """A page of contacts."""
+
+    MESSAGE: ClassVar = "Contacts retrieved successfully"

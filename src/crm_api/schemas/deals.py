@@ -1,16 +1,16 @@
-"""Deals, as the contract has them."""
+"""Contract of the deal operations."""
 
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import MISSING, AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema
 
 from crm_api.schemas.common import (
-    Cursor,
     Envelope,
     LongText,
+    NextCursor,
     PropertyChanges,
     PropertyTexts,
     RecordId,
@@ -18,7 +18,7 @@ from crm_api.schemas.common import (
     ResponseModel,
     SameId,
     Timestamp,
-    moment_or_midnight,
+    parse_rfc3339,
     text,
 )
 
@@ -26,16 +26,16 @@ _AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
-    """The amount as plain decimal text, from a JSON number or a string of digits.
+    """Return the amount as plain decimal text, from a JSON number or a string of digits. Raises `ValueError`.
 
-    A number may have up to 15 significant digits, which is what a double keeps exactly.
+    A number may have up to 15 significant digits, which a double represents exactly.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be a number or a string of digits")
     if isinstance(value, str):
         plain = value.strip()
     else:
-        # repr gives the shortest text that reads back as the same double: 0.1, never 0.1000000000000000055.
+        # repr returns the shortest text of the same double: 0.1, not 0.1000000000000000055.
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
@@ -62,8 +62,7 @@ Amount = Annotated[
 ]
 CloseDate = Annotated[
     datetime,
-    BeforeValidator(moment_or_midnight),
-    AfterValidator(lambda moment: moment),
+    BeforeValidator(parse_rfc3339),
     WithJsonSchema(
         {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
@@ -72,37 +71,37 @@ CloseDate = Annotated[
     ),
 ]
 PipelineId = Annotated[
-    str, text(100, minimum=1, example="default", description="An id of `GET /api/pipelines`.")
+    str, text(100, minimum=1, example="default", description="ID of a pipeline in `GET /api/pipelines`.")
 ]
 StageId = Annotated[
-    str, text(100, minimum=1, example="qualifiedtobuy", description="A stage id of that pipeline.")
+    str, text(100, minimum=1, example="qualifiedtobuy", description="ID of a stage of that pipeline.")
 ]
 
 
 class DealCreate(RequestModel):
-    """A deal to open for the caller's contact."""
+    """Deal to create for the caller's contact."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
     dealstage: StageId
     amount: Amount | MISSING = MISSING
-    """In the account's currency. A number has up to 15 significant digits, a string more; answers have a string."""
+    """In the HubSpot account's currency. For more than 15 significant digits send a string; responses have a string."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """When it is expected to close, to the millisecond; a date means 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond; a date means 00:00 UTC of that day."""
     pipeline: PipelineId | MISSING = MISSING
-    """The account's first pipeline where it is left out."""
+    """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
-    """For staff: whose deal it is. A customer's is always their own."""
+    """Only for staff: the contact of the deal. A customer's deal always belongs to their own contact."""
     properties: PropertyChanges | MISSING = MISSING
 
 
 class DealUpdate(RequestModel):
-    """What to change of a deal; what is left out stays, null clears."""
+    """Changes to a deal. Omitted fields are unchanged; null clears a field."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")] | MISSING = MISSING
     dealstage: StageId | MISSING = MISSING
     pipeline: PipelineId | MISSING = MISSING
-    """With another pipeline goes a stage of it."""
+    """Another pipeline needs one of its stages in the same request."""
     amount: Amount | MISSING | None = MISSING
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
@@ -110,7 +109,7 @@ class DealUpdate(RequestModel):
 
 
 class Deal(ResponseModel):
-    """A possible sale."""
+    """Deal in the CRM."""
 
     id: RecordId
     hs_object_id: SameId
@@ -118,7 +117,7 @@ class Deal(ResponseModel):
     dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
     pipeline: Annotated[str | None, Field(examples=["default"])]
     amount: Annotated[str | None, Field(examples=["1500.50"])]
-    """A plain decimal in the account's currency."""
+    """Decimal number in the HubSpot account's currency."""
     closedate: Timestamp | None
     description: Annotated[str | None, Field(examples=["Twelve vans"])]
     createdate: Timestamp | None
@@ -133,16 +132,20 @@ class SingleDeal(ResponseModel):
 
 
 class DealResponse(Envelope[SingleDeal]):
-    """The deal as it is now."""
+    """The deal with its current values."""
+
+    CREATED: ClassVar = "Deal created successfully"
+    UPDATED: ClassVar = "Deal updated successfully"
 
 
 class DealPage(ResponseModel):
     """A page of deals."""
 
     results: Annotated[list[Deal], Field(max_length=100)]
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last."""
+    next_cursor: NextCursor
 
 
 class DealPageResponse(Envelope[DealPage]):
     """A page of deals."""
+
+    MESSAGE: ClassVar = "Deals retrieved successfully"

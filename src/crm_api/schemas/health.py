@@ -1,4 +1,4 @@
-"""What an operator's probe is told."""
+"""Contract of the health probes."""
 
 from typing import Annotated, Literal
 
@@ -8,23 +8,23 @@ from crm_api.schemas.common import ResponseModel, Timestamp
 
 
 class Health(ResponseModel):
-    """The process answers."""
+    """Result of the liveness probe."""
 
     status: Literal["alive"] = "alive"
 
 
 class Dependency(ResponseModel):
-    """One thing the service stands on, as last seen."""
+    """Last known state of a server that the service needs."""
 
     state: Literal["ok", "degraded", "down", "unknown", "off"]
     seen_at: Timestamp | None
-    """When it last answered or failed; null before the first time."""
+    """When the last response or failure was seen; null before the first."""
     problem: Annotated[str | None, Field(examples=["TimeoutError"])]
-    """What was wrong, without names or values."""
+    """The last failure, without names or values."""
 
 
 class Readiness(ResponseModel):
-    """Whether to send requests here."""
+    """Result of the readiness probe."""
 
     status: Literal["ready", "degraded", "unavailable"]
     database: Dependency

@@ -1,50 +1,51 @@
-"""Contacts with their deals and those deals' tickets, as the contract has them."""
+"""Contract of contacts with their deals and tickets."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from crm_api.schemas.common import Cursor, Envelope, ResponseModel
+from crm_api.schemas.common import Envelope, NextCursor, ResponseModel
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
 
-MOST_CHILDREN: Final = 10_000
-"""On one record; an answer that would hold more is marked as incomplete."""
+MAX_CHILDREN: Final = 10_000
+"""Maximum of deals or tickets in one record; a record with more is marked as incomplete."""
 
 
 class DealWithTickets(Deal):
-    """A deal and the tickets raised on it."""
+    """Deal with its tickets."""
 
-    tickets: Annotated[list[Ticket], Field(max_length=MOST_CHILDREN)]
+    tickets: Annotated[list[Ticket], Field(max_length=MAX_CHILDREN)]
     incomplete: bool = False
-    """True where not all of its tickets could be read."""
+    """True if not all tickets could be read."""
 
 
 class ContactWithDeals(Contact):
-    """A contact and their deals."""
+    """Contact with its deals."""
 
-    deals: Annotated[list[DealWithTickets], Field(max_length=MOST_CHILDREN)]
+    deals: Annotated[list[DealWithTickets], Field(max_length=MAX_CHILDREN)]
     incomplete: bool = False
-    """True where not all of the deals could be read."""
+    """True if not all deals could be read."""
 
 
 class CrmObjectsPage(ResponseModel):
     """A page of contacts."""
 
     contacts: Annotated[list[ContactWithDeals], Field(max_length=100)]
-    next_after: Cursor | None
-    """The `cursor` of the next page; null on the last."""
+    next_after: NextCursor
 
 
 class CrmObjects(ResponseModel):
-    """The page once more nested, as front ends of the first version read it."""
+    """The page, nested once more for front ends of the first version."""
 
     data: CrmObjectsPage
 
 
 class CrmObjectsResponse(Envelope[CrmObjects]):
     """A page of contacts with deals and tickets."""
+
+    MESSAGE: ClassVar = "CRM objects retrieved successfully"
 
 
 class ContactDetail(ResponseModel):
@@ -56,6 +57,8 @@ class ContactDetail(ResponseModel):
 class ContactDetailResponse(Envelope[ContactDetail]):
     """The contact with its deals and their tickets."""
 
+    MESSAGE: ClassVar = "Contact retrieved successfully"
+
 
 class DealDetail(ResponseModel):
     """One deal with its tickets."""
@@ -65,3 +68,5 @@ class DealDetail(ResponseModel):
 
 class DealDetailResponse(Envelope[DealDetail]):
     """The deal with its tickets."""
+
+    MESSAGE: ClassVar = "Deal retrieved successfully"

@@ -1,4 +1,4 @@
-"""Changing a password, forgotten or not, as the contract has it."""
+"""Contract of the password operations."""
 
 from crm_api.schemas.accounts import NewPassword, Password
 from crm_api.schemas.common import RequestModel
@@ -6,14 +6,14 @@ from crm_api.schemas.verification import MailToken
 
 
 class PasswordChange(RequestModel):
-    """The password to have from now on."""
+    """Current and new password."""
 
     current_password: Password
     new_password: NewPassword
 
 
 class PasswordReset(RequestModel):
-    """The password to have from now on, in place of one that was forgotten."""
+    """New password in place of a forgotten one."""
 
     token: MailToken
     password: NewPassword

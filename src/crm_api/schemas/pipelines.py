@@ -1,6 +1,6 @@
-"""Pipelines and their stages, as the contract has them."""
+"""Contract of pipelines and their stages."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -8,20 +8,20 @@ from crm_api.schemas.common import DisplayOrder, Envelope, Label, ResponseModel
 
 
 class Stage(ResponseModel):
-    """A step of a pipeline."""
+    """Stage of a pipeline."""
 
     id: Annotated[str, Field(max_length=100, examples=["qualifiedtobuy"])]
-    """What `dealstage` or `hs_pipeline_stage` takes."""
+    """Value for `dealstage` or `hs_pipeline_stage`."""
     label: Annotated[Label, Field(examples=["Qualified To Buy"])]
     display_order: DisplayOrder
     is_closed: bool
-    """Whether a deal or ticket in this stage is done."""
+    """Whether a deal or ticket in this stage is closed."""
     may_set: bool
-    """Whether you may put a deal or ticket into this stage."""
+    """Whether you may move a deal or ticket to this stage."""
 
 
 class Pipeline(ResponseModel):
-    """The way that deals or tickets take."""
+    """Pipeline of deals or tickets."""
 
     id: Annotated[str, Field(max_length=100, examples=["default"])]
     label: Annotated[Label, Field(examples=["Sales Pipeline"])]
@@ -31,11 +31,13 @@ class Pipeline(ResponseModel):
 
 
 class Pipelines(ResponseModel):
-    """The account's pipelines, in display order; the first of each is the default."""
+    """Pipelines of the HubSpot account in display order; the first of each type is the default."""
 
     deals: Annotated[list[Pipeline], Field(max_length=100)]
     tickets: Annotated[list[Pipeline], Field(max_length=100)]
 
 
 class PipelinesResponse(Envelope[Pipelines]):
-    """The account's pipelines."""
+    """Pipelines of the HubSpot account."""
+
+    MESSAGE: ClassVar = "Pipelines retrieved successfully"

@@ -1,6 +1,6 @@
-"""The caller's profile, as the contract has it."""
+"""Contract of the caller's profile."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import MISSING, Field
 
@@ -9,7 +9,7 @@ from crm_api.schemas.common import Envelope, RecordId, RequestModel, ResponseMod
 
 
 class ProfileUpdate(RequestModel):
-    """What to change of one's own profile; what is left out stays."""
+    """Changes to the caller's profile. Omitted fields are unchanged."""
 
     firstname: PersonName | MISSING = MISSING
     lastname: Annotated[PersonName, Field(examples=["Lovelace"])] | MISSING = MISSING
@@ -17,7 +17,7 @@ class ProfileUpdate(RequestModel):
 
 
 class Profile(ResponseModel):
-    """The caller, as this service knows them."""
+    """The caller's user account."""
 
     id: Annotated[str, Field(max_length=36, examples=["0b54c5b3-7a0e-4b6b-8f5e-0a4f6f1f6c11"])]
     email: Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
@@ -25,12 +25,15 @@ class Profile(ResponseModel):
     lastname: Annotated[str, Field(max_length=100, examples=["Lovelace"])]
     phone: Annotated[str, Field(max_length=20, examples=["+44 20 7946 0018"])]
     role: Role
-    """What they may see: `customer` their own records, `staff` all."""
+    """`customer` sees their own records, `staff` all records."""
     email_verified: bool
-    """Whether they have shown that the address is theirs."""
+    """Whether the e-mail address is verified."""
     contact_id: RecordId | None
-    """Their HubSpot contact; null while there is none to link."""
+    """The user's HubSpot contact; null if no contact is linked."""
 
 
 class ProfileResponse(Envelope[Profile]):
     """The caller's own profile."""
+
+    RETRIEVED: ClassVar = "Profile retrieved successfully"
+    UPDATED: ClassVar = "Profile updated successfully"

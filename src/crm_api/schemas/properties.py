@@ -1,6 +1,6 @@
-"""The properties of records, as the contract has them: what a front end needs to draw a form."""
+"""Contract of the property list, from which a front end can build a form."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,42 +8,44 @@ from crm_api.schemas.common import Envelope, Label, ResponseModel
 
 
 class RecordPropertyOption(ResponseModel):
-    """A value to choose."""
+    """Option of an enumeration."""
 
     value: Annotated[str, Field(max_length=1000, examples=["lead"])]
-    """What a request takes."""
+    """Value in requests."""
     label: Annotated[Label, Field(examples=["Lead"])]
 
 
 class RecordProperty(ResponseModel):
-    """One property that the caller may read."""
+    """Property that the caller may read."""
 
     name: Annotated[str, Field(max_length=100, examples=["lifecyclestage"])]
-    """Its key in records, or under their `properties` where `nested`."""
+    """Key in records, or in their `properties` if `nested`."""
     label: Annotated[Label, Field(examples=["Lifecycle stage"])]
-    """As the account has it."""
+    """Label in the HubSpot account."""
     type: Annotated[
         Literal["string", "number", "datetime", "date", "bool", "enumeration"],
         Field(examples=["enumeration"]),
     ]
-    """How to read its text: every value is a string or null."""
+    """How to parse the value, which is a string or null."""
     options: Annotated[list[RecordPropertyOption], Field(max_length=10_000)]
-    """What an enumeration takes from you, in display order; empty for other types."""
+    """Options of an enumeration that you may set, in display order; empty for other types."""
     required: bool
-    """Never empty: null is refused."""
+    """Whether null is refused."""
     writable: bool
-    """Whether the caller may set it."""
+    """Whether you may set it."""
     filterable: bool
-    """Whether searches filter and sort by it."""
+    """Whether searches can filter and sort by it."""
     nested: bool
-    """Whether it travels under `properties`."""
+    """Whether it is a member of `properties`."""
 
 
 class RecordProperties(ResponseModel):
-    """What the caller may read of a type."""
+    """The properties of an object type that the caller may read."""
 
     results: Annotated[list[RecordProperty], Field(max_length=1000)]
 
 
 class RecordPropertiesResponse(Envelope[RecordProperties]):
-    """What the caller may read of a type."""
+    """The properties of an object type that the caller may read."""
+
+    MESSAGE: ClassVar = "Properties retrieved successfully"

@@ -1,6 +1,6 @@
-"""Registration, as the contract has it."""
+"""Contract of registration."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -10,10 +10,10 @@ from crm_api.schemas.contacts import Contact
 
 
 class Registration(RequestModel):
-    """A person who wants to work with their own CRM records."""
+    """User to register."""
 
     email: Email
-    """Where to reach them; the name they log in with."""
+    """Address for mails and for logging in."""
     firstname: PersonName
     lastname: Annotated[PersonName, Field(examples=["Lovelace"])]
     password: NewPassword
@@ -29,15 +29,19 @@ class Registration(RequestModel):
 
 
 class Registered(ResponseModel):
-    """Whom a registration created or linked."""
+    """Contact that a registration created or linked."""
 
     contact: Contact | None
-    """The caller's HubSpot contact; null where the address belongs to a contact that another user is linked to."""
+    """The user's HubSpot contact; null if another user is linked to the contact with this address."""
 
 
 class RegistrationResponse(Envelope[Registered]):
-    """The account is made; this is its contact."""
+    """The user is registered; `data` has the contact."""
+
+    MESSAGE: ClassVar = "User registered successfully"
 
 
 class AcceptedResponse(Envelope[None]):
-    """What comes next comes by mail; the answer is the same whether or not the address is known."""
+    """A mail has the next step. The response is the same for known and unknown addresses."""
+
+    MESSAGE: ClassVar = "Check your e-mail to finish"

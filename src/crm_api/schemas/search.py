@@ -1,33 +1,33 @@
-"""Searches, as the contract has them."""
+"""Contract of searches."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from crm_api.schemas.common import Cursor, Envelope, Limit, RequestModel, ResponseModel, text
+from crm_api.schemas.common import Cursor, Envelope, Limit, NextCursor, RequestModel, ResponseModel, text
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
 
 Operator = Literal["EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY"]
-Part = Literal["contacts", "deals", "tickets"]
-_LARGEST_NUMBER = 10**15
+ObjectType = Literal["contacts", "deals", "tickets"]
+_MAX_NUMBER = 10**15
 
 
-def _as_text(value: Any) -> Any:
-    """A JSON number or boolean as the text that it is compared as."""
+def _to_text(value: Any) -> Any:
+    """Convert a JSON number or boolean to the text that filters compare."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        # inf and nan are not JSON, and Python reads them; what is larger is no amount, and a double rounds it.
-        if not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
+        # Python parses inf and nan, which are not JSON; a double rounds larger numbers.
+        if not -_MAX_NUMBER <= value <= _MAX_NUMBER:
             raise ValueError("is out of range; send a string")
         return format(value, "d") if isinstance(value, int) else repr(value)
     return value
 
 
-def _number(value: Any) -> Any:
-    """JSON's `true` and `"10"` are no numbers."""
+def _refuse_boolean_and_text(value: Any) -> Any:
+    """Refuse `true` and `"10"`, which Pydantic would accept as integers."""
     if isinstance(value, bool | str):
         raise ValueError("should be a valid integer")
     return value
@@ -35,13 +35,13 @@ def _number(value: Any) -> Any:
 
 FilterValue = Annotated[
     str,
-    BeforeValidator(_as_text),
+    BeforeValidator(_to_text),
     text(500, minimum=1, example="1500"),
     WithJsonSchema(
         {
             "anyOf": [
                 {"type": "string", "minLength": 1, "maxLength": 500},
-                {"type": "number", "minimum": -_LARGEST_NUMBER, "maximum": _LARGEST_NUMBER},
+                {"type": "number", "minimum": -_MAX_NUMBER, "maximum": _MAX_NUMBER},
                 {"type": "boolean"},
             ],
             "examples": ["1500"],
@@ -54,7 +54,7 @@ FieldName = Annotated[
         min_length=1,
         max_length=100,
         pattern=r"^[a-z][a-z0-9_]*$",
-        description="A filterable name of `GET /api/properties`.",
+        description="Name of a filterable property in `GET /api/properties/{object_type}`.",
         examples=["amount"],
     ),
 ]
@@ -64,101 +64,108 @@ SearchText = Annotated[
         500,
         minimum=1,
         example="fleet",
-        description="Words to look for in names, subjects, descriptions, addresses and phone numbers.",
+        description="Words to find in names, subjects, descriptions, e-mail addresses and phone numbers.",
     ),
 ]
 
 
 class SearchFilter(RequestModel):
-    """One condition. Every operator but NOT_HAS_PROPERTY passes over records where the property is empty."""
+    """Condition. Only NOT_HAS_PROPERTY matches records without a value of the property."""
 
     property: FieldName
     operator: Operator
     value: FilterValue | MISSING = MISSING
     """For EQ, NEQ, LT, LTE, GT, GTE; the lower end for BETWEEN."""
     high_value: FilterValue | MISSING = MISSING
-    """The upper end for BETWEEN; both ends belong to it."""
+    """The upper end for BETWEEN; both ends are included."""
     values: Annotated[list[FilterValue], Field(min_length=1, max_length=50)] | MISSING = MISSING
     """For IN."""
 
     @model_validator(mode="after")
-    def _has_what_its_operator_takes(self) -> "SearchFilter":
-        wanted = {"BETWEEN": {"value", "high_value"}, "IN": {"values"}}.get(self.operator, {"value"})
+    def _require_fields_of_operator(self) -> "SearchFilter":
+        expected = {"BETWEEN": {"value", "high_value"}, "IN": {"values"}}.get(self.operator, {"value"})
         if self.operator.endswith("HAS_PROPERTY"):
-            wanted = set()
-        given = {name for name in ("value", "high_value", "values") if getattr(self, name) is not MISSING}
-        if given != wanted:
-            takes = " and ".join(sorted(wanted, reverse=True)) or "no value"
-            raise ValueError(f"{self.operator} takes {takes}")
+            expected = set()
+        sent = {name for name in ("value", "high_value", "values") if getattr(self, name) is not MISSING}
+        if sent != expected:
+            names = " and ".join(sorted(expected, reverse=True)) or "no value"
+            raise ValueError(f"{self.operator} takes {names}")
         return self
 
 
 class SearchSort(RequestModel):
-    """What to sort by; records without a value come last."""
+    """Sort order; records without a value come last."""
 
     property: FieldName
     direction: Literal["ascending", "descending"] = "ascending"
 
 
 class RecordSearch(RequestModel):
-    """A search: all filters hold, and the text is found."""
+    """Search for records that match the text and all filters."""
 
     query: SearchText | MISSING = MISSING
     filters: Annotated[list[SearchFilter], Field(max_length=5)] | MISSING = MISSING
     sort: SearchSort | MISSING = MISSING
-    """By ascending id where it is left out."""
-    limit: Annotated[Limit, BeforeValidator(_number)] = 10
+    """Default: by ascending ID."""
+    limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = 10
     cursor: Cursor | MISSING = MISSING
 
 
-class _Found(ResponseModel):
+class _SearchPage(ResponseModel):
     total: Annotated[int, Field(ge=0, le=2_147_483_647, examples=[1])]
-    """How many there are in all."""
-    next_cursor: Cursor | None
-    """The `cursor` of the next page; null on the last."""
+    """Number of matching records."""
+    next_cursor: NextCursor
     truncated: bool
-    """True where there are more than HubSpot shows of one search, 10,000; narrow the search to see them."""
+    """True if more than 10,000 records match, HubSpot's maximum for a search; narrow the search to see the others."""
 
 
-class ContactSearchPage(_Found):
-    """A page of contacts that were found."""
+class ContactSearchPage(_SearchPage):
+    """Page of contacts that match."""
 
     results: Annotated[list[Contact], Field(max_length=100)]
 
 
 class ContactSearchResponse(Envelope[ContactSearchPage]):
-    """Contacts that were found."""
+    """Contacts that match."""
+
+    MESSAGE: ClassVar = "Contacts found successfully"
 
 
-class DealSearchPage(_Found):
-    """A page of deals that were found."""
+class DealSearchPage(_SearchPage):
+    """Page of deals that match."""
 
     results: Annotated[list[Deal], Field(max_length=100)]
 
 
 class DealSearchResponse(Envelope[DealSearchPage]):
-    """Deals that were found."""
+    """Deals that match."""
+
+    MESSAGE: ClassVar = "Deals found successfully"
 
 
-class TicketSearchPage(_Found):
-    """A page of tickets that were found."""
+class TicketSearchPage(_SearchPage):
+    """Page of tickets that match."""
 
     results: Annotated[list[Ticket], Field(max_length=100)]
 
 
 class TicketSearchResponse(Envelope[TicketSearchPage]):
-    """Tickets that were found."""
+    """Tickets that match."""
+
+    MESSAGE: ClassVar = "Tickets found successfully"
 
 
 class FoundRecords(ResponseModel):
-    """The first few of each."""
+    """The first matches of each object type."""
 
     contacts: Annotated[list[Contact], Field(max_length=20)]
     deals: Annotated[list[Deal], Field(max_length=20)]
     tickets: Annotated[list[Ticket], Field(max_length=20)]
-    failed: Annotated[list[Part], Field(max_length=3, examples=[["tickets"]])]
-    """The parts that could not be searched; their lists are empty for that reason alone."""
+    failed: Annotated[list[ObjectType], Field(max_length=3, examples=[["tickets"]])]
+    """Object types that could not be searched; their lists are empty."""
 
 
 class FoundRecordsResponse(Envelope[FoundRecords]):
-    """Contacts, deals and tickets that were found."""
+    """Contacts, deals and tickets that match."""
+
+    MESSAGE: ClassVar = "Search completed successfully"

@@ -1,6 +1,6 @@
-"""Logging in and the tokens that come of it, as the contract has them."""
+"""Contract of login, tokens and logout."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
@@ -14,14 +14,14 @@ RefreshToken = Annotated[
         min_length=20,
         max_length=200,
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="Opaque; good for one use, which answers with its successor.",
+        description="Opaque and valid for one use; the response has its successor.",
         examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"],
     ),
 ]
 
 
 class Login(RequestModel):
-    """Who logs in."""
+    """Credentials."""
 
     email: Email
     password: Password
@@ -31,7 +31,7 @@ _PRINTABLE = r"^[\x20-\x7e]*$"
 
 
 class TokenGrant(BaseModel):
-    """An OAuth2 token request; parameters that we do not know are ignored, as RFC 6749 (section 3.2) asks."""
+    """OAuth2 token request. Unknown parameters are ignored (RFC 6749, section 3.2)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -44,16 +44,16 @@ class TokenGrant(BaseModel):
         Annotated[str, Field(max_length=254, pattern=NO_NUL)] | SkipJsonSchema[None],
         Field(examples=["ada@example.com"]),
     ] = None
-    """With `password`: the e-mail address."""
+    """For `password`: the e-mail address."""
     password: Annotated[SecretStr | SkipJsonSchema[None], Field(max_length=128)] = None
-    """With `password`."""
+    """For `password`."""
     refresh_token: Annotated[
         Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
         Field(examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"]),
     ] = None
-    """With `refresh_token`."""
+    """For `refresh_token`."""
     scope: Annotated[str, Field(max_length=500, pattern=_PRINTABLE, examples=[""])] = ""
-    """Ignored: roles decide."""
+    """Ignored: the user's role decides."""
     client_id: Annotated[
         Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
         Field(examples=["portal"]),
@@ -64,28 +64,31 @@ class TokenGrant(BaseModel):
 
 
 class TokenRefresh(RequestModel):
-    """A refresh token to exchange."""
+    """Refresh token to exchange."""
 
     refresh_token: RefreshToken
 
 
 class Logout(RequestModel):
-    """What to end."""
+    """Sessions to end."""
 
     everywhere: StrictBool = False
-    """Whether all of the caller's sessions end, not only this one."""
+    """Whether to end all sessions of the caller, not only this one."""
 
 
 class Tokens(ResponseModel):
-    """An access token and the refresh token that renews it (RFC 6749, section 5.1)."""
+    """Access token and refresh token (RFC 6749, section 5.1)."""
 
     access_token: Annotated[str, Field(max_length=2048, examples=["eyJhbGciOiJIUzI1NiJ9.e30.c2ln"])]
     """Send it as `Authorization: Bearer ...`."""
     token_type: Literal["bearer"] = "bearer"
     expires_in: Annotated[int, Field(ge=1, le=86_400, examples=[1800])]
-    """Seconds until the access token ends."""
+    """Seconds until the access token expires."""
     refresh_token: RefreshToken
 
 
 class TokensResponse(Envelope[Tokens]):
     """The tokens of a session."""
+
+    LOGGED_IN: ClassVar = "User authenticated successfully"
+    REFRESHED: ClassVar = "Token refreshed successfully"

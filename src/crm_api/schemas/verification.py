@@ -1,6 +1,6 @@
-"""Proving an address, as the contract has it."""
+"""Contract of e-mail verification."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,25 +14,27 @@ MailToken = Annotated[
         min_length=20,
         max_length=200,
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="What stands after `token=` in the mail's link; good for one use.",
+        description="The value of `token=` in the mailed link; valid for one use.",
         examples=["pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc"],
     ),
 ]
 
 
 class EmailVerification(RequestModel):
-    """The proof that an address is one's own."""
+    """Mailed token and password of the registration."""
 
     token: MailToken
     password: Password
-    """The password given at registration; without it, whoever has the mail still has no account."""
+    """The password given at registration, so that the mail alone gives no access."""
 
 
 class EmailVerifiedResponse(Envelope[Registered]):
-    """The address is proved and the account made; this is its contact."""
+    """The address is verified and the user is registered; `data` has the contact."""
+
+    MESSAGE: ClassVar = "E-mail verified successfully"
 
 
 class MailRequest(RequestModel):
-    """An address to send a mail to."""
+    """Address to send a mail to."""
 
     email: Email

@@ -8,12 +8,12 @@ from cryptography.fernet import Fernet, InvalidToken
 
 
 def encrypt(key: str, purpose: str, secret: str) -> str:
-    """The secret, readable only with the key; each call gives another text."""
+    """Return the secret encrypted with the key. Each call returns a different text."""
     return _fernet(key, purpose).encrypt(secret.encode()).decode()
 
 
 def decrypt(key: str, purpose: str, encrypted: str) -> str | None:
-    """The secret; None where the key is another or the text was changed."""
+    """Return the secret, or None if the key is wrong or the text was changed."""
     try:
         return _fernet(key, purpose).decrypt(encrypted.encode()).decode()
     except InvalidToken:
@@ -25,6 +25,6 @@ def _fernet(key: str, purpose: str) -> Fernet:
 
 
 def keyed_hash(key: str, purpose: str, *parts: str) -> str:
-    """An HMAC of the parts; `purpose` keeps one use of the key from answering for another."""
+    """Return an HMAC of the parts. `purpose` separates the uses of one key from each other."""
     message = "\x1f".join((purpose, *parts)).encode()
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

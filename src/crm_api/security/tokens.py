@@ -14,29 +14,29 @@ from jose import JOSEError, JWTError, jwt
 ISSUER: Final = "crm-api"
 AUDIENCE: Final = "crm-api"
 ALGORITHM: Final = "HS256"
-MAXIMUM_TOKEN_LENGTH: Final = 2048
-# About 1 MB at the most; a caller sends the same one for half an hour.
-_TOKENS_KEPT: Final = 1024
-# Without these python-jose accepts a token that lacks the claim; PyJWT's spelling is ignored without a word.
+MAX_TOKEN_LENGTH: Final = 2048
+# A caller sends the same token for half an hour. A full cache takes about 1 MB.
+_MAX_CACHED_TOKENS: Final = 1024
+# Without these options, python-jose accepts tokens that lack the claims; it ignores PyJWT's names for them.
 _DECODE_OPTIONS: Final = {
     f"require_{claim}": True for claim in ("exp", "sub", "iat", "jti", "aud", "iss")
 } | {"leeway": 0}
 
 
 class InvalidTokenError(Exception):
-    """The access token is forged, expired, malformed or not for us."""
+    """The access token is forged, expired, malformed or issued for another service."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Who an access token speaks for."""
+    """User and session of an access token."""
 
     user_id: UUID
     session_id: UUID
 
 
 def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, lifetime_seconds: int) -> str:
-    """A signed access token."""
+    """Return a signed access token."""
     body = {
         "sub": str(claims.user_id),
         "sid": str(claims.session_id),
@@ -50,25 +50,25 @@ def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, 
 
 
 def read_access_token(token: str, key: str) -> AccessClaims:
-    """What a token says, or `InvalidTokenError`."""
-    if not token or len(token) > MAXIMUM_TOKEN_LENGTH:
+    """Return the claims of a valid token. Raises `InvalidTokenError` otherwise."""
+    if not token or len(token) > MAX_TOKEN_LENGTH:
         raise InvalidTokenError
-    claims, expires_at = _verified(token, key)
+    claims, expires_at = _verify(token, key)
     if expires_at < int(time.time()):
         raise InvalidTokenError
     return claims
 
 
-# Of all that was found good, only the end of its time can change; what is refused is raised, and never kept.
-@lru_cache(maxsize=_TOKENS_KEPT)
-def _verified(token: str, key: str) -> tuple[AccessClaims, int]:
-    """What a token says, and when it expires, in seconds since 1970."""
+# Verified tokens are cached because only their expiry can change. Errors are raised, so they are not cached.
+@lru_cache(maxsize=_MAX_CACHED_TOKENS)
+def _verify(token: str, key: str) -> tuple[AccessClaims, int]:
+    """Return the claims of a token, and its expiry in seconds since 1970."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_DECODE_OPTIONS
         )
         return AccessClaims(user_id=UUID(claims["sub"]), session_id=UUID(claims["sid"])), int(claims["exp"])
-    # python-jose lets other errors out for hand-made tokens: a header nested 1,000 deep is a RecursionError.
+    # python-jose raises other errors for crafted tokens, such as RecursionError for a header with 1,000 levels.
     except (
         JWTError,
         JOSEError,
@@ -83,15 +83,15 @@ def _verified(token: str, key: str) -> tuple[AccessClaims, int]:
 
 
 def new_refresh_token() -> str:
-    """A new opaque refresh token with 256 bits of randomness."""
+    """Return a new opaque refresh token with 256 random bits."""
     return "rt_" + secrets.token_urlsafe(32)
 
 
 def new_mail_token() -> str:
-    """A new token for a link in a mail, with 256 bits of randomness."""
+    """Return a new token for a mailed link, with 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> str:
-    """How an opaque token is stored; it has enough randomness that a plain hash cannot be reversed."""
+    """Return the hash under which an opaque token is stored. 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()

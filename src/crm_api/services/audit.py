@@ -1,4 +1,4 @@
-"""What an operator may have to answer for later, written in the transaction of what it tells of."""
+"""Audit log: security events, each written in the transaction of the change that it records."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ Event = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a change came from."""
+    """Who caused a change, from which network address and in which request."""
 
     actor: Literal["user", "operator", "system", "anonymous"] = "system"
     address: str | None = None
@@ -54,7 +54,7 @@ def record(
     origin: Origin = SYSTEM,
     detail: str | None = None,
 ) -> None:
-    """Add an entry to the transaction; `detail` must hold no personal data."""
+    """Add an entry to the transaction. `detail` must not contain personal data."""
     database.add(
         AuditEntry(
             event=event,
@@ -75,7 +75,7 @@ async def entries(
     since: datetime | None = None,
     limit: int = 100,
 ) -> list[AuditEntry]:
-    """The latest entries that fit, oldest first; an address stands for the user who has it now."""
+    """Return the latest matching entries, oldest first. `email` selects the user who has this address now."""
     query = select(AuditEntry).order_by(AuditEntry.at.desc()).limit(limit)
     if email is not None:
         query = query.where(AuditEntry.user_id.in_(select(User.id).where(User.email == email)))

@@ -1,7 +1,8 @@
-"""What the service stands on, as it is now or was last seen."""
+"""Readiness: the state of the database, HubSpot and Redis."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,18 +24,22 @@ async def readiness(
     refused: str | None,
     ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Unavailable where the database is away or behind or the process is draining; else ready or degraded.
+    """Return `unavailable` if the database cannot be used or the process is draining, otherwise `ready` or `degraded`.
 
-    HubSpot stands there as last seen: a probe every second must not spend its quota.
+    HubSpot's state is that of the latest call: a probe every second must not use up its quota.
     """
     problem, redis = await asyncio.gather(database_problem(session_factory), _redis_state(ping_redis))
     database = Dependency(state="down" if problem else "ok", seen_at=now(), problem=problem)
-    remote = _hubspot_state(hubspot, refused)
-    degraded = "degraded" in (remote.state, redis.state)
+    hubspot_state = _hubspot_state(hubspot, refused)
+    status: Literal["ready", "degraded", "unavailable"] = "ready"
+    if problem or draining:
+        status = "unavailable"
+    elif "degraded" in (hubspot_state.state, redis.state):
+        status = "degraded"
     return Readiness(
-        status="unavailable" if problem or draining else "degraded" if degraded else "ready",
+        status=status,
         database=database,
-        hubspot=remote,
+        hubspot=hubspot_state,
         redis=redis,
     )
 
@@ -43,8 +48,9 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
-    state = "unknown" if seen.ok is None else "ok" if seen.ok else "degraded"
-    return Dependency(state=state, seen_at=seen.at, problem=seen.error)
+    if seen.ok is None:
+        return Dependency(state="unknown", seen_at=seen.at, problem=seen.error)
+    return Dependency(state="ok" if seen.ok else "degraded", seen_at=seen.at, problem=seen.error)
 
 
 async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependency:
@@ -52,25 +58,25 @@ async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependen
         return Dependency(state="off", seen_at=None, problem=None)
     try:
         await ping()
-    except Exception as error:  # noqa: BLE001 - the service goes on without Redis, whatever ails it
+    except Exception as error:  # noqa: BLE001 - the service works without Redis, so no failure of it is raised
         return Dependency(state="degraded", seen_at=now(), problem=type(error).__name__)
     return Dependency(state="ok", seen_at=now(), problem=None)
 
 
 async def database_problem(session_factory: SessionFactory) -> str | None:
-    """What is wrong with the database; None where it answers and has our schema."""
+    """Return the problem with the database, or None if it is reachable and has the required schema."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), session_factory() as database:
             revision: str | None = (
                 await database.execute(text("SELECT version_num FROM alembic_version"))
             ).scalar()
     except SQLAlchemyError as error:
-        # PostgreSQL and SQLite both answer so for a table that is not there.
+        # The messages of PostgreSQL and SQLite name the missing table.
         missing = "alembic_version" in str(getattr(error, "orig", ""))
         return "its schema is missing: run crm-api migrate" if missing else cause_of(error)
     except (OSError, TimeoutError) as error:
         return cause_of(error)
-    # A newer one is an upgrade under way: the schema of each version serves the version before it.
+    # A newer schema is an upgrade in progress: each version's schema also works for the version before it.
     if revision is None or not revision.isdecimal() or int(revision) < int(SCHEMA_REVISION):
         return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
     return None

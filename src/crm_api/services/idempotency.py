@@ -1,17 +1,18 @@
-"""Creating POSTs that may be sent again: one key, one record, one answer.
+"""Idempotency keys for creating requests: one key, one record, one stored response.
 
-After draft-ietf-httpapi-idempotency-key-header. The row is committed, with a lease, before the first HubSpot call;
-a process that dies leaves it behind, and the next request with the same key goes on with the same request id.
+After draft-ietf-httpapi-idempotency-key-header. The key's row is committed with a lease before the first HubSpot call.
+If the process crashes, the next request with the key takes over the expired lease and uses the same request ID.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, Update, delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,29 +23,76 @@ from crm_api.models import IdempotencyKey, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.security.crypto import keyed_hash
 
-KEPT = timedelta(hours=24)
+Response = TypeVar("Response", bound=BaseModel)
+RETENTION = timedelta(hours=24)
+# Requests are cancelled at their deadline; the margin covers clocks that differ.
+LEASE_MARGIN_SECONDS = 5.0
 REPLAYED = "Idempotency-Replayed"
-# 409 counts only without Retry-After: with it, the answer will be another in a moment.
+# A 409 with Retry-After is not final: a retry may succeed.
 _FINAL_STATUSES = frozenset({400, 403, 404, 409})
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """This request's hold on the row of an idempotency key."""
+
+    session_factory: SessionFactory
+    row_id: str
+    lease_id: UUID
+    success_status: int
+
+    def conditions(self) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions that select the row while this request holds it."""
+        return IdempotencyKey.id == self.row_id, IdempotencyKey.lease_id == self.lease_id
+
+    async def end(self) -> None:
+        """Let the next request with the key take over the row and its request ID."""
+        async with self.session_factory.begin() as database:
+            await database.execute(self.update(lease_until=now()))
+
+    async def release(self) -> None:
+        """Delete the row, so that the next request with the key starts from the beginning."""
+        async with self.session_factory.begin() as database:
+            await database.execute(delete(IdempotencyKey).where(*self.conditions()))
+
+    def update(self, **values: object) -> Update:
+        """Return the statement that updates the row while this request holds it."""
+        return update(IdempotencyKey).where(*self.conditions()).values(**values)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at creating something."""
+    """One attempt to create a record."""
 
     request_id: str
-    """What the HubSpot record is to bear; empty where an earlier try of this key was sent without it."""
+    """Value of the record's idempotency property; empty if an earlier attempt was sent without it."""
     is_retry: bool = False
-    """An earlier try was made, and nobody knows what became of it."""
-    mark_untracked: Callable[[], Awaitable[None]] | None = None
-    """Notes that this try is about to be sent without the id; no later one will look by it then."""
-    store_response: Callable[[AsyncSession, BaseModel], Awaitable[None]] | None = None
-    """Stores the answer in the caller's own transaction, where there is one to share."""
+    """Whether an earlier attempt with the key has an unknown outcome."""
+    lease: Lease | None = None
+    """None if the request has no idempotency key."""
+
+    async def mark_untracked(self) -> None:
+        """Record that the create is sent without the request ID, so that no retry looks it up.
+
+        Raises 409 `request_in_progress` if another request has taken over the key.
+        """
+        if self.lease is None:
+            return
+        statement = self.lease.update(request_id="").returning(IdempotencyKey.id)
+        async with self.lease.session_factory.begin() as database:
+            if (await database.execute(statement)).first() is None:
+                raise ApiError("request_in_progress", retry_after=1)
+
+    async def store_response(self, database: AsyncSession, response: BaseModel) -> None:
+        """Store the response in the transaction that completes the operation."""
+        if self.lease is not None:
+            body = response.model_dump_json()
+            await database.execute(self.lease.update(status=self.lease.success_status, answer=body))
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key of one request: whose, for what, and with which body."""
+    """The idempotency key of a request, with its owner and the fingerprint of the body."""
 
     row_id: str
     owner: str
@@ -64,10 +112,10 @@ class Idempotency:
         path_id: str = "",
         lease_seconds: float,
     ) -> "Idempotency":
-        """The key as it is stored: HMACs, so that the table holds neither keys nor bodies.
+        """Return the key as HMACs, so that the table contains neither keys nor bodies.
 
-        `scope_secret` is what only the owner knows, where anybody may claim to be the owner and must not be told
-        whether the owner has used a key. `path_id` is what the path names; it counts as part of the body.
+        Without a login, a caller could probe whether the owner has used a key: `scope_secret`, which only the owner
+        knows, prevents that. `path_id` is the ID in the path and counts as part of the body.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
@@ -78,194 +126,143 @@ class Idempotency:
         canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
         return cls(
             row_id=keyed_hash(secret, "idempotency-key", operation, owner, scope_secret, bare),
-            owner=_owner(secret, owner),
+            owner=_hash_owner(secret, owner),
             fingerprint=keyed_hash(secret, "idempotency-body", path_id, canonical),
             lease_seconds=lease_seconds,
         )
 
 
-def _owner(secret: str, name: str) -> str:
+def _hash_owner(secret: str, name: str) -> str:
     return keyed_hash(secret, "idempotency-owner", name)
 
 
-async def forget_keys(database: AsyncSession, secret: str, owners: Collection[str]) -> None:
-    """Delete the keys of these owners, with the answers that they would have brought back."""
-    hashes = [_owner(secret, name) for name in owners]
+async def delete_keys(database: AsyncSession, secret: str, owners: Collection[str]) -> None:
+    """Delete the owners' idempotency keys and stored responses."""
+    hashes = [_hash_owner(secret, name) for name in owners]
     await database.execute(delete(IdempotencyKey).where(IdempotencyKey.owner.in_(hashes)))
 
 
 @dataclass(frozen=True, slots=True)
-class StoredResponse:
-    """What a request is answered: `body` as JSON, and whether it is an earlier answer again."""
+class StoredResponse(Generic[Response]):
+    """The stored response to a creating request."""
 
     body: str
     status: int
-    replayed: bool
+    created: Response | None
+    """The body as a model if this request created it; None for a replay."""
 
 
 async def run_once(
     session_factory: SessionFactory,
     idempotency: Idempotency | None,
-    create: Callable[[Attempt], Awaitable[BaseModel]],
+    create: Callable[[Attempt], Awaitable[Response]],
     *,
     status: int = 201,
-) -> StoredResponse:
-    """Create, or answer as the first time.
+) -> StoredResponse[Response]:
+    """Run `create` once for the key and store its response, or replay the stored response.
 
-    Raises 409 `request_in_progress` while another request holds the key, 422 `idempotency_key_reused` where
-    the body is another, and what `create` raises; a final error is stored and raised again.
+    Raises 409 `request_in_progress` while another request holds the key, 422 `idempotency_key_reused` if the body
+    differs, and the errors of `create`. A final error is stored and raised again on replay.
     """
     if idempotency is None:
-        answer = await create(Attempt(request_id=uuid4().hex))
-        return StoredResponse(answer.model_dump_json(), status, replayed=False)
-    lease_id = uuid4()
-    row, is_retry = await _claim(session_factory, idempotency, lease_id)
+        response = await create(Attempt(request_id=uuid4().hex))
+        return StoredResponse(response.model_dump_json(), status, response)
+    lease = Lease(session_factory, idempotency.row_id, uuid4(), status)
+    row, is_retry = await _acquire(lease, idempotency)
     if row.status is not None:
-        return _replay(row)
-
-    async def store_response(database: AsyncSession, answer: BaseModel) -> None:
-        await _store(database, idempotency.row_id, lease_id, status, answer.model_dump_json())
-
-    async def mark_untracked() -> None:
-        await _forget_request_id(session_factory, idempotency.row_id, lease_id)
-
-    attempt = Attempt(
-        row.request_id, is_retry=is_retry, mark_untracked=mark_untracked, store_response=store_response
-    )
+        return _replay(row.status, row.answer or "")
+    attempt = Attempt(row.request_id, is_retry, lease)
     try:
-        answer = await create(attempt)
+        response = await create(attempt)
     except ApiError as error:
-        await _store_or_release(session_factory, idempotency.row_id, lease_id, error, is_retry=is_retry)
+        if error.error_type.code == "outcome_unknown":
+            await lease.end()
+        elif error.error_type.status in _FINAL_STATUSES and "Retry-After" not in error.headers:
+            await _store_error(lease, error)
+        else:
+            await _give_up(lease, outcome_known=not is_retry)
         raise
     except HubSpotError as error:
-        # A refusal; what may have been done, `create` says as an unknown outcome.
+        # `create` raises HubSpotOutcomeUnknownError if HubSpot may have created the record; others are refusals.
         unknown = isinstance(error, HubSpotOutcomeUnknownError)
-        await _release(session_factory, idempotency.row_id, lease_id, is_retry=is_retry or unknown)
+        await _give_up(lease, outcome_known=not (is_retry or unknown))
         raise
     except Exception:
-        # Nobody foresaw it, so nobody knows whether it came before or after the record was made.
-        await _end_lease(session_factory, idempotency.row_id, lease_id)
+        # Unexpected error: the record may or may not exist, so end the lease but keep the row.
+        await lease.end()
         raise
-    # Cancellation and death fall through: the lease ends by itself, and the next try resumes.
-    body = answer.model_dump_json()
+    # After a cancellation or a crash, the lease expires and the next request with the key takes over.
     async with session_factory.begin() as database:
-        await _store(database, idempotency.row_id, lease_id, status, body)
-    return StoredResponse(body, status, replayed=False)
+        await attempt.store_response(database, response)
+    return StoredResponse(response.model_dump_json(), status, response)
 
 
-async def _claim(
-    session_factory: SessionFactory, idempotency: Idempotency, lease_id: UUID
-) -> tuple[IdempotencyKey, bool]:
-    moment = now()
-    lease_until = moment + timedelta(seconds=idempotency.lease_seconds)
-    async with session_factory.begin() as database:
-        await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < moment))
+async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:
+    """Insert the key's row or take over an expired lease. Return the row, and whether it existed before."""
+    started_at = now()
+    lease_until = started_at + timedelta(seconds=idempotency.lease_seconds)
+    async with lease.session_factory.begin() as database:
+        await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < started_at))
     row = IdempotencyKey(
         id=idempotency.row_id,
         owner=idempotency.owner,
         fingerprint=idempotency.fingerprint,
         request_id=uuid4().hex,
-        lease_id=lease_id,
+        lease_id=lease.lease_id,
         lease_until=lease_until,
-        expires_at=moment + KEPT,
+        expires_at=started_at + RETENTION,
     )
     try:
-        async with session_factory.begin() as database:
+        async with lease.session_factory.begin() as database:
             database.add(row)
         return row, False
     except IntegrityError:
         pass
-    async with session_factory.begin() as database:
-        taken = await database.execute(
-            update(IdempotencyKey)
-            .where(
-                IdempotencyKey.id == idempotency.row_id,
-                IdempotencyKey.fingerprint == idempotency.fingerprint,
-                IdempotencyKey.status.is_(None),
-                IdempotencyKey.lease_until <= moment,
-            )
-            .values(lease_id=lease_id, lease_until=lease_until)
+    take_over = (
+        update(IdempotencyKey)
+        .where(
+            IdempotencyKey.id == idempotency.row_id,
+            IdempotencyKey.fingerprint == idempotency.fingerprint,
+            IdempotencyKey.status.is_(None),
+            IdempotencyKey.lease_until <= started_at,
         )
-        stored = (
-            await database.execute(select(IdempotencyKey).where(IdempotencyKey.id == idempotency.row_id))
-        ).scalar_one_or_none()
-    if stored is None:  # released between the two statements
+        .values(lease_id=lease.lease_id, lease_until=lease_until)
+    )
+    async with lease.session_factory.begin() as database:
+        await database.execute(take_over)
+        stored = await database.get(IdempotencyKey, idempotency.row_id)
+    if stored is None:  # another request has released the key since the insert
         raise ApiError("request_in_progress", retry_after=1)
     if stored.fingerprint != idempotency.fingerprint:
         raise ApiError("idempotency_key_reused")
-    if stored.status is None and not taken.rowcount:  # type: ignore[attr-defined]
-        left = (stored.lease_until - moment).total_seconds()
-        # As long again as it has been going on: most are done in a moment, and one whose process died never is.
-        raise ApiError("request_in_progress", retry_after=min(left, idempotency.lease_seconds - left))
+    if stored.status is None and stored.lease_id != lease.lease_id:
+        remaining = (stored.lease_until - started_at).total_seconds()
+        # Most requests finish soon and a crashed one never does, so wait as long as it has run so far.
+        raise ApiError(
+            "request_in_progress", retry_after=min(remaining, idempotency.lease_seconds - remaining)
+        )
     return stored, True
 
 
-def _replay(row: IdempotencyKey) -> StoredResponse:
-    assert row.status is not None  # the caller looked
-    assert row.answer is not None
-    if row.status < 400:
-        return StoredResponse(row.answer, row.status, replayed=True)
-    error = json.loads(row.answer)
+def _replay(status: int, body: str) -> StoredResponse[Any]:
+    if status < 400:
+        return StoredResponse(body, status, None)
+    error = json.loads(body)
     raise ApiError(
         error["code"],
         error["detail"],
-        details=[FieldProblem(**each) for each in error["details"]],
+        details=[FieldProblem(**problem) for problem in error["details"]],
         headers={REPLAYED: "true"},
     )
 
 
-async def _store(database: AsyncSession, row_id: str, lease_id: UUID, status: int, answer: str) -> None:
-    statement = (
-        update(IdempotencyKey)
-        .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
-        .values(status=status, answer=answer)
-    )
-    await database.execute(statement)
+async def _store_error(lease: Lease, error: ApiError) -> None:
+    details = [problem.model_dump() for problem in error.details]
+    body = json.dumps({"code": error.error_type.code, "detail": error.detail, "details": details})
+    async with lease.session_factory.begin() as database:
+        await database.execute(lease.update(status=error.error_type.status, answer=body))
 
 
-async def _store_or_release(
-    session_factory: SessionFactory, row_id: str, lease_id: UUID, error: ApiError, *, is_retry: bool
-) -> None:
-    if error.kind.code == "outcome_unknown":
-        await _end_lease(session_factory, row_id, lease_id)
-        return
-    if error.kind.status not in _FINAL_STATUSES or "Retry-After" in error.headers:
-        await _release(session_factory, row_id, lease_id, is_retry=is_retry)
-        return
-    details = [detail.model_dump() for detail in error.details]
-    answer = json.dumps({"code": error.kind.code, "detail": error.detail, "details": details})
-    async with session_factory.begin() as database:
-        await _store(database, row_id, lease_id, error.kind.status, answer)
-
-
-async def _release(session_factory: SessionFactory, row_id: str, lease_id: UUID, *, is_retry: bool) -> None:
-    """Give the key back. What an earlier try may have created is still not known, so that row stays."""
-    if is_retry:
-        await _end_lease(session_factory, row_id, lease_id)
-        return
-    async with session_factory.begin() as database:
-        await database.execute(
-            delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
-        )
-
-
-async def _forget_request_id(session_factory: SessionFactory, row_id: str, lease_id: UUID) -> None:
-    """Raises 409 `request_in_progress` where another request has taken the key over meanwhile."""
-    statement = (
-        update(IdempotencyKey)
-        .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
-        .values(request_id="")
-        .returning(IdempotencyKey.id)
-    )
-    async with session_factory.begin() as database:
-        if (await database.execute(statement)).first() is None:
-            raise ApiError("request_in_progress", retry_after=1)
-
-
-async def _end_lease(session_factory: SessionFactory, row_id: str, lease_id: UUID) -> None:
-    async with session_factory.begin() as database:
-        await database.execute(
-            update(IdempotencyKey)
-            .where(IdempotencyKey.id == row_id, IdempotencyKey.lease_id == lease_id)
-            .values(lease_until=now())
-        )
+async def _give_up(lease: Lease, *, outcome_known: bool) -> None:
+    """Release the key if no record can exist. Otherwise keep the row, so that a retry uses the same request ID."""
+    await (lease.release() if outcome_known else lease.end())

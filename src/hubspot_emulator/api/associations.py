@@ -35,12 +35,10 @@ def read(account: Account, call: Call) -> Reply:
     size = min(account.switches.association_page_size, _MAX_PAGE_SIZE)
     size = min(call.integer_parameter("limit", default=size, maximum=_MAX_PAGE_SIZE), size)
     record = _live_record(account, source, call.path_parameters["id"])
-    page, after = _read_page(account, source, record.id, target, call.parameter("after"), size)
-    body: dict[str, Any] = {
-        "results": [_render_association(account, call, source, target, *link) for link in page]
-    }
+    page, after = _page(account, source, record.id, target, call.parameter("after"), size)
+    body: dict[str, Any] = {"results": [_render(account, call, source, target, *link) for link in page]}
     if after is not None:
-        body["paging"] = {"next": {"after": after, "link": _next_page_link(source, record.id, target, after)}}
+        body["paging"] = {"next": {"after": after, "link": _page_link(source, record.id, target, after)}}
     return Reply(200, body)
 
 
@@ -51,7 +49,7 @@ def batch_read(account: Account, call: Call) -> Reply:
     size = min(account.switches.association_page_size, _MAX_V3_PAGE_SIZE if is_v3 else _MAX_PAGE_SIZE)
     results, errors = [], []
     for from_id, item in {require_text(item, "id"): item for item in inputs}.items():
-        page, after = _read_page(account, source, from_id, target, item.get("after"), size)
+        page, after = _page(account, source, from_id, target, item.get("after"), size)
         if not page:
             errors.append(_no_associations(source, from_id, target))
             continue
@@ -59,12 +57,10 @@ def batch_read(account: Account, call: Call) -> Reply:
             name = type_name(source, target)
             to: list[dict[str, Any]] = [{"id": to_id, "type": name} for to_id, _ in page]
         else:
-            to = [_render_association(account, call, source, target, *link) for link in page]
+            to = [_render(account, call, source, target, *link) for link in page]
         result: dict[str, Any] = {"from": {"id": from_id}, "to": to}
         if after is not None:
-            result["paging"] = {
-                "next": {"after": after, "link": _next_page_link(source, from_id, target, after)}
-            }
+            result["paging"] = {"next": {"after": after, "link": _page_link(source, from_id, target, after)}}
         results.append(result)
     results.sort(key=lambda result: str(result["from"]["id"])[::-1])
     return batch_reply(account.now(), results, errors)
@@ -81,7 +77,7 @@ def put_default(account: Account, call: Call) -> Reply:
 def batch_default(account: Account, call: Call) -> Reply:
     source, target = call.resolve_type("from"), call.resolve_type("to")
     _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
-    pairs = [(_id_of_end(item, "from"), _id_of_end(item, "to")) for item in inputs]
+    pairs = [(_end_id(item, "from"), _end_id(item, "to")) for item in inputs]
     for from_id, to_id in pairs:
         _live_record(account, source, from_id)
         _live_record(account, target, to_id)
@@ -111,7 +107,7 @@ def batch_create(account: Account, call: Call) -> Reply:
     _, inputs = batch_inputs(call, maximum=MAX_WRITE_INPUTS)
     results, errors = [], []
     for item in inputs:
-        from_id, to_id = _id_of_end(item, "from"), _id_of_end(item, "to")
+        from_id, to_id = _end_id(item, "from"), _end_id(item, "to")
         types = item.get("types")
         if call.version.text == "v3":
             # v3 has the name of the type in place of category and ID.
@@ -143,7 +139,7 @@ def batch_archive(account: Account, call: Call) -> Reply:
         for end in ends:
             if not isinstance(end, dict):
                 raise wrong_json("value of type `PublicObjectId`")
-            _unlink(account, source, _id_of_end(item, "from"), target, require_text(end, "id"))
+            _unlink(account, source, _end_id(item, "from"), target, require_text(end, "id"))
     return _archive_reply(account, call)
 
 
@@ -156,7 +152,7 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
             raise missing_fields(["types"])
         for spec in types:
             forward, inverse = _checked_type(account, source, target, spec)
-            ends = (source, _id_of_end(item, "from")), (target, _id_of_end(item, "to"))
+            ends = (source, _end_id(item, "from")), (target, _end_id(item, "to"))
             writes.unlink(account, *ends, forward=forward, inverse=inverse)
     return _archive_reply(account, call)
 
@@ -197,7 +193,7 @@ def delete_label(account: Account, call: Call) -> Reply:
     return Reply(204)
 
 
-def _read_page(
+def _page(
     account: Account, source: str, from_id: str, target: str, after: Any, size: int
 ) -> tuple[list[tuple[str, list[AssociationType]]], str | None]:
     links = list(account.store.links(source, from_id, target).items())
@@ -223,7 +219,7 @@ def _decode_cursor(after: Any) -> int:
     return position
 
 
-def _render_association(
+def _render(
     account: Account, call: Call, source: str, target: str, to_id: str, types: list[AssociationType]
 ) -> dict[str, Any]:
     return {
@@ -235,7 +231,7 @@ def _render_association(
     }
 
 
-def _next_page_link(source: str, from_id: str, target: str, after: str) -> str:
+def _page_link(source: str, from_id: str, target: str, after: str) -> str:
     return f"https://api.hubapi.com/crm/v4/objects/{source}/{from_id}/associations/{target}?after={after}"
 
 
@@ -258,18 +254,12 @@ def _associate_default(
     account: Account, source: str, from_id: str, target: str, to_id: str
 ) -> dict[str, Any]:
     one, other = _live_record(account, source, from_id), _live_record(account, target, to_id)
-    forward, inverse = (
-        account.labels.default(source, target),
-        account.labels.default(target, source),
-    )
+    forward, inverse = (account.labels.default(source, target), account.labels.default(target, source))
     writes.link(account, (source, one.id), (target, other.id), forward, inverse)
     return {
         "from": {"id": one.id},
         "to": {"id": other.id},
-        "associationSpec": {
-            "associationCategory": forward[0],
-            "associationTypeId": forward[1],
-        },
+        "associationSpec": {"associationCategory": forward[0], "associationTypeId": forward[1]},
     }
 
 
@@ -334,7 +324,7 @@ def _live_record(account: Account, object_type: str, record_id: str) -> Record:
     return record
 
 
-def _id_of_end(item: Mapping[str, Any], name: str) -> str:
+def _end_id(item: Mapping[str, Any], name: str) -> str:
     end = item.get(name)
     if not isinstance(end, dict):
         raise missing_fields([name])

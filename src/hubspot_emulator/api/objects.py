@@ -5,7 +5,7 @@ https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 
 from typing import Any
 
-from hubspot_emulator.api.render import RecordRenderer, inline_associations, render_written
+from hubspot_emulator.api.render import RecordRenderer, render_associations, render_written
 from hubspot_emulator.rules import merges, writes
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
@@ -34,7 +34,7 @@ def list_records(account: Account, call: Call) -> Reply:
     results = []
     for record in records:
         wire = renderer.render(record)
-        if associations := inline_associations(account, record, to_types):
+        if associations := render_associations(account, record, to_types):
             wire["associations"] = associations
         results.append(wire)
     body: dict[str, Any] = {"results": results}
@@ -63,7 +63,7 @@ def read(account: Account, call: Call) -> Reply:
         account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
     )
     wire = renderer.render(record)
-    if associations := inline_associations(account, record, call.list_parameter("associations")):
+    if associations := render_associations(account, record, call.list_parameter("associations")):
         wire["associations"] = associations
     return Reply(200, wire)
 

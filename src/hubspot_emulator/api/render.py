@@ -80,8 +80,8 @@ def render_written(account: Account, record: Record, names: Iterable[str] | None
     }
 
 
-def inline_associations(account: Account, record: Record, to_types: Sequence[str]) -> dict[str, Any]:
-    """Render `associations` of a read: the first page per object type, keyed by plural name, without empty ones.
+def render_associations(account: Account, record: Record, to_types: Sequence[str]) -> dict[str, Any]:
+    """Render `associations` of a read: the first page per object type that has any, keyed by plural name.
 
     https://github.com/HubSpot/hubspot-api-python/issues/135
     """

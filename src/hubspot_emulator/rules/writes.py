@@ -139,11 +139,7 @@ def archive(account: Account, object_type: str, record_id: str) -> None:
 
 
 def link(
-    account: Account,
-    source: RecordKey,
-    target: RecordKey,
-    forward: AssociationType,
-    inverse: AssociationType,
+    account: Account, source: RecordKey, target: RecordKey, forward: AssociationType, inverse: AssociationType
 ) -> None:
     account.store.link(source, target, forward, inverse)
     # HubSpot adds the default association type to every labelled one.

@@ -11,11 +11,11 @@ _APPLICATION_ID = 0x4853454D
 
 
 class StateFileError(RuntimeError):
-    """The state file cannot be used; the message gives the reason."""
+    """Unusable state file; the message gives the reason."""
 
 
 class StateFileInUseError(StateFileError):
-    """Another emulator uses the state file."""
+    """State file that another emulator uses."""
 
 
 class Journal:
@@ -113,7 +113,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if not is_marked and not _is_new_or_unmarked(database):
             raise StateFileError(f"{path} is a database, but not a state file of this emulator")
         database.execute("PRAGMA journal_mode=WAL")
-        # SQLite loses no commit if the process is killed, and the last ones only after a power failure.
+        # SQLite loses no commit if the process is killed; a power failure can lose the last ones.
         database.execute("PRAGMA synchronous=NORMAL")
         database.execute("BEGIN IMMEDIATE")
         if not is_marked:

@@ -75,7 +75,7 @@ class Tokens:
 
     def _expired(self, expiry: datetime) -> Refusal:
         age = int((self._clock() - expiry).total_seconds())
-        # HubSpot's key of the context contains a space.
+        # HubSpot's responses have this key, with a space.
         # https://github.com/airbytehq/airbyte/issues/74726
         return Refusal(
             401,

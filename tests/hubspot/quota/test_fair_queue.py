@@ -1,4 +1,4 @@
-"""Turns: round robin over callers, first come first served within one, and nothing lost by cancelling."""
+"""Fair queue: round robin over callers, order of arrival within one, and cancellation."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def start(queue: FairQueue, callers: list[str], order: list[str | None]) -
     return tasks
 
 
-async def test_a_quiet_caller_is_served_next_but_one_in_a_flood() -> None:
+async def test_single_request_is_next_but_one_after_a_flood() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["flood"] * 100 + ["quiet"], order)
@@ -33,11 +33,11 @@ async def test_a_quiet_caller_is_served_next_but_one_in_a_flood() -> None:
     assert len(order) == 101
 
 
-async def test_whoever_has_just_had_a_turn_lets_a_newcomer_go_first() -> None:
+async def test_new_caller_goes_before_the_caller_just_served() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["flood"] * 3, order)
-    queue.release()  # to the flood
+    queue.release()  # grants the turn to the flood
     tasks += await start(queue, ["quiet"], order)
     await asyncio.gather(*tasks)
     assert order[:2] == ["flood", "quiet"]
@@ -53,7 +53,7 @@ async def test_callers_take_turns() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-async def test_who_gives_up_waiting_is_skipped(position: int) -> None:
+async def test_cancelled_waiter_is_skipped(position: int) -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["a", "b", "c"], order)
@@ -66,12 +66,12 @@ async def test_who_gives_up_waiting_is_skipped(position: int) -> None:
     assert queue.take_free_turn()
 
 
-async def test_a_turn_given_to_somebody_who_is_cancelled_at_that_moment_is_handed_on() -> None:
+async def test_turn_granted_during_cancellation_goes_to_the_next() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["a", "b"], order)
     queue.release()
-    tasks[0].cancel()  # its turn has come, but it has not run yet
+    tasks[0].cancel()  # its turn is granted, but it has not run yet
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == ["b"]
     assert queue.take_free_turn()

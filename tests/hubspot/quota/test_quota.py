@@ -1,4 +1,4 @@
-"""The quota of one process, on a clock of its own."""
+"""Quota of one process, on a fake clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.hubspot.virtual_time import VirtualTime
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
 from crm_api.hubspot.quota.daily import PROBE_SECONDS
@@ -15,8 +15,8 @@ from crm_api.hubspot.quota.daily import PROBE_SECONDS
 HOUR = 3600.0
 
 
-def quota_on(time: VirtualTime, **limits: float) -> LocalQuota:
-    return LocalQuota(clock=time.clock, sleep=time.sleep, wall_clock=time.clock, **limits)  # type: ignore[arg-type]
+def quota_on(time: FakeClock, **limits: float) -> LocalQuota:
+    return LocalQuota(clock=time, sleep=time.sleep, wall_clock=time, **limits)  # type: ignore[arg-type]
 
 
 def rate_headers(*, limit: int, remaining: int) -> httpx.Headers:
@@ -33,16 +33,16 @@ async def acquire(quota: LocalQuota, *, caller: str | None = None, timeout_secon
     return await quota.acquire("burst", caller=caller, timeout_seconds=timeout_seconds)
 
 
-async def test_requests_beyond_what_may_leave_at_once_wait() -> None:
-    time = VirtualTime()
+async def test_requests_beyond_the_unpaced_share_wait() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=10)
     waits = [await acquire(quota) for _ in range(6)]
     assert waits[:5] == [0.0] * 5
     assert waits[5] > 0
 
 
-async def test_searches_have_a_budget_of_their_own() -> None:
-    time = VirtualTime()
+async def test_searches_have_a_separate_budget() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=1, search_limit=5)
     await acquire(quota)
     for _ in range(5):
@@ -50,8 +50,8 @@ async def test_searches_have_a_budget_of_their_own() -> None:
     assert await quota.acquire("search", caller=None, timeout_seconds=10) == pytest.approx(1.15, abs=0.02)
 
 
-async def test_a_wait_beyond_the_deadline_is_refused_at_once_with_the_time() -> None:
-    time = VirtualTime()
+async def test_wait_beyond_deadline_raises_at_once_with_retry_after() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout) as refusal:
@@ -60,8 +60,8 @@ async def test_a_wait_beyond_the_deadline_is_refused_at_once_with_the_time() -> 
     assert time.slept == []
 
 
-async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
-    time = VirtualTime()
+async def test_single_caller_does_not_wait_behind_a_flood() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     order: list[str] = []
 
@@ -70,12 +70,12 @@ async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
         order.append(caller)
 
     flood = [asyncio.create_task(call("flood")) for _ in range(400)]
-    while len(order) < 60:  # noqa: ASYNC110 - until the flood waits for room
+    while len(order) < 60:  # noqa: ASYNC110 - until the flood waits for quota
         await asyncio.sleep(0)
-    asked_at, before = time.now, len(order)
+    started_at, before = time.now, len(order)
     await call("quiet")
     assert len(order) - before <= 3
-    assert time.now - asked_at < 0.7  # three gaps at most
+    assert time.now - started_at < 0.7  # three gaps at most
     await asyncio.gather(*flood)
 
 
@@ -84,33 +84,33 @@ async def test_a_quiet_caller_is_not_behind_the_flood() -> None:
     pauses=st.lists(st.floats(0, 3), min_size=1, max_size=60),
     used=st.lists(st.integers(0, 8), min_size=60, max_size=60),
 )
-async def test_no_ten_seconds_hold_more_than_the_limit(pauses: list[float], used: list[int]) -> None:
-    time = VirtualTime()
+async def test_no_ten_second_window_exceeds_the_limit(pauses: list[float], used: list[int]) -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=8)
-    left: list[float] = []
+    sent: list[float] = []
     for pause, server_used in zip(pauses, used, strict=False):
         time.now += pause
         await acquire(quota)
-        left.append(time.now)
+        sent.append(time.now)
         quota.observe("burst", rate_headers(limit=8, remaining=8 - server_used), elapsed_seconds=0.1)
-    assert max(sum(1 for each in left if last - 10.1 < each <= last) for last in left) <= 8
+    assert max(sum(1 for at in sent if last - 10.1 < at <= last) for last in sent) <= 8
 
 
-async def test_a_limit_that_hubspot_states_lower_than_ours_is_ours_then() -> None:
-    time = VirtualTime()
+async def test_lower_limit_in_headers_is_adopted() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     assert quota.snapshot()["burst_limit"] == 10
 
 
-async def test_a_limit_that_hubspot_states_higher_than_ours_changes_nothing() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=100)
+async def test_higher_limit_in_headers_is_ignored() -> None:
+    quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
 
 
-async def test_what_another_program_used_is_waited_for() -> None:
-    time = VirtualTime()
+async def test_requests_of_other_programs_delay_ours() -> None:
+    time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     await acquire(quota)
     quota.observe("burst", rate_headers(limit=100, remaining=0))
@@ -118,8 +118,8 @@ async def test_what_another_program_used_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "-1", "many", "1e3", "9" * 40, "٣"])
-async def test_nonsense_in_the_headers_changes_nothing(value: str) -> None:
-    quota = quota_on(VirtualTime())
+async def test_invalid_headers_change_nothing(value: str) -> None:
+    quota = quota_on(FakeClock())
     before = quota.snapshot()
     headers = {
         "x-hubspot-ratelimit-max": value,
@@ -132,37 +132,37 @@ async def test_nonsense_in_the_headers_changes_nothing(value: str) -> None:
 
 
 @pytest.mark.parametrize(("retry_after", "wait"), [(4.0, 4.0), (None, 1.0)])
-async def test_after_a_429_nothing_leaves_for_a_while(retry_after: float | None, wait: float) -> None:
-    time = VirtualTime()
+async def test_429_pauses_the_budget(retry_after: float | None, wait: float) -> None:
+    time = FakeClock()
     quota = quota_on(time)
     quota.on_rate_limited("burst", retry_after)
     assert await acquire(quota) == pytest.approx(wait)
 
 
-async def test_a_search_429_does_not_stop_other_calls() -> None:
-    quota = quota_on(VirtualTime())
+async def test_search_429_does_not_pause_other_calls() -> None:
+    quota = quota_on(FakeClock())
     quota.on_rate_limited("search", 5.0)
     assert await acquire(quota) == 0.0
 
 
-async def test_a_token_429_stops_no_budget() -> None:
-    quota = quota_on(VirtualTime())
+async def test_token_429_pauses_no_budget() -> None:
+    quota = quota_on(FakeClock())
     quota.on_rate_limited("token", 5.0)
     assert await acquire(quota) == 0.0
 
 
-async def test_a_new_day_gives_a_new_allowance() -> None:
-    time = VirtualTime(start=10 * 24 * HOUR + 20 * HOUR)
+async def test_daily_limit_resets_on_a_new_day() -> None:
+    time = FakeClock(10 * 24 * HOUR + 20 * HOUR)
     quota = quota_on(time, daily_limit=1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout):
-        await acquire(quota), await acquire(quota)  # one finds out whether the account's day has turned
+        await acquire(quota), await acquire(quota)  # the second call probes the daily limit
     time.now += 4 * HOUR + 1
     assert await acquire(quota) == 0.0
 
 
-async def test_headers_of_another_window_are_not_compared_with_ours() -> None:
-    quota = quota_on(VirtualTime())
+async def test_headers_of_another_window_are_ignored() -> None:
+    quota = quota_on(FakeClock())
     before = quota.snapshot()
     quota.observe(
         "burst",
@@ -177,16 +177,16 @@ async def test_headers_of_another_window_are_not_compared_with_ours() -> None:
     assert quota.snapshot() == before
 
 
-async def test_a_limit_that_hubspot_lowered_and_raised_again_is_ours_again() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=100)
+async def test_limit_raised_again_by_hubspot_is_restored() -> None:
+    quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
 
 
-async def test_a_count_lower_than_ours_is_not_believed() -> None:
-    """Requests on their way are not counted there yet."""
-    time = VirtualTime()
+async def test_lower_count_in_headers_is_ignored() -> None:
+    """HubSpot does not count requests in flight yet."""
+    time = FakeClock()
     quota = quota_on(time, burst_limit=10)
     for _ in range(10):
         await acquire(quota)
@@ -196,8 +196,8 @@ async def test_a_count_lower_than_ours_is_not_believed() -> None:
     assert quota.snapshot()["burst_used"] == used
 
 
-async def test_where_midnight_is_unknown_one_call_finds_out_now_and_then() -> None:
-    time = VirtualTime(start=10 * 24 * HOUR + 12 * HOUR)
+async def test_daily_limit_is_probed_at_intervals() -> None:
+    time = FakeClock(10 * 24 * HOUR + 12 * HOUR)
     quota = quota_on(time)
     quota.on_rate_limited("daily", None)
     with pytest.raises(QuotaTimeout) as refusal:
@@ -209,14 +209,14 @@ async def test_where_midnight_is_unknown_one_call_finds_out_now_and_then() -> No
         await acquire(quota)
 
 
-async def test_hubspot_s_count_of_the_day_is_believed() -> None:
-    quota = quota_on(VirtualTime())
+async def test_daily_count_in_headers_is_adopted() -> None:
+    quota = quota_on(FakeClock())
     headers = {"x-hubspot-ratelimit-daily": "1000", "x-hubspot-ratelimit-daily-remaining": "0"}
     quota.observe("burst", headers)
     assert quota.snapshot()["daily_remaining"] == 0
 
 
-async def cancelled_while_waiting_for_room(quota: LocalQuota, slot: asyncio.Semaphore) -> None:
+async def cancel_while_waiting_for_quota(quota: LocalQuota, slot: asyncio.Semaphore) -> None:
     waiting = asyncio.create_task(
         quota.acquire("burst", caller="a", timeout_seconds=60, connection_slot=slot)
     )
@@ -226,20 +226,20 @@ async def cancelled_while_waiting_for_room(quota: LocalQuota, slot: asyncio.Sema
         await waiting
 
 
-async def cancelled_while_waiting_for_a_slot(quota: LocalQuota, slot: asyncio.Semaphore) -> None:
+async def cancel_while_waiting_for_a_slot(quota: LocalQuota, slot: asyncio.Semaphore) -> None:
     await slot.acquire()
-    await cancelled_while_waiting_for_room(quota, slot)
+    await cancel_while_waiting_for_quota(quota, slot)
     slot.release()
 
 
-@pytest.mark.parametrize("give_up", [cancelled_while_waiting_for_room, cancelled_while_waiting_for_a_slot])
-async def test_who_is_cancelled_leaves_turn_slot_and_room_to_others(
-    give_up: Callable[[LocalQuota, asyncio.Semaphore], Awaitable[None]],
+@pytest.mark.parametrize("cancel", [cancel_while_waiting_for_quota, cancel_while_waiting_for_a_slot])
+async def test_cancelled_request_releases_turn_slot_and_capacity(
+    cancel: Callable[[LocalQuota, asyncio.Semaphore], Awaitable[None]],
 ) -> None:
     quota = LocalQuota(burst_limit=1, burst_window_seconds=0.2)
     slot = asyncio.Semaphore(1)
     await acquire(quota)
-    await give_up(quota, slot)
+    await cancel(quota, slot)
     assert not slot.locked()
     waited = await quota.acquire("burst", caller="b", timeout_seconds=5, connection_slot=slot)
     assert waited < 0.4
@@ -247,8 +247,8 @@ async def test_who_is_cancelled_leaves_turn_slot_and_room_to_others(
     assert quota.waiting("burst") == 0
 
 
-async def test_a_refusal_gives_the_slot_back() -> None:
-    quota = quota_on(VirtualTime(), burst_limit=1)
+async def test_quota_timeout_releases_the_connection_slot() -> None:
+    quota = quota_on(FakeClock(), burst_limit=1)
     slot = asyncio.Semaphore(1)
     await acquire(quota)
     with pytest.raises(QuotaTimeout):
@@ -256,7 +256,7 @@ async def test_a_refusal_gives_the_slot_back() -> None:
     assert not slot.locked()
 
 
-async def test_a_wait_for_a_slot_ends_in_time() -> None:
+async def test_wait_for_a_connection_slot_times_out() -> None:
     quota = LocalQuota()
     slot = asyncio.Semaphore(1)
     await slot.acquire()
@@ -266,7 +266,7 @@ async def test_a_wait_for_a_slot_ends_in_time() -> None:
     await quota.acquire("burst", caller=None, timeout_seconds=1, connection_slot=slot)
 
 
-async def test_a_wait_for_the_turn_ends_in_time() -> None:
+async def test_wait_for_the_turn_times_out() -> None:
     quota = LocalQuota(burst_limit=1)
     await acquire(quota)
     first = asyncio.create_task(quota.acquire("burst", caller="a", timeout_seconds=60))

@@ -1,4 +1,4 @@
-"""One quota for several processes, in a real Valkey."""
+"""Quota shared by several processes, in a real Valkey."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ async def acquire(quota: RedisQuota, *, timeout_seconds: float = 30.0, caller: s
     return await quota.acquire("burst", caller=caller, timeout_seconds=timeout_seconds)
 
 
-async def test_two_processes_share_one_bucket(redis: Redis, key: str) -> None:
+async def test_two_processes_share_one_quota(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key, burst_limit=1), quota_of(redis, key, burst_limit=1)
     await acquire(first)
     with pytest.raises(QuotaTimeout) as refusal:
@@ -47,41 +47,41 @@ async def test_two_processes_share_one_bucket(redis: Redis, key: str) -> None:
     assert refusal.value.retry_after > 1
 
 
-async def test_accounts_do_not_share_one(redis: Redis, key: str) -> None:
+async def test_accounts_have_separate_quotas(redis: Redis, key: str) -> None:
     await acquire(quota_of(redis, key, burst_limit=1))
     assert await acquire(quota_of(redis, f"{key}-other", burst_limit=1), timeout_seconds=0.5) < 0.2
 
 
-async def test_budgets_do_not_share_one(redis: Redis, key: str) -> None:
+async def test_budgets_have_separate_quotas(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=1, search_limit=1)
     await acquire(quota)
     assert await quota.acquire("search", caller=None, timeout_seconds=0.5) < 0.2
 
 
-async def test_no_window_holds_more_than_the_limit_whatever_the_processes_do(redis: Redis, key: str) -> None:
+async def test_no_window_of_many_processes_exceeds_the_limit(redis: Redis, key: str) -> None:
     quotas = [quota_of(redis, key, burst_limit=20, burst_window_seconds=2.0) for _ in range(4)]
-    left: list[float] = []
+    sent: list[float] = []
 
     async def call(quota: RedisQuota) -> None:
         await acquire(quota)
-        left.append(time.monotonic())
+        sent.append(time.monotonic())
 
     await asyncio.gather(*(call(quota) for quota in quotas for _ in range(12)))
-    left.sort()
-    assert max(sum(1 for each in left if last - 2.0 < each <= last) for last in left) <= 20
-    assert left[-1] - left[0] < 7  # 48 calls at 20 in 2.15 s take 5.2: little of the room is wasted
+    sent.sort()
+    assert max(sum(1 for at in sent if last - 2.0 < at <= last) for last in sent) <= 20
+    assert sent[-1] - sent[0] < 7  # 48 calls at 20 per 2.15 s take 5.2 s, so little quota is wasted
 
 
-async def test_a_429_seen_by_one_process_stops_the_others(redis: Redis, key: str) -> None:
+async def test_429_in_one_process_pauses_the_others(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key), quota_of(redis, key)
     first.on_rate_limited("burst", 0.6)
-    telling = asyncio.create_task(acquire(first))
+    waiting = asyncio.create_task(acquire(first))
     await asyncio.sleep(0.05)
     assert await acquire(second) > 0.4
-    await telling
+    await waiting
 
 
-async def test_headers_seen_by_one_process_hold_for_the_others(redis: Redis, key: str) -> None:
+async def test_headers_in_one_process_apply_to_the_others(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key, burst_limit=100), quota_of(redis, key, burst_limit=100)
     headers = {"x-hubspot-ratelimit-max": "100", "x-hubspot-ratelimit-remaining": "0"}
     first.observe("burst", httpx.Headers(headers))
@@ -90,21 +90,21 @@ async def test_headers_seen_by_one_process_hold_for_the_others(redis: Redis, key
         await acquire(second, timeout_seconds=0.0)
 
 
-async def test_the_time_of_a_caller_that_gave_up_goes_to_the_next(redis: Redis, key: str) -> None:
+async def test_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=1, burst_window_seconds=1.0)
     await acquire(quota)
-    giving_up = asyncio.create_task(acquire(quota, caller="a"))
+    cancelled = asyncio.create_task(acquire(quota, caller="a"))
     await asyncio.sleep(0.1)
-    giving_up.cancel()
-    await asyncio.gather(giving_up, return_exceptions=True)
-    assert await acquire(quota, caller="b") < 1.1  # and not the one after
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert await acquire(quota, caller="b") < 1.1  # the reserved time, not the one after it
 
 
-async def test_without_redis_the_local_quota_decides_and_one_line_says_so(
+async def test_local_quota_applies_without_redis_and_logs_once(
     caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
-    away = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=0.2)
-    quota = quota_of(away, key, burst_limit=4)
+    unreachable = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=0.2)
+    quota = quota_of(unreachable, key, burst_limit=4)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert await acquire(quota) < 0.5
@@ -112,17 +112,17 @@ async def test_without_redis_the_local_quota_decides_and_one_line_says_so(
             await acquire(quota, timeout_seconds=0.5)
     assert [record.name for record in caplog.records] == ["crm_api.hubspot.quota.redis"]
     assert quota.snapshot()["shared"] == 0.0
-    await away.aclose()
+    await unreachable.aclose()
 
 
-async def test_a_redis_that_hangs_costs_a_moment_and_then_nothing(key: str) -> None:
+async def test_hanging_redis_delays_only_the_first_request(key: str) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    hung = Redis.from_url(f"redis://127.0.0.1:{port}")  # without timeouts of its own
+    hung = Redis.from_url(f"redis://127.0.0.1:{port}")  # no timeouts in the Redis client
     quota = quota_of(hung, key)
     started = time.monotonic()
     for _ in range(20):
@@ -132,7 +132,7 @@ async def test_a_redis_that_hangs_costs_a_moment_and_then_nothing(key: str) -> N
     server.close()
 
 
-async def test_one_slow_answer_does_not_end_the_sharing(
+async def test_one_slow_redis_response_keeps_the_quota_shared(
     valkey_url: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     delays = [0.0]
@@ -160,13 +160,13 @@ async def test_one_slow_answer_does_not_end_the_sharing(
     proxy.close()
 
 
-async def test_half_of_the_window_leaves_at_once_and_the_rest_bit_by_bit(redis: Redis, key: str) -> None:
+async def test_half_of_the_limit_is_sent_at_once_the_rest_is_paced(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=100)
     assert sum([await acquire(quota) for _ in range(50)]) < 2
     assert 0.1 < await acquire(quota) < 0.4
 
 
-async def test_it_shares_again_when_redis_is_back(key: str) -> None:
+async def test_quota_is_shared_again_after_redis_recovers(key: str) -> None:
     now = [1000.0]
     port = free_port()
     redis = Redis.from_url(f"redis://127.0.0.1:{port}", socket_connect_timeout=0.2)
@@ -176,7 +176,7 @@ async def test_it_shares_again_when_redis_is_back(key: str) -> None:
     assert quota.snapshot()["shared"] == 0.0
     with ValkeyServer(port=port, save=""):
         await acquire(quota)
-        assert quota.snapshot()["shared"] == 0.0  # not asked yet
+        assert quota.snapshot()["shared"] == 0.0  # Redis is not retried yet
         now[0] += RETRY_SECONDS + 0.1
         await acquire(quota)
         assert quota.snapshot()["shared"] == 1.0
@@ -185,20 +185,20 @@ async def test_it_shares_again_when_redis_is_back(key: str) -> None:
     await redis.aclose()
 
 
-async def test_the_bucket_does_not_stay_in_redis_for_ever(redis: Redis, key: str) -> None:
+async def test_redis_keys_expire(redis: Redis, key: str) -> None:
     await acquire(quota_of(redis, key))
-    keys = [each async for each in redis.scan_iter(f"hubspot-quota:*{key}*")]
+    keys = [name async for name in redis.scan_iter(f"hubspot-quota:*{key}*")]
     assert keys
-    assert all([0 < await redis.pttl(each) < 60_000 for each in keys])
+    assert all([0 < await redis.pttl(name) < 60_000 for name in keys])
 
 
-async def test_four_processes_stay_within_the_limits_of_the_emulator(valkey_url: str) -> None:
-    """A small run of the program that measures it; the full one is 400 calls for 60 seconds."""
+async def test_four_processes_stay_within_the_emulator_limits(valkey_url: str) -> None:
+    """Short run of the quota benchmark; the full run has 400 calls in 60 seconds."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.quota_processes", "--redis-url", valkey_url, "--calls", "60",
         "--burst-limit", "60", "--deadline-seconds", "20",
-        # A busy machine lets one or two arrive closer than they left; without sharing it is a fifth.
-        "--most-refused-share", "0.05",
+        # On a busy machine one or two requests arrive early; without sharing, a fifth are rejected.
+        "--max-refused-share", "0.05",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()

@@ -1,4 +1,4 @@
-"""The sliding window alone, with times made up."""
+"""Sliding window, with simulated times."""
 
 from itertools import pairwise
 
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from crm_api.hubspot.quota.window import SlidingWindow, guard_seconds
 
-# Half of the guard is left to the network in these tests: the server may see two requests that much closer.
+# These tests reserve half of the guard for network jitter.
 ALLOWED_JITTER_SHARE = 0.5
 
 
-def most_in_any(times: list[float], seconds: float) -> int:
-    return max((sum(1 for each in times if last - seconds < each <= last) for last in times), default=0)
+def max_in_any_window(times: list[float], seconds: float) -> int:
+    return max((sum(1 for at in times if last - seconds < at <= last) for last in times), default=0)
 
 
 def flood(window: SlidingWindow, requests: int, start: float = 0.0) -> list[float]:
@@ -31,9 +31,7 @@ def flood(window: SlidingWindow, requests: int, start: float = 0.0) -> list[floa
     window_seconds=st.sampled_from([1.0, 10.0]),
     pauses=st.lists(st.floats(0, 4), min_size=1, max_size=150),
 )
-def test_no_window_of_the_server_holds_more_than_the_limit(
-    limit: int, window_seconds: float, pauses: list[float]
-) -> None:
+def test_no_server_window_exceeds_the_limit(limit: int, window_seconds: float, pauses: list[float]) -> None:
     window = SlidingWindow(limit, window_seconds)
     now, times = 0.0, []
     for pause in pauses:
@@ -41,65 +39,65 @@ def test_no_window_of_the_server_holds_more_than_the_limit(
         window.reserve(now)
         times.append(now)
     jitter = guard_seconds(window_seconds) * ALLOWED_JITTER_SHARE
-    assert most_in_any(times, window_seconds + jitter) <= limit
+    assert max_in_any_window(times, window_seconds + jitter) <= limit
 
 
 @pytest.mark.parametrize("limit", [100, 190])
-def test_a_flood_leaves_a_gap_for_whoever_comes_next_all_the_time(limit: int) -> None:
+def test_gaps_in_a_flood_stay_below_250_ms(limit: int) -> None:
     times = flood(SlidingWindow(limit, 10.0), limit * 6)
     gaps = [after - before for before, after in pairwise(times)]
     assert max(gaps) < 0.25
 
 
-def test_400_calls_leave_well_within_60_seconds() -> None:
+def test_400_calls_are_sent_within_45_seconds() -> None:
     assert flood(SlidingWindow(100, 10.0), 400)[-1] < 45
 
 
-def test_half_of_the_window_leaves_at_once() -> None:
+def test_half_of_the_limit_is_sent_at_once() -> None:
     times = flood(SlidingWindow(100, 10.0), 51)
     assert times[49] == 0.0
     assert times[50] > 0.0
 
 
-def test_a_second_is_too_short_to_be_paced() -> None:
+def test_one_second_window_is_not_paced() -> None:
     assert flood(SlidingWindow(5, 1.0), 6)[:5] == [0.0] * 5
 
 
-def test_what_another_program_used_is_not_used_again() -> None:
+def test_requests_of_other_programs_use_capacity() -> None:
     window = SlidingWindow(100, 10.0)
     window.reserve(0.0)
     assert window.count_others(100, now=0.1, sent_at=0.0) == 99
-    # The server has had 100 by now, taken to have come evenly: room appears bit by bit.
+    # HubSpot has counted 100 requests, assumed to be spread evenly, so capacity returns gradually.
     assert 0.1 < window.next_time(0.1) < 1.0
 
 
-def test_what_is_counted_once_is_not_counted_again() -> None:
+def test_requests_of_other_programs_are_added_once() -> None:
     window = SlidingWindow(100, 10.0)
     flood(window, 30)
     assert window.count_others(40, now=0.1, sent_at=0.0) == 10
     assert window.count_others(40, now=0.1, sent_at=0.0) == 0
 
 
-def test_requests_of_ours_on_their_way_are_not_taken_for_others() -> None:
+def test_own_requests_in_flight_are_not_counted_as_others() -> None:
     window = SlidingWindow(100, 10.0)
     flood(window, 20)
     assert window.count_others(5, now=0.5, sent_at=0.0) == 0
 
 
-def test_nothing_leaves_while_blocked() -> None:
+def test_blocked_window_allows_nothing() -> None:
     window = SlidingWindow(100, 10.0)
     window.block_until(7.0)
     window.block_until(3.0)
     assert window.next_time(1.0) == 7.0
 
 
-def test_old_requests_are_forgotten_also_where_somebody_else_decides_when_they_leave() -> None:
+def test_reserve_drops_expired_requests() -> None:
     window = SlidingWindow(100, 10.0)
     for number in range(10_000):
         window.reserve(number * 0.1)
     assert len(window) < 300
 
 
-def test_a_limit_below_one_is_refused() -> None:
+def test_limit_below_one_raises_value_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SlidingWindow(0, 10.0)

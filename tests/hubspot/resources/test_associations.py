@@ -1,4 +1,4 @@
-"""Associations: complete, whatever the pages."""
+"""Batch reads of associations, with paging and errors."""
 
 import json
 from typing import Any
@@ -17,21 +17,21 @@ def entry(from_id: Any, *to_ids: Any, after: str | None = None) -> dict[str, Any
     paging = {"paging": {"next": {"after": after}}} if after else {}
     return {
         "from": {"id": from_id},
-        "to": [{"toObjectId": each, "associationTypes": types} for each in to_ids],
+        "to": [{"toObjectId": item, "associationTypes": types} for item in to_ids],
         **paging,
     }
 
 
-def unlinked(*ids: str) -> dict[str, Any]:
+def without_associations(*ids: str) -> dict[str, Any]:
     rows = [
         {
             "status": "error",
             "category": "OBJECT_NOT_FOUND",
             "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
-            "message": f"No contact is associated with deal {each}.",
-            "context": {"fromObjectId": [each], "fromObjectType": ["deal"], "toObjectType": ["contact"]},
+            "message": f"No contact is associated with deal {item}.",
+            "context": {"fromObjectId": [item], "fromObjectType": ["deal"], "toObjectType": ["contact"]},
         }
-        for each in ids
+        for item in ids
     ]
     return {"numErrors": len(rows), "errors": rows}
 
@@ -40,7 +40,7 @@ async def read(stub: Stub, *ids: str) -> Any:
     return await build_client(stub).associations.batch_read("deals", "contacts", ids)
 
 
-async def test_batch_read_bytes() -> None:
+async def test_batch_read_sends_unique_ids() -> None:
     stub = Stub(ok({"status": "COMPLETE", "results": [entry("2", 7, 6), entry("1", "5")]}))
     result = await read(stub, "1", "2", "1")
     assert stub.sent == [BATCH]
@@ -50,17 +50,19 @@ async def test_batch_read_bytes() -> None:
     assert result.failed == set()
 
 
-async def test_a_207_for_records_without_links_is_the_ordinary_answer() -> None:
-    result = await read(Stub(ok({"results": [entry("1", "5")], **unlinked("2", "3")}, 207)), "1", "2", "3")
+async def test_207_without_associations_returns_empty_lists() -> None:
+    result = await read(
+        Stub(ok({"results": [entry("1", "5")], **without_associations("2", "3")}, 207)), "1", "2", "3"
+    )
     assert result.targets == {"1": ["5"], "2": [], "3": []}
     assert result.failed == set()
 
 
-async def test_a_target_listed_for_several_labels_is_one() -> None:
+async def test_target_with_several_labels_is_returned_once() -> None:
     assert (await read(Stub(ok({"results": [entry("1", "5", 6, 5)]})), "1")).targets == {"1": ["5", "6"]}
 
 
-async def test_pages_are_followed_for_the_records_that_have_more_and_only_those() -> None:
+async def test_next_pages_are_read_only_for_records_with_more() -> None:
     stub = Stub(
         ok({"results": [entry("1", "a", after="NTI1Cg%3D%3D"), entry("2", "x"), entry("3", "p", after="q")]}),
         ok({"results": [entry("1", "b", after="m"), entry("3", "p", "r")]}),
@@ -68,13 +70,13 @@ async def test_pages_are_followed_for_the_records_that_have_more_and_only_those(
     )
     result = await read(stub, "1", "2", "3")
     assert result.targets == {"1": ["a", "b", "c"], "2": ["x"], "3": ["p", "r"]}
-    assert [json.loads(each.content)["inputs"] for each in stub.requests[1:]] == [
+    assert [json.loads(item.content)["inputs"] for item in stub.requests[1:]] == [
         [{"id": "1", "after": "NTI1Cg%3D%3D"}, {"id": "3", "after": "q"}],
         [{"id": "1", "after": "m"}],
     ]
 
 
-async def test_a_page_that_leads_to_itself_is_not_read_for_ever() -> None:
+async def test_page_that_leads_to_itself_marks_the_record_failed() -> None:
     stub = Stub(ok({"results": [entry("1", "a", after="x")]}))
     result = await read(stub, "1")
     assert result.targets == {"1": ["a"]}
@@ -82,54 +84,54 @@ async def test_a_page_that_leads_to_itself_is_not_read_for_ever() -> None:
     assert len(stub.requests) == 2
 
 
-async def test_a_promised_page_that_is_left_out_is_a_failure_and_no_shorter_list() -> None:
+async def test_omitted_next_page_marks_the_record_failed() -> None:
     first = ok(
         {"results": [entry("1", "a", after="x"), entry("2", "b", after="y"), entry("3", "c", after="z")]}
     )
-    second = ok({"results": [entry("2", "d")], **unlinked("3")}, 207)
+    second = ok({"results": [entry("2", "d")], **without_associations("3")}, 207)
     result = await read(Stub(first, second), "1", "2", "3", "4")
     assert result.targets == {"1": ["a"], "2": ["b", "d"], "3": ["c"], "4": []}
     assert result.failed == {"1"}
 
 
-async def test_a_record_whose_later_page_could_not_be_read_is_failed_with_what_was_read() -> None:
+async def test_error_on_a_later_page_marks_the_record_failed() -> None:
     stub = Stub(ok({"results": [entry("1", "a", after="x"), entry("2", "b")]}), refusal(400))
     result = await read(stub, "1", "2")
     assert result.targets == {"1": ["a"], "2": ["b"]}
     assert result.failed == {"1"}
 
 
-async def test_the_first_page_failing_is_an_error() -> None:
+async def test_error_on_the_first_page_is_raised() -> None:
     with pytest.raises(HubSpotServerError):
         await read(Stub(refusal(502)), "1")
 
 
-async def test_other_errors_of_single_records_are_failures_of_those() -> None:
+async def test_error_row_marks_the_named_records_failed() -> None:
     error = {"category": "VALIDATION_ERROR", "message": "x", "context": {"fromObjectId": ["2"]}}
     result = await read(Stub(ok({"results": [entry("1", "5")], "errors": [error]}, 207)), "1", "2")
     assert result.targets == {"1": ["5"], "2": []}
     assert result.failed == {"2"}
 
 
-async def test_an_error_that_names_nobody_is_a_failure_of_all_that_have_no_result() -> None:
+async def test_error_row_without_ids_marks_all_without_result_failed() -> None:
     error = {"category": "INTERNAL", "message": "x"}
-    body = {"results": [entry("1", "5")], "errors": [error, *unlinked("3")["errors"]]}
+    body = {"results": [entry("1", "5")], "errors": [error, *without_associations("3")["errors"]]}
     result = await read(Stub(ok(body, 207)), "1", "2", "3")
     assert result.failed == {"2"}
 
 
-async def test_more_than_a_thousand_are_split() -> None:
+async def test_more_than_1000_ids_are_split() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return ok({"results": [entry(each["id"], "5") for each in json.loads(request.content)["inputs"]]})
+        return ok({"results": [entry(item["id"], "5") for item in json.loads(request.content)["inputs"]]})
 
     stub = Stub(answer)
-    ids = [str(each) for each in range(1001)]
+    ids = [str(item) for item in range(1001)]
     result = await read(stub, *ids)
-    assert sorted(len(json.loads(each.content)["inputs"]) for each in stub.requests) == [1, 1000]
+    assert sorted(len(json.loads(item.content)["inputs"]) for item in stub.requests) == [1, 1000]
     assert list(result.targets) == ids
 
 
-async def test_nothing_asked_is_nothing_sent() -> None:
+async def test_batch_read_without_ids_sends_nothing() -> None:
     stub = Stub(refusal(500))
     assert (await read(stub)).targets == {}
     assert stub.requests == []

@@ -1,4 +1,4 @@
-"""Batches: split, at once, de-duplicated, and every input accounted for."""
+"""Batch reads of records: splitting, order, merged and missing records."""
 
 import asyncio
 import json
@@ -25,61 +25,61 @@ def missing(*ids: str) -> dict[str, Any]:
 
 
 def found_and(*ids: str, **members: Any) -> httpx.Response:
-    body = {"status": "COMPLETE", "results": [record(each) for each in ids], **members}
+    body = {"status": "COMPLETE", "results": [record(item) for item in ids], **members}
     return ok(body, 207 if members else 200)
 
 
-def asked(request: httpx.Request) -> list[str]:
-    return [each["id"] for each in json.loads(request.content)["inputs"]]
+def requested(request: httpx.Request) -> list[str]:
+    return [item["id"] for item in json.loads(request.content)["inputs"]]
 
 
 class TestRead:
     """`batch_read`."""
 
-    async def test_bytes(self) -> None:
+    async def test_batch_read_sends_unique_ids_and_properties(self) -> None:
         stub = Stub(found_and("2", "1"))
         result = await build_client(stub).deals.batch_read(["1", "2", "1"], properties=["a", "b", "a"])
         assert stub.sent == [READ]
         assert stub.body() == {"inputs": [{"id": "1"}, {"id": "2"}], "properties": ["a", "b"]}
         assert list(result.records) == ["1", "2"]
 
-    async def test_nothing_asked_is_nothing_sent(self) -> None:
+    async def test_batch_read_without_ids_sends_nothing(self) -> None:
         stub = Stub(refusal(500))
         result = await build_client(stub).deals.batch_read([])
         assert result.records == {}
         assert stub.requests == []
 
-    async def test_one_row_of_a_207_stands_for_all_that_are_missing(self) -> None:
+    async def test_one_error_row_names_all_missing_ids(self) -> None:
         stub = Stub(found_and("1", **missing("2", "3")))
         result = await build_client(stub).deals.batch_read(["3", "2", "1"])
         assert list(result.records) == ["1"]
         assert len(stub.requests) == 1
 
-    async def test_more_than_a_hundred_are_split_and_read_at_once(self) -> None:
+    async def test_more_than_100_ids_are_read_in_parallel_calls(self) -> None:
         waiting = 0
-        all_there = asyncio.Event()
+        all_waiting = asyncio.Event()
 
         async def answer(request: httpx.Request) -> httpx.Response:
             nonlocal waiting
             waiting += 1
             if waiting == 3:
-                all_there.set()
-            await asyncio.wait_for(all_there.wait(), 2)
-            return found_and(*asked(request))
+                all_waiting.set()
+            await asyncio.wait_for(all_waiting.wait(), 2)
+            return found_and(*requested(request))
 
         stub = Stub(answer)
-        ids = [str(each) for each in range(250)]
+        ids = [str(item) for item in range(250)]
         result = await build_client(stub).deals.batch_read(ids)
-        assert sorted(len(asked(request)) for request in stub.requests) == [50, 100, 100]
+        assert sorted(len(requested(request)) for request in stub.requests) == [50, 100, 100]
         assert list(result.records) == ids
-        assert all(each == found.id for each, found in result.records.items())
+        assert all(item == found.id for item, found in result.records.items())
 
-    async def test_the_failure_of_one_part_is_raised_as_itself_and_ends_the_others(self) -> None:
+    async def test_failed_call_is_raised_and_cancels_the_others(self) -> None:
         ended = 0
 
         async def answer(request: httpx.Request) -> httpx.Response:
             nonlocal ended
-            if "0" in asked(request):
+            if "0" in requested(request):
                 await asyncio.sleep(0)
                 return refusal(400)
             try:
@@ -89,27 +89,27 @@ class TestRead:
             raise AssertionError
 
         with pytest.raises(HubSpotValidationError):
-            await build_client(Stub(answer)).deals.batch_read([str(each) for each in range(150)])
+            await build_client(Stub(answer)).deals.batch_read([str(item) for item in range(150)])
         assert ended == 1
 
-    async def test_a_batch_read_is_repeated_although_it_is_a_post(self) -> None:
+    async def test_batch_read_is_retried(self) -> None:
         stub = Stub(refusal(502), found_and("1"))
         await build_client(stub).deals.batch_read(["1"])
         assert len(stub.requests) == 2
 
-    async def test_one_merged_record_is_found_under_the_id_asked_for(self) -> None:
+    async def test_merged_record_is_returned_under_the_requested_id(self) -> None:
         stub = Stub(found_and("1", "99"))
         result = await build_client(stub).deals.batch_read(["1", "2"])
-        assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
+        assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
         assert len(stub.requests) == 1
 
-    async def test_merged_records_that_name_their_old_ids_are_told_apart(self) -> None:
+    async def test_merged_records_are_matched_by_their_old_ids(self) -> None:
         rows = [record("98", hs_merged_object_ids="3;7"), record("99", hs_merged_object_ids="2")]
         stub = Stub(ok({"results": rows}))
         result = await build_client(stub).deals.batch_read(["2", "3"], properties=["hs_merged_object_ids"])
-        assert {each: found.id for each, found in result.records.items()} == {"2": "99", "3": "98"}
+        assert {item: found.id for item, found in result.records.items()} == {"2": "99", "3": "98"}
 
-    async def test_records_left_out_in_silence_are_asked_for_one_by_one(self) -> None:
+    async def test_omitted_records_are_read_one_by_one(self) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if request.method == "POST":
                 return found_and("1")
@@ -117,10 +117,12 @@ class TestRead:
 
         stub = Stub(answer)
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])
-        assert {each: found.id for each, found in result.records.items()} == {"1": "1", "2": "99"}
+        assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
 
     async def test_partial_read_reports_ids_of_failed_calls(self) -> None:
-        stub = Stub(lambda request: refusal(400) if "0" in asked(request) else found_and(*asked(request)))
+        stub = Stub(
+            lambda request: refusal(400) if "0" in requested(request) else found_and(*requested(request))
+        )
         ids = [str(number) for number in range(150)]
         result = await build_client(stub).deals.batch_read(ids, allow_partial=True)
         assert list(result.records) == ids[100:]

@@ -1,4 +1,4 @@
-"""Shared reads: one for all who want it at once, kept for a while, errors not kept."""
+"""Shared cached reads."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from crm_api.hubspot import SingleFlightCache
 
 
 class Source:
-    """Answers with the number of the read, when `released`."""
+    """Returns the number of the read once `released` is set."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -43,7 +43,7 @@ def source() -> Source:
     return source
 
 
-async def test_reads_at_once_are_one() -> None:
+async def test_concurrent_reads_share_one_load() -> None:
     source, reader = Source(), Reader()
     readers = [asyncio.create_task(reader.get(source.read, max_age=0)) for _ in range(10)]
     await asyncio.sleep(0)
@@ -52,7 +52,7 @@ async def test_reads_at_once_are_one() -> None:
     assert source.reads == 1
 
 
-async def test_a_value_is_kept_for_its_time(source: Source) -> None:
+async def test_value_is_cached_until_max_age(source: Source) -> None:
     reader = Reader()
     await reader.get(source.read)
     reader.now = 59.0
@@ -61,28 +61,28 @@ async def test_a_value_is_kept_for_its_time(source: Source) -> None:
     assert await reader.get(source.read) == 2
 
 
-async def test_a_fresh_read_can_be_forced(source: Source) -> None:
+async def test_max_age_zero_forces_a_load(source: Source) -> None:
     reader = Reader()
     await reader.get(source.read)
     assert await reader.get(source.read, max_age=0) == 2
     assert await reader.get(source.read) == 2
 
 
-async def test_an_error_is_shared_by_who_waited_and_not_kept() -> None:
+async def test_error_is_shared_by_waiting_callers_and_not_cached() -> None:
     source, reader = Source(), Reader()
     source.error = LookupError("nothing there")
     readers = [asyncio.create_task(reader.get(source.read)) for _ in range(3)]
     await asyncio.sleep(0)
     source.released.set()
     assert all(
-        isinstance(each, LookupError) for each in await asyncio.gather(*readers, return_exceptions=True)
+        isinstance(outcome, LookupError) for outcome in await asyncio.gather(*readers, return_exceptions=True)
     )
     assert source.reads == 1
     source.error = None
     assert await reader.get(source.read) == 2
 
 
-async def test_the_first_caller_s_cancellation_does_not_fail_the_others() -> None:
+async def test_cancelled_first_caller_does_not_fail_the_others() -> None:
     source, reader = Source(), Reader()
     first = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_the_first_caller_s_cancellation_does_not_fail_the_others() -> Non
     assert source.reads == 1
 
 
-async def test_each_waits_within_its_own_time() -> None:
+async def test_each_caller_waits_until_its_own_timeout() -> None:
     source, reader = Source(), Reader()
     patient = asyncio.create_task(reader.get(source.read))
     with pytest.raises(TimeoutError):
@@ -104,11 +104,11 @@ async def test_each_waits_within_its_own_time() -> None:
     assert await patient == 1
 
 
-async def test_what_is_forgotten_is_read_again_and_a_read_of_before_is_not_joined() -> None:
+async def test_invalidated_key_is_loaded_again() -> None:
     source, reader = Source(), Reader()
     before = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
-    reader.cache.forget("key")
+    reader.cache.invalidate("key")
     after = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
     source.released.set()
@@ -117,7 +117,7 @@ async def test_what_is_forgotten_is_read_again_and_a_read_of_before_is_not_joine
     assert await reader.get(source.read) == 2
 
 
-async def test_closing_ends_reads_under_way() -> None:
+async def test_aclose_cancels_running_loads() -> None:
     source, reader = Source(), Reader()
     waiting = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)

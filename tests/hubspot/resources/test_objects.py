@@ -1,4 +1,4 @@
-"""The bytes of every call on records, and how pages are followed."""
+"""Calls on contacts, deals and tickets."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotUnreadableError
 
 def page(*ids: str, after: str | None = None, **members: Any) -> dict[str, Any]:
     paging = {"paging": {"next": {"after": after, "link": "https://elsewhere.test/v3"}}} if after else {}
-    return {"results": [record(each) for each in ids], **paging, **members}
+    return {"results": [record(item) for item in ids], **paging, **members}
 
 
 def deals(*replies: Any) -> tuple[Stub, ObjectsApi]:
@@ -20,7 +20,7 @@ def deals(*replies: Any) -> tuple[Stub, ObjectsApi]:
     return stub, build_client(stub).deals
 
 
-async def test_get() -> None:
+async def test_get_sends_properties_and_associations() -> None:
     stub, api = deals(ok(record("33", dealname="A")))
     found = await api.get("33", properties=["dealname", "amount"], associations=["contacts", "tickets"])
     assert found.id == "33"
@@ -35,7 +35,7 @@ async def test_get() -> None:
     ("value", "on_the_wire"),
     [("a+b@x.co", "a%2Bb@x.co"), ("a/b%c@x.co", "a%2Fb%25c@x.co"), ("a b?#", "a%20b%3F%23"), ("é", "%C3%A9")],
 )
-async def test_a_unique_value_stands_in_the_path_whatever_it_holds(value: str, on_the_wire: str) -> None:
+async def test_unique_value_is_quoted_in_the_path(value: str, on_the_wire: str) -> None:
     stub = Stub(ok(record()))
     await build_client(stub).contacts.get(value, id_property="email")
     target = stub.sent[0][1].replace("%40", "@")
@@ -43,7 +43,7 @@ async def test_a_unique_value_stands_in_the_path_whatever_it_holds(value: str, o
 
 
 @pytest.mark.parametrize("record_id", ["", ".", ".."])
-async def test_an_id_that_would_name_another_resource_is_not_found_without_asking(record_id: str) -> None:
+async def test_invalid_path_segment_raises_not_found_without_a_call(record_id: str) -> None:
     stub, api = deals(ok(record()))
     for call in (api.get(record_id), api.update(record_id, {}), api.archive(record_id)):
         with pytest.raises(HubSpotNotFoundError) as raised:
@@ -52,14 +52,14 @@ async def test_an_id_that_would_name_another_resource_is_not_found_without_askin
     assert stub.requests == []
 
 
-async def test_update() -> None:
+async def test_update_sends_properties() -> None:
     stub, api = deals(ok(record("33", amount="")))
     await api.update("33", {"amount": "", "dealname": "B"})
     assert stub.sent == [("PATCH", "/crm/objects/2026-09/deals/33")]
     assert stub.body() == {"properties": {"amount": "", "dealname": "B"}}
 
 
-async def test_update_and_archive_are_repeated_after_a_lost_answer() -> None:
+async def test_update_and_archive_are_retried_after_lost_response() -> None:
     stub, api = deals(httpx.ReadTimeout("slow"), ok(record()))
     await api.update("33", {"amount": "1"})
     assert stub.sent == [("PATCH", "/crm/objects/2026-09/deals/33")] * 2
@@ -69,28 +69,28 @@ async def test_update_and_archive_are_repeated_after_a_lost_answer() -> None:
     assert stub.requests[0].content == b""
 
 
-async def test_list_page() -> None:
+async def test_list_page_sends_parameters_and_returns_after() -> None:
     stub, api = deals(ok(page("1", "2", after="2")))
     found = await api.list_page(limit=2, after="0", properties=["dealname"], associations=["contacts"])
-    assert [each.id for each in found.results] == ["1", "2"]
+    assert [item.id for item in found.results] == ["1", "2"]
     assert found.after == "2"
     target = "/crm/objects/2026-09/deals?limit=2&after=0&properties=dealname&associations=contacts"
     assert stub.sent == [("GET", target)]
 
 
 @pytest.mark.parametrize("last", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": None}}])
-async def test_the_last_page_has_no_after(last: dict[str, Any]) -> None:
+async def test_last_page_has_no_after(last: dict[str, Any]) -> None:
     _, api = deals(ok({"results": [], **last}))
     assert (await api.list_page(limit=1)).after is None
 
 
-async def test_after_and_ids_may_be_numbers() -> None:
+async def test_numeric_after_and_ids_become_text() -> None:
     body = {"results": [record() | {"id": 7}], "paging": {"next": {"after": 7}}}
     found = await deals(ok(body))[1].list_page(limit=1)
     assert (found.results[0].id, found.after) == ("7", "7")
 
 
-async def test_search() -> None:
+async def test_search_sends_all_fields() -> None:
     stub, api = deals(ok(page("1", total=1)))
     found = await api.search(
         SearchRequest(
@@ -128,14 +128,14 @@ async def test_search() -> None:
     }
 
 
-async def test_a_search_says_only_what_is_asked_and_is_repeated_although_it_is_a_post() -> None:
+async def test_search_omits_absent_fields_and_is_retried() -> None:
     stub, api = deals(refusal(502), ok(page(total=0)))
     await api.search(SearchRequest())
     assert stub.body() == {"limit": 100}
     assert len(stub.requests) == 2
 
 
-async def test_a_search_takes_from_the_search_budget_only() -> None:
+async def test_search_uses_only_the_search_budget() -> None:
     client = build_client(Stub(ok(page(total=0))))
     await client.deals.search(SearchRequest())
     await client.deals.list_page(limit=1)
@@ -143,18 +143,18 @@ async def test_a_search_takes_from_the_search_budget_only() -> None:
     assert (used["search_used"], used["burst_used"]) == (1, 1)
 
 
-async def test_another_api_version_is_one_setting() -> None:
+async def test_api_version_changes_the_paths() -> None:
     stub = Stub(ok(record()))
     await build_client(stub, api_version="2027-03-beta").tickets.get("1")
     assert stub.sent == [("GET", "/crm/objects/2027-03-beta/tickets/1")]
 
 
 @pytest.mark.parametrize("properties", [{"a": None}, {"a": ""}, {}])
-def test_null_empty_and_absent_are_one(properties: dict[str, str | None]) -> None:
+def test_get_returns_none_for_null_empty_and_absent(properties: dict[str, str | None]) -> None:
     assert CrmRecord.model_validate(record() | {"properties": properties}).get("a") is None
 
 
-def test_inline_associations_are_de_duplicated_in_order_and_know_whether_there_is_more() -> None:
+def test_inline_associations_are_unique_and_have_after() -> None:
     rows = [
         {"id": "5", "type": "deal_to_contact"},
         {"id": 6},
@@ -167,6 +167,6 @@ def test_inline_associations_are_de_duplicated_in_order_and_know_whether_there_i
     assert (found.associated("tickets").ids, found.associated("tickets").after) == ([], None)
 
 
-async def test_a_record_without_its_moments_is_unreadable() -> None:
+async def test_record_without_timestamps_is_unreadable() -> None:
     with pytest.raises(HubSpotUnreadableError):
         await deals(ok({"id": "1", "properties": {}}))[1].get("1")

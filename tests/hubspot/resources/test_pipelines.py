@@ -1,11 +1,12 @@
-"""Pipelines: in order, kept for a while, and read once for all who want them."""
+"""Pipelines: order, cache and shared reads."""
 
 import asyncio
 from typing import Any
 
 import httpx
 import pytest
-from tests.hubspot.stubs import FakeClock, Stub, build_client, ok, refusal
+from tests.hubspot.stubs import Stub, build_client, ok, refusal
+from tests.support.clock import FakeClock
 
 from crm_api.hubspot import Stage, call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotServerError
@@ -25,27 +26,27 @@ def stage(stage_id: str, order: int = 0, **members: Any) -> dict[str, Any]:
 def pipelines(*ids: str) -> httpx.Response:
     rows = [
         {
-            "id": each,
-            "label": each,
+            "id": item,
+            "label": item,
             "displayOrder": -index,
             "stages": [stage("b", 1), stage("a", 0)],
             "archived": False,
         }
-        for index, each in enumerate(ids)
+        for index, item in enumerate(ids)
     ]
     return ok({"results": rows})
 
 
-async def test_bytes_and_display_order_without_archived_ones() -> None:
+async def test_list_returns_active_pipelines_in_display_order() -> None:
     archived = {"id": "z", "label": "z", "displayOrder": 0, "stages": [], "archived": True}
     stages = [stage("b", 2), stage("x", 1, archived=True), stage("a", 0)]
     shown = {"id": "0", "label": "Support", "displayOrder": 1, "stages": stages, "archived": False}
     stub = Stub(ok({"results": [shown, archived]}))
     [found] = await build_client(stub).pipelines.list("tickets")
     assert stub.sent == [("GET", "/crm/pipelines/2026-09/tickets")]
-    assert [each.id for each in found.stages] == ["a", "b"]
+    assert [item.id for item in found.stages] == ["a", "b"]
     [second, first] = [
-        each.id for each in await build_client(Stub(pipelines("p", "q"))).pipelines.list("deals")
+        item.id for item in await build_client(Stub(pipelines("p", "q"))).pipelines.list("deals")
     ]
     assert (first, second) == ("p", "q")
 
@@ -60,11 +61,11 @@ async def test_bytes_and_display_order_without_archived_ones() -> None:
         ({}, False),
     ],
 )
-def test_whether_a_stage_is_closed_is_text(metadata: dict[str, str], closed: bool) -> None:
+def test_is_closed_reads_text_metadata(metadata: dict[str, str], closed: bool) -> None:
     assert Stage.model_validate(stage("a") | {"metadata": metadata}).is_closed is closed
 
 
-async def test_they_are_kept_for_as_long_as_the_caller_accepts() -> None:
+async def test_pipelines_are_cached_until_max_age() -> None:
     clock = FakeClock()
     stub = Stub(pipelines("a"))
     api = build_client(stub, fake_clock=clock).pipelines
@@ -78,18 +79,18 @@ async def test_they_are_kept_for_as_long_as_the_caller_accepts() -> None:
     assert len(stub.requests) == 3
 
 
-async def test_concurrent_reads_are_one_call_fresh_ones_too() -> None:
+async def test_concurrent_reads_share_one_call() -> None:
     stub = Stub(pipelines("a"))
     client = build_client(stub)
     for age in (300.0, 0.0):
         results = await asyncio.gather(
             *(client.pipelines.list("deals", max_age_seconds=age) for _ in range(10))
         )
-        assert all([each.id for each in result] == ["a"] for result in results)
+        assert all([item.id for item in result] == ["a"] for result in results)
     assert len(stub.requests) == 2
 
 
-async def test_callers_are_given_the_same_while_it_is_kept() -> None:
+async def test_cached_pipelines_are_the_same_object() -> None:
     api = build_client(Stub(pipelines("a"), pipelines("b"))).pipelines
     first = await api.list("deals")
     assert await api.list("deals") is first
@@ -97,16 +98,16 @@ async def test_callers_are_given_the_same_while_it_is_kept() -> None:
     assert fresh.id == "b"
 
 
-async def test_several_types_are_read_side_by_side_and_once() -> None:
+async def test_list_many_reads_types_in_parallel_and_caches_them() -> None:
     stub = Stub(pipelines("a"))
     api = build_client(stub).pipelines
     for _ in range(2):
         deals, tickets = await api.list_many(("deals", "tickets"))
-        assert [each.id for each in (*deals, *tickets)] == ["a", "a"]
+        assert [item.id for item in (*deals, *tickets)] == ["a", "a"]
     assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 
 
-async def test_errors_are_not_kept() -> None:
+async def test_errors_are_not_cached() -> None:
     stub = Stub(refusal(400), pipelines("a"))
     api = build_client(stub).pipelines
     with pytest.raises(Exception, match="400"):
@@ -114,15 +115,15 @@ async def test_errors_are_not_kept() -> None:
     assert len(await api.list("deals")) == 1
 
 
-async def test_an_error_is_every_waiting_callers() -> None:
+async def test_error_is_raised_for_every_waiting_caller() -> None:
     stub = Stub(refusal(500))
     api = build_client(stub).pipelines
     outcomes = await asyncio.gather(*(api.list("deals") for _ in range(3)), return_exceptions=True)
-    assert all(isinstance(each, HubSpotServerError) for each in outcomes)
+    assert all(isinstance(item, HubSpotServerError) for item in outcomes)
     assert len(stub.requests) == 4
 
 
-async def test_the_first_caller_being_cancelled_does_not_fail_the_others() -> None:
+async def test_cancelled_first_reader_does_not_fail_the_others() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -138,11 +139,11 @@ async def test_the_first_caller_being_cancelled_does_not_fail_the_others() -> No
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     answer.set()
-    assert [each.id for each in await second] == ["a"]
+    assert [item.id for item in await second] == ["a"]
     assert len(stub.requests) == 1
 
 
-async def test_each_caller_waits_within_its_own_deadline_whoever_began() -> None:
+async def test_each_caller_waits_until_its_own_deadline() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -161,7 +162,7 @@ async def test_each_caller_waits_within_its_own_deadline_whoever_began() -> None
     assert context.calls == 1
 
 
-async def test_closing_ends_a_read_under_way() -> None:
+async def test_aclose_cancels_a_running_read() -> None:
     stub = Stub(lambda _: asyncio.Event().wait())
     client = build_client(stub)
     reading = asyncio.create_task(client.pipelines.list("deals"))

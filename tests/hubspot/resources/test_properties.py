@@ -1,4 +1,4 @@
-"""Property definitions and the account: bytes, and what is kept."""
+"""Property definitions and the account."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ def definition(name: str, **members: Any) -> dict[str, Any]:
     }
 
 
-async def test_list_is_by_name_and_one_call_for_all() -> None:
+async def test_list_returns_definitions_by_name_in_one_call() -> None:
     stub = Stub(ok({"results": [definition("a"), definition("b")]}))
     api = build_client(stub).properties
     results = await asyncio.gather(*(api.list("deals", max_age_seconds=60) for _ in range(5)))
@@ -31,7 +31,7 @@ async def test_list_is_by_name_and_one_call_for_all() -> None:
     assert stub.sent == [("GET", "/crm/properties/2026-09/deals")]
 
 
-async def test_get() -> None:
+async def test_get_reads_one_definition() -> None:
     stub = Stub(ok(definition("a", options=None, hasUniqueValue=True)))
     found = await build_client(stub).properties.get("deals", "a")
     assert stub.sent == [("GET", "/crm/properties/2026-09/deals/a")]
@@ -59,11 +59,13 @@ async def test_get() -> None:
         ({}, False),
     ],
 )
-def test_what_is_read_only(members: dict[str, Any], read_only: bool) -> None:
+def test_is_read_only_for_calculated_and_protected_properties(
+    members: dict[str, Any], read_only: bool
+) -> None:
     assert Property.model_validate(definition("a", **members)).is_read_only is read_only
 
 
-async def test_create_and_what_is_kept_is_forgotten() -> None:
+async def test_create_invalidates_the_cache() -> None:
     listing = ok({"results": [definition("a")]})
     stub = Stub(listing, ok(definition("b"), 201), listing)
     api = build_client(stub).properties
@@ -97,7 +99,7 @@ async def test_create_and_what_is_kept_is_forgotten() -> None:
     assert len(stub.requests) == 3
 
 
-async def test_creating_what_exists_is_a_conflict_and_is_not_repeated_unsafely() -> None:
+async def test_create_of_existing_property_raises_conflict() -> None:
     stub = Stub(refusal(409, category="OBJECT_ALREADY_EXISTS"))
     arguments = {"name": "b", "label": "B", "group_name": "g", "type": "string", "field_type": "text"}
     with pytest.raises(HubSpotConflictError):
@@ -108,7 +110,7 @@ async def test_creating_what_exists_is_a_conflict_and_is_not_repeated_unsafely()
     assert len(stub.requests) == 1
 
 
-async def test_update_sends_only_what_changes_and_the_whole_list_of_options() -> None:
+async def test_update_sends_changes_and_all_options() -> None:
     stub = Stub(ok(definition("a")))
     api = build_client(stub).properties
     await api.update(
@@ -120,7 +122,7 @@ async def test_update_sends_only_what_changes_and_the_whole_list_of_options() ->
     assert stub.body() == {"label": "New"}
 
 
-async def test_create_group_says_whether_it_was_there() -> None:
+async def test_create_group_returns_false_if_it_exists() -> None:
     stub = Stub(ok({}, 201))
     assert await build_client(stub).properties.create_group("deals", name="g", label="G")
     assert stub.sent == [("POST", "/crm/properties/2026-09/deals/groups")]
@@ -128,7 +130,7 @@ async def test_create_group_says_whether_it_was_there() -> None:
     assert not await build_client(Stub(refusal(409))).properties.create_group("deals", name="g", label="G")
 
 
-async def test_account_details() -> None:
+async def test_account_details_returns_portal_id() -> None:
     stub = Stub(ok({"portalId": 123, "timeZone": "Europe/Paris", "utcOffsetMilliseconds": 3600000}))
     details = await build_client(stub).account.details()
     assert stub.sent == [("GET", "/account-info/2026-09/details")]

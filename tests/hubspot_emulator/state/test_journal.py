@@ -284,7 +284,7 @@ def test_file_alone_is_complete_after_sigterm(build: Build, tmp_path: Path) -> N
     with emulator_process(tmp_path, "--state", str(tmp_path / "hubspot.db")) as process:
         seeded = httpx.post(f"{process.url}/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})
         assert seeded.status_code == 201
-        process.signal(signal.SIGTERM)
+        process.signal_group(signal.SIGTERM)
         process.wait(10)
     # A backup copies the file alone, without SQLite's write-ahead log.
     copy = tmp_path / "copy.db"

@@ -38,7 +38,7 @@ local now = time[1] * 1000000 + time[2]
 local stamps, state = KEYS[1], KEYS[2]
 local limit, length, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local unpaced, longest_wait, pause = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local server_used, elapsed, remember = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local server_used, elapsed, retention = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
 local function add(at)
   local id = redis.call('HINCRBY', state, 'last_id', 1)
@@ -51,7 +51,7 @@ local function score(rank)
   return tonumber(redis.call('ZRANGE', stamps, rank, rank, 'WITHSCORES')[2])
 end
 
-redis.call('ZREMRANGEBYSCORE', stamps, '-inf', string.format('%.0f', now - length - remember))
+redis.call('ZREMRANGEBYSCORE', stamps, '-inf', string.format('%.0f', now - length - retention))
 local blocked = tonumber(redis.call('HGET', state, 'blocked_until') or 0)
 if pause > 0 and now + pause > blocked then
   blocked = now + pause
@@ -78,8 +78,8 @@ if known > 0 then
       local rate = math.huge
       local found = redis.call('ZRANGE', stamps, -used, -1, 'WITHSCORES')
       for index = 0, used - 1 do
-        local left = math.max(found[2 * index + 2] + length - when, 1)
-        rate = math.min(rate, (limit - used + index) / left)
+        local remaining = math.max(found[2 * index + 2] + length - when, 1)
+        rate = math.min(rate, (limit - used + index) / remaining)
       end
       if rate > 0 then
         when = math.max(when, last + 1 / rate)
@@ -93,9 +93,9 @@ if when - now <= longest_wait then
   when = math.floor(when)
   add(when)
 end
-local keep = math.ceil((length + remember + math.max(0, when - now)) / 1000)
-redis.call('PEXPIRE', stamps, keep)
-redis.call('PEXPIRE', state, keep)
+local ttl = math.ceil((length + retention + math.max(0, when - now)) / 1000)
+redis.call('PEXPIRE', stamps, ttl)
+redis.call('PEXPIRE', state, ttl)
 return {granted, math.ceil(when - now)}
 """
 

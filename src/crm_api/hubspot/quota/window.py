@@ -11,7 +11,7 @@ GUARD_SHARE: Final = 0.025
 MIN_GUARD_SECONDS: Final = 0.15
 # Shorter windows are not paced, because waiting for them to slide takes no longer than a gap.
 MIN_PACED_WINDOW_SECONDS: Final = 2.0
-# Requests are kept this long after they leave the window, to compare them with the headers of late responses.
+# Requests are stored this long after they leave the window, to compare them with the headers of late responses.
 RETENTION_SECONDS: Final = 15.0
 
 
@@ -57,7 +57,7 @@ class SlidingWindow:
         self._stamps.append(max(when, self._stamps[-1]) if self._stamps else when)
 
     def __len__(self) -> int:
-        """Number of requests kept, including those that left the window recently."""
+        """Return the number of requests stored, including those that left the window recently."""
         return len(self._stamps)
 
     def block_until(self, when: float) -> None:

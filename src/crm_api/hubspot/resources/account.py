@@ -1,4 +1,4 @@
-"""The account that the credentials belong to."""
+"""Account of the credentials."""
 
 from crm_api.hubspot.auth import RefreshTokenAuth
 from crm_api.hubspot.sender import Sender
@@ -6,13 +6,13 @@ from crm_api.hubspot.wire import AccountDetails
 
 
 class AccountApi:
-    """What can be read about the account. Raises `HubSpotError`s."""
+    """Facts about the HubSpot account. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
     async def details(self) -> AccountDetails:
-        """Portal id, time zone, currency: also a cheap check of the credentials.
+        """Return the account's portal ID; also a cheap check of the credentials.
 
         https://developers.hubspot.com/docs/api-reference/account-information-v3/guide
         """
@@ -25,9 +25,9 @@ class AccountApi:
         )
 
     async def token_scopes(self) -> frozenset[str] | None:
-        """What the credentials allow; None where that cannot be read.
+        """Return the credentials' scopes; None for static tokens.
 
-        Token answers of OAuth apps say so. For static tokens only an undated path does, which is not used.
+        OAuth apps receive them with each access token. Static tokens' scopes can only be read from an undated path.
         """
         auth = self._sender.auth
         if not isinstance(auth, RefreshTokenAuth):

@@ -1,4 +1,7 @@
-"""Which records belong together. https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
+"""Associations between records.
+
+https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -6,19 +9,15 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import (
-    AssociationBatchResponse,
-    AssociationResult,
-    BatchItemError,
-)
+from crm_api.hubspot.wire import AssociationBatchResponse, AssociationResult, BatchItemError
 
-# The ordinary answer for a record without links.
-# https://github.com/HubSpot/hubspot-api-php/issues/619 for a client that took such a 207 for a failure
+# HubSpot's regular response for a record without associations, with status 207.
+# https://github.com/HubSpot/hubspot-api-php/issues/619
 NO_ASSOCIATIONS_FOUND = "NO_ASSOCIATIONS_FOUND"
 
 
 class AssociationsApi:
-    """Links between records. Every method raises `HubSpotError`s."""
+    """Associations between records. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -26,59 +25,62 @@ class AssociationsApi:
     async def batch_read(
         self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
     ) -> AssociationResult:
-        """The complete targets of every id, each once and in HubSpot's order; [] for a record without links.
+        """Return all target IDs of every ID, without duplicates and in HubSpot's order.
 
-        Ids whose targets could not all be read are in `failed`, with what was read.
+        IDs whose targets could not all be read are in `failed`; their known targets are returned too. A call's error
+        is raised if it fails on its first page.
         """
-        asked = list(dict.fromkeys(each for each in ids if each))
+        requested = list(dict.fromkeys(record_id for record_id in ids if record_id))
         results = await run_together(
             self._read_chunk(from_type, to_type, chunk)
-            for chunk in chunks(asked, MAX_ASSOCIATION_READ_INPUTS)
+            for chunk in chunks(requested, MAX_ASSOCIATION_READ_INPUTS)
         )
         targets: dict[str, list[str]] = {}
         failed: set[str] = set()
         for result in results:
             targets |= result.targets
             failed |= result.failed
-        return AssociationResult({each: targets.get(each, []) for each in asked}, failed)
+        return AssociationResult({record_id: targets.get(record_id, []) for record_id in requested}, failed)
 
     async def _read_chunk(
         self, from_type: ObjectType, to_type: ObjectType, ids: Sequence[str]
     ) -> AssociationResult:
-        targets: dict[str, dict[str, None]] = {each: {} for each in ids}
+        targets: dict[str, dict[str, None]] = {record_id: {} for record_id in ids}
         failed: set[str] = set()
         pages: dict[str, str | None] = dict.fromkeys(ids)
         is_first = True
         while pages:
             try:
-                answer = await self._read_pages(from_type, to_type, pages)
+                response = await self._read_pages(from_type, to_type, pages)
             except HubSpotError:
                 if is_first:
                     raise
                 failed |= pages.keys()
                 break
-            following: dict[str, str | None] = {}
-            for entry in answer.results:
-                targets.setdefault(entry.from_id, {}).update(dict.fromkeys(each.id for each in entry.to))
+            next_pages: dict[str, str | None] = {}
+            for entry in response.results:
+                target_ids = [target.id for target in entry.to]
+                targets.setdefault(entry.from_id, {}).update(dict.fromkeys(target_ids))
                 if entry.after is None:
                     continue
                 if entry.after == pages.get(entry.from_id):
-                    # A page that leads to itself would be read for ever, and hides what comes after it.
+                    # A page that leads to itself would be read for ever and hides the pages after it.
                     failed.add(entry.from_id)
                 else:
-                    following[entry.from_id] = entry.after
-            failed |= _failed_ids(answer, pages.keys())
+                    next_pages[entry.from_id] = entry.after
+            failed |= _failed_ids(response, pages.keys())
             if not is_first:
-                # A page was promised: one that is left out in silence is not an empty one.
-                failed |= pages.keys() - _named_ids(answer)
-            pages, is_first = following, False
-        return AssociationResult({each: list(of) for each, of in targets.items()}, failed)
+                # HubSpot announced these pages, so an omitted one is a failure and not an empty page.
+                failed |= pages.keys() - _named_ids(response)
+            pages, is_first = next_pages, False
+        return AssociationResult({record_id: list(found) for record_id, found in targets.items()}, failed)
 
     async def _read_pages(
         self, from_type: ObjectType, to_type: ObjectType, pages: dict[str, str | None]
     ) -> AssociationBatchResponse:
         inputs = [
-            {"id": each} if after is None else {"id": each, "after": after} for each, after in pages.items()
+            {"id": record_id} if after is None else {"id": record_id, "after": after}
+            for record_id, after in pages.items()
         ]
         return await self._sender.request(
             "POST",
@@ -90,25 +92,29 @@ class AssociationsApi:
         )
 
 
-def _failed_ids(answer: AssociationBatchResponse, asked: Collection[str]) -> set[str]:
-    """Ids that an error other than "nothing is linked" names; all without a result where it names none."""
+def _failed_ids(response: AssociationBatchResponse, requested: Collection[str]) -> set[str]:
+    """Return the IDs that an error names. If an error names none, all IDs without a result have failed."""
     failed: set[str] = set()
-    answered = {entry.from_id for entry in answer.results}
-    nameless = False
-    for error in answer.errors:
-        named = _ids_of(error)
+    with_result = {entry.from_id for entry in response.results}
+    has_nameless_error = False
+    for error in response.errors:
+        named = _ids_in(error)
         if NO_ASSOCIATIONS_FOUND in str(error.sub_category):
-            answered |= named
+            with_result |= named
         else:
-            failed |= named & set(asked)
-            nameless = nameless or not named
-    return failed | (set(asked) - answered) if nameless else failed
+            failed |= named.intersection(requested)
+            has_nameless_error = has_nameless_error or not named
+    if has_nameless_error:
+        failed |= set(requested) - with_result
+    return failed
 
 
-def _named_ids(answer: AssociationBatchResponse) -> set[str]:
-    return {entry.from_id for entry in answer.results}.union(*map(_ids_of, answer.errors))
+def _named_ids(response: AssociationBatchResponse) -> set[str]:
+    return {entry.from_id for entry in response.results}.union(*map(_ids_in, response.errors))
 
 
-def _ids_of(error: BatchItemError) -> set[str]:
-    named = {each for key in ("fromObjectId", "id", "ids") for each in error.context.get(key, [])}
-    return named | {error.id} if error.id is not None else named
+def _ids_in(error: BatchItemError) -> set[str]:
+    named = {record_id for key in ("fromObjectId", "id", "ids") for record_id in error.context.get(key, [])}
+    if error.id is not None:
+        named.add(error.id)
+    return named

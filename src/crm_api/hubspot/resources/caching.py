@@ -1,4 +1,4 @@
-"""Reads that many callers want at once, made once and remembered for a while."""
+"""Shared cached reads: concurrent callers of one key wait for one call."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 
 class SingleFlightCache(Generic[K, V]):
-    """Concurrent reads of one key are one load; values are kept, errors are not."""
+    """Cache in which concurrent reads of one key share one load. Errors are not cached."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -29,14 +29,14 @@ class SingleFlightCache(Generic[K, V]):
         max_age_seconds: float,
         timeout_seconds: float | None = None,
     ) -> V:
-        """The value, at most `max_age_seconds` old; with 0 it is read afresh, or awaited if that is under way.
+        """Return the value, at most `max_age_seconds` old; 0 forces a new load or joins the running one.
 
-        The load is nobody's in particular: a caller that is cancelled, or gives up after `timeout_seconds` with
-        `TimeoutError`, leaves it to the others.
+        The load runs in its own task: it continues if a caller is cancelled or stops waiting after `timeout_seconds`
+        with `TimeoutError`.
         """
-        kept = self.kept(key, max_age_seconds=max_age_seconds)
-        if kept is not None:
-            return kept
+        cached = self.get_cached(key, max_age_seconds=max_age_seconds)
+        if cached is not None:
+            return cached
         task = self._loads.get(key)
         if task is None:
             task = asyncio.ensure_future(self._load(key, load))
@@ -45,35 +45,37 @@ class SingleFlightCache(Generic[K, V]):
         async with asyncio.timeout(timeout_seconds):
             return await asyncio.shield(task)
 
-    def kept(self, key: K, *, max_age_seconds: float) -> V | None:
-        """The value where it is here and not older than that; no value is None."""
-        kept = self._values.get(key)
-        return kept[1] if kept is not None and self._clock() - kept[0] < max_age_seconds else None
+    def get_cached(self, key: K, *, max_age_seconds: float) -> V | None:
+        """Return the cached value if it is not older than that. Values are never None."""
+        entry = self._values.get(key)
+        if entry is None or self._clock() - entry[0] >= max_age_seconds:
+            return None
+        return entry[1]
 
-    def forget(self, key: K) -> None:
-        """Drop what is kept, and do not join a load that began before now."""
+    def invalidate(self, key: K) -> None:
+        """Drop the cached value, and do not let later callers join a load that started before now."""
         self._values.pop(key, None)
         self._loads.pop(key, None)
 
     async def aclose(self) -> None:
-        """Cancel what is under way."""
+        """Cancel running loads."""
         tasks = list(self._loads.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _load(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
-        began = self._clock()
+        started = self._clock()
         value = await load()
         if self._loads.get(key) is asyncio.current_task():
-            self._values[key] = (began, value)
+            self._values[key] = (started, value)
         return value
 
     def _finished(self, key: K, task: asyncio.Task[V]) -> None:
         if self._loads.get(key) is task:
             del self._loads[key]
         if not task.cancelled():
-            task.exception()  # seen here, so that nobody having waited for it is not reported as a mistake
+            task.exception()  # marks it as retrieved: asyncio would log an error that no caller waited for
 
 
 async def read_shared(
@@ -85,17 +87,19 @@ async def read_shared(
     operation: str,
     max_age_seconds: float,
 ) -> V:
-    """Read through the cache. The read has the default deadline, whoever began it; each caller waits within its own."""
+    """Read through the cache. The read has the default deadline; each caller waits until its own deadline."""
     context = sender.context()
 
     async def load() -> V:
-        with call_context(sender.default_deadline_seconds, caller=context.caller, clock=sender.clock) as own:
+        with call_context(
+            sender.default_deadline_seconds, caller=context.caller, clock=sender.clock
+        ) as load_context:
             try:
                 return await read()
             finally:
-                # Whoever began it is shown its cost.
-                context.calls += own.calls
-                context.wait_seconds += own.wait_seconds
+                # The caller that started the read is charged for it.
+                context.calls += load_context.calls
+                context.wait_seconds += load_context.wait_seconds
 
     try:
         return await cache.get(

@@ -48,15 +48,15 @@ class Creation:
             self._is_shared = unique.property in SHARED_IDENTIFIERS
         self._body: dict[str, object] = {"properties": self._properties}
         if associations:
-            self._body["associations"] = [each.to_wire(object_type) for each in associations]
+            self._body["associations"] = [association.to_wire(object_type) for association in associations]
         self._operation = f"{object_type}.create"
         self._context = sender.context()
         self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._context)
 
     async def run(self, *, is_retry: bool) -> CrmRecord:
         """Create the record, or return the one that an earlier attempt created."""
-        unclear: HubSpotError | None = None
-        """The error of an earlier attempt that may have created the record."""
+        earlier_failure: HubSpotError | None = None
+        """Error of an earlier attempt that may have created the record."""
         if is_retry and self._unique is not None:
             found = await self._find(cause=None)
             if found is not None:
@@ -78,18 +78,18 @@ class Creation:
             if self._unique is None:
                 break
             if self._may_be_duplicate_of_own(failure, is_retry=is_retry):
-                return await self._resolve_rejection(failure, unclear, is_retry=is_retry)
+                return await self._resolve_rejection(failure, earlier_failure, is_retry=is_retry)
             if not failure.sent:
                 break
-            unclear, is_retry = failure, True
+            earlier_failure, is_retry = failure, True
             found = await self._find(cause=failure)
             if found is not None:
                 return self._adopt(found)
-            left = self._context.remaining() - self._reserve_seconds
+            remaining = self._context.remaining() - self._reserve_seconds
             # The record does not exist, so this create may be retried like an idempotent call.
-            if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=left):
+            if not await self._sender.wait_for_retry(failure, attempt=attempt, seconds=remaining):
                 break
-        cause = unclear or failure
+        cause = earlier_failure or failure
         if cause.sent:
             raise self._unknown(cause)
         raise cause
@@ -97,8 +97,8 @@ class Creation:
     def _may_be_duplicate_of_own(self, failure: HubSpotError, *, is_retry: bool) -> bool:
         """Return True if HubSpot may have rejected the create because our own attempt already created the record.
 
-        On the first attempt, another process may have taken over this request because we were slow. Only the value of
-        a property that nobody else sets proves that.
+        On the first attempt, another process may have taken over this request because we were slow. Only a value
+        of a property that no other program sets proves that.
         """
         if not isinstance(failure, HubSpotConflictError | HubSpotValidationError):
             return False
@@ -110,7 +110,7 @@ class Creation:
         return failure.duplicate_unique_value and (not named or self._unique.property in named)
 
     async def _find(self, *, cause: HubSpotError | None) -> CrmRecord | None:
-        """Look the record up by its unique value. If that fails too, the outcome of `cause` remains unknown."""
+        """Look up the record by its unique value. If the lookup fails too, raise an unknown outcome with `cause`."""
         assert self._unique is not None
         try:
             return await get_record(
@@ -128,10 +128,10 @@ class Creation:
         raise self._unknown(cause or failure)
 
     async def _resolve_rejection(
-        self, rejection: HubSpotError, unclear: HubSpotError | None, *, is_retry: bool
+        self, rejection: HubSpotError, earlier_failure: HubSpotError | None, *, is_retry: bool
     ) -> CrmRecord:
-        """Return the record if an attempt of ours created it; otherwise raise the rejection or an unknown outcome."""
-        cause = unclear or rejection
+        """Return the record if our own attempt created it; otherwise raise the rejection or an unknown outcome."""
+        cause = earlier_failure or rejection
         found = await self._find(cause=cause)
         if found is not None:
             return self._adopt(found)
@@ -149,7 +149,7 @@ class Creation:
         raise rejection
 
     def _adopt(self, found: CrmRecord) -> CrmRecord:
-        """Return the record if it is ours.
+        """Return the record if it is ours. Raises `HubSpotConflictError` otherwise.
 
         An e-mail address may belong to a contact that existed before; it is ours if it has the values that we sent.
         """

@@ -1,4 +1,4 @@
-"""Contacts, deals and tickets: one at a time, in pages, by search.
+"""Contacts, deals and tickets.
 
 https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 """
@@ -23,7 +23,7 @@ from crm_api.hubspot.wire import (
 
 
 class ObjectsApi:
-    """The records of one object type. Every method raises `HubSpotError`s."""
+    """Records of one object type. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender, object_type: ObjectType) -> None:
         self._sender = sender
@@ -42,11 +42,11 @@ class ObjectsApi:
     ) -> CrmRecord:
         """Create one record, exactly once.
 
-        With `unique` the property is sent along, and when it is unclear whether the record was created it is
-        looked for by that value, and adopted or created again. `is_retry` says that an earlier process may have
-        tried already, so it looks first. Without `unique` an unclear create is not repeated.
-        `read` names properties that HubSpot fills in and a record that was looked for is to hold as well.
-        Raises `HubSpotConflictError` where somebody else's record has the value, `HubSpotOutcomeUnknownError`.
+        With `unique`, the property is set, and after an unknown outcome the record is looked up by its value, then
+        returned or created again. `is_retry` means that an earlier process may have sent this create, so the lookup
+        comes first. Without `unique`, a create with an unknown outcome is not retried. `lookup_properties` are
+        calculated properties that a looked-up record must contain too.
+        Raises `HubSpotConflictError` if another record has the value, and `HubSpotOutcomeUnknownError`.
         """
         return await Creation(
             self._sender, self.object_type, properties, associations, unique, lookup_properties
@@ -60,7 +60,7 @@ class ObjectsApi:
         id_property: str | None = None,
         associations: Sequence[ObjectType] = (),
     ) -> CrmRecord:
-        """One record by its id, or by a unique property; a merged record's old id leads to one with another id.
+        """Return one record by its ID or by a unique property. The old ID of a merged record returns the merged one.
 
         Raises `HubSpotNotFoundError`.
         """
@@ -74,7 +74,7 @@ class ObjectsApi:
         )
 
     async def update(self, record_id: str, properties: Mapping[str, str]) -> CrmRecord:
-        """Change the properties given; "" clears one. The answer holds what changed and some of HubSpot's own."""
+        """Update properties; "" clears one. The result has the updated and some calculated properties."""
         return await self._sender.request(
             "PATCH",
             self._record_path(record_id, "update"),
@@ -85,7 +85,7 @@ class ObjectsApi:
         )
 
     async def archive(self, record_id: str) -> None:
-        """Move a record to the recycle bin; an id that leads to none is no error.
+        """Move a record to the recycle bin. A missing record is no error.
 
         https://github.com/n8n-io/n8n/issues/3219
         """
@@ -105,7 +105,7 @@ class ObjectsApi:
         properties: Sequence[str] = (),
         associations: Sequence[ObjectType] = (),
     ) -> Page:
-        """One page, 1 to 100 records by ascending id."""
+        """Return a page of 1 to 100 records by ascending ID."""
         return await self._sender.request(
             "GET",
             self._path,
@@ -121,7 +121,7 @@ class ObjectsApi:
         )
 
     async def search(self, search: SearchRequest) -> SearchPage:
-        """One page of what HubSpot's index knows, which lags behind writes by seconds."""
+        """Return a page from HubSpot's search index, which lags behind writes by seconds."""
         return await self._sender.request(
             "POST",
             f"{self._path}/search",

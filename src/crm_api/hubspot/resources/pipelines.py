@@ -1,4 +1,7 @@
-"""Pipelines and their stages. https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide"""
+"""Pipelines and their stages.
+
+https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +13,7 @@ from crm_api.hubspot.wire import Pipeline, Pipelines
 
 
 class PipelinesApi:
-    """The pipelines of the account, kept for a while."""
+    """Cached pipelines of the HubSpot account."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -19,10 +22,10 @@ class PipelinesApi:
         )
 
     async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> tuple[Pipeline, ...]:
-        """Pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
+        """Return pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
 
-        Concurrent callers share one read, and are given the same tuple as long as it is kept; 0 forces a fresh one.
-        Raises `HubSpotError`s, which are not kept.
+        Concurrent callers share one read. Callers get the same tuple while it is cached; 0 forces a new read.
+        Raises `HubSpotError`s, which are not cached.
         """
         operation = "pipelines.list"
         return await read_shared(
@@ -37,30 +40,30 @@ class PipelinesApi:
     async def list_many(
         self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
     ) -> Sequence[tuple[Pipeline, ...]]:
-        """The same of several types, read side by side where HubSpot has to be asked."""
-        kept = [self._cache.kept(each, max_age_seconds=max_age_seconds) for each in object_types]
-        found = [each for each in kept if each is not None]
+        """Return the pipelines of several object types, read at the same time if they are not cached."""
+        cached = [self._cache.get_cached(name, max_age_seconds=max_age_seconds) for name in object_types]
+        found = [pipelines for pipelines in cached if pipelines is not None]
         if len(found) == len(object_types):
-            # A task for each would cost more than all that is done with what is kept.
+            # Creating tasks would take longer than the rest of a request with cached pipelines.
             return found
         return await asyncio.gather(
-            *(self.list(each, max_age_seconds=max_age_seconds) for each in object_types)
+            *(self.list(name, max_age_seconds=max_age_seconds) for name in object_types)
         )
 
     async def aclose(self) -> None:
-        """Cancel a read under way."""
+        """Cancel a running read."""
         await self._cache.aclose()
 
     async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
-        answer = await self._sender.request(
+        response = await self._sender.request(
             "GET",
             self._sender.paths.pipelines(object_type),
             operation=operation,
             idempotent=True,
             response=Pipelines,
         )
-        # Neither comes sorted.
-        in_order = sorted(answer.results, key=lambda pipeline: pipeline.display_order)
+        # HubSpot sorts neither pipelines nor stages.
+        in_order = sorted(response.results, key=lambda pipeline: pipeline.display_order)
         return tuple(_without_archived(pipeline) for pipeline in in_order if not pipeline.archived)
 
 

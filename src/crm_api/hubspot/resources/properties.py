@@ -1,4 +1,7 @@
-"""Property definitions. https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""
+"""Property definitions.
+
+https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,7 +20,7 @@ FieldType = Literal[
 
 
 class PropertiesApi:
-    """The account's property definitions, kept for a while. Every method raises `HubSpotError`s."""
+    """Cached property definitions of the HubSpot account. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -26,7 +29,7 @@ class PropertiesApi:
         )
 
     async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> dict[str, Property]:
-        """All definitions by name, at most `max_age_seconds` old; concurrent callers share one read."""
+        """Return all definitions by name, at most `max_age_seconds` old. Concurrent callers share one read."""
         properties = await read_shared(
             self._sender,
             self._cache,
@@ -38,7 +41,7 @@ class PropertiesApi:
         return dict(properties)
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
-        """One definition, read afresh. Raises `HubSpotNotFoundError`."""
+        """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
         return await self._sender.request(
             "GET",
             self._path(object_type, name),
@@ -54,16 +57,16 @@ class PropertiesApi:
         name: str,
         label: str,
         group_name: str,
-        type: PropertyType,  # noqa: A002 - HubSpot's word
+        type: PropertyType,  # noqa: A002 - HubSpot's name
         field_type: FieldType,
         description: str = "",
         has_unique_value: bool = False,
         hidden: bool = False,
         options: Sequence[PropertyOption] = (),
     ) -> Property:
-        """Create a property. `has_unique_value` cannot be changed later; an account has ten such for each type.
+        """Create a property. Raises `HubSpotConflictError` if the name exists.
 
-        Raises `HubSpotConflictError` where the name is taken.
+        `has_unique_value` cannot be changed later. HubSpot allows ten unique properties per object type.
         """
         definition: dict[str, Any] = {
             "name": name,
@@ -77,7 +80,7 @@ class PropertiesApi:
         }
         if options:
             definition["options"] = _options_to_wire(options)
-        answer = await self._sender.request(
+        created = await self._sender.request(
             "POST",
             self._sender.paths.properties(object_type),
             operation="properties.create",
@@ -85,8 +88,8 @@ class PropertiesApi:
             idempotent=False,
             response=Property,
         )
-        self._cache.forget(object_type)
-        return answer
+        self._cache.invalidate(object_type)
+        return created
 
     async def update(
         self,
@@ -97,11 +100,11 @@ class PropertiesApi:
         description: str | None = None,
         options: Sequence[PropertyOption] | None = None,
     ) -> Property:
-        """Change a definition. `options` replaces the whole list: read it, and send it back with what is new."""
+        """Update a definition. `options` replaces the whole list, so pass the existing options too."""
         changes: dict[str, Any] = {"label": label, "description": description}
         if options is not None:
             changes["options"] = _options_to_wire(options)
-        answer = await self._sender.request(
+        updated = await self._sender.request(
             "PATCH",
             self._path(object_type, name),
             operation="properties.update",
@@ -109,11 +112,11 @@ class PropertiesApi:
             idempotent=True,
             response=Property,
         )
-        self._cache.forget(object_type)
-        return answer
+        self._cache.invalidate(object_type)
+        return updated
 
     async def create_group(self, object_type: ObjectType, *, name: str, label: str) -> bool:
-        """Create a group of properties; False where it is there already."""
+        """Create a property group. Return False if it exists."""
         try:
             await self._sender.request(
                 "POST",
@@ -128,23 +131,23 @@ class PropertiesApi:
         return True
 
     async def aclose(self) -> None:
-        """Cancel a read under way."""
+        """Cancel a running read."""
         await self._cache.aclose()
 
     def _path(self, object_type: ObjectType, name: str) -> str:
         return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
 
     async def _read(self, object_type: ObjectType) -> dict[str, Property]:
-        answer = await self._sender.request(
+        response = await self._sender.request(
             "GET",
             self._sender.paths.properties(object_type),
             operation="properties.list",
             idempotent=True,
             response=Properties,
         )
-        return {each.name: each for each in answer.results}
+        return {definition.name: definition for definition in response.results}
 
 
 def _options_to_wire(options: Sequence[PropertyOption]) -> list[dict[str, Any]]:
-    """Label, value, order and visibility are all required in a write; -1 is after all others."""
-    return [{"displayOrder": -1} | each.model_dump(by_alias=True, exclude_none=True) for each in options]
+    """Return options as JSON. HubSpot requires label, value, order and visibility; order -1 sorts last."""
+    return [{"displayOrder": -1} | option.model_dump(by_alias=True, exclude_none=True) for option in options]

@@ -1,4 +1,4 @@
-"""Tokens for links in mails: stored hashed, good for one use, one purpose and some time."""
+"""Tokens of mailed links: stored as hashes, each valid for one use, one purpose and a limited time."""
 
 from datetime import timedelta
 from typing import Literal
@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_api.models import MailToken, PendingRegistration, now
+from crm_api.models import MailToken, PendingRegistration, User, now
 from crm_api.security.tokens import hash_token, new_mail_token
 
 Purpose = Literal["verify_email", "reset_password"]
@@ -24,7 +24,7 @@ async def issue(
     registration_id: UUID | None = None,
     user_id: UUID | None = None,
 ) -> str:
-    """A new token; one for nobody is made too, so that an unknown address costs the same."""
+    """Return a new token. Call it for unknown addresses too, so that they take the same work."""
     token = new_mail_token()
     database.add(
         MailToken(
@@ -39,22 +39,31 @@ async def issue(
     return token
 
 
-async def find(database: AsyncSession, purpose: Purpose, token: str) -> MailToken | None:
-    """The row of a token that is still good for this."""
-    return (await database.execute(select(MailToken).where(*_is_good(purpose, token)))).scalar_one_or_none()
-
-
 async def find_registration(database: AsyncSession, token: str) -> PendingRegistration | None:
-    """The registration that this link is to finish; one read, whether or not the link was ever sent."""
+    """Return the pending registration of a valid verification token, with the same work for unknown tokens."""
     query = (
         select(PendingRegistration)
         .join(MailToken, MailToken.registration_id == PendingRegistration.id)
-        .where(*_is_good("verify_email", token))
+        .where(*_is_valid("verify_email", token))
     )
     return (await database.execute(query)).scalar_one_or_none()
 
 
-def _is_good(purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
+async def find_user(database: AsyncSession, token: str) -> User | None:
+    """Return the user of a valid password-reset token."""
+    query = (
+        select(User).join(MailToken, MailToken.user_id == User.id).where(*_is_valid("reset_password", token))
+    )
+    return (await database.execute(query)).scalar_one_or_none()
+
+
+async def consume(database: AsyncSession, purpose: Purpose, token: str) -> bool:
+    """Delete the token. Return False if it is not valid or another request has consumed it."""
+    used = delete(MailToken).where(*_is_valid(purpose, token)).returning(MailToken.id)
+    return (await database.execute(used)).first() is not None
+
+
+def _is_valid(purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
     return (
         MailToken.token_hash == hash_token(token),
         MailToken.purpose == purpose,
@@ -63,6 +72,6 @@ def _is_good(purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
 
 
 async def purge(database: AsyncSession) -> None:
-    """Delete what has expired; called by what adds rows, so that they cannot pile up."""
+    """Delete expired tokens and registrations. Every function that adds rows calls it, which bounds the tables."""
     await database.execute(delete(MailToken).where(MailToken.expires_at <= now()))
     await database.execute(delete(PendingRegistration).where(PendingRegistration.expires_at <= now()))

@@ -1,43 +1,34 @@
-"""Changing a password: by who knows the old one, or by who can read the account's mail."""
+"""Passwords: change with the current password, or reset with a mailed link."""
 
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_api.database import SessionFactory
 from crm_api.errors import ApiError, invalid
 from crm_api.models import MailToken, Session, User, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.schemas.registration import AcceptedResponse
-from crm_api.security.passwords import Passwords, is_common_password
+from crm_api.security.passwords import is_common_password
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
-from crm_api.services.accounts.emails import Messages, accepted
-from crm_api.services.audit import Origin
+from crm_api.services.accounts.context import AccountContext
+from crm_api.services.accounts.emails import accepted_response
 
-_LIFETIME = mail_tokens.LIFETIMES["reset_password"]
+_LIFETIME_MINUTES = int(mail_tokens.LIFETIMES["reset_password"].total_seconds() // 60)
 
 
-async def change(
-    session_factory: SessionFactory,
-    passwords: Passwords,
-    user: User,
-    current: str,
-    new: str,
-    messages: Messages,
-    *,
-    session_id: UUID,
-    origin: Origin,
+async def change_password(
+    context: AccountContext, user: User, current: str, new: str, *, session_id: UUID
 ) -> None:
     """Change the password and end the user's other sessions. Raises 400 `wrong_password`."""
-    usable_password(new, field="new_password", email=user.email)
-    fits, _ = await passwords.verify(current, user.password_hash)
-    if not fits:
+    require_usable_password(new, field="new_password", email=user.email)
+    is_correct, _ = await context.passwords.verify(current, user.password_hash)
+    if not is_correct:
         raise _wrong_password()
-    new_hash = await passwords.hash(new)
-    async with session_factory.begin() as database:
-        # Only in place of the hash that was verified: of two changes at one moment, one is told that it lost.
+    new_hash = await context.passwords.hash(new)
+    async with context.session_factory.begin() as database:
+        # The condition on the verified hash lets only one of two concurrent changes succeed.
         changed = await database.execute(
             update(User)
             .where(User.id == user.id, User.password_hash == user.password_hash)
@@ -46,81 +37,62 @@ async def change(
         )
         if changed.first() is None:
             raise _wrong_password()
-        await _end_sessions(database, user.id, but=session_id)
+        await _end_sessions(database, user.id, except_id=session_id)
         await database.execute(delete(MailToken).where(MailToken.user_id == user.id))
-        audit.record(database, "password_changed", user.id, origin=origin)
-    messages.password_changed(user.email)
+        audit.record(database, "password_changed", user.id, origin=context.origin)
+    context.messages.password_changed(user.email)
 
 
-async def forgot(
-    session_factory: SessionFactory, email: str, messages: Messages, *, origin: Origin
-) -> AcceptedResponse:
-    """Send a link to choose a new password; for an unknown address the same is done, and its owner told so."""
+async def request_reset(context: AccountContext, email: str) -> AcceptedResponse:
+    """Send a link to choose a new password. Unknown addresses take the same work and get another mail."""
     query = select(User).where(User.email == email, User.status == "active")
-    async with session_factory.begin() as database:
+    async with context.session_factory.begin() as database:
         await mail_tokens.purge(database)
         user = (await database.execute(query)).scalar_one_or_none()
         user_id = user.id if user is not None else None
         token = await mail_tokens.issue(database, "reset_password", user_id=user_id)
-        audit.record(database, "password_reset_requested", user_id, origin=origin)
+        audit.record(database, "password_reset_requested", user_id, origin=context.origin)
     if user is None:
-        messages.not_registered(email)
+        context.messages.not_registered(email)
     else:
-        messages.reset_password(email, token, minutes=int(_LIFETIME.total_seconds() // 60))
-    return accepted()
+        context.messages.reset_password(email, token, minutes=_LIFETIME_MINUTES)
+    return accepted_response()
 
 
-async def reset(
-    session_factory: SessionFactory,
-    passwords: Passwords,
-    token: str,
-    new: str,
-    messages: Messages,
-    *,
-    origin: Origin,
-) -> None:
-    """Choose a new password and end all sessions; the address counts as proved. Raises 400 `invalid_link`."""
-    user = await _owner(session_factory, token)
+async def reset_password(context: AccountContext, token: str, new: str) -> None:
+    """Set a new password, mark the address as verified and end all sessions. Raises 400 `invalid_link`."""
+    async with context.session_factory() as database:
+        user = await mail_tokens.find_user(database, token)
     if user is None:
         raise ApiError("invalid_link")
-    new_hash = await passwords.hash(usable_password(new, email=user.email))
-    async with session_factory.begin() as database:
-        found = await mail_tokens.find(database, "reset_password", token)
-        # Of two uses at one moment, only one deletes the row.
-        used = delete(MailToken).where(MailToken.id == (found.id if found else None)).returning(MailToken.id)
-        if (await database.execute(used)).first() is None:
+    new_hash = await context.passwords.hash(require_usable_password(new, email=user.email))
+    async with context.session_factory.begin() as database:
+        # The delete lets only one of two concurrent requests with this token succeed.
+        if not await mail_tokens.consume(database, "reset_password", token):
             raise ApiError("invalid_link")
         await database.execute(delete(MailToken).where(MailToken.user_id == user.id))
         await database.execute(
             update(User).where(User.id == user.id).values(password_hash=new_hash, email_verified=True)
         )
         await _end_sessions(database, user.id)
-        audit.record(database, "password_reset", user.id, origin=origin)
-    messages.password_changed(user.email)
+        audit.record(database, "password_reset", user.id, origin=context.origin)
+    context.messages.password_changed(user.email)
 
 
-async def _owner(session_factory: SessionFactory, token: str) -> User | None:
-    async with session_factory() as database:
-        found = await mail_tokens.find(database, "reset_password", token)
-        if found is None or found.user_id is None:
-            return None
-        return await database.get(User, found.user_id)
-
-
-async def _end_sessions(database: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> None:
+async def _end_sessions(database: AsyncSession, user_id: UUID, *, except_id: UUID | None = None) -> None:
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
-    if but is not None:
-        statement = statement.where(Session.id != but)
+    if except_id is not None:
+        statement = statement.where(Session.id != except_id)
     await database.execute(statement.values(revoked_at=now()))
 
 
 def _wrong_password() -> ApiError:
-    # Not a 401: front ends take that for the end of the session.
+    # Front ends take a 401 for the end of the session, so this is a 400.
     return ApiError("wrong_password", details=[FieldProblem(field="current_password", message="is wrong")])
 
 
-def usable_password(password: str, *, field: str = "password", email: str | None = None) -> str:
-    """The password, or a 400 where it is one of the first that anybody would try."""
+def require_usable_password(password: str, *, field: str = "password", email: str | None = None) -> str:
+    """Return the password. Raises 400 if it is a common one or the user's e-mail address."""
     if is_common_password(password):
         raise invalid(field, "is among the most common ones")
     if email is not None and password.strip().lower() in {email, email.partition("@")[0]}:

@@ -1,4 +1,4 @@
-"""The caller's own profile: read, change, delete."""
+"""The caller's own profile: read, update, delete; and the role, which the operator sets."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,15 @@ from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User
 from crm_api.schemas.profile import Profile, ProfileUpdate
 from crm_api.services import audit
+from crm_api.services.accounts.context import AccountContext
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinkResolver, update_own_contact
-from crm_api.services.idempotency import forget_keys
+from crm_api.services.contact_link import update_own_contact
+from crm_api.services.idempotency import delete_keys
 from crm_api.services.records.recent_writes import note_write
 
 
-def profile(user: User) -> Profile:
-    """What a user is told about themselves, from our database only."""
+def profile_of(user: User) -> Profile:
+    """Return the user's profile from the service's database."""
     return Profile(
         id=str(user.id),
         email=user.email,
@@ -31,44 +32,38 @@ def profile(user: User) -> Profile:
 
 
 async def update_profile(
-    session_factory: SessionFactory,
-    hubspot: HubSpotClient,
-    user: User,
-    change: ProfileUpdate,
-    *,
-    links: ContactLinkResolver,
-    origin: Origin,
+    context: AccountContext, hubspot: HubSpotClient, user: User, changes: ProfileUpdate
 ) -> Profile:
-    """Change names and phone: in HubSpot first, which may refuse them, then here. Sent again, it mends what failed."""
-    changed: Mapping[str, str] = change.model_dump(exclude_unset=True)
+    """Update names and phone in HubSpot and then in the database, so that a retry repairs a partial update."""
+    changed: Mapping[str, str] = changes.model_dump(exclude_unset=True)
     if not changed:
-        return profile(user)
-    await update_own_contact(hubspot, user, changed, links=links, origin=origin)
+        return profile_of(user)
+    await update_own_contact(hubspot, user, changed, links=context.links, origin=context.origin)
     if user.contact_id is not None:
-        await note_write(session_factory, user, "contacts", user.contact_id)
+        await note_write(context.session_factory, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)
-    async with session_factory.begin() as database:
+    async with context.session_factory.begin() as database:
         stored = (await database.execute(statement)).scalar_one_or_none()
-        if stored is None:  # the account was deleted meanwhile
+        if stored is None:  # another request has deleted the account
             raise ApiError("invalid_token")
         detail = ", ".join(sorted(changed))
-        audit.record(database, "profile_changed", user.id, origin=origin, detail=detail)
-    return profile(stored)
+        audit.record(database, "profile_changed", user.id, origin=context.origin, detail=detail)
+    return profile_of(stored)
 
 
-async def delete_user(session_factory: SessionFactory, user: User, *, secret: str, origin: Origin) -> None:
-    """Delete the account with its sessions, links and answers; the contact and its records stay the company's."""
-    async with session_factory.begin() as database:
-        await forget_keys(database, secret, (str(user.id), user.email))
+async def delete_user(context: AccountContext, user: User) -> None:
+    """Delete the user with sessions, tokens and stored responses. The HubSpot contact and its records remain."""
+    async with context.session_factory.begin() as database:
+        await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
         await database.execute(delete(User).where(User.id == user.id))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
-        audit.record(database, "user_deleted", user.id, origin=origin)
+        audit.record(database, "user_deleted", user.id, origin=context.origin)
 
 
 async def set_role(
     session_factory: SessionFactory, email: str, role: str, *, origin: Origin = audit.SYSTEM
 ) -> bool:
-    """Give the user of this address another role, which counts from their next request; False where there is none."""
+    """Set the user's role, effective from their next request. Return False if the address has no user."""
     statement = update(User).where(User.email == email).values(role=role).returning(User.id)
     async with session_factory.begin() as database:
         user_id = (await database.execute(statement)).scalar_one_or_none()

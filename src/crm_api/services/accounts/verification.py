@@ -1,168 +1,115 @@
-"""Proof of an e-mail address: the mailed link and the password make the user."""
+"""Registration with e-mail verification: the mailed link and the password create the user."""
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User, now
+from crm_api.schemas.contacts import Contact
 from crm_api.schemas.registration import AcceptedResponse, Registered, Registration
 from crm_api.schemas.verification import EmailVerifiedResponse
-from crm_api.security.passwords import Passwords
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
-from crm_api.services.accounts.emails import Messages, accepted
-from crm_api.services.accounts.passwords import usable_password
-from crm_api.services.accounts.registration import (
-    NewUser,
-    RegistrationRules,
-    activate,
-    claim,
-    record_new_user,
-    refuse_if_taken,
-    release,
-    require_allowed,
-)
-from crm_api.services.audit import Origin
-from crm_api.services.contact_link import find_or_create_contact
+from crm_api.services.accounts.context import AccountContext
+from crm_api.services.accounts.emails import accepted_response
+from crm_api.services.accounts.passwords import require_usable_password
+from crm_api.services.accounts.registration import NewUser, create_user, require_allowed, require_free
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import contact_from_record
 
 _LIFETIME = mail_tokens.LIFETIMES["verify_email"]
+_LIFETIME_HOURS = int(_LIFETIME.total_seconds() // 3600)
 
 
 async def request_registration(
-    session_factory: SessionFactory,
-    passwords: Passwords,
-    registration: Registration,
-    rules: RegistrationRules,
-    messages: Messages,
-    *,
-    attempt: Attempt,
-    origin: Origin,
+    context: AccountContext, registration: Registration, *, attempt: Attempt
 ) -> AcceptedResponse:
-    """Keep a registration and send the link that finishes it; HubSpot is not asked.
+    """Store a pending registration and send the verification link. Makes no HubSpot call.
 
-    Raises 403 `registration_closed` and 400, neither of which depends on whether the address is known.
+    Raises 403 `registration_closed` or 400, which do not depend on whether the address has a user.
     """
-    require_allowed(registration.email, rules)
-    password_hash = await passwords.hash(usable_password(registration.password.get_secret_value()))
-    answer = accepted()
+    require_allowed(registration.email, context.rules)
+    password = require_usable_password(registration.password.get_secret_value())
+    response = accepted_response()
     pending = PendingRegistration(
-        email=registration.email,
-        firstname=registration.firstname,
-        lastname=registration.lastname,
-        phone=registration.phone,
-        password_hash=password_hash,
+        **registration.model_dump(exclude={"password"}),
+        password_hash=await context.passwords.hash(password),
         expires_at=now() + _LIFETIME,
     )
-    async with session_factory.begin() as database:
+    async with context.session_factory.begin() as database:
         await mail_tokens.purge(database)
         database.add(pending)
         await database.flush()
         token = await mail_tokens.issue(database, "verify_email", registration_id=pending.id)
         user = await _active_user(database, registration.email)
-        audit.record(database, "registration_requested", user.id if user else None, origin=origin)
-        if attempt.store_response is not None:
-            await attempt.store_response(database, answer)
+        audit.record(database, "registration_requested", user.id if user else None, origin=context.origin)
+        await attempt.store_response(database, response)
     if user is not None:
-        messages.already_registered(registration.email)
+        context.messages.already_registered(registration.email)
     else:
-        messages.verify_email(registration.email, token, hours=_hours())
-    return answer
+        context.messages.verify_email(registration.email, token, hours=_LIFETIME_HOURS)
+    return response
 
 
-async def resend(
-    session_factory: SessionFactory, email: str, messages: Messages, *, origin: Origin
-) -> AcceptedResponse:
-    """Send another link for the latest registration of this address; earlier links stay good."""
+async def resend_link(context: AccountContext, email: str) -> AcceptedResponse:
+    """Send another link for the latest registration of this address. Earlier links stay valid."""
     latest = (
         select(PendingRegistration)
         .where(PendingRegistration.email == email, PendingRegistration.expires_at > now())
         .order_by(PendingRegistration.created_at.desc())
         .limit(1)
     )
-    async with session_factory.begin() as database:
+    async with context.session_factory.begin() as database:
         await mail_tokens.purge(database)
         user = await _active_user(database, email)
         pending = (await database.execute(latest)).scalar_one_or_none()
         registration_id = pending.id if pending is not None else None
         token = await mail_tokens.issue(database, "verify_email", registration_id=registration_id)
-        # For an unknown address too, so that the same statements run.
+        # Unknown addresses run the same statements, so that the response time does not identify them.
         extended = update(PendingRegistration).where(PendingRegistration.id == (registration_id or uuid4()))
         await database.execute(extended.values(expires_at=now() + _LIFETIME))
-        audit.record(database, "verification_requested", user.id if user else None, origin=origin)
+        audit.record(database, "verification_requested", user.id if user else None, origin=context.origin)
     if user is not None:
-        messages.already_registered(email)
+        context.messages.already_registered(email)
     elif pending is not None:
-        messages.verify_email(email, token, hours=_hours())
+        context.messages.verify_email(email, token, hours=_LIFETIME_HOURS)
     else:
-        messages.not_registered(email)
-    return accepted()
+        context.messages.not_registered(email)
+    return accepted_response()
 
 
-async def verify(
-    session_factory: SessionFactory,
-    hubspot: HubSpotClient,
-    passwords: Passwords,
-    token: str,
-    password: str,
-    rules: RegistrationRules,
-    *,
-    origin: Origin,
+async def verify_email(
+    context: AccountContext, hubspot: HubSpotClient, token: str, password: str
 ) -> EmailVerifiedResponse:
-    """Make the user whose address and password this proves; an existing contact is linked and keeps its values.
+    """Create the user of a pending registration. An existing contact is linked and keeps its values.
 
-    The token is used up by success alone: a wrong password, a failing HubSpot or a death half way leave it good.
+    Only success consumes the token: it stays valid after a wrong password, a HubSpot error or a crash.
     Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
     """
-    pending = await _pending(session_factory, token)
-    fits, _ = await passwords.verify(password, pending.password_hash if pending else None)
-    if pending is None or not fits:
+    async with context.session_factory() as database:
+        pending = await mail_tokens.find_registration(database, token)
+    is_correct, _ = await context.passwords.verify(password, pending.password_hash if pending else None)
+    if pending is None or not is_correct:
         raise ApiError("invalid_link")
-    require_allowed(pending.email, rules)
-    await refuse_if_taken(session_factory, pending.email)
-    new = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone)
-    claimed = await claim(session_factory, new, pending.password_hash, rules)
-    try:
-        record = await find_or_create_contact(
-            session_factory, hubspot, claimed.user_id, new.email, new.contact_values, overwrite=False
-        )
+    require_allowed(pending.email, context.rules)
+    await require_free(context.session_factory, pending.email)
+    user = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone)
 
-        async def also(database: AsyncSession, contact_id: str | None) -> None:
-            await _use_up(database, pending.id, new.email)
-            audit.record(database, "email_verified", claimed.user_id, origin=origin)
-            record_new_user(database, claimed.user_id, contact_id, origin=origin)
+    async def delete_pending(database: AsyncSession, _contact: Contact | None) -> None:
+        deleted = delete(PendingRegistration).where(PendingRegistration.id == pending.id)
+        if (await database.execute(deleted.returning(PendingRegistration.id))).first() is None:
+            raise ApiError("invalid_link")  # another request has consumed the link since the check
+        # The address has a user now, so its other pending registrations cannot succeed.
+        await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
 
-        found = record.id if record else None
-        linked = await activate(session_factory, claimed, found, email_verified=True, also=also)
-    except BaseException:
-        await release(session_factory, claimed)
-        raise
-    contact = contact_from_record(record) if record and linked else None
-    return EmailVerifiedResponse(message="E-mail verified successfully", data=Registered(contact=contact))
-
-
-async def _pending(session_factory: SessionFactory, token: str) -> PendingRegistration | None:
-    async with session_factory() as database:
-        return await mail_tokens.find_registration(database, token)
-
-
-async def _use_up(database: AsyncSession, registration_id: UUID, email: str) -> None:
-    """The address has its user: no other registration of it can become one."""
-    used = delete(PendingRegistration).where(PendingRegistration.id == registration_id)
-    if (await database.execute(used.returning(PendingRegistration.id))).first() is None:
-        raise ApiError("invalid_link")  # used by another request since we looked
-    await database.execute(delete(PendingRegistration).where(PendingRegistration.email == email))
+    contact = await create_user(
+        context, hubspot, user, pending.password_hash, email_verified=True, in_transaction=delete_pending
+    )
+    return EmailVerifiedResponse(message=EmailVerifiedResponse.MESSAGE, data=Registered(contact=contact))
 
 
 async def _active_user(database: AsyncSession, email: str) -> User | None:
     query = select(User).where(User.email == email, User.status == "active")
     return (await database.execute(query)).scalar_one_or_none()
-
-
-def _hours() -> int:
-    return int(_LIFETIME.total_seconds() // 3600)

@@ -1,1 +1,1 @@
-"""The HubSpot account as a whole: which one the database is bound to, and what the service needs in it."""
+"""The HubSpot account as a whole: its binding to the database, and checking and providing what the service needs."""

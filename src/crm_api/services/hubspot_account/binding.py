@@ -1,4 +1,4 @@
-"""The HubSpot account that this database belongs to."""
+"""Binding of the database to one HubSpot account, and storage of that account's refresh token."""
 
 import asyncio
 import logging
@@ -22,62 +22,68 @@ _TOKEN = "hubspot-refresh-token"
 
 
 class AccountBinding:
-    """Binds the database to the account of the credentials, and refuses another account's.
+    """Binds the database to the HubSpot account of the credentials, and rejects those of another HubSpot account.
 
-    The account is looked up after start, again and again until HubSpot answers; until then, and where the
-    credentials may not read it, nothing is refused.
+    `watch` looks up the HubSpot account after start. Until that succeeds, or if the credentials may not read it,
+    requests are allowed.
     """
 
     def __init__(self, session_factory: SessionFactory, hubspot: HubSpotClient) -> None:
         self._session_factory = session_factory
         self._hubspot = hubspot
-        self.refused: str | None = None
+        self.mismatch: str | None = None
 
-    def require(self) -> None:
-        """Raise 503 where the database belongs to another account."""
-        if self.refused is not None:
+    def require_match(self) -> None:
+        """Raise 503 if the database belongs to another HubSpot account."""
+        if self.mismatch is not None:
             raise ApiError("service_unavailable", retry_after=60)
 
     async def watch(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look the account up until it is known; ends when it is, or when it cannot be."""
+        """Try to bind until it succeeds or the credentials may not read the HubSpot account."""
         wait_seconds = 1.0
         while True:
             try:
-                await self.bind()
-                return
-            except HubSpotCredentialsError as error:
-                # A 403 stays one. A dead grant or a refused token may be mended in HubSpot, and be another account's.
-                if error.status_code == 403 and not isinstance(error, HubSpotGrantError):
-                    logger.warning(
-                        "the HubSpot account's id cannot be read with these credentials; it is not checked"
-                    )
-                    return
-                logger.info("the HubSpot account is not known yet: %s", type(error).__name__)
+                return await self.bind()
             except (HubSpotError, SQLAlchemyError, OSError, TimeoutError) as error:
+                if _is_forbidden(error):
+                    logger.warning(
+                        "these credentials may not read the HubSpot account's ID; it is not checked"
+                    )
+                    return None
                 logger.info("the HubSpot account is not known yet: %s", type(error).__name__)
             await sleep(wait_seconds)
             wait_seconds = min(60.0, wait_seconds * 2)
 
     async def bind(self) -> None:
-        """Remember the account, or find that it is another. Raises HubSpot's and the database's errors."""
-        details = await self._hubspot.account.details()
-        known = await self._remember(details.portal_id)
-        if known != details.portal_id:
-            self.refused = (
-                f"the database belongs to HubSpot account {known}, the credentials to {details.portal_id}"
-            )
-            logger.error("%s: no request to HubSpot is answered", self.refused)
+        """Store the HubSpot account's ID, or record the mismatch with the stored one.
 
-    async def _remember(self, portal_id: str) -> str:
-        def note(row: HubSpotAccount) -> str:
-            row.portal_id = row.portal_id or portal_id
+        Raises HubSpot's and the database's errors.
+        """
+        details = await self._hubspot.account.details()
+
+        def set_if_unset(row: HubSpotAccount) -> str:
+            row.portal_id = row.portal_id or details.portal_id
             return row.portal_id
 
-        return await _change_row(self._session_factory, note)
+        bound = await _change_row(self._session_factory, set_if_unset)
+        if bound != details.portal_id:
+            self.mismatch = (
+                f"the database belongs to HubSpot account {bound}, the credentials to {details.portal_id}"
+            )
+            logger.error("%s: requests that need HubSpot are rejected", self.mismatch)
+
+
+def _is_forbidden(error: Exception) -> bool:
+    # Only a 403 is permanent: a revoked grant or an invalid token (401) can be replaced in HubSpot.
+    return (
+        isinstance(error, HubSpotCredentialsError)
+        and error.status_code == 403
+        and not isinstance(error, HubSpotGrantError)
+    )
 
 
 async def _change_row(session_factory: SessionFactory, change: Callable[[HubSpotAccount], T]) -> T:
-    """Change the one row, and make it where it is not there yet: another process may be making it at this moment."""
+    """Change the table's only row, which is created if absent. Returns the result of `change`."""
     for _ in range(2):
         try:
             async with session_factory.begin() as database:
@@ -87,12 +93,12 @@ async def _change_row(session_factory: SessionFactory, change: Callable[[HubSpot
                     database.add(row)
                 return change(row)
         except IntegrityError:
-            continue  # another process was first
+            continue  # another process created it first
     raise ApiError("service_unavailable")
 
 
 async def stored_refresh_token(session_factory: SessionFactory, secret: str, configured: str) -> str | None:
-    """The refresh token that HubSpot gave in the configured one's place; None where there is none."""
+    """Return the refresh token that replaced the configured one, or None."""
     async with session_factory() as database:
         row = (await database.execute(select(HubSpotAccount))).scalar_one_or_none()
     if row is None or row.refresh_token is None or row.refresh_token_origin != _origin(secret, configured):
@@ -103,13 +109,13 @@ async def stored_refresh_token(session_factory: SessionFactory, secret: str, con
 async def store_refresh_token(
     session_factory: SessionFactory, secret: str, configured: str, changed: str
 ) -> None:
-    """Keep a refresh token that HubSpot has changed."""
+    """Store the refresh token that HubSpot issued in place of the configured one."""
 
-    def note(row: HubSpotAccount) -> None:
+    def set_token(row: HubSpotAccount) -> None:
         row.refresh_token = encrypt(secret, _TOKEN, changed)
         row.refresh_token_origin = _origin(secret, configured)
 
-    await _change_row(session_factory, note)
+    await _change_row(session_factory, set_token)
 
 
 def _origin(secret: str, configured: str) -> str:

@@ -10,27 +10,27 @@ from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.services.properties.fields import (
     OBJECT_TYPES,
     PROPERTY_TYPES,
-    Kind,
     ObjectFields,
     RecordFields,
-    kind_of,
+    ValueType,
+    value_type_of,
 )
 
 logger = logging.getLogger(__name__)
-# Each compares its values in the same way.
-_ALIKE: Final[Mapping[Kind, frozenset[Kind]]] = {
+# Types that a built-in field accepts because their values compare alike.
+_COMPATIBLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
     "choice": frozenset({"choice", "choices", "text"}),
     "choices": frozenset({"choice", "choices"}),
 }
 
 
 async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str]:
-    """What of the properties that we read and write the account does not have so; a line each, empty where all is well.
+    """Return one line for each property of the HubSpot account that differs from what the service needs.
 
-    Reads the schema afresh. Raises HubSpot's errors.
+    Reads the property definitions without the cache. Raises HubSpot's errors.
     """
     schemas = await asyncio.gather(
-        *(hubspot.properties.list(each, max_age_seconds=0) for each in OBJECT_TYPES)
+        *(hubspot.properties.list(object_type, max_age_seconds=0) for object_type in OBJECT_TYPES)
     )
     problems: list[str] = []
     for object_type, schema in zip(OBJECT_TYPES, schemas, strict=True):
@@ -39,10 +39,10 @@ async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str
     if category is not None:
         present = {option.value for option in category.options}
         problems += [
-            f"tickets: hs_ticket_category has no option {theirs}, so category {ours} is refused; "
+            f"tickets: hs_ticket_category has no option {value}, so category {name} is rejected; "
             "crm-api hubspot provision adds it"
-            for ours, theirs in fields.categories.items()
-            if theirs not in present
+            for name, value in fields.categories.items()
+            if value not in present
         ]
     return problems
 
@@ -50,16 +50,18 @@ async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str
 def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> list[str]:
     problems = []
     for field in fields.fields:
-        where = f"{fields.object_type}: {field.wire_name}"
+        subject = f"{fields.object_type}: {field.wire_name}"
         definition = schema.get(field.wire_name)
         if definition is None or definition.archived:
-            problems.append(f"{where} is not a property of this account; it reads as null")
+            problems.append(f"{subject} is not a property of this account; it reads as null")
             continue
         if definition.is_read_only and field.writers:
-            problems.append(f"{where} is calculated by HubSpot; writing it is refused")
-        kind = kind_of(definition)
-        if not field.nested and kind not in _ALIKE.get(field.kind, frozenset({field.kind})):
-            problems.append(f"{where} is of type {definition.type}, not {PROPERTY_TYPES[field.kind]}")
+            problems.append(f"{subject} is calculated by HubSpot; writing it is rejected")
+        value_type = value_type_of(definition)
+        if not field.nested and value_type not in _COMPATIBLE.get(
+            field.value_type, frozenset({field.value_type})
+        ):
+            problems.append(f"{subject} is of type {definition.type}, not {PROPERTY_TYPES[field.value_type]}")
     return problems
 
 
@@ -69,13 +71,13 @@ async def watch_schema(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Check the schema once HubSpot answers, and warn of what is not as it should be; ends then."""
+    """Try to check the properties until HubSpot responds, then log each difference as a warning."""
     wait_seconds = 1.0
     while True:
         try:
             problems = await check_schema(hubspot, fields)
         except HubSpotCredentialsError:
-            logger.warning("the properties cannot be read with these credentials; they are not checked")
+            logger.warning("these credentials may not read the properties; they are not checked")
             return
         except HubSpotError as error:
             logger.info("the properties are not checked yet: %s", type(error).__name__)

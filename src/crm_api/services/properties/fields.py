@@ -1,4 +1,4 @@
-"""Which properties of a record are read, written and filtered by whom: one table for each object type."""
+"""Fields of each object type: which HubSpot property they are, and which roles may read, write and filter them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,126 +8,138 @@ from typing import Final, Literal
 from crm_api.hubspot import Property
 from crm_api.hubspot.names import ObjectType
 
-Kind = Literal["text", "number", "moment", "date", "choice", "choices", "bool"]
-"""What a value is; `choices` is several options joined by `;`."""
+ValueType = Literal["text", "number", "datetime", "date", "choice", "choices", "bool"]
+"""Type of a field's values; `choices` is several options joined by `;`."""
 
 OBJECT_TYPES: Final[tuple[ObjectType, ...]] = ("contacts", "deals", "tickets")
-_EVERYBODY: Final = frozenset({"customer", "staff"})
+_ALL: Final = frozenset({"customer", "staff"})
 _STAFF: Final = frozenset({"staff"})
-_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of our contract and the HubSpot property that it is."""
+    """One field of the contract and its HubSpot property."""
 
     name: str
-    """In our contract."""
     wire_name: str
-    """HubSpot's."""
-    kind: Kind
+    """Name of the HubSpot property."""
+    value_type: ValueType
     label: str
-    """Where the account's own cannot be read."""
-    writers: frozenset[str] = _NOBODY
-    """The roles that may change it."""
+    """Used if the HubSpot account's label cannot be read."""
+    writers: frozenset[str] = frozenset()
+    """Roles that may change the field."""
     required: bool = False
-    """Never empty: `null` is refused."""
+    """Whether `null` is rejected."""
     filterable: bool = True
-    queried: bool = False
-    """Whether a text search looks at it."""
+    searched: bool = False
+    """Whether text searches include the field."""
     nested: bool = False
-    """Added by the operator's settings: it travels under `properties`."""
+    """Whether the operator's settings added the field; it is under `properties` in requests and responses."""
 
     @property
     def path(self) -> str:
-        """Its name in error details."""
+        """The field's name in error details."""
         return f"properties.{self.name}" if self.nested else self.name
 
 
 _CONTACTS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
-    Field("email", "email", "text", "Email", _STAFF, required=True, queried=True),
-    Field("firstname", "firstname", "text", "First name", _EVERYBODY, queried=True),
-    Field("lastname", "lastname", "text", "Last name", _EVERYBODY, queried=True),
-    Field("phone", "phone", "text", "Phone number", _EVERYBODY, queried=True),
+    Field("email", "email", "text", "Email", _STAFF, required=True, searched=True),
+    Field("firstname", "firstname", "text", "First name", _ALL, searched=True),
+    Field("lastname", "lastname", "text", "Last name", _ALL, searched=True),
+    Field("phone", "phone", "text", "Phone number", _ALL, searched=True),
     Field("lifecyclestage", "lifecyclestage", "choice", "Lifecycle stage", _STAFF),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("lastmodifieddate", "lastmodifieddate", "moment", "Last modified date"),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("lastmodifieddate", "lastmodifieddate", "datetime", "Last modified date"),
 )
 _DEALS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
-    Field("dealname", "dealname", "text", "Deal name", _EVERYBODY, required=True, queried=True),
-    Field("dealstage", "dealstage", "choice", "Deal stage", _EVERYBODY, required=True),
-    Field("pipeline", "pipeline", "choice", "Pipeline", _EVERYBODY, required=True),
-    Field("amount", "amount", "number", "Amount", _EVERYBODY),
-    Field("closedate", "closedate", "moment", "Close date", _EVERYBODY),
-    Field("description", "description", "text", "Deal description", _EVERYBODY, queried=True),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "moment", "Last modified date"),
+    Field("dealname", "dealname", "text", "Deal name", _ALL, required=True, searched=True),
+    Field("dealstage", "dealstage", "choice", "Deal stage", _ALL, required=True),
+    Field("pipeline", "pipeline", "choice", "Pipeline", _ALL, required=True),
+    Field("amount", "amount", "number", "Amount", _ALL),
+    Field("closedate", "closedate", "datetime", "Close date", _ALL),
+    Field("description", "description", "text", "Deal description", _ALL, searched=True),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "datetime", "Last modified date"),
 )
 _TICKETS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
-    Field("subject", "subject", "text", "Ticket name", _EVERYBODY, required=True, queried=True),
-    Field("description", "content", "text", "Ticket description", _EVERYBODY, required=True, queried=True),
-    Field("category", "hs_ticket_category", "choices", "Category", _EVERYBODY),
-    Field("pipeline", "hs_pipeline", "choice", "Pipeline", _EVERYBODY, required=True),
-    Field("hs_pipeline_stage", "hs_pipeline_stage", "choice", "Ticket status", _EVERYBODY, required=True),
-    Field("hs_ticket_priority", "hs_ticket_priority", "choice", "Priority", _EVERYBODY),
-    Field("createdate", "createdate", "moment", "Create date"),
-    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "moment", "Last modified date"),
+    Field("subject", "subject", "text", "Ticket name", _ALL, required=True, searched=True),
+    Field("description", "content", "text", "Ticket description", _ALL, required=True, searched=True),
+    Field("category", "hs_ticket_category", "choices", "Category", _ALL),
+    Field("pipeline", "hs_pipeline", "choice", "Pipeline", _ALL, required=True),
+    Field("hs_pipeline_stage", "hs_pipeline_stage", "choice", "Ticket status", _ALL, required=True),
+    Field("hs_ticket_priority", "hs_ticket_priority", "choice", "Priority", _ALL),
+    Field("createdate", "createdate", "datetime", "Create date"),
+    Field("hs_lastmodifieddate", "hs_lastmodifieddate", "datetime", "Last modified date"),
 )
-_BASE: Final[Mapping[ObjectType, tuple[Field, ...]]] = {
+_BUILT_IN: Final[Mapping[ObjectType, tuple[Field, ...]]] = {
     "contacts": _CONTACTS,
     "deals": _DEALS,
     "tickets": _TICKETS,
+}
+REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
+PROPERTY_TYPES: Final[Mapping[ValueType, str]] = {
+    "text": "string",
+    "number": "number",
+    "datetime": "datetime",
+    "date": "date",
+    "bool": "bool",
+    "choice": "enumeration",
+    "choices": "enumeration",
+}
+"""HubSpot's name of each value type."""
+_VALUE_TYPES: Final = {
+    name: value_type for value_type, name in PROPERTY_TYPES.items() if name != "enumeration"
 }
 STAGE_FIELDS: Final[Mapping[ObjectType, str]] = {"deals": "dealstage", "tickets": "hs_pipeline_stage"}
 
 
 @dataclass(frozen=True)
 class ObjectFields:
-    """The table of one object type; nothing outside it is read, written or filtered by anybody."""
+    """All fields of one object type. Other properties cannot be read, written or filtered."""
 
     object_type: ObjectType
     fields: tuple[Field, ...]
 
     @cached_property
     def properties(self) -> tuple[str, ...]:
-        """What HubSpot is asked for; it adds the id by itself."""
+        """The properties to request from HubSpot, which always adds the ID."""
         return tuple(field.wire_name for field in self.fields if field.wire_name != "hs_object_id")
 
     @cached_property
     def by_name(self) -> dict[str, Field]:
-        """Fields by our name, those under `properties` too."""
+        """Fields by their name in the contract, nested ones included."""
         return {field.name: field for field in self.fields}
 
     @cached_property
     def by_property(self) -> dict[str, Field]:
-        """Fields by HubSpot's name."""
+        """Fields by the name of their HubSpot property."""
         return {field.wire_name: field for field in self.fields}
 
     @cached_property
     def nested(self) -> tuple[Field, ...]:
-        """What the operator added."""
+        """The fields that the operator's settings added."""
         return tuple(field for field in self.fields if field.nested)
 
     @cached_property
-    def queried(self) -> tuple[str, ...]:
-        """The properties that a text search looks at."""
-        return tuple(field.wire_name for field in self.fields if field.queried)
+    def searched(self) -> tuple[str, ...]:
+        """The properties that text searches include."""
+        return tuple(field.wire_name for field in self.fields if field.searched)
 
     def writable(self, role: str) -> frozenset[str]:
-        """What the role may change, by its names in error details."""
+        """Return the fields that the role may change, by their names in error details."""
         return frozenset(field.path for field in self.fields if role in field.writers)
 
     @cached_property
     def paths(self) -> dict[str, str]:
-        """HubSpot's name to the one in our error details."""
+        """Names in error details, by the name of the HubSpot property."""
         return {field.wire_name: field.path for field in self.fields}
 
 
 class RecordFields:
-    """The tables of an application, and how it names ticket categories."""
+    """The fields of all object types, and the ticket categories (contract's name to HubSpot's value)."""
 
     def __init__(
         self,
@@ -135,15 +147,17 @@ class RecordFields:
         added: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     ) -> None:
         self.categories = dict(categories)
-        """Ours to HubSpot's."""
-        self._tables = {each: _table(each, (added or {}).get(each, {})) for each in OBJECT_TYPES}
+        self._tables = {
+            object_type: _table(object_type, (added or {}).get(object_type, {}))
+            for object_type in OBJECT_TYPES
+        }
 
     def __getitem__(self, object_type: ObjectType) -> ObjectFields:
         return self._tables[object_type]
 
 
 def _table(object_type: ObjectType, added: Mapping[str, Sequence[str]]) -> ObjectFields:
-    base = _BASE[object_type]
+    base = _BUILT_IN[object_type]
     known = {field.wire_name for field in base} | {field.name for field in base}
     nested = [
         Field(
@@ -161,29 +175,19 @@ def _table(object_type: ObjectType, added: Mapping[str, Sequence[str]]) -> Objec
     return ObjectFields(object_type, (*base, *nested))
 
 
-def kind_of(definition: Property) -> Kind:
-    """What the values of a property are. https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide"""
+def value_type_of(definition: Property) -> ValueType:
+    """Return the type of a property's values.
+
+    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
+    """
     if definition.type == "enumeration":
         return "choices" if definition.field_type == "checkbox" else "choice"
-    kinds: dict[str, Kind] = {"number": "number", "datetime": "moment", "date": "date", "bool": "bool"}
-    return kinds.get(definition.type, "text")
+    return _VALUE_TYPES.get(definition.type, "text")
 
 
-def with_kind(field: Field, schema: Mapping[str, Property]) -> Field:
-    """The field with the kind that the account's schema gives it; only the operator's are ours to look up."""
+def with_value_type(field: Field, schema: Mapping[str, Property]) -> Field:
+    """Return the field; a nested one gets its value type from the HubSpot account's property definition."""
     definition = schema.get(field.wire_name)
-    return replace(field, kind=kind_of(definition)) if field.nested and definition is not None else field
-
-
-REQUEST_ID_PROPERTY: Final = "crm_api_request_id"
-
-
-PROPERTY_TYPES: Final = {
-    "text": "string",
-    "number": "number",
-    "moment": "datetime",
-    "date": "date",
-    "bool": "bool",
-    "choice": "enumeration",
-    "choices": "enumeration",
-}
+    if definition is None or not field.nested:
+        return field
+    return replace(field, value_type=value_type_of(definition))

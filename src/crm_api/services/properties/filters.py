@@ -1,226 +1,249 @@
-"""What a list or a search asks for: evaluated by us over a customer's own records, by HubSpot over the account's."""
+"""Queries of lists and searches: evaluated here for a customer's own records, translated for HubSpot's search."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import MISSING
+from functools import cached_property
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, Final
 
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, HubSpotClient, Property
 from crm_api.hubspot import Sort as WireSort
+from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, SearchFilter
-from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_kind
-from crm_api.services.properties.mapping import EPOCH
-from crm_api.services.properties.values import comparable, folded, milliseconds, schema_for, to_wire
+from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_value_type
+from crm_api.services.properties.values import (
+    casefold_text,
+    comparison_key,
+    epoch_milliseconds,
+    load_schema_for,
+    to_wire,
+)
+
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "EQ": eq,
+    "NEQ": ne,
+    "LT": lt,
+    "LTE": le,
+    "GT": gt,
+    "GTE": ge,
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
-    """One filter; its values are HubSpot's text."""
+    """One filter; its values are in HubSpot's format."""
 
     field: Field
     operator: str
     values: tuple[str, ...] = ()
 
     def matches(self, record: CrmRecord) -> bool:
-        """Whether the record meets it; an empty property meets NOT_HAS_PROPERTY alone."""
+        """Return whether the record meets the condition; an empty property meets NOT_HAS_PROPERTY only."""
         value = value_of(record, self.field)
         if self.operator == "NOT_HAS_PROPERTY":
             return value is None
-        if value is None or self.operator == "HAS_PROPERTY":
+        if self.operator == "HAS_PROPERTY":
             return value is not None
-        have = comparable(self.field.kind, value)
-        wanted = [comparable(self.field.kind, each) for each in self.values]
-        return have is not None and _compare(self.field.kind, self.operator, have, wanted)
+        key = comparison_key(self.field.value_type, value)
+        return key is not None and self._compare(key)
 
     def to_wire(self) -> Filter:
-        """As HubSpot's search takes it."""
-        values = [self._wire_value(each) for each in self.values]
+        """Return the filter for HubSpot's search."""
+        values = [self._wire_value(value) for value in self.values]
         operator: Any = self.operator
         if self.operator == "IN":
             return Filter(self.field.wire_name, operator, values=values)
-        low = values[0] if values else None
-        return Filter(self.field.wire_name, operator, low, values[1] if len(values) > 1 else None)
+        low, high = [*values, None, None][:2]
+        return Filter(self.field.wire_name, operator, low, high)
+
+    @cached_property
+    def _operands(self) -> list[Any]:
+        return [comparison_key(self.field.value_type, value) for value in self.values]
+
+    def _compare(self, key: Any) -> bool:
+        operands = self._operands
+        if self.field.value_type == "choices":
+            # One common option is enough. Sets of options have no order, so other operators match nothing.
+            has_overlap = any(key & operand for operand in operands if operand)
+            return self.operator in ("EQ", "NEQ", "IN") and has_overlap != (self.operator == "NEQ")
+        if self.operator == "IN":
+            return key in operands
+        if None in operands:
+            return False
+        if self.operator == "BETWEEN":
+            return bool(operands[0] <= key <= operands[1])
+        return bool(_COMPARISONS[self.operator](key, operands[0]))
 
     def _wire_value(self, value: str) -> str:
-        if self.field.kind in ("moment", "date"):
-            return milliseconds(value)
-        # HubSpot wants the texts of an IN in lower case; options keep theirs.
+        if self.field.value_type in ("datetime", "date"):
+            return epoch_milliseconds(value)
+        # HubSpot expects text values of IN in lower case; options keep their case.
         # https://developers.hubspot.com/docs/api-reference/search/guide
-        return value.lower() if self.operator == "IN" and self.field.kind == "text" else value
+        return value.lower() if self.operator == "IN" and self.field.value_type == "text" else value
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sort by; records without a value come last, equal ones by ascending id."""
+    """Sort order; records without a value come last, and equal values are sorted by ascending ID."""
 
     field: Field
     descending: bool = False
 
     def sorted(self, records: Iterable[CrmRecord]) -> list[CrmRecord]:
-        """The records in this order."""
+        """Return the records in this order."""
         ascending = sorted(records, key=lambda record: int(record.id))
         present = [record for record in ascending if self._key(record) is not None]
         present.sort(key=self._key, reverse=self.descending)
         return present + [record for record in ascending if self._key(record) is None]
 
-    def precedes(self, one: CrmRecord, other: CrmRecord) -> bool:
-        """Whether `one` comes before `other`."""
-        return self.sorted((one, other))[0] is one
+    def precedes(self, first: CrmRecord, second: CrmRecord) -> bool:
+        """Return whether `first` comes before `second`."""
+        return self._is_before((self._key(first), int(first.id)), (self._key(second), int(second.id)))
 
     def value_of(self, record: CrmRecord) -> str | None:
-        """What the record is sorted by."""
+        """Return the value that the record is sorted by."""
         return value_of(record, self.field)
 
     def after(self, records: Iterable[CrmRecord], record_id: str, value: str | None) -> list[CrmRecord]:
-        """The records that come after where one with this id and value stands, itself left out wherever it is."""
-        properties = {self.field.wire_name: value}
-        mark = CrmRecord(id=record_id, properties=properties, created_at=EPOCH, updated_at=EPOCH)
-        in_order = self.sorted([mark, *(record for record in records if record.id != record_id)])
-        place = next(place for place, record in enumerate(in_order) if record is mark)
-        return in_order[place + 1 :]
+        """Return, in order, the records after the position of a record with this ID and value, without it."""
+        position = (self._key_of_value(value), int(record_id))
+        return self.sorted(
+            record
+            for record in records
+            if record.id != record_id and self._is_before(position, (self._key(record), int(record.id)))
+        )
 
     def to_wire(self) -> WireSort:
-        """As HubSpot's search takes it."""
+        """Return the sort for HubSpot's search."""
         return WireSort(self.field.wire_name, "DESCENDING" if self.descending else "ASCENDING")
 
+    def _is_before(self, first: tuple[Any, int], second: tuple[Any, int]) -> bool:
+        (first_key, first_id), (second_key, second_id) = first, second
+        if first_key == second_key:
+            return first_id < second_id
+        if first_key is None or second_key is None:
+            return second_key is None
+        return bool(first_key > second_key if self.descending else first_key < second_key)
+
     def _key(self, record: CrmRecord) -> Any:
-        value = value_of(record, self.field)
-        # Several options have no order among themselves; their text has.
-        return value if self.field.kind == "choices" else comparable(self.field.kind, value)
+        return self._key_of_value(value_of(record, self.field))
+
+    def _key_of_value(self, value: str | None) -> Any:
+        # Sets of options have no order, so they are sorted by their text.
+        is_set = self.field.value_type == "choices"
+        return value if is_set else comparison_key(self.field.value_type, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A whole question: all conditions hold, and the text is found."""
+@dataclass(frozen=True)
+class RecordQuery:
+    """What a list or search asks for: all conditions must hold, and the text must occur in the record."""
 
     conditions: tuple[Condition, ...] = ()
     order: Order | None = None
-    query: str | None = None
+    text: str | None = None
 
     def matches(self, record: CrmRecord, fields: ObjectFields) -> bool:
-        """Whether the record answers it; the text counts wherever it stands in a queried field, whatever its case."""
+        """Return whether the record meets all conditions and contains the text in a searched property, in any case."""
         if not all(condition.matches(record) for condition in self.conditions):
             return False
-        if self.query is None:
-            return True
-        wanted = folded(self.query)
-        return any(wanted in folded(record.get(name) or "") for name in fields.queried)
+        text = self._casefolded_text
+        return text is None or any(text in casefold_text(record.get(name) or "") for name in fields.searched)
 
     def select(self, records: Iterable[CrmRecord], fields: ObjectFields) -> list[CrmRecord]:
-        """The records that answer it, in order."""
-        found = [record for record in records if self.matches(record, fields)]
-        return (self.order or by_id(fields)).sorted(found)
+        """Return the matching records in the order of this query."""
+        order = self.order or order_by_id(fields)
+        return order.sorted(record for record in records if self.matches(record, fields))
 
     @property
-    def is_everything(self) -> bool:
-        """Whether it asks for all records in the order of their ids."""
-        return not self.conditions and self.order is None and self.query is None
+    def is_empty(self) -> bool:
+        """Whether the query selects all records, in ascending order of their IDs."""
+        return not self.conditions and self.order is None and self.text is None
 
     @property
     def fingerprint(self) -> str:
-        """Binds a cursor to the question that it was given for."""
+        """Hash that binds a cursor to this query."""
         parts = (
-            [(each.field.wire_name, each.operator, each.values) for each in self.conditions],
+            [
+                (condition.field.wire_name, condition.operator, condition.values)
+                for condition in self.conditions
+            ],
             self.order and (self.order.field.wire_name, self.order.descending),
-            self.query,
+            self.text,
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
+    @cached_property
+    def _casefolded_text(self) -> str | None:
+        return None if self.text is None else casefold_text(self.text)
 
-def by_id(fields: ObjectFields) -> Order:
-    """Oldest first."""
+
+def order_by_id(fields: ObjectFields) -> Order:
+    """Return the order by ascending record ID."""
     return Order(fields.by_name["hs_object_id"])
 
 
 def value_of(record: CrmRecord, field: Field) -> str | None:
-    """A field's text, None where it is empty; the id is what the record is known by now."""
+    """Return the field's value in HubSpot's format, None if empty. The ID is the record's current one."""
     return record.id if field.wire_name == "hs_object_id" else record.get(field.wire_name)
 
 
-async def wanted_of(
+async def parse_search(
     hubspot: HubSpotClient, fields: RecordFields, table: ObjectFields, search: RecordSearch
-) -> Wanted:
-    """The question that a search's body asks. Raises a 400 that names the filter at fault."""
-    filters = [] if search.filters is MISSING else search.filters
-    names = [each.property for each in filters] + ([] if search.sort is MISSING else [search.sort.property])
-    schema = await schema_for(hubspot, table, names)
-    conditions = tuple(
-        _condition(each, _field(table, schema, each.property, f"filters.{place}.property"), place, fields)
-        for place, each in enumerate(filters)
-    )
+) -> RecordQuery:
+    """Return the query of a search request. Raises a 400 that names the invalid filter."""
+    filters, sort = or_none(search.filters) or [], or_none(search.sort)
+    names = [item.property for item in filters] + ([sort.property] if sort else [])
+    schema = await load_schema_for(hubspot, table, names)
+    conditions = []
+    for index, item in enumerate(filters):
+        field = _filterable_field(table, schema, item.property, f"filters.{index}.property")
+        conditions.append(_condition(item, field, index, fields))
     order = None
-    if search.sort is not MISSING:
-        field = _field(table, schema, search.sort.property, "sort.property")
-        order = Order(field, descending=search.sort.direction == "descending")
-    return Wanted(conditions, order, None if search.query is MISSING else search.query)
+    if sort:
+        field = _filterable_field(table, schema, sort.property, "sort.property")
+        order = Order(field, descending=sort.direction == "descending")
+    return RecordQuery(tuple(conditions), order, or_none(search.query))
 
 
-async def wanted_of_list(
+async def parse_list_filters(
     hubspot: HubSpotClient, table: ObjectFields, *, equal: Mapping[str, str | None], sort: str | None
-) -> Wanted:
-    """The question that a list's query parameters ask; `sort` is a name, with `-` before it for descending."""
+) -> RecordQuery:
+    """Return the query of a list's parameters; a `-` before the sort property means descending."""
     conditions = tuple(
         Condition(table.by_name[name], "EQ", (value,)) for name, value in equal.items() if value is not None
     )
     if sort is None:
-        return Wanted(conditions)
+        return RecordQuery(conditions)
     name = sort.removeprefix("-")
-    field = _field(table, await schema_for(hubspot, table, [name]), name, "sort")
-    return Wanted(conditions, Order(field, descending=sort.startswith("-")))
+    field = _filterable_field(table, await load_schema_for(hubspot, table, [name]), name, "sort")
+    return RecordQuery(conditions, Order(field, descending=sort.startswith("-")))
 
 
-def _field(table: ObjectFields, schema: Mapping[str, Property], name: str, where: str) -> Field:
+def _filterable_field(table: ObjectFields, schema: Mapping[str, Property], name: str, location: str) -> Field:
     field = table.by_name.get(name)
     if field is None or not field.filterable:
-        raise invalid(where, f"is not filterable; GET /api/properties/{table.object_type} lists what is")
-    return with_kind(field, schema)
+        raise invalid(location, f"is not filterable; GET /api/properties/{table.object_type} lists what is")
+    return with_value_type(field, schema)
 
 
-def _condition(given: SearchFilter, field: Field, place: int, fields: RecordFields) -> Condition:
-    if given.operator.endswith("HAS_PROPERTY"):
-        return Condition(field, given.operator)
-    named = ("values",) if given.operator == "IN" else ("value", "high_value")
+def _condition(item: SearchFilter, field: Field, index: int, fields: RecordFields) -> Condition:
     values: list[str] = []
-    for name in named:
-        value = getattr(given, name)
-        if value is MISSING:
-            continue
-        each: list[str] = value if isinstance(value, list) else [value]
+    for name in ("value", "high_value", "values"):
+        operands: str | Sequence[str] = or_none(getattr(item, name)) or ()
         try:
-            values += [_to_wire(field, text, fields) for text in each]
+            values += [
+                _to_wire(field, operand, fields)
+                for operand in ([operands] if isinstance(operands, str) else operands)
+            ]
         except ValueError as error:
-            raise invalid(f"filters.{place}.{name}", str(error)) from None
-    return Condition(field, given.operator, tuple(values))
+            raise invalid(f"filters.{index}.{name}", str(error)) from None
+    return Condition(field, item.operator, tuple(values))
 
 
 def _to_wire(field: Field, value: str, fields: RecordFields) -> str:
     if field.name == "category":
         return fields.categories.get(value, value)
-    return to_wire(field.kind, value)
-
-
-def _compare(kind: str, operator: str, have: Any, wanted: Sequence[Any]) -> bool:
-    if kind == "choices":
-        # Several options at once: one of them is enough, and they have no order.
-        overlap = any(have & each for each in wanted if each)
-        return overlap if operator in ("EQ", "IN") else not overlap if operator == "NEQ" else False
-    known = [each for each in wanted if each is not None]
-    if operator == "IN":
-        return have in known
-    if len(known) != len(wanted):
-        return False
-    first = known[0]
-    outcomes = {
-        "EQ": lambda: have == first,
-        "NEQ": lambda: have != first,
-        "LT": lambda: have < first,
-        "LTE": lambda: have <= first,
-        "GT": lambda: have > first,
-        "GTE": lambda: have >= first,
-        "BETWEEN": lambda: first <= have <= known[1],
-    }
-    return bool(outcomes[operator]())
+    return to_wire(field.value_type, value)

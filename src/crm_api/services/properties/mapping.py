@@ -1,4 +1,4 @@
-"""Between HubSpot's properties and our fields: one table for each object type."""
+"""Translation between HubSpot records and the contract's contacts, deals and tickets."""
 
 import logging
 import re
@@ -20,8 +20,8 @@ from crm_api.services.properties.fields import ObjectFields, RecordFields
 logger = logging.getLogger(__name__)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# general_inquiry, technical_issue and billing are options that every account begins with;
-# `crm-api hubspot provision` adds the other two. https://developers.hubspot.com/docs/api-reference/crm-tickets-v3/guide
+# Every HubSpot account has the first three options by default; `crm-api hubspot provision` adds the other two.
+# https://developers.hubspot.com/docs/api-reference/crm-tickets-v3/guide
 TICKET_CATEGORIES: Final[Mapping[str, str]] = {
     "general_inquiry": "GENERAL_INQUIRY",
     "technical_issue": "PRODUCT_ISSUE",
@@ -29,28 +29,20 @@ TICKET_CATEGORIES: Final[Mapping[str, str]] = {
     "service_request": "SERVICE_REQUEST",
     "meeting": "MEETING",
 }
-_BASE: Final = RecordFields(TICKET_CATEGORIES)
-# Without what operators add.
-CONTACT_PROPERTIES: Final = _BASE["contacts"].properties
+# Without the properties that operators add.
+CONTACT_PROPERTIES: Final = RecordFields(TICKET_CATEGORIES)["contacts"].properties
 
 
 def contact_from_record(record: CrmRecord, fields: RecordFields | None = None) -> Contact:
-    """The contact that a HubSpot record is."""
     return Contact(**contact_fields(record, fields))
 
 
 def deal_from_record(record: CrmRecord, fields: RecordFields | None = None) -> Deal:
-    """The deal that a HubSpot record is."""
     return Deal(**deal_fields(record, fields))
 
 
-def ticket_from_record(record: CrmRecord, fields: RecordFields) -> Ticket:
-    """The ticket that a HubSpot record is, its category named as ours."""
-    return Ticket(**ticket_fields(record, fields))
-
-
 def contact_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any]:
-    """A contact's fields."""
+    """Return the contract's fields of a contact."""
     return {
         "id": record.id,
         "hs_object_id": record.id,
@@ -59,14 +51,14 @@ def contact_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, 
         "lastname": record.get("lastname"),
         "phone": record.get("phone"),
         "lifecyclestage": record.get("lifecyclestage"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "lastmodifieddate": moment(record.get("lastmodifieddate")) or record.updated_at,
+        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
+        "lastmodifieddate": parse_datetime(record.get("lastmodifieddate")) or record.updated_at,
         "properties": _nested(record, "contacts", fields),
     }
 
 
 def deal_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any]:
-    """A deal's fields."""
+    """Return the contract's fields of a deal."""
     return {
         "id": record.id,
         "hs_object_id": record.id,
@@ -74,29 +66,28 @@ def deal_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any
         "dealstage": record.get("dealstage"),
         "pipeline": record.get("pipeline"),
         "amount": plain_number(record.get("amount")),
-        "closedate": moment(record.get("closedate")),
+        "closedate": parse_datetime(record.get("closedate")),
         "description": record.get("description"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "hs_lastmodifieddate": moment(record.get("hs_lastmodifieddate")) or record.updated_at,
+        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
+        "hs_lastmodifieddate": parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
         "properties": _nested(record, "deals", fields),
     }
 
 
-def ticket_fields(record: CrmRecord, fields: RecordFields) -> dict[str, Any]:
-    """A ticket's fields."""
-    return {
-        "id": record.id,
-        "hs_object_id": record.id,
-        "subject": record.get("subject"),
-        "description": record.get("content"),
-        "category": category_from_wire(record.get("hs_ticket_category"), fields.categories),
-        "pipeline": record.get("hs_pipeline"),
-        "hs_pipeline_stage": record.get("hs_pipeline_stage"),
-        "hs_ticket_priority": record.get("hs_ticket_priority"),
-        "createdate": moment(record.get("createdate")) or record.created_at,
-        "hs_lastmodifieddate": moment(record.get("hs_lastmodifieddate")) or record.updated_at,
-        "properties": _nested(record, "tickets", fields),
-    }
+def ticket_from_record(record: CrmRecord, fields: RecordFields) -> Ticket:
+    return Ticket(
+        id=record.id,
+        hs_object_id=record.id,
+        subject=record.get("subject"),
+        description=record.get("content"),
+        category=category_from_wire(record.get("hs_ticket_category"), fields.categories),
+        pipeline=record.get("hs_pipeline"),
+        hs_pipeline_stage=record.get("hs_pipeline_stage"),
+        hs_ticket_priority=record.get("hs_ticket_priority"),
+        createdate=parse_datetime(record.get("createdate")) or record.created_at,
+        hs_lastmodifieddate=parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
+        properties=_nested(record, "tickets", fields),
+    )
 
 
 def _nested(record: CrmRecord, object_type: ObjectType, fields: RecordFields | None) -> dict[str, str | None]:
@@ -106,14 +97,12 @@ def _nested(record: CrmRecord, object_type: ObjectType, fields: RecordFields | N
 
 
 def category_from_wire(value: str | None, categories: Mapping[str, str]) -> str | None:
-    """Our category; a value that is none of ours (or several, `A;B`) passes through as HubSpot has it."""
-    if value is None:
-        return None
-    return next((ours for ours, theirs in categories.items() if theirs == value), value)
+    """Return the contract's category, or HubSpot's value if it has none (or is several, `A;B`)."""
+    return next((name for name, wire_value in categories.items() if wire_value == value), value)
 
 
 def plain_number(value: str | None) -> str | None:
-    """A number without an exponent, its digits as HubSpot has them otherwise."""
+    """Return a number without an exponent, with HubSpot's digits otherwise unchanged."""
     if value is None or "e" not in value.lower():
         return value
     try:
@@ -123,8 +112,8 @@ def plain_number(value: str | None) -> str | None:
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
 
-def moment(value: str | None) -> datetime | None:
-    """A moment from HubSpot's text: ISO 8601 with a zone, a date, or epoch milliseconds.
+def parse_datetime(value: str | None) -> datetime | None:
+    """Return the UTC datetime of a HubSpot value: ISO 8601, a date, or epoch milliseconds. None if it is none of these.
 
     https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
     """
@@ -139,27 +128,29 @@ def moment(value: str | None) -> datetime | None:
         return None
 
 
-def moment_to_wire(value: datetime) -> str:
-    """A moment as HubSpot takes it: ISO 8601, UTC, milliseconds."""
+def datetime_to_wire(value: datetime) -> str:
+    """Return a datetime in HubSpot's format: ISO 8601, UTC, milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def refused_fields(
+def map_validation_error(
     error: HubSpotValidationError, fields: Collection[str], names: Mapping[str, str] | None = None
 ) -> ApiError | None:
-    """HubSpot's refusal of values as ours, on our field names; None where it names none that the caller could mend."""
-    names = names or {}
+    """Map HubSpot's validation error to a 400 on the caller's fields; None if it names none of them.
+
+    `names` maps HubSpot's property names to the contract's.
+    """
     problems = []
     for problem in error.problems:
-        field = names.get(problem.property or "", problem.property)
+        field = (names or {}).get(problem.property or "", problem.property)
         if field in fields:
             problems.append(FieldProblem(field=field, message=problem.message))
         else:
-            # For the operator: a rule of the account asks for what callers cannot give.
+            # The operator must act: a rule of the HubSpot account requires a value that callers cannot send.
             logger.warning("HubSpot refuses %s: %s", problem.property, problem.code)
     return invalid_fields(problems) if problems else None
 
 
-def refusal(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
-    """HubSpot's refusal of what this role sent: ours where it names what the role may write, else as it is."""
-    return refused_fields(error, fields.writable(role), fields.paths) or error
+def write_error(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
+    """Return a 400 if HubSpot's error names a field that the role may write, else the original error."""
+    return map_validation_error(error, fields.writable(role), fields.paths) or error

@@ -1,7 +1,6 @@
-"""Pipelines and stages as the account has them now."""
+"""Pipelines and stages of the HubSpot account, and which of them customers may use."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import HubSpotClient
@@ -10,55 +9,71 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.pipelines import Pipeline, Pipelines, Stage
 
 MAX_AGE_SECONDS = 300.0
-# An unknown stage forces a fresh read; a burst of them shares one.
-FRESH_SECONDS = 1.0
+# Unknown stages force a fresh read; concurrent ones share it.
+MIN_REFRESH_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
 class CustomerStages:
-    """What customers may use of the pipelines: the operator's `{object type: {pipeline: [stages]}}`.
+    """Pipelines and stages that customers may use, by object type: `{"deals": {pipeline: [stages]}}`.
 
-    A type without an entry is unrestricted; a pipeline that its type's entry leaves out is not there for customers,
-    and a deal or ticket can be put into the listed stages only. An empty list means all stages.
+    An object type without an entry is unrestricted. In an entry, an omitted pipeline is hidden from customers, and they
+    may put records into the listed stages only; an empty list allows all stages.
     """
 
-    allowed: Mapping[str, Mapping[str, Sequence[str]]]
-    _published: dict[ObjectType, tuple[Sequence[HubSpotPipeline], list[Pipeline]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    def __init__(self, allowed: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        self._allowed = allowed
+        self._converted: dict[ObjectType, tuple[Sequence[HubSpotPipeline], list[Pipeline]]] = {}
 
-    def shows(self, object_type: ObjectType, pipeline_id: str) -> bool:
-        """Whether customers see the pipeline."""
-        entry = self.allowed.get(object_type)
+    def is_visible(self, object_type: ObjectType, pipeline_id: str) -> bool:
+        """Return whether customers see the pipeline."""
+        entry = self._allowed.get(object_type)
         return not entry or pipeline_id in entry
 
-    def shown(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
-        """Those of the pipelines that customers see."""
-        return [each for each in pipelines if self.shows(object_type, each.id)]
+    def visible(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
+        """Return the pipelines that customers see."""
+        return [pipeline for pipeline in pipelines if self.is_visible(object_type, pipeline.id)]
 
-    def allows(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
-        """Whether customers may put something into the stage."""
-        stages = self.allowed.get(object_type, {}).get(pipeline_id)
-        return self.shows(object_type, pipeline_id) and (not stages or stage_id in stages)
+    def may_set(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
+        """Return whether customers may put a record into the stage."""
+        stages = self._allowed.get(object_type, {}).get(pipeline_id)
+        return self.is_visible(object_type, pipeline_id) and (not stages or stage_id in stages)
 
-    def publish(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[Pipeline]:
-        """What customers see of the pipelines, in the contract's words; made once for each time they were read."""
-        read, published = self._published.get(object_type, ((), []))
-        if read is not pipelines:
-            shown = self.shown(object_type, pipelines)
-            published = [_from_wire(object_type, each, self) for each in shown]
-            self._published[object_type] = (pipelines, published)
-        return published
+    def convert(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[Pipeline]:
+        """Return the visible pipelines in the contract's format, cached as long as `pipelines` is the same object."""
+        source, converted = self._converted.get(object_type, ((), []))
+        if source is not pipelines:
+            converted = [
+                self._convert(object_type, pipeline) for pipeline in self.visible(object_type, pipelines)
+            ]
+            self._converted[object_type] = (pipelines, converted)
+        return converted
+
+    def _convert(self, object_type: ObjectType, pipeline: HubSpotPipeline) -> Pipeline:
+        return Pipeline(
+            id=pipeline.id,
+            label=pipeline.label,
+            display_order=pipeline.display_order,
+            stages=[
+                Stage(
+                    id=stage.id,
+                    label=stage.label,
+                    display_order=stage.display_order,
+                    is_closed=stage.is_closed,
+                    may_set=self.may_set(object_type, pipeline.id, stage.id),
+                )
+                for stage in pipeline.stages
+            ],
+        )
 
 
-# Staff may use all.
+# For staff.
 UNRESTRICTED = CustomerStages({})
 
 
 async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNRESTRICTED) -> Pipelines:
-    """The deal and ticket pipelines with their stages, in display order."""
+    """Return the visible deal and ticket pipelines with their stages, in display order."""
     deals, tickets = await hubspot.pipelines.list_many(("deals", "tickets"), max_age_seconds=MAX_AGE_SECONDS)
-    return Pipelines(deals=stages.publish("deals", deals), tickets=stages.publish("tickets", tickets))
+    return Pipelines(deals=stages.convert("deals", deals), tickets=stages.convert("tickets", tickets))
 
 
 async def choose_stage(
@@ -70,25 +85,25 @@ async def choose_stage(
     stage_field: str,
     stages: CustomerStages,
 ) -> str:
-    """The id of the pipeline that the stage is in; the caller's first where none is named.
+    """Return the ID of the pipeline to use for the stage: the given one, by default the first visible one.
 
-    Raises a 400 that names `pipeline` or the stage's field when the account, read afresh, has no such thing, or
-    the caller may not use it.
+    Raises a 400 on `pipeline` or `stage_field` if the HubSpot account, read again, does not have it, or if the caller
+    may not use it.
     """
-    refusal: ApiError | None = None
-    for max_age_seconds in (MAX_AGE_SECONDS, FRESH_SECONDS):
-        known = await visible_pipelines(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
-        chosen = next((each for each in known if pipeline is None or each.id == pipeline), None)
+    problem: ApiError | None = None
+    for max_age_seconds in (MAX_AGE_SECONDS, MIN_REFRESH_SECONDS):
+        visible = await visible_pipelines(hubspot, object_type, stages, max_age_seconds=max_age_seconds)
+        chosen = next((item for item in visible if pipeline in (None, item.id)), None)
         if chosen is None:
-            refusal = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
-        elif all(each.id != stage for each in chosen.stages):
-            refusal = invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
-        elif not stages.allows(object_type, chosen.id, stage):
-            raise invalid(stage_field, "is a stage that only the company's own people set")
+            problem = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
+        elif all(item.id != stage for item in chosen.stages):
+            problem = invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
+        elif not stages.may_set(object_type, chosen.id, stage):
+            raise invalid(stage_field, "is a stage that only staff may set")
         else:
             return chosen.id
-    assert refusal is not None  # the loop ran
-    raise refusal
+    assert problem is not None  # the loop ran
+    raise problem
 
 
 async def visible_pipelines(
@@ -98,24 +113,6 @@ async def visible_pipelines(
     *,
     max_age_seconds: float = MAX_AGE_SECONDS,
 ) -> list[HubSpotPipeline]:
-    """The pipelines that the caller sees, in display order."""
-    known = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
-    return stages.shown(object_type, known)
-
-
-def _from_wire(object_type: ObjectType, pipeline: HubSpotPipeline, stages: CustomerStages) -> Pipeline:
-    return Pipeline(
-        id=pipeline.id,
-        label=pipeline.label,
-        display_order=pipeline.display_order,
-        stages=[
-            Stage(
-                id=stage.id,
-                label=stage.label,
-                display_order=stage.display_order,
-                is_closed=stage.is_closed,
-                may_set=stages.allows(object_type, pipeline.id, stage.id),
-            )
-            for stage in pipeline.stages
-        ],
-    )
+    """Return the pipelines that the caller sees, in display order."""
+    pipelines = await hubspot.pipelines.list(object_type, max_age_seconds=max_age_seconds)
+    return stages.visible(object_type, pipelines)

@@ -1,9 +1,9 @@
-"""Values on their way to HubSpot and back: compared, translated, and checked before a call is spent on them."""
+"""Values of properties: comparison, translation to HubSpot's format, and validation before a call is made."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,136 +11,138 @@ from crm_api.errors import invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.common import moment_or_midnight
+from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
-from crm_api.services.properties.fields import Field, Kind, ObjectFields, kind_of
-from crm_api.services.properties.mapping import EPOCH, moment, moment_to_wire
+from crm_api.services.properties.fields import Field, ObjectFields, ValueType, value_type_of
+from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 
 MAX_AGE_SECONDS: Final = 300.0
-# A value that the schema does not know forces a fresh read; a burst of them shares one.
-FRESH_SECONDS: Final = 1.0
+# Values that the cached schema does not know force a fresh read; concurrent ones share it.
+MIN_REFRESH_SECONDS: Final = 1.0
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def comparable(kind: Kind, value: str | None) -> Any:
-    """What a value is compared by; None where it is empty or not a value of its kind.
+def comparison_key(value_type: ValueType, value: str | None) -> Any:
+    """Return what a value is compared by; None if it is empty or not a valid value of its type.
 
     Text ignores case, options do not. https://developers.hubspot.com/docs/api-reference/search/guide
     """
     if not value:
         return None
-    if kind == "text":
-        return folded(value)
-    if kind == "number":
+    if value_type == "text":
+        return casefold_text(value)
+    if value_type == "number":
         return _number(value)
-    if kind == "moment":
-        return moment(value)
-    if kind == "date":
-        found = moment(value)
-        return found.date() if found else None
-    if kind == "choices":
-        return frozenset(part for part in value.split(";") if part)
+    if value_type in ("datetime", "date"):
+        timestamp = parse_datetime(value)
+        return timestamp.date() if timestamp and value_type == "date" else timestamp
+    if value_type == "choices":
+        return frozenset(_options(value))
     return value
 
 
-def folded(text: str) -> str:
-    """A text without regard to case, and to whether an accent is a character of its own."""
+def casefold_text(text: str) -> str:
+    """Return the text without case differences, and with composed accents (NFC)."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def same(kind: Kind, one: str | None, other: str | None) -> bool:
-    """Whether two texts are one value: `1500` and `1500.00`, or one moment in two spellings."""
-    if (one or "") == (other or ""):
+def values_equal(value_type: ValueType, first: str | None, second: str | None) -> bool:
+    """Return whether two texts mean one value: `1500` and `1500.00`, or one timestamp in two notations."""
+    if (first or "") == (second or ""):
         return True
-    if kind == "text" or not one or not other:
+    if value_type == "text" or not first or not second:
         return False
-    left, right = comparable(kind, one), comparable(kind, other)
-    return left is not None and left == right
+    key = comparison_key(value_type, first)
+    return key is not None and key == comparison_key(value_type, second)
 
 
-def milliseconds(value: str) -> str:
-    """A moment as HubSpot's filters take it."""
-    found = moment(value)
-    if found is None:
-        raise ValueError("is not a moment")
-    delta = found - EPOCH
-    return str((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
+def epoch_milliseconds(value: str) -> str:
+    """Return a timestamp in the format of HubSpot's filters. Raises `ValueError`."""
+    timestamp = parse_datetime(value)
+    if timestamp is None:
+        raise ValueError("is not a date or time")
+    return str((timestamp - EPOCH) // timedelta(milliseconds=1))
 
 
-def to_wire(kind: Kind, value: str) -> str:
-    """A value as HubSpot takes it. Raises `ValueError` where it is none of its kind."""
-    if kind == "number":
+def to_wire(value_type: ValueType, value: str) -> str:
+    """Return a value in HubSpot's format. Raises `ValueError` if it is not valid for its type."""
+    if value_type == "number":
         number = _number(value)
         if number is None:
             raise ValueError("must be a number in digits")
         return format(number, "f")
-    if kind == "moment":
-        return moment_to_wire(moment_or_midnight(value.strip()))
-    if kind == "date":
-        return _day(value.strip())
-    if kind == "bool":
-        if value not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return value
-    return _options(value) if kind == "choices" else value
+    if value_type == "datetime":
+        return datetime_to_wire(parse_rfc3339(value.strip()))
+    if value_type == "date":
+        return _date_to_wire(value.strip())
+    if value_type == "bool" and value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    if value_type == "choices":
+        # HubSpot reads a leading `;` as "add to the current options", so it is removed.
+        options = _options(value)
+        if not options:
+            raise ValueError("must name at least one option; null clears")
+        return ";".join(options)
+    return value
 
 
-def _options(value: str) -> str:
-    # To HubSpot a `;` in front means "and these too", which a caller of ours does not mean.
-    chosen = dict.fromkeys(part for part in value.split(";") if part)
-    if not chosen:
-        raise ValueError("must name at least one option; null clears")
-    return ";".join(chosen)
+def _options(value: str) -> list[str]:
+    return list(dict.fromkeys(option for option in value.split(";") if option))
 
 
-def _day(value: str) -> str:
+def _date_to_wire(value: str) -> str:
     try:
-        found = date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError:
-        found = None
-    # Python also reads 20261231 and 2026-W53-4.
-    if found is None or found.isoformat() != value:
+        day = None
+    # Python also accepts 20261231 and 2026-W53-4.
+    if day is None or day.isoformat() != value:
         raise ValueError("must be a date, such as 2026-12-31")
     return value
 
 
-async def schema_of(
+async def load_schema(
     hubspot: HubSpotClient, object_type: ObjectType, *, max_age_seconds: float = MAX_AGE_SECONDS
 ) -> dict[str, Property]:
-    """The account's definitions by name; none where the credentials may not read them, so that nothing rests on it."""
+    """Return the property definitions by name; empty if the credentials may not read them."""
     try:
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
     except HubSpotCredentialsError:
         return {}
 
 
-async def schema_for(
+async def load_schema_for(
     hubspot: HubSpotClient, fields: ObjectFields, names: Iterable[str]
 ) -> Mapping[str, Property]:
-    """The account's definitions where one of the operator's properties is named; of ours the kinds are known."""
+    """Return the property definitions, or nothing if no name is an operator's property.
+
+    The types of the built-in properties are known without a call.
+    """
     nested = {field.name for field in fields.nested}
-    return await schema_of(hubspot, fields.object_type) if nested & set(names) else {}
+    return {} if nested.isdisjoint(names) else await load_schema(hubspot, fields.object_type)
 
 
 async def require_valid(
     hubspot: HubSpotClient, fields: ObjectFields, values: Mapping[str, str]
 ) -> dict[str, str]:
-    """Values by HubSpot's name as it takes them, checked against the account's types and options.
+    """Return the values in HubSpot's format, by HubSpot's property names.
 
-    Raises a 400 that names every field at fault; an option that the schema kept here lacks is looked for afresh.
+    Raises a 400 that names every invalid field. If a value is invalid by the cached schema, read the schema again.
     """
     if not values:
         return {}
-    schema = await schema_of(hubspot, fields.object_type)
+    schema = await load_schema(hubspot, fields.object_type)
     if schema and _problems(fields, values, schema):
-        schema = await schema_of(hubspot, fields.object_type, max_age_seconds=FRESH_SECONDS)
+        schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
     if not schema:
         return dict(values)
     problems = _problems(fields, values, schema)
     if problems:
         raise invalid_fields(problems)
     return {
-        name: to_wire(kind_of(schema[name]), value) if value and fields.by_property[name].nested else value
+        name: to_wire(value_type_of(schema[name]), value)
+        if value and fields.by_property[name].nested
+        else value
         for name, value in values.items()
     }
 
@@ -148,13 +150,13 @@ async def require_valid(
 def _problems(
     fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property]
 ) -> list[FieldProblem]:
-    found = []
+    problems = []
     for name, value in values.items():
         field = fields.by_property[name]
         message = _problem(field, value, schema.get(name))
         if message is not None:
-            found.append(FieldProblem(field=field.path, message=message))
-    return found
+            problems.append(FieldProblem(field=field.path, message=message))
+    return problems
 
 
 def _problem(field: Field, value: str, definition: Property | None) -> str | None:
@@ -162,28 +164,24 @@ def _problem(field: Field, value: str, definition: Property | None) -> str | Non
         return "is not a property of this account"
     if definition.is_read_only:
         return "is calculated by HubSpot and cannot be set"
-    # Stages are checked against their pipeline; what the operator added is checked here alone.
+    # Pipelines and stages are checked together, in `choose_stage`.
     if not value or field.name in ("pipeline", "dealstage", "hs_pipeline_stage"):
         return None
-    kind = kind_of(definition)
+    value_type = value_type_of(definition)
     try:
-        checked = to_wire(kind, value) if field.nested else value
+        # Values of built-in properties are already in HubSpot's format.
+        wire_value = to_wire(value_type, value) if field.nested else value
     except ValueError as error:
         return str(error)
-    return _option_problem(kind, checked, definition) if kind in ("choice", "choices") else None
-
-
-def _option_problem(kind: Kind, value: str, definition: Property) -> str | None:
-    # Owners and the like have options that HubSpot does not list.
-    if not definition.options:
+    # HubSpot does not list the options of some properties, such as owners.
+    if value_type not in ("choice", "choices") or not definition.options:
         return None
-    options = {option.value for option in definition.options}
-    chosen = value.split(";") if kind == "choices" else [value]
-    if all(each in options for each in chosen):
+    chosen = wire_value.split(";") if value_type == "choices" else [wire_value]
+    if {option.value for option in definition.options}.issuperset(chosen):
         return None
     return "is not one of the account's options; GET /api/properties lists them"
 
 
 def _number(value: str) -> Decimal | None:
-    # Python also reads 1_000, NaN, and the digits of other scripts.
+    # Decimal() also accepts 1_000, NaN, and the digits of other scripts.
     return Decimal(value) if _NUMBER.fullmatch(value.strip()) else None

@@ -1,4 +1,4 @@
-"""Access rules: which records a customer may read or change."""
+"""Access rules: which records the caller may read or change."""
 
 from collections.abc import Sequence
 
@@ -7,26 +7,26 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.models import User
-from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.associations import associated_ids
 from crm_api.services.records.context import RecordContext
 
 
 def require_contact(user: User) -> str:
-    """The caller's contact, or 409 `contact_missing`."""
+    """Return the ID of the user's contact. Raises 409 `contact_missing`."""
     if user.contact_id is None:
         raise ApiError("contact_missing")
     return user.contact_id
 
 
-async def deal_contacts(context: RecordContext, deal_id: str) -> list[str]:
-    """The contacts that what the caller hangs on this deal belongs to; 404 where the deal is not theirs.
+async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
+    """Return the contacts to associate with a new ticket on this deal. Raises 404 if the caller cannot see the deal.
 
-    A customer's is their own contact; for staff it is the deal's contacts.
+    For a customer that is their own contact; for staff, the deal's contacts.
     """
     if context.is_staff:
         deal = await _read(context, "deals", deal_id, ("hs_object_id",), ("contacts",))
-        return await _linked_contacts(context, "deals", deal)
-    # Asked first, so that without a contact every id gets the same answer.
+        return await associated_ids(context, "deals", deal, "contacts")
+    # The contact is required first, so that without one the response is the same for every deal ID.
     contact_id = require_contact(context.user)
     if context.deal_ownership.contains(contact_id, deal_id):
         return [contact_id]
@@ -34,26 +34,37 @@ async def deal_contacts(context: RecordContext, deal_id: str) -> list[str]:
     return [require_contact(context.user)]
 
 
+async def visible_record(context: RecordContext, object_type: ObjectType, record_id: str) -> CrmRecord:
+    """Return the record if the caller may see it. Raises 404 otherwise."""
+    if object_type == "contacts":
+        return await visible_contact(context, record_id)
+    if object_type == "deals":
+        return await visible_deal(context, record_id)
+    return await visible_ticket(context, record_id)
+
+
 async def visible_contact(
     context: RecordContext, contact_id: str, *, associations: Sequence[ObjectType] = ()
 ) -> CrmRecord:
-    """The contact, or 404: a customer sees their own alone, under an id that it bore before a merge too."""
+    """Return the contact if the caller may see it. Raises 404 otherwise.
+
+    A customer may see only their own contact, also under its ID from before a merge.
+    """
     properties = context.fields["contacts"].properties
-    if not context.is_staff and contact_id != context.user.contact_id:
-        # Looked for whosever the id is, so that the calls do not tell one from another.
+    if context.is_staff:
+        return await _read(context, "contacts", contact_id, properties, associations)
+    if contact_id != context.user.contact_id:
+        # Every foreign ID causes the same calls, so that response times do not reveal which contacts exist.
         await context.relink()
         if contact_id != context.user.contact_id:
             raise ApiError("not_found")
     try:
-        contact = await context.hubspot.contacts.get(
-            contact_id, properties=properties, associations=associations
-        )
-    except HubSpotNotFoundError:
-        if not context.is_staff:
-            await context.relink()
-        raise ApiError("not_found") from None
-    # A merged contact answers to its old id with its new one.
-    if not context.is_staff and contact.id != context.user.contact_id:
+        contact = await _read(context, "contacts", contact_id, properties, associations)
+    except ApiError:
+        await context.relink()
+        raise
+    # HubSpot returns a merged contact under its new ID.
+    if contact.id != context.user.contact_id:
         await context.relink()
         if contact.id != context.user.contact_id:
             raise ApiError("not_found")
@@ -67,29 +78,36 @@ async def visible_deal(
     properties: Sequence[str] | None = None,
     associations: Sequence[ObjectType] = (),
 ) -> CrmRecord:
-    """The deal, or 404: a customer's are those associated with their contact."""
-    wanted = context.fields["deals"].properties if properties is None else properties
+    """Return the deal if the caller may see it. Raises 404 otherwise.
+
+    A customer may see the deals that are associated with their contact.
+    """
+    if properties is None:
+        properties = context.fields["deals"].properties
     if context.is_staff:
-        return await _read(context, "deals", deal_id, wanted, associations)
+        return await _read(context, "deals", deal_id, properties, associations)
     if context.user.contact_id is None:
         raise ApiError("not_found")
     try:
-        deal = await _read(context, "deals", deal_id, wanted, ("contacts", *associations))
-        contacts = await _linked_contacts(context, "deals", deal)
+        deal = await _read(context, "deals", deal_id, properties, ("contacts", *associations))
+        contact_ids = await associated_ids(context, "deals", deal, "contacts")
     except ApiError:
-        # Looked for whether or not the deal exists, so that the calls do not tell the two apart.
+        # A missing deal causes the same calls as a foreign one, so that response times do not reveal the difference.
         await context.relink()
         raise
-    if context.user.contact_id not in contacts and not (
-        await context.relink() and context.user.contact_id in contacts
-    ):
-        raise ApiError("not_found")
+    if context.user.contact_id not in contact_ids:
+        await context.relink()
+        if context.user.contact_id not in contact_ids:
+            raise ApiError("not_found")
     context.deal_ownership.add(context.user.contact_id, deal.id)
     return deal
 
 
 async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
-    """The ticket, or 404: a customer's are those associated with their contact or with one of their deals."""
+    """Return the ticket if the caller may see it. Raises 404 otherwise.
+
+    A customer may see the tickets that are associated with their contact or with one of its deals.
+    """
     properties = context.fields["tickets"].properties
     if context.is_staff:
         return await _read(context, "tickets", ticket_id, properties, ())
@@ -97,26 +115,17 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
         raise ApiError("not_found")
     try:
         ticket = await _read(context, "tickets", ticket_id, properties, ("contacts", "deals"))
-        contacts = await _linked_contacts(context, "tickets", ticket)
+        contact_ids = await associated_ids(context, "tickets", ticket, "contacts")
     except ApiError:
         await context.relink()
         raise
-    if context.user.contact_id in contacts or await _is_on_own_deal(context, ticket):
+    if context.user.contact_id in contact_ids or await _is_on_own_deal(context, ticket):
         return ticket
     if await context.relink() and (
-        context.user.contact_id in contacts or await _is_on_own_deal(context, ticket)
+        context.user.contact_id in contact_ids or await _is_on_own_deal(context, ticket)
     ):
         return ticket
     raise ApiError("not_found")
-
-
-async def visible_record(context: RecordContext, object_type: ObjectType, record_id: str) -> CrmRecord:
-    """The record, or 404 where the caller may not see it."""
-    if object_type == "contacts":
-        return await visible_contact(context, record_id)
-    if object_type == "deals":
-        return await visible_deal(context, record_id)
-    return await visible_ticket(context, record_id)
 
 
 async def _read(
@@ -135,17 +144,11 @@ async def _read(
 
 
 async def _is_on_own_deal(context: RecordContext, ticket: CrmRecord) -> bool:
-    deal_ids = await linked_ids(context.hubspot, "tickets", ticket, "deals")
-    if not deal_ids:
-        return False
+    deal_ids = await associated_ids(context, "tickets", ticket, "deals")
     result = await context.hubspot.associations.batch_read("deals", "contacts", deal_ids)
-    if any(context.user.contact_id in contacts for contacts in result.targets.values()):
+    if any(context.user.contact_id in contact_ids for contact_ids in result.targets.values()):
         return True
     if result.failed:
-        # Whose it is could not be found out; that is not the same as nobody's.
+        # The deal may be the caller's, so a 404 could be wrong.
         raise ApiError("hubspot_error")
     return False
-
-
-async def _linked_contacts(context: RecordContext, object_type: ObjectType, record: CrmRecord) -> list[str]:
-    return await linked_ids(context.hubspot, object_type, record, "contacts")

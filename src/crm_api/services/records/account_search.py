@@ -1,4 +1,4 @@
-"""Searches over the whole account: HubSpot's, with what the caller wrote a moment ago put in its place."""
+"""Searches of all records of the HubSpot account, merged with the caller's recent writes."""
 
 import asyncio
 import json
@@ -11,53 +11,56 @@ from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.fields import ObjectFields
-from crm_api.services.properties.filters import Order, Wanted, by_id
-from crm_api.services.properties.mapping import refused_fields
+from crm_api.services.properties.filters import Order, RecordQuery, order_by_id
+from crm_api.services.properties.mapping import map_validation_error
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
 # https://developers.hubspot.com/docs/api-reference/search/guide
-LONGEST_BODY: Final = 3_000
+MAX_SEARCH_CHARACTERS: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One page, and the place where the next begins; None on the last."""
+class SearchResult:
+    """One page of a list or search, and the position at which the next page begins; None on the last page."""
 
     records: list[CrmRecord]
-    total: int
-    place: dict[str, Any] | None
+    next_position: dict[str, Any] | None
+    total: int = 0
     truncated: bool = False
+    """True on the last page if more records match than HubSpot's search returns."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a search goes on: how far in HubSpot's results, and which recent records are still to come."""
+class _Position:
+    """Start of a page: an offset into HubSpot's results, and the recent writes to merge with them."""
 
-    skip: int = 0
-    left_out: tuple[str, ...] = ()
-    """Recent records that HubSpot is told to leave out, since we know them better."""
-    to_come: tuple[str, ...] = ()
-    """Those of them that were found and are not shown yet."""
-    found: int = 0
-    """How many of them were found at all."""
+    offset: int = 0
+    excluded_ids: tuple[str, ...] = ()
+    """Recent writes that HubSpot's search excludes, because HubSpot's index may not contain them yet."""
+    pending_ids: tuple[str, ...] = ()
+    """Excluded records that match the query and were not on an earlier page."""
+    match_count: int = 0
+    """Number of excluded records that match the query."""
     total: int = 0
-    """What HubSpot last said there is."""
+    """Total of HubSpot's last response."""
 
     @classmethod
-    def of(cls, place: Mapping[str, Any]) -> "_Place":
-        left_out = tuple(place["out"])
-        to_come = tuple(left_out[position] for position in place["next"])
-        return cls(place["skip"], left_out, to_come, place["found"], place["total"])
+    def from_cursor(cls, position: Mapping[str, Any]) -> "_Position":
+        excluded_ids = tuple(position["out"])
+        pending_ids = tuple(excluded_ids[index] for index in position["next"])
+        return cls(position["skip"], excluded_ids, pending_ids, position["found"], position["total"])
 
     def to_cursor(self) -> dict[str, Any]:
-        # By position: a cursor has room for the ids once.
-        positions = [place for place, each in enumerate(self.left_out) if each in self.to_come]
+        # A cursor has room for each ID once, so pending IDs are written as indexes.
+        indexes = [
+            index for index, record_id in enumerate(self.excluded_ids) if record_id in self.pending_ids
+        ]
         return {
-            "skip": self.skip,
-            "out": list(self.left_out),
-            "next": positions,
-            "found": self.found,
+            "skip": self.offset,
+            "out": list(self.excluded_ids),
+            "next": indexes,
+            "found": self.match_count,
             "total": self.total,
         }
 
@@ -65,205 +68,207 @@ class _Place:
 async def search_account(
     context: RecordContext,
     object_type: ObjectType,
-    wanted: Wanted,
+    query: RecordQuery,
     *,
     limit: int,
-    place: Mapping[str, Any] | None,
-) -> Found:
-    """A page of the account's records that answer the question, each exactly once over all pages.
+    position: Mapping[str, Any] | None,
+) -> SearchResult:
+    """Return a page of the account's records that match the query. Each record is on one page only.
 
-    Costs one search, and one batch read where there is something recent to merge. HubSpot shows 10,000 results of
-    one search: the last page before that has no next place, and is `truncated` where there are more.
+    Costs one search, and one batch read if the caller has recent writes. HubSpot returns at most 10,000 results of a
+    search.
     """
     fields = context.fields[object_type]
-    order = wanted.order or by_id(fields)
-    if place is None:
-        ids = await recent_ids(context, object_type)
-        recent = await read_recent(context, object_type, ids)
-        start = _begin(fields, wanted, ids, recent)
-    else:
-        start = _Place.of(place)
-        # Read again, with what was written since: what was shown or left out is a moment old.
-        ids = list(dict.fromkeys([*await recent_ids(context, object_type), *start.to_come]))
-        recent = await read_recent(context, object_type, ids)
-    waiting = [recent[each] for each in start.to_come if each in recent]
-    to_come = order.sorted([record for record in waiting if wanted.matches(record, fields)])
-    page, skip = await _search(context, object_type, wanted, order, start, limit=limit)
-    shown, taken, rest = _merge(
-        order, page.results, to_come, limit, stale=_stale(wanted, ids, recent), is_last=page.after is None
+    order = query.order or order_by_id(fields)
+    start = None if position is None else _Position.from_cursor(position)
+    # Recent writes are read again for each page, because they may have changed since the last page.
+    ids = await recent_ids(context, object_type)
+    if start is not None:
+        ids = list(dict.fromkeys([*ids, *start.pending_ids]))
+    recent = await read_recent(context, object_type, ids)
+    stale = _stale_ids(query, ids, recent)
+    if start is None:
+        start = _first_position(fields, query, ids, recent, stale)
+    pending = [recent[record_id] for record_id in start.pending_ids if record_id in recent]
+    pending = order.sorted([record for record in pending if query.matches(record, fields)])
+    filters = [condition.to_wire() for condition in query.conditions]
+    if start.excluded_ids:
+        filters.append(Filter("hs_object_id", "NOT_IN", values=start.excluded_ids))
+    request = SearchRequest(
+        filter_groups=[filters] if filters else [], query=query.text, sort=order.to_wire(), limit=limit
     )
-    skip += taken
-    if taken == len(page.results):
-        skip = max(skip, _offset(page) or 0)  # a page may be shorter than what HubSpot went through for it
-    is_more = taken < len(page.results) or page.after is not None
-    truncated = skip >= MAX_SEARCH_RESULTS and page.total > skip
-    place_after = None
-    if rest or (is_more and skip < MAX_SEARCH_RESULTS):
-        left = tuple(record.id for record in rest)
-        place_after = replace(start, skip=skip, to_come=left, total=page.total).to_cursor()
-    refreshed = [recent.get(record.id, record) for record in shown]
-    return Found(refreshed, page.total + start.found, place_after, truncated and place_after is None)
+    results, offset = await _next_hubspot_page(
+        context, object_type, request, offset=start.offset, total=start.total
+    )
+    page, consumed, remaining = _merge(
+        order, results.results, pending, limit, stale=stale, is_last=results.after is None
+    )
+    offset += consumed
+    is_consumed = consumed == len(results.results)
+    if is_consumed:
+        # HubSpot's next offset can be higher, because a page may hold fewer results than HubSpot counts for it.
+        offset = max(offset, _next_offset(results) or 0)
+    has_more = not is_consumed or results.after is not None
+    next_position = None
+    if remaining or (has_more and offset < MAX_SEARCH_RESULTS):
+        pending_ids = tuple(record.id for record in remaining)
+        next_position = replace(
+            start, offset=offset, pending_ids=pending_ids, total=results.total
+        ).to_cursor()
+    return SearchResult(
+        [recent.get(record.id, record) for record in page],
+        next_position,
+        total=results.total + start.match_count,
+        truncated=next_position is None and offset >= MAX_SEARCH_RESULTS and results.total > offset,
+    )
 
 
-def _begin(
-    fields: ObjectFields, wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]
-) -> _Place:
-    found = [record.id for record in recent.values() if wanted.matches(record, fields)]
-    if wanted.query is None:
-        left_out = list(dict.fromkeys([*ids, *recent]))
-    else:
-        # HubSpot finds words in more ways than we do: what only HubSpot finds stays HubSpot's to show.
-        left_out = list(dict.fromkeys([*_stale(wanted, ids, recent), *found]))
-    return _Place(left_out=tuple(left_out), to_come=tuple(found), found=len(found))
+def _first_position(
+    fields: ObjectFields,
+    query: RecordQuery,
+    ids: Sequence[str],
+    recent: Mapping[str, CrmRecord],
+    stale: Sequence[str],
+) -> _Position:
+    matching = tuple(record.id for record in recent.values() if query.matches(record, fields))
+    # HubSpot's text matching is broader than ours, so keep records that only HubSpot matches.
+    excluded = [*ids, *recent] if query.text is None else [*stale, *matching]
+    return _Position(
+        excluded_ids=tuple(dict.fromkeys(excluded)), pending_ids=matching, match_count=len(matching)
+    )
 
 
-def _stale(wanted: Wanted, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
-    """Of the records written a moment ago those that HubSpot may still show: gone by now, or past the filters."""
-    unmet = [
-        record.id for record in recent.values() if not all(each.matches(record) for each in wanted.conditions)
+def _stale_ids(query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
+    """Return the recent writes that HubSpot may still find, but that were archived or no longer match the filters."""
+    archived = [record_id for record_id in ids if record_id not in recent]
+    return archived + [
+        record.id
+        for record in recent.values()
+        if not all(condition.matches(record) for condition in query.conditions)
     ]
-    return [*(each for each in ids if each not in recent), *unmet]
 
 
-async def _search(
+async def _next_hubspot_page(
     context: RecordContext,
     object_type: ObjectType,
-    wanted: Wanted,
-    order: Order,
-    start: _Place,
+    request: SearchRequest,
     *,
-    limit: int,
+    offset: int = 0,
+    total: int = 0,
 ) -> tuple[SearchPage, int]:
-    """The next page of HubSpot's that holds anything, and how many of its results lie before it."""
-    filters = [condition.to_wire() for condition in wanted.conditions]
-    if start.left_out:
-        filters.append(Filter("hs_object_id", "NOT_IN", values=start.left_out))
-    request = SearchRequest(
-        filter_groups=[filters] if filters else [], query=wanted.query, sort=order.to_wire()
-    )
-    skip, total = start.skip, start.total
-    while skip < MAX_SEARCH_RESULTS:
-        room = min(limit, MAX_SEARCH_RESULTS - skip)
-        page = await ask(
-            context, object_type, replace(request, limit=room, after=str(skip) if skip else None)
+    """Return HubSpot's first page with results at or after this offset, and its offset."""
+    while offset < MAX_SEARCH_RESULTS:
+        limit = min(request.limit, MAX_SEARCH_RESULTS - offset)
+        page = await _search(
+            context, object_type, replace(request, limit=limit, after=str(offset) if offset else None)
         )
-        following = _offset(page)
-        # A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744
-        if page.results or following is None or following <= skip:
-            return page, skip
-        skip, total = following, page.total
-    return SearchPage(results=[], total=total), skip
+        next_offset = _next_offset(page)
+        # An empty page is not always the last one. https://github.com/airbytehq/airbyte/issues/80744
+        if page.results or next_offset is None or next_offset <= offset:
+            return page, offset
+        offset, total = next_offset, page.total
+    return SearchPage(results=[], total=total), offset
 
 
-def _offset(page: SearchPage) -> int | None:
-    """How many results lie before the next page, None on the last."""
+def _next_offset(page: SearchPage) -> int | None:
     return int(page.after) if page.after is not None and page.after.isdecimal() else None
 
 
-async def ask(context: RecordContext, object_type: ObjectType, request: SearchRequest) -> SearchPage:
-    """One page of HubSpot's search with everything that is readable.
+async def _search(context: RecordContext, object_type: ObjectType, request: SearchRequest) -> SearchPage:
+    """Return one page of HubSpot's search with all readable properties.
 
-    HubSpot takes 3,000 characters: where the names of all properties do not fit among them, the records are read by
-    id, at one call more. Raises a 400 where the question itself is too long.
+    HubSpot accepts 3,000 characters. If the names of all properties make the request longer, the search returns only
+    IDs, and a batch read returns the records. Raises 400 if the query itself is too long.
     """
     fields = context.fields[object_type]
     objects = context.hubspot.objects(object_type)
-    whole = replace(request, properties=fields.properties)
-    brief = replace(request, properties=("hs_object_id",))
-    fits = _length(whole) <= LONGEST_BODY
-    if not fits and _length(brief) > LONGEST_BODY:
-        field = "filters" if request.filter_groups else "query"
-        raise invalid(field, "is too long; HubSpot takes 3,000 characters for a search")
+    request = replace(request, properties=fields.properties)
+    is_too_long = _length(request) > MAX_SEARCH_CHARACTERS
+    if is_too_long:
+        request = replace(request, properties=("hs_object_id",))
+        if _length(request) > MAX_SEARCH_CHARACTERS:
+            field = "filters" if request.filter_groups else "query"
+            raise invalid(field, "is too long; HubSpot accepts 3,000 characters per search")
     try:
-        page = await objects.search(whole if fits else brief)
+        page = await objects.search(request)
     except HubSpotValidationError as error:
-        every = [field.path for field in fields.fields]
-        raise refused_fields(error, every, fields.paths) or error from error
-    if fits or not page.results:
+        problem = map_validation_error(error, [field.path for field in fields.fields], fields.paths)
+        if problem is None:
+            raise
+        raise problem from error
+    if not is_too_long:
         return page
     ids = [record.id for record in page.results]
-    read = (await objects.batch_read(ids, properties=fields.properties)).records
-    # One that went meanwhile keeps its place and what the search said: the places of the others are counted.
-    return page.model_copy(update={"results": [read.get(record.id, record) for record in page.results]})
+    records = (await objects.batch_read(ids, properties=fields.properties)).records
+    # Records that were archived since stay in the page, because offsets count them.
+    return page.model_copy(update={"results": [records.get(record.id, record) for record in page.results]})
 
 
 def _length(request: SearchRequest) -> int:
-    # As the client sends it.
+    """Return the length of the request's body as the client sends it."""
     return len(json.dumps(request.to_wire(), ensure_ascii=False, separators=(",", ":")))
 
 
 def _merge(
     order: Order,
     results: Sequence[CrmRecord],
-    to_come: Sequence[CrmRecord],
+    pending: Sequence[CrmRecord],
     limit: int,
     *,
     stale: Collection[str],
     is_last: bool,
 ) -> tuple[list[CrmRecord], int, list[CrmRecord]]:
-    """Two ordered lists as one page: what it shows, how many of HubSpot's it took, and which of ours are left.
+    """Merge two ordered lists into one page; return it, the number of consumed results, and the remaining pending.
 
-    What HubSpot has of the `stale` is taken and not shown.
+    Stale results are consumed, but are not on the page.
     """
-    shown: list[CrmRecord] = []
-    taken, waiting = 0, list(to_come)
+    page: list[CrmRecord] = []
+    consumed, remaining = 0, list(pending)
     while True:
-        while taken < len(results) and results[taken].id in stale:
-            taken += 1
-        if len(shown) == limit:
+        while consumed < len(results) and results[consumed].id in stale:
+            consumed += 1
+        if len(page) == limit:
             break
-        from_hubspot = results[taken] if taken < len(results) else None
-        if from_hubspot is None and not is_last:
-            break  # what HubSpot shows next may come before what is left of ours
-        if waiting and (from_hubspot is None or order.precedes(waiting[0], from_hubspot)):
-            shown.append(waiting.pop(0))
-        elif from_hubspot is not None:
-            shown.append(from_hubspot)
-            taken += 1
+        result = results[consumed] if consumed < len(results) else None
+        if result is None and not is_last:
+            break  # HubSpot's next page may contain results that precede the remaining records
+        if remaining and (result is None or order.precedes(remaining[0], result)):
+            page.append(remaining.pop(0))
+        elif result is not None:
+            page.append(result)
+            consumed += 1
         else:
             break
-    return shown, taken, waiting
+    return page, consumed, remaining
 
 
 async def list_account(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, after_id: str
-) -> tuple[list[CrmRecord], str | None]:
-    """A page of a filtered list in the order of ids, after this one, and the id after which the next begins.
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, *, limit: int, after_id: str
+) -> SearchResult:
+    """Return a page of a filtered list by ascending ID, after `after_id`.
 
-    Each page is a search of its own past the last id, so that a list has no end at 10,000.
+    Each page is a new search for higher IDs, so that a list can be longer than 10,000 records.
     """
-    fields = context.fields[object_type]
+    order = order_by_id(context.fields[object_type])
     ids = await recent_ids(context, object_type)
-    beyond = Filter("hs_object_id", "GT", after_id)
-    filters = [*(condition.to_wire() for condition in wanted.conditions), beyond]
+    filters = [condition.to_wire() for condition in query.conditions]
+    filters.append(Filter("hs_object_id", "GT", after_id))
     if ids:
         filters.append(Filter("hs_object_id", "NOT_IN", values=ids))
-    request = SearchRequest(filter_groups=[filters], sort=by_id(fields).to_wire(), limit=limit)
-    page, recent = await asyncio.gather(
-        _first_page_with_results(context, object_type, request), read_recent(context, object_type, ids)
+    request = SearchRequest(filter_groups=[filters], sort=order.to_wire(), limit=limit)
+    (page, _), recent = await asyncio.gather(
+        _next_hubspot_page(context, object_type, request), read_recent(context, object_type, ids)
     )
-    ours = [
-        record
-        for record in recent.values()
-        if int(record.id) > int(after_id) and wanted.matches(record, fields)
-    ]
-    known = {record.id: record for record in [*page.results, *ours]}
-    in_order = by_id(fields).sorted(known.values())
+    records = {record.id: record for record in page.results}
+    for record in recent.values():
+        if int(record.id) > int(after_id) and query.matches(record, context.fields[object_type]):
+            records[record.id] = record
+    merged = order.sorted(records.values())
     if page.after is not None and page.results:
-        # Between the last that HubSpot shows and its next there may be more; ours beyond it wait.
-        last = int(page.results[-1].id)
-        in_order = [record for record in in_order if int(record.id) <= last]
-    shown = in_order[:limit]
-    is_more = len(in_order) > limit or page.after is not None
-    return shown, shown[-1].id if is_more and shown else None
-
-
-async def _first_page_with_results(
-    context: RecordContext, object_type: ObjectType, request: SearchRequest
-) -> SearchPage:
-    """A page may be empty and still not the last. https://github.com/airbytehq/airbyte/issues/80744"""
-    page = await ask(context, object_type, request)
-    while page.after is not None and page.after != request.after and not page.results:
-        request = replace(request, after=page.after)
-        page = await ask(context, object_type, request)
-    return page
+        # HubSpot's next page begins after this ID, so recent records with higher IDs belong to a later page.
+        last_id = int(page.results[-1].id)
+        merged = [record for record in merged if int(record.id) <= last_id]
+    has_more = len(merged) > limit or page.after is not None
+    records_of_page = merged[:limit]
+    is_last = not records_of_page or not has_more
+    return SearchResult(records_of_page, None if is_last else {"id": records_of_page[-1].id})

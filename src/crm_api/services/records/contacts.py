@@ -1,62 +1,59 @@
-"""Contacts: listed, read with what hangs on them, created by staff, changed."""
+"""Contacts: list, search, read with deals and tickets, create (staff), update."""
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
-from crm_api.hubspot.errors import HubSpotConflictError, HubSpotValidationError
+from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.schemas.accounts import normalise_email
-from crm_api.schemas.contacts import Contact, ContactCreate, ContactPage, ContactUpdate
+from crm_api.schemas.contacts import (
+    Contact,
+    ContactCreate,
+    ContactPage,
+    ContactResponse,
+    ContactUpdate,
+    SingleContact,
+)
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.search import ContactSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import contact_from_record, refusal
-from crm_api.services.properties.values import require_valid
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import contact_from_record
 from crm_api.services.records.access import visible_contact
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
+from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_deals_and_tickets
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.recent_writes import remember
-from crm_api.services.records.updates import change_record, to_properties
+from crm_api.services.records.updates import update_record
 
 
-async def create_contact(context: RecordContext, contact: ContactCreate, *, attempt: Attempt) -> Contact:
-    """Add a contact. Raises 409 `contact_exists` where the address is a contact's already, and a 400."""
-    fields = context.fields["contacts"]
+async def create_contact(context: RecordContext, contact: ContactCreate, attempt: Attempt) -> ContactResponse:
+    """Create a contact. Raises 409 `contact_exists` if another contact has the e-mail address, and 400."""
     email = _email(contact.email)
-    properties = to_properties(context, fields, contact) | {"email": email}
-    properties = await require_valid(context.hubspot, fields, properties)
-    sent = {name: value for name, value in properties.items() if value}
+    body = contact.model_copy(update={"email": email})
     try:
-        record = await context.hubspot.contacts.create(
-            sent,
-            unique=UniqueValue("email", email),
-            is_retry=attempt.is_retry,
-            lookup_properties=fields.properties,
-        )
+        record = await create_record(context, "contacts", body, attempt, unique=UniqueValue("email", email))
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
-    except HubSpotValidationError as error:
-        raise refusal(error, fields, context.user.role) from error
-    await remember(context, "contacts", record.id)
-    return contact_from_record(record, context.fields)
+    created = contact_from_record(record, context.fields)
+    return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
 
 
 async def list_contacts(
     context: RecordContext, *, limit: int, cursor: str | None, lifecyclestage: str | None, sort: str | None
 ) -> ContactPage:
-    """A page of contacts; a customer's list holds their own alone."""
-    wanted = await wanted_of_list(
+    """Return a page of contacts. A customer gets only their own contact."""
+    query = await parse_list_filters(
         context.hubspot, context.fields["contacts"], equal={"lifecyclestage": lifecyclestage}, sort=sort
     )
-    records, next_cursor = await list_records(context, "contacts", wanted, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "contacts", query, limit=limit, cursor=cursor)
     return ContactPage(
-        results=[contact_from_record(record, context.fields) for record in records], next_cursor=next_cursor
+        results=[contact_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
 async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactWithDeals, str]:
-    """The contact with its deals and their tickets, and its ETag; 404."""
+    """Return the contact with its deals and their tickets, and its ETag. Raises 404."""
     record = await visible_contact(context, contact_id, associations=("deals",))
     [contact] = await with_deals_and_tickets(context, [record])
     return contact, etag_of(record, context.fields["contacts"])
@@ -65,21 +62,21 @@ async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactW
 async def update_contact(
     context: RecordContext, contact_id: str, changes: ContactUpdate, *, if_match: str | None
 ) -> tuple[Contact, str]:
-    """The contact after the change, and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
+    """Update a contact; return it and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
     if "email" in changes.model_fields_set and context.is_staff:
         changes = changes.model_copy(update={"email": _email(str(changes.email))})
-    record = await change_record(context, "contacts", contact_id, changes, if_match=if_match)
+    record = await update_record(context, "contacts", contact_id, changes, if_match=if_match)
     return contact_from_record(record, context.fields), etag_of(record, context.fields["contacts"])
 
 
 async def search_contacts(context: RecordContext, search: RecordSearch) -> ContactSearchPage:
-    """A page of the contacts that answer the search."""
-    found = await search_records(context, "contacts", search)
+    """Return a page of the contacts that match the search."""
+    result, next_cursor = await search_records(context, "contacts", search)
     return ContactSearchPage(
-        results=[contact_from_record(record, context.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[contact_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )
 
 

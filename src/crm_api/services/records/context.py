@@ -1,4 +1,4 @@
-"""The context of a request for records: the caller and everything needed to serve them."""
+"""The context of a request for records: the caller, and the objects that the record services use."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from crm_api.services.records.deal_ownership import DealOwnershipCache
 
 @dataclass(frozen=True, slots=True)
 class RecordContext:
-    """A caller, and what serving them from HubSpot takes."""
+    """The caller, and the objects that the record services use on their behalf."""
 
     user: User
     hubspot: HubSpotClient
@@ -26,20 +26,19 @@ class RecordContext:
     cursors: Cursors
     customer_stages: CustomerStages
     lease_seconds: float
-    """The longest that a request of this caller's may hold a record."""
+    """Time after which another request may take over the lease of a record."""
     origin: Origin
-    """Where the request comes from."""
 
     @property
     def is_staff(self) -> bool:
-        """Whether the caller sees and changes everybody's records."""
+        """True if the caller may see and change all records."""
         return self.user.role == "staff"
 
     @property
     def stages(self) -> CustomerStages:
-        """The pipelines and stages that the caller may use."""
+        """Pipelines and stages that the caller may use."""
         return UNRESTRICTED if self.is_staff else self.customer_stages
 
     async def relink(self) -> bool:
-        """Look again whom the caller is linked to; whether that is somebody else now."""
+        """Resolve the caller's contact link again. Return True if it leads to another contact now."""
         return await self.links.relink(self.hubspot, self.user, origin=self.origin)

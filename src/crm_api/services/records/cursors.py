@@ -1,4 +1,4 @@
-"""Our cursors: opaque, signed, and good only for the user, the list and the filter they were made for."""
+"""Cursors of lists and searches: opaque, signed, and bound to user, endpoint and query."""
 
 import base64
 import binascii
@@ -12,28 +12,28 @@ from crm_api.security.crypto import keyed_hash
 
 
 class Cursors:
-    """Writes and reads cursors signed with the service's secret key."""
+    """Reader and writer of cursors that are signed with the service's secret key."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
-    def write(self, place: dict[str, Any], user_id: UUID, endpoint: str, filters: str = "") -> str:
-        """A cursor for this place in this list of this user's."""
-        body = _encode(json.dumps(place, separators=(",", ":"), sort_keys=True).encode())
+    def write(self, position: dict[str, Any], user_id: UUID, endpoint: str, filters: str = "") -> str:
+        """Return a cursor for this position. `filters` identifies the query."""
+        body = _encode(json.dumps(position, separators=(",", ":"), sort_keys=True).encode())
         return f"{body}.{self._signature(body, user_id, endpoint, filters)}"
 
     def read(self, cursor: str, user_id: UUID, endpoint: str, filters: str = "") -> dict[str, Any]:
-        """The place that a cursor names; 400 `invalid_cursor` where it is not one that we wrote for this list."""
+        """Return the position in a cursor. Raises 400 `invalid_cursor` if it was not written for the same arguments."""
         body, _, signature = cursor.partition(".")
         if not hmac.compare_digest(
             signature.encode(), self._signature(body, user_id, endpoint, filters).encode()
         ):
             raise ApiError("invalid_cursor")
         try:
-            place = json.loads(_decode(body))
+            position = json.loads(_decode(body))
         except (ValueError, binascii.Error) as error:
             raise ApiError("invalid_cursor") from error
-        return dict(place)
+        return dict(position)
 
     def _signature(self, body: str, user_id: UUID, endpoint: str, filters: str) -> str:
         return keyed_hash(self._key, "cursor", body, str(user_id), endpoint, filters)

@@ -1,20 +1,19 @@
-"""A customer's own records: their ids from associations, the records from batch reads, so exact and fresh."""
+"""The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
-import asyncio
 from collections.abc import Sequence
 
-from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.associations import linked_ids
+from crm_api.hubspot.wire import BatchReadResult
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
 
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:
-    """The customer's contact, its link healed where that leads nowhere; None where there is none."""
+    """Return the caller's contact, relinked if necessary; None without one."""
     contact = await _read_contact(context, associations)
-    # A merged contact answers to its old id with its new one.
+    # HubSpot returns a merged contact under its new ID.
     if contact is not None and contact.id == context.user.contact_id:
         return contact
     if await context.relink():
@@ -23,9 +22,9 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
 
 
 async def own_records(context: RecordContext, object_type: ObjectType) -> list[CrmRecord]:
-    """All records of this type that are the customer's.
+    """Return all records of this type that are the caller's own.
 
-    Costs one call for the contact; what `own_ids` costs and ceil(records/100) for others.
+    Costs one call for the contact; for others, the calls of `own_ids` and ceil(records/100).
     """
     if object_type == "contacts":
         contact = await own_contact(context)
@@ -34,56 +33,33 @@ async def own_records(context: RecordContext, object_type: ObjectType) -> list[C
 
 
 async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
-    """The ids of all deals or tickets that are the customer's, ascending.
+    """Return the ascending IDs of the caller's deals, or of the tickets of the caller and of those deals.
 
-    Costs one call; two for tickets of a customer who has deals; more where associations overflow their page.
+    Costs one call, two for tickets of a caller with deals, and more if HubSpot pages the associations.
     """
-    wanted: tuple[ObjectType, ...] = ("deals", "tickets") if object_type == "tickets" else ("deals",)
-    contact = await own_contact(context, associations=wanted)
-    return [] if contact is None else await ids_of(context, contact, object_type)
-
-
-async def ids_of(context: RecordContext, contact: CrmRecord, object_type: ObjectType) -> list[str]:
-    """The deals, or the tickets of the contact and of its deals; the contact was read with both."""
-    if object_type == "deals":
-        return in_order(await linked_ids(context.hubspot, "contacts", contact, "deals"))
-    deals, direct = await asyncio.gather(
-        linked_ids(context.hubspot, "contacts", contact, "deals"),
-        linked_ids(context.hubspot, "contacts", contact, "tickets"),
-    )
-    return in_order([*direct, *await tickets_of(context, deals)])
-
-
-async def tickets_of(context: RecordContext, deal_ids: Sequence[str]) -> list[str]:
-    """The tickets of these deals; 502 where they could not all be read."""
-    if not deal_ids:
+    associations: list[ObjectType] = ["deals", "tickets"] if object_type == "tickets" else ["deals"]
+    contact = await own_contact(context, associations=associations)
+    if contact is None:
         return []
-    result = await context.hubspot.associations.batch_read("deals", "tickets", deal_ids)
-    if result.failed:
-        raise ApiError("hubspot_error")
-    return [ticket for tickets in result.targets.values() for ticket in tickets]
+    deal_ids = await deal_ids_of(context, contact)
+    return deal_ids if object_type == "deals" else await ticket_ids_of(context, contact, deal_ids)
 
 
 async def read_records(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> list[CrmRecord]:
-    """The records with these ids, in this order, each once; what is gone is left out."""
-    if not ids:
-        return []
+    """Return the records with these IDs, as `records_in_order` does."""
     result = await context.hubspot.objects(object_type).batch_read(
         ids, properties=context.fields[object_type].properties
     )
-    # Two ids that were merged lead to one record.
-    return list(
-        {
-            record.id: record for record in (result.records[each] for each in ids if each in result.records)
-        }.values()
-    )
+    return records_in_order(result, ids)
 
 
-def in_order(ids: Sequence[str]) -> list[str]:
-    """Ids ascending, each once."""
-    return sorted(set(ids), key=int)
+def records_in_order(result: BatchReadResult, ids: Sequence[str]) -> list[CrmRecord]:
+    """Return the records in the order of these IDs, without missing records and without duplicates."""
+    # The IDs of merged records lead to one record.
+    records = [result.records[record_id] for record_id in ids if record_id in result.records]
+    return list({record.id: record for record in records}.values())
 
 
 async def _read_contact(context: RecordContext, associations: Sequence[ObjectType]) -> CrmRecord | None:

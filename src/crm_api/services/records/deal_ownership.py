@@ -4,29 +4,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-REMEMBER_SECONDS = 10.0
-REMEMBER_AT_MOST = 10_000
+CACHE_TTL_SECONDS = 10.0
+MAX_ENTRIES = 10_000
 
 
 class DealOwnershipCache:
-    """Whose deals were seen to be whose, for some seconds; only what was found, never what was not."""
+    """Cache of verified (contact, deal) ownership. Only positive results are cached."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._expires_at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def add(self, contact_id: str, deal_id: str) -> None:
-        """This contact is associated with this deal now."""
-        self._until.pop((contact_id, deal_id), None)
-        self._until[contact_id, deal_id] = self._clock() + REMEMBER_SECONDS
-        while len(self._until) > REMEMBER_AT_MOST:
-            self._until.popitem(last=False)
+        """Cache that this contact is associated with this deal."""
+        self._expires_at.pop((contact_id, deal_id), None)
+        self._expires_at[contact_id, deal_id] = self._clock() + CACHE_TTL_SECONDS
+        while len(self._expires_at) > MAX_ENTRIES:
+            self._expires_at.popitem(last=False)
 
     def invalidate(self, deal_id: str) -> None:
-        """The deal is gone, whosever it was."""
-        for key in [key for key in self._until if key[1] == deal_id]:
-            del self._until[key]
+        """Remove the deal for all contacts."""
+        for key in [key for key in self._expires_at if key[1] == deal_id]:
+            del self._expires_at[key]
 
     def contains(self, contact_id: str, deal_id: str) -> bool:
-        """Whether the contact was associated with the deal seconds ago."""
-        return self._until.get((contact_id, deal_id), 0.0) > self._clock()
+        """Return True if a cached check found the contact associated with the deal."""
+        return self._expires_at.get((contact_id, deal_id), 0.0) > self._clock()

@@ -1,43 +1,116 @@
-"""Exactly-once creation: find the record of an earlier attempt by the idempotency property."""
+"""Exactly-once creation: find the record of an earlier attempt by the idempotency property, or create the record."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+
+from pydantic import BaseModel
 
 from crm_api.errors import ApiError
-from crm_api.hubspot import CrmRecord, HubSpotClient, UniqueValue
-from crm_api.hubspot.errors import HubSpotNotFoundError
+from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue
+from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotValidationError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.fields import REQUEST_ID_PROPERTY
-from crm_api.services.properties.values import schema_of
+from crm_api.services.properties.bodies import body_to_properties
+from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS, ObjectFields
+from crm_api.services.properties.mapping import write_error
+from crm_api.services.properties.pipelines import choose_stage
+from crm_api.services.properties.values import load_schema, require_valid
+from crm_api.services.records.context import RecordContext
+from crm_api.services.records.recent_writes import note_write
+
+Associate = Callable[[HubSpotValidationError | None], Awaitable[list[NewAssociation]]]
+"""Returns the associations of a new record. Called again with the error if HubSpot does not know one of the records."""
+
+
+async def create_record(
+    context: RecordContext,
+    object_type: ObjectType,
+    body: BaseModel,
+    attempt: Attempt,
+    *,
+    associate: Associate | None = None,
+    unique: UniqueValue | None = None,
+) -> CrmRecord:
+    """Create a record with the properties of this request body, or return the record of an earlier attempt.
+
+    Raises 400 for an unknown pipeline, stage or value, and what `associate` raises.
+    """
+    fields = context.fields[object_type]
+    if unique is None:
+        # Look up the record before validating: input that was valid on the first attempt may be invalid now.
+        created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
+        if created is not None:
+            return created
+    properties = body_to_properties(
+        body, fields, role=context.user.role, categories=context.fields.categories
+    )
+    associations = [] if associate is None else await associate(None)
+    pipeline = await _chosen_pipeline(context, fields, properties)
+    properties = await require_valid(context.hubspot, fields, properties) | pipeline
+    record = None
+    while record is None:
+        try:
+            record = await context.hubspot.objects(object_type).create(
+                {name: value for name, value in properties.items() if value},
+                associations=associations,
+                unique=unique or await reserve_idempotency_property(context.hubspot, object_type, attempt),
+                is_retry=attempt.is_retry,
+                lookup_properties=fields.properties,
+            )
+        except HubSpotValidationError as error:
+            if associate is None or not error.names_unknown_association:
+                raise write_error(error, fields, context.user.role) from error
+            associations = await associate(error)
+    if object_type == "deals":
+        for contact in associations:
+            context.deal_ownership.add(contact.to_id, record.id)
+    await note_write(context.session_factory, context.user, object_type, record.id)
+    return record
+
+
+async def _chosen_pipeline(
+    context: RecordContext, fields: ObjectFields, properties: dict[str, str]
+) -> dict[str, str]:
+    """Return the pipeline property for a new record; {} for contacts. Raises 400 for an unknown pipeline or stage."""
+    stage_field = STAGE_FIELDS.get(fields.object_type)
+    if stage_field is None:
+        return {}
+    name = fields.by_name["pipeline"].wire_name
+    pipeline = await choose_stage(
+        context.hubspot,
+        fields.object_type,
+        pipeline=properties.get(name),
+        stage=properties[stage_field],
+        stage_field=stage_field,
+        stages=context.stages,
+    )
+    return {name: pipeline}
 
 
 async def reserve_idempotency_property(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt
 ) -> UniqueValue | None:
-    """What the new record is to bear, so that a lost answer can be looked up; None in an account without our property.
+    """Return the idempotency property for the new record, or None if the HubSpot account is not provisioned.
 
-    Raises `outcome_unknown` where an earlier try may have created the record and it cannot be looked up: there is no
-    property now, or there was none then. Raises HubSpot's errors where the schema cannot be read.
+    Raises `outcome_unknown` if an earlier attempt may have created the record without the property, or if the property
+    is missing now. Raises HubSpot's errors if the schema cannot be read.
     """
-    found = (await schema_of(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
-    is_there = found is not None and found.has_unique_value and not found.archived
-    if attempt.is_retry and not (is_there and attempt.request_id):
+    definition = (await load_schema(hubspot, object_type)).get(REQUEST_ID_PROPERTY)
+    is_provisioned = definition is not None and definition.has_unique_value and not definition.archived
+    if attempt.is_retry and not (is_provisioned and attempt.request_id):
         raise ApiError("outcome_unknown")
-    if is_there:
+    if is_provisioned:
         return UniqueValue(REQUEST_ID_PROPERTY, attempt.request_id)
-    if attempt.mark_untracked is not None:
-        await attempt.mark_untracked()
+    await attempt.mark_untracked()
     return None
 
 
 async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
-    """The record that an earlier try with this key has made.
-
-    Looked for before anything is checked: what was valid then may not be now. Raises as `unique_value` does.
-    """
-    unique = await reserve_idempotency_property(hubspot, object_type, attempt) if attempt.is_retry else None
+    """Return the record of an earlier attempt, or None. Raises as `reserve_idempotency_property` does."""
+    if not attempt.is_retry:
+        return None
+    unique = await reserve_idempotency_property(hubspot, object_type, attempt)
     if unique is None:
         return None
     try:

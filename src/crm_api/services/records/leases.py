@@ -1,4 +1,4 @@
-"""One writer at a time for each record, among all processes: what makes If-Match exact among our callers."""
+"""Leases: one request at a time writes a record, in all processes, so that If-Match is exact among callers."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ from crm_api.models import RecordLease, now
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN_SECONDS = 0.05
-WAIT_AT_MOST_SECONDS = 5.0
+RETRY_INTERVAL_SECONDS = 0.05
+MAX_WAIT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -30,52 +30,52 @@ async def record_lease(
     lease_seconds: float,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncGenerator[None, None]:
-    """Hold the record; no database connection is held meanwhile. A lease whose holder died ends by itself.
+    """Hold the lease of a record, but no database connection. The lease of a crashed process expires.
 
-    Raises 503 where another request holds it for longer than is worth waiting.
+    Raises 503 if another request holds the lease for longer than `MAX_WAIT_SECONDS`.
     """
     lease_id = uuid4()
     waited = 0.0
-    while not await _take(session_factory, object_type, record_id, lease_id, lease_seconds):
-        if waited >= WAIT_AT_MOST_SECONDS:
+    while not await _acquire(session_factory, object_type, record_id, lease_id, lease_seconds):
+        if waited >= MAX_WAIT_SECONDS:
             raise ApiError("service_unavailable", retry_after=1)
-        await sleep(LOOK_AGAIN_SECONDS)
-        waited += LOOK_AGAIN_SECONDS
+        await sleep(RETRY_INTERVAL_SECONDS)
+        waited += RETRY_INTERVAL_SECONDS
     try:
         yield
     finally:
-        await _give_back(session_factory, object_type, record_id, lease_id)
+        await _release(session_factory, object_type, record_id, lease_id)
 
 
-async def _give_back(
+async def _release(
     session_factory: SessionFactory, object_type: ObjectType, record_id: str, lease_id: UUID
 ) -> None:
-    mine = delete(RecordLease).where(
+    own_lease = delete(RecordLease).where(
         RecordLease.object_type == object_type,
         RecordLease.record_id == record_id,
         RecordLease.lease_id == lease_id,
     )
     try:
         async with session_factory.begin() as database:
-            await database.execute(mine)
+            await database.execute(own_lease)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        # What was written stands, and the lease ends by itself.
-        logger.warning("a lease could not be given back: %s", type(error).__name__)
+        # The write succeeded, and the lease expires.
+        logger.warning("record lease not released: error=%s", type(error).__name__)
 
 
-async def _take(
+async def _acquire(
     session_factory: SessionFactory,
     object_type: ObjectType,
     record_id: str,
     lease_id: UUID,
     lease_seconds: float,
 ) -> bool:
-    until = now() + timedelta(seconds=lease_seconds)
+    lease_until = now() + timedelta(seconds=lease_seconds)
     try:
         async with session_factory.begin() as database:
             database.add(
                 RecordLease(
-                    object_type=object_type, record_id=record_id, lease_id=lease_id, lease_until=until
+                    object_type=object_type, record_id=record_id, lease_id=lease_id, lease_until=lease_until
                 )
             )
         return True
@@ -88,7 +88,7 @@ async def _take(
             RecordLease.record_id == record_id,
             RecordLease.lease_until <= now(),
         )
-        .values(lease_id=lease_id, lease_until=until)
+        .values(lease_id=lease_id, lease_until=lease_until)
         .returning(RecordLease.record_id)
     )
     async with session_factory.begin() as database:

@@ -1,4 +1,4 @@
-"""A page of contacts, each with its deals, each deal with its tickets, in three dependent steps."""
+"""Contacts with their deals and the deals' tickets, read in three dependent steps."""
 
 from collections.abc import Sequence
 
@@ -13,29 +13,28 @@ _ENDPOINT = "new-crm-objects"
 
 
 async def list_crm_objects(context: RecordContext, *, limit: int, cursor: str | None) -> CrmObjectsPage:
-    """A page of contacts in HubSpot's list order; a customer's holds their own contact alone.
+    """Return a page of contacts by ascending ID. A customer gets only their own contact.
 
-    Costs 1 + ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls to HubSpot, and one more for each
-    association page that overflows.
+    Costs 1 + ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls to HubSpot, and one more for
+    each further page of associations.
     """
-    place = context.cursors.read(cursor, context.user.id, _ENDPOINT) if cursor is not None else None
+    position = context.cursors.read(cursor, context.user.id, _ENDPOINT) if cursor is not None else None
     contacts: Sequence[CrmRecord]
     if context.is_staff:
         page = await context.hubspot.contacts.list_page(
             limit=limit,
-            after=place.get("after") if place else None,
+            after=position.get("after") if position else None,
             properties=context.fields["contacts"].properties,
             associations=("deals",),
         )
         contacts, next_after = page.results, page.after
     else:
-        if place is not None:
-            raise ApiError("invalid_cursor")  # one contact has no second page
+        if position is not None:
+            raise ApiError("invalid_cursor")  # a customer's only page has no cursor
         own = await own_contact(context, associations=("deals",))
         contacts, next_after = [own] if own else [], None
-    return CrmObjectsPage(
-        contacts=await with_deals_and_tickets(context, contacts),
-        next_after=context.cursors.write({"after": next_after}, context.user.id, _ENDPOINT)
-        if next_after
-        else None,
-    )
+    nested = await with_deals_and_tickets(context, contacts)
+    next_cursor = None
+    if next_after:
+        next_cursor = context.cursors.write({"after": next_after}, context.user.id, _ENDPOINT)
+    return CrmObjectsPage(contacts=nested, next_after=next_cursor)

@@ -1,4 +1,4 @@
-"""The properties that the caller may read and write, for front ends."""
+"""Properties that the caller may read and write, for the forms of front ends."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ from crm_api.services.properties.fields import (
     PROPERTY_TYPES,
     STAGE_FIELDS,
     Field,
-    Kind,
     RecordFields,
-    kind_of,
+    ValueType,
+    value_type_of,
 )
 from crm_api.services.properties.pipelines import visible_pipelines
-from crm_api.services.properties.values import schema_of
+from crm_api.services.properties.values import load_schema
 from crm_api.services.records.context import RecordContext
 
 
 async def list_properties(context: RecordContext, object_type: ObjectType) -> RecordProperties:
-    """What the caller may read of this type, with labels, types and options as the account has them.
+    """Return the readable properties of this type, with the labels, types and options of the HubSpot account.
 
-    Costs nothing while schema and pipelines are known; else one call for each.
+    Costs one call each for schema and pipelines, unless they are cached.
     """
     fields = context.fields[object_type]
     schema, pipelines = await asyncio.gather(
-        schema_of(context.hubspot, object_type), _pipeline_options(context, object_type)
+        load_schema(context.hubspot, object_type), _pipeline_options(context, object_type)
     )
     return RecordProperties(
         results=[_property(context, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
@@ -36,7 +36,7 @@ async def list_properties(context: RecordContext, object_type: ObjectType) -> Re
 async def _pipeline_options(
     context: RecordContext, object_type: ObjectType
 ) -> Mapping[str, Mapping[str, str]]:
-    """Labels by value of what the caller may choose for pipeline and stage, by field."""
+    """Return the labels of the pipelines and stages that the caller may choose, by field and ID."""
     if object_type not in STAGE_FIELDS:
         return {}
     pipelines = await visible_pipelines(context.hubspot, object_type, context.stages)
@@ -46,7 +46,7 @@ async def _pipeline_options(
             stage.id: stage.label
             for pipeline in pipelines
             for stage in pipeline.stages
-            if context.stages.allows(object_type, pipeline.id, stage.id)
+            if context.stages.may_set(object_type, pipeline.id, stage.id)
         },
     }
 
@@ -57,13 +57,13 @@ def _property(
     definition: Property | None,
     pipelines: Mapping[str, Mapping[str, str]],
 ) -> RecordProperty:
-    kind = kind_of(definition) if definition is not None and field.nested else field.kind
+    value_type = value_type_of(definition) if definition is not None and field.nested else field.value_type
     read_only = definition is not None and definition.is_read_only
     return RecordProperty(
         name=field.name,
         label=definition.label if definition is not None else field.label,
-        type=PROPERTY_TYPES[kind],
-        options=_options(context.fields, field, kind, definition, pipelines),
+        type=PROPERTY_TYPES[value_type],
+        options=_options(context.fields, field, value_type, definition, pipelines),
         required=field.required,
         writable=context.user.role in field.writers and not read_only,
         filterable=field.filterable,
@@ -74,25 +74,24 @@ def _property(
 def _options(
     fields: RecordFields,
     field: Field,
-    kind: Kind,
+    value_type: ValueType,
     definition: Property | None,
     pipelines: Mapping[str, Mapping[str, str]],
 ) -> list[RecordPropertyOption]:
     if field.name in pipelines:
-        return [
-            RecordPropertyOption(value=each, label=label) for each, label in pipelines[field.name].items()
-        ]
-    if definition is None or kind not in ("choice", "choices", "bool"):
+        labels = pipelines[field.name]
+        return [RecordPropertyOption(value=option_id, label=label) for option_id, label in labels.items()]
+    if definition is None or value_type not in ("choice", "choices", "bool"):
         return []
-    # Those without a number come last.
-    shown = [option for option in definition.options if not option.hidden]
-    shown.sort(key=lambda option: (option.display_order < 0, option.display_order))
+    options = [option for option in definition.options if not option.hidden]
+    # HubSpot's -1 means that an option has no position, so such options come last.
+    options.sort(key=lambda option: (option.display_order < 0, option.display_order))
+    names = {option.value: option.value for option in options}
     if field.name == "category":
-        ours = {theirs: name for name, theirs in fields.categories.items()}
-        # Requests take our closed list.
-        return [
-            RecordPropertyOption(value=ours[option.value], label=option.label)
-            for option in shown
-            if option.value in ours
-        ]
-    return [RecordPropertyOption(value=option.value, label=option.label) for option in shown]
+        # Requests accept only the API's own category names.
+        names = {value: name for name, value in fields.categories.items()}
+    return [
+        RecordPropertyOption(value=names[option.value], label=option.label)
+        for option in options
+        if option.value in names
+    ]

@@ -1,151 +1,156 @@
 """Lists and searches of one object type, for customers and for staff."""
 
-from dataclasses import dataclass
 from typing import Any, Final
-
-from pydantic import MISSING
 
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
+from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch
-from crm_api.services.properties.filters import Order, Wanted, by_id, wanted_of
-from crm_api.services.records.account_search import list_account, search_account
+from crm_api.services.properties.filters import Order, RecordQuery, order_by_id, parse_search
+from crm_api.services.records.account_search import SearchResult, list_account, search_account
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_ids, own_records, read_records
 
-_PAST_THE_END: Final = "leads past the 10,000 records that HubSpot sorts; narrow the list, or leave sort out"
-# A cursor has room for so many characters of a value, whatever they are.
-_LONGEST_VALUE: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPage:
-    """One page of a search, with its cursor written."""
-
-    records: list[CrmRecord]
-    total: int
-    next_cursor: str | None
-    truncated: bool
+# A cursor has room for this many characters of a value.
+_MAX_VALUE_CHARACTERS: Final = 100
 
 
 async def list_records(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, cursor: str | None
-) -> tuple[list[CrmRecord], str | None]:
-    """A page of a list, by ascending id unless it is sorted, and the cursor of the next.
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, *, limit: int, cursor: str | None
+) -> tuple[SearchResult, str | None]:
+    """Return a page of a list, by ascending ID if the query has no order, and the cursor of the next page.
 
-    A customer's comes from associations, a staff member's from the account: unfiltered it is HubSpot's own list, which
-    does not lag; filtered or sorted it is a search. Raises 400 `invalid_cursor`.
+    A customer's list comes from associations. A staff list without filters and order is HubSpot's list, which does
+    not lag behind writes; with them it is a search. Raises 400 `invalid_cursor`.
     """
     endpoint = f"list-{object_type}"
-    place = _read_cursor(context, cursor, endpoint, wanted)
+    position = _read_cursor(context, cursor, endpoint, query)
     if not context.is_staff:
-        records, following = await _own_list(context, object_type, wanted, limit, place)
-    elif wanted.is_everything:
+        result = await _list_own(context, object_type, query, limit, position)
+    elif query.is_empty:
         page = await context.hubspot.objects(object_type).list_page(
             limit=limit,
-            after=place.get("after"),
+            after=position.get("after"),
             properties=context.fields[object_type].properties,
         )
-        records, following = page.results, {"after": page.after} if page.after else None
-    elif wanted.order is None:
-        records, last = await list_account(
-            context, object_type, wanted, limit=limit, after_id=place.get("id", "0")
-        )
-        following = {"id": last} if last else None
+        result = SearchResult(page.results, {"after": page.after} if page.after else None)
+    elif query.order is None:
+        after_id = position.get("id", "0")
+        result = await list_account(context, object_type, query, limit=limit, after_id=after_id)
     else:
-        records, following = await _sorted_list(context, object_type, wanted, limit, place)
-    return records, _write_cursor(context, following, endpoint, wanted)
+        result = await _list_sorted(context, object_type, query, limit, position)
+    return result, _write_cursor(context, result.next_position, endpoint, query)
 
 
-async def search_records(context: RecordContext, object_type: ObjectType, search: RecordSearch) -> FoundPage:
-    """A page of a search: a customer's is evaluated here, exact and fresh, a staff member's by HubSpot.
+async def search_records(
+    context: RecordContext, object_type: ObjectType, search: RecordSearch
+) -> tuple[SearchResult, str | None]:
+    """Return a page of the search that a request body describes, and the cursor of the next page.
 
-    Raises a 400 that names the filter at fault, 400 `invalid_cursor`.
+    Raises 400 with the location of an invalid filter, and 400 `invalid_cursor`.
     """
-    wanted = await wanted_of(context.hubspot, context.fields, context.fields[object_type], search)
-    cursor = None if search.cursor is MISSING else search.cursor
-    return await find_records(context, object_type, wanted, limit=search.limit, cursor=cursor)
+    query = await parse_search(context.hubspot, context.fields, context.fields[object_type], search)
+    return await find_records(context, object_type, query, limit=search.limit, cursor=or_none(search.cursor))
 
 
 async def find_records(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, *, limit: int, cursor: str | None = None
-) -> FoundPage:
-    """A page of what answers the question."""
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> tuple[SearchResult, str | None]:
+    """Return a page of the matching records, and the cursor of the next page.
+
+    A customer's search is evaluated here, over their own records; a staff search is evaluated by HubSpot.
+    """
     endpoint = f"search-{object_type}"
-    place = _read_cursor(context, cursor, endpoint, wanted)
+    position = _read_cursor(context, cursor, endpoint, query)
     if context.is_staff:
-        found = await search_account(context, object_type, wanted, limit=limit, place=place or None)
-        next_cursor = _write_cursor(context, found.place, endpoint, wanted)
-        return FoundPage(found.records, found.total, next_cursor, found.truncated)
-    order = wanted.order or by_id(context.fields[object_type])
-    selected = wanted.select(await own_records(context, object_type), context.fields[object_type])
-    shown, following = _page(selected, order, limit, place)
-    return FoundPage(shown, len(selected), _write_cursor(context, following, endpoint, wanted), False)
+        result = await search_account(context, object_type, query, limit=limit, position=position or None)
+    else:
+        result = await _search_own(context, object_type, query, limit, position)
+    return result, _write_cursor(context, result.next_position, endpoint, query)
 
 
-async def _own_list(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
-) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    order = wanted.order or by_id(context.fields[object_type])
-    if object_type == "contacts" or not wanted.is_everything:
-        selected = wanted.select(await own_records(context, object_type), context.fields[object_type])
-        return _page(selected, order, limit, place)
-    ids = await own_ids(context, object_type)
-    after = int(place.get("id", "0"))
-    left = [each for each in ids if int(each) > after]
-    shown = left[:limit]
-    records = order.sorted(await read_records(context, object_type, shown))
-    return records, {"id": shown[-1]} if len(left) > limit else None
+async def _search_own(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
+) -> SearchResult:
+    fields = context.fields[object_type]
+    records = query.select(await own_records(context, object_type), fields)
+    return _page_after(records, query.order or order_by_id(fields), limit, position)
 
 
-async def _sorted_list(
-    context: RecordContext, object_type: ObjectType, wanted: Wanted, limit: int, place: dict[str, Any]
-) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    if place.get("skip", 0) >= MAX_SEARCH_RESULTS:
-        raise invalid("cursor", _PAST_THE_END)
-    found = await search_account(context, object_type, wanted, limit=limit, place=place or None)
-    # A list that is cut off says so on its next page, rather than looking like a whole one.
-    return found.records, found.place or ({"skip": MAX_SEARCH_RESULTS} if found.truncated else None)
+async def _list_own(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
+) -> SearchResult:
+    if object_type == "contacts" or not query.is_empty:
+        return await _search_own(context, object_type, query, limit, position)
+    # Only the records of this page are read.
+    after_id = int(position.get("id", "0"))
+    ids = [record_id for record_id in await own_ids(context, object_type) if int(record_id) > after_id]
+    page = order_by_id(context.fields[object_type]).sorted(
+        await read_records(context, object_type, ids[:limit])
+    )
+    return SearchResult(page, {"id": ids[limit - 1]} if len(ids) > limit else None)
 
 
-def _page(
-    records: list[CrmRecord], order: Order, limit: int, place: dict[str, Any]
-) -> tuple[list[CrmRecord], dict[str, Any] | None]:
-    """What comes after the place where the last page ended, whatever became of the record that stood there."""
-    left = _left(records, order, place)
-    shown = left[:limit]
-    if len(left) <= limit:
-        return shown, None
-    following = {"id": shown[-1].id, "shown": place.get("shown", 0) + len(shown)}
-    value = order.value_of(shown[-1])
-    return shown, following if len(value or "") > _LONGEST_VALUE else following | {"value": value}
+async def _list_sorted(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
+) -> SearchResult:
+    if position.get("skip", 0) >= MAX_SEARCH_RESULTS:
+        message = "leads past the 10,000 records that HubSpot sorts; narrow the list or omit sort"
+        raise invalid("cursor", message)
+    result = await search_account(context, object_type, query, limit=limit, position=position or None)
+    if not result.truncated:
+        return result
+    # A truncated list has a next page, which fails, because without one the list would look complete.
+    return SearchResult(result.records, {"skip": MAX_SEARCH_RESULTS})
 
 
-def _left(records: list[CrmRecord], order: Order, place: dict[str, Any]) -> list[CrmRecord]:
-    if not place:
+def _page_after(records: list[CrmRecord], order: Order, limit: int, position: dict[str, Any]) -> SearchResult:
+    """Return the page after the position, even if the record at that position was changed or deleted."""
+    remaining = _remaining(records, order, position)
+    page = remaining[:limit]
+    if len(remaining) <= limit:
+        return SearchResult(page, None, total=len(records))
+    next_position = {"id": page[-1].id, "shown": position.get("shown", 0) + len(page)}
+    value = order.value_of(page[-1])
+    if value is None or len(value) <= _MAX_VALUE_CHARACTERS:
+        next_position["value"] = value
+    return SearchResult(page, next_position, total=len(records))
+
+
+def _remaining(records: list[CrmRecord], order: Order, position: dict[str, Any]) -> list[CrmRecord]:
+    if not position:
         return records
-    if "value" in place:
-        return order.after(records, place["id"], place["value"])
-    # The value is too long for a cursor: after the record, or after as many as were shown where it is gone.
-    positions = {record.id: position for position, record in enumerate(records, start=1)}
-    return records[positions.get(place["id"], place["shown"]) :]
+    if "value" in position:
+        return order.after(records, position["id"], position["value"])
+    # The cursor has no room for the value, so search for the record, and count records if it is missing.
+    counts = {record.id: count for count, record in enumerate(records, start=1)}
+    return records[counts.get(position["id"], position["shown"]) :]
 
 
-def _read_cursor(context: RecordContext, cursor: str | None, endpoint: str, wanted: Wanted) -> dict[str, Any]:
+def _read_cursor(
+    context: RecordContext, cursor: str | None, endpoint: str, query: RecordQuery
+) -> dict[str, Any]:
     if cursor is None:
         return {}
-    # Roles page differently, and a role may change between two pages.
-    return context.cursors.read(
-        cursor, context.user.id, f"{endpoint}-{context.user.role}", wanted.fingerprint
-    )
+    return context.cursors.read(cursor, context.user.id, _role_endpoint(context, endpoint), query.fingerprint)
 
 
 def _write_cursor(
-    context: RecordContext, place: dict[str, Any] | None, endpoint: str, wanted: Wanted
+    context: RecordContext, position: dict[str, Any] | None, endpoint: str, query: RecordQuery
 ) -> str | None:
-    if place is None:
+    if position is None:
         return None
     return context.cursors.write(
-        place, context.user.id, f"{endpoint}-{context.user.role}", wanted.fingerprint
+        position, context.user.id, _role_endpoint(context, endpoint), query.fingerprint
     )
+
+
+def _role_endpoint(context: RecordContext, endpoint: str) -> str:
+    # Each role has positions of its own, and a user's role may change between two pages.
+    return f"{endpoint}-{context.user.role}"

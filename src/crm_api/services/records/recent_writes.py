@@ -1,9 +1,10 @@
-"""What somebody on the staff wrote a moment ago, so that they see it although HubSpot's search lags behind.
+"""Records that a staff member wrote recently. HubSpot's search lags behind writes, so they are read by ID.
 
-https://developers.hubspot.com/docs/api-reference/search/guide: new and changed records take a while to appear.
+https://developers.hubspot.com/docs/api-reference/search/guide
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -18,26 +19,21 @@ from crm_api.services.records.context import RecordContext
 
 logger = logging.getLogger(__name__)
 
-KEPT: Final = timedelta(seconds=60)
-# The ids go into a filter and into a cursor, and HubSpot takes 3,000 characters for a search.
-AT_MOST: Final = 50
-
-
-async def remember(context: RecordContext, object_type: ObjectType, record_id: str) -> None:
-    """Note that the caller has just written this record. The write stands whether or not the note can be made."""
-    await note_write(context.session_factory, context.user, object_type, record_id)
+RETENTION: Final = timedelta(seconds=60)
+# The IDs must fit into a cursor and into the 3,000 characters that HubSpot accepts for a search.
+MAX_RECENT_WRITES: Final = 50
 
 
 async def note_write(
     session_factory: SessionFactory, user: User, object_type: ObjectType, record_id: str
 ) -> None:
-    """As `remember`, for whoever has no `Access`."""
+    """Store that the user has just written this record. Database errors are logged, because the write succeeded."""
     if user.role != "staff":
-        return  # a customer's lists and searches do not go through HubSpot's index
+        return  # customers' lists and searches do not use HubSpot's index
     for _ in range(2):
         try:
             async with session_factory.begin() as database:
-                await database.execute(delete(RecentWrite).where(RecentWrite.at < now() - KEPT))
+                await database.execute(delete(RecentWrite).where(RecentWrite.at < now() - RETENTION))
                 row = await database.get(RecentWrite, (user.id, object_type, record_id))
                 if row is None:
                     database.add(RecentWrite(user_id=user.id, object_type=object_type, record_id=record_id))
@@ -45,34 +41,32 @@ async def note_write(
                     row.at = now()
             return
         except IntegrityError:
-            continue  # the same record, written by the same user at the same moment
+            continue  # another request of this user has inserted the row since
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            logger.warning("a recent write could not be noted: %s", type(error).__name__)
+            logger.warning("recent write not stored: error=%s", type(error).__name__)
             return
 
 
 async def recent_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
-    """The records that the caller wrote in the last minute, the latest first."""
+    """Return the IDs of the caller's recent writes, the latest first."""
     query = (
         select(RecentWrite.record_id)
         .where(
             RecentWrite.user_id == context.user.id,
             RecentWrite.object_type == object_type,
-            RecentWrite.at >= now() - KEPT,
+            RecentWrite.at >= now() - RETENTION,
         )
         .order_by(RecentWrite.at.desc())
-        .limit(AT_MOST)
+        .limit(MAX_RECENT_WRITES)
     )
     async with context.session_factory() as database:
         return list((await database.execute(query)).scalars())
 
 
 async def read_recent(
-    context: RecordContext, object_type: ObjectType, ids: list[str]
+    context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> dict[str, CrmRecord]:
-    """These records as they are now, by id; archived ones are not among them."""
-    if not ids:
-        return {}
+    """Return the current records with these IDs, by ID. Archived records are absent."""
     result = await context.hubspot.objects(object_type).batch_read(
         ids, properties=context.fields[object_type].properties
     )

@@ -1,9 +1,8 @@
-"""Contacts, deals and tickets searched at once."""
+"""Text search of contacts, deals and tickets at the same time."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Final
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
@@ -11,79 +10,73 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.search import FoundRecords
 from crm_api.services.properties.fields import OBJECT_TYPES
-from crm_api.services.properties.filters import Wanted
+from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
-from crm_api.services.records.associations import linked_ids
+from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import in_order, own_contact, read_records, tickets_of
+from crm_api.services.records.customer_records import own_contact, read_records
 from crm_api.services.records.queries import find_records
 
 logger = logging.getLogger(__name__)
 
-# What can go wrong with one part alone; anything else is a mistake of ours.
-_Failures: Final = (HubSpotError, ApiError)
 
+async def search_everything(context: RecordContext, text: str, *, limit: int) -> FoundRecords:
+    """Return the first matches of each type; `failed` names the types that could not be searched.
 
-async def search_everything(context: RecordContext, query: str, *, limit: int) -> FoundRecords:
-    """The first few contacts, deals and tickets in which the text is found; parts that failed are named.
-
-    Raises what went wrong where every part failed.
+    Raises the error of the contacts if no type could be searched.
     """
-    wanted = Wanted(query=query)
-    parts = await (_of_account if context.is_staff else _own)(context, wanted, limit)
-    failures = {part: found for part, found in parts.items() if isinstance(found, BaseException)}
-    for part, failure in failures.items():
-        if not isinstance(failure, _Failures):
-            raise failure
-        logger.warning("search: %s failed: %s", part, type(failure).__name__)
-    if len(failures) == len(OBJECT_TYPES):
+    query = RecordQuery(text=text)
+    if context.is_staff:
+        searches = [_search_account(context, object_type, query, limit) for object_type in OBJECT_TYPES]
+    else:
+        contact = await own_contact(context, associations=("deals", "tickets"))
+        if contact is None:
+            return FoundRecords(contacts=[], deals=[], tickets=[], failed=[])
+        deal_ids = asyncio.ensure_future(deal_ids_of(context, contact))
+        searches = [
+            _search_own(context, object_type, query, limit, contact, deal_ids) for object_type in OBJECT_TYPES
+        ]
+    records: dict[ObjectType, list[CrmRecord]] = {}
+    failures: dict[ObjectType, BaseException] = {}
+    outcomes = await asyncio.gather(*searches, return_exceptions=True)
+    for object_type, outcome in zip(OBJECT_TYPES, outcomes, strict=True):
+        if not isinstance(outcome, BaseException):
+            records[object_type] = outcome
+            continue
+        if not isinstance(outcome, HubSpotError | ApiError):
+            raise outcome
+        failures[object_type] = outcome
+        logger.warning("search failed: object_type=%s error=%s", object_type, type(outcome).__name__)
+    if not records:
         raise failures["contacts"]
-
-    def found(part: ObjectType) -> list[CrmRecord]:
-        records = parts[part]
-        return [] if isinstance(records, BaseException) else records
-
     return FoundRecords(
-        contacts=[contact_from_record(record, context.fields) for record in found("contacts")],
-        deals=[deal_from_record(record, context.fields) for record in found("deals")],
-        tickets=[ticket_from_record(record, context.fields) for record in found("tickets")],
-        failed=[part for part in OBJECT_TYPES if part in failures],
+        contacts=[contact_from_record(record, context.fields) for record in records.get("contacts", [])],
+        deals=[deal_from_record(record, context.fields) for record in records.get("deals", [])],
+        tickets=[ticket_from_record(record, context.fields) for record in records.get("tickets", [])],
+        failed=list(failures),
     )
 
 
-Parts = dict[ObjectType, list[CrmRecord] | BaseException]
+async def _search_account(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int
+) -> list[CrmRecord]:
+    result, _ = await find_records(context, object_type, query, limit=limit)
+    return result.records
 
 
-async def _of_account(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
-    """Three searches; the client keeps them within HubSpot's five a second."""
-
-    async def part(object_type: ObjectType) -> list[CrmRecord]:
-        return (await find_records(context, object_type, wanted, limit=limit)).records
-
-    return await _together({each: part(each) for each in OBJECT_TYPES})
-
-
-async def _own(context: RecordContext, wanted: Wanted, limit: int) -> Parts:
-    """The customer's records, their ids read once for all three parts."""
-    contact = await own_contact(context, associations=("deals", "tickets"))
-    if contact is None:
-        return {each: [] for each in OBJECT_TYPES}
-    deals = asyncio.ensure_future(linked_ids(context.hubspot, "contacts", contact, "deals"))
-
-    async def part(object_type: ObjectType) -> list[CrmRecord]:
-        if object_type == "contacts":
-            records = [contact]
-        elif object_type == "deals":
-            records = await read_records(context, "deals", in_order(await deals))
-        else:
-            direct = await linked_ids(context.hubspot, "contacts", contact, "tickets")
-            ids = in_order([*direct, *await tickets_of(context, await deals)])
-            records = await read_records(context, "tickets", ids)
-        return wanted.select(records, context.fields[object_type])[:limit]
-
-    return await _together({each: part(each) for each in OBJECT_TYPES})
-
-
-async def _together(parts: dict[ObjectType, Awaitable[list[CrmRecord]]]) -> Parts:
-    outcomes = await asyncio.gather(*parts.values(), return_exceptions=True)
-    return dict(zip(parts, outcomes, strict=True))
+async def _search_own(
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    limit: int,
+    contact: CrmRecord,
+    deal_ids: Awaitable[list[str]],
+) -> list[CrmRecord]:
+    if object_type == "contacts":
+        records = [contact]
+    else:
+        ids = await deal_ids
+        if object_type == "tickets":
+            ids = await ticket_ids_of(context, contact, ids)
+        records = await read_records(context, object_type, ids)
+    return query.select(records, context.fields[object_type])[:limit]

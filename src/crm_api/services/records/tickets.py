@@ -1,66 +1,53 @@
-"""Tickets: raised on deals, listed, read, changed, archived."""
+"""Tickets: create on a deal, list, search, read, update."""
 
-from pydantic import MISSING
+from functools import partial
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.search import RecordSearch, TicketSearchPage
-from crm_api.schemas.tickets import Ticket, TicketCreate, TicketPage, TicketUpdate
+from crm_api.schemas.tickets import (
+    SingleTicket,
+    Ticket,
+    TicketCreate,
+    TicketPage,
+    TicketResponse,
+    TicketUpdate,
+)
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import wanted_of_list
-from crm_api.services.properties.mapping import refusal, ticket_from_record
-from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid
-from crm_api.services.records.access import deal_contacts, visible_ticket
+from crm_api.services.properties.filters import parse_list_filters
+from crm_api.services.properties.mapping import ticket_from_record
+from crm_api.services.records.access import ticket_contacts, visible_ticket
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
-from crm_api.services.records.idempotent_create import find_created_record, reserve_idempotency_property
+from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.recent_writes import remember
-from crm_api.services.records.updates import change_record, to_properties
+from crm_api.services.records.updates import update_record
 
 
 async def create_ticket(
-    context: RecordContext, deal_id: str, ticket: TicketCreate, *, attempt: Attempt
-) -> Ticket:
-    """Raise a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
+    context: RecordContext, deal_id: str, ticket: TicketCreate, attempt: Attempt
+) -> TicketResponse:
+    """Create a ticket on a deal, associated with the deal and the caller's contact (staff: the deal's contacts).
 
-    Raises 404 where the deal is not there or not the caller's, 400 for an unknown pipeline, stage or value.
+    Raises 404 if the caller cannot see the deal, 400 for an unknown pipeline, stage or value.
     """
-    fields = context.fields["tickets"]
-    made = await find_created_record(context.hubspot, "tickets", attempt, read=fields.properties)
-    if made is not None:
-        return ticket_from_record(made, context.fields)
-    properties = to_properties(context, fields, ticket)
-    contact_ids = await deal_contacts(context, deal_id)
-    pipeline = await choose_stage(
-        context.hubspot,
-        "tickets",
-        pipeline=None if ticket.pipeline is MISSING else ticket.pipeline,
-        stage=ticket.hs_pipeline_stage,
-        stage_field="hs_pipeline_stage",
-        stages=context.stages,
+    record = await create_record(
+        context, "tickets", ticket, attempt, associate=partial(_associations, context, deal_id)
     )
-    properties = await require_valid(context.hubspot, fields, properties) | {"hs_pipeline": pipeline}
-    associations = [NewAssociation("deals", deal_id)]
-    associations += [NewAssociation("contacts", contact_id) for contact_id in contact_ids]
-    try:
-        record = await context.hubspot.tickets.create(
-            {name: value for name, value in properties.items() if value},
-            associations=associations,
-            unique=await reserve_idempotency_property(context.hubspot, "tickets", attempt),
-            is_retry=attempt.is_retry,
-            lookup_properties=context.fields["tickets"].properties,
-        )
-    except HubSpotValidationError as error:
-        if error.names_unknown_association:
-            # The deal was archived since we last saw whose it is.
-            context.deal_ownership.invalidate(deal_id)
-            raise ApiError("not_found") from error
-        raise refusal(error, fields, context.user.role) from error
-    await remember(context, "tickets", record.id)
-    return ticket_from_record(record, context.fields)
+    created = ticket_from_record(record, context.fields)
+    return TicketResponse(message=TicketResponse.CREATED, data=SingleTicket(ticket=created))
+
+
+async def _associations(
+    context: RecordContext, deal_id: str, error: HubSpotValidationError | None
+) -> list[NewAssociation]:
+    if error is not None:
+        # The deal was archived after its owner was cached.
+        context.deal_ownership.invalidate(deal_id)
+        raise ApiError("not_found") from error
+    contact_ids = await ticket_contacts(context, deal_id)
+    return [NewAssociation("deals", deal_id), *(NewAssociation("contacts", each) for each in contact_ids)]
 
 
 async def list_tickets(
@@ -72,21 +59,22 @@ async def list_tickets(
     stage: str | None,
     sort: str | None,
 ) -> TicketPage:
-    """A page of tickets."""
-    wanted = await wanted_of_list(
+    """Return a page of tickets."""
+    query = await parse_list_filters(
         context.hubspot,
         context.fields["tickets"],
         equal={"pipeline": pipeline, "hs_pipeline_stage": stage},
         sort=sort,
     )
-    records, next_cursor = await list_records(context, "tickets", wanted, limit=limit, cursor=cursor)
+    result, next_cursor = await list_records(context, "tickets", query, limit=limit, cursor=cursor)
     return TicketPage(
-        results=[ticket_from_record(record, context.fields) for record in records], next_cursor=next_cursor
+        results=[ticket_from_record(record, context.fields) for record in result.records],
+        next_cursor=next_cursor,
     )
 
 
 async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
-    """The ticket and its ETag; 404."""
+    """Return the ticket and its ETag. Raises 404."""
     record = await visible_ticket(context, ticket_id)
     return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
@@ -94,17 +82,17 @@ async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, st
 async def update_ticket(
     context: RecordContext, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
 ) -> tuple[Ticket, str]:
-    """The ticket after the change, and its ETag. Raises 404, 400, 412."""
-    record = await change_record(context, "tickets", ticket_id, changes, if_match=if_match)
+    """Update a ticket; return it and its ETag. Raises 404, 400, 412."""
+    record = await update_record(context, "tickets", ticket_id, changes, if_match=if_match)
     return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
 
 async def search_tickets(context: RecordContext, search: RecordSearch) -> TicketSearchPage:
-    """A page of the tickets that answer the search."""
-    found = await search_records(context, "tickets", search)
+    """Return a page of the tickets that match the search."""
+    result, next_cursor = await search_records(context, "tickets", search)
     return TicketSearchPage(
-        results=[ticket_from_record(record, context.fields) for record in found.records],
-        total=found.total,
-        next_cursor=found.next_cursor,
-        truncated=found.truncated,
+        results=[ticket_from_record(record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
     )

@@ -1,12 +1,11 @@
-"""Changing and archiving records: read afresh, checked, and only what differs is sent."""
+"""Updates and archiving of records. Only changed values are sent to HubSpot."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
-from pydantic import MISSING, BaseModel
+from pydantic import BaseModel
 
-from crm_api.errors import ApiError, invalid, invalid_fields
+from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import (
     HubSpotConflictError,
@@ -15,20 +14,20 @@ from crm_api.hubspot.errors import (
     HubSpotValidationError,
 )
 from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.problems import FieldProblem
 from crm_api.services import audit
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, with_kind
-from crm_api.services.properties.mapping import moment_to_wire, refusal
+from crm_api.services.properties.bodies import body_to_properties
+from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
+from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import require_valid, same, schema_for
+from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import require_match
 from crm_api.services.records.leases import record_lease
-from crm_api.services.records.recent_writes import remember
+from crm_api.services.records.recent_writes import note_write
 
 
-async def change_record(
+async def update_record(
     context: RecordContext,
     object_type: ObjectType,
     record_id: str,
@@ -36,49 +35,47 @@ async def change_record(
     *,
     if_match: str | None,
 ) -> CrmRecord:
-    """The record after the change. Absent is unchanged, null clears; what is equal already is not sent.
+    """Update a record and return it. Omitted fields are unchanged; null clears a field.
 
-    Costs two calls, one where nothing differs. Raises 404, a 400 that names the fields, 412, 409 `contact_exists`.
+    Costs two calls, or one if no value differs. Raises 404, 412, 409 `contact_exists`, and 400 with the invalid
+    fields.
     """
     fields = context.fields[object_type]
-    properties = to_properties(context, fields, changes)
+    properties = body_to_properties(
+        changes, fields, role=context.user.role, categories=context.fields.categories
+    )
     properties = await require_valid(context.hubspot, fields, properties)
-    schema = await schema_for(context.hubspot, fields, properties)
-
-    async def change(record: CrmRecord) -> CrmRecord:
+    schema = await load_schema_for(context.hubspot, fields, properties)
+    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
             for name, value in properties.items()
-            if not same(with_kind(fields.by_property[name], schema).kind, record.get(name), value)
+            if not values_equal(
+                with_value_type(fields.by_property[name], schema).value_type, record.get(name), value
+            )
         }
         if not changed:
             return record
         updated = await _send(context, fields, record.id, changed)
-        # The answer holds only what changed and some of HubSpot's own.
-        return record.model_copy(
-            update={
-                "properties": {**record.properties, **changed, **updated.properties},
-                "updated_at": updated.updated_at,
-            }
-        )
-
-    return await _write(context, object_type, record_id, change, if_match=if_match)
+    # HubSpot's response contains only the changed properties and some that HubSpot sets.
+    return record.model_copy(
+        update={
+            "properties": {**record.properties, **changed, **updated.properties},
+            "updated_at": updated.updated_at,
+        }
+    )
 
 
 async def archive_record(
     context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
 ) -> None:
-    """Move the record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls; raises 404, 412.
+    """Move a record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls. Raises 404, 412.
 
     https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
     """
-
-    async def archive(record: CrmRecord) -> CrmRecord:
+    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
         await context.hubspot.objects(object_type).archive(record.id)
-        return record
-
-    record = await _write(context, object_type, record_id, archive, if_match=if_match)
     if object_type == "deals":
         context.deal_ownership.invalidate(record.id)
     async with context.session_factory.begin() as database:
@@ -86,39 +83,28 @@ async def archive_record(
         audit.record(database, "record_archived", context.user.id, origin=context.origin, detail=detail)
 
 
-async def _write(
-    context: RecordContext,
-    object_type: ObjectType,
-    record_id: str,
-    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
-    *,
-    if_match: str | None,
-) -> CrmRecord:
+@asynccontextmanager
+async def _leased_record(
+    context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
+) -> AsyncGenerator[CrmRecord, None]:
+    """Hold the lease of a record and yield its current state, then note the write. Raises 404, 412."""
     async with record_lease(
         context.session_factory, object_type, record_id, lease_seconds=context.lease_seconds
     ):
         record = await visible_record(context, object_type, record_id)
         if record.id == record_id:
             require_match(if_match, record, context.fields[object_type])
-            return await _written(context, object_type, record, write)
-    # A record that was merged has several ids, and one lease.
-    return await _write(context, object_type, record.id, write, if_match=if_match)
-
-
-async def _written(
-    context: RecordContext,
-    object_type: ObjectType,
-    record: CrmRecord,
-    write: Callable[[CrmRecord], Awaitable[CrmRecord]],
-) -> CrmRecord:
-    try:
-        written = await write(record)
-    except HubSpotError as error:
-        if error.may_have_acted:
-            await remember(context, object_type, record.id)
-        raise
-    await remember(context, object_type, written.id)
-    return written
+            try:
+                yield record
+            except HubSpotError as error:
+                if error.may_have_acted:
+                    await note_write(context.session_factory, context.user, object_type, record_id)
+                raise
+            await note_write(context.session_factory, context.user, object_type, record_id)
+            return
+    # A merged record has several IDs, but one lease.
+    async with _leased_record(context, object_type, record.id, if_match=if_match) as merged:
+        yield merged
 
 
 async def _send(
@@ -129,7 +115,7 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise refusal(error, fields, context.user.role) from error
+        raise write_error(error, fields, context.user.role) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise
@@ -139,7 +125,7 @@ async def _send(
 async def _require_stage(
     context: RecordContext, fields: ObjectFields, record: CrmRecord, properties: Mapping[str, str]
 ) -> None:
-    """Raise a 400 that names pipeline or stage where the record would be in a stage that its pipeline has not."""
+    """Raise 400 if the update would put the record into a stage that its pipeline does not have."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
     if stage_field is None:
         return
@@ -158,58 +144,3 @@ async def _require_stage(
         stage_field=stage_field,
         stages=context.stages,
     )
-
-
-def to_properties(context: RecordContext, fields: ObjectFields, body: BaseModel) -> dict[str, str]:
-    """The properties that a body sets, as HubSpot takes them; "" clears one.
-
-    https://github.com/HubSpot/hubspot-api-nodejs/issues/324: null would leave the old value.
-    Raises a 400 that names what the caller's role may not write and what is not a property here.
-    """
-    problems: list[FieldProblem] = []
-    found: dict[str, str] = {}
-    for path, name, value in _sent(body):
-        field = fields.by_name.get(name)
-        problem = _problem(context, field, path)
-        if problem is not None:
-            problems.append(FieldProblem(field=path, message=problem))
-        elif field is not None:
-            found[field.wire_name] = _to_wire(context, field, value)
-    if problems:
-        raise invalid_fields(problems)
-    return found
-
-
-def _problem(context: RecordContext, field: Field | None, path: str) -> str | None:
-    if field is None or field.path != path:
-        return "is not a field of this request"
-    if context.user.role not in field.writers:
-        return "may not be changed by you"
-    return None
-
-
-def _sent(body: BaseModel) -> list[tuple[str, str, Any]]:
-    """Path, name and value of everything that the body sets."""
-    sent: list[tuple[str, str, Any]] = []
-    for name in sorted(body.model_fields_set):
-        value = getattr(body, name)
-        if name == "properties" and value is not MISSING:
-            sent += [(f"properties.{_printable(each)}", each, text) for each, text in value.items()]
-        elif name != "contact_id" and value is not MISSING:
-            sent.append((name, name, value))
-    return sent
-
-
-def _printable(name: str) -> str:
-    # A name that the caller made up is echoed.
-    return "".join(char for char in name if char.isprintable())[:100]
-
-
-def _to_wire(context: RecordContext, field: Field, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return moment_to_wire(value)
-    if field.name == "category":
-        return context.fields.categories[value]
-    return str(value)

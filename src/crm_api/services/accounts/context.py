@@ -1,0 +1,38 @@
+"""The context of an account operation: the operator's rules and everything needed to serve the request."""
+
+from dataclasses import dataclass, field
+
+from crm_api.database import SessionFactory
+from crm_api.security.passwords import Passwords
+from crm_api.services.accounts.emails import Messages
+from crm_api.services.audit import Origin
+from crm_api.services.contact_link import ContactLinkResolver
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """The operator's settings for user accounts."""
+
+    registration_open: bool
+    email_domains: frozenset[str]
+    """Domains that may register; empty for all."""
+    new_user_role: str
+    lease_seconds: float
+    """Maximum duration of a registration: the request's deadline plus a margin."""
+    access_token_seconds: int
+    refresh_token_days: int
+    session_days: int
+    jwt_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountContext:
+    """Everything that account operations share, except the HubSpot client, which only some of them need."""
+
+    session_factory: SessionFactory
+    passwords: Passwords
+    rules: AccountRules
+    messages: Messages
+    links: ContactLinkResolver
+    origin: Origin

@@ -1,0 +1,133 @@
+"""The `crm-api` command: one-line errors and progress messages."""
+
+import asyncio
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.hubspot_emulator.conftest import served
+
+from crm_api.cli import main
+from crm_api.cli.progress import Progress
+from hubspot_emulator import Emulator
+
+
+@pytest.fixture
+def emulator_url(emulator: Emulator) -> Generator[str, None, None]:
+    with served(emulator) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Development settings with an unreachable HubSpot, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "test-access-token")
+    monkeypatch.setenv("HUBSPOT_BASE_URL", "http://127.0.0.1:9")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "audit", "users promote ada@example.com"])
+@pytest.mark.parametrize(
+    ("variable", "value", "message", "status"),
+    [
+        ("PORT", "abc", "PORT: Input should be a valid integer", 2),
+        ("RATE_LIMIT_USER", "often", "RATE_LIMIT_USER: write it as `120 per 1 minute`", 2),
+        ("HUBSPOT_PROPERTIES", "{bad", "HUBSPOT_PROPERTIES: not JSON", 2),
+        (
+            "CUSTOMER_STAGES",
+            '{"deals": [1]}',
+            "CUSTOMER_STAGES: deals: Input should be a valid dictionary",
+            2,
+        ),
+        ("DATABASE_URL", "mysql://host/name", "DATABASE_URL: mysql is not supported", 1),
+        ("DATABASE_URL", "sqlite:////no/such/folder/x.db", "does not exist", 1),
+        ("DATABASE_URL", "secret-of-mine", "DATABASE_URL: write postgresql://", 1),
+        ("DATABASE_URL", "postgresql://host:port/name", "DATABASE_URL: write postgresql://", 1),
+    ],
+)
+def test_invalid_setting_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, command: str, variable: str, value: str, message: str, status: int
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = run(*command.split())
+    assert (result.exit_code, result.exception.__class__) == (status, SystemExit), result.output
+    assert message in result.output
+    assert "secret-of-mine" not in result.output
+    assert len(result.output.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("command", ["migrate", "audit", "users promote ada@example.com"])
+def test_unreachable_database_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret-of-mine@127.0.0.1:1/name")
+    result = run(*command.split())
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: the database cannot be used: ConnectionRefusedError\n",
+    )
+
+
+class TestHubSpot:
+    async def run(self, *arguments: str) -> Result:
+        # In a thread, because the command runs its own event loop.
+        return await asyncio.to_thread(run, "hubspot", *arguments)
+
+    async def test_provision_solves_what_check_finds(
+        self, emulator_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # An operator's first command: only the token is configured.
+        monkeypatch.setenv("ENVIRONMENT", "production")
+        monkeypatch.setenv("HUBSPOT_BASE_URL", emulator_url)
+        before = await self.run("check")
+        assert before.exit_code == 0, before.output
+        assert before.output.splitlines()[0] == f"Checking {emulator_url} ..."
+        assert sum(line.startswith("WARN") for line in before.output.splitlines()) == 4
+        done = await self.run("provision")
+        assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
+        assert (await self.run("provision")).output == "Nothing was missing.\n"
+        after = await self.run("check", "--json")
+        assert {finding["state"] for finding in json.loads(after.stdout)} == {"ok"}
+
+    async def test_unreachable_hubspot_fails_the_command(self) -> None:
+        result = await self.run("check")
+        assert result.exit_code == 1
+        assert result.output.splitlines()[-1].startswith("FAIL  credentials  HubSpot could not be reached")
+        result = await self.run("provision")
+        assert (result.exit_code, result.output) == (
+            1,
+            "Error: HubSpot could not be reached (HubSpotConnectionError)\n",
+        )
+
+    @pytest.mark.parametrize("command", ["check", "provision"])
+    async def test_missing_credentials_exit_with_2(
+        self, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
+        monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+        result = await self.run(command)
+        assert result.exit_code == 2
+        assert "no HubSpot credentials" in result.output
+
+
+class TestProgress:
+    def test_slow_block_prints_current_step(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with Progress("the first", interval_seconds=0.05) as progress:
+            progress("the second")
+            deadline = time.monotonic() + 5
+            output = ""
+            while "the second (0 s)" not in output and time.monotonic() < deadline:
+                time.sleep(0.01)
+                output += capsys.readouterr().err
+        assert "... the second (0 s)\n" in output
+        assert "the first" not in output
+
+    def test_quick_block_prints_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with Progress("nothing"):
+            pass
+        assert capsys.readouterr().err == ""

@@ -1,0 +1,101 @@
+"""`crm-api hubspot` with the emulator."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from tests.hubspot_emulator.conftest import served
+
+from crm_api.cli import main
+from hubspot_emulator import Emulator
+
+MARKER = "crm_api_request_id"
+
+
+@pytest.fixture
+def hubspot_url(emulator: Emulator) -> Generator[str, None, None]:
+    with served(emulator) as url:
+        yield url
+
+
+@pytest.fixture
+def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run the command with the emulator as its HubSpot."""
+    monkeypatch.chdir(tmp_path)  # ignores a .env file of this machine
+    for name, value in {
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/cli.db",
+        "HUBSPOT_BASE_URL": hubspot_url,
+        "HUBSPOT_ACCESS_TOKEN": "test-access-token",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
+
+
+def test_second_provision_changes_nothing(run: Callable[..., Result], emulator: Emulator) -> None:
+    first = run("provision")
+    assert first.exit_code == 0, first.output
+    assert first.output.splitlines() == [
+        "deals: property group crm_api created",
+        f"deals: property {MARKER} created, with unique values",
+        "tickets: property group crm_api created",
+        f"tickets: property {MARKER} created, with unique values",
+        "tickets: category SERVICE_REQUEST added",
+        "tickets: category MEETING added",
+    ]
+    emulator.clear_requests()
+    second = run("provision")
+    assert (second.exit_code, second.output) == (0, "Nothing was missing.\n")
+    assert {request.method for request in emulator.requests} == {"GET"}
+    assert run("check").exit_code == 0
+
+
+def test_provision_succeeds_after_lost_response(run: Callable[..., Result], emulator: Emulator) -> None:
+    emulator.fail_next("POST", "/crm/properties/*/deals", kind="drop_after")
+    assert run("provision").exit_code == 1
+    again = run("provision")
+    assert again.exit_code == 0, again.output
+    assert "deals" not in again.output
+
+
+def test_provision_reports_property_without_unique_values(
+    run: Callable[..., Result], hubspot_url: str
+) -> None:
+    definition = {
+        "name": MARKER, "label": "x", "groupName": "dealinformation", "type": "string", "fieldType": "text",
+    }  # fmt: skip
+    headers = {"Authorization": "Bearer test-access-token"}
+    httpx.post(
+        f"{hubspot_url}/crm/properties/2026-09/deals", json=definition, headers=headers
+    ).raise_for_status()
+    result = run("provision")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[:2] == [
+        "tickets: property group crm_api created",
+        f"tickets: property {MARKER} created, with unique values",
+    ]
+    assert f"deals: {MARKER} exists without unique values" in result.output.splitlines()[-1]
+    assert run("provision").output == result.output.splitlines()[-1] + "\n"
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_hubspot_error_is_reported_in_one_line(
+    run: Callable[..., Result], emulator: Emulator, status: int
+) -> None:
+    emulator.fail_next("GET", "/crm/properties/*", status=status, times=10)
+    result = run("provision")
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert "Traceback" not in result.output
+
+
+def test_check_works_with_refresh_token(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
+    monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")
+    monkeypatch.setenv("HUBSPOT_REFRESH_TOKEN", "demo-refresh-token")
+    result = run("check")
+    [credentials] = [line for line in result.output.splitlines() if " credentials " in line]
+    assert credentials.startswith("ok "), result.output

@@ -1,0 +1,176 @@
+"""Prometheus metrics, also of several workers and after one was killed."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.support.callers import register_caller
+from tests.support.emulator_transport import EmulatorTransport
+from tests.support.processes import Process, emulator_process, free_port, service_process
+
+from crm_api.main import create_app
+from crm_api.observability.metrics import Metrics
+from crm_api.settings import Settings
+from hubspot_emulator import Emulator
+
+POOL = 'crm_api_pool_size{pool="hubspot"}'
+CONNECTIONS = Settings.model_fields["hubspot_max_connections"].default
+HEALTH = 'crm_api_requests_total{method="GET",route="/healthz",status="200"}'
+
+
+def worker_pids(service: Process) -> list[int]:
+    return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", service.output)]
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return the value of each sample."""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_metrics_combine_all_workers(
+    tmp_path: Path, database_url: str, valkey_url: str, workers: int
+) -> None:
+    port = free_port()
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    # Files of an earlier process are ignored.
+    (folder / "counter_1.db").write_bytes(b"nonsense")
+    with (
+        emulator_process(tmp_path) as emulator,
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url=emulator.url,
+            workers=workers,
+            METRICS_PORT=str(port),
+            PROMETHEUS_MULTIPROC_DIR=str(folder),
+            REDIS_URL=valkey_url,
+        ) as service,
+    ):
+        async with httpx.AsyncClient(base_url=service.url, timeout=10) as client:
+            caller = await register_caller(client, "ada@example.com")
+            for _ in range(20):
+                # Each request has its own connection, so that every worker serves some.
+                async with httpx.AsyncClient(base_url=service.url, timeout=10) as other:
+                    assert (await other.get("/api/me", headers=caller.headers)).status_code == 200
+            fault = {"method": "*", "path": "/crm/pipelines/*", "status": 500, "times": 2}
+            (await client.post(f"{emulator.url}/_emulator/faults", json=fault)).raise_for_status()
+            assert (await caller.get("/api/pipelines")).status_code == 200
+            deadline = time.monotonic() + 60
+            values: dict[str, float] = {}
+            # Workers set the gauges of their pools when they start.
+            while values.get(POOL) != CONNECTIONS * workers:
+                assert time.monotonic() < deadline, service.output
+                await asyncio.sleep(0.1)
+                text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+                values = samples(text)
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(30) == 0
+    assert values['crm_api_requests_total{method="GET",route="/api/me",status="200"}'] == 20
+    assert values['crm_api_request_seconds_count{method="GET",route="/api/me"}'] == 20
+    assert values['crm_api_hubspot_attempts_total{operation="contacts.create",outcome="ok"}'] == 1
+    assert values['crm_api_hubspot_attempt_seconds_count{operation="contacts.create"}'] == 1
+    assert sum(value for name, value in values.items() if name.startswith("crm_api_hubspot_retries")) == 2
+    assert values['crm_api_hubspot_wait_seconds_count{budget="burst"}'] > 3
+    assert values['crm_api_hubspot_circuit{state="closed"}'] == workers
+    assert values['crm_api_hubspot_quota_limit{budget="burst"}'] == 100
+    assert 0 < values['crm_api_hubspot_quota_remaining{budget="daily"}'] <= 250_000
+    assert values['crm_api_hubspot_quota_waiting{budget="search"}'] == 0
+    assert values["crm_api_hubspot_quota_shared"] == 1
+    assert values['crm_api_pool_used{pool="passwords"}'] == 0
+    assert values['crm_api_pool_size{pool="database"}'] >= workers
+    assert values['crm_api_build_info{version="0.1.0"}'] == 1
+    assert "ada@example.com" not in text
+    assert [file.name for file in folder.iterdir()] == ["counter_1.db"]
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+def test_killed_worker_keeps_counters_but_not_gauges(tmp_path: Path, database_url: str) -> None:
+    port = free_port()
+    with service_process(
+        tmp_path,
+        database_url=database_url,
+        hubspot_url="http://127.0.0.1:9",
+        workers=2,
+        METRICS_PORT=str(port),
+    ) as service:
+
+        def scrape() -> dict[str, float]:
+            return samples(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text)
+
+        def wait_for(count: int) -> None:
+            deadline = time.monotonic() + 60
+            while (len(worker_pids(service)), scrape().get(POOL)) != (count, 2.0 * CONNECTIONS):
+                assert time.monotonic() < deadline, service.output
+                time.sleep(0.1)
+
+        wait_for(2)
+        before = scrape()[HEALTH]
+        for _ in range(10):
+            assert httpx.get(service.url + "/healthz").status_code == 200
+        os.kill(worker_pids(service)[0], signal.SIGKILL)
+        wait_for(3)
+        assert scrape()[HEALTH] == before + 10
+        assert "died" in service.output
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+def test_used_metrics_port_is_reported(tmp_path: Path, database_url: str) -> None:
+    with (
+        service_process(tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9") as other,
+        pytest.raises(AssertionError, match=r"METRICS_PORT: .* cannot be listened on"),
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url="http://127.0.0.1:9",
+            METRICS_PORT=other.url.rpartition(":")[2],
+        ),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_token_requests_are_counted(settings: Settings, emulator: Emulator) -> None:
+    oauth = {
+        "hubspot_access_token": None,
+        "hubspot_client_id": "demo-client-id",
+        "hubspot_client_secret": SecretStr("demo-client-secret"),
+        "hubspot_refresh_token": SecretStr("demo-refresh-token"),
+    }
+    app = create_app(settings.model_copy(update=oauth), hubspot_transport=EmulatorTransport(emulator))
+    async with app.router.lifespan_context(app):
+        await app.state.startup_checks
+    registry = app.state.metrics.registry
+    assert registry.get_sample_value("crm_api_hubspot_token_refreshes_total", {"outcome": "ok"}) == 1
+
+
+def test_unknown_methods_share_one_series() -> None:
+    metrics = Metrics()
+    for number in range(3):
+        metrics.request_finished(method=f"MADE-UP-{number}", route="unknown", status=405, seconds=0.1)
+    assert (
+        metrics.registry.get_sample_value(
+            "crm_api_requests_total", {"method": "other", "route": "unknown", "status": "405"}
+        )
+        == 3
+    )
+
+
+def test_monitoring_document_lists_every_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `crm_api_")]
+    named = {name for row in rows for name in re.findall(r"`(crm_api_\w+)`", row)}
+    known = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in Metrics().registry.collect()
+    }
+    assert named == known

@@ -1,0 +1,289 @@
+"""The OpenAPI document: up to date, valid and complete."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from tests.support.openapi import documented_responses, openapi_document, operations, schema_errors
+
+from crm_api.errors import _FROM_HUBSPOT, ERROR_TYPES
+from crm_api.hubspot import errors as hubspot_errors
+from crm_api.openapi.document import PATHS, dump
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "openapi.json"
+RELEASED = ROOT / "contract" / "released" / "openapi.json"
+SCHEMAS = ROOT / "src" / "crm_api" / "schemas"
+MAX_SUMMARY_LENGTH = 60
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi_document()
+
+
+def nodes(node: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all objects of the document except examples, with their JSON pointers."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from nodes(item, f"{pointer}/{index}")
+    if isinstance(node, dict):
+        yield pointer, node
+        for key, value in node.items():
+            if key not in {"example", "examples", "default"}:
+                yield from nodes(value, f"{pointer}/{key}")
+
+
+def schemas_of(document: dict[str, Any], part: str) -> dict[str, dict[str, Any]]:
+    """Return the schemas that `requestBody` or `responses` of the operations refer to."""
+    schemas = document["components"]["schemas"]
+    names: set[str] = set()
+    pending: list[Any] = [operation.get(part, {}) for _, _, operation in operations().values()]
+    if part == "responses":
+        pending.append(document["components"]["responses"])
+    while pending:
+        for _, node in nodes(pending.pop()):
+            name = str(node.get("$ref", "")).partition("/schemas/")[2]
+            if name and name not in names:
+                names.add(name)
+                pending.append(schemas[name])
+    return {name: schemas[name] for name in sorted(names)}
+
+
+def test_committed_document_is_up_to_date(document: dict[str, Any]) -> None:
+    assert COMMITTED.read_text(encoding="utf-8") == dump(document), "run: make openapi"
+
+
+def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_operation_ids_are_unique_camel_case_names(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-zA-Z0-9]*", name) for name in names)
+
+
+def test_schema_names_are_pascal_case_without_input_output(document: dict[str, Any]) -> None:
+    for name in document["components"]["schemas"]:
+        assert re.fullmatch(r"[A-Z][a-zA-Z0-9]*", name), name
+        assert not name.endswith(("Input", "Output")), name
+
+
+def test_every_operation_has_summary_description_and_tag(document: dict[str, Any]) -> None:
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    used = set()
+    for name, (_, _, operation) in operations().items():
+        assert 0 < len(operation["summary"]) <= MAX_SUMMARY_LENGTH, name
+        assert operation["description"].startswith(operation["summary"]), name
+        (tag,) = operation["tags"]
+        assert tags[tag], name
+        used.add(tag)
+    assert list(tags) == list(
+        dict.fromkeys(operation["tags"][0] for _, _, operation in operations().values())
+    )
+
+
+def test_error_statuses_follow_from_the_operation(document: dict[str, Any]) -> None:
+    for name, (_, path, operation) in operations().items():
+        statuses = set(operation["responses"])
+        assert all(re.fullmatch(r"[2-5]\d\d", status) for status in statuses), name
+        if not path.startswith("/api/"):
+            continue
+        assert {"429", "500", "503"} <= statuses, name
+        body = operation.get("requestBody", {}).get("content", {})
+        assert ("413" in statuses) == bool(body), name
+        assert ("415" in statuses) == ("application/json" in body), name
+        assert ("404" in statuses) == ("{id}" in path), name
+        parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
+        assert ("422" in statuses) == ("Idempotency-Key" in parameters), name
+        assert ("412" in statuses) == ("If-Match" in parameters), name
+        assert ("401" in statuses) == (
+            bool(operation.get("security")) or name in {"logIn", "refreshToken"}
+        ), name
+
+
+def test_info_has_licence_contact_terms_and_servers(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    info = document["info"]
+    assert info["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert info["summary"]
+    assert info["description"]
+    assert info["contact"]["url"]
+    assert info["termsOfService"]
+    assert all(server["description"] for server in document["servers"])
+
+
+def test_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["oauth2"]["flows"]["password"]["refreshUrl"]
+    assert document["security"] == []
+    for name, (_, _, operation) in operations().items():
+        # Some generators use only the first scheme, and all of them can send a token of OAuth2.
+        assert operation.get("security", []) in ([], [{"oauth2": []}, {"bearerAuth": []}]), name
+
+
+def test_document_has_no_keyword_that_breaks_generators(document: dict[str, Any]) -> None:
+    """Generators fail on these keywords or lose types, and titles become class names."""
+    refused = {"patternProperties", "propertyNames", "prefixItems", "itemSchema", "nullable"}
+    for pointer, node in nodes(document):
+        if pointer.endswith("/properties"):
+            continue  # its keys are field names
+        assert not refused & node.keys(), pointer
+        assert node.get("format") != "int64", pointer
+        if "/schema" in pointer:
+            assert "title" not in node, pointer
+
+
+def test_response_schemas_require_every_key(document: dict[str, Any]) -> None:
+    for name, schema in schemas_of(document, "responses").items():
+        assert schema.get("required", []) == list(schema.get("properties", {})), name
+
+
+def test_request_schemas_refuse_unknown_keys(document: dict[str, Any]) -> None:
+    schemas = schemas_of(document, "requestBody")
+    # OAuth2 token requests ignore unknown parameters (RFC 6749, section 3.2).
+    assert {name for name, schema in schemas.items() if schema.get("additionalProperties") is not False} == {
+        "TokenGrant"
+    }
+    assert not schemas.keys() & schemas_of(document, "responses").keys(), (
+        "generators split a model that is both sent and returned"
+    )
+
+
+def test_only_update_schemas_accept_null(document: dict[str, Any]) -> None:
+    """Null clears a field; no parameter accepts it."""
+    for name, schema in schemas_of(document, "requestBody").items():
+        for field, inner in schema["properties"].items():
+            nullable = any(branch.get("type") == "null" for branch in inner.get("anyOf", ()))
+            assert not nullable or name.endswith("Update"), (name, field)
+    for name, (_, _, operation) in operations().items():
+        for parameter in operation.get("parameters", ()):
+            assert '"null"' not in json.dumps(parameter["schema"]), (name, parameter["name"])
+
+
+def test_every_field_has_an_example(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, inner in schema.get("properties", {}).items():
+            assert any(
+                branch.get("examples") or "$ref" in branch or branch.get("type") in {"array", "object"}
+                for branch in (inner, *inner.get("anyOf", ()))
+                if branch is inner or branch.get("type") != "null"
+            ), (name, field)
+
+
+def test_field_docstrings_are_in_the_document(document: dict[str, Any]) -> None:
+    """Pydantic drops a field's docstring if its type has a description."""
+    checked = 0
+    for file in SCHEMAS.glob("*.py"):
+        for model in ast.parse(file.read_text(encoding="utf-8")).body:
+            if not isinstance(model, ast.ClassDef) or model.name not in document["components"]["schemas"]:
+                continue
+            for field, after in zip(model.body, model.body[1:], strict=False):
+                if not isinstance(field, ast.AnnAssign) or not isinstance(after, ast.Expr):
+                    continue
+                assert isinstance(field.target, ast.Name)
+                assert isinstance(after.value, ast.Constant)
+                schema = document["components"]["schemas"][model.name]["properties"][field.target.id]
+                assert schema["description"] == after.value.value, (model.name, field.target.id)
+                checked += 1
+    assert checked
+
+
+def test_every_error_code_is_documented(
+    document: dict[str, Any],
+) -> None:
+    documented = {
+        code
+        for _, _, operation in operations().values()
+        for response in documented_responses(operation).values()
+        for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    }
+    # A wrong method never reaches an operation.
+    assert documented == set(ERROR_TYPES) - {"method_not_allowed"}
+    assert all(f"`{code}`" in document["info"]["description"] for code in ERROR_TYPES)
+
+
+def test_responses_have_description_headers_and_example(document: dict[str, Any]) -> None:
+    for name, (_, _, operation) in operations().items():
+        for status, response in documented_responses(operation).items():
+            assert response["description"] not in {"", ".", "Successful Response"}, (name, status)
+            assert "X-Request-ID" in response["headers"], (name, status)
+            assert all(content["examples"] for content in response.get("content", {}).values()), (
+                name,
+                status,
+            )
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert content["examples"], name
+
+
+def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
+    def check(content: dict[str, Any], name: str) -> None:
+        for key, example in content["examples"].items():
+            assert not schema_errors(example["value"], content["schema"]), (name, key)
+
+    for name, (_, _, operation) in operations().items():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            check(content, name)
+        for response in documented_responses(operation).values():
+            for content in response.get("content", {}).values():
+                check(content, name)
+
+
+def test_strings_numbers_and_lists_are_bounded(document: dict[str, Any]) -> None:
+    parts = {"schemas": document["components"]["schemas"], "headers": document["components"]["headers"]}
+    for pointer, node in nodes(parts | {"paths": document["paths"]}):
+        # The keys of `properties` are field names, and one of them is `type`.
+        value_type = node["type"] if isinstance(node.get("type"), str) else None
+        if value_type == "string":
+            has_own_bound = node.get("format") in {"date", "date-time", "uuid"}
+            assert has_own_bound or node.keys() & {"maxLength", "enum", "const"}, pointer
+            assert node.keys() & {"pattern", "format", "enum", "const"}, pointer
+        if value_type in {"integer", "number"}:
+            assert {"minimum", "maximum"} <= node.keys(), pointer
+        if value_type == "array":
+            assert "maxItems" in node, pointer
+
+
+def test_every_path_is_listed_in_reading_order(document: dict[str, Any]) -> None:
+    assert tuple(document["paths"]) == PATHS
+
+
+def test_every_parameter_has_a_description(document: dict[str, Any]) -> None:
+    for name, (_, _, operation) in operations().items():
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (name, parameter["name"])
+
+
+def test_released_schemas_exist_until_the_next_version(document: dict[str, Any]) -> None:
+    released = json.loads(RELEASED.read_text(encoding="utf-8"))
+    if released["info"]["version"] == document["info"]["version"]:
+        missing = released["components"]["schemas"].keys() - document["components"]["schemas"].keys()
+        assert not missing, "SDKs use these names; contract/gate.mjs checks the other changes"
+
+
+def test_error_types_with_the_same_type_share_their_title() -> None:
+    titles: dict[str, set[str]] = {}
+    for error_type in ERROR_TYPES.values():
+        titles.setdefault(error_type.type, set()).add(error_type.title)
+    assert all(len(names) == 1 for names in titles.values())
+
+
+def test_every_hubspot_error_class_is_mapped() -> None:
+    classes = {
+        value
+        for value in vars(hubspot_errors).values()
+        if isinstance(value, type) and issubclass(value, hubspot_errors.HubSpotError)
+    }
+    assert classes == set(_FROM_HUBSPOT)
+    assert not {ERROR_TYPES[code].status for code in _FROM_HUBSPOT.values()} & {401, 429}
+
+
+def test_troubleshooting_lists_every_error_code() -> None:
+    page = (COMMITTED.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert not [code for code in ERROR_TYPES if f"`{code}`" not in page]

@@ -1,0 +1,256 @@
+"""Registration without e-mail verification."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, update
+from tests.support.builders import PASSWORD, registration_body
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.models import User, now
+from crm_api.services.accounts import registration
+from crm_api.services.accounts.context import AccountContext
+from hubspot_emulator import Emulator
+
+
+async def users_of(app: FastAPI) -> list[User]:
+    async with app.state.session_factory() as database:
+        return list((await database.execute(select(User))).scalars())
+
+
+def writes(emulator: Emulator) -> list[tuple[str, str]]:
+    """Return the calls that change records."""
+    return [
+        (request.method, request.path)
+        for request in emulator.requests
+        if request.method != "GET" and not request.path.endswith(("/batch/read", "/search"))
+    ]
+
+
+class TestRegister:
+    async def test_register_creates_user_and_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201
+        assert response.json()["message"] == "User registered successfully"
+        contact = response.json()["data"]["contact"]
+        [record] = emulator.records("contacts")
+        assert contact["id"] == contact["hs_object_id"] == record.id
+        assert (contact["email"], contact["firstname"], contact["lastname"], contact["phone"]) == (
+            "ada@example.com",
+            "Ada",
+            "Lovelace",
+            "+44 20 7946 0018",
+        )
+        assert set(contact) == {
+            "id",
+            "hs_object_id",
+            "email",
+            "firstname",
+            "lastname",
+            "phone",
+            "lifecyclestage",
+            "createdate",
+            "lastmodifieddate",
+            "properties",
+        }
+        [user] = await users_of(app)
+        assert (user.status, user.contact_id, user.lease_id) == ("active", record.id, None)
+        assert PASSWORD not in user.password_hash
+
+    async def test_email_is_trimmed_and_lowercased(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
+        assert response.json()["data"]["contact"]["email"] == "ada@example.com"
+        assert_problem(
+            await client.post("/api/register", json=registration_body(email="ADA@example.com")),
+            409,
+            "user_exists",
+        )
+        assert len(emulator.records("contacts")) == 1
+
+    @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
+    async def test_international_name_is_stored_unchanged(self, client: httpx.AsyncClient, name: str) -> None:
+        response = await client.post("/api/register", json=registration_body(firstname=name))
+        assert response.json()["data"]["contact"]["firstname"] == name
+
+    async def test_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
+        response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
+        assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
+
+    async def test_existing_contact_is_linked_and_updated(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.seed(
+            {"contacts": [{"email": "ada@example.com", "firstname": "A.", "company": "Analytical Engines"}]}
+        )
+        [before] = emulator.records("contacts")
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201
+        assert response.json()["data"]["contact"]["id"] == before.id
+        [after] = emulator.records("contacts")
+        assert (after.properties["firstname"], after.properties["phone"]) == ("Ada", "+44 20 7946 0018")
+        assert after.properties["company"] == "Analytical Engines"
+
+    async def test_registered_email_returns_409_without_hubspot_call(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        emulator.clear_requests()
+        response = await customer.client.post("/api/register", json=registration_body(email=customer.email))
+        problem = assert_problem(response, 409, "user_exists")
+        assert problem["error"] == "User already exists"
+        assert emulator.requests == []
+
+    async def test_concurrent_registrations_create_one_user_and_contact(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        responses = await asyncio.gather(
+            *(client.post("/api/register", json=registration_body()) for _ in range(2))
+        )
+        assert sorted(response.status_code for response in responses) == [201, 409]
+        assert len(await users_of(app)) == 1
+        assert len(emulator.records("contacts")) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"email": "not an address"}, "email"),
+            ({"email": "ada@localhost"}, "email"),
+            ({"email": "ädä@example.com"}, "email"),
+            ({"email": "a" * 250 + "@example.com"}, "email"),
+            ({"email": 7}, "email"),
+            ({"firstname": ""}, "firstname"),
+            ({"firstname": "   "}, "firstname"),
+            ({"firstname": "x" * 101}, "firstname"),
+            # The composed form of this letter has two code points (https://www.unicode.org/charts/normalization/).
+            ({"firstname": "\u0958" * 51}, "firstname"),
+            ({"firstname": "<b>Ada</b>"}, "firstname"),
+            ({"firstname": "R2D2"}, "firstname"),
+            ({"lastname": "A\x00B"}, "lastname"),
+            ({"lastname": None}, "lastname"),
+            ({"password": "short"}, "password"),
+            ({"password": "x" * 129}, "password"),
+            ({"password": "password1"}, "password"),
+            ({"password": "ada@example.com"}, "password"),
+            ({"phone": "12"}, "phone"),
+            ({"phone": "call me maybe"}, "phone"),
+            ({"phone": "1" * 21}, "phone"),
+            ({"lifecyclestage": "customer"}, "lifecyclestage"),
+            ({"role": "staff"}, "role"),
+        ],
+    )
+    async def test_invalid_field_is_named_and_nothing_is_written(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(**change))
+        problem = assert_problem(response, 400, "validation_error", fields=[field])
+        assert problem["error"] == "Validation error"
+        assert await users_of(app) == []
+        assert writes(emulator) == []
+
+    @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
+    async def test_missing_field_is_named(self, client: httpx.AsyncClient, missing: str) -> None:
+        body = registration_body()
+        del body[missing]
+        assert_problem(
+            await client.post("/api/register", json=body), 400, "validation_error", fields=[missing]
+        )
+
+    async def test_validation_error_does_not_repeat_values(self, client: httpx.AsyncClient) -> None:
+        response = await client.post(
+            "/api/register", json=registration_body(password="sesam", email="nonsense-address")
+        )
+        assert "sesam" not in response.text
+        assert "nonsense-address" not in response.text
+
+
+class TestRegisterWithFailures:
+    @pytest.mark.parametrize(
+        ("fault", "status", "code"),
+        [
+            ({"status": 500}, None, None),
+            ({"status": 429}, None, None),
+            ({"status": 500, "times": 50}, 502, "hubspot_error"),
+            ({"status": 401, "times": 50}, 502, "hubspot_credentials_refused"),
+            ({"status": 403, "times": 50}, 502, "hubspot_credentials_refused"),
+            ({"kind": "drop_before", "times": 50}, 502, "hubspot_error"),
+        ],
+    )
+    async def test_hubspot_failure_leaves_no_user_and_retry_works(
+        self,
+        client: httpx.AsyncClient,
+        app: FastAPI,
+        emulator: Emulator,
+        fault: dict[str, Any],
+        status: int | None,
+        code: str | None,
+    ) -> None:
+        emulator.fail_next("*", "/crm/objects/*", **fault)
+        response = await client.post("/api/register", json=registration_body())
+        if status is None:
+            assert response.status_code == 201, response.text
+        else:
+            assert response.status_code in (status, 503, 504)
+            assert await users_of(app) == []
+            emulator.reset_faults()
+            response = await client.post("/api/register", json=registration_body())
+            assert response.status_code in (201, 503), response.text
+        assert emulator.used_faults()
+
+    async def test_registration_with_lost_lease_returns_409(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        """A slow process continues after its lease has ended and another request has taken over the registration."""
+        later = registration.NewUser("ada@example.com", "Ada", "Later", "+44 20 7946 0018")
+        reserve = registration.reserve
+
+        async def overtaken(
+            context: AccountContext, new: registration.NewUser, password_hash: str
+        ) -> registration.Reservation:
+            reservation = await reserve(context, new, password_hash)
+            async with app.state.session_factory.begin() as database:
+                await database.execute(update(User).values(lease_until=now() - timedelta(seconds=1)))
+            await reserve(context, later, "another hash")
+            return reservation
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(registration, "reserve", overtaken)
+            first = await client.post("/api/register", json=registration_body())
+        assert_problem(first, 409, "user_exists")
+        [user] = await users_of(app)
+        assert (user.status, user.lastname) == ("registering", "Later")
+        assert len(emulator.records("contacts")) == 1
+
+    async def test_lost_hubspot_response_creates_one_contact(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")
+        response = await client.post("/api/register", json=registration_body())
+        assert response.status_code == 201, response.text
+        assert len(emulator.records("contacts")) == 1
+        assert len(emulator.used_faults()) == 1
+
+    async def test_retry_succeeds_after_database_failure_on_activation(
+        self,
+        client: httpx.AsyncClient,
+        app: FastAPI,
+        emulator: Emulator,
+        fail_statements: Callable[[str], None],
+    ) -> None:
+        fail_statements("UPDATE users SET")
+        first = await client.post("/api/register", json=registration_body())
+        assert_problem(first, 503, "service_unavailable")
+        assert len(emulator.records("contacts")) == 1
+        fail_statements("")
+        second = await client.post("/api/register", json=registration_body())
+        assert second.status_code == 201, second.text
+        assert len(emulator.records("contacts")) == 1
+        login = await client.post("/api/login", json={"email": "ada@example.com", "password": PASSWORD})
+        assert login.status_code == 200

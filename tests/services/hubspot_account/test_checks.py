@@ -1,0 +1,162 @@
+"""Checks of the HubSpot account for operators."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from tests.support.emulator_transport import EmulatorTransport
+
+from crm_api.main import create_app
+from crm_api.services.hubspot_account.checks import (
+    UNLIMITED,
+    Finding,
+    Limits,
+    check_account,
+    check_limits,
+    end_of_support,
+)
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.settings import Settings
+from hubspot_emulator import Emulator
+
+GRANTED = {
+    f"crm.objects.{name}.{right}" for name in ("contacts", "deals", "tickets") for right in ("read", "write")
+} | {"oauth"}
+LIMITS = Limits(burst=100, search=5, daily=250_000)
+
+
+async def findings(
+    app: FastAPI, *, limits: Limits = LIMITS, today: date = date(2026, 11, 25)
+) -> list[Finding]:
+    return await check_account(
+        app.state.hubspot,
+        api_version="2026-09",
+        fields=app.state.record_fields,
+        limits=limits,
+        today=today,
+    )
+
+
+async def test_new_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
+    emulator.clear_requests()
+    problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
+    assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
+    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 2
+    assert {request.method for request in emulator.requests} == {"GET"}
+
+
+async def test_provisioned_account_passes_all_checks(app: FastAPI) -> None:
+    await provision(app.state.hubspot, TICKET_CATEGORIES)
+    states = {finding.subject: finding.state for finding in await findings(app)}
+    assert set(states.values()) == {"ok"}
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_invalid_credentials_stop_the_checks(app: FastAPI, emulator: Emulator, status: int) -> None:
+    emulator.fail_next("*", "/account-info/*", status=status, times=20)
+    last = (await findings(app))[-1]
+    assert (last.state, last.subject) == ("failed", "credentials")
+
+
+@pytest.mark.parametrize(
+    ("version", "end"), [("2026-09", (2028, 3)), ("2026-03", (2027, 9)), ("2027-03-beta", (2028, 9))]
+)
+def test_api_version_is_supported_for_18_months(version: str, end: tuple[int, int]) -> None:
+    assert end_of_support(version) == end
+
+
+@pytest.mark.parametrize(
+    ("today", "state", "text"),
+    [
+        (date(2027, 8, 31), "ok", "supported until about 2028-03"),
+        (date(2027, 9, 1), "warning", "plan for a newer"),
+        (date(2028, 2, 29), "warning", "plan for a newer"),
+        (date(2028, 3, 1), "failed", "is unsupported since about 2028-03"),
+    ],
+)
+async def test_end_of_support_is_reported_in_time(app: FastAPI, today: date, state: str, text: str) -> None:
+    finding = (await findings(app, today=today))[0]
+    assert (finding.subject, finding.state) == ("API version", state)
+    assert text in finding.finding
+
+
+@pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
+async def test_forbidden_read_reports_missing_scope(
+    app: FastAPI, emulator: Emulator, object_type: str
+) -> None:
+    emulator.fail_next("GET", f"/crm/objects/*/{object_type}", status=403, times=1)
+    found = {finding.subject: finding for finding in await findings(app)}
+    assert found["scopes"].state == "failed"
+    assert "missing: " in found["scopes"].finding
+
+
+class TestOAuth:
+    """The token response lists the granted scopes."""
+
+    @pytest.fixture
+    async def oauth(self, settings: Settings, emulator: Emulator) -> Any:
+        changes = {
+            "hubspot_access_token": None,
+            "hubspot_client_id": "demo-client-id",
+            "hubspot_client_secret": SecretStr("demo-client-secret"),
+            "hubspot_refresh_token": SecretStr("demo-refresh-token"),
+        }
+        app = create_app(settings.model_copy(update=changes), hubspot_transport=EmulatorTransport(emulator))
+        async with app.router.lifespan_context(app):
+            await app.state.startup_checks
+            yield app
+
+    @pytest.mark.parametrize(
+        ("granted", "state", "finding"),
+        [
+            (GRANTED, "ok", "all required scopes, no others"),
+            (GRANTED - {"crm.objects.deals.write"}, "failed", "missing: crm.objects.deals.write"),
+            (
+                GRANTED - {"crm.objects.tickets.read", "tickets"},
+                "failed",
+                "missing: crm.objects.tickets.read or tickets",
+            ),
+            (GRANTED - {"crm.objects.tickets.read"} | {"tickets"}, "ok", "all required scopes, no others"),
+            (GRANTED | {"automation", "files"}, "warning", "not needed: automation, files"),
+            (
+                GRANTED - {"crm.objects.deals.read"} | {"files"},
+                "failed",
+                "missing: crm.objects.deals.read; not needed: files",
+            ),
+        ],
+    )
+    async def test_missing_and_unneeded_scopes_are_reported(
+        self, oauth: FastAPI, granted: set[str], state: str, finding: str
+    ) -> None:
+        oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
+        found = {finding.subject: finding for finding in await findings(oauth)}["scopes"]
+        assert (found.state, found.finding) == (state, finding)
+
+
+def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:
+    return [(finding.state, finding.finding) for finding in check_limits(snapshot, LIMITS)]
+
+
+def test_reported_limits_are_compared_with_settings() -> None:
+    search = ("ok", "5 per second as set; HubSpot does not report it")
+    assert limit_findings({"burst_limit": UNLIMITED, "daily_limit": UNLIMITED, "daily_remaining": 1}) == [
+        ("ok", "100 per 10 s as set; HubSpot does not report it"),
+        ("ok", "250000 per day as set; HubSpot does not report it"),
+        search,
+    ]
+    assert limit_findings({"burst_limit": 190, "daily_limit": 250_000, "daily_remaining": 7}) == [
+        ("ok", "190 per 10 s; HUBSPOT_BURST_LIMIT is 100: it can be raised"),
+        ("ok", "250000 per day, 7 remaining today"),
+        search,
+    ]
+    assert limit_findings({"burst_limit": 90, "daily_limit": 1000, "daily_remaining": 900}) == [
+        ("warning", "HubSpot allows 90 per 10 s; HUBSPOT_BURST_LIMIT is 100: lower it"),
+        (
+            "warning",
+            "HubSpot allows 1000 per day, 900 remaining today; HUBSPOT_DAILY_LIMIT is 250000: lower it",
+        ),
+        search,
+    ]

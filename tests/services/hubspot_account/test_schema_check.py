@@ -1,0 +1,76 @@
+"""Check of the HubSpot account's properties against those that the service reads and writes."""
+
+import logging
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from tests.support.callers import Caller
+
+from crm_api.services.hubspot_account.provisioning import provision
+from crm_api.services.hubspot_account.schema_check import check_schema, watch_schema
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from hubspot_emulator import Emulator
+
+
+async def test_provisioned_account_has_no_problems(app: FastAPI) -> None:
+    await provision(app.state.hubspot, TICKET_CATEGORIES)
+    assert await check_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES)) == []
+
+
+async def test_each_problem_is_one_line(app: FastAPI) -> None:
+    added = {
+        "deals": {
+            "readable": ["dealtype", "no_such_property", "hs_is_closed"],
+            "writable_by_staff": ["hs_is_closed"],
+        }
+    }
+    problems = await check_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES, added))
+    assert [problem.split(" ")[:2] for problem in problems] == [
+        ["deals:", "no_such_property"],
+        ["deals:", "hs_is_closed"],
+        ["tickets:", "hs_ticket_category"],
+        ["tickets:", "hs_ticket_category"],
+    ]
+
+
+async def test_schema_check_is_retried_after_error(
+    app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.fail_next("GET", "/crm/properties/*", status=400, times=3)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        emulator.reset_faults()
+
+    with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
+        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), sleep=sleep)
+    assert waits == [1.0]
+    assert "no option MEETING" in caplog.text
+
+
+async def test_forbidden_schema_check_is_logged_and_ends(
+    app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.fail_next("GET", "/crm/properties/*", status=403, times=3)
+    with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
+        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES))
+    assert "not checked" in caplog.text
+
+
+async def test_provisioned_category_is_accepted_at_once(
+    app: FastAPI, customer: Caller, emulator: Emulator
+) -> None:
+    body: dict[str, Any] = {
+        "subject": "s",
+        "description": "d",
+        "hs_pipeline_stage": "1",
+        "category": "meeting",
+    }
+    deal = (await customer.post("/api/deals", {"dealname": "d", "dealstage": "closedwon"})).json()["data"]
+    path = f"/api/tickets/{deal['deal']['id']}"
+    assert (await customer.post(path, body)).status_code == 400
+    await provision(app.state.hubspot, TICKET_CATEGORIES)
+    assert (await customer.post(path, body)).status_code == 201

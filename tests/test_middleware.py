@@ -1,0 +1,110 @@
+"""Middleware: response headers, trace context and the time limit."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from tests.support.callers import Caller, assert_problem
+
+from crm_api.settings import Settings
+from hubspot_emulator import Emulator
+
+
+class TestHeaders:
+    async def test_every_response_has_a_request_id(self, client: httpx.AsyncClient) -> None:
+        for path in ("/healthz", "/api/me", "/nothing", "/docs"):
+            assert len((await client.get(path)).headers["x-request-id"]) == 32
+
+    async def test_valid_request_id_is_used_and_others_replaced(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/healthz", headers={"X-Request-ID": "front-end-0001"})
+        assert response.headers["x-request-id"] == "front-end-0001"
+        for invalid in ("short", "x" * 65, "has spaces in it", "new\tline-here"):
+            response = await client.get("/healthz", headers={"X-Request-ID": invalid})
+            assert response.headers["x-request-id"] != invalid
+
+    async def test_responses_have_security_headers(self, client: httpx.AsyncClient) -> None:
+        headers = (await client.get("/api/me")).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+    async def test_no_cors_origin_is_allowed_by_default(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/healthz", headers={"Origin": "https://elsewhere.example"})
+        assert "access-control-allow-origin" not in response.headers
+
+
+class TestTraces:
+    TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+    async def test_trace_is_continued_with_a_new_span_id(self, customer: Caller, emulator: Emulator) -> None:
+        emulator.clear_requests()
+        headers = customer.headers | {"traceparent": f"00-{self.TRACE}-{self.PARENT}-01"}
+        await customer.client.get("/api/new-crm-objects", headers=headers)
+        # Reads that several requests share belong to no trace.
+        own_calls = [request for request in emulator.requests if request.path.startswith("/crm/objects/")]
+        [sent] = {request.headers["traceparent"] for request in own_calls}
+        version, trace, span, flags = sent.split("-")
+        assert (version, trace, flags) == ("00", self.TRACE, "01")
+        assert span != self.PARENT
+
+    @pytest.mark.parametrize(
+        "traceparent", ["", "nonsense", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{PARENT}"]
+    )
+    async def test_invalid_traceparent_is_ignored(
+        self, customer: Caller, emulator: Emulator, traceparent: str
+    ) -> None:
+        await customer.client.get(
+            "/api/new-crm-objects", headers=customer.headers | {"traceparent": traceparent}
+        )
+        assert not any("traceparent" in request.headers for request in emulator.requests)
+
+
+class TestDeadline:
+    """A request ends at most one second after its deadline."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"request_deadline_seconds": 0.2})
+
+    async def test_endless_request_returns_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+        ended = asyncio.Event()
+
+        @app.get("/endless")
+        async def endless() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async with asyncio.timeout(10):
+            response = await client.get("/endless")
+        assert_problem(response, 503, "service_unavailable")
+        assert response.headers["retry-after"] == "5"
+        assert ended.is_set()
+
+    async def test_slow_network_does_not_count_as_timeout(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        @app.post("/echo")
+        async def echo(request: Request) -> StreamingResponse:
+            body = await request.body()
+
+            async def chunks() -> AsyncGenerator[bytes, None]:
+                for byte in body:
+                    await asyncio.sleep(0.5)
+                    yield bytes([byte])
+
+            return StreamingResponse(chunks())
+
+        async def upload() -> AsyncGenerator[bytes, None]:
+            for chunk in (b"a", b"b", b"c"):
+                await asyncio.sleep(0.5)
+                yield chunk
+
+        response = await client.post("/echo", content=upload(), headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.text) == (200, "abc")
