@@ -46,7 +46,7 @@ async def served() -> AsyncGenerator[Served, None]:
     ],
 )
 async def test_ambiguous_request_length_is_rejected(served: Served, request_bytes: bytes) -> None:
-    """A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2"""
+    # A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2
     statuses = await served.send(request_bytes)
     assert statuses in ([400], [200, 400], [])
     assert ("/smuggled", b"") not in served.received

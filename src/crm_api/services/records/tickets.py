@@ -47,7 +47,10 @@ async def _associations(
         context.deal_ownership.invalidate(deal_id)
         raise ApiError("not_found") from error
     contact_ids = await ticket_contacts(context, deal_id)
-    return [NewAssociation("deals", deal_id), *(NewAssociation("contacts", each) for each in contact_ids)]
+    return [
+        NewAssociation("deals", deal_id),
+        *(NewAssociation("contacts", contact_id) for contact_id in contact_ids),
+    ]
 
 
 async def list_tickets(
