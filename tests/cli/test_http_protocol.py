@@ -166,7 +166,7 @@ async def test_invalid_later_request_closes_without_error_response(served: Serve
 async def test_request_with_upgrade_offer_is_served(
     served: Served, protocol: bytes, framing: bytes, wire_body: bytes, pieces: str
 ) -> None:
-    """A server may ignore the offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8"""
+    # A server may ignore the offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
     head = post(b"X-Empty:", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, framing)
     sent = [head + wire_body] * 2 + [ONE]
     if pieces == "two":

@@ -86,7 +86,7 @@ class ClientConnections:
             longest_waiting.transport.abort()
 
     def _limited_network(self, address: str | None) -> str | None:
-        """Return the network of the address, or None for a trusted proxy or a Unix socket, which have no limit."""
+        """Return the network of the address, or None for trusted proxies and Unix sockets (no limit per address)."""
         if address is None or self._trusts_all:
             return None
         network = network_of(address)
