@@ -112,6 +112,14 @@ class Settings(BaseSettings):
     """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     """Maximum size of a request body; a larger one gets 413."""
+    max_connections: Annotated[int, Field(ge=1)] = 800
+    """Maximum connections of one process from clients and proxies; the service closes further ones. Keep it 200 below
+    the process's limit of open files."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] = 100
+    """Maximum connections of one process from one network address (IPv6: one /64 network); the addresses in
+    FORWARDED_ALLOW_IPS have no limit of their own."""
+    write_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
+    """Time in which a client must read 64 KiB of a response that waits for it; otherwise its connection is closed."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """Maximum time for one request, HubSpot calls and their retries included."""
     shutdown_notice_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
