@@ -118,7 +118,7 @@ class PropertiesApi(SharedReads[dict[str, Property]]):
     def _path(self, *parts: str) -> str:
         return self._sender.paths.crm("properties", *parts)
 
-    async def read(self, object_type: ObjectType) -> dict[str, Property]:
+    async def _read(self, object_type: ObjectType) -> dict[str, Property]:
         """Read the definitions without the cache."""
         response = await self._sender.request(
             "GET",
