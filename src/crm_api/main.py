@@ -108,7 +108,7 @@ def create_app(
     app.state.metrics = Metrics(version=app.version)
     app.state.tracing = tracing
     app.state.openapi_document = document.lazy_document(app)
-    # Starlette tries routes in this order, so frequent ones come first.
+    # Starlette tries routes in this order: record routes come before those of logins and passwords.
     for module in (
         registration,
         profile,

@@ -36,7 +36,7 @@ def is_path_segment(value: str) -> bool:
 
 
 def segment(value: str) -> str:
-    """Quote a value as one path segment. Raises `ValueError`."""
+    """Quote a value as one path segment. Raises `ValueError` for an empty value, `.` and `..`."""
     if not is_path_segment(value):
         raise ValueError("not a path segment")
     return quote(value, safe="")

@@ -42,7 +42,7 @@ class Quota(Protocol):
         timeout_seconds: float,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait until a request may be sent, and return the seconds waited. Raises `QuotaTimeout`.
+        """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
         `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
         The caller releases it after this call returns.
@@ -74,7 +74,7 @@ class FairQuota(ABC):
         timeout_seconds: float,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait for the turn, a connection and quota. Raises `QuotaTimeout`."""
+        """Wait for the turn, a connection and quota. Raises `QuotaTimeout` if that takes too long."""
         started = self._clock()
         expires_at = started + timeout_seconds
         queue = self._queues[budget]

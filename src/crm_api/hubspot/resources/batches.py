@@ -43,7 +43,7 @@ async def get_record(
     associations: Sequence[ObjectType] = (),
     context: CallContext | None = None,
 ) -> CrmRecord:
-    """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
+    """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError` if absent."""
     operation = f"{object_type}.get"
     return await sender.request(
         "GET",

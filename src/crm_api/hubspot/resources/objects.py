@@ -46,7 +46,8 @@ class ObjectsApi:
         returned or created again. `is_retry` means that an earlier process may have sent this create, so the lookup
         comes first. Without `unique`, a create with an unknown outcome is not retried. `lookup_properties` are
         calculated properties that a looked-up record must contain too.
-        Raises `HubSpotConflictError` if another record has the value, and `HubSpotOutcomeUnknownError`.
+        Raises `HubSpotConflictError` if another record has the value, `HubSpotOutcomeUnknownError` if the
+        record may or may not exist.
         """
         return await Creation(
             self._sender, self.object_type, properties, associations, unique, lookup_properties
@@ -62,7 +63,7 @@ class ObjectsApi:
     ) -> CrmRecord:
         """Return one record by its ID or by a unique property. The old ID of a merged record returns the merged one.
 
-        Raises `HubSpotNotFoundError`.
+        Raises `HubSpotNotFoundError` if no live record is found.
         """
         return await get_record(
             self._sender,

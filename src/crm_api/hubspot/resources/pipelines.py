@@ -25,7 +25,7 @@ class PipelinesApi:
         """Return pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
 
         Concurrent callers share one read. Callers get the same tuple while it is cached; 0 forces a new read.
-        Raises `HubSpotError`s, which are not cached.
+        Raises a `HubSpotError` if the read fails; errors are not cached.
         """
         operation = "pipelines.list"
         return await read_shared(

@@ -41,7 +41,7 @@ class PropertiesApi:
         return dict(properties)
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
-        """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
+        """Return one definition, not cached. Raises `HubSpotNotFoundError` if the property is missing."""
         return await self._sender.request(
             "GET",
             self._path(object_type, name),

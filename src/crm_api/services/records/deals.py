@@ -80,7 +80,7 @@ async def list_deals(
 
 
 async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
-    """Return the deal with its tickets, and its ETag. Raises 404."""
+    """Return the deal with its tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
     return await with_tickets(context, record), etag_of(record, context.fields["deals"])
 
@@ -88,7 +88,7 @@ async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTicket
 async def update_deal(
     context: RecordContext, deal_id: str, changes: DealUpdate, *, if_match: str | None
 ) -> tuple[Deal, str]:
-    """Update a deal; return it and its ETag. Raises 404, 400, 412."""
+    """Update a deal; return it and its ETag. `update_record` lists the errors."""
     record = await update_record(context, "deals", deal_id, changes, if_match=if_match)
     return deal_from_record(record, context.fields), etag_of(record, context.fields["deals"])
 

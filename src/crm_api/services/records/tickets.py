@@ -43,7 +43,7 @@ async def _associations(
     context: RecordContext, deal_id: str, error: HubSpotValidationError | None
 ) -> list[NewAssociation]:
     if error is not None:
-        # The deal was archived after its owner was cached.
+        # HubSpot no longer knows the deal or the contact, so cached ownership may be out of date.
         context.deal_ownership.invalidate(deal_id)
         raise ApiError("not_found") from error
     contact_ids = await ticket_contacts(context, deal_id)
@@ -77,7 +77,7 @@ async def list_tickets(
 
 
 async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
-    """Return the ticket and its ETag. Raises 404."""
+    """Return the ticket and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_ticket(context, ticket_id)
     return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
@@ -85,7 +85,7 @@ async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, st
 async def update_ticket(
     context: RecordContext, ticket_id: str, changes: TicketUpdate, *, if_match: str | None
 ) -> tuple[Ticket, str]:
-    """Update a ticket; return it and its ETag. Raises 404, 400, 412."""
+    """Update a ticket; return it and its ETag. `update_record` lists the errors."""
     record = await update_record(context, "tickets", ticket_id, changes, if_match=if_match)
     return ticket_from_record(record, context.fields), etag_of(record, context.fields["tickets"])
 
