@@ -149,7 +149,7 @@ async def test_endless_request_head_closes_connection(
     assert await served.send(ONE, responses=1) == [200]
 
 
-async def test_limited_head_and_large_body_are_accepted(served: Served) -> None:
+async def test_head_below_the_limit_and_large_body_are_accepted(served: Served) -> None:
     body = b"x" * (20 * MAX_NON_BODY_BYTES)
     header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
     length = b"Content-Length: " + str(len(body)).encode()
@@ -178,7 +178,7 @@ async def test_incomplete_request_closes_connection(partial_request: bytes) -> N
         writer.close()
 
 
-async def test_idle_connection_outlives_request_deadline() -> None:
+async def test_idle_connection_stays_open_after_the_request_deadline() -> None:
     async with serving(ShortDeadline) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for _ in range(2):
