@@ -63,7 +63,7 @@ GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
 )  # fmt: skip
-# Starlette tries routes in this order, so frequent ones come first.
+# Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
     registration, profile, pipelines, overview, deals, tickets, search_all, contacts, properties, health, sessions,
     passwords, verification,

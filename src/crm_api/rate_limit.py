@@ -170,7 +170,7 @@ class RateLimits:
 
     @asynccontextmanager
     async def limit_guesses(self, request: Request, target: str) -> AsyncGenerator[None, None]:
-        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429.
+        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429 above the limit.
 
         The attempt counts as failed before the block runs, so that concurrent guesses cannot exceed the limit. The
         count is taken back unless the block raises an error for a wrong secret or is cancelled.

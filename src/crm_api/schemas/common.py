@@ -33,7 +33,7 @@ class RequestModel(BaseModel):
 
 
 class Envelope(ResponseModel, Generic[Data]):
-    """Successful response under `/api`."""
+    """Body of a successful response under `/api`, except `POST /api/token`."""
 
     message: Annotated[str, Field(max_length=200, examples=["Done"])]
     """What the service did, for people."""
@@ -57,7 +57,7 @@ _RFC3339 = re.compile(
 
 
 def parse_rfc3339(value: object) -> datetime:
-    """Return an RFC 3339 date-time with a zone, or a date at 00:00 UTC, in UTC. Raises `ValueError`.
+    """Parse an RFC 3339 date-time with a zone, or a date (00:00 UTC), into UTC. Raises `ValueError` for other values.
 
     As in POSIX time, a leap second becomes the second after it.
     """

@@ -26,7 +26,7 @@ class PropertiesApi(SharedReads[dict[str, Property]]):
         super().__init__(sender, operation="properties.list")
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
-        """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
+        """Return one definition, not cached. Raises `HubSpotNotFoundError` if the property is missing."""
         return await self._sender.request(
             "GET",
             self._path(object_type, name),

@@ -12,7 +12,7 @@ from crm_api.services.records.context import RecordContext
 
 
 def require_contact(user: User) -> str:
-    """Return the ID of the user's contact. Raises 409 `contact_missing`."""
+    """Return the ID of the user's contact. Raises 409 `contact_missing` if there is none."""
     if user.contact_id is None:
         raise ApiError("contact_missing")
     return user.contact_id

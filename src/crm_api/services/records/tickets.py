@@ -32,7 +32,7 @@ async def _associations(
     context: RecordContext, deal_id: str, error: HubSpotValidationError | None
 ) -> list[NewAssociation]:
     if error is not None:
-        # The deal was archived after its owner was cached.
+        # HubSpot no longer knows the deal or the contact, so cached ownership may be out of date.
         context.deal_ownership.invalidate(deal_id)
         raise ApiError("not_found") from error
     contact_ids = await ticket_contacts(context, deal_id)
@@ -43,6 +43,6 @@ async def _associations(
 
 
 async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
-    """Return the ticket and its ETag. Raises 404."""
+    """Return the ticket and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_ticket(context, ticket_id)
     return from_record(Ticket, record, context.fields), etag_of(record, context.fields["tickets"])
