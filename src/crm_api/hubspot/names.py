@@ -56,7 +56,7 @@ class Paths:
     def crm(
         self, resource: Literal["associations", "objects", "pipelines", "properties"], *parts: str
     ) -> str:
-        """Return the path of a CRM resource, with these parts quoted. Raises `ValueError` if one cannot be quoted (see `segment`)."""
+        """Return the path of a CRM resource with these parts. Raises `ValueError` for parts that `segment` refuses."""
         return "/".join((f"/crm/{resource}/{self._version}", *map(segment, parts)))
 
 
