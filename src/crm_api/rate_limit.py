@@ -1,7 +1,6 @@
 """Rate limits for callers: requests, registrations, mails, logins, invalid requests and HubSpot calls."""
 
 import inspect
-import ipaddress
 import logging
 import threading
 import time
@@ -22,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from crm_api.errors import ApiError
 from crm_api.security.crypto import keyed_hash
+from crm_api.security.networks import networks_of
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -53,16 +53,7 @@ def client_address(request: Request) -> str:
 
 def client_networks(request: Request) -> tuple[str, ...]:
     """Return the networks that count as one caller, smallest first: the IPv4 address, or IPv6 networks."""
-    address = client_address(request)
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return (address,)
-    if parsed.version == 4:
-        return (address,)
-    if parsed.ipv4_mapped:
-        return (str(parsed.ipv4_mapped),)
-    return tuple(str(ipaddress.ip_network((parsed.packed, length), strict=False)) for length in _IPV6_FACTORS)
+    return networks_of(client_address(request), tuple(_IPV6_FACTORS))
 
 
 def _network(request: Request) -> str:
@@ -253,7 +244,7 @@ class RateLimits:
     async def limit_guesses(
         self, request: Request, target: str, *, has_session: bool = False
     ) -> AsyncGenerator[None, None]:
-        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429.
+        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429 above the limit.
 
         The attempt counts as failed before the block runs, so that concurrent guesses cannot exceed the limit. The
         count is taken back unless the block raises an error for a wrong secret or is cancelled. With a session, only

@@ -29,6 +29,7 @@ HARMLESS = {
     "Settings.access_token_seconds",
     "Settings.email_verification",
     "Settings.max_body_bytes",
+    "Settings.max_connections_per_address",
     "Settings.rate_limit_failed_logins_per_address",
     "Settings.rate_limit_logins_per_address",
     "Settings.rate_limit_mails_per_recipient",

@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 
 
 class FairSemaphore:
-    """Semaphore that serves waiting callers round robin, so many requests of one caller delay others only by one."""
+    """Semaphore that serves waiting callers round robin; the many requests of one caller delay others by one turn."""
 
     def __init__(self, value: int) -> None:
         self._free = value
