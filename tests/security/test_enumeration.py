@@ -1,6 +1,7 @@
 """Known and unknown e-mail addresses cause the same response, queries, hashes and number of mails."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -28,10 +29,13 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 class CountingPasswords(Passwords):
     """Password pool that counts the hashes it computes."""
 
-    hashes = 0
+    def __init__(self, *, rounds: int, workers: int) -> None:
+        super().__init__(rounds=rounds, workers=workers)
+        # `for_caller` copies the pool, so the count must be an object that the copies share.
+        self.hashes: Counter[str] = Counter()
 
     async def _run(self, work: Callable[[], Any]) -> Any:
-        self.hashes += 1
+        self.hashes["computed"] += 1
         return await super()._run(work)
 
 
@@ -70,7 +74,7 @@ async def observe(
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Observed:
         statements.clear()
-        passwords.hashes = 0
+        passwords.hashes.clear()
         emulator.clear_requests()
         await app.state.mail.flush()
         mailbox.mails.clear()
@@ -88,7 +92,7 @@ async def observe(
             response.content,
             dict(response.headers),
             list(statements),
-            passwords.hashes,
+            passwords.hashes["computed"],
             len(mailbox.mails),
             len(emulator.requests),
         )

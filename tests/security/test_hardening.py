@@ -105,6 +105,7 @@ class TestHeaders:
                 "secret_key": SecretStr("Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a"),
                 "jwt_secret_key": SecretStr("uE7rY1qW9oP3iA5sD2fG8hJ4kL6zX0cV"),
                 "hubspot_base_url": "https://api.hubapi.com",
+                "bcrypt_rounds": 10,
                 "registration": "closed",
             }
         )

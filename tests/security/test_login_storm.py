@@ -21,7 +21,9 @@ class TestManyLogins:
         return settings.model_copy(
             update={
                 "rate_limit_failed_logins_per_account": many,
+                "rate_limit_failed_logins_per_account_total": many,
                 "rate_limit_failed_logins_per_address": many,
+                "rate_limit_logins_per_address": many,
                 "bcrypt_rounds": 10,  # about 60 ms each
             }
         )

@@ -4,7 +4,7 @@ import asyncio
 import json as _json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
@@ -64,10 +64,10 @@ class LastSeen:
 @dataclass(frozen=True, slots=True)
 class _Call(Generic[R]):
     method: str
-    path: str
+    path: str = field(repr=False)
     operation: str
-    content: bytes | None
-    params: Mapping[str, Any]
+    content: bytes | None = field(repr=False)
+    params: Mapping[str, Any] = field(repr=False)
     budget: Budget
     response: type[R]
 

@@ -1,15 +1,18 @@
 """Password hashing in a bounded thread pool, and the list of common passwords."""
 
 import asyncio
+import copy
 import unicodedata
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
 from passlib.context import CryptContext
+
+from crm_api.security.turns import FairSemaphore
 
 Result = TypeVar("Result")
 
@@ -31,10 +34,17 @@ class Passwords:
             truncate_error=True,
         )
         self.workers = max(1, workers)
-        self._free_workers = asyncio.Semaphore(self.workers)
+        self._free_workers = FairSemaphore(self.workers)
         # A separate limiter, so that passwords do not use up the threads of other work.
         self._threads = anyio.CapacityLimiter(self.workers)
         self._wait_seconds = wait_seconds
+        self._caller = ""
+
+    def for_caller(self, caller: str) -> Self:
+        """Return the same pool for the passwords of this caller, who takes turns with other callers."""
+        passwords = copy.copy(self)
+        passwords._caller = caller  # noqa: SLF001 - its own class
+        return passwords
 
     @property
     def in_flight(self) -> int:
@@ -63,7 +73,7 @@ class Passwords:
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await self._free_workers.acquire()
+                await self._free_workers.acquire(self._caller)
         except TimeoutError:
             raise PasswordsBusyError from None
         try:

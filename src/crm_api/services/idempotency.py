@@ -6,7 +6,7 @@ If the process crashes, the next request with the key takes over the expired lea
 
 import json
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -146,7 +146,7 @@ async def delete_keys(database: AsyncSession, secret: str, owners: Collection[st
 class StoredResponse(Generic[Response]):
     """The stored response to a creating request."""
 
-    body: str
+    body: str = field(repr=False)
     status: int
     created: Response | None
     """The body as a model if this request created it; None for a replay."""

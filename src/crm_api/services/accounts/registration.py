@@ -1,7 +1,7 @@
 """Registration: reserve the e-mail address, create or link the HubSpot contact, activate the user."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -29,10 +29,10 @@ InTransaction = Callable[[AsyncSession, Contact | None], Awaitable[None]]
 class NewUser:
     """A person to register, without the password."""
 
-    email: str
-    firstname: str
-    lastname: str
-    phone: str
+    email: str = field(repr=False)
+    firstname: str = field(repr=False)
+    lastname: str = field(repr=False)
+    phone: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
