@@ -38,7 +38,7 @@ def read(account: Account, call: Call) -> Reply:
     page, after = _page(account, source, record.id, target, call.parameter("after"), size)
     body: dict[str, Any] = {"results": [_render(account, call, source, target, *link) for link in page]}
     if after is not None:
-        body["paging"] = {"next": {"after": after, "link": _page_link(source, record.id, target, after)}}
+        body["paging"] = call.next_page(after, _page_path(call, source, record.id, target))
     return Reply(200, body)
 
 
@@ -60,7 +60,7 @@ def batch_read(account: Account, call: Call) -> Reply:
             to = [_render(account, call, source, target, *link) for link in page]
         result: dict[str, Any] = {"from": {"id": from_id}, "to": to}
         if after is not None:
-            result["paging"] = {"next": {"after": after, "link": _page_link(source, from_id, target, after)}}
+            result["paging"] = call.next_page(after, _page_path(call, source, from_id, target))
         results.append(result)
     results.sort(key=lambda result: str(result["from"]["id"])[::-1])
     return batch_reply(account.now(), results, errors)
@@ -231,8 +231,9 @@ def _render(
     }
 
 
-def _page_link(source: str, from_id: str, target: str, after: str) -> str:
-    return f"https://api.hubapi.com/crm/v4/objects/{source}/{from_id}/associations/{target}?after={after}"
+def _page_path(call: Call, source: str, from_id: str, target: str) -> str:
+    version = "v3" if call.version.text == "v3" else "v4"
+    return f"/crm/{version}/objects/{source}/{from_id}/associations/{target}"
 
 
 def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:

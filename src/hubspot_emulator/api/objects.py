@@ -34,13 +34,14 @@ def list_records(account: Account, call: Call) -> Reply:
     results = []
     for record in records:
         wire = renderer.render(record)
-        if associations := render_associations(account, record, to_types):
+        if associations := render_associations(account, call, record, to_types):
             wire["associations"] = associations
         results.append(wire)
     body: dict[str, Any] = {"results": results}
     if next_after is not None:
-        link = f"https://api.hubapi.com/crm/v3/objects/{object_type}?after={next_after}&limit={limit}"
-        body["paging"] = {"next": {"after": str(next_after), "link": link}}
+        # HubSpot's links of dated versions still name v3.
+        path = f"/crm/v3/objects/{object_type}" if call.version.is_dated else call.path
+        body["paging"] = call.next_page(str(next_after), path)
     return Reply(200, body)
 
 
@@ -63,7 +64,7 @@ def read(account: Account, call: Call) -> Reply:
         account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
     )
     wire = renderer.render(record)
-    if associations := render_associations(account, record, call.list_parameter("associations")):
+    if associations := render_associations(account, call, record, call.list_parameter("associations")):
         wire["associations"] = associations
     return Reply(200, wire)
 

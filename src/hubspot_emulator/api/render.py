@@ -6,6 +6,7 @@ from typing import Any
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import Record
+from hubspot_emulator.wire.calls import Call
 from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, OBJECT_TYPE_BY_NAME, TYPE_IDS
 
 
@@ -80,7 +81,9 @@ def render_written(account: Account, record: Record, names: Iterable[str] | None
     }
 
 
-def render_associations(account: Account, record: Record, to_types: Sequence[str]) -> dict[str, Any]:
+def render_associations(
+    account: Account, call: Call, record: Record, to_types: Sequence[str]
+) -> dict[str, Any]:
     """Render `associations` of a read: the first page per object type that has any, keyed by plural name.
 
     https://github.com/HubSpot/hubspot-api-python/issues/135
@@ -106,15 +109,11 @@ def render_associations(account: Account, record: Record, to_types: Sequence[str
                 rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
         page: dict[str, Any] = {"results": rows}
         if len(links) > size:
+            path = f"/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}"
             after = list(links)[size]
-            page["paging"] = {"next": {"after": after, "link": _association_link(record, to_type, after)}}
+            page["paging"] = {"next": {"after": after, "link": f"{call.server}{path}?after={after}"}}
         pages[to_type] = page
     return pages
-
-
-def _association_link(record: Record, to_type: str, after: str) -> str:
-    # HubSpot's links still name v3, so clients must not follow them.
-    return f"https://api.hubapi.com/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}?after={after}"
 
 
 def _history(record: Record, name: str) -> list[dict[str, Any]]:

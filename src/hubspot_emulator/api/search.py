@@ -67,9 +67,8 @@ def search(account: Account, call: Call) -> Reply:
         "results": [renderer.render_document(document.id, document.properties) for document in page],
     }
     if after + len(page) < len(found):
-        next_after = str(after + len(page))
-        link = f"https://api.hubapi.com/crm/v3/objects/{object_type}/search?after={next_after}"
-        response["paging"] = {"next": {"after": next_after, "link": link}}
+        # HubSpot sends no link here, unlike in lists.
+        response["paging"] = {"next": {"after": str(after + len(page))}}
     return Reply(200, response)
 
 

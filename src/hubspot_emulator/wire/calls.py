@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME, ApiVersion
 from hubspot_emulator.wire.replies import invalid, missing_body, missing_fields, wrong_json
@@ -13,15 +13,18 @@ from hubspot_emulator.wire.replies import invalid, missing_body, missing_fields,
 
 @dataclass(slots=True)
 class Call:
-    """One matched request. `path_parameters` are decoded."""
+    """One matched request. `path` is as sent, `path_parameters` are decoded."""
 
     method: str
+    path: str
     version: ApiVersion
     area: str
     path_parameters: dict[str, str]
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str]
     body: bytes
+    server: str = ""
+    """Scheme, host and port that the caller used."""
 
     @property
     def object_type(self) -> str:
@@ -59,6 +62,12 @@ class Call:
             message = f"{name} must be between {minimum} and {maximum}, and was {text}"
             raise invalid(message, **{name: [text]})
         return int(text)
+
+    def next_page(self, after: str, path: str | None = None) -> dict[str, Any]:
+        """Return `paging` with a link to the next page on the same server: all query parameters, `after` last."""
+        query = [(name, value) for name, values in self.query.items() for value in values if name != "after"]
+        link = f"{self.server}{path or self.path}?{urlencode([*query, ('after', after)])}"
+        return {"next": {"after": after, "link": link}}
 
     def json(self) -> Any:
         """Return the decoded body. Raises Refusal (400)."""
