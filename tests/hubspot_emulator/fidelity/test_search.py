@@ -1,6 +1,7 @@
 """Search."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -23,6 +24,20 @@ class TestSearch:
         assert [record["id"] for record in found] == [created["id"]]
         assert response.json()["total"] == 1
         assert "paging" not in response.json()
+
+    @pytest.mark.parametrize("operator", ["EQ", "CONTAINS_TOKEN", "HAS_PROPERTY"])
+    @pytest.mark.parametrize("value", ["", " "])
+    async def test_filter_with_blank_value_returns_400(
+        self, hubspot: httpx.AsyncClient, operator: str, value: str
+    ) -> None:
+        filters = [{"propertyName": "phone", "operator": operator, "value": value}]
+        response = await hubspot.post(f"{CONTACTS}/search", json={"filterGroups": [{"filters": filters}]})
+        assert response.status_code == 400
+        assert re.fullmatch(
+            r"Invalid input JSON on line 1, column \d+: value must be non-empty and non-blank, "
+            r"if specified \{propertyName: 'phone'\}",
+            response.json()["message"],
+        )
 
     @pytest.mark.parametrize(
         "body",
