@@ -177,7 +177,8 @@ class _UniqueValues:
         given = [(name, values[name]) for name in self._names if values.get(name)]
         for name, value in given:
             if (name, value) in self._seen:
-                raise writes.duplicate_value(self._account, self._object_type, name, value, "another input")
+                other_id = self._account.store.reserve_id(self._object_type)
+                raise writes.duplicate_value(self._account, self._object_type, name, value, other_id, None)
         self._seen.update(given)
 
 

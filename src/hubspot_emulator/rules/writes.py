@@ -226,9 +226,9 @@ def _check_unique(
         other = account.store.find(object_type, name, value)
         if other is None or (record is not None and other.id == record.id):
             continue
-        if name == "email" and object_type == "contacts":
+        if name == "email" and object_type == "contacts" and not account.switches.duplicate_email_is_400:
             raise duplicate_email(other.id)
-        raise duplicate_value(account, object_type, name, value, other.id)
+        raise duplicate_value(account, object_type, name, value, other.id, record)
 
 
 def check_restore(account: Account, record: Record) -> None:
@@ -241,14 +241,17 @@ def duplicate_email(holder_id: str) -> Refusal:
     return Refusal(409, f"Contact already exists. Existing ID: {holder_id}", category="CONFLICT")
 
 
-def duplicate_value(account: Account, object_type: str, name: str, value: str, holder_id: str) -> Refusal:
-    # https://developers.hubspot.com/docs/api-reference/crm-properties/guide#create-unique-identifier-properties
-    message = (
-        f"Cannot set PropertyValueCoordinates{{portalId={account.portal_id}, "
-        f"objectTypeId={TYPE_IDS[object_type]}, propertyName={name}, value={value}}}. "
+def duplicate_value(
+    account: Account, object_type: str, name: str, value: str, holder_id: str, record: Record | None
+) -> Refusal:
+    # HubSpot names no property in `errors`, and a create has an ID already:
+    # https://github.com/crowdbotics/modules (recorded responses)
+    own_id = record.id if record is not None else account.store.reserve_id(object_type)
+    return invalid(
+        f"Cannot set PropertyValueCoordinates{{portalId={account.portal_id}, objectTypeId=ObjectTypeId"
+        f"{{legacyObjectType={SINGULAR[object_type].upper()}}}, propertyName={name}, value={value}}} on {own_id}. "
         f"{holder_id} already has that value."
     )
-    return invalid_properties([(name, "CONFLICTING_UNIQUE_VALUE", message)], account.portal_id)
 
 
 def _check_required_by_admin(

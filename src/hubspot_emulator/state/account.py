@@ -32,6 +32,8 @@ class Switches:
     inline_association_page_size: int = 100
     merge_keeps_primary_id: bool = False
     """HubSpot's beta "Primary ID Preservation". Without it a merge creates a record with a new ID."""
+    duplicate_email_is_400: bool = False
+    """Refuse the e-mail address of another contact with the 400 of a unique property instead of a 409."""
     required_properties: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By object type: properties that an administrator requires on create (from API version 2026-09 on)."""
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
@@ -84,6 +86,7 @@ _VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "inline_association_page_size": _is_page_size,
     "merge_keeps_primary_id": _is_flag,
     "compression": _is_flag,
+    "duplicate_email_is_400": _is_flag,
     "required_properties": partial(_is_by_type, is_valid=_are_names),
     "conditional_properties": partial(_is_by_type, is_valid=_are_conditions),
 }

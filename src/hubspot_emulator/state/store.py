@@ -101,11 +101,7 @@ class Store:
     def add(
         self, object_type: str, properties: dict[str, str], now: str, *, record_id: str | None = None
     ) -> Record:
-        if record_id is None:
-            record_id = str(self._next_ids[object_type])
-        self._next_ids[object_type] = max(self._next_ids[object_type], int(record_id) + _ID_STEP)
-        next_id = self._next_ids[object_type]
-        self._journal.put("next_id", object_type, lambda: next_id)
+        record_id = self.reserve_id(object_type, record_id)
         properties["hs_object_id"] = record_id
         if object_type == "tickets":
             properties["hs_ticket_id"] = record_id
@@ -118,6 +114,14 @@ class Store:
         self._save(record)
         self._on_change(record, False)
         return record
+
+    def reserve_id(self, object_type: str, record_id: str | None = None) -> str:
+        """Return the next ID, or reserve the given one."""
+        record_id = record_id or str(self._next_ids[object_type])
+        next_id = max(self._next_ids[object_type], int(record_id) + _ID_STEP)
+        self._next_ids[object_type] = next_id
+        self._journal.put("next_id", object_type, lambda: next_id)
+        return record_id
 
     def change(self, record: Record, changes: dict[str, str], now: str) -> None:
         """Set properties, among which the caller includes the last-modified date."""

@@ -311,13 +311,18 @@ class TestUpdate:
         assert response.json()["id"] == contact["id"]
         assert response.json()["properties"]["lastname"] == "L"
 
-    async def test_update_to_duplicate_email_returns_409(self, hubspot: httpx.AsyncClient) -> None:
+    @pytest.mark.parametrize("status", [409, 400])
+    async def test_update_to_duplicate_email_names_its_holder(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, status: int
+    ) -> None:
+        emulator.switches.duplicate_email_is_400 = status == 400
         first = await create_record(hubspot, CONTACTS, email="a@example.com")
         second = await create_record(hubspot, CONTACTS, email="b@example.com")
         response = await hubspot.patch(
             f"{CONTACTS}/{second['id']}", json={"properties": {"email": "A@example.com"}}
         )
-        assert (response.status_code, first["id"] in response.json()["message"]) == (409, True)
+        assert (response.status_code, first["id"] in response.json()["message"]) == (status, True)
+        assert "errors" not in response.json()
 
     async def test_replaced_email_can_be_used_again(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com")

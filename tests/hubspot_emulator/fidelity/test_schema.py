@@ -1,6 +1,7 @@
 """Properties, pipelines and account details."""
 
 import asyncio
+import re
 import uuid
 
 import httpx
@@ -38,6 +39,15 @@ class TestSchema:
         assert created.status_code == 201
         second = await hubspot.post(TICKETS, json={"properties": properties})
         assert second.status_code == 400
+        error = second.json()
+        assert error["category"] == "VALIDATION_ERROR"
+        assert "errors" not in error
+        assert re.fullmatch(
+            r"Cannot set PropertyValueCoordinates\{portalId=\d+, objectTypeId=ObjectTypeId"
+            rf"\{{legacyObjectType=TICKET\}}, propertyName={name}, value={key}\}} on \d+\. "
+            rf"{created.json()['id']} already has that value\.",
+            error["message"],
+        )
         read = await hubspot.get(f"{TICKETS}/{key}", params={"idProperty": name})
         assert read.json()["id"] == created.json()["id"]
 
