@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubspot_emulator.rules import writes
+from hubspot_emulator.rules.association_checks import check_ends, check_type
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import AssociationType, Record
@@ -151,7 +152,7 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
         if not isinstance(types, list):
             raise missing_fields(["types"])
         for spec in types:
-            forward, inverse = _checked_type(account, source, target, spec)
+            forward, inverse = check_type(account, source, target, spec)
             ends = (source, _end_id(item, "from")), (target, _end_id(item, "to"))
             writes.unlink(account, *ends, forward=forward, inverse=inverse)
     return _archive_reply(account, call)
@@ -273,33 +274,18 @@ def _inverse(account: Account, source: str, target: str, row: Mapping[str, Any])
 def _associate(
     account: Account, source: str, from_id: str, target: str, to_id: str, types: list[Any]
 ) -> dict[str, Any]:
-    one, other = _live_record(account, source, from_id), _live_record(account, target, to_id)
-    types_both_ways = [_checked_type(account, source, target, spec) for spec in types]
+    types_both_ways = [check_type(account, source, target, spec) for spec in types]
+    one_id, other_id = check_ends(account, (source, from_id), (target, to_id))
     for forward, inverse in types_both_ways:
-        writes.link(account, (source, one.id), (target, other.id), forward, inverse)
+        writes.link(account, (source, one_id), (target, other_id), forward, inverse)
     names = [account.labels.label(source, target, forward) for forward, _ in types_both_ways]
     return {
         "fromObjectTypeId": TYPE_IDS[source],
-        "fromObjectId": one.id,
+        "fromObjectId": one_id,
         "toObjectTypeId": TYPE_IDS[target],
-        "toObjectId": other.id,
+        "toObjectId": other_id,
         "labels": [name for name in names if name is not None],
     }
-
-
-def _checked_type(
-    account: Account, source: str, target: str, spec: Any
-) -> tuple[AssociationType, AssociationType]:
-    if not isinstance(spec, dict):
-        raise wrong_json("value of type `AssociationSpec`")
-    association_type = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
-    inverse = account.labels.inverse_type(source, target, association_type)
-    if inverse is None:
-        raise invalid(
-            f"invalid from object type {TYPE_IDS[source]} to {TYPE_IDS[target]}: "
-            f"there is no association type {association_type[1]} of category {association_type[0]}"
-        )
-    return association_type, inverse
 
 
 def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hubspot_emulator.api.render import RecordRenderer, render_associations, render_written
 from hubspot_emulator.rules import merges, writes
+from hubspot_emulator.rules.association_checks import check_links
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
@@ -51,7 +52,7 @@ def create(account: Account, call: Call) -> Reply:
     links = body.get("associations")
     check_association_shape(links)
     values = writes.check_create(account, object_type, require_properties(body), call.version)
-    record = writes.create(account, object_type, values, writes.check_links(account, object_type, links))
+    record = writes.create(account, object_type, values, check_links(account, object_type, links))
     version = call.version.text
     area = f"objects/{version}" if call.version.is_dated else f"{version}/objects"
     return Reply(201, render_written(account, record), {"Location": f"/crm/{area}/{object_type}/{record.id}"})

@@ -11,13 +11,11 @@ from hubspot_emulator.rules import calculated
 from hubspot_emulator.rules.values import BadValueError, to_stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import AssociationType, Record, RecordKey
-from hubspot_emulator.wire.calls import require_integer
 from hubspot_emulator.wire.names import (
     LAST_MODIFIED,
     OBJECT_TYPES,
     PIPELINE_PROPERTIES,
     SINGULAR,
-    TYPE_IDS,
     ApiVersion,
 )
 from hubspot_emulator.wire.replies import Refusal, invalid, invalid_properties
@@ -75,38 +73,6 @@ def check_update(
     if object_type == "contacts":
         _drop_earlier_lifecycle_stage(account, record, values)
     return values
-
-
-def check_links(account: Account, object_type: str, raw: Any) -> list[Link]:
-    """Return the associations of a new record. Raises Refusal (400) for an unknown type or target."""
-    links: list[Link] = []
-    if raw is None:
-        return links
-    bad_ids = []
-    for item in raw if isinstance(raw, list) else ():
-        to_id = str(item["to"].get("id", ""))
-        for spec in item.get("types", ()):
-            forward = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
-            found = [
-                (target, inverse)
-                for target in OBJECT_TYPES
-                if (inverse := account.labels.inverse_type(object_type, target, forward)) is not None
-            ]
-            if not found:
-                raise invalid(
-                    f"invalid from object type {TYPE_IDS[object_type]} for associations to be created. "
-                    f"No association type {forward[1]} of category {forward[0]} begins there"
-                )
-            [(target, inverse)] = found
-            record = account.store.get(target, to_id)
-            if record is None or record.archived:
-                bad_ids.append(to_id)
-                continue
-            links.append((target, record.id, forward, inverse))
-    if bad_ids:
-        # https://developers.hubspot.com/docs/api-reference/error-handling
-        raise invalid("One or more associations are invalid", INVALID_OBJECT_IDS=bad_ids)
-    return links
 
 
 def create(account: Account, object_type: str, values: dict[str, str], links: list[Link]) -> Record:

@@ -44,6 +44,10 @@ class Labels:
     def label(self, source: str, target: str, association_type: AssociationType) -> str | None:
         return self._types[source, target].get(association_type, (None, 0))[0]
 
+    def source_of(self, association_type: AssociationType) -> str | None:
+        """Return the object type at which this association type begins, or None for an unknown type."""
+        return next((pair[0] for pair, types in self._types.items() if association_type in types), None)
+
     def describe(self, source: str, target: str, association_type: AssociationType) -> dict[str, Any]:
         return {
             "category": association_type[0],

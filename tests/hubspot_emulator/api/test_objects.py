@@ -142,7 +142,7 @@ class TestCreate:
             },
         )
         assert response.status_code == 400
-        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["404"]}
+        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["CONTACT=404 is not valid"]}
         assert emulator.records("deals") == []
 
     async def test_create_refuses_association_type_of_other_direction(

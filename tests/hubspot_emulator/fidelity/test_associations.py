@@ -3,6 +3,8 @@
 import httpx
 from tests.hubspot_emulator.fidelity.records import DEALS, create_contact, create_deal
 
+DEAL_TO_CONTACT = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}
+
 
 class TestAssociations:
     async def test_deal_created_with_contact_is_associated_both_ways(
@@ -68,11 +70,29 @@ class TestAssociations:
     ) -> None:
         body = {
             "properties": {"dealname": "Fidelity", "dealstage": "appointmentscheduled"},
-            "associations": [
-                {
-                    "to": {"id": "999999999999"},
-                    "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}],
-                }
-            ],
+            "associations": [{"to": {"id": "999999999999"}, "types": [DEAL_TO_CONTACT]}],
         }
-        assert (await hubspot.post(DEALS, json=body)).status_code == 400
+        response = await hubspot.post(DEALS, json=body)
+        assert response.status_code == 400
+        assert response.json()["message"] == "One or more associations are invalid"
+        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["CONTACT=999999999999 is not valid"]}
+
+    async def test_typed_association_to_unknown_record_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+        deal = (await create_deal(hubspot))["id"]
+        path = f"{DEALS}/{deal}/associations/contacts/999999999999"
+        response = await hubspot.put(path, json=[DEAL_TO_CONTACT])
+        assert response.status_code == 400
+        assert response.json()["category"] == "VALIDATION_ERROR"
+        assert response.json()["message"] == "One or more associations are invalid"
+        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["CONTACT=999999999999 is not valid"]}
+
+    async def test_unknown_association_type_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+        contact, deal = (await create_contact(hubspot))["id"], (await create_deal(hubspot))["id"]
+        spec = {"associationCategory": "USER_DEFINED", "associationTypeId": 999_999}
+        response = await hubspot.put(f"{DEALS}/{deal}/associations/contacts/{contact}", json=[spec])
+        assert response.status_code == 400
+        assert response.json()["message"] == "One or more associations are invalid"
+        assert response.json()["context"] == {
+            "associationSpec": ["USER_DEFINED=999999"],
+            "INVALID_ASSOCIATION_TYPE_ID": ["USER_DEFINED=999999 is not a valid association definition id"],
+        }
