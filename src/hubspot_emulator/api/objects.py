@@ -73,6 +73,10 @@ def read(account: Account, call: Call) -> Reply:
 def update(account: Account, call: Call) -> Reply:
     object_type = call.object_type
     raw = require_properties(call.json_object())
+    if not raw:
+        # https://github.com/segmentio/action-destinations (recorded response)
+        message = "No properties found to update, please provide at least one."
+        raise invalid(message, properties=["{}"])
     record = _requested_record(account, call, object_type, archived=False)
     changes = writes.update(account, record, writes.check_update(account, record, raw, call.version))
     return Reply(200, render_written(account, record, changes))

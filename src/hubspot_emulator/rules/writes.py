@@ -23,9 +23,9 @@ from hubspot_emulator.wire.replies import Refusal, invalid, invalid_properties
 Link = tuple[str, str, AssociationType, AssociationType]
 """(to type, to ID, association type, inverse association type)"""
 
-# HubSpot requires these on create.
-# https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
-_REQUIRED = {"deals": ("dealname", "dealstage"), "tickets": ("subject", "hs_pipeline_stage")}
+# HubSpot requires these on create. The documentation names `dealstage`, too, but a deal without it was recorded.
+# https://github.com/NangoHQ/integration-templates (mocks of create-deal)
+_REQUIRED = {"deals": ("dealname",), "tickets": ("subject", "hs_pipeline_stage")}
 _IDENTIFYING_PROPERTIES = ("email", "firstname", "lastname")
 
 
@@ -34,8 +34,8 @@ def check_create(
 ) -> dict[str, str]:
     """Return the values to store for a new record. Raises Refusal."""
     if object_type in PIPELINE_PROPERTIES:
-        pipeline_name, _ = PIPELINE_PROPERTIES[object_type]
-        if not raw.get(pipeline_name):
+        pipeline_name, stage_name = PIPELINE_PROPERTIES[object_type]
+        if raw.get(stage_name) and not raw.get(pipeline_name):
             raw = {**raw, pipeline_name: account.schema.default_pipeline_id(object_type)}
     values = {
         name: value for name, value in _checked_values(account, object_type, raw, None).items() if value

@@ -118,7 +118,7 @@ class TestCreate:
         ("path", "properties"),
         [
             (CONTACTS, {"company": "C"}),
-            (DEALS, {"dealname": "d"}),
+            (DEALS, {"dealname": "d", "pipeline": "default"}),
             (DEALS, {"dealstage": "closedwon"}),
             (TICKETS, {"subject": "t"}),
         ],

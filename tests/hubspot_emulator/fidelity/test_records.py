@@ -72,6 +72,24 @@ class TestRecords:
         assert properties["hs_is_closed_won"] == "true"
         assert float(properties["hs_deal_stage_probability"]) == 1.0
 
+    async def test_deal_without_stage_and_pipeline_has_neither(self, hubspot: httpx.AsyncClient) -> None:
+        response = await hubspot.post(DEALS, json={"properties": {"dealname": "Fidelity", "amount": 10000}})
+        assert response.status_code == 201
+        created = response.json()["properties"]
+        assert created["hs_forecast_amount"] == "10000"
+        assert created["hs_is_closed_won"] == "false"
+        assert not {"dealstage", "pipeline", "hs_is_closed", "hs_deal_stage_probability"} & set(created)
+        read = (await hubspot.get(f"{DEALS}/{response.json()['id']}")).json()
+        assert (read["properties"]["dealstage"], read["properties"]["pipeline"]) == (None, None)
+
+    async def test_update_without_properties_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+        created = await create_contact(hubspot)
+        response = await hubspot.patch(f"{CONTACTS}/{created['id']}", json={"properties": {}})
+        assert response.status_code == 400
+        error = response.json()
+        assert error["message"] == "No properties found to update, please provide at least one."
+        assert (error["category"], error["context"]) == ("VALIDATION_ERROR", {"properties": ["{}"]})
+
     async def test_archived_record_is_found_with_archived_only(self, hubspot: httpx.AsyncClient) -> None:
         path = f"{CONTACTS}/{(await create_contact(hubspot))['id']}"
         assert (await hubspot.delete(path)).status_code == 204
