@@ -146,19 +146,19 @@ const steps = {
     const made = await pipelines.pipelinesApi.create('tickets', {
       label: `Node ${unique}`,
       displayOrder: 1,
-      stages: [{ label: 'New', displayOrder: 0, metadata: { ticketState: 'OPEN' } }],
+      stages: [{ label: 'Done', displayOrder: 1, metadata: { ticketState: 'CLOSED' } }],
     })
     const stage = await pipelines.pipelineStagesApi.create('tickets', made.id, {
-      label: 'Done',
-      displayOrder: 1,
-      metadata: { ticketState: 'CLOSED' },
+      label: 'New',
+      displayOrder: 0,
+      metadata: { ticketState: 'OPEN' },
     })
     await pipelines.pipelineStagesApi.update('tickets', made.id, stage.id, {
-      label: 'Finished',
-      metadata: { ticketState: 'CLOSED' },
+      label: 'Started',
+      metadata: { ticketState: 'OPEN' },
     })
     const read = await pipelines.pipelinesApi.getById('tickets', made.id)
-    assert.deepEqual(read.stages.map((each) => each.label).sort(), ['Finished', 'New'])
+    assert.deepEqual(read.stages.map((each) => each.label).sort(), ['Done', 'Started'])
     await pipelines.pipelinesApi.update('tickets', made.id, { label: `Node again ${unique}` })
     const all = await pipelines.pipelinesApi.getAll('tickets')
     assert.ok(all.results.some((each) => each.label === `Node again ${unique}`))

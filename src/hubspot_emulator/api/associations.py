@@ -168,8 +168,10 @@ def create_label(account: Account, call: Call) -> Reply:
     if account.labels.count(source, target) >= MAX_LABELS:
         # HubSpot was seen to send this undocumented status.
         raise Refusal(437, "The limit of association labels has been reached", category="VALIDATION_ERROR")
-    inverse_label = optional_text(body, "inverseLabel")
-    created = account.labels.create(source, target, require_text(body, "label"), inverse_label)
+    name, inverse_label = require_text(body, "name"), optional_text(body, "inverseLabel")
+    if account.labels.has_name(name):
+        raise invalid(f"An association type named {name} already exists", name=[name])
+    created = account.labels.create(source, target, name, require_text(body, "label"), inverse_label)
     return Reply(200, {"results": created})
 
 

@@ -85,6 +85,7 @@ def update(account: Account, call: Call) -> Reply:
 
 
 def archive(account: Account, call: Call) -> Reply:
+    _definition(account, call, call.path_parameters["name"])
     _archive_property(account, call, call.path_parameters["name"])
     return Reply(204)
 
@@ -160,7 +161,20 @@ def update_group(account: Account, call: Call) -> Reply:
 
 
 def archive_group(account: Account, call: Call) -> Reply:
-    account.schema.put_group(call.object_type, _group(account, call) | {"archived": True})
+    group = _group(account, call)
+    definitions = account.schema.definitions[call.object_type].values()
+    if any(row["groupName"] == group["name"] and not row["archived"] for row in definitions):
+        inner = Refusal(
+            400,
+            "Can't delete or purge a group with active properties",
+            category="VALIDATION_ERROR",
+            sub_category="PropertyGroupError.GROUP_WITH_ACTIVE_PROPERTIES",
+        ).reply()
+        # HubSpot puts the error as JSON into the message of another one.
+        # https://github.com/scopiousdigital/kalup
+        correlation_id = {"correlationId": inner.body["correlationId"]}
+        raise Refusal(400, inner.content().decode(), extra=correlation_id)
+    account.schema.put_group(call.object_type, group | {"archived": True})
     return Reply(204)
 
 

@@ -69,7 +69,8 @@ class Refusal(Exception):  # noqa: N818 - an expected response, not a failure of
         body |= self.extra
         # `extra` removes a member of the envelope by setting it to None.
         body = {name: value for name, value in body.items() if value is not None}
-        return Reply(self.status, body, self.headers | {"X-HubSpot-Correlation-Id": correlation_id})
+        headers = self.headers | {"X-HubSpot-Correlation-Id": body.get("correlationId", correlation_id)}
+        return Reply(self.status, body, headers)
 
     def as_batch_error(self, *, trace_id: str | None = None) -> dict[str, Any]:
         """Return this error as a row of `errors` in a 207. HubSpot's OpenAPI document requires every member."""
