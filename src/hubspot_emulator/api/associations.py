@@ -7,6 +7,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from hubspot_emulator.api import associations_v3
 from hubspot_emulator.rules import writes
 from hubspot_emulator.rules.association_checks import check_ends, check_type
 from hubspot_emulator.state.account import Account
@@ -50,6 +51,9 @@ def batch_read(account: Account, call: Call) -> Reply:
     size = min(account.switches.association_page_size, _MAX_V3_PAGE_SIZE if is_v3 else _MAX_PAGE_SIZE)
     results, errors = [], []
     for from_id, item in {require_text(item, "id"): item for item in inputs}.items():
+        if not (from_id.isascii() and from_id.isdigit()):
+            errors.append(_invalid_identifier(source, from_id))
+            continue
         page, after = _page(account, source, from_id, target, item.get("after"), size)
         if not page:
             errors.append(_no_associations(source, from_id, target))
@@ -111,21 +115,16 @@ def batch_create(account: Account, call: Call) -> Reply:
         from_id, to_id = _end_id(item, "from"), _end_id(item, "to")
         types = item.get("types")
         if call.version.text == "v3":
-            # v3 has the name of the type in place of category and ID.
-            category, number = account.labels.default(source, target)
-            types = [{"associationCategory": category, "associationTypeId": number}]
+            rows, problems = associations_v3.create_rows(account, source, from_id, target, to_id)
+            results += rows
+            errors += problems
+            continue
         if not isinstance(types, list):
             raise missing_fields(["types"])
         try:
             results.append(_associate(account, source, from_id, target, to_id, types))
         except Refusal as refusal:
             errors.append(refusal.as_batch_error())
-    if call.version.text == "v3":
-        name = type_name(source, target)
-        results = [
-            {"from": {"id": row["fromObjectId"]}, "to": {"id": row["toObjectId"]}, "type": name}
-            for row in results
-        ]
     return batch_reply(account.now(), results, errors, status=201)
 
 
@@ -237,6 +236,17 @@ def _render(
 def _page_path(call: Call, source: str, from_id: str, target: str) -> str:
     version = "v3" if call.version.text == "v3" else "v4"
     return f"/crm/{version}/objects/{source}/{from_id}/associations/{target}"
+
+
+def _invalid_identifier(source: str, from_id: str) -> dict[str, Any]:
+    # The category and the subcategory were recorded, the text was not.
+    return Refusal(
+        400,
+        f"Invalid {SINGULAR[source]} ID: {from_id}",
+        category="VALIDATION_ERROR",
+        sub_category="crm.associations.INVALID_IDENTIFIER",
+        context={"id": [from_id]},
+    ).as_batch_error()
 
 
 def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:

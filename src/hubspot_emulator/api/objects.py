@@ -28,7 +28,7 @@ def list_records(account: Account, call: Call) -> Reply:
     limit = call.integer_parameter("limit", default=10, maximum=max_page_size)
     after = call.integer_parameter("after", default=0, maximum=10**18, minimum=0)
     renderer = RecordRenderer(account, object_type, call.list_parameter("properties"), history)
-    to_types = call.list_parameter("associations")
+    to_types = call.association_types()
     records, next_after = account.store.page(
         object_type, after, limit, archived=call.flag_parameter("archived")
     )
@@ -60,12 +60,13 @@ def create(account: Account, call: Call) -> Reply:
 
 def read(account: Account, call: Call) -> Reply:
     object_type = call.object_type
+    to_types = call.association_types()
     record = _requested_record(account, call, object_type, archived=call.flag_parameter("archived"))
     renderer = RecordRenderer(
         account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
     )
     wire = renderer.render(record)
-    if associations := render_associations(account, call, record, call.list_parameter("associations")):
+    if associations := render_associations(account, call, record, to_types):
         wire["associations"] = associations
     return Reply(200, wire)
 

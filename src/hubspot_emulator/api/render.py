@@ -7,7 +7,8 @@ from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import Record
 from hubspot_emulator.wire.calls import Call
-from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, OBJECT_TYPE_BY_NAME, TYPE_IDS
+from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, TYPE_IDS
+from hubspot_emulator.wire.replies import invalid
 
 
 class RecordRenderer:
@@ -89,31 +90,36 @@ def render_associations(
     https://github.com/HubSpot/hubspot-api-python/issues/135
     """
     pages = {}
-    for name in to_types:
-        to_type = OBJECT_TYPE_BY_NAME.get(name.lower())
-        if to_type is None:
-            # HubSpot ignores unknown types.
-            continue
-        links = account.store.links(record.object_type, record.id, to_type)
-        if not links:
-            continue
+    for to_type in to_types:
         size = account.switches.inline_association_page_size
-        association_name = type_name(record.object_type, to_type)
-        rows = []
-        for position, (to_id, types) in enumerate(links.items()):
-            if position == size:
-                break
-            rows.append({"id": to_id, "type": association_name})
-            # HubSpot lists the ID a second time if the association has a label.
-            if len(types) > 1:
-                rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
-        page: dict[str, Any] = {"results": rows}
-        if len(links) > size:
-            path = f"/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}"
-            after = list(links)[size]
-            page["paging"] = {"next": {"after": after, "link": f"{call.server}{path}?after={after}"}}
-        pages[to_type] = page
+        if page := association_page(account, call, record, to_type, size):
+            pages[to_type] = page
     return pages
+
+
+def association_page(
+    account: Account, call: Call, record: Record, to_type: str, size: int, after: str | None = None
+) -> dict[str, Any]:
+    """Render a page of associations as v3 does, from the ID `after` on, or {} if there are none."""
+    ids = list(links := account.store.links(record.object_type, record.id, to_type))
+    if not ids:
+        return {}
+    if after is not None and after not in links:
+        raise invalid(f"Invalid paging cursor: {after}")
+    start = 0 if after is None else ids.index(after)
+    association_name = type_name(record.object_type, to_type)
+    rows = []
+    for to_id in ids[start : start + size]:
+        rows.append({"id": to_id, "type": association_name})
+        # HubSpot lists the ID a second time if the association has a label.
+        if len(links[to_id]) > 1:
+            rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
+    page: dict[str, Any] = {"results": rows}
+    if start + size < len(ids):
+        path = f"/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}"
+        after = ids[start + size]
+        page["paging"] = {"next": {"after": after, "link": f"{call.server}{path}?after={after}"}}
+    return page
 
 
 def _history(record: Record, name: str) -> list[dict[str, Any]]:

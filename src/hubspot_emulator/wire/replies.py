@@ -1,6 +1,7 @@
 """Responses in HubSpot's shapes: success, error (with category, context, correlation ID) and batch."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,6 +98,13 @@ def invalid(message: str, **context: Sequence[str]) -> Refusal:
 
 def not_found(message: str = "resource not found", *, category: str | None = "OBJECT_NOT_FOUND") -> Refusal:
     return Refusal(404, message, category=category)
+
+
+def unknown_object_type(name: str) -> Refusal:
+    # https://github.com/cesc1989/apuntes (recorded responses)
+    if re.fullmatch(r"\d+-\d+", name):
+        return Refusal(400, f"Invalid object or event type id: {name}")
+    return Refusal(400, f"Unable to infer object type from: {name}")
 
 
 def missing_body() -> Refusal:

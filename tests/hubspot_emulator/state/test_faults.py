@@ -167,7 +167,7 @@ class TestOverSocket:
                 body = json.dumps(A_CONTACT).encode()
                 head = (
                     f"POST {CONTACTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
-                    f"Content-Length: {len(body)}\r\n\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 )
                 with socket.create_connection((host, int(port)), timeout=5) as connection:
                     connection.sendall(head.encode() + body)

@@ -19,6 +19,7 @@ from tests.support.processes import emulator_process
 from hubspot_emulator import Emulator, StateFileError, StateFileInUseError, create_emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
+JSON = {"Content-Type": "application/json"}
 HEADERS = {"Authorization": "Bearer demo-access-token"}
 
 
@@ -229,7 +230,7 @@ async def test_unpaired_surrogate_returns_400_and_stores_nothing(
 ) -> None:
     emulator = build(tmp_path / "state.db")
     async with hubspot_client(emulator) as hubspot:
-        assert (await hubspot.post(path, content=body % surrogate)).status_code == 400
+        assert (await hubspot.post(path, content=body % surrogate, headers=JSON)).status_code == 400
         assert (
             await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
         ).status_code == 201
@@ -240,7 +241,7 @@ async def test_unpaired_surrogate_returns_400_and_stores_nothing(
 
 async def test_escaped_surrogate_pair_is_stored_as_one_character(hubspot: httpx.AsyncClient) -> None:
     body = b'{"properties": {"firstname": "\\ud83d\\ude80"}}'
-    response = await hubspot.post(CONTACTS, content=body)
+    response = await hubspot.post(CONTACTS, content=body, headers=JSON)
     assert response.json()["properties"]["firstname"] == "\N{ROCKET}"
 
 
