@@ -16,24 +16,26 @@ from hubspot_emulator.wire.replies import (
     invalid,
     missing_fields,
     not_found,
+    wrong_enum,
     wrong_json,
 )
 
 MAX_UNIQUE_PROPERTIES = 10
 _TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
+# The order is that of HubSpot's error message.
 _FIELD_TYPES = (
-    "booleancheckbox",
     "calculation_equation",
     "checkbox",
-    "date",
-    "file",
-    "html",
-    "number",
     "phonenumber",
-    "radio",
-    "select",
-    "text",
+    "number",
     "textarea",
+    "booleancheckbox",
+    "file",
+    "text",
+    "date",
+    "html",
+    "select",
+    "radio",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _REQUIRED_MEMBERS = ("groupName", "name", "label", "type", "fieldType")
@@ -231,8 +233,9 @@ def _create_property(account: Account, object_type: str, body: Mapping[str, Any]
 
 
 def _check_enums(definition: Mapping[str, Any]) -> None:
-    if definition["type"] not in _TYPES or definition["fieldType"] not in _FIELD_TYPES:
-        raise wrong_json("value of type `PropertyType` or `FieldType`")
+    for name, allowed in (("type", _TYPES), ("fieldType", _FIELD_TYPES)):
+        if definition[name] not in allowed:
+            raise wrong_enum(allowed)
     if definition["type"] == "bool":
         values = {str(option["value"]) for option in definition["options"]}
         if values != {"true", "false"}:

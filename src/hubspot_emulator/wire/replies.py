@@ -117,10 +117,14 @@ def wrong_json(what: str = "value of type `java.util.LinkedHashMap`") -> Refusal
     return Refusal(400, f"Invalid input JSON on line 1, column 1: Cannot deserialize {what}")
 
 
+def wrong_enum(names: Sequence[str]) -> Refusal:
+    return invalid(f"Invalid input JSON on line 1, column 1: Enum type must be one of: [{', '.join(names)}]")
+
+
 def missing_fields(names: Sequence[str]) -> Refusal:
     names_text = ", ".join(names)
     return invalid(
-        f"Invalid input JSON on line 1, column 2: Some required fields were not set: [{names_text}]"
+        f"Invalid input JSON on line 1, column 2. Some required fields were not set: [{names_text}]"
     )
 
 

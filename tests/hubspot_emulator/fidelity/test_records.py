@@ -137,6 +137,12 @@ class TestErrors:
         assert code in response.text
         assert response.headers["x-hubspot-correlation-id"] == response.json()["correlationId"]
 
+    async def test_missing_member_is_named_after_a_full_stop(self, hubspot: httpx.AsyncClient) -> None:
+        response = await hubspot.post(CONTACTS, json={})
+        assert response.status_code == 400
+        text = "Invalid input JSON on line 1, column 2. Some required fields were not set: [properties]"
+        assert response.json()["message"] == text
+
     async def test_unknown_path_returns_404(self, hubspot: httpx.AsyncClient) -> None:
         assert (await hubspot.get("/crm/objects/2026-09/no_such_type/1/2/3")).status_code == 404
 

@@ -54,3 +54,15 @@ class TestSchema:
     async def test_account_details_have_portal_id(self, hubspot: httpx.AsyncClient) -> None:
         response = (await hubspot.get("/account-info/2026-09/details")).json()
         assert isinstance(response["portalId"], int)
+
+    async def test_invalid_field_type_lists_the_valid_ones(self, hubspot: httpx.AsyncClient) -> None:
+        definition = {
+            "groupName": "ticketinformation",
+            "name": "crm_api_fidelity_field",
+            "label": "Fidelity field",
+            "type": "string",
+            "fieldType": "single_line_text",
+        }
+        response = await hubspot.post("/crm/properties/2026-09/tickets", json=definition)
+        assert response.status_code == 400
+        assert "Enum type must be one of: [calculation_equation, checkbox, " in response.json()["message"]

@@ -48,7 +48,7 @@ class TestInProcess:
         ("path", "message", "envelope"),
         [
             (CONTACTS, "You have reached your ten_secondly_rolling limit.", "policyName"),
-            (f"{CONTACTS}/search", "You have reached your secondly limit.", "category"),
+            (f"{CONTACTS}/search", "You have reached your secondly limit.", "errorType"),
             ("/oauth/2026-09/token", "You have reached your rate limit.", "status"),
         ],
     )
