@@ -12,7 +12,7 @@ from hubspot_emulator.rules import writes
 from hubspot_emulator.rules.association_checks import check_ends, check_type
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
-from hubspot_emulator.state.store import AssociationType, Record
+from hubspot_emulator.state.store import AssociationTypes, Record
 from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import SINGULAR, TYPE_IDS
 from hubspot_emulator.wire.replies import (
@@ -197,7 +197,7 @@ def delete_label(account: Account, call: Call) -> Reply:
 
 def _page(
     account: Account, source: str, from_id: str, target: str, after: Any, size: int
-) -> tuple[list[tuple[str, list[AssociationType]]], str | None]:
+) -> tuple[list[tuple[str, AssociationTypes]], str | None]:
     links = list(account.store.links(source, from_id, target).items())
     start = _decode_cursor(after)
     page = links[start : start + size]
@@ -222,7 +222,7 @@ def _decode_cursor(after: Any) -> int:
 
 
 def _render(
-    account: Account, call: Call, source: str, target: str, to_id: str, types: list[AssociationType]
+    account: Account, call: Call, source: str, target: str, to_id: str, types: AssociationTypes
 ) -> dict[str, Any]:
     return {
         # v4 has a number, dated versions have a string.

@@ -33,6 +33,7 @@ class RecordRenderer:
             name for name in set(history or ()) if schema.live_definition(object_type, name)
         )
         self.object_type = object_type
+        self._account = account
         self._url = f"https://app.hubspot.com/contacts/{account.portal_id}/record/{TYPE_IDS[object_type]}/"
 
     def render(self, record: Record) -> dict[str, Any]:
@@ -48,7 +49,9 @@ class RecordRenderer:
         if record.archived_at is not None:
             wire["archivedAt"] = record.archived_at
         if self.history:
-            wire["propertiesWithHistory"] = {name: _history(record, name) for name in self.history}
+            wire["propertiesWithHistory"] = {
+                name: _history(self._account, record, name) for name in self.history
+            }
         return wire
 
     def render_document(self, record_id: str, properties: dict[str, str]) -> dict[str, Any]:
@@ -122,9 +125,9 @@ def association_page(
     return page
 
 
-def _history(record: Record, name: str) -> list[dict[str, Any]]:
+def _history(account: Account, record: Record, name: str) -> list[dict[str, Any]]:
     return [
         {"value": values[name], "timestamp": timestamp, "sourceType": "INTEGRATION", "sourceId": "demo"}
-        for timestamp, values in reversed(record.changes)
+        for timestamp, values in reversed(account.store.history(record))
         if name in values
     ]

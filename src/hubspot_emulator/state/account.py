@@ -1,5 +1,6 @@
 """The emulated HubSpot account: its records, schema, tokens, limits and switches."""
 
+import gc
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -119,13 +120,24 @@ class Account:
         self.tokens.attach(self.journal)
         try:
             self._load()
-        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError) as error:
             self.journal.close()
+            # The text of the error may quote records.
             raise StateFileError(
-                f"{state} is damaged; move it away to start with a new file ({error})"
-            ) from error
+                f"{state} is damaged; move it away to start with a new file ({type(error).__name__})"
+            ) from None
 
     def _load(self) -> None:
+        # The garbage collector would look at all loaded records again and again.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._load_all()
+        finally:
+            if collects:
+                gc.enable()
+
+    def _load_all(self) -> None:
         self.schema.load()
         self.labels.load()
         self.tokens.load()
