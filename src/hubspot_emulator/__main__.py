@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from hubspot_emulator.serve import serve
+from hubspot_emulator.serve import AddressError, serve
 from hubspot_emulator.state.journal import StateFileError
 
 
@@ -38,7 +38,7 @@ def main() -> int:
             search_lag=options.search_lag,
             announce=None if options.stop_with_input else partial(print, flush=True),
         )
-    except StateFileError as error:
+    except (AddressError, StateFileError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - output of a command
         return 1
     return 0

@@ -102,7 +102,8 @@ class EmulatorApp:
             jitter = switches.latency_jitter_seconds * self._random.random()
             await self._sleep(switches.latency_seconds + jitter)
         if fault is None or fault.kind in COMMITTING_KINDS:
-            reply = self._commit(self._respond(method, path, query, headers, body))
+            server = _server(scope, headers)
+            reply = self._commit(self._respond(server, method, path, query, headers, body))
         elif fault.kind in ("status", "html"):
             reply = scripted_reply(fault, decoded)
         else:
@@ -125,7 +126,13 @@ class EmulatorApp:
         await _send(send, reply, content)
 
     def _respond(
-        self, method: str, path: str, query: Mapping[str, list[str]], headers: dict[str, str], body: bytes
+        self,
+        server: str,
+        method: str,
+        path: str,
+        query: Mapping[str, list[str]],
+        headers: dict[str, str],
+        body: bytes,
     ) -> Reply:
         rate_headers: dict[str, str] = {}
         try:
@@ -135,7 +142,9 @@ class EmulatorApp:
             rate_headers = self._account.limits.count_request(match.route.budget, is_oauth=is_oauth)
             if match.route.needs_token:
                 self._account.tokens.authorise(authorization)
-            call = Call(method, match.version, match.area, match.path_parameters, query, headers, body)
+            call = Call(
+                method, path, match.version, match.area, match.path_parameters, query, headers, body, server
+            )
             reply = match.route.endpoint(self._account, call)
         except Refusal as refusal:
             reply = refusal.reply()
@@ -221,6 +230,11 @@ async def _read_body(receive: Receive) -> bytes | None:
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+def _server(scope: Scope, headers: Mapping[str, str]) -> str:
+    host, port = scope.get("server") or ("localhost", None)
+    return f"{scope.get('scheme', 'http')}://{headers.get('host') or (f'{host}:{port}' if port else host)}"
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from hubspot_emulator.api import (
     account_info,
     associations,
+    associations_v3,
     batches,
     oauth,
     objects,
@@ -22,6 +23,7 @@ from hubspot_emulator.wire.replies import Reply
 
 Endpoint = Callable[[Account, Call], Reply]
 
+_V3_ASSOCIATION = "{type}/{id}/associations/{to}/{to_id}/{association_type}"
 _V3, _V4, _ALL = ("v3", "dated"), ("v4", "dated"), ("v1", "v3", "v4", "dated")
 
 
@@ -65,7 +67,7 @@ _AREAS: dict[str, list[Route]] = {
         *_routes([("POST", "{type}/search", search.search, _V3)], "search"),
         *_routes(
             [
-                ("GET", "{type}", objects.list_records, _V3),
+                ("GET", "{type}", objects.list_records, ("v3", "v4", "dated")),
                 ("POST", "{type}", objects.create, _V3),
                 ("POST", "{type}/merge", objects.merge, _V3),
                 ("POST", "{type}/gdpr-delete", objects.erase, _V3),
@@ -79,6 +81,9 @@ _AREAS: dict[str, list[Route]] = {
                 ("DELETE", "{type}/{id}", objects.archive, _V3),
                 ("PUT", "{type}/{id}/associations/default/{to}/{to_id}", associations.put_default, _V4),
                 ("GET", "{type}/{id}/associations/{to}", associations.read, _V4),
+                ("GET", "{type}/{id}/associations/{to}", associations_v3.read, ("v3",)),
+                ("PUT", _V3_ASSOCIATION, associations_v3.put, ("v3",)),
+                ("DELETE", _V3_ASSOCIATION, associations_v3.delete, ("v3",)),
                 ("PUT", "{type}/{id}/associations/{to}/{to_id}", associations.put, _V4),
                 ("DELETE", "{type}/{id}/associations/{to}/{to_id}", associations.delete, _V4),
             ]

@@ -1,6 +1,7 @@
 """Serves the emulator with uvicorn."""
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -9,6 +10,10 @@ from pathlib import Path
 import uvicorn
 
 from hubspot_emulator.emulator import Emulator, create_emulator
+
+
+class AddressError(RuntimeError):
+    """Address on which the emulator cannot listen; the message gives the reason."""
 
 
 def serve(
@@ -22,10 +27,8 @@ def serve(
 ) -> None:
     """Serve until interrupted. Port 0 selects a free port, `search_lag` is in seconds.
 
-    `announce` is called with a message when the emulator accepts requests. Raises StateFileError if the file
-    cannot be used. If the port is in use, the process exits with 1.
+    `announce` is called with a message when the emulator accepts requests. Raises AddressError, StateFileError.
     """
-    emulator = create_emulator(state, latency_seconds=latency_ms / 1000, search_lag_seconds=search_lag)
     storage = f"stored in {state}" if state else "lost when it stops"
 
     def started(address: str) -> None:
@@ -34,12 +37,33 @@ def serve(
                 f"The HubSpot emulator listens on {address}; its records are {storage}. Ctrl-C stops it."
             )
 
-    try:
+    latency = latency_ms / 1000
+    with (
+        _listener(host, port) as listener,
+        contextlib.closing(
+            create_emulator(state, latency_seconds=latency, search_lag_seconds=search_lag)
+        ) as emulator,
         # uvicorn raises the signal that stopped it again.
-        with contextlib.suppress(KeyboardInterrupt):
-            _Server(config(emulator, host=host, port=port), started).run()
-    finally:
-        emulator.close()
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        _Server(config(emulator, host=host, port=port), started).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listener = socket.socket(family)
+    except OSError as error:
+        raise AddressError(f"cannot listen on {host}: {error.strerror}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressError(f"port {port} of {host} is in use; choose another port") from None
+        raise AddressError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
 
 
 class _Server(uvicorn.Server):

@@ -35,7 +35,7 @@ async def test_hubspot_requests_are_recorded_but_control_requests_not(hubspot: h
     )
     assert found["body"] == {"properties": {"email": "a@example.com"}}
     await hubspot.post("/oauth/v3/token", data={"grant_type": "magic"})
-    await hubspot.post(CONTACTS, content=b"\xff")
+    await hubspot.post(CONTACTS, content=b"\xff", headers={"Content-Type": "application/json"})
     bodies = [result["body"] for result in (await hubspot.get("/_emulator/requests")).json()["results"]]
     assert bodies[1:] == [{"grant_type": "magic"}, "\N{REPLACEMENT CHARACTER}"]
     await hubspot.delete("/_emulator/requests")

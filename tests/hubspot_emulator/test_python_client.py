@@ -326,12 +326,12 @@ class TestAssociations:
 class TestSchema:
     def test_pipeline_is_created_renamed_and_listed_with_new_stage(self, crm: Any) -> None:
         label = f"Repairs {uuid.uuid4().hex}"
-        stage = PipelineStageInput(label="New", display_order=0, metadata={"ticketState": "OPEN"})
-        created = crm.pipelines.pipelines_api.create(
-            "tickets", PipelineInput(label=label, display_order=1, stages=[stage])
-        )
         done = PipelineStageInput(label="Done", display_order=1, metadata={"ticketState": "CLOSED"})
-        crm.pipelines.pipeline_stages_api.create("tickets", created.id, done)
+        created = crm.pipelines.pipelines_api.create(
+            "tickets", PipelineInput(label=label, display_order=1, stages=[done])
+        )
+        stage = PipelineStageInput(label="New", display_order=0, metadata={"ticketState": "OPEN"})
+        crm.pipelines.pipeline_stages_api.create("tickets", created.id, stage)
         crm.pipelines.pipelines_api.update("tickets", created.id, PipelinePatchInput(label=f"{label} again"))
         (read,) = (
             result

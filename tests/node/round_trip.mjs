@@ -146,19 +146,19 @@ const steps = {
     const created = await pipelines.pipelinesApi.create('tickets', {
       label: `Node ${unique}`,
       displayOrder: 1,
-      stages: [{ label: 'New', displayOrder: 0, metadata: { ticketState: 'OPEN' } }],
+      stages: [{ label: 'Done', displayOrder: 1, metadata: { ticketState: 'CLOSED' } }],
     })
     const stage = await pipelines.pipelineStagesApi.create('tickets', created.id, {
-      label: 'Done',
-      displayOrder: 1,
-      metadata: { ticketState: 'CLOSED' },
+      label: 'New',
+      displayOrder: 0,
+      metadata: { ticketState: 'OPEN' },
     })
     await pipelines.pipelineStagesApi.update('tickets', created.id, stage.id, {
-      label: 'Finished',
-      metadata: { ticketState: 'CLOSED' },
+      label: 'Started',
+      metadata: { ticketState: 'OPEN' },
     })
     const read = await pipelines.pipelinesApi.getById('tickets', created.id)
-    assert.deepEqual(read.stages.map(({ label }) => label).sort(), ['Finished', 'New'])
+    assert.deepEqual(read.stages.map((each) => each.label).sort(), ['Done', 'Started'])
     await pipelines.pipelinesApi.update('tickets', created.id, { label: `Renamed ${unique}` })
     const all = await pipelines.pipelinesApi.getAll('tickets')
     assert.ok(all.results.some(({ label }) => label === `Renamed ${unique}`))

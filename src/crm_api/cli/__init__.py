@@ -181,6 +181,7 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
     Limits, faults and other behavior are set at run time, under /_emulator/: see docs/emulator.md.
     """
     from hubspot_emulator import StateFileError
+    from hubspot_emulator.serve import AddressError
     from hubspot_emulator.serve import serve as serve_emulator
 
     try:
@@ -192,7 +193,7 @@ def emulator(host: str, port: int, state: Path | None, latency_ms: float, search
             search_lag=search_lag,
             announce=click.echo,
         )
-    except StateFileError as error:
+    except (AddressError, StateFileError) as error:
         raise click.ClickException(str(error)) from error
 
 

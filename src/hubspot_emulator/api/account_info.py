@@ -2,7 +2,7 @@
 
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.wire.calls import Call
-from hubspot_emulator.wire.replies import Reply, not_found
+from hubspot_emulator.wire.replies import Reply, invalid, not_found
 
 _OWNERS = (
     {
@@ -12,6 +12,7 @@ _OWNERS = (
         "firstName": "Olga",
         "lastName": "Owner",
         "userId": 9_876_543,
+        "userIdIncludingInactive": 9_876_543,
         "createdAt": "2019-08-06T02:41:08.377Z",
         "updatedAt": "2019-08-06T02:41:08.377Z",
         "archived": False,
@@ -45,7 +46,12 @@ def owners(account: Account, call: Call) -> Reply:
 
 
 def owner(account: Account, call: Call) -> Reply:
+    name = {"id": "id", "userId": "userId"}.get(id_property := call.parameter("idProperty") or "id")
+    if name is None:
+        raise invalid(
+            f"Invalid value for query parameter idProperty: {id_property}", idProperty=[id_property]
+        )
     for row in _OWNERS:
-        if row["id"] == call.path_parameters["id"]:
+        if str(row[name]) == call.path_parameters["id"]:
             return Reply(200, row)
     raise not_found()

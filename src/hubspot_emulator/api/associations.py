@@ -7,10 +7,12 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from hubspot_emulator.api import associations_v3
 from hubspot_emulator.rules import writes
+from hubspot_emulator.rules.association_checks import check_ends, check_type
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
-from hubspot_emulator.state.store import AssociationType, Record
+from hubspot_emulator.state.store import AssociationTypes, Record
 from hubspot_emulator.wire.calls import Call, batch_inputs, optional_text, require_integer, require_text
 from hubspot_emulator.wire.names import SINGULAR, TYPE_IDS
 from hubspot_emulator.wire.replies import (
@@ -38,7 +40,7 @@ def read(account: Account, call: Call) -> Reply:
     page, after = _page(account, source, record.id, target, call.parameter("after"), size)
     body: dict[str, Any] = {"results": [_render(account, call, source, target, *link) for link in page]}
     if after is not None:
-        body["paging"] = {"next": {"after": after, "link": _page_link(source, record.id, target, after)}}
+        body["paging"] = call.next_page(after, _page_path(call, source, record.id, target))
     return Reply(200, body)
 
 
@@ -49,6 +51,9 @@ def batch_read(account: Account, call: Call) -> Reply:
     size = min(account.switches.association_page_size, _MAX_V3_PAGE_SIZE if is_v3 else _MAX_PAGE_SIZE)
     results, errors = [], []
     for from_id, item in {require_text(item, "id"): item for item in inputs}.items():
+        if not (from_id.isascii() and from_id.isdigit()):
+            errors.append(_invalid_identifier(source, from_id))
+            continue
         page, after = _page(account, source, from_id, target, item.get("after"), size)
         if not page:
             errors.append(_no_associations(source, from_id, target))
@@ -60,7 +65,7 @@ def batch_read(account: Account, call: Call) -> Reply:
             to = [_render(account, call, source, target, *link) for link in page]
         result: dict[str, Any] = {"from": {"id": from_id}, "to": to}
         if after is not None:
-            result["paging"] = {"next": {"after": after, "link": _page_link(source, from_id, target, after)}}
+            result["paging"] = call.next_page(after, _page_path(call, source, from_id, target))
         results.append(result)
     results.sort(key=lambda result: str(result["from"]["id"])[::-1])
     return batch_reply(account.now(), results, errors)
@@ -110,21 +115,16 @@ def batch_create(account: Account, call: Call) -> Reply:
         from_id, to_id = _end_id(item, "from"), _end_id(item, "to")
         types = item.get("types")
         if call.version.text == "v3":
-            # v3 has the name of the type in place of category and ID.
-            category, number = account.labels.default(source, target)
-            types = [{"associationCategory": category, "associationTypeId": number}]
+            rows, problems = associations_v3.create_rows(account, source, from_id, target, to_id)
+            results += rows
+            errors += problems
+            continue
         if not isinstance(types, list):
             raise missing_fields(["types"])
         try:
             results.append(_associate(account, source, from_id, target, to_id, types))
         except Refusal as refusal:
             errors.append(refusal.as_batch_error())
-    if call.version.text == "v3":
-        name = type_name(source, target)
-        results = [
-            {"from": {"id": row["fromObjectId"]}, "to": {"id": row["toObjectId"]}, "type": name}
-            for row in results
-        ]
     return batch_reply(account.now(), results, errors, status=201)
 
 
@@ -151,7 +151,7 @@ def batch_labels_archive(account: Account, call: Call) -> Reply:
         if not isinstance(types, list):
             raise missing_fields(["types"])
         for spec in types:
-            forward, inverse = _checked_type(account, source, target, spec)
+            forward, inverse = check_type(account, source, target, spec)
             ends = (source, _end_id(item, "from")), (target, _end_id(item, "to"))
             writes.unlink(account, *ends, forward=forward, inverse=inverse)
     return _archive_reply(account, call)
@@ -167,8 +167,10 @@ def create_label(account: Account, call: Call) -> Reply:
     if account.labels.count(source, target) >= MAX_LABELS:
         # HubSpot was seen to send this undocumented status.
         raise Refusal(437, "The limit of association labels has been reached", category="VALIDATION_ERROR")
-    inverse_label = optional_text(body, "inverseLabel")
-    created = account.labels.create(source, target, require_text(body, "label"), inverse_label)
+    name, inverse_label = require_text(body, "name"), optional_text(body, "inverseLabel")
+    if account.labels.has_name(name):
+        raise invalid(f"An association type named {name} already exists", name=[name])
+    created = account.labels.create(source, target, name, require_text(body, "label"), inverse_label)
     return Reply(200, {"results": created})
 
 
@@ -195,7 +197,7 @@ def delete_label(account: Account, call: Call) -> Reply:
 
 def _page(
     account: Account, source: str, from_id: str, target: str, after: Any, size: int
-) -> tuple[list[tuple[str, list[AssociationType]]], str | None]:
+) -> tuple[list[tuple[str, AssociationTypes]], str | None]:
     links = list(account.store.links(source, from_id, target).items())
     start = _decode_cursor(after)
     page = links[start : start + size]
@@ -220,7 +222,7 @@ def _decode_cursor(after: Any) -> int:
 
 
 def _render(
-    account: Account, call: Call, source: str, target: str, to_id: str, types: list[AssociationType]
+    account: Account, call: Call, source: str, target: str, to_id: str, types: AssociationTypes
 ) -> dict[str, Any]:
     return {
         # v4 has a number, dated versions have a string.
@@ -231,8 +233,20 @@ def _render(
     }
 
 
-def _page_link(source: str, from_id: str, target: str, after: str) -> str:
-    return f"https://api.hubapi.com/crm/v4/objects/{source}/{from_id}/associations/{target}?after={after}"
+def _page_path(call: Call, source: str, from_id: str, target: str) -> str:
+    version = "v3" if call.version.text == "v3" else "v4"
+    return f"/crm/{version}/objects/{source}/{from_id}/associations/{target}"
+
+
+def _invalid_identifier(source: str, from_id: str) -> dict[str, Any]:
+    # The category and the subcategory were recorded, the text was not.
+    return Refusal(
+        400,
+        f"Invalid {SINGULAR[source]} ID: {from_id}",
+        category="VALIDATION_ERROR",
+        sub_category="crm.associations.INVALID_IDENTIFIER",
+        context={"id": [from_id]},
+    ).as_batch_error()
 
 
 def _no_associations(source: str, from_id: str, target: str) -> dict[str, Any]:
@@ -272,33 +286,18 @@ def _inverse(account: Account, source: str, target: str, row: Mapping[str, Any])
 def _associate(
     account: Account, source: str, from_id: str, target: str, to_id: str, types: list[Any]
 ) -> dict[str, Any]:
-    one, other = _live_record(account, source, from_id), _live_record(account, target, to_id)
-    types_both_ways = [_checked_type(account, source, target, spec) for spec in types]
+    types_both_ways = [check_type(account, source, target, spec) for spec in types]
+    one_id, other_id = check_ends(account, (source, from_id), (target, to_id))
     for forward, inverse in types_both_ways:
-        writes.link(account, (source, one.id), (target, other.id), forward, inverse)
+        writes.link(account, (source, one_id), (target, other_id), forward, inverse)
     names = [account.labels.label(source, target, forward) for forward, _ in types_both_ways]
     return {
         "fromObjectTypeId": TYPE_IDS[source],
-        "fromObjectId": one.id,
+        "fromObjectId": one_id,
         "toObjectTypeId": TYPE_IDS[target],
-        "toObjectId": other.id,
+        "toObjectId": other_id,
         "labels": [name for name in names if name is not None],
     }
-
-
-def _checked_type(
-    account: Account, source: str, target: str, spec: Any
-) -> tuple[AssociationType, AssociationType]:
-    if not isinstance(spec, dict):
-        raise wrong_json("value of type `AssociationSpec`")
-    association_type = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
-    inverse = account.labels.inverse_type(source, target, association_type)
-    if inverse is None:
-        raise invalid(
-            f"invalid from object type {TYPE_IDS[source]} to {TYPE_IDS[target]}: "
-            f"there is no association type {association_type[1]} of category {association_type[0]}"
-        )
-    return association_type, inverse
 
 
 def _unlink(account: Account, source: str, from_id: str, target: str, to_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from hubspot_emulator.api.objects import check_association_shape, find_record
 from hubspot_emulator.api.render import RecordRenderer, render_written
 from hubspot_emulator.rules import writes
+from hubspot_emulator.rules.association_checks import check_links
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
@@ -68,7 +69,7 @@ def create(account: Account, call: Call) -> Reply:
         try:
             check_association_shape(item.get("associations"))
             values = writes.check_create(account, object_type, require_properties(item), call.version)
-            links = writes.check_links(account, object_type, item.get("associations"))
+            links = check_links(account, object_type, item.get("associations"))
             unique_values.add(values)
         except Refusal as refusal:
             if not traced:
@@ -177,7 +178,8 @@ class _UniqueValues:
         given = [(name, values[name]) for name in self._names if values.get(name)]
         for name, value in given:
             if (name, value) in self._seen:
-                raise writes.duplicate_value(self._account, self._object_type, name, value, "another input")
+                other_id = self._account.store.reserve_id(self._object_type)
+                raise writes.duplicate_value(self._account, self._object_type, name, value, other_id, None)
         self._seen.update(given)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hubspot_emulator.api.render import RecordRenderer, render_associations, render_written
 from hubspot_emulator.rules import merges, writes
+from hubspot_emulator.rules.association_checks import check_links
 from hubspot_emulator.rules.values import normalise_email
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import Record
@@ -27,20 +28,21 @@ def list_records(account: Account, call: Call) -> Reply:
     limit = call.integer_parameter("limit", default=10, maximum=max_page_size)
     after = call.integer_parameter("after", default=0, maximum=10**18, minimum=0)
     renderer = RecordRenderer(account, object_type, call.list_parameter("properties"), history)
-    to_types = call.list_parameter("associations")
+    to_types = call.association_types()
     records, next_after = account.store.page(
         object_type, after, limit, archived=call.flag_parameter("archived")
     )
     results = []
     for record in records:
         wire = renderer.render(record)
-        if associations := render_associations(account, record, to_types):
+        if associations := render_associations(account, call, record, to_types):
             wire["associations"] = associations
         results.append(wire)
     body: dict[str, Any] = {"results": results}
     if next_after is not None:
-        link = f"https://api.hubapi.com/crm/v3/objects/{object_type}?after={next_after}&limit={limit}"
-        body["paging"] = {"next": {"after": str(next_after), "link": link}}
+        # HubSpot's links of dated versions still name v3.
+        path = f"/crm/v3/objects/{object_type}" if call.version.is_dated else call.path
+        body["paging"] = call.next_page(str(next_after), path)
     return Reply(200, body)
 
 
@@ -50,7 +52,7 @@ def create(account: Account, call: Call) -> Reply:
     links = body.get("associations")
     check_association_shape(links)
     values = writes.check_create(account, object_type, require_properties(body), call.version)
-    record = writes.create(account, object_type, values, writes.check_links(account, object_type, links))
+    record = writes.create(account, object_type, values, check_links(account, object_type, links))
     version = call.version.text
     area = f"objects/{version}" if call.version.is_dated else f"{version}/objects"
     return Reply(201, render_written(account, record), {"Location": f"/crm/{area}/{object_type}/{record.id}"})
@@ -58,12 +60,13 @@ def create(account: Account, call: Call) -> Reply:
 
 def read(account: Account, call: Call) -> Reply:
     object_type = call.object_type
+    to_types = call.association_types()
     record = _requested_record(account, call, object_type, archived=call.flag_parameter("archived"))
     renderer = RecordRenderer(
         account, object_type, call.list_parameter("properties"), call.list_parameter("propertiesWithHistory")
     )
     wire = renderer.render(record)
-    if associations := render_associations(account, record, call.list_parameter("associations")):
+    if associations := render_associations(account, call, record, to_types):
         wire["associations"] = associations
     return Reply(200, wire)
 
@@ -71,6 +74,10 @@ def read(account: Account, call: Call) -> Reply:
 def update(account: Account, call: Call) -> Reply:
     object_type = call.object_type
     raw = require_properties(call.json_object())
+    if not raw:
+        # https://github.com/segmentio/action-destinations (recorded response)
+        message = "No properties found to update, please provide at least one."
+        raise invalid(message, properties=["{}"])
     record = _requested_record(account, call, object_type, archived=False)
     changes = writes.update(account, record, writes.check_update(account, record, raw, call.version))
     return Reply(200, render_written(account, record, changes))

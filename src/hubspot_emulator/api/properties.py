@@ -16,24 +16,26 @@ from hubspot_emulator.wire.replies import (
     invalid,
     missing_fields,
     not_found,
+    wrong_enum,
     wrong_json,
 )
 
 MAX_UNIQUE_PROPERTIES = 10
 _TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
+# The order is that of HubSpot's error message.
 _FIELD_TYPES = (
-    "booleancheckbox",
     "calculation_equation",
     "checkbox",
-    "date",
-    "file",
-    "html",
-    "number",
     "phonenumber",
-    "radio",
-    "select",
-    "text",
+    "number",
     "textarea",
+    "booleancheckbox",
+    "file",
+    "text",
+    "date",
+    "html",
+    "select",
+    "radio",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _REQUIRED_MEMBERS = ("groupName", "name", "label", "type", "fieldType")
@@ -85,6 +87,7 @@ def update(account: Account, call: Call) -> Reply:
 
 
 def archive(account: Account, call: Call) -> Reply:
+    _definition(account, call, call.path_parameters["name"])
     _archive_property(account, call, call.path_parameters["name"])
     return Reply(204)
 
@@ -160,7 +163,20 @@ def update_group(account: Account, call: Call) -> Reply:
 
 
 def archive_group(account: Account, call: Call) -> Reply:
-    account.schema.put_group(call.object_type, _group(account, call) | {"archived": True})
+    group = _group(account, call)
+    definitions = account.schema.definitions[call.object_type].values()
+    if any(row["groupName"] == group["name"] and not row["archived"] for row in definitions):
+        inner = Refusal(
+            400,
+            "Can't delete or purge a group with active properties",
+            category="VALIDATION_ERROR",
+            sub_category="PropertyGroupError.GROUP_WITH_ACTIVE_PROPERTIES",
+        ).reply()
+        # HubSpot puts the error as JSON into the message of another one.
+        # https://github.com/scopiousdigital/kalup
+        correlation_id = {"correlationId": inner.body["correlationId"]}
+        raise Refusal(400, inner.content().decode(), extra=correlation_id)
+    account.schema.put_group(call.object_type, group | {"archived": True})
     return Reply(204)
 
 
@@ -217,8 +233,9 @@ def _create_property(account: Account, object_type: str, body: Mapping[str, Any]
 
 
 def _check_enums(definition: Mapping[str, Any]) -> None:
-    if definition["type"] not in _TYPES or definition["fieldType"] not in _FIELD_TYPES:
-        raise wrong_json("value of type `PropertyType` or `FieldType`")
+    for name, allowed in (("type", _TYPES), ("fieldType", _FIELD_TYPES)):
+        if definition[name] not in allowed:
+            raise wrong_enum(allowed)
     if definition["type"] == "bool":
         values = {str(option["value"]) for option in definition["options"]}
         if values != {"true", "false"}:

@@ -6,7 +6,9 @@ from typing import Any
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.labels import type_name
 from hubspot_emulator.state.store import Record
-from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, OBJECT_TYPE_BY_NAME, TYPE_IDS
+from hubspot_emulator.wire.calls import Call
+from hubspot_emulator.wire.names import DEFAULT_PROPERTIES, LAST_MODIFIED, TYPE_IDS
+from hubspot_emulator.wire.replies import invalid
 
 
 class RecordRenderer:
@@ -31,6 +33,7 @@ class RecordRenderer:
             name for name in set(history or ()) if schema.live_definition(object_type, name)
         )
         self.object_type = object_type
+        self._account = account
         self._url = f"https://app.hubspot.com/contacts/{account.portal_id}/record/{TYPE_IDS[object_type]}/"
 
     def render(self, record: Record) -> dict[str, Any]:
@@ -46,7 +49,9 @@ class RecordRenderer:
         if record.archived_at is not None:
             wire["archivedAt"] = record.archived_at
         if self.history:
-            wire["propertiesWithHistory"] = {name: _history(record, name) for name in self.history}
+            wire["propertiesWithHistory"] = {
+                name: _history(self._account, record, name) for name in self.history
+            }
         return wire
 
     def render_document(self, record_id: str, properties: dict[str, str]) -> dict[str, Any]:
@@ -80,46 +85,49 @@ def render_written(account: Account, record: Record, names: Iterable[str] | None
     }
 
 
-def render_associations(account: Account, record: Record, to_types: Sequence[str]) -> dict[str, Any]:
+def render_associations(
+    account: Account, call: Call, record: Record, to_types: Sequence[str]
+) -> dict[str, Any]:
     """Render `associations` of a read: the first page per object type that has any, keyed by plural name.
 
     https://github.com/HubSpot/hubspot-api-python/issues/135
     """
     pages = {}
-    for name in to_types:
-        to_type = OBJECT_TYPE_BY_NAME.get(name.lower())
-        if to_type is None:
-            # HubSpot ignores unknown types.
-            continue
-        links = account.store.links(record.object_type, record.id, to_type)
-        if not links:
-            continue
+    for to_type in to_types:
         size = account.switches.inline_association_page_size
-        association_name = type_name(record.object_type, to_type)
-        rows = []
-        for position, (to_id, types) in enumerate(links.items()):
-            if position == size:
-                break
-            rows.append({"id": to_id, "type": association_name})
-            # HubSpot lists the ID a second time if the association has a label.
-            if len(types) > 1:
-                rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
-        page: dict[str, Any] = {"results": rows}
-        if len(links) > size:
-            after = list(links)[size]
-            page["paging"] = {"next": {"after": after, "link": _association_link(record, to_type, after)}}
-        pages[to_type] = page
+        if page := association_page(account, call, record, to_type, size):
+            pages[to_type] = page
     return pages
 
 
-def _association_link(record: Record, to_type: str, after: str) -> str:
-    # HubSpot's links still name v3, so clients must not follow them.
-    return f"https://api.hubapi.com/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}?after={after}"
+def association_page(
+    account: Account, call: Call, record: Record, to_type: str, size: int, after: str | None = None
+) -> dict[str, Any]:
+    """Render a page of associations as v3 does, from the ID `after` on, or {} if there are none."""
+    ids = list(links := account.store.links(record.object_type, record.id, to_type))
+    if not ids:
+        return {}
+    if after is not None and after not in links:
+        raise invalid(f"Invalid paging cursor: {after}")
+    start = 0 if after is None else ids.index(after)
+    association_name = type_name(record.object_type, to_type)
+    rows = []
+    for to_id in ids[start : start + size]:
+        rows.append({"id": to_id, "type": association_name})
+        # HubSpot lists the ID a second time if the association has a label.
+        if len(links[to_id]) > 1:
+            rows.append({"id": to_id, "type": f"{association_name}_unlabeled"})
+    page: dict[str, Any] = {"results": rows}
+    if start + size < len(ids):
+        path = f"/crm/v3/objects/{record.object_type}/{record.id}/associations/{to_type}"
+        after = ids[start + size]
+        page["paging"] = {"next": {"after": after, "link": f"{call.server}{path}?after={after}"}}
+    return page
 
 
-def _history(record: Record, name: str) -> list[dict[str, Any]]:
+def _history(account: Account, record: Record, name: str) -> list[dict[str, Any]]:
     return [
         {"value": values[name], "timestamp": timestamp, "sourceType": "INTEGRATION", "sourceId": "demo"}
-        for timestamp, values in reversed(record.changes)
+        for timestamp, values in reversed(account.store.history(record))
         if name in values
     ]

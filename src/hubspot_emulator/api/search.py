@@ -14,7 +14,7 @@ from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.search_index import Document, words_of
 from hubspot_emulator.wire.calls import Call, optional_names
 from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME
-from hubspot_emulator.wire.replies import Reply, invalid, invalid_properties, wrong_json
+from hubspot_emulator.wire.replies import Refusal, Reply, invalid, invalid_properties, wrong_json
 
 MAX_FILTER_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS = 5, 6, 18
 MAX_PAGE_SIZE = 200
@@ -38,6 +38,7 @@ _OPERATORS = frozenset(
         "NOT_CONTAINS_TOKEN",
     )
 )
+_BLANK_VALUE = re.compile(r'"(?:value|highValue|values)"\s*:[^{}]*?"\s*"')
 _VALUELESS = frozenset(("HAS_PROPERTY", "NOT_HAS_PROPERTY"))
 
 Predicate = Callable[[Document], bool]
@@ -56,7 +57,9 @@ def search(account: Account, call: Call) -> Reply:
         # https://github.com/HubSpot/hubspot-api-nodejs/issues/132
         raise invalid(f"Paging is only possible up to {MAX_RESULTS} results")
     account.index.settle()
-    found = _matching(account, object_type, _filter_groups(body))
+    groups = _filter_groups(body)
+    _check_no_blank_value(call, groups)
+    found = _matching(account, object_type, groups)
     for word in words_of(_parse_query(body)):
         found = [document for document in found if f" {word}" in document.text(object_type)]
     found = _sorted(account, object_type, list(found), body.get("sorts"))
@@ -67,9 +70,8 @@ def search(account: Account, call: Call) -> Reply:
         "results": [renderer.render_document(document.id, document.properties) for document in page],
     }
     if after + len(page) < len(found):
-        next_after = str(after + len(page))
-        link = f"https://api.hubapi.com/crm/v3/objects/{object_type}/search?after={next_after}"
-        response["paging"] = {"next": {"after": next_after, "link": link}}
+        # HubSpot sends no link here, unlike in lists.
+        response["paging"] = {"next": {"after": str(after + len(page))}}
     return Reply(200, response)
 
 
@@ -90,6 +92,23 @@ def _filter_groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
     if not all(isinstance(raw_filter, dict) for group in found for raw_filter in group):
         raise wrong_json("value of type `Filter`")
     return [group for group in found if group]
+
+
+def _check_no_blank_value(call: Call, groups: list[list[dict[str, Any]]]) -> None:
+    for raw_filter in (raw_filter for group in groups for raw_filter in group):
+        values = raw_filter.get("values")
+        given = [
+            raw_filter.get("value"),
+            raw_filter.get("highValue"),
+            *(values if isinstance(values, list) else ()),
+        ]
+        if any(isinstance(value, str) and not value.strip() for value in given):
+            blank = _BLANK_VALUE.search(call.body.decode())
+            raise Refusal(
+                400,
+                f"Invalid input JSON on line 1, column {blank.end() + 1 if blank else 1}: value must be non-empty "
+                f"and non-blank, if specified {{propertyName: '{raw_filter.get('propertyName')}'}}",
+            )
 
 
 def _matching(account: Account, object_type: str, groups: list[list[dict[str, Any]]]) -> Iterable[Document]:

@@ -50,7 +50,7 @@ def values_on_write(
     metadata: Mapping[str, Any] = stage["metadata"] if stage else {}
     is_closed = metadata.get("isClosed", "false") == "true"
     if object_type == "deals":
-        return _deal(before, changes, after, metadata.get("probability", "0"), now, is_closed=is_closed)
+        return _deal(before, changes, after, metadata.get("probability"), now, is_closed=is_closed)
     return _ticket(before, changes, after, now, is_closed=is_closed)
 
 
@@ -67,19 +67,20 @@ def _deal(
     before: Mapping[str, str],
     changes: Mapping[str, str],
     after: Mapping[str, str],
-    probability: str,
+    probability: str | None,
     now: str,
     *,
     is_closed: bool,
 ) -> dict[str, str]:
-    probability_number = Decimal(probability)
+    probability_number = Decimal(probability or 0)
     computed = {
-        # HubSpot returns the exact value of the binary fraction: https://github.com/revertinc/revert/issues/552
-        "hs_deal_stage_probability": format(Decimal(float(probability)), "f"),
-        "hs_is_closed": str(is_closed).lower(),
         "hs_is_closed_won": str(is_closed and probability_number == 1).lower(),
         "hs_is_closed_lost": str(is_closed and probability_number == 0).lower(),
     }
+    if probability is not None:
+        computed["hs_is_closed"] = str(is_closed).lower()
+        # HubSpot returns the exact value of the binary fraction: https://github.com/revertinc/revert/issues/552
+        computed["hs_deal_stage_probability"] = format(Decimal(float(probability)), "f")
     if amount := after.get("amount"):
         computed["amount_in_home_currency"] = amount
         computed["hs_forecast_amount"] = amount

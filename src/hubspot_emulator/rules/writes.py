@@ -11,13 +11,11 @@ from hubspot_emulator.rules import calculated
 from hubspot_emulator.rules.values import BadValueError, to_stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import AssociationType, Record, RecordKey
-from hubspot_emulator.wire.calls import require_integer
 from hubspot_emulator.wire.names import (
     LAST_MODIFIED,
     OBJECT_TYPES,
     PIPELINE_PROPERTIES,
     SINGULAR,
-    TYPE_IDS,
     ApiVersion,
 )
 from hubspot_emulator.wire.replies import Refusal, invalid, invalid_properties
@@ -25,9 +23,9 @@ from hubspot_emulator.wire.replies import Refusal, invalid, invalid_properties
 Link = tuple[str, str, AssociationType, AssociationType]
 """(to type, to ID, association type, inverse association type)"""
 
-# HubSpot requires these on create.
-# https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
-_REQUIRED = {"deals": ("dealname", "dealstage"), "tickets": ("subject", "hs_pipeline_stage")}
+# HubSpot requires these on create. The documentation names `dealstage`, too, but a deal without it was recorded.
+# https://github.com/NangoHQ/integration-templates (mocks of create-deal)
+_REQUIRED = {"deals": ("dealname",), "tickets": ("subject", "hs_pipeline_stage")}
 _IDENTIFYING_PROPERTIES = ("email", "firstname", "lastname")
 
 
@@ -36,8 +34,8 @@ def check_create(
 ) -> dict[str, str]:
     """Return the values to store for a new record. Raises Refusal if one is invalid or missing."""
     if object_type in PIPELINE_PROPERTIES:
-        pipeline_name, _ = PIPELINE_PROPERTIES[object_type]
-        if not raw.get(pipeline_name):
+        pipeline_name, stage_name = PIPELINE_PROPERTIES[object_type]
+        if raw.get(stage_name) and not raw.get(pipeline_name):
             raw = {**raw, pipeline_name: account.schema.default_pipeline_id(object_type)}
     values = {
         name: value for name, value in _checked_values(account, object_type, raw, None).items() if value
@@ -75,38 +73,6 @@ def check_update(
     if object_type == "contacts":
         _drop_earlier_lifecycle_stage(account, record, values)
     return values
-
-
-def check_links(account: Account, object_type: str, raw: Any) -> list[Link]:
-    """Return the associations of a new record. Raises Refusal (400) for an unknown type or target."""
-    links: list[Link] = []
-    if raw is None:
-        return links
-    bad_ids = []
-    for item in raw if isinstance(raw, list) else ():
-        to_id = str(item["to"].get("id", ""))
-        for spec in item.get("types", ()):
-            forward = (str(spec.get("associationCategory")), require_integer(spec, "associationTypeId"))
-            found = [
-                (target, inverse)
-                for target in OBJECT_TYPES
-                if (inverse := account.labels.inverse_type(object_type, target, forward)) is not None
-            ]
-            if not found:
-                raise invalid(
-                    f"invalid from object type {TYPE_IDS[object_type]} for associations to be created. "
-                    f"No association type {forward[1]} of category {forward[0]} begins there"
-                )
-            [(target, inverse)] = found
-            record = account.store.get(target, to_id)
-            if record is None or record.archived:
-                bad_ids.append(to_id)
-                continue
-            links.append((target, record.id, forward, inverse))
-    if bad_ids:
-        # https://developers.hubspot.com/docs/api-reference/error-handling
-        raise invalid("One or more associations are invalid", INVALID_OBJECT_IDS=bad_ids)
-    return links
 
 
 def create(account: Account, object_type: str, values: dict[str, str], links: list[Link]) -> Record:
@@ -226,9 +192,9 @@ def _check_unique(
         other = account.store.find(object_type, name, value)
         if other is None or (record is not None and other.id == record.id):
             continue
-        if name == "email" and object_type == "contacts":
+        if name == "email" and object_type == "contacts" and not account.switches.duplicate_email_is_400:
             raise duplicate_email(other.id)
-        raise duplicate_value(account, object_type, name, value, other.id)
+        raise duplicate_value(account, object_type, name, value, other.id, record)
 
 
 def check_restore(account: Account, record: Record) -> None:
@@ -241,14 +207,17 @@ def duplicate_email(holder_id: str) -> Refusal:
     return Refusal(409, f"Contact already exists. Existing ID: {holder_id}", category="CONFLICT")
 
 
-def duplicate_value(account: Account, object_type: str, name: str, value: str, holder_id: str) -> Refusal:
-    # https://developers.hubspot.com/docs/api-reference/crm-properties/guide#create-unique-identifier-properties
-    message = (
-        f"Cannot set PropertyValueCoordinates{{portalId={account.portal_id}, "
-        f"objectTypeId={TYPE_IDS[object_type]}, propertyName={name}, value={value}}}. "
+def duplicate_value(
+    account: Account, object_type: str, name: str, value: str, holder_id: str, record: Record | None
+) -> Refusal:
+    # HubSpot names no property in `errors`, and a create has an ID already:
+    # https://github.com/crowdbotics/modules (recorded responses)
+    own_id = record.id if record is not None else account.store.reserve_id(object_type)
+    return invalid(
+        f"Cannot set PropertyValueCoordinates{{portalId={account.portal_id}, objectTypeId=ObjectTypeId"
+        f"{{legacyObjectType={SINGULAR[object_type].upper()}}}, propertyName={name}, value={value}}} on {own_id}. "
         f"{holder_id} already has that value."
     )
-    return invalid_properties([(name, "CONFLICTING_UNIQUE_VALUE", message)], account.portal_id)
 
 
 def _check_required_by_admin(

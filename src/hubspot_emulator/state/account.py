@@ -1,5 +1,6 @@
 """The emulated HubSpot account: its records, schema, tokens, limits and switches."""
 
+import gc
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -32,6 +33,8 @@ class Switches:
     inline_association_page_size: int = 100
     merge_keeps_primary_id: bool = False
     """HubSpot's beta "Primary ID Preservation". Without it a merge creates a record with a new ID."""
+    duplicate_email_is_400: bool = False
+    """Refuse the e-mail address of another contact with the 400 of a unique property instead of a 409."""
     required_properties: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By object type: properties that an administrator requires on create (from API version 2026-09 on)."""
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
@@ -84,6 +87,7 @@ _VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "inline_association_page_size": _is_page_size,
     "merge_keeps_primary_id": _is_flag,
     "compression": _is_flag,
+    "duplicate_email_is_400": _is_flag,
     "required_properties": partial(_is_by_type, is_valid=_are_names),
     "conditional_properties": partial(_is_by_type, is_valid=_are_conditions),
 }
@@ -116,13 +120,24 @@ class Account:
         self.tokens.attach(self.journal)
         try:
             self._load()
-        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError) as error:
             self.journal.close()
+            # The text of the error may quote records.
             raise StateFileError(
-                f"{state} is damaged; move it away to start with a new file ({error})"
-            ) from error
+                f"{state} is damaged; move it away to start with a new file ({type(error).__name__})"
+            ) from None
 
     def _load(self) -> None:
+        # The garbage collector would look at all loaded records again and again.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._load_all()
+        finally:
+            if collects:
+                gc.enable()
+
+    def _load_all(self) -> None:
         self.schema.load()
         self.labels.load()
         self.tokens.load()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 # HubSpot reports the epoch as the creation time of default stages.
-_EPOCH: Final = "1970-01-01T00:00:00.000Z"
+_EPOCH: Final = "1970-01-01T00:00:00Z"
 _CREATED: Final = "2019-08-06T02:41:08.377Z"
 
 GROUPS: Final = {
@@ -236,7 +236,7 @@ _TICKET_STAGES: Final = (
 
 
 def pipelines(object_type: str) -> list[dict[str, Any]]:
-    """Return the default pipeline of deals or of tickets; contacts have none."""
+    """Return the default pipeline of an object type; that of contacts has the lifecycle stages."""
     if object_type == "deals":
         rows = [
             (
@@ -253,7 +253,9 @@ def pipelines(object_type: str) -> list[dict[str, Any]]:
             for stage_id, label, state in _TICKET_STAGES
         ]
         return [_pipeline("0", "Support Pipeline", rows)]
-    return []
+    _, _, stage_ids = _CONTACTS["lifecyclestage"]
+    rows = [(stage_id, _label(stage_id), {}) for stage_id in stage_ids]
+    return [_pipeline("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline", rows)]
 
 
 def _pipeline(pipeline_id: str, label: str, rows: list[tuple[str, str, dict[str, str]]]) -> dict[str, Any]:

@@ -11,24 +11,26 @@ _FIRST_LABEL_ID = 21
 
 
 class Labels:
-    """Association types of each pair of object types, with label and inverse type."""
+    """Association types of each pair of object types, with label, inverse type and name."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.reset()
 
     def reset(self) -> None:
-        # (from, to) -> {(category, type ID): (label, type ID of the inverse)}
-        self._types: dict[tuple[str, str], dict[AssociationType, tuple[str | None, int]]] = {
-            (source, target): {(_HUBSPOT, number): (None, DEFAULT_ASSOCIATION_TYPES[target, source])}
+        # (from, to) -> {(category, type ID): (label, type ID of the inverse, name)}
+        self._types: dict[tuple[str, str], dict[AssociationType, tuple[str | None, int, str]]] = {
+            (source, target): {(_HUBSPOT, number): (None, DEFAULT_ASSOCIATION_TYPES[target, source], "")}
             for (source, target), number in DEFAULT_ASSOCIATION_TYPES.items()
         }
         self._next_id = _FIRST_LABEL_ID
 
     def load(self) -> None:
-        for key, (label, inverse_number) in self._journal.rows("label"):
+        for key, (label, inverse_number, *names) in self._journal.rows("label"):
             source, target, number = key.split("/")
-            self._types[source, target]["USER_DEFINED", int(number)] = (label, inverse_number)
+            # Files of older versions have no names; HubSpot derives the name of a label without one.
+            name = names[0] if names else label.lower().replace(" ", "_")
+            self._types[source, target]["USER_DEFINED", int(number)] = (label, inverse_number, name)
             self._next_id = max(self._next_id, int(number) + 1, inverse_number + 1)
 
     def default(self, source: str, target: str) -> AssociationType:
@@ -42,7 +44,11 @@ class Labels:
         return None if found is None else (association_type[0], found[1])
 
     def label(self, source: str, target: str, association_type: AssociationType) -> str | None:
-        return self._types[source, target].get(association_type, (None, 0))[0]
+        return self._types[source, target].get(association_type, (None, 0, ""))[0]
+
+    def source_of(self, association_type: AssociationType) -> str | None:
+        """Return the object type at which this association type begins, or None for an unknown type."""
+        return next((pair[0] for pair, types in self._types.items() if association_type in types), None)
 
     def describe(self, source: str, target: str, association_type: AssociationType) -> dict[str, Any]:
         return {
@@ -60,23 +66,28 @@ class Labels:
     def count(self, source: str, target: str) -> int:
         return sum(1 for category, _ in self._types[source, target] if category != _HUBSPOT)
 
-    def create(self, source: str, target: str, label: str, inverse_label: str | None) -> list[dict[str, Any]]:
+    def has_name(self, name: str) -> bool:
+        return any(name == row[2] for types in self._types.values() for row in types.values())
+
+    def create(
+        self, source: str, target: str, name: str, label: str, inverse_label: str | None
+    ) -> list[dict[str, Any]]:
         number = self._next_id
         # HubSpot assigns an ID per direction if the label has an inverse or joins two object types.
         inverse_number = number if source == target and inverse_label is None else number + 1
         self._next_id = max(number, inverse_number) + 1
-        self._put(source, target, number, (label, inverse_number))
+        self._put(source, target, number, (label, inverse_number, name))
         if inverse_number != number:
-            self._put(target, source, inverse_number, (inverse_label or label, number))
+            self._put(target, source, inverse_number, (inverse_label or label, number, name))
         return [self.describe(source, target, ("USER_DEFINED", number))]
 
     def rename(self, source: str, target: str, number: int, label: str, inverse_label: str | None) -> bool:
         found = self._types[source, target].get(("USER_DEFINED", number))
         if found is None:
             return False
-        self._put(source, target, number, (label, found[1]))
+        self._put(source, target, number, (label, found[1], found[2]))
         if found[1] != number:
-            self._put(target, source, found[1], (inverse_label or label, number))
+            self._put(target, source, found[1], (inverse_label or label, number, found[2]))
         return True
 
     def delete(self, source: str, target: str, number: int) -> None:
@@ -86,7 +97,7 @@ class Labels:
             self._journal.delete("label", f"{source}/{target}/{number}")
             self._journal.delete("label", f"{target}/{source}/{found[1]}")
 
-    def _put(self, source: str, target: str, number: int, row: tuple[str, int]) -> None:
+    def _put(self, source: str, target: str, number: int, row: tuple[str, int, str]) -> None:
         self._types[source, target]["USER_DEFINED", number] = row
         self._journal.put("label", f"{source}/{target}/{number}", lambda: row)
 

@@ -35,10 +35,9 @@ def rate_limit_refusal(
         # https://github.com/PostHog/posthog/issues/64049
         return Refusal(429, "You have reached your rate limit.", headers=headers)
     if kind == "search":
-        # This limit per second counts for the whole account.
-        # https://github.com/grouparoo/grouparoo (recorded traffic)
+        # This limit per second counts for the whole account. HubSpot names no policy here, unlike for other limits.
         message = "You have reached your secondly limit."
-        return Refusal(429, message, category="RATE_LIMITS", headers=headers)
+        return Refusal(429, message, extra={"errorType": "RATE_LIMIT"}, headers=headers)
     extra = {"errorType": "RATE_LIMIT"}
     if kind == "daily":
         extra |= {"policyName": "DAILY", "requestId": str(uuid.uuid4())}

@@ -43,7 +43,10 @@ class Schema:
         ):
             for key, body in self._journal.rows(kind):
                 object_type, name = key.split("/", 1)
-                table[object_type][name] = body
+                if kind == "pipeline" and (body is None or body["archived"]):
+                    table[object_type].pop(name, None)
+                else:
+                    table[object_type][name] = body
         self._options.clear()
 
     def put_property(self, object_type: str, definition: Definition) -> None:
@@ -60,6 +63,12 @@ class Schema:
         self.pipelines[object_type][pipeline["id"]] = pipeline
         self._options.clear()
         self._journal.put("pipeline", f"{object_type}/{pipeline['id']}", lambda: pipeline)
+
+    def delete_pipeline(self, object_type: str, pipeline_id: str) -> None:
+        del self.pipelines[object_type][pipeline_id]
+        self._options.clear()
+        # The row stays, with null, so that a default pipeline stays deleted.
+        self._journal.put("pipeline", f"{object_type}/{pipeline_id}", lambda: None)
 
     def live_definition(self, object_type: str, name: str) -> Definition | None:
         definition = self.definitions[object_type].get(name)
@@ -88,9 +97,9 @@ class Schema:
         if name not in (pipeline_property, stage_property):
             options: list[dict[str, Any]] = self.definitions[object_type][name]["options"]
             return options
-        live = [item for item in self.pipelines[object_type].values() if not item["archived"]]
+        items = list(self.pipelines[object_type].values())
         if name == stage_property:
-            live = [item for pipeline in live for item in pipeline["stages"] if not item["archived"]]
+            items = [stage for pipeline in items for stage in pipeline["stages"]]
         return [
             {
                 "label": item["label"],
@@ -98,23 +107,21 @@ class Schema:
                 "displayOrder": item["displayOrder"],
                 "hidden": False,
             }
-            for item in live
+            for item in items
         ]
 
     def pipeline(self, object_type: str, pipeline_id: str | None) -> dict[str, Any] | None:
-        found = self.pipelines[object_type].get(pipeline_id or "")
-        return None if found is None or found["archived"] else found
+        return self.pipelines[object_type].get(pipeline_id or "")
 
     def default_pipeline_id(self, object_type: str) -> str | None:
-        live = (key for key, pipeline in self.pipelines[object_type].items() if not pipeline["archived"])
-        return next(live, None)
+        return next(iter(self.pipelines[object_type]), None)
 
     def stage(
         self, object_type: str, pipeline_id: str | None, stage_id: str | None
     ) -> Mapping[str, Any] | None:
         pipeline = self.pipeline(object_type, pipeline_id)
         for stage in pipeline["stages"] if pipeline else ():
-            if stage["id"] == stage_id and not stage["archived"]:
+            if stage["id"] == stage_id:
                 found: Mapping[str, Any] = stage
                 return found
         return None

@@ -73,14 +73,17 @@ class SearchIndex:
     def reset(self) -> None:
         self.documents: dict[str, dict[str, Document]] = {object_type: {} for object_type in OBJECT_TYPES}
         self._pending: deque[tuple[float, str, str, dict[str, str] | None]] = deque()
-        self._by_value: dict[tuple[str, str], dict[str, dict[str, Document]]] = {key: {} for key in _INDEXED}
+        # object type -> property -> lower-case value -> documents by ID
+        self._by_value: dict[str, dict[str, dict[str, dict[str, Document]]]] = {
+            object_type: {name: {} for indexed_type, name in _INDEXED if indexed_type == object_type}
+            for object_type in OBJECT_TYPES
+        }
 
     def index_property(self, object_type: str, name: str) -> None:
-        key = (object_type, name)
-        if key not in self._by_value:
-            self._by_value[key] = {}
+        if name not in self._by_value[object_type]:
+            table = self._by_value[object_type][name] = {}
             for document in self.documents[object_type].values():
-                self._add_to_index(key, document)
+                _add_to_index(table, name, document)
 
     def changed(self, object_type: str, record_id: str, properties: dict[str, str] | None) -> None:
         lag = 0.0 if self.loading else self._lag()
@@ -98,15 +101,15 @@ class SearchIndex:
 
     def documents_with_value(self, object_type: str, name: str, value: str) -> dict[str, Document] | None:
         """Return the documents with this lower-case value, or None if the property has no index."""
-        table = self._by_value.get((object_type, name))
+        table = self._by_value[object_type].get(name)
         return None if table is None else table.get(value, {})
 
     def _apply(self, object_type: str, record_id: str, properties: dict[str, str] | None) -> None:
         documents = self.documents[object_type]
         old_document = documents.get(record_id)
         if old_document is not None:
-            for key, table in self._by_value.items():
-                if key[0] == object_type and (value := old_document.properties.get(key[1])):
+            for name, table in self._by_value[object_type].items():
+                if value := old_document.properties.get(name):
                     documents_with_value = table.get(value.lower())
                     if documents_with_value is not None:
                         documents_with_value.pop(record_id, None)
@@ -115,10 +118,10 @@ class SearchIndex:
             return
         document = Document(record_id, properties)
         documents[record_id] = document
-        for key in self._by_value:
-            if key[0] == object_type:
-                self._add_to_index(key, document)
+        for name, table in self._by_value[object_type].items():
+            _add_to_index(table, name, document)
 
-    def _add_to_index(self, key: tuple[str, str], document: Document) -> None:
-        if value := document.properties.get(key[1]):
-            self._by_value[key].setdefault(value.lower(), {})[document.id] = document
+
+def _add_to_index(table: dict[str, dict[str, Document]], name: str, document: Document) -> None:
+    if value := document.properties.get(name):
+        table.setdefault(value.lower(), {})[document.id] = document

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hubspot_emulator.state.journal import Journal
@@ -12,11 +12,15 @@ from hubspot_emulator.wire.names import DEFAULT_ASSOCIATION_TYPES, OBJECT_TYPES
 _FIRST_IDS = {"contacts": 37_765_128_953, "deals": 21_318_452_201, "tickets": 4_418_906_117}
 _ID_STEP = 3
 _MAX_CHANGES = 50
+_RECORDS_WITH_SHARED_VALUES = 1_000
 
 AssociationType = tuple[str, int]
 """(category, type ID)"""
+AssociationTypes = tuple[AssociationType, ...]
 RecordKey = tuple[str, str]
 """(object type, record ID)"""
+Change = tuple[str, dict[str, str]]
+"""(timestamp, properties set)"""
 
 
 @dataclass(slots=True)
@@ -29,8 +33,6 @@ class Record:
     created_at: str
     updated_at: str
     archived_at: str | None = None
-    changes: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    """(timestamp, properties set), newest last"""
 
     @property
     def archived(self) -> bool:
@@ -42,7 +44,6 @@ class Record:
             "c": self.created_at,
             "u": self.updated_at,
             "a": self.archived_at,
-            "h": self.changes,
         }
 
 
@@ -63,18 +64,28 @@ class Store:
         self._archived_ids: dict[str, list[int]] = {object_type: [] for object_type in OBJECT_TYPES}
         self._by_value: dict[tuple[str, str], dict[str, str]] = {("contacts", "email"): {}}
         self.merged: dict[str, dict[str, str]] = {object_type: {} for object_type in OBJECT_TYPES}
-        self._links: dict[tuple[str, str], dict[str, dict[str, list[AssociationType]]]] = {
+        self._links: dict[tuple[str, str], dict[str, dict[str, AssociationTypes]]] = {
             pair: {} for pair in DEFAULT_ASSOCIATION_TYPES
         }
+        # Associations share equal tuples, of which there are few.
+        self._type_tuples: dict[AssociationTypes, AssociationTypes] = {}
+        # Without a state file the histories are here, newest change last.
+        self._histories: dict[RecordKey, list[Change]] = {}
         self._next_ids = dict(_FIRST_IDS)
 
     def load(self, unique: Iterable[tuple[str, str]]) -> None:
         for object_type, name in unique:
             self.add_unique_index(object_type, name)
-        for key, row in self._journal.rows("record"):
+        values: dict[str, str] = {}
+        for position, (key, row) in enumerate(self._journal.rows("record")):
             object_type, record_id = key.split("/")
-            changes = [(timestamp, values) for timestamp, values in row["h"]]
-            record = Record(object_type, record_id, row["p"], row["c"], row["u"], row["a"], changes)
+            if position % _RECORDS_WITH_SHARED_VALUES == 0:
+                values.clear()
+            share = values.setdefault
+            share(record_id, record_id)
+            properties = {name: share(value, value) for name, value in row["p"].items()}
+            created_at, updated_at = share(row["c"], row["c"]), share(row["u"], row["u"])
+            record = Record(object_type, record_id, properties, created_at, updated_at, row["a"])
             self.records[object_type][record_id] = record
             (self._archived_ids if record.archived else self._live_ids)[object_type].append(int(record_id))
             if not record.archived:
@@ -89,9 +100,13 @@ class Store:
             object_type, old = key.split("/")
             self.merged[object_type][old] = to
         for key, rows in self._journal.rows("links"):
+            if not rows:
+                continue
             from_type, to_type, from_id = key.split("/")
-            self._links[from_type, to_type][from_id] = {
-                to_id: [(category, number) for category, number in types] for to_id, types in rows.items()
+            table = self.records[to_type]
+            self._links[from_type, to_type][self.records[from_type][from_id].id] = {
+                table[to_id].id: self._shared((category, number) for category, number in types)
+                for to_id, types in rows.items()
             }
         for key, number in self._journal.rows("next_id"):
             self._next_ids[key] = number
@@ -101,17 +116,14 @@ class Store:
     def add(
         self, object_type: str, properties: dict[str, str], now: str, *, record_id: str | None = None
     ) -> Record:
-        if record_id is None:
-            record_id = str(self._next_ids[object_type])
-        self._next_ids[object_type] = max(self._next_ids[object_type], int(record_id) + _ID_STEP)
-        next_id = self._next_ids[object_type]
-        self._journal.put("next_id", object_type, lambda: next_id)
+        record_id = self.reserve_id(object_type, record_id)
         properties["hs_object_id"] = record_id
         if object_type == "tickets":
             properties["hs_ticket_id"] = record_id
         elif object_type == "contacts":
             properties.setdefault("hs_all_contact_vids", record_id)
-        record = Record(object_type, record_id, properties, now, now, None, [(now, properties)])
+        record = Record(object_type, record_id, properties, now, now)
+        self._put_history(record, [(now, properties)])
         self.records[object_type][record_id] = record
         insort(self._live_ids[object_type], int(record_id))
         self._index_values(record, {}, properties)
@@ -119,16 +131,35 @@ class Store:
         self._on_change(record, False)
         return record
 
+    def reserve_id(self, object_type: str, record_id: str | None = None) -> str:
+        """Return the next ID, or reserve the given one."""
+        record_id = record_id or str(self._next_ids[object_type])
+        next_id = max(self._next_ids[object_type], int(record_id) + _ID_STEP)
+        self._next_ids[object_type] = next_id
+        self._journal.put("next_id", object_type, lambda: next_id)
+        return record_id
+
     def change(self, record: Record, changes: dict[str, str], now: str) -> None:
         """Set properties, among which the caller includes the last-modified date."""
         before = record.properties
         record.properties = before | changes
         record.updated_at = now
-        record.changes.append((now, changes))
-        del record.changes[:-_MAX_CHANGES]
+        self._put_history(record, [*self.history(record), (now, changes)][-_MAX_CHANGES:])
         self._index_values(record, before, record.properties)
         self._save(record)
         self._on_change(record, False)
+
+    def history(self, record: Record) -> list[Change]:
+        """Return the last changes of a record, newest last."""
+        if self._journal.is_persistent:
+            return self._journal.row("history", f"{record.object_type}/{record.id}") or []
+        return self._histories.get((record.object_type, record.id), [])
+
+    def _put_history(self, record: Record, history: list[Change]) -> None:
+        if self._journal.is_persistent:
+            self._journal.put("history", f"{record.object_type}/{record.id}", lambda: history)
+        else:
+            self._histories[record.object_type, record.id] = history
 
     def set_rollup(self, record: Record, name: str, value: str) -> None:
         """Set a property that HubSpot counts itself, without a modification date and without history."""
@@ -163,6 +194,8 @@ class Store:
             self._index_values(record, record.properties, {})
         del self.records[object_type][record.id]
         self._journal.delete("record", f"{object_type}/{record.id}")
+        self._journal.delete("history", f"{object_type}/{record.id}")
+        self._histories.pop((object_type, record.id), None)
         for (from_type, to_type), links in self._links.items():
             if from_type == object_type:
                 for to_id in list(links.get(record.id, ())):
@@ -244,9 +277,10 @@ class Store:
             (source, target, forward),
             (target, source, inverse),
         ):
-            types = self._links[from_type, to_type].setdefault(from_id, {}).setdefault(to_id, [])
+            rows = self._links[from_type, to_type].setdefault(from_id, {})
+            types = rows.get(to_id, ())
             if association_type not in types:
-                types.append(association_type)
+                rows[to_id] = self._shared((*types, association_type))
                 self._save_links(from_type, to_type, from_id)
 
     def unlink(
@@ -264,12 +298,14 @@ class Store:
         ):
             rows = self._links[from_type, to_type].get(from_id, {})
             if association_type is not None:
-                rows[to_id] = [other for other in rows.get(to_id, []) if other != association_type]
+                rows[to_id] = self._shared(
+                    other for other in rows.get(to_id, ()) if other != association_type
+                )
             if association_type is None or not rows[to_id]:
                 rows.pop(to_id, None)
             self._save_links(from_type, to_type, from_id)
 
-    def links(self, from_type: str, from_id: str, to_type: str) -> dict[str, list[AssociationType]]:
+    def links(self, from_type: str, from_id: str, to_type: str) -> dict[str, AssociationTypes]:
         """Return the IDs of associated live records with the association types, oldest association first."""
         rows = self._links[from_type, to_type].get(from_id)
         if not rows:
@@ -278,6 +314,10 @@ class Store:
         if all(table[to_id].archived_at is None for to_id in rows):
             return rows
         return {to_id: types for to_id, types in rows.items() if not table[to_id].archived}
+
+    def _shared(self, types: Iterable[AssociationType]) -> AssociationTypes:
+        found = tuple(types)
+        return self._type_tuples.setdefault(found, found)
 
     def _save(self, record: Record) -> None:
         if self._journal.is_persistent:

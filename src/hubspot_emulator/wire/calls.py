@@ -5,35 +5,50 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
-from hubspot_emulator.wire.names import OBJECT_TYPE_BY_NAME, ApiVersion
-from hubspot_emulator.wire.replies import invalid, missing_body, missing_fields, wrong_json
+from hubspot_emulator.wire.names import NOT_EMULATED_TYPES, OBJECT_TYPE_BY_NAME, ApiVersion
+from hubspot_emulator.wire.replies import (
+    Refusal,
+    invalid,
+    missing_body,
+    missing_fields,
+    unknown_object_type,
+    wrong_json,
+)
 
 
 @dataclass(slots=True)
 class Call:
-    """One matched request. `path_parameters` are decoded."""
+    """One matched request. `path` is as sent, `path_parameters` are decoded."""
 
     method: str
+    path: str
     version: ApiVersion
     area: str
     path_parameters: dict[str, str]
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str]
     body: bytes
+    server: str = ""
+    """Scheme, host and port that the caller used."""
 
     @property
     def object_type(self) -> str:
         return self.resolve_type("type")
 
     def resolve_type(self, path_parameter: str) -> str:
-        """Return the plural name of an object type in the path. Raises NotEmulatedError for an unknown type."""
-        segment = self.path_parameters[path_parameter]
-        object_type = OBJECT_TYPE_BY_NAME.get(segment.lower())
+        """Return the plural name of an object type in the path. Raises Refusal (400), NotEmulatedError."""
+        name = self.path_parameters[path_parameter]
+        object_type = _object_type(name)
         if object_type is None:
-            raise NotEmulatedError(f"object type {segment}")
+            raise NotEmulatedError(f"object type {name}")
         return object_type
+
+    def association_types(self) -> list[str]:
+        """Return the object types of the parameter `associations` that the emulator has. Raises Refusal (400)."""
+        types = [_object_type(name) for name in self.list_parameter("associations")]
+        return [object_type for object_type in dict.fromkeys(types) if object_type is not None]
 
     def parameter(self, name: str) -> str | None:
         values = self.query.get(name)
@@ -60,10 +75,18 @@ class Call:
             raise invalid(message, **{name: [text]})
         return int(text)
 
+    def next_page(self, after: str, path: str | None = None) -> dict[str, Any]:
+        """Return `paging` with a link to the next page on the same server: all query parameters, `after` last."""
+        query = [(name, value) for name, values in self.query.items() for value in values if name != "after"]
+        link = f"{self.server}{path or self.path}?{urlencode([*query, ('after', after)])}"
+        return {"next": {"after": after, "link": link}}
+
     def json(self) -> Any:
-        """Return the decoded body. Raises Refusal (400) if it is missing or malformed."""
+        """Return the decoded body. Raises Refusal if it is missing or malformed (400) or has no type (415)."""
         if not self.body:
             raise missing_body()
+        if not self.headers.get("content-type"):
+            raise Refusal(415, "HTTP 415 Unsupported Media Type")
         try:
             return parse_json(self.body)
         except ValueError:
@@ -84,6 +107,16 @@ class Call:
         except UnicodeDecodeError:
             return {}
         return {name: values[0] for name, values in parse_qs(text).items()}
+
+
+def _object_type(name: str) -> str | None:
+    """Return the plural name, or None for a type that the emulator does not have. Raises Refusal (400)."""
+    if NOT_EMULATED_TYPES.fullmatch(name.lower()):
+        return None
+    object_type = OBJECT_TYPE_BY_NAME.get(name.lower())
+    if object_type is None:
+        raise unknown_object_type(name)
+    return object_type
 
 
 # Numbers of 19 and more digits may exceed 64 bits.

@@ -15,6 +15,15 @@ OBJECT_TYPE_BY_NAME: Final = (
     | {type_id: plural for plural, type_id in TYPE_IDS.items()}
 )
 
+# Object types that the emulator does not have; HubSpot refuses other names and numbers.
+# https://developers.hubspot.com/docs/api-reference/crm-objects/understanding-the-crm
+NOT_EMULATED_TYPES: Final = re.compile(
+    r"0-(?:2|7|8|14|18|19|27|46|47|48|49|53|54|69|74|84|85|86|101|115|116|123|136|142|162|410|420|421|970)"
+    r"|compan(?:y|ies)|tax(?:es)?|postal_mail|(?:product|line_item|quote|communication|feedback_submission|task"
+    r"|note|meeting|call|email|invoice|marketing_event|subscription|goal_target|discount|fee|commerce_payment"
+    r"|payment|user|order|lead|cart|service|course|listing|appointment|project)s?"
+)
+
 # The unlabelled association type of each direction.
 # https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide#association-type-id-values
 DEFAULT_ASSOCIATION_TYPES: Final = {

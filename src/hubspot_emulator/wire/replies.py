@@ -1,6 +1,7 @@
 """Responses in HubSpot's shapes: success, error (with category, context, correlation ID) and batch."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,8 @@ class Refusal(Exception):  # noqa: N818 - an expected response, not a failure of
         body |= self.extra
         # `extra` removes a member of the envelope by setting it to None.
         body = {name: value for name, value in body.items() if value is not None}
-        return Reply(self.status, body, self.headers | {"X-HubSpot-Correlation-Id": correlation_id})
+        headers = self.headers | {"X-HubSpot-Correlation-Id": body.get("correlationId", correlation_id)}
+        return Reply(self.status, body, headers)
 
     def as_batch_error(self, *, trace_id: str | None = None) -> dict[str, Any]:
         """Return this error as a row of `errors` in a 207. HubSpot's OpenAPI document requires every member."""
@@ -98,6 +100,13 @@ def not_found(message: str = "resource not found", *, category: str | None = "OB
     return Refusal(404, message, category=category)
 
 
+def unknown_object_type(name: str) -> Refusal:
+    # https://github.com/cesc1989/apuntes (recorded responses)
+    if re.fullmatch(r"\d+-\d+", name):
+        return Refusal(400, f"Invalid object or event type id: {name}")
+    return Refusal(400, f"Unable to infer object type from: {name}")
+
+
 def missing_body() -> Refusal:
     # https://github.com/HubSpot/hubspot-api-ruby/issues/187
     return invalid("Invalid JSON input: a request body was expected, but none found")
@@ -108,10 +117,14 @@ def wrong_json(what: str = "value of type `java.util.LinkedHashMap`") -> Refusal
     return Refusal(400, f"Invalid input JSON on line 1, column 1: Cannot deserialize {what}")
 
 
+def wrong_enum(names: Sequence[str]) -> Refusal:
+    return invalid(f"Invalid input JSON on line 1, column 1: Enum type must be one of: [{', '.join(names)}]")
+
+
 def missing_fields(names: Sequence[str]) -> Refusal:
     names_text = ", ".join(names)
     return invalid(
-        f"Invalid input JSON on line 1, column 2: Some required fields were not set: [{names_text}]"
+        f"Invalid input JSON on line 1, column 2. Some required fields were not set: [{names_text}]"
     )
 
 

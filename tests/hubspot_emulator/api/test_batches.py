@@ -181,7 +181,10 @@ async def test_batch_archive_with_unknown_id_returns_204(
 async def test_batch_with_malformed_inputs_returns_400(
     hubspot: httpx.AsyncClient, operation: str, content: str
 ) -> None:
-    assert (await hubspot.post(f"{CONTACTS}/{operation}", content=content)).status_code == 400
+    response = await hubspot.post(
+        f"{CONTACTS}/{operation}", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 400
 
 
 class TestDuplicateUniqueValues:

@@ -7,6 +7,7 @@ import pytest
 
 from hubspot_emulator import Emulator
 
+JSON = {"Content-Type": "application/json"}
 CONTACTS, DEALS, TICKETS = (
     f"/crm/objects/2026-09/{object_type}" for object_type in ("contacts", "deals", "tickets")
 )
@@ -118,7 +119,7 @@ class TestCreate:
         ("path", "properties"),
         [
             (CONTACTS, {"company": "C"}),
-            (DEALS, {"dealname": "d"}),
+            (DEALS, {"dealname": "d", "pipeline": "default"}),
             (DEALS, {"dealstage": "closedwon"}),
             (TICKETS, {"subject": "t"}),
         ],
@@ -142,7 +143,7 @@ class TestCreate:
             },
         )
         assert response.status_code == 400
-        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["404"]}
+        assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["CONTACT=404 is not valid"]}
         assert emulator.records("deals") == []
 
     async def test_create_refuses_association_type_of_opposite_direction(
@@ -193,7 +194,7 @@ class TestCreate:
     async def test_create_with_malformed_json_returns_400(
         self, hubspot: httpx.AsyncClient, content: bytes, message: str
     ) -> None:
-        response = await hubspot.post(CONTACTS, content=content)
+        response = await hubspot.post(CONTACTS, content=content, headers=JSON)
         assert response.status_code == 400
         assert message in response.json()["message"]
 
@@ -261,7 +262,7 @@ class TestRead:
         deals = [{"dealname": f"d{number}", "dealstage": "closedwon"} for number in range(3)]
         created_ids = emulator.seed({"contacts": [{"email": "a@example.com", "deals": deals}]})
         response = await hubspot.get(
-            f"{CONTACTS}/{created_ids['contacts'][0]}", params={"associations": "deals,tickets,nonsense"}
+            f"{CONTACTS}/{created_ids['contacts'][0]}", params={"associations": "deals,tickets,companies"}
         )
         found = response.json()["associations"]
         assert list(found) == ["deals"]
@@ -313,13 +314,18 @@ class TestUpdate:
         assert response.json()["id"] == contact["id"]
         assert response.json()["properties"]["lastname"] == "L"
 
-    async def test_update_to_duplicate_email_returns_409(self, hubspot: httpx.AsyncClient) -> None:
+    @pytest.mark.parametrize("status", [409, 400])
+    async def test_update_to_duplicate_email_names_its_holder(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, status: int
+    ) -> None:
+        emulator.switches.duplicate_email_is_400 = status == 400
         first = await create_record(hubspot, CONTACTS, email="a@example.com")
         second = await create_record(hubspot, CONTACTS, email="b@example.com")
         response = await hubspot.patch(
             f"{CONTACTS}/{second['id']}", json={"properties": {"email": "A@example.com"}}
         )
-        assert (response.status_code, first["id"] in response.json()["message"]) == (409, True)
+        assert (response.status_code, first["id"] in response.json()["message"]) == (status, True)
+        assert "errors" not in response.json()
 
     async def test_replaced_email_can_be_used_again(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com")
@@ -422,7 +428,6 @@ class TestUnknownUrls:
             "/crm/v9/objects/contacts",
             "/crm/objects/2026-09",
             "/emulator/reset",
-            "/crm/v4/objects/contacts",
         ],
     )
     async def test_unknown_url_returns_hubspot_404(self, hubspot: httpx.AsyncClient, path: str) -> None:

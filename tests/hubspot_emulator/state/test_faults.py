@@ -48,7 +48,7 @@ class TestInProcess:
         ("path", "message", "envelope"),
         [
             (CONTACTS, "You have reached your ten_secondly_rolling limit.", "policyName"),
-            (f"{CONTACTS}/search", "You have reached your secondly limit.", "category"),
+            (f"{CONTACTS}/search", "You have reached your secondly limit.", "errorType"),
             ("/oauth/2026-09/token", "You have reached your rate limit.", "status"),
         ],
     )
@@ -169,7 +169,7 @@ class TestOverSocket:
                 body = json.dumps(A_CONTACT).encode()
                 head = (
                     f"POST {CONTACTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
-                    f"Content-Length: {len(body)}\r\n\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 )
                 with socket.create_connection((host, int(port)), timeout=5) as connection:
                     connection.sendall(head.encode() + body)

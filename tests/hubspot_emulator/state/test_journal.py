@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.processes import emulator_process
 from hubspot_emulator import Emulator, StateFileError, StateFileInUseError, create_emulator
 
 CONTACTS = "/crm/objects/2026-09/contacts"
+JSON = {"Content-Type": "application/json"}
 HEADERS = {"Authorization": "Bearer demo-access-token"}
 
 
@@ -99,6 +101,14 @@ def insert_broken_row(file: Path) -> None:
     database.close()
 
 
+def insert_row_with_secret(file: Path) -> None:
+    create_emulator(file).close()
+    with sqlite3.connect(file) as database:
+        row = ("contacts/secret@example.com", '{"p": {}, "c": "", "u": "", "a": null}')
+        database.execute("INSERT INTO state VALUES ('record', ?, ?)", row)
+    database.close()
+
+
 def insert_unknown_row(file: Path) -> None:
     create_emulator(file).close()
     with sqlite3.connect(file) as database:
@@ -121,6 +131,7 @@ UNUSABLE_FILES = [
     (create_other_database, "is a database, but not a state file of this emulator"),
     (insert_broken_row, "is damaged; move it away"),
     (insert_unknown_row, "is damaged; move it away"),
+    (insert_row_with_secret, "is damaged; move it away"),
     (overwrite_pages, "is damaged"),
 ]
 
@@ -134,8 +145,9 @@ def test_unusable_state_file_raises_error_and_is_unchanged(
     file = tmp_path / "state.db"
     make_unusable(file)
     before = None if file.is_dir() else file.read_bytes()
-    with pytest.raises(StateFileError, match=message):
+    with pytest.raises(StateFileError, match=message) as refused:
         create_emulator(file)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
     assert file.is_dir() or file.read_bytes() == before
 
 
@@ -150,7 +162,18 @@ def test_command_reports_unusable_state_file_in_one_line(tmp_path: Path) -> None
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_emulator_command_prints_address_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+def test_command_reports_port_in_use_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "crm_api", "emulator", "--port", str(port), "--state", str(file)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"Error: port {port} of 127.0.0.1 is in use; choose another port\n"
+    assert not file.exists()
+
+
+def test_command_prints_address_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crm_api", "emulator", "--port", "0", "--state", str(tmp_path / "s.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -171,6 +194,30 @@ def test_state_file_without_application_id_is_read(build: Build, tmp_path: Path)
         database.execute("PRAGMA application_id=0")
     database.close()
     assert [record.id for record in build(file).records("contacts")] == created_ids["contacts"]
+
+
+async def test_history_survives_restart_and_older_format(build: Build, tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    first = build(file)
+    [contact] = first.seed({"contacts": [{"email": "a@example.com", "firstname": "A"}]})["contacts"]
+    for name in ("B", "C"):
+        first.edit_as_other_actor("contacts", contact, {"firstname": name})
+    first.close()
+    with sqlite3.connect(file) as database:
+        # Older versions had the history in the row of the record.
+        database.execute(
+            "UPDATE state SET body = json_set(body, '$.h', json((SELECT body FROM state WHERE kind = 'history')))"
+            " WHERE kind = 'record'"
+        )
+        database.execute("DELETE FROM state WHERE kind = 'history'")
+        database.execute("PRAGMA user_version=0")
+    database.close()
+    second = build(file)
+    second.edit_as_other_actor("contacts", contact, {"firstname": "D"})
+    async with hubspot_client(second) as hubspot:
+        response = await hubspot.get(f"{CONTACTS}/{contact}", params={"propertiesWithHistory": "firstname"})
+    history = response.json()["propertiesWithHistory"]["firstname"]
+    assert [change["value"] for change in history] == ["D", "C", "B", "A"]
 
 
 async def test_full_disk_returns_500_until_there_is_space(build: Build, tmp_path: Path) -> None:
@@ -229,7 +276,7 @@ async def test_unpaired_surrogate_returns_400_and_stores_nothing(
 ) -> None:
     emulator = build(tmp_path / "state.db")
     async with hubspot_client(emulator) as hubspot:
-        assert (await hubspot.post(path, content=body % surrogate)).status_code == 400
+        assert (await hubspot.post(path, content=body % surrogate, headers=JSON)).status_code == 400
         assert (
             await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
         ).status_code == 201
@@ -240,7 +287,7 @@ async def test_unpaired_surrogate_returns_400_and_stores_nothing(
 
 async def test_escaped_surrogate_pair_is_stored_as_one_character(hubspot: httpx.AsyncClient) -> None:
     body = b'{"properties": {"firstname": "\\ud83d\\ude80"}}'
-    response = await hubspot.post(CONTACTS, content=body)
+    response = await hubspot.post(CONTACTS, content=body, headers=JSON)
     assert response.json()["properties"]["firstname"] == "\N{ROCKET}"
 
 
