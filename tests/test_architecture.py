@@ -84,7 +84,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"accounts"},
 )
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
-    {"errors", "names", "observer", "call_context", "search"},
+    {"body_limit", "errors", "names", "observer", "call_context", "search"},
     {"wire", "retry", "circuit", "connections", "quota"},
     {"auth", "error_parsing"},
     {"sender"},
