@@ -11,6 +11,7 @@ from tests.support.records import (
     calls,
     create_deal_as,
     create_ticket_as,
+    duplicate_email_body,
     list_all,
     search_all,
     seed_deals,
@@ -57,6 +58,17 @@ class TestCreateContact:
         answer = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
         problem = assert_problem(answer, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
+
+    async def test_400_for_an_existing_email_returns_409(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
+        body = duplicate_email_body(customer.email, holder_id=customer.contact_id)
+        emulator.fail_next("POST", "/crm/objects/*/contacts", status=400, body=body)
+        answer = await staff.post("/api/contacts", GRACE | {"email": customer.email})
+        assert_problem(answer, 409, "contact_exists")
+        emulator.fail_next("PATCH", "/crm/objects/*/contacts/*", status=400, body=body)
+        answer = await staff.patch(f"/api/contacts/{staff.contact_id}", {"email": customer.email})
+        assert_problem(answer, 409, "contact_exists")
 
     async def test_same_idempotency_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
         before = len(emulator.records("contacts"))
