@@ -144,9 +144,11 @@ def test_correlation_id_is_read_from_the_header() -> None:
     ],
 )
 def test_429_error_names_the_limit(body: dict[str, str], policy: str, *, search: bool) -> None:
-    error = error_from(429, body, search=search, headers={"Retry-After": "3"})
+    error = error_from(429, body, search=search, headers={"Retry-After": "0.5"})
     assert isinstance(error, e.HubSpotQuotaError)
-    assert (error.policy, error.retry_after) == (policy, 3.0)
+    assert (error.policy, error.retry_after) == (policy, 0.5)
+    error = error_from(429, body, search=search, headers={"Retry-After": "10000"})
+    assert error.retry_after == {"search": 1.0, "daily": 10_000.0}.get(policy, 10.0)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
+from crm_api.hubspot.quota.quota import Budget
 from crm_api.hubspot.wire import WireModel
 
 
@@ -160,10 +161,25 @@ async def test_retry_after_beyond_deadline_raises_429_at_once() -> None:
     with pytest.raises(HubSpotQuotaError) as raised:
         await read(build_client(stub, fake_clock=clock))
     assert raised.value.retry_after is not None
-    assert raised.value.retry_after >= 600
+    assert 10 <= raised.value.retry_after < 11
     assert not raised.value.sent
     assert clock.slept == []
     assert len(stub.requests) == 1
+
+
+@pytest.mark.parametrize(("policy", "pause"), [("TEN_SECONDLY_ROLLING", 10), ("SECONDLY", 1)])
+async def test_retry_after_in_milliseconds_pauses_for_one_window(policy: str, pause: int) -> None:
+    clock = FakeClock()
+    budget: Budget = "search" if policy == "SECONDLY" else "burst"
+    stub = Stub(refusal(429, policyName=policy, headers={"Retry-After": "10000"}), ok({}))
+    client = build_client(stub, fake_clock=clock)
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotQuotaError):
+        await read(client, budget=budget)
+    assert client.quota.snapshot()[f"{budget}_paused_seconds"] == pause
+    clock.now += pause
+    with call_context(0.5, clock=clock):
+        await read(client, budget=budget)
+    assert client.quota.snapshot()[f"{budget}_paused_seconds"] == 0
 
 
 async def test_no_call_is_sent_after_the_daily_limit_is_reached() -> None:
@@ -178,6 +194,7 @@ async def test_no_call_is_sent_after_the_daily_limit_is_reached() -> None:
         await read(client)
     assert refused.value.retry_after is not None
     assert not refused.value.sent
+    assert client.quota.snapshot()["daily_paused_seconds"] == pytest.approx(300, abs=5)
     assert len(stub.requests) == 1
 
 

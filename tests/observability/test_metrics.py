@@ -85,6 +85,7 @@ async def test_metrics_combine_all_workers(
     assert values['crm_api_hubspot_quota_limit{budget="burst"}'] == 100
     assert 0 < values['crm_api_hubspot_quota_remaining{budget="daily"}'] <= 250_000
     assert values['crm_api_hubspot_quota_waiting{budget="search"}'] == 0
+    assert values['crm_api_hubspot_quota_paused_seconds{budget="burst"}'] == 0
     assert values["crm_api_hubspot_quota_shared"] == 1
     assert values['crm_api_pool_used{pool="passwords"}'] == 0
     assert values['crm_api_pool_size{pool="database"}'] >= workers

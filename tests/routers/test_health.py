@@ -32,6 +32,19 @@ class TestReadiness:
         assert response.status_code == 200
         assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
+    async def test_pause_after_a_429_is_degraded_with_200(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        app.state.hubspot.quota.on_rate_limited("burst", 9.5)
+        response = await client.get("/readyz")
+        hubspot = response.json()["hubspot"]
+        assert (response.status_code, response.json()["status"], hubspot["state"]) == (
+            200,
+            "degraded",
+            "degraded",
+        )
+        assert hubspot["problem"] == "burst limit reached: calls are paused for 10 s"
+
     @pytest.mark.parametrize(
         ("revision", "status"), [("older", 503), ("0000", 503), ("0999", 200), (None, 200)]
     )

@@ -47,6 +47,9 @@ class Metrics:
         self._quota_waiting = self._gauge(
             "hubspot_quota_waiting", "Calls that wait for the budget.", "livesum", "budget"
         )
+        self._quota_paused = self._gauge(
+            "hubspot_quota_paused_seconds", "Remaining seconds of a pause after a 429.", "livemax", "budget"
+        )
         self._quota_shared = self._gauge(
             "hubspot_quota_shared",
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
@@ -87,6 +90,7 @@ class Metrics:
             remaining = snapshot.get(f"{budget}_remaining", limit - snapshot.get(f"{budget}_used", 0.0))
             self._quota_limit.labels(budget).set(limit)
             self._quota_remaining.labels(budget).set(max(0.0, remaining))
+            self._quota_paused.labels(budget).set(snapshot.get(f"{budget}_paused_seconds", 0.0))
             if f"{budget}_waiting" in snapshot:
                 self._quota_waiting.labels(budget).set(snapshot[f"{budget}_waiting"])
         if "shared" in snapshot:

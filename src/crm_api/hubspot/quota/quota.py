@@ -55,7 +55,7 @@ class Quota(Protocol):
         """Pause the limit that a 429 reports."""
 
     def snapshot(self) -> dict[str, float]:
-        """Return limits, use and waiting requests, for metrics."""
+        """Return limits, use, pauses and waiting requests."""
 
 
 class FairQuota(ABC):
@@ -179,12 +179,17 @@ class LocalQuota(FairQuota):
             self.windows[budget].block_until(self._clock() + pause)
 
     def snapshot(self) -> dict[str, float]:
-        """Return limits, use and waiting requests, for metrics."""
+        """Return limits, use, pauses and waiting requests."""
         now = self._clock()
-        values: dict[str, float] = {"daily_limit": self.daily.limit, "daily_remaining": self.daily.remaining}
+        values: dict[str, float] = {
+            "daily_limit": self.daily.limit,
+            "daily_remaining": self.daily.remaining,
+            "daily_paused_seconds": self.daily.paused_seconds,
+        }
         for budget, window in self.windows.items():
             values[f"{budget}_limit"] = window.limit
             values[f"{budget}_used"] = window.used(now)
+            values[f"{budget}_paused_seconds"] = window.paused_seconds(now)
             values[f"{budget}_waiting"] = self.waiting(budget)
         return values
 
