@@ -102,7 +102,7 @@ async def test_repr_and_errors_show_no_credentials() -> None:
         client.sender.auth,
         client.deals,
         client.quota,
-        client.sender.circuit,
+        client.sender.circuits,
         StaticTokenAuth("pat-na1-secret"),
     ):
         assert_nothing_private(f"{value!r} {value}")

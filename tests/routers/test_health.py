@@ -32,6 +32,17 @@ class TestReadiness:
         assert response.status_code == 200
         assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
+    async def test_open_search_circuit_is_degraded_with_200(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        circuit = app.state.hubspot.sender.circuits["search"]
+        for _ in range(10):
+            circuit.finish(circuit.enter(), failed=True)
+        response = await client.get("/readyz")
+        hubspot = response.json()["hubspot"]
+        assert (response.status_code, hubspot["state"]) == (200, "degraded")
+        assert hubspot["problem"] == "circuit breaker open: search"
+
     async def test_pause_after_a_429_is_degraded_with_200(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:

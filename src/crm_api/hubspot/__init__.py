@@ -2,7 +2,7 @@
 
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
 from crm_api.hubspot.call_context import CallContext, call_context, current_call_context
-from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
+from crm_api.hubspot.circuit import CIRCUITS, CircuitBreaker, CircuitOpenError, Circuits, CircuitState
 from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import token_url
@@ -26,11 +26,13 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
+    "CIRCUITS",
     "AssociationResult",
     "CallContext",
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
+    "Circuits",
     "CrmRecord",
     "Filter",
     "HubSpotClient",

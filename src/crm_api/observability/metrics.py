@@ -8,6 +8,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from crm_api.hubspot import CIRCUITS
+
 # Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -37,7 +39,7 @@ class Metrics:
         self._retries = self._counter("hubspot_retries", "Retries.", "operation", "reason")
         self._refreshes = self._counter("hubspot_token_refreshes", "Token requests.", "outcome")
         self._circuit = self._gauge(
-            "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "state"
+            "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "circuit", "state"
         )
         # Each worker knows the whole account's quota from HubSpot's headers, so the lowest value is the best.
         self._quota_limit = self._gauge("hubspot_quota_limit", "Size of the budget.", "livemin", "budget")
@@ -63,7 +65,8 @@ class Metrics:
         )
         info = self._gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
         info.labels(version).set(1)
-        self.circuit_changed(state="closed")
+        for name in CIRCUITS:
+            self.circuit_changed(circuit=name, state="closed")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"crm_api_{name}", text, labels, registry=self.registry)
@@ -114,10 +117,10 @@ class Metrics:
         """Record a retry."""
         self._retries.labels(operation, reason).inc()
 
-    def circuit_changed(self, *, state: str) -> None:
-        """Record the state of the circuit breaker."""
+    def circuit_changed(self, *, circuit: str, state: str) -> None:
+        """Record the state of a circuit breaker."""
         for name in _CIRCUIT_STATES:
-            self._circuit.labels(name).set(1 if name == state else 0)
+            self._circuit.labels(circuit, name).set(1 if name == state else 0)
 
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request."""

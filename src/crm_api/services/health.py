@@ -49,7 +49,7 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
-    problems = [*filter(None, [seen.error]), *_pauses(hubspot)]
+    problems = [*filter(None, [seen.error]), *_pauses(hubspot), *_open_circuits(hubspot)]
     if problems:
         return Dependency(state="degraded", seen_at=seen.at, problem="; ".join(problems))
     return Dependency(state="unknown" if seen.ok is None else "ok", seen_at=seen.at, problem=None)
@@ -66,6 +66,10 @@ def _pauses(hubspot: HubSpotClient) -> list[str]:
         for limit, seconds in remaining.items()
         if seconds > 0
     ]
+
+
+def _open_circuits(hubspot: HubSpotClient) -> list[str]:
+    return [f"circuit breaker open: {name}" for name in hubspot.open_circuits]
 
 
 async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependency:
