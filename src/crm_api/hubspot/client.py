@@ -34,6 +34,7 @@ class HubSpotClient:
         transport: httpx.AsyncBaseTransport | None = None,
         max_connections: int = 20,
         verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
         retry: RetryPolicy | None = None,
         retry_budget: RetryBudget | None = None,
         quota: Quota | None = None,
@@ -45,7 +46,7 @@ class HubSpotClient:
     ) -> None:
         observer = observer or NullObserver()
         circuits = circuits or Circuits(clock=clock)
-        self._connections = Connections(base_url=base_url, transport=transport, verify=verify)
+        self._connections = Connections(base_url=base_url, transport=transport, verify=verify, proxy=proxy)
         if isinstance(auth, RefreshTokenAuth):
             auth.connect(self._connections.acquire_for_tokens, observer, circuits["tokens"])
         self.sender = Sender(

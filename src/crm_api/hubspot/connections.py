@@ -24,10 +24,16 @@ class Connections:
     """
 
     def __init__(
-        self, *, base_url: str, transport: httpx.AsyncBaseTransport | None, verify: ssl.SSLContext | bool
+        self,
+        *,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport | None,
+        verify: ssl.SSLContext | bool,
+        proxy: str | None = None,
     ) -> None:
         self.base_url: Final = base_url
         self._transport = transport
+        self._proxy = proxy if transport is None else None
         # Loading the CA certificates takes 40 ms, so all clients share one context.
         self._verify = httpx.create_ssl_context() if verify is True else verify
         self._headers = {
@@ -86,6 +92,9 @@ class Connections:
             ),
             verify=self._verify,
             follow_redirects=False,
+            proxy=self._proxy,
+            # httpx fails at some proxy variables and uses proxies for loopback addresses.
+            trust_env=False,
             headers=self._headers,
             event_hooks={"response": [limit_body]},
         )
