@@ -1,4 +1,4 @@
-"""Deals by id over HTTP: read, changed, archived."""
+"""GET, PATCH and DELETE /api/deals/{id}."""
 
 import asyncio
 from typing import Any
@@ -6,28 +6,25 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets, writes
 
 from crm_api.hubspot import Pipeline
 from hubspot_emulator import Emulator
 
 
-def same_answers(one: httpx.Response, other: httpx.Response) -> None:
-    """Both are the 404 of a record that is not there, byte for byte but the request's id."""
-    first, second = assert_problem(one, 404, "not_found"), assert_problem(other, 404, "not_found")
-    del first["request_id"], second["request_id"]
-    assert first == second
-
-
 class TestGetDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_get_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_get_deal_of_another_customer_returns_404(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         deal_id = await create_deal_as(customer)
-        same_answers(
+        assert_same_not_found(
             await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
         )
 
@@ -35,10 +32,10 @@ class TestGetDeal:
         deal_id = await create_deal_as(customer, amount="10.50")
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
-        answer = await customer.get(f"/api/deals/{deal_id}")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["message"] == "Deal retrieved successfully"
-        deal = answer.json()["data"]["deal"]
+        response = await customer.get(f"/api/deals/{deal_id}")
+        assert response.status_code == 200, response.text
+        assert response.json()["message"] == "Deal retrieved successfully"
+        deal = response.json()["data"]["deal"]
         assert (deal["id"], deal["amount"], deal["incomplete"]) == (deal_id, "10.50", False)
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
@@ -48,14 +45,14 @@ class TestGetDeal:
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
 
-    async def test_deal_has_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_deal_returns_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
-        made = seed_tickets(emulator, 600, to=[("deals", deal_id)])
+        created = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
-        assert {ticket["id"] for ticket in deal["tickets"]} == set(made)
+        assert {ticket["id"] for ticket in deal["tickets"]} == set(created)
         assert deal["incomplete"] is False
-        # About a hundred ids come with the deal, the rest 500 a page.
+        # About 100 IDs come with the deal, the others in pages of 500.
         assert calls(emulator).count("POST associations/deals/tickets/batch/read") == 2
 
     async def test_unreadable_tickets_make_deal_incomplete(
@@ -68,7 +65,9 @@ class TestGetDeal:
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
-    async def test_internal_properties_are_not_returned(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_deal_returns_no_property_outside_the_contract(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
         text = (await customer.get(f"/api/deals/{deal_id}")).text
         assert "call the boss" not in text
@@ -76,7 +75,7 @@ class TestGetDeal:
 
     async def test_own_deal_with_131_contacts_is_visible(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
-        others = emulator.seed({"contacts": [{"email": f"p{each}@example.com"} for each in range(130)]})
+        others = emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(130)]})
         emulator.unlink(("deals", deal_id), ("contacts", customer.contact_id))
         for contact_id in others["contacts"]:
             emulator.link(("deals", deal_id), ("contacts", contact_id))
@@ -85,28 +84,30 @@ class TestGetDeal:
 
 
 class TestUpdateDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_update_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.patch("/api/deals/1", json={"amount": 1}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(
+    async def test_update_deal_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         body = {"dealname": "Mine now"}
-        same_answers(
+        assert_same_not_found(
             await other_customer.patch(f"/api/deals/{deal_id}", body),
             await other_customer.patch("/api/deals/99999999", body),
         )
         assert writes(emulator) == []
 
-    async def test_null_clears_and_only_changed_values_are_sent(
+    async def test_update_deal_clears_nulls_and_sends_only_changed_values(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00", description="vans", closedate="2026-12-31")
         emulator.clear_requests()
-        answer = await customer.patch(
+        response = await customer.patch(
             f"/api/deals/{deal_id}",
             {
                 "dealname": "Renewal",
@@ -115,20 +116,22 @@ class TestUpdateDeal:
                 "closedate": "2026-12-31T00:00:00Z",
             },
         )
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["message"] == "Deal updated successfully"
-        deal = answer.json()["data"]["deal"]
+        assert response.status_code == 200, response.text
+        assert response.json()["message"] == "Deal updated successfully"
+        deal = response.json()["data"]["deal"]
         assert (deal["dealname"], deal["description"], deal["amount"]) == ("Renewal", None, "1500.00")
         assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
         assert emulator.requests[-1].body == {"properties": {"dealname": "Renewal", "description": ""}}
 
-    async def test_unchanged_values_are_not_written(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_deal_with_equal_values_writes_nothing(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00")
         emulator.clear_requests()
         for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
-            answer = await customer.patch(f"/api/deals/{deal_id}", body)
-            assert (answer.status_code, writes(emulator)) == (200, [])
+            response = await customer.patch(f"/api/deals/{deal_id}", body)
+            assert (response.status_code, writes(emulator)) == (200, [])
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -150,21 +153,21 @@ class TestUpdateDeal:
             ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_deal_update_is_named_without_a_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/deals/{deal_id}", body)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_stage_of_other_pipeline_requires_that_pipeline(
+    async def test_stage_of_another_pipeline_needs_the_pipeline_too(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
         stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
-        made = await app.state.hubspot.sender.request(
+        created = await app.state.hubspot.sender.request(
             "POST",
             "/crm/pipelines/2026-09/deals",
             operation="pipelines.create",
@@ -173,29 +176,29 @@ class TestUpdateDeal:
             response=Pipeline,
         )
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
-        partners, offer = made.id, made.stages[0].id
+        partners, offer = created.id, created.stages[0].id
         path = f"/api/deals/{deal_id}"
         for body in ({"pipeline": partners}, {"dealstage": offer}):
-            answer = await customer.patch(path, body)
-            assert_problem(answer, 400, "validation_error", fields=["dealstage"])
+            response = await customer.patch(path, body)
+            assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert (await customer.patch(path, {"dealstage": "closedwon"})).status_code == 200
         assert emulator.requests[-1].body == {"properties": {"dealstage": "closedwon"}}
-        answer = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
-        deal = answer.json()["data"]["deal"]
+        response = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
+        deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
-    async def test_hubspot_validation_error_names_the_field(
+    async def test_hubspot_refusal_of_deal_update_names_the_api_field(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
-        problem = assert_problem(answer, 400, "validation_error", fields=["description"])
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
+        problem = assert_problem(response, 400, "validation_error", fields=["description"])
         assert problem["details"][0]["message"] == "is required by a rule of this account"
 
 
 class TestIfMatch:
-    async def test_current_etag_allows_one_write(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_current_etag_allows_one_deal_update(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
@@ -212,92 +215,96 @@ class TestIfMatch:
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
 
-    async def test_change_in_hubspot_returns_412(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_if_match_after_a_change_in_hubspot_returns_412(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
-        assert_problem(answer, 412, "precondition_failed")
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
+        assert_problem(response, 412, "precondition_failed")
 
-    async def test_change_of_unreadable_property_keeps_the_etag(
+    async def test_change_of_a_property_not_returned_keeps_the_etag(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         read = await customer.get(f"/api/deals/{deal_id}")
-        await asyncio.sleep(0.002)  # HubSpot's times have milliseconds
+        await asyncio.sleep(0.002)  # HubSpot's timestamps have milliseconds
         emulator.edit_as_other_actor("deals", deal_id, {"hs_next_step": "call"})
         again = await customer.get(f"/api/deals/{deal_id}")
-        changed = [answer.json()["data"]["deal"]["hs_lastmodifieddate"] for answer in (read, again)]
+        changed = [response.json()["data"]["deal"]["hs_lastmodifieddate"] for response in (read, again)]
         assert changed[0] != changed[1]
         assert read.headers["etag"] == again.headers["etag"]
 
-    async def test_one_of_five_writers_with_the_same_etag_succeeds(
+    async def test_one_of_five_concurrent_updates_with_one_etag_succeeds(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
-        # So that each could read before another has written.
+        # The latency lets every request read before the first one writes.
         emulator.switches.latency_seconds = 0.005
-        answers = await asyncio.gather(
-            *(customer.patch(path, {"amount": each}, headers={"If-Match": etag}) for each in range(1, 6))
+        responses = await asyncio.gather(
+            *(customer.patch(path, {"amount": amount}, headers={"If-Match": etag}) for amount in range(1, 6))
         )
-        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
+        assert sorted(response.status_code for response in responses) == [200, 412, 412, 412, 412]
 
-    async def test_concurrent_writes_without_etag_are_serialized(
+    async def test_concurrent_updates_without_if_match_are_serialized(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
-        # So that each could read before another has written.
+        # The latency lets every request read before the first one writes.
         emulator.switches.latency_seconds = 0.005
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(
                 caller.patch(path, {"amount": number, "description": f"of {number}"})
                 for number, caller in enumerate([customer, staff] * 3, start=1)
             )
         )
-        assert {answer.status_code for answer in answers} == {200}
-        for number, answer in enumerate(answers, start=1):
-            deal = answer.json()["data"]["deal"]
+        assert {response.status_code for response in responses} == {200}
+        for number, response in enumerate(responses, start=1):
+            deal = response.json()["data"]["deal"]
             assert (deal["amount"], deal["description"]) == (str(number), f"of {number}")
         last = (await customer.get(path)).json()["data"]["deal"]
         assert last["description"] == f"of {last['amount']}"
 
     @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
     async def test_malformed_if_match_returns_400(self, customer: Caller, wrong: str) -> None:
-        answer = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
-        assert_problem(answer, 400, "validation_error", fields=["If-Match"])
+        response = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
+        assert_problem(response, 400, "validation_error", fields=["If-Match"])
 
-    async def test_weak_etag_returns_412(self, customer: Caller) -> None:
+    async def test_weak_etag_in_if_match_returns_412(self, customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
-        answer = await customer.patch(
+        response = await customer.patch(
             f"/api/deals/{deal_id}", {"amount": 1}, headers={"If-Match": f"W/{etag}"}
         )
-        assert_problem(answer, 412, "precondition_failed")
+        assert_problem(response, 412, "precondition_failed")
 
 
 class TestArchiveDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_archive_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.delete("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(
+    async def test_archive_deal_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
-        same_answers(
+        assert_same_not_found(
             await other_customer.delete(f"/api/deals/{deal_id}"),
             await other_customer.delete("/api/deals/99999999"),
         )
         assert writes(emulator) == []
         assert emulator.record("deals", deal_id) is not None
 
-    async def test_archived_deal_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_archived_deal_returns_404_at_once(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
-        answer = await customer.delete(f"/api/deals/{deal_id}")
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await customer.delete(f"/api/deals/{deal_id}")
+        assert (response.status_code, response.content) == (204, b"")
         assert emulator.records("deals") == []
         assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
         assert_problem(await customer.delete(f"/api/deals/{deal_id}"), 404, "not_found")
@@ -315,11 +322,11 @@ class TestArchiveDeal:
 
 
 class TestUpdateErrors:
-    async def test_failed_update_releases_the_record_lease(
+    async def test_failed_deal_update_releases_the_record_lease(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
-        assert_problem(answer, 502, "hubspot_credentials_refused")
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
+        assert_problem(response, 502, "hubspot_credentials_refused")
         assert (await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})).status_code == 200

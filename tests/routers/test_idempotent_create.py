@@ -1,4 +1,4 @@
-"""Creating POSTs with an Idempotency-Key: one key, one record, one answer."""
+"""POST requests with an Idempotency-Key, and creates whose HubSpot response is lost."""
 
 import asyncio
 from datetime import timedelta
@@ -16,20 +16,20 @@ from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
-KINDS = {
+OBJECT_TYPES = {
     "/api/deals": "deals",
     "/api/tickets/{deal}": "tickets",
     "/api/register": "contacts",
     "/api/contacts": "contacts",
 }
-# What no two records share.
-OF_ITS_OWN = {"id", "hs_object_id", "email", "createdate", "lastmodifieddate", "hs_lastmodifieddate"}
+# Fields that differ between two records.
+UNIQUE_FIELDS = {"id", "hs_object_id", "email", "createdate", "lastmodifieddate", "hs_lastmodifieddate"}
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
 @pytest.fixture
 async def provisioned(app: FastAPI) -> list[str]:
-    """The account has the property that makes creating exact."""
+    """Provision the HubSpot account with the idempotency property."""
     return await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
@@ -39,13 +39,12 @@ async def rows(app: FastAPI) -> list[IdempotencyKey]:
 
 
 async def end_leases(app: FastAPI) -> None:
-    """As time would."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
 
 class TestSameKey:
-    async def test_second_request_replays_the_first_response(
+    async def test_second_request_with_a_key_replays_the_response(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
@@ -58,13 +57,15 @@ class TestSameKey:
         assert again.headers["content-type"] == "application/json"
         assert emulator.requests == []
 
-    async def test_quoted_key_equals_unquoted_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_quoted_idempotency_key_equals_unquoted_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": '"one"'})
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": "one"})
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
-    async def test_key_reused_with_other_body_returns_422(
+    async def test_idempotency_key_with_another_body_returns_422(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -79,18 +80,20 @@ class TestSameKey:
             await customer.post(path.format(deal=deal), changed, headers=KEY), 422, "idempotency_key_reused"
         )
         if "{deal}" in path:
-            answer = await customer.post(path.format(deal=other), body, headers=KEY)
-            assert_problem(answer, 422, "idempotency_key_reused")
+            response = await customer.post(path.format(deal=other), body, headers=KEY)
+            assert_problem(response, 422, "idempotency_key_reused")
 
-    async def test_two_users_may_use_the_same_key(
+    async def test_two_users_may_use_the_same_idempotency_key(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
-            answer = await caller.post("/api/deals", deal_body(), headers=KEY)
-            assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
+            response = await caller.post("/api/deals", deal_body(), headers=KEY)
+            assert (response.status_code, response.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
-    async def test_two_operations_may_use_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_two_operations_may_use_the_same_idempotency_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal = await customer.post("/api/deals", deal_body(), headers=KEY)
         ticket = await customer.post(
             f"/api/tickets/{deal.json()['data']['deal']['id']}", ticket_body(), headers=KEY
@@ -98,18 +101,22 @@ class TestSameKey:
         assert (ticket.status_code, ticket.headers.get("idempotency-replayed")) == (201, None)
         assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
 
-    async def test_concurrent_requests_create_one_record(self, customer: Caller, emulator: Emulator) -> None:
-        answers = await asyncio.gather(
+    async def test_concurrent_requests_with_one_key_create_one_record(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        responses = await asyncio.gather(
             *(customer.post("/api/deals", deal_body(), headers=KEY) for _ in range(8))
         )
         assert len(emulator.records("deals")) == 1
-        assert {answer.status_code for answer in answers} <= {201, 409}
-        for answer in answers:
-            if answer.status_code == 409:
-                assert_problem(answer, 409, "request_in_progress")
-                assert int(answer.headers["retry-after"]) >= 1
+        assert {response.status_code for response in responses} <= {201, 409}
+        for response in responses:
+            if response.status_code == 409:
+                assert_problem(response, 409, "request_in_progress")
+                assert int(response.headers["retry-after"]) >= 1
 
-    async def test_final_error_is_replayed(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_validation_error_is_replayed_for_the_same_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         first = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
         emulator.clear_requests()
         again = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
@@ -119,35 +126,39 @@ class TestSameKey:
         assert again.headers["idempotency-replayed"] == "true"
         assert emulator.requests == []
 
-    async def test_temporary_error_releases_the_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_502_releases_the_idempotency_key_for_a_retry(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
-        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
-        assert_problem(answer, 502, "hubspot_credentials_refused")
+        response = await customer.post("/api/deals", deal_body(), headers=KEY)
+        assert_problem(response, 502, "hubspot_credentials_refused")
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
 
-    async def test_expired_key_creates_again(
+    async def test_expired_idempotency_key_creates_another_deal(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body(), headers=KEY)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(expires_at=now()))
-        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
-        assert "idempotency-replayed" not in answer.headers
+        response = await customer.post("/api/deals", deal_body(), headers=KEY)
+        assert "idempotency-replayed" not in response.headers
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
-    async def test_malformed_key_returns_400(self, customer: Caller, key: str) -> None:
-        answer = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
-        assert_problem(answer, 400, "validation_error", fields=["Idempotency-Key"])
+    async def test_malformed_idempotency_key_returns_400(self, customer: Caller, key: str) -> None:
+        response = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
+        assert_problem(response, 400, "validation_error", fields=["Idempotency-Key"])
 
-    async def test_database_contains_no_keys_or_bodies(self, customer: Caller, app: FastAPI) -> None:
+    async def test_database_contains_no_idempotency_keys_or_bodies(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
         [row] = await rows(app)
         assert KEY["Idempotency-Key"] not in row.id
         assert "Hidden" not in row.fingerprint + row.id
 
-    async def test_registration_is_replayed_without_user_exists(
+    async def test_repeated_registration_with_a_key_replays_the_201(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         first = await client.post("/api/register", json=registration_body(), headers=KEY)
@@ -164,55 +175,55 @@ class TestLostResponses:
     @pytest.mark.parametrize(
         "kind", ["drop_before", "drop_after", "truncated_json", "hang_after", "invalid_json"]
     )
-    async def test_provisioned_account_finds_record_of_lost_response(
+    async def test_create_with_lost_response_succeeds_if_provisioned(
         self, customer: Caller, emulator: Emulator, provisioned: list[str], kind: str
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind=kind)
-        answer = await customer.post("/api/deals", deal_body())
-        assert answer.status_code == 201, answer.text
+        response = await customer.post("/api/deals", deal_body())
+        assert response.status_code == 201, response.text
         [record] = emulator.records("deals")
-        assert answer.json()["data"]["deal"]["id"] == record.id
+        assert response.json()["data"]["deal"]["id"] == record.id
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
         assert len(emulator.used_faults()) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}", "/api/register", "/api/contacts"])
-    async def test_found_record_looks_like_a_created_one(
+    async def test_create_with_lost_response_returns_the_usual_body(
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
         deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
-        answers = []
+        responses = []
         for number, kind in enumerate((None, "drop_after")):
             if kind is not None:
-                emulator.fail_next("POST", f"/crm/objects/*/{KINDS[path]}", kind=kind)
+                emulator.fail_next("POST", f"/crm/objects/*/{OBJECT_TYPES[path]}", kind=kind)
             body = {
                 "/api/deals": deal_body(closedate="2027-01-31T00:00:00Z", description="x"),
                 "/api/tickets/{deal}": ticket_body(),
                 "/api/register": registration_body(email=f"ada{number}@example.com"),
                 "/api/contacts": {"email": f"ada{number}@example.com", "firstname": "Ada"},
             }[path]
-            answer = await staff.post(path.format(deal=deal), body)
-            assert answer.status_code == 201, answer.text
-            [record] = answer.json()["data"].values()
-            answers.append({name: value for name, value in record.items() if name not in OF_ITS_OWN})
+            response = await staff.post(path.format(deal=deal), body)
+            assert response.status_code == 201, response.text
+            [record] = response.json()["data"].values()
+            responses.append({name: value for name, value in record.items() if name not in UNIQUE_FIELDS})
         assert len(emulator.used_faults()) == 1
-        assert answers[0] == answers[1]
+        assert responses[0] == responses[1]
 
-    async def test_unprovisioned_account_returns_outcome_unknown(
+    async def test_lost_response_is_outcome_unknown_if_not_provisioned(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
-        # And the same key does not create a second one.
+        # The same key does not create a second record.
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("committed", [True, False])
-    async def test_expired_lease_is_taken_over_with_same_request_id(
+    async def test_expired_key_lease_is_taken_over_with_same_request_id(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
-        """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
+        # A crash after HubSpot's commit leaves a row with a lease and without a response.
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
         deal_id = first.json()["data"]["deal"]["id"]
         async with app.state.session_factory.begin() as database:
@@ -231,7 +242,7 @@ class TestLostResponses:
 
 
 class TestProvision:
-    async def test_provision_creates_missing_definitions_once(self, app: FastAPI, emulator: Emulator) -> None:
+    async def test_second_provision_creates_no_definitions(self, app: FastAPI, emulator: Emulator) -> None:
         done = await provision(app.state.hubspot, TICKET_CATEGORIES)
         assert any("crm_api_request_id created" in line for line in done)
         assert sum("category" in line for line in done) == 2
@@ -239,7 +250,7 @@ class TestProvision:
         assert await provision(app.state.hubspot, TICKET_CATEGORIES) == []
         assert {request.method for request in emulator.requests} == {"GET"}
 
-    async def test_provision_keeps_existing_options(self, app: FastAPI) -> None:
+    async def test_provision_keeps_existing_category_options(self, app: FastAPI) -> None:
         before = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
         after = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
@@ -252,10 +263,10 @@ class TestProvision:
         self, customer: Caller, provisioned: list[str], category: str
     ) -> None:
         deal: dict[str, Any] = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
-        assert (answer.status_code, answer.json()["data"]["ticket"]["category"]) == (201, category)
+        response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
+        assert (response.status_code, response.json()["data"]["ticket"]["category"]) == (201, category)
 
-    async def test_missing_option_returns_400_before_provision(self, customer: Caller) -> None:
+    async def test_category_missing_in_hubspot_returns_400(self, customer: Caller) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
-        assert_problem(answer, 400, "validation_error", fields=["category"])
+        response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
+        assert_problem(response, 400, "validation_error", fields=["category"])

@@ -25,7 +25,7 @@ async def readiness(
     refused: str | None,
     ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Return `unavailable` if the database cannot be used or the process is draining, otherwise `ready` or `degraded`.
+    """Return `unavailable` without a usable database or while draining, `degraded` for a problem of HubSpot or Redis.
 
     HubSpot's state is that of the latest call: a probe every second must not use up its quota.
     """
@@ -37,16 +37,11 @@ async def readiness(
         status = "unavailable"
     elif "degraded" in (hubspot_state.state, redis.state):
         status = "degraded"
-    return Readiness(
-        status=status,
-        database=database,
-        hubspot=hubspot_state,
-        redis=redis,
-    )
+    return Readiness(status=status, database=database, hubspot=hubspot_state, redis=redis)
 
 
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
-    seen = hubspot.last_seen
+    seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
     problems = [*filter(None, [seen.error]), *_pauses(hubspot), *_open_circuits(hubspot)]
@@ -57,7 +52,7 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
 
 def _pauses(hubspot: HubSpotClient) -> list[str]:
     """Return which of HubSpot's limits pause calls after a 429."""
-    snapshot = hubspot.quota.snapshot()
+    snapshot = hubspot.sender.quota.snapshot()
     remaining = {
         limit: snapshot.get(f"{limit}_paused_seconds", 0.0) for limit in ("burst", "search", "daily")
     }
