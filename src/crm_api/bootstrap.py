@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm_api.database import SessionFactory, create_engine, create_session_factory
 from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
 from crm_api.security.crypto import keyed_hash
+from crm_api.security.proxies import proxy_for
 from crm_api.services.accounts.context import AccountRules
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
 from crm_api.services.hubspot_account.checks import UNLIMITED
@@ -121,6 +122,7 @@ def create_hubspot(
         auth=auth,
         transport=transport,
         verify=ssl.create_default_context(),
+        proxy=proxy_for(settings.hubspot_base_url),
         max_connections=settings.hubspot_max_connections,
         quota=quota or hubspot_quota(settings),
         observer=observer,

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from crm_api.security.proxies import ProxyError, proxy_for
 from crm_api.setting_checks import (
     ineffective_limits,
     is_trust_of_everybody,
@@ -321,6 +322,11 @@ def _hubspot_problems(settings: Settings) -> list[str]:
     problems = []
     if not is_web_address(settings.hubspot_base_url):
         problems.append("HUBSPOT_BASE_URL is not an http or https URL")
+    else:
+        try:
+            proxy_for(settings.hubspot_base_url)
+        except ProxyError as error:
+            problems.append(str(error))
     token = settings.hubspot_access_token
     if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
         problems.append("HUBSPOT_ACCESS_TOKEN contains a space or another invalid character")

@@ -29,6 +29,7 @@ from crm_api.hubspot.errors import (
     HubSpotQuotaError,
     HubSpotServerError,
     HubSpotTimeoutError,
+    HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
 
@@ -230,7 +231,8 @@ async def test_failed_token_renewal_keeps_the_still_valid_token(hubspot: FakeHub
 async def test_permanent_401_requests_one_token_per_interval(hubspot: FakeHubSpot) -> None:
     hubspot.revoked |= {f"t{number}" for number in range(100)}
     client = connect(hubspot)
-    for _ in range(20):
+    # One call more would open the account's circuit breaker.
+    for _ in range(9):
         with pytest.raises(HubSpotCredentialsError):
             await call(client)
     assert len(hubspot.token_requests) == 2
@@ -238,6 +240,22 @@ async def test_permanent_401_requests_one_token_per_interval(hubspot: FakeHubSpo
     with pytest.raises(HubSpotCredentialsError):
         await call(client)
     assert len(hubspot.token_requests) == 3
+
+
+async def test_failing_token_endpoint_opens_only_its_own_circuit(hubspot: FakeHubSpot) -> None:
+    hubspot.token_replies = [refusal(503)] * 100
+    client = connect_without_retries(hubspot)
+    for _ in range(10):
+        with pytest.raises(HubSpotServerError):
+            await call(client)
+    assert client.open_circuits == ["tokens"]
+    with pytest.raises(HubSpotUnavailableError):
+        await call(client)
+    assert len(hubspot.token_requests) == 10
+    hubspot.token_replies = []
+    hubspot.clock.now += 2
+    await call(client)
+    assert client.open_circuits == []
 
 
 async def test_call_is_resent_with_its_body_after_a_401(hubspot: FakeHubSpot) -> None:

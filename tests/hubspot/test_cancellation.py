@@ -10,7 +10,7 @@ from tests.support.clock import FakeClock
 from tests.support.crashes import cancel_at_await
 
 from crm_api.hubspot import (
-    CircuitBreaker,
+    Circuits,
     CircuitState,
     HubSpotClient,
     LocalQuota,
@@ -49,7 +49,7 @@ def tight_client() -> tuple[HubSpotClient, FakeClock]:
         auth=auth,
         max_connections=1,
         quota=LocalQuota(burst_limit=1, clock=clock, sleep=clock.sleep),
-        circuit=CircuitBreaker(failure_threshold=2, open_seconds=2, clock=clock),
+        circuits=Circuits(failure_threshold=2, open_seconds=2, clock=clock),
         default_deadline_seconds=100.0,
     )
     return client, clock
@@ -57,7 +57,7 @@ def tight_client() -> tuple[HubSpotClient, FakeClock]:
 
 async def open_the_circuit(client: HubSpotClient, clock: FakeClock) -> None:
     for _ in range(2):
-        client.sender.circuit.finish(client.sender.circuit.enter(), failed=True)
+        client.sender.circuits["objects"].finish(client.sender.circuits["objects"].enter(), failed=True)
     clock.now += 2
 
 
@@ -84,7 +84,7 @@ async def test_call_cancelled_at_any_await_leaves_the_client_usable(
             await read(client)
         survived = await asyncio.create_task(cancel_at_await(position, call(client)))
         await asyncio.wait_for(read(client), TIMEOUT_SECONDS)
-        assert client.sender.circuit.state is CircuitState.CLOSED
+        assert client.sender.circuits["objects"].state is CircuitState.CLOSED
         assert client.sender.quota.snapshot()["burst_waiting"] == 0
         await client.aclose()
         if survived:

@@ -144,9 +144,11 @@ def test_correlation_id_is_read_from_the_header() -> None:
     ],
 )
 def test_429_error_names_the_exceeded_limit(body: dict[str, str], policy: str, *, search: bool) -> None:
-    error = error_from(429, body, search=search, headers={"Retry-After": "3"})
+    error = error_from(429, body, search=search, headers={"Retry-After": "0.5"})
     assert isinstance(error, e.HubSpotQuotaError)
-    assert (error.policy, error.retry_after) == (policy, 3.0)
+    assert (error.policy, error.retry_after) == (policy, 0.5)
+    error = error_from(429, body, search=search, headers={"Retry-After": "10000"})
+    assert error.retry_after == {"search": 1.0, "daily": 10_000.0}.get(policy, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +218,35 @@ def test_400_for_a_duplicate_unique_value_is_recognised(message: str) -> None:
     assert isinstance(error, e.HubSpotValidationError)
     assert error.duplicate_unique_value
     assert not error.names_unknown_association
+
+
+def duplicate_text(kind: str, name: str, value: str) -> str:
+    return (
+        f"Cannot set PropertyValueCoordinates{{portalId=1, objectTypeId=ObjectTypeId{{legacyObjectType={kind}}}, "
+        f"propertyName={name}, value={value}}} on 552148386511. 552239500007 already has that value."
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["ada@example.com", "x} on 1. 2 already has that value. ", "a, propertyName=phone, value=x"]
+)
+def test_400_for_a_duplicate_email_is_a_conflict_with_its_holder(value: str) -> None:
+    body = {"category": "VALIDATION_ERROR", "message": duplicate_text("CONTACT", "email", value)}
+    for operation in ("contacts.create", "contacts.update"):
+        error = error_from_response(httpx.Response(400, json=body), operation=operation, now=NOW)
+        assert isinstance(error, e.HubSpotConflictError)
+        assert (error.existing_id, error.sent, error.status_code) == ("552239500007", False, 400)
+
+
+def test_400_for_a_duplicate_unique_value_names_its_property() -> None:
+    value = "Cannot set PropertyValueCoordinates{a=b=c=d}, propertyName=email, value=x}"
+    body = {"category": "VALIDATION_ERROR", "message": duplicate_text("DEAL", "erp_number", value)}
+    error = error_from(400, body)
+    assert isinstance(error, e.HubSpotValidationError)
+    assert error.duplicate_unique_value
+    assert [(problem.property, problem.code) for problem in error.problems] == [
+        ("erp_number", "DUPLICATE_VALUE")
+    ]
 
 
 @pytest.mark.parametrize("message", ['Property "x" does not exist', "x was not one of the allowed options"])

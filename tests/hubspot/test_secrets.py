@@ -102,7 +102,7 @@ async def test_repr_of_client_parts_and_errors_shows_no_credentials() -> None:
         client.sender.auth,
         client.deals,
         client.sender.quota,
-        client.sender.circuit,
+        client.sender.circuits,
         StaticTokenAuth("pat-na1-secret"),
     ):
         assert_nothing_private(f"{value!r} {value}")

@@ -13,13 +13,14 @@ from tests.support.clock import FakeClock
 
 import crm_api.hubspot as package
 from crm_api.hubspot import (
-    CircuitBreaker,
+    Circuits,
     CircuitState,
     HubSpotClient,
     LastSeen,
     LocalQuota,
     Observer,
     RetryBudget,
+    SearchRequest,
     call_context,
     current_call_context,
 )
@@ -28,6 +29,7 @@ from crm_api.hubspot.errors import (
     HubSpotCredentialsError,
     HubSpotDeadlineError,
     HubSpotError,
+    HubSpotNotFoundError,
     HubSpotQuotaError,
     HubSpotRequestError,
     HubSpotServerError,
@@ -35,6 +37,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
+from crm_api.hubspot.quota.quota import Budget
 from crm_api.hubspot.wire import WireModel
 
 
@@ -160,10 +163,25 @@ async def test_retry_after_beyond_deadline_raises_429_at_once() -> None:
     with pytest.raises(HubSpotQuotaError) as raised:
         await read(build_client(stub, fake_clock=clock))
     assert raised.value.retry_after is not None
-    assert raised.value.retry_after >= 600
+    assert 10 <= raised.value.retry_after < 11
     assert not raised.value.sent
     assert clock.slept == []
     assert len(stub.requests) == 1
+
+
+@pytest.mark.parametrize(("policy", "pause"), [("TEN_SECONDLY_ROLLING", 10), ("SECONDLY", 1)])
+async def test_retry_after_in_milliseconds_pauses_for_one_window(policy: str, pause: int) -> None:
+    clock = FakeClock()
+    budget: Budget = "search" if policy == "SECONDLY" else "burst"
+    stub = Stub(refusal(429, policyName=policy, headers={"Retry-After": "10000"}), ok({}))
+    client = build_client(stub, fake_clock=clock)
+    with call_context(0.5, clock=clock), pytest.raises(HubSpotQuotaError):
+        await read(client, budget=budget)
+    assert client.sender.quota.snapshot()[f"{budget}_paused_seconds"] == pause
+    clock.now += pause
+    with call_context(0.5, clock=clock):
+        await read(client, budget=budget)
+    assert client.sender.quota.snapshot()[f"{budget}_paused_seconds"] == 0
 
 
 async def test_no_call_is_sent_after_the_daily_limit_is_reached() -> None:
@@ -178,6 +196,7 @@ async def test_no_call_is_sent_after_the_daily_limit_is_reached() -> None:
         await read(client)
     assert refused.value.retry_after is not None
     assert not refused.value.sent
+    assert client.sender.quota.snapshot()["daily_paused_seconds"] == pytest.approx(300, abs=5)
     assert len(stub.requests) == 1
 
 
@@ -275,11 +294,11 @@ async def test_unreadable_response_is_retried_only_if_idempotent() -> None:
 async def test_sender_limits_retries_to_a_share_of_the_calls() -> None:
     stub = Stub(refusal(503))
     clock = FakeClock()
-    circuit = CircuitBreaker(failure_threshold=10_000, clock=clock)
+    circuits = Circuits(failure_threshold=10_000, clock=clock)
     client = build_client(
         stub,
         fake_clock=clock,
-        circuit=circuit,
+        circuits=circuits,
         quota=LocalQuota(burst_limit=10_000, clock=clock, sleep=clock.sleep),
     )
     for _ in range(100):
@@ -299,8 +318,8 @@ async def test_429_is_retried_with_an_empty_retry_budget() -> None:
 async def test_open_circuit_raises_unavailable_with_retry_after() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
-    circuit = CircuitBreaker(failure_threshold=3, open_seconds=5, clock=clock)
-    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    circuits = Circuits(failure_threshold=3, open_seconds=5, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuits=circuits)
     with pytest.raises(HubSpotError):
         await read(client)
     sent = len(stub.requests)
@@ -313,13 +332,52 @@ async def test_open_circuit_raises_unavailable_with_retry_after() -> None:
     clock.now += 5
     stub.replies = [ok({})]
     await read(client)
-    assert circuit.state is CircuitState.CLOSED
+    assert circuits["objects"].state is CircuitState.CLOSED
+
+
+async def test_failing_search_does_not_stop_other_families() -> None:
+    stub = Stub(lambda request: refusal(503) if request.url.path.endswith("/search") else ok({"results": []}))
+    client = build_client(stub, circuits=Circuits(failure_threshold=3))
+    for _ in range(5):
+        with pytest.raises(HubSpotError):
+            await client.contacts.search(SearchRequest())
+    assert client.open_circuits == ["search"]
+    with pytest.raises(HubSpotUnavailableError):
+        await client.contacts.search(SearchRequest())
+    await client.contacts.list_page(limit=1)
+    await client.associations.batch_read("deals", "contacts", ["1"])
+    await client.pipelines.list("deals")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [refusal(401), refusal(477, headers={"Retry-After": "60"}), httpx.ConnectError("refused")],
+    ids=["401", "477", "connect"],
+)
+async def test_account_wide_failures_open_the_circuit_of_all_calls(reply: Any) -> None:
+    clock = FakeClock()
+    stub = Stub(reply)
+    client = build_client(stub, fake_clock=clock, circuits=Circuits(failure_threshold=3, clock=clock))
+    for _ in range(3):
+        with pytest.raises(HubSpotError):
+            await client.contacts.get("1")
+    assert client.open_circuits == ["account"]
+    sent = len(stub.sent)
+    with pytest.raises(HubSpotUnavailableError):
+        await client.associations.batch_read("deals", "contacts", ["1"])
+    assert len(stub.sent) == sent
+    clock.now += 2
+    stub.replies = [refusal(404)]
+    with pytest.raises(HubSpotNotFoundError):
+        await client.contacts.get("1")
+    assert client.open_circuits == []
+    assert client.sender.circuits["account"].state is CircuitState.CLOSED
 
 
 async def test_open_circuit_uses_no_quota() -> None:
     clock = FakeClock()
     client = build_client(
-        Stub(refusal(500)), fake_clock=clock, circuit=CircuitBreaker(failure_threshold=1, clock=clock)
+        Stub(refusal(500)), fake_clock=clock, circuits=Circuits(failure_threshold=1, clock=clock)
     )
     with pytest.raises(HubSpotServerError):
         await read(client, idempotent=False)
@@ -340,47 +398,47 @@ async def test_response_headers_correct_the_quota() -> None:
 async def test_4xx_responses_do_not_open_the_circuit(answer: httpx.Response) -> None:
     stub = Stub(answer)
     clock = FakeClock()
-    circuit = CircuitBreaker(failure_threshold=2, clock=clock)
-    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    circuits = Circuits(failure_threshold=2, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuits=circuits)
     for _ in range(5):
         with pytest.raises(HubSpotError):
             await read(client)
-    assert circuit.state is CircuitState.CLOSED
+    assert circuits["objects"].state is CircuitState.CLOSED
 
 
 async def test_timeout_shortened_by_deadline_does_not_open_circuit() -> None:
     clock = FakeClock()
-    circuit = CircuitBreaker(failure_threshold=1, clock=clock)
-    client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuit=circuit)
+    circuits = Circuits(failure_threshold=1, clock=clock)
+    client = build_client(Stub(httpx.ReadTimeout("slow")), fake_clock=clock, circuits=circuits)
     with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
-    assert circuit.state.value == "closed"
+    assert circuits["objects"].state.value == "closed"
     with call_context(5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
-    assert circuit.state is CircuitState.OPEN
+    assert circuits["objects"].state is CircuitState.OPEN
 
 
 async def test_probe_timeout_shortened_by_deadline_allows_next_probe() -> None:
     clock = FakeClock()
-    circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
+    circuits = Circuits(failure_threshold=1, open_seconds=2, clock=clock)
     stub = Stub(httpx.ReadTimeout("slow"))
-    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    client = build_client(stub, fake_clock=clock, circuits=circuits)
     with pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
     clock.now += 2
     with call_context(0.5, clock=clock), pytest.raises(HubSpotTimeoutError):
         await read(client, idempotent=False)
-    assert circuit.state.value == "half_open"
+    assert circuits["objects"].state.value == "half_open"
     stub.replies = [ok({})]
     await read(client)
-    assert circuit.state is CircuitState.CLOSED
+    assert circuits["objects"].state is CircuitState.CLOSED
 
 
 async def test_cancelled_probe_allows_the_next_probe() -> None:
     clock = FakeClock()
-    circuit = CircuitBreaker(failure_threshold=1, open_seconds=2, clock=clock)
+    circuits = Circuits(failure_threshold=1, open_seconds=2, clock=clock)
     stub = Stub(refusal(500), lambda _: asyncio.Event().wait())
-    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    client = build_client(stub, fake_clock=clock, circuits=circuits)
     with pytest.raises(HubSpotServerError):
         await read(client, idempotent=False)
     clock.now += 2
@@ -392,14 +450,14 @@ async def test_cancelled_probe_allows_the_next_probe() -> None:
     await asyncio.gather(probe, return_exceptions=True)
     stub.replies = [ok({})]
     await read(client)
-    assert circuit.state is CircuitState.CLOSED
+    assert circuits["objects"].state is CircuitState.CLOSED
 
 
 async def test_call_after_a_cancelled_probe_succeeds() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
-    circuit = CircuitBreaker(failure_threshold=1, open_seconds=1, clock=clock)
-    client = build_client(stub, fake_clock=clock, circuit=circuit)
+    circuits = Circuits(failure_threshold=1, open_seconds=1, clock=clock)
+    client = build_client(stub, fake_clock=clock, circuits=circuits)
     with pytest.raises(HubSpotServerError):
         await read(client, idempotent=False)
     clock.now += 1

@@ -81,10 +81,11 @@ async def test_metrics_endpoint_sums_the_values_of_all_workers(
     assert values['crm_api_hubspot_attempt_seconds_count{operation="contacts.create"}'] == 1
     assert sum(value for name, value in values.items() if name.startswith("crm_api_hubspot_retries")) == 2
     assert values['crm_api_hubspot_wait_seconds_count{budget="burst"}'] > 3
-    assert values['crm_api_hubspot_circuit{state="closed"}'] == workers
+    assert values['crm_api_hubspot_circuit{circuit="search",state="closed"}'] == workers
     assert values['crm_api_hubspot_quota_limit{budget="burst"}'] == 100
     assert 0 < values['crm_api_hubspot_quota_remaining{budget="daily"}'] <= 250_000
     assert values['crm_api_hubspot_quota_waiting{budget="search"}'] == 0
+    assert values['crm_api_hubspot_quota_paused_seconds{budget="burst"}'] == 0
     assert values["crm_api_hubspot_quota_shared"] == 1
     assert values['crm_api_pool_used{pool="passwords"}'] == 0
     assert values['crm_api_pool_size{pool="database"}'] >= workers

@@ -10,6 +10,7 @@ from tests.support.records import (
     calls,
     create_deal_as,
     create_ticket_as,
+    duplicate_email_body,
     list_all,
     search_all,
     seed_deals,
@@ -62,6 +63,17 @@ class TestCreateContact:
         response = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
         problem = assert_problem(response, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
+
+    async def test_400_for_an_existing_email_returns_409(
+        self, staff: Caller, customer: Caller, emulator: Emulator
+    ) -> None:
+        body = duplicate_email_body(customer.email, holder_id=customer.contact_id)
+        emulator.fail_next("POST", "/crm/objects/*/contacts", status=400, body=body)
+        answer = await staff.post("/api/contacts", GRACE | {"email": customer.email})
+        assert_problem(answer, 409, "contact_exists")
+        emulator.fail_next("PATCH", "/crm/objects/*/contacts/*", status=400, body=body)
+        answer = await staff.patch(f"/api/contacts/{staff.contact_id}", {"email": customer.email})
+        assert_problem(answer, 409, "contact_exists")
 
     async def test_contact_is_created_once_per_idempotency_key(
         self, staff: Caller, emulator: Emulator

@@ -34,6 +34,30 @@ class TestReadiness:
         assert response.status_code == 200
         assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
+    async def test_open_search_circuit_is_degraded_with_200(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        circuit = app.state.hubspot.sender.circuits["search"]
+        for _ in range(10):
+            circuit.finish(circuit.enter(), failed=True)
+        response = await client.get("/readyz")
+        hubspot = response.json()["hubspot"]
+        assert (response.status_code, hubspot["state"]) == (200, "degraded")
+        assert hubspot["problem"] == "circuit breaker open: search"
+
+    async def test_pause_after_a_429_is_degraded_with_200(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        app.state.hubspot.sender.quota.on_rate_limited("burst", 9.5)
+        response = await client.get("/readyz")
+        hubspot = response.json()["hubspot"]
+        assert (response.status_code, response.json()["status"], hubspot["state"]) == (
+            200,
+            "degraded",
+            "degraded",
+        )
+        assert hubspot["problem"] == "burst limit reached: calls are paused for 10 s"
+
     @pytest.mark.parametrize(
         ("revision", "status"), [("older", 503), ("0000", 503), ("0999", 200), (None, 200)]
     )

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import duplicate_email_body
 
 from crm_api.models import User, now
 from crm_api.services.accounts import registration
@@ -85,13 +86,17 @@ class TestRegister:
         response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
+    @pytest.mark.parametrize("duplicate_status", [409, 400])
     async def test_register_links_and_updates_existing_contact(
-        self, client: httpx.AsyncClient, emulator: Emulator
+        self, client: httpx.AsyncClient, emulator: Emulator, duplicate_status: int
     ) -> None:
         emulator.seed(
             {"contacts": [{"email": "ada@example.com", "firstname": "A.", "company": "Analytical Engines"}]}
         )
         [before] = emulator.records("contacts")
+        if duplicate_status == 400:
+            body = duplicate_email_body("ada@example.com", holder_id=before.id)
+            emulator.fail_next("POST", "/crm/objects/*/contacts", status=400, body=body)
         response = await client.post("/api/register", json=registration_body())
         assert response.status_code == 201
         assert response.json()["data"]["contact"]["id"] == before.id

@@ -16,6 +16,17 @@ def calls(emulator: Emulator) -> list[str]:
     ]
 
 
+def duplicate_email_body(email: str, *, holder_id: str) -> dict[str, str]:
+    """Return the 400 that some HubSpot accounts send for the e-mail address of another contact."""
+    kind = "objectTypeId=ObjectTypeId{legacyObjectType=CONTACT}"
+    coordinates = f"portalId=1, {kind}, propertyName=email, value={email}"
+    return {
+        "status": "error",
+        "category": "VALIDATION_ERROR",
+        "message": f"Cannot set PropertyValueCoordinates{{{coordinates}}} on 7. {holder_id} already has that value.",
+    }
+
+
 def writes(emulator: Emulator) -> list[str]:
     """Return the paths of the calls that change something."""
     read_paths = ("/batch/read", "/search", "/token")

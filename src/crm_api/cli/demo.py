@@ -64,7 +64,9 @@ def _serve(port: int, notice: str, *, marker: Path | None = None) -> None:
     upgrade(settings.database_url)
     if marker is not None and not marker.exists():
         # An interrupted earlier start may have left some records.
-        httpx.post(f"{settings.hubspot_base_url}/_emulator/reset", timeout=10).raise_for_status()
+        httpx.post(
+            f"{settings.hubspot_base_url}/_emulator/reset", timeout=10, trust_env=False
+        ).raise_for_status()
         click.echo("Creating the demo's users, contacts, deals and tickets ...")
         with Progress("creating records"):
             asyncio.run(seed(settings))

@@ -2,7 +2,7 @@
 
 from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
 from crm_api.hubspot.call_context import CallContext, call_context, current_call_context
-from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitState
+from crm_api.hubspot.circuit import CIRCUITS, CircuitBreaker, CircuitOpenError, Circuits, CircuitState
 from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import token_url
@@ -26,7 +26,8 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
-    "AssociationResult", "CallContext", "CircuitBreaker", "CircuitOpenError", "CircuitState", "CrmRecord",
+    "CIRCUITS", "AssociationResult", "CallContext", "CircuitBreaker", "CircuitOpenError", "CircuitState",
+    "Circuits", "CrmRecord",
     "Filter", "HubSpotClient", "HubSpotError", "LastSeen", "LocalQuota", "NewAssociation", "ObjectsApi",
     "Observer", "Observers", "Pipeline", "Property", "PropertyOption", "Quota", "QuotaTimeout",
     "RefreshTokenAuth", "RetryBudget", "RetryPolicy", "SearchPage", "SearchRequest", "SingleFlightCache",

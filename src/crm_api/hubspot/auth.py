@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 import httpx
 
+from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError
 from crm_api.hubspot.errors import (
     HubSpotConnectionError,
     HubSpotError,
@@ -20,6 +21,7 @@ from crm_api.hubspot.errors import (
     HubSpotQuotaError,
     HubSpotServerError,
     HubSpotTimeoutError,
+    HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.observer import Observer
@@ -92,6 +94,7 @@ class RefreshTokenAuth(httpx.Auth):
         # A response may arrive byte by byte, and no caller's deadline ends a renewal.
         self._renewal_seconds = renewal_seconds
         self._observer = Observer()
+        self._circuit = CircuitBreaker(clock=clock)
         self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
         self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None
@@ -107,11 +110,15 @@ class RefreshTokenAuth(httpx.Auth):
         return f"{type(self).__name__}(client_id='***', client_secret='***', refresh_token='***')"
 
     def connect(
-        self, connection: Callable[[], AbstractContextManager[httpx.AsyncClient]], observer: Observer
+        self,
+        connection: Callable[[], AbstractContextManager[httpx.AsyncClient]],
+        observer: Observer,
+        circuit: CircuitBreaker,
     ) -> None:
-        """Set the connection for token requests and the observer."""
+        """Set the connection and the circuit breaker for token requests, and the observer."""
         self._connection = connection
         self._observer = observer
+        self._circuit = circuit
 
     async def aclose(self) -> None:
         """Wait briefly for a running renewal, which may return a rotated refresh token, then cancel it."""
@@ -179,6 +186,18 @@ class RefreshTokenAuth(httpx.Auth):
         return outcome
 
     async def _request_token(self) -> "_Renewal":
+        try:
+            permit = self._circuit.enter()
+        except CircuitOpenError as error:
+            return _Failure(HubSpotUnavailableError, "circuit open", {"retry_after": error.retry_after})
+        try:
+            outcome = await self._send_token_request()
+        finally:
+            self._circuit.abandon(permit)
+        self._circuit.finish(permit, failed=isinstance(outcome, _Failure) and outcome.is_outage)
+        return outcome
+
+    async def _send_token_request(self) -> "_Renewal":
         if self._connection is None:
             raise RuntimeError("this authentication is not connected")
         # Secrets go into the body, because URLs are logged.
@@ -281,6 +300,10 @@ class _Failure:
     @property
     def is_rejection(self) -> bool:
         return self.error_class is HubSpotGrantError
+
+    @property
+    def is_outage(self) -> bool:
+        return issubclass(self.error_class, HubSpotConnectionError | HubSpotServerError)
 
     @property
     def name(self) -> str:

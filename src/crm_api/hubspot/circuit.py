@@ -1,10 +1,23 @@
-"""Circuit breaker: after repeated failures, calls are refused for a while, then one probe is sent."""
+"""Circuit breakers: after repeated failures, calls are refused for a while, then one probe is sent."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Final, Literal
+
+from crm_api.hubspot.names import EndpointFamily
+
+CircuitName = Literal["account", EndpointFamily]
+CIRCUITS: Final[tuple[CircuitName, ...]] = (
+    "account",
+    "search",
+    "objects",
+    "associations",
+    "schema",
+    "tokens",
+)
 
 
 class CircuitState(Enum):
@@ -115,3 +128,51 @@ class CircuitBreaker:
         self._changed_at = self._clock()
         self._outcomes.clear()
         self.on_change(state)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPermit:
+    """Permits of one call: of its endpoint family's circuit and of the account's."""
+
+    family: EndpointFamily
+    of_family: CircuitPermit
+    of_account: CircuitPermit
+
+
+class Circuits:
+    """One circuit breaker for each endpoint family, and `account` for failures that affect every call.
+
+    HubSpot's search can fail while its other endpoints work.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._breakers = {name: CircuitBreaker(**options) for name in CIRCUITS}
+
+    def __getitem__(self, name: CircuitName) -> CircuitBreaker:
+        return self._breakers[name]
+
+    def open(self) -> list[CircuitName]:
+        """Return the names of the open circuits."""
+        return [name for name, breaker in self._breakers.items() if breaker.state is CircuitState.OPEN]
+
+    def check(self, family: EndpointFamily) -> None:
+        """Raise `CircuitOpenError` if a call would be refused now. Takes no permit."""
+        self["account"].check()
+        self[family].check()
+
+    def enter(self, family: EndpointFamily) -> CallPermit:
+        """Return a permit to send one call. Raises `CircuitOpenError`."""
+        self.check(family)
+        return CallPermit(family, self[family].enter(), self["account"].enter())
+
+    def abandon(self, permit: CallPermit) -> None:
+        """Return the permit of a call without an outcome, so that the next call may probe."""
+        self[permit.family].abandon(permit.of_family)
+        self["account"].abandon(permit.of_account)
+
+    def finish(self, permit: CallPermit, *, family_failed: bool | None, account_failed: bool | None) -> None:
+        """Record the outcome of a call; None if it says nothing about that circuit."""
+        if family_failed is not None:
+            self[permit.family].finish(permit.of_family, failed=family_failed)
+        if account_failed is not None:
+            self["account"].finish(permit.of_account, failed=account_failed)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from crm_api.hubspot.auth import RefreshTokenAuth
-from crm_api.hubspot.circuit import CircuitBreaker
+from crm_api.hubspot.circuit import CircuitName, Circuits
 from crm_api.hubspot.connections import Connections
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.observer import Observer
@@ -34,19 +34,21 @@ class HubSpotClient:
         transport: httpx.AsyncBaseTransport | None = None,
         max_connections: int = 20,
         verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
         retry: RetryPolicy | None = None,
         retry_budget: RetryBudget | None = None,
         quota: Quota | None = None,
-        circuit: CircuitBreaker | None = None,
+        circuits: Circuits | None = None,
         observer: Observer | None = None,
         default_deadline_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         observer = observer or Observer()
-        self._connections = Connections(base_url=base_url, transport=transport, verify=verify)
+        circuits = circuits or Circuits(clock=clock)
+        self._connections = Connections(base_url=base_url, transport=transport, verify=verify, proxy=proxy)
         if isinstance(auth, RefreshTokenAuth):
-            auth.connect(self._connections.acquire_for_tokens, observer)
+            auth.connect(self._connections.acquire_for_tokens, observer, circuits["tokens"])
         self.sender = Sender(
             connections=self._connections,
             auth=auth,
@@ -55,7 +57,7 @@ class HubSpotClient:
             retry=retry or RetryPolicy(),
             retry_budget=retry_budget or RetryBudget(),
             quota=quota or LocalQuota(clock=clock, sleep=sleep),
-            circuit=circuit or CircuitBreaker(clock=clock),
+            circuits=circuits,
             observer=observer,
             default_deadline_seconds=default_deadline_seconds,
             clock=clock,
@@ -75,6 +77,11 @@ class HubSpotClient:
     def objects(self, object_type: ObjectType) -> ObjectsApi:
         """Return the API of one object type's records."""
         return {"contacts": self.contacts, "deals": self.deals, "tickets": self.tickets}[object_type]
+
+    @property
+    def open_circuits(self) -> list[CircuitName]:
+        """Names of the open circuit breakers, whose calls are refused."""
+        return self.sender.circuits.open()
 
     async def aclose(self) -> None:
         """Cancel shared reads and close all connections."""

@@ -8,6 +8,8 @@ from typing import Final
 
 import httpx
 
+from crm_api.hubspot.body_limit import ACCEPT_ENCODING, limit_body
+
 USER_AGENT: Final = "crm-api/0.1"
 TIMEOUT: Final = httpx.Timeout(connect=2.0, pool=1.0, read=4.0, write=4.0)
 # Longer than most pauses between a user's requests, shorter than servers keep idle connections open.
@@ -22,13 +24,23 @@ class Connections:
     """
 
     def __init__(
-        self, *, base_url: str, transport: httpx.AsyncBaseTransport | None, verify: ssl.SSLContext | bool
+        self,
+        *,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport | None,
+        verify: ssl.SSLContext | bool,
+        proxy: str | None = None,
     ) -> None:
         self.base_url: Final = base_url
         self._transport = transport
+        self._proxy = proxy if transport is None else None
         # Loading the CA certificates takes 40 ms, so all clients share one context.
         self._verify = httpx.create_ssl_context() if verify is True else verify
-        self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        self._headers = {
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
         # httpx imports many modules for its first client, so create one before the first request.
         self._free = [self._create_client()]
         self._free_for_tokens: list[httpx.AsyncClient] = []
@@ -80,5 +92,9 @@ class Connections:
             ),
             verify=self._verify,
             follow_redirects=False,
+            proxy=self._proxy,
+            # httpx fails at some proxy variables and uses proxies for loopback addresses.
+            trust_env=False,
             headers=self._headers,
+            event_hooks={"response": [limit_body]},
         )

@@ -42,12 +42,17 @@ _DUPLICATE_VALUE = re.compile(
     r"|DUPLICATE|NON_UNIQUE|CONFLICTING_UNIQUE|UNIQUE_VALUE",
     re.IGNORECASE | re.DOTALL,
 )
+# 400 without `errors`, seen on accounts in 2026 for the e-mail address of another contact (which is a 409 elsewhere)
+# and for other unique properties. The value between the two parts may contain any text.
+_DUPLICATE_OF = re.compile(r"Cannot set PropertyValueCoordinates\{[^\n]{0,200}?propertyName=([\w.]+), value=")
+_HOLDER_ID = re.compile(r"\} on \d{1,32}\. (\d{1,32}) already has that value\.?\s*$")
 _MAX_BODY_BYTES = 200_000
 
 # https://developers.hubspot.com/docs/api-reference/error-handling and, for the codes,
 # https://github.com/HubSpot/hubspot-api-php/issues/74
 _PROBLEM_MESSAGES: Final[Mapping[str, str]] = {
     "PROPERTY_DOESNT_EXIST": "is not a property of this account",
+    "DUPLICATE_VALUE": "is the value of another record and must be unique",
     "INVALID_OPTION": "is not one of the allowed options",
     "READ_ONLY_VALUE": "is calculated by HubSpot and cannot be set",
     "INVALID_EMAIL": "is not an e-mail address that HubSpot accepts",
@@ -91,8 +96,13 @@ def error_from_response(
     match status:
         case 400:
             text = _searchable_text(body)
+            problems = list(_problems(body, message))
+            if not problems and (duplicate := _DUPLICATE_OF.search(message or "")):
+                if duplicate[1] == "email" and operation.startswith("contacts."):
+                    return HubSpotConflictError(existing_id=_first_group(_HOLDER_ID, message), **fields)
+                problems = [_problem("DUPLICATE_VALUE", duplicate[1])]
             return HubSpotValidationError(
-                problems=list(_problems(body, message)),
+                problems=problems,
                 names_unknown_association=bool(_UNKNOWN_ASSOCIATION.search(text)),
                 duplicate_unique_value=bool(_DUPLICATE_VALUE.search(text)),
                 **fields,
@@ -107,8 +117,7 @@ def error_from_response(
         case 404:
             return HubSpotNotFoundError(**fields)
         case 409:
-            match = _EXISTING_ID.search(message or "")
-            return HubSpotConflictError(existing_id=match.group(1) if match else None, **fields)
+            return HubSpotConflictError(existing_id=_first_group(_EXISTING_ID, message), **fields)
         case 423:
             return HubSpotLockedError("record locked", **fields)
         case 429:
@@ -148,6 +157,11 @@ def problem_message(code: str) -> str:
 def _text(body: Mapping[str, Any], key: str) -> str | None:
     value = body.get(key)
     return value if isinstance(value, str) else None
+
+
+def _first_group(pattern: re.Pattern[str], text: str | None) -> str | None:
+    match = pattern.search(text or "")
+    return match[1] if match else None
 
 
 def _objects(value: object) -> Iterator[Mapping[str, Any]]:

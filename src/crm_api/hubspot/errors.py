@@ -23,11 +23,20 @@ and our own words.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, Unpack
+from typing import Final, Literal, TypedDict, Unpack
 
 QuotaPolicy = Literal["burst", "search", "daily", "token", "unknown"]
+
+# No 429 lasts longer than the window of its limit. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+WINDOW_SECONDS: Final[Mapping[QuotaPolicy, float]] = {
+    "burst": 10.0,
+    "search": 1.0,
+    "token": 10.0,
+    "unknown": 10.0,
+    "daily": 86_400.0,
+}
 
 _CATEGORY = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -111,7 +120,10 @@ class HubSpotUnreadableError(HubSpotServerError):
 
 
 class HubSpotQuotaError(HubSpotError):
-    """429: one of HubSpot's rate limits is reached."""
+    """429: one of HubSpot's rate limits is reached. `retry_after` is at most the limit's window.
+
+    A larger `Retry-After` is a mistake, such as milliseconds, and would stop all calls for hours.
+    """
 
     default_sent = False
 
@@ -119,6 +131,8 @@ class HubSpotQuotaError(HubSpotError):
         self, reason: str = "", *, policy: QuotaPolicy = "unknown", **fields: Unpack[ErrorFields]
     ) -> None:
         super().__init__(reason, **fields)
+        if self.retry_after is not None:
+            self.retry_after = min(self.retry_after, WINDOW_SECONDS[policy])
         self.policy: QuotaPolicy = policy
         self.reason = self.reason or f"{policy} limit"
 

@@ -4,6 +4,12 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 ObjectType = Literal["contacts", "deals", "tickets"]
+EndpointFamily = Literal["search", "objects", "associations", "schema", "tokens"]
+_FAMILY_BY_API: Final[dict[str, EndpointFamily]] = {
+    "associations": "associations",
+    "pipelines": "schema",
+    "properties": "schema",
+}
 
 # Keys are (type of the record being written, type of the target). https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 ASSOCIATION_TYPE_IDS: Final[dict[tuple[ObjectType, ObjectType], int]] = {
@@ -28,6 +34,13 @@ MAX_BATCH_INPUTS: Final = 100
 MAX_ASSOCIATION_READ_INPUTS: Final = 1000
 # https://developers.hubspot.com/docs/api-reference/search/guide
 MAX_SEARCH_RESULTS: Final = 10_000
+
+
+def endpoint_family(path: str) -> EndpointFamily:
+    """Return the family of a path's endpoint. HubSpot's families fail independently."""
+    if path.endswith("/search"):
+        return "search"
+    return _FAMILY_BY_API.get(path.removeprefix("/crm/").partition("/")[0], "objects")
 
 
 def is_path_segment(value: str) -> bool:

@@ -13,8 +13,8 @@ class Observer:
     def retried(self, *, operation: str, reason: str) -> None:
         """Record that a call will be retried; `reason` is the error's class name."""
 
-    def circuit_changed(self, *, state: str) -> None:
-        """Record the circuit's new state: `open`, `half_open` or `closed`."""
+    def circuit_changed(self, *, circuit: str, state: str) -> None:
+        """Record a circuit's new state: `open`, `half_open` or `closed`."""
 
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
@@ -38,9 +38,9 @@ class Observers(Observer):
         for observer in self._observers:
             observer.retried(operation=operation, reason=reason)
 
-    def circuit_changed(self, *, state: str) -> None:
+    def circuit_changed(self, *, circuit: str, state: str) -> None:
         for observer in self._observers:
-            observer.circuit_changed(state=state)
+            observer.circuit_changed(circuit=circuit, state=state)
 
     def token_refreshed(self, *, outcome: str) -> None:
         for observer in self._observers:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from crm_api.hubspot.errors import (
+    WINDOW_SECONDS,
     HubSpotConnectionError,
     HubSpotError,
     HubSpotLockedError,
@@ -19,9 +20,6 @@ from crm_api.hubspot.errors import (
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 # Records stay locked for about two seconds (same page).
 LOCKED_SECONDS = 2.0
-# Windows of the rate limits. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-BURST_WINDOW_SECONDS = 10.0
-SEARCH_WINDOW_SECONDS = 1.0
 MAX_DOUBLINGS = 30
 
 
@@ -93,9 +91,9 @@ class RetryPolicy:
             return LOCKED_SECONDS + backoff
         if isinstance(error, HubSpotQuotaError):
             if error.policy in ("search", "token"):
-                return SEARCH_WINDOW_SECONDS + backoff
+                return WINDOW_SECONDS["search"] + backoff
             # The window slides, so capacity returns gradually: wait a quarter of it, then a half, then all.
-            max_wait = min(BURST_WINDOW_SECONDS, BURST_WINDOW_SECONDS / 4 * 2.0**doublings)
+            max_wait = WINDOW_SECONDS["burst"] * min(1.0, 2.0**doublings / 4)
             return max_wait * (0.5 + self._random() / 2)
         return backoff
 

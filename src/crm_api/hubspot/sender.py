@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
 
@@ -13,7 +14,14 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from crm_api.hubspot.call_context import CallContext, current_call_context
-from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitPermit, CircuitState
+from crm_api.hubspot.circuit import (
+    CIRCUITS,
+    CallPermit,
+    CircuitName,
+    CircuitOpenError,
+    Circuits,
+    CircuitState,
+)
 from crm_api.hubspot.connections import TIMEOUT, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 from crm_api.hubspot.errors import (
@@ -27,7 +35,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
-from crm_api.hubspot.names import Paths
+from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
@@ -71,6 +79,10 @@ class _Call(Generic[R]):
     budget: Budget
     response: type[R]
 
+    @property
+    def family(self) -> EndpointFamily:
+        return endpoint_family(self.path)
+
 
 class Sender:
     """Sends calls to HubSpot and retries them within the deadline of their incoming request."""
@@ -85,7 +97,7 @@ class Sender:
         retry: RetryPolicy,
         retry_budget: RetryBudget,
         quota: Quota,
-        circuit: CircuitBreaker,
+        circuits: Circuits,
         observer: Observer,
         default_deadline_seconds: float,
         clock: Callable[[], float],
@@ -99,8 +111,9 @@ class Sender:
         self._retry = retry
         self._retry_budget = retry_budget
         self.quota = quota
-        self.circuit = circuit
-        circuit.on_change = self._circuit_changed
+        self.circuits = circuits
+        for name in CIRCUITS:
+            circuits[name].on_change = partial(self._circuit_changed, name)
         self._observer = observer
         self.default_deadline_seconds = default_deadline_seconds
         self.clock = clock
@@ -186,7 +199,7 @@ class Sender:
             return HubSpotDeadlineError("no time left", operation=call.operation, sent=False)
         expires_at = self.clock() + seconds
         try:
-            self.circuit.check()
+            self.circuits.check(call.family)
             waited = await self.quota.acquire(
                 call.budget,
                 caller=context.caller,
@@ -202,7 +215,7 @@ class Sender:
             context.wait_seconds += waited
             self._observer.quota_waited(budget=call.budget, seconds=waited)
             try:
-                permit = self.circuit.enter()
+                permit = self.circuits.enter(call.family)
             except CircuitOpenError as error:
                 return _unavailable(call, "circuit open", error.retry_after)
             return await self._send(call, attempt, context, permit, expires_at - self.clock())
@@ -210,12 +223,13 @@ class Sender:
             self._connection_slots.release()
 
     async def _send(
-        self, call: _Call[R], attempt: int, context: CallContext, permit: CircuitPermit, seconds: float
+        self, call: _Call[R], attempt: int, context: CallContext, permit: CallPermit, seconds: float
     ) -> R | HubSpotError:
         started = self.clock()
         context.calls += 1
         self.in_flight += 1
         outcome: R | HubSpotError
+        was_sent = True
         try:
             # The semaphore admits as many calls as there may be connections.
             with self._connections.acquire() as http:
@@ -235,7 +249,8 @@ class Sender:
             outcome = error_from_transport(error, operation=call.operation)
         except (httpx.HTTPError, httpx.StreamError) as error:  # for example a body that does not decompress
             outcome = HubSpotUnreadableError(type(error).__name__, operation=call.operation)
-        except HubSpotError as error:  # raised by the authentication: the call itself was not sent
+        except HubSpotError as error:  # raised by the authentication
+            was_sent = False
             error.operation = call.operation
             outcome = error.with_traceback(None)
         else:
@@ -243,10 +258,10 @@ class Sender:
         finally:
             self.in_flight -= 1
             # A cancelled call must not block the next probe. `finish` follows without an await in between.
-            self.circuit.abandon(permit)
-        failed = _circuit_verdict(outcome, seconds)
-        if failed is not None:
-            self.circuit.finish(permit, failed=failed)
+            self.circuits.abandon(permit)
+        if was_sent:
+            family_failed, account_failed = _circuit_verdicts(outcome, seconds)
+            self.circuits.finish(permit, family_failed=family_failed, account_failed=account_failed)
         self._report(call, attempt, outcome, self.clock() - started)
         return outcome
 
@@ -273,9 +288,9 @@ class Sender:
         is_failure = _is_account_wide_failure(outcome)
         self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
 
-    def _circuit_changed(self, state: CircuitState) -> None:
-        logger.warning("HubSpot circuit breaker changed: state=%s", state.value)
-        self._observer.circuit_changed(state=state.value)
+    def _circuit_changed(self, name: CircuitName, state: CircuitState) -> None:
+        logger.warning("HubSpot circuit breaker changed: circuit=%s state=%s", name, state.value)
+        self._observer.circuit_changed(circuit=name, state=state.value)
 
 
 def _unavailable(call: _Call[Any], reason: str, retry_after: float) -> HubSpotUnavailableError:
@@ -306,16 +321,21 @@ def _is_account_wide_failure(outcome: object) -> bool:
     return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
 
 
-def _circuit_verdict(outcome: object, given_seconds: float) -> bool | None:
-    """Return True or False if the outcome is a failure or a success for the circuit breaker, None if neither.
+def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:
+    """Return whether the outcome is a failure for the circuits of its family and of the account.
 
-    It is neither if the deadline made the timeout short, or if the authentication failed without a request.
+    None means that it says nothing: the deadline made the timeout short, or the other circuit counts it.
     """
-    if isinstance(outcome, HubSpotGrantError):
-        return None
     if (
         isinstance(outcome, HubSpotTimeoutError | HubSpotDeadlineError)
         and given_seconds < MIN_ATTEMPT_SECONDS
     ):
-        return None
-    return isinstance(outcome, OUTAGES)
+        return None, None
+    if isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES:
+        return None, True
+    if isinstance(outcome, HubSpotConnectionError) and not outcome.sent:
+        return None, True  # all families have the same host
+    if isinstance(outcome, OUTAGES):
+        # An attempt that the deadline ended may not have reached HubSpot.
+        return True, None if isinstance(outcome, HubSpotDeadlineError) else False
+    return False, False

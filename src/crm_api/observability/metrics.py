@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from crm_api.hubspot import Observer
+from crm_api.hubspot import CIRCUITS, Observer
 
 # Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -36,13 +36,16 @@ class Metrics(Observer):
         self._retries = counter("hubspot_retries", "Retries.", "operation", "reason")
         self._refreshes = counter("hubspot_token_refreshes", "Token requests.", "outcome")
         self._circuit = gauge(
-            "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "state"
+            "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "circuit", "state"
         )
         # Each worker knows the whole account's quota from HubSpot's headers, so the lowest value is the best.
         self._quota_limit = gauge("hubspot_quota_limit", "Size of the budget.", "livemin", "budget")
         self._quota_remaining = gauge("hubspot_quota_remaining", "Remaining budget.", "livemin", "budget")
         self._quota_waiting = gauge(
             "hubspot_quota_waiting", "Calls that wait for the budget.", "livesum", "budget"
+        )
+        self._quota_paused = gauge(
+            "hubspot_quota_paused_seconds", "Remaining seconds of a pause after a 429.", "livemax", "budget"
         )
         self._quota_shared = gauge(
             "hubspot_quota_shared",
@@ -53,7 +56,8 @@ class Metrics(Observer):
         self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
         info = gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
         info.labels(version).set(1)
-        self.circuit_changed(state="closed")
+        for name in CIRCUITS:
+            self.circuit_changed(circuit=name, state="closed")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"crm_api_{name}", text, labels, registry=self.registry)
@@ -80,6 +84,7 @@ class Metrics(Observer):
             remaining = snapshot.get(f"{budget}_remaining", limit - snapshot.get(f"{budget}_used", 0.0))
             self._quota_limit.labels(budget).set(limit)
             self._quota_remaining.labels(budget).set(max(0.0, remaining))
+            self._quota_paused.labels(budget).set(snapshot.get(f"{budget}_paused_seconds", 0.0))
             if f"{budget}_waiting" in snapshot:
                 self._quota_waiting.labels(budget).set(snapshot[f"{budget}_waiting"])
         if "shared" in snapshot:
@@ -100,9 +105,9 @@ class Metrics(Observer):
     def retried(self, *, operation: str, reason: str) -> None:
         self._retries.labels(operation, reason).inc()
 
-    def circuit_changed(self, *, state: str) -> None:
+    def circuit_changed(self, *, circuit: str, state: str) -> None:
         for name in _CIRCUIT_STATES:
-            self._circuit.labels(name).set(1 if name == state else 0)
+            self._circuit.labels(circuit, name).set(1 if name == state else 0)
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()

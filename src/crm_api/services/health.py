@@ -1,6 +1,7 @@
 """Readiness: the state of the database, HubSpot and Redis."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -43,9 +44,27 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
-    if seen.ok is None:
-        return Dependency(state="unknown", seen_at=seen.at, problem=seen.error)
-    return Dependency(state="ok" if seen.ok else "degraded", seen_at=seen.at, problem=seen.error)
+    problems = [*filter(None, [seen.error]), *_pauses(hubspot), *_open_circuits(hubspot)]
+    if problems:
+        return Dependency(state="degraded", seen_at=seen.at, problem="; ".join(problems))
+    return Dependency(state="unknown" if seen.ok is None else "ok", seen_at=seen.at, problem=None)
+
+
+def _pauses(hubspot: HubSpotClient) -> list[str]:
+    """Return which of HubSpot's limits pause calls after a 429."""
+    snapshot = hubspot.sender.quota.snapshot()
+    remaining = {
+        limit: snapshot.get(f"{limit}_paused_seconds", 0.0) for limit in ("burst", "search", "daily")
+    }
+    return [
+        f"{limit} limit reached: calls are paused for {math.ceil(seconds)} s"
+        for limit, seconds in remaining.items()
+        if seconds > 0
+    ]
+
+
+def _open_circuits(hubspot: HubSpotClient) -> list[str]:
+    return [f"circuit breaker open: {name}" for name in hubspot.open_circuits]
 
 
 async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependency:

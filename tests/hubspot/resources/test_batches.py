@@ -98,10 +98,16 @@ class TestRead:
         assert len(stub.requests) == 2
 
     async def test_merged_record_is_returned_under_the_requested_id(self) -> None:
-        stub = Stub(found_and("1", "99"))
+        stub = Stub(found_and("1", "99"), ok(record("99", hs_merged_object_ids="2")))
         result = await build_client(stub).deals.batch_read(["1", "2"])
         assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
-        assert len(stub.requests) == 1
+        assert len(stub.requests) == 2
+
+    @pytest.mark.parametrize("single", [refusal(404), ok(record("99")), ok(record("98"))])
+    async def test_record_that_was_not_requested_is_ignored(self, single: httpx.Response) -> None:
+        stub = Stub(found_and("1", "99"), single)
+        result = await build_client(stub).deals.batch_read(["1", "2"])
+        assert {item: found.id for item, found in result.records.items()} == {"1": "1"}
 
     async def test_merged_records_are_matched_by_hs_merged_object_ids(self) -> None:
         rows = [record("98", hs_merged_object_ids="3;7"), record("99", hs_merged_object_ids="2")]
@@ -113,7 +119,8 @@ class TestRead:
         def answer(request: httpx.Request) -> httpx.Response:
             if request.method == "POST":
                 return found_and("1")
-            return ok(record("99")) if request.url.path.endswith("/2") else refusal(404)
+            merged = record("99", hs_merged_object_ids="2")
+            return ok(merged) if request.url.path.endswith("/2") else refusal(404)
 
         stub = Stub(answer)
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])

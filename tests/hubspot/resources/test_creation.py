@@ -159,6 +159,22 @@ TAKEN = refusal(
 )  # fmt: skip
 
 
+def duplicate_of(name: str) -> httpx.Response:
+    """Build the 400 of a duplicate unique value, as recorded: it has no `errors`."""
+    coordinates = (
+        f"portalId=1, objectTypeId=ObjectTypeId{{legacyObjectType=DEAL}}, propertyName={name}, value=r-1"
+    )
+    message = f"Cannot set PropertyValueCoordinates{{{coordinates}}} on 9. 51 already has that value."
+    return refusal(400, message, category="VALIDATION_ERROR")
+
+
+async def test_first_400_for_a_duplicate_email_is_a_conflict() -> None:
+    stub = Stub(duplicate_of("email"))
+    with pytest.raises(HubSpotConflictError) as raised:
+        await build_client(stub).contacts.create({}, unique=EMAIL)
+    assert (raised.value.existing_id, raised.value.sent, len(stub.sent)) == ("51", False, 1)
+
+
 async def test_first_create_with_existing_email_raises_conflict() -> None:
     stub = Stub(refusal(409, "Contact already exists. Existing ID: 51", category="CONFLICT"))
     with pytest.raises(HubSpotConflictError) as raised:
@@ -175,7 +191,15 @@ async def test_409_after_a_429_raises_conflict_without_a_lookup() -> None:
     assert len(stub.sent) == 2
 
 
-@pytest.mark.parametrize("taken", [TAKEN, refusal(409, "taken"), refusal(400, "r-1 already has that value")])
+@pytest.mark.parametrize(
+    "taken",
+    [
+        TAKEN,
+        refusal(409, "taken"),
+        refusal(400, "r-1 already has that value"),
+        duplicate_of("crm_api_request_id"),
+    ],
+)
 async def test_first_duplicate_of_the_request_id_returns_the_record(taken: httpx.Response) -> None:
     stub = Stub(taken, ok(record("9")))
     assert (await create(build_client(stub))).id == "9"
@@ -189,18 +213,28 @@ async def test_first_duplicate_without_a_record_raises_the_400() -> None:
     assert stub.sent == [CREATE, LOOKUP, LOOKUP]
 
 
-async def test_duplicate_of_another_unique_property_is_raised() -> None:
-    rejection = refusal(
+DUPLICATES_OF_ANOTHER_PROPERTY = [
+    refusal(
         400, "Property values were not valid", category="VALIDATION_ERROR",
         errors=[{
             "message": "1 already has that value.", "code": "CONFLICTING_UNIQUE_VALUE",
             "context": {"propertyName": ["erp_number"]},
         }],
-    )  # fmt: skip
+    ),
+    duplicate_of("erp_number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rejection", DUPLICATES_OF_ANOTHER_PROPERTY)
+async def test_duplicate_of_another_unique_property_is_raised(rejection: httpx.Response) -> None:
     stub = Stub(rejection)
     with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
     assert stub.sent == [CREATE]
+    stub = Stub(httpx.ReadTimeout("slow"), refusal(404), rejection, refusal(404))
+    with pytest.raises(HubSpotValidationError):
+        await create(build_client(stub))
+    assert stub.sent == [CREATE, LOOKUP, CREATE, LOOKUP]
 
 
 async def test_lost_create_without_unique_value_is_not_retried() -> None:

@@ -15,7 +15,7 @@ from tests.support.emulator_transport import EmulatorTransport
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import (
-    CircuitBreaker,
+    Circuits,
     HubSpotClient,
     HubSpotError,
     LocalQuota,
@@ -162,7 +162,7 @@ async def hubspot(transport: FaultyTransport) -> AsyncGenerator[HubSpotClient, N
         base_url="http://hubspot.example",
         auth=StaticTokenAuth("test-access-token"),
         transport=transport,
-        circuit=CircuitBreaker(failure_threshold=1_000_000),
+        circuits=Circuits(failure_threshold=1_000_000),
         retry=RetryPolicy(max_attempts=2, base=0.01),
         retry_budget=RetryBudget(share=1.0, burst=1000),
         quota=LocalQuota(burst_limit=100_000),

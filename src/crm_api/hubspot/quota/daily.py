@@ -26,6 +26,13 @@ class DailyAllowance:
         self._reset_on_new_day()
         return max(0, self.limit - self._used)
 
+    @property
+    def paused_seconds(self) -> float:
+        """Seconds until the next probe while the limit is reached, otherwise 0."""
+        if self.remaining > 0:
+            return 0.0
+        return max(0.0, self._probe_at - self._wall_clock())
+
     def take(self) -> float | None:
         """Count one request and return None, or return the seconds until the next probe."""
         self._reset_on_new_day()

@@ -168,10 +168,15 @@ class LocalQuota(Quota):
 
     def snapshot(self) -> dict[str, float]:
         now = self._clock()
-        values: dict[str, float] = {"daily_limit": self.daily.limit, "daily_remaining": self.daily.remaining}
+        values: dict[str, float] = {
+            "daily_limit": self.daily.limit,
+            "daily_remaining": self.daily.remaining,
+            "daily_paused_seconds": self.daily.paused_seconds,
+        }
         for budget, window in self.windows.items():
             values[f"{budget}_limit"] = window.limit
             values[f"{budget}_used"] = window.used(now)
+            values[f"{budget}_paused_seconds"] = window.paused_seconds(now)
             values[f"{budget}_waiting"] = self.waiting(budget)
         return values
 

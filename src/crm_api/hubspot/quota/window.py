@@ -64,6 +64,10 @@ class SlidingWindow:
         """Allow no request before `when`."""
         self._blocked_until = max(self._blocked_until, when)
 
+    def paused_seconds(self, now: float) -> float:
+        """Return the seconds until the end of a pause, 0 without one."""
+        return max(0.0, self._blocked_until - now)
+
     def used(self, at: float) -> int:
         """Return the number of requests in the window at `at`."""
         start = at - self.length_seconds

@@ -105,30 +105,32 @@ class RecordReads:
     async def _by_requested_id(
         self, ids: Sequence[str], properties: Sequence[str], response: BatchResponse[CrmRecord]
     ) -> dict[str, CrmRecord]:
-        """Map the requested IDs to records. A merged record is returned under another ID than the requested one."""
+        """Map the requested IDs to records; a record that was not requested is ignored.
+
+        A merged record is returned under another ID than the requested one, and names that one in a property.
+        """
         requested = set(ids)
         found = {record.id: record for record in response.results if record.id in requested}
-        merged = [record for record in response.results if record.id not in requested]
         # One error row can name all missing IDs. https://github.com/HubSpot/hubspot-api-php/issues/619
         missing = {record_id for error in response.errors for record_id in error.context.get("ids", [])}
         unexplained = [record_id for record_id in ids if record_id not in found and record_id not in missing]
-        for record in merged:
-            found |= dict.fromkeys(_merged_ids(record).intersection(unexplained), record)
+        for record in response.results:
+            if record.id not in requested:
+                found |= dict.fromkeys(_merged_ids(record).intersection(unexplained), record)
         unexplained = [record_id for record_id in unexplained if record_id not in found]
-        matched = {record.id for record in found.values()}
-        unmatched = [record for record in merged if record.id not in matched]
-        if len(unexplained) == 1 and len(unmatched) == 1:
-            found[unexplained[0]] = unmatched[0]
-        elif unexplained:
+        if unexplained:
             found |= await self._read_singly(unexplained[:MAX_SINGLE_READS], properties)
         return found
 
     async def _read_singly(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, CrmRecord]:
         async def read(record_id: str) -> CrmRecord | None:
             try:
-                return await self.get(record_id, properties=properties)
+                record = await self.get(
+                    record_id, properties=tuple(dict.fromkeys((*properties, *MERGED_IDS_PROPERTIES)))
+                )
             except HubSpotNotFoundError:
                 return None
+            return record if record_id in (record.id, *_merged_ids(record)) else None
 
         records = await run_together(read(record_id) for record_id in ids)
         return {

@@ -108,8 +108,7 @@ class Creation:
             return is_retry
         if isinstance(failure, HubSpotConflictError):
             return True
-        named = {problem.property for problem in failure.problems if problem.property is not None}
-        return failure.duplicate_unique_value and (not named or self._unique.property in named)
+        return failure.duplicate_unique_value and _may_name(failure, self._unique.property)
 
     async def _find(self, *, cause: HubSpotError | None) -> CrmRecord | None:
         """Look up the record by its unique value. If the lookup fails too, raise an unknown outcome with `cause`."""
@@ -135,7 +134,7 @@ class Creation:
         found = await self._find(cause=cause)
         if found is not None:
             return self._adopt(found)
-        if _has_another_reason(rejection):
+        if self._has_another_reason(rejection):
             raise rejection
         # The record may exist without being readable yet, so retrying the create now would be rejected again.
         if self._context.remaining() > LOOKUP_LAG_SECONDS:
@@ -168,13 +167,21 @@ class Creation:
             retry_after=cause.retry_after,
         )
 
+    def _has_another_reason(self, rejection: HubSpotError) -> bool:
+        """Return True if HubSpot names a reason other than a duplicate of our unique value.
 
-def _has_another_reason(rejection: HubSpotError) -> bool:
-    """Return True if HubSpot names a reason other than a duplicate value.
+        HubSpot does not document its text for duplicates, and a body may arrive truncated, so a rejection without a
+        reason may mean a duplicate.
+        """
+        if not isinstance(rejection, HubSpotValidationError):
+            return False
+        assert self._unique is not None
+        if rejection.duplicate_unique_value and _may_name(rejection, self._unique.property):
+            return False
+        return rejection.names_unknown_association or any(problem.property for problem in rejection.problems)
 
-    HubSpot does not document its text for duplicates, and a body may arrive truncated, so a rejection without a reason
-    may mean a duplicate.
-    """
-    if not isinstance(rejection, HubSpotValidationError) or rejection.duplicate_unique_value:
-        return False
-    return rejection.names_unknown_association or any(problem.property for problem in rejection.problems)
+
+def _may_name(rejection: HubSpotValidationError, property_name: str) -> bool:
+    """Return True if the rejection names this property, or none."""
+    named = {problem.property for problem in rejection.problems if problem.property is not None}
+    return not named or property_name in named
