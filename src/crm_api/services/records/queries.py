@@ -79,7 +79,8 @@ async def _search_own(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
     fields = context.fields[object_type]
-    records = query.select(await own_records(context, object_type), fields)
+    own = await own_records(context, object_type)
+    records = await query.select(own, fields, context.time_slices)
     return _page_after(records, query.order or order_by_id(fields), limit, position)
 
 
@@ -91,9 +92,8 @@ async def _list_own(
     # Only the records of this page are read.
     after_id = int(position.get("id", "0"))
     ids = [record_id for record_id in await own_ids(context, object_type) if int(record_id) > after_id]
-    page = order_by_id(context.fields[object_type]).sorted(
-        await read_records(context, object_type, ids[:limit])
-    )
+    page = await read_records(context, object_type, ids[:limit])
+    page.sort(key=lambda record: int(record.id))
     return SearchResult(page, {"id": ids[limit - 1]} if len(ids) > limit else None)
 
 
