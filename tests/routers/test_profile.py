@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from sqlalchemy import insert, select
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import seed_tickets
 
 from crm_api.models import AuditEntry, Base, PendingRegistration, Session, User, now
 from crm_api.schemas.export import MAX_ENTRIES
 from crm_api.services.accounts.profile import set_role
+from crm_api.services.records import customer_records
 from hubspot_emulator import Emulator
 
 
@@ -273,3 +275,12 @@ class TestExportMe:
         events = [entry["event"] for page in pages for entry in page["audit"]]
         assert (events.count("logged_out"), events[-1]) == (2 * MAX_ENTRIES, "exported")
         assert [page["contact"] is not None for page in pages] == [True, False, False]
+
+    async def test_export_with_too_large_tickets_is_incomplete(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        to = [("contacts", customer.contact_id)]
+        seed_tickets(emulator, 3, to=to, content="x" * 10_000)
+        export = (await customer.get("/api/me/export")).json()["data"]
+        assert (len(export["tickets"]), export["incomplete"]) == (2, True)

@@ -45,6 +45,8 @@ class PersonalExport(ResponseModel):
     """The caller's contact with its deals and their tickets; null if no contact is linked, and on later pages."""
     tickets: Annotated[list[Ticket], Field(max_length=100_000)]
     """All tickets of the contact, including those without a deal; empty on later pages."""
+    incomplete: bool
+    """True if `tickets` does not have all tickets of the contact."""
     next_cursor: NextCursor
 
 

@@ -16,7 +16,12 @@ from crm_api.services.accounts.profile import profile_of
 from crm_api.services.properties.mapping import ticket_from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import own_contact, read_records
+from crm_api.services.records.customer_records import (
+    ByteBudget,
+    own_contact,
+    read_within_budget,
+    records_in_order,
+)
 from crm_api.services.records.nesting import with_deals_and_tickets
 
 Row = TypeVar("Row", AuditEntry, Session)
@@ -31,14 +36,16 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
     """
     user = context.user
     position: dict[str, Any] = {}
-    contact, tickets = None, []
+    contact, tickets, incomplete = None, [], False
     if cursor is not None:
         position = context.cursors.read(cursor, user.id, _ENDPOINT)
     elif (record := await own_contact(context, associations=("deals", "tickets"))) is not None:
         [contact] = await with_deals_and_tickets(context, [record])
         ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
-        ticket_records = await read_records(context, "tickets", ticket_ids)
+        read = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
+        ticket_records = records_in_order(read, ticket_ids)
         tickets = [ticket_from_record(ticket, context.fields) for ticket in ticket_records]
+        incomplete = bool(read.failed)
     async with context.session_factory.begin() as database:
         if cursor is None:
             audit.record(database, "exported", user.id, origin=context.origin)
@@ -60,6 +67,7 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
         audit=[AuditRecord.model_validate(entry, from_attributes=True) for entry in entries],
         contact=contact,
         tickets=tickets,
+        incomplete=incomplete,
         next_cursor=next_cursor,
     )
 

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from crm_api.hubspot import AssociationResult, CrmRecord
-from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
 from crm_api.services.records.associations import partial_associations, partial_associations_by_id
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import records_in_order
+from crm_api.services.records.customer_records import ByteBudget, read_within_budget, records_in_order
 
 
 async def with_deals_and_tickets(
@@ -23,19 +22,26 @@ async def with_deals_and_tickets(
     """
     deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     all_deal_ids = _distinct(deal_ids.targets.values())
+    budget = ByteBudget()
     deals, ticket_ids = await asyncio.gather(
-        _read(context, "deals", all_deal_ids),
+        read_within_budget(context, "deals", all_deal_ids, budget),
         partial_associations_by_id(context, "deals", all_deal_ids, "tickets"),
     )
-    tickets = await _read(context, "tickets", _distinct(ticket_ids.targets.values()))
-    return [_with_deals(context, contact, deal_ids, deals, ticket_ids, tickets) for contact in contacts]
+    tickets = await read_within_budget(context, "tickets", _distinct(ticket_ids.targets.values()), budget)
+    # A record that is associated with several others is read once, but is in the response several times.
+    budget = ByteBudget()
+    return [
+        _with_deals(context, contact, deal_ids, deals, ticket_ids, tickets, budget) for contact in contacts
+    ]
 
 
 async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
     """Return a deal, which was read with its tickets' IDs, with its tickets."""
     ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
-    tickets = await _read(context, "tickets", _distinct(ticket_ids.targets.values()))
-    return _with_tickets(context, deal, ticket_ids, tickets)
+    tickets = await read_within_budget(
+        context, "tickets", _distinct(ticket_ids.targets.values()), ByteBudget()
+    )
+    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget())
 
 
 def _with_deals(
@@ -45,31 +51,36 @@ def _with_deals(
     deals: BatchReadResult,
     ticket_ids: AssociationResult,
     tickets: BatchReadResult,
+    budget: ByteBudget,
 ) -> ContactWithDeals:
     ids = deal_ids.targets.get(contact.id, [])
+    own_deals = records_in_order(deals, ids)
+    fitting = budget.fitting(own_deals)
     return ContactWithDeals(
         **contact_fields(contact, context.fields),
-        deals=[_with_tickets(context, deal, ticket_ids, tickets) for deal in records_in_order(deals, ids)],
-        incomplete=contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids),
+        deals=[_with_tickets(context, deal, ticket_ids, tickets, budget) for deal in fitting],
+        incomplete=contact.id in deal_ids.failed
+        or not deals.failed.isdisjoint(ids)
+        or len(fitting) < len(own_deals),
     )
 
 
 def _with_tickets(
-    context: RecordContext, deal: CrmRecord, ticket_ids: AssociationResult, tickets: BatchReadResult
+    context: RecordContext,
+    deal: CrmRecord,
+    ticket_ids: AssociationResult,
+    tickets: BatchReadResult,
+    budget: ByteBudget,
 ) -> DealWithTickets:
     # A deal that was merged since has another ID than the one whose tickets were read.
     is_known = deal.id in ticket_ids.targets and deal.id not in ticket_ids.failed
     ids = ticket_ids.targets.get(deal.id, [])
+    own_tickets = records_in_order(tickets, ids)
+    fitting = budget.fitting(own_tickets)
     return DealWithTickets(
         **deal_fields(deal, context.fields),
-        tickets=[ticket_from_record(ticket, context.fields) for ticket in records_in_order(tickets, ids)],
-        incomplete=not is_known or not tickets.failed.isdisjoint(ids),
-    )
-
-
-async def _read(context: RecordContext, object_type: ObjectType, ids: Sequence[str]) -> BatchReadResult:
-    return await context.hubspot.objects(object_type).batch_read(
-        ids, properties=context.fields[object_type].properties, allow_partial=True
+        tickets=[ticket_from_record(ticket, context.fields) for ticket in fitting],
+        incomplete=not is_known or not tickets.failed.isdisjoint(ids) or len(fitting) < len(own_tickets),
     )
 
 
