@@ -55,7 +55,7 @@ class RoundRobin(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_no_write_is_lost_while_processes_end(
+async def test_no_create_is_lost_while_processes_end(
     tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator
 ) -> None:
     with served(emulator) as hubspot_url:
@@ -111,7 +111,7 @@ async def _create_records_while_servers_end(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_processes_share_keys_sessions_and_rate_limits(
+async def test_processes_share_idempotency_sessions_and_rate_limits(
     settings: Settings, emulator: Emulator, valkey_url: str
 ) -> None:
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})

@@ -108,19 +108,19 @@ def test_registration_domains_are_normalised(domains: str, expected: list[str]) 
         {"app_public_url": "https://portal.example/?page="},
     ],
 )
-def test_invalid_value_is_refused_with_its_variable(changes: dict[str, str]) -> None:
+def test_invalid_setting_raises_error_naming_the_variable(changes: dict[str, str]) -> None:
     [name] = changes
     with pytest.raises(ValueError, match=name):
         make(**changes)
 
 
-def test_all_problems_are_reported_together() -> None:
+def test_all_problems_of_the_settings_are_reported_together() -> None:
     with pytest.raises(SettingsRefusedError) as refused:
         make(secret_key="", jwt_secret_key="", rate_limit_enabled=False, database_url="").require_startable()
     assert len(refused.value.problems) == 4
 
 
-def test_repr_masks_secrets() -> None:
+def test_repr_of_settings_masks_secrets() -> None:
     settings = make(
         redis_url="redis://:hidden-password@redis:6379/0",
         smtp_url="smtp://user:hidden-password@mail.example",
@@ -135,7 +135,7 @@ def test_repr_masks_secrets() -> None:
         assert secret not in repr(settings)
 
 
-def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("REDIS_URL", "")

@@ -73,7 +73,7 @@ async def create_after_lost_response(client: HubSpotClient) -> None:
     ("call", "half_open", "awaits"),
     [(read, False, 2), (read, True, 2), (create_after_lost_response, False, 6)],
 )
-async def test_cancellation_at_any_await_releases_all_resources(
+async def test_call_cancelled_at_any_await_leaves_the_client_usable(
     call: Callable[[HubSpotClient], Awaitable[None]], awaits: int, *, half_open: bool
 ) -> None:
     for position in range(1, MAX_AWAITS):
@@ -85,7 +85,7 @@ async def test_cancellation_at_any_await_releases_all_resources(
         survived = await asyncio.create_task(cancel_at_await(position, call(client)))
         await asyncio.wait_for(read(client), TIMEOUT_SECONDS)
         assert client.sender.circuit.state is CircuitState.CLOSED
-        assert client.quota.snapshot()["burst_waiting"] == 0
+        assert client.sender.quota.snapshot()["burst_waiting"] == 0
         await client.aclose()
         if survived:
             break

@@ -115,7 +115,7 @@ async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -
     ],
     ids=["register", "login", "resend", "forgot"],
 )
-async def test_known_pending_and_unknown_emails_are_treated_alike(
+async def test_known_pending_and_unknown_emails_get_same_response(
     observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
 ) -> None:
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
@@ -139,7 +139,7 @@ async def test_guessed_idempotency_key_reveals_no_registration(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_oauth2_form_treats_known_and_unknown_emails_alike(
+async def test_token_form_with_known_or_unknown_email_responds_equally(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     seen = [
@@ -155,7 +155,7 @@ async def test_oauth2_form_treats_known_and_unknown_emails_alike(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_unhashable_password_takes_same_work_for_every_email(
+async def test_unhashable_password_takes_equal_work_for_any_email(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     """A lone surrogate cannot be hashed, which must not make the response for known addresses faster."""
@@ -182,7 +182,7 @@ def form_of(email: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_unknown_link_and_wrong_password_are_treated_alike(
+async def test_unknown_link_and_wrong_password_get_same_response(
     observe: Callable[..., Awaitable[Observed]],
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -204,7 +204,7 @@ async def test_unknown_link_and_wrong_password_are_treated_alike(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_login_before_verification_looks_like_wrong_password(
+async def test_login_before_verification_equals_wrong_password(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     """The password is the one of the pending registration."""

@@ -56,7 +56,7 @@ class TestManyLogins:
             503,
         }  # 503 for logins that waited too long
 
-    async def test_login_that_waits_too_long_returns_503_retry_after(
+    async def test_login_waiting_too_long_for_a_hash_thread_returns_503(
         self, customer: Caller, app: FastAPI
     ) -> None:
         app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)

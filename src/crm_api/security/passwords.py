@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class PasswordsBusyError(TimeoutError):
-    """The wait for a hashing thread was too long. The response is a 503, as for every timeout."""
+    """The wait for a hashing thread was too long. The response is a 503, as for every `TimeoutError`."""
 
 
 class Passwords:

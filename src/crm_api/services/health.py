@@ -24,7 +24,7 @@ async def readiness(
     refused: str | None,
     ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Return `unavailable` if the database cannot be used or the process is draining, otherwise `ready` or `degraded`.
+    """Return `unavailable` without a usable database or while draining, `degraded` for a problem of HubSpot or Redis.
 
     HubSpot's state is that of the latest call: a probe every second must not use up its quota.
     """
@@ -36,16 +36,11 @@ async def readiness(
         status = "unavailable"
     elif "degraded" in (hubspot_state.state, redis.state):
         status = "degraded"
-    return Readiness(
-        status=status,
-        database=database,
-        hubspot=hubspot_state,
-        redis=redis,
-    )
+    return Readiness(status=status, database=database, hubspot=hubspot_state, redis=redis)
 
 
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
-    seen = hubspot.last_seen
+    seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
     if seen.ok is None:

@@ -198,7 +198,10 @@ async def run_once(
 
 
 async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:
-    """Insert the key's row or take over an expired lease. Return the row, and whether it existed before."""
+    """Insert the key's row, or take it over if its lease has expired. Return the row, and whether it existed before.
+
+    Raises `request_in_progress` while another request holds the lease, `idempotency_key_reused` for another body.
+    """
     started_at = now()
     lease_until = started_at + timedelta(seconds=idempotency.lease_seconds)
     async with lease.session_factory.begin() as database:

@@ -14,8 +14,8 @@ from crm_api.hubspot.quota.quota import (
     CLOCK_RESOLUTION_SECONDS,
     PAUSE_SECONDS,
     Budget,
-    FairQuota,
     LocalQuota,
+    Quota,
     QuotaTimeout,
     budget_for,
 )
@@ -100,7 +100,7 @@ return {granted, math.ceil(when - now)}
 """
 
 
-class RedisQuota(FairQuota):
+class RedisQuota(Quota):
     """One quota for all processes with the same account key.
 
     Callers of this process take turns before they reserve. `local` counts the daily limit, because the headers that
@@ -171,7 +171,7 @@ class RedisQuota(FairQuota):
             raise
 
     async def _reserve(self, budget: Budget, expires_at: float) -> float | None:
-        """Return the seconds until the request may be sent, None without Redis. Raises `QuotaTimeout`."""
+        """Return the seconds to wait, None without Redis. Raises `QuotaTimeout` if they end after `expires_at`."""
         now = self._clock()
         unused = self._unused_reservations.pop(budget, None)
         if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused <= expires_at:

@@ -11,9 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_api.models import AuditEntry, Session
 from crm_api.schemas.export import MAX_ENTRIES, AuditRecord, PersonalExport, SessionRecord
+from crm_api.schemas.tickets import Ticket
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile_of
-from crm_api.services.properties.mapping import ticket_from_record
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import (
@@ -44,7 +45,7 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
         ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
         read = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
         ticket_records = records_in_order(read, ticket_ids)
-        tickets = [ticket_from_record(ticket, context.fields) for ticket in ticket_records]
+        tickets = [from_record(Ticket, ticket, context.fields) for ticket in ticket_records]
         incomplete = bool(read.failed)
     async with context.session_factory.begin() as database:
         if cursor is None:

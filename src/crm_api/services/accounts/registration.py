@@ -20,7 +20,7 @@ from crm_api.services.accounts.context import AccountContext, AccountRules
 from crm_api.services.accounts.passwords import require_usable_password
 from crm_api.services.contact_link import find_or_create_contact
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import contact_from_record
+from crm_api.services.properties.mapping import from_record
 
 InTransaction = Callable[[AsyncSession, Contact | None], Awaitable[None]]
 
@@ -48,7 +48,8 @@ async def register(
 ) -> RegistrationResponse:
     """Create the user, and create their HubSpot contact or update the one with their e-mail address.
 
-    Raises 409 `user_exists`, 403 `registration_closed`, 400.
+    Raises 409 `user_exists` for a registered address, 403 `registration_closed` if the operator does not allow it,
+    400 for a weak password.
     """
     require_allowed(registration.email, context.rules)
     password = require_usable_password(registration.password.get_secret_value())
@@ -100,7 +101,7 @@ async def create_user(
     The user's row is committed with a lease before the first HubSpot call and activated after the last, so the same
     request can be retried after any failure and ends with one user and one contact. `in_transaction` runs in the
     transaction that activates the user. Only an unverified registration overwrites an existing contact's values.
-    Raises 409 `user_exists`.
+    Raises 409 `user_exists` if the address has a user or a registration in progress.
     """
     reservation = await reserve(context, new, password_hash)
     try:
@@ -113,7 +114,7 @@ async def create_user(
             values,
             overwrite=not email_verified,
         )
-        contact = contact_from_record(record) if record else None
+        contact = from_record(Contact, record) if record else None
         try:
             await _activate(context, reservation, contact, email_verified, in_transaction)
         except IntegrityError:
@@ -129,7 +130,7 @@ async def create_user(
 
 
 async def reserve(context: AccountContext, new: NewUser, password_hash: str) -> Reservation:
-    """Insert the user's row, or take over the row of a failed registration. Raises 409 `user_exists`."""
+    """Insert the user's row, or take over the row of a failed registration. Raises 409 `user_exists` otherwise."""
     reservation = Reservation(uuid4(), uuid4())
     values = asdict(new) | {
         "password_hash": password_hash,
@@ -196,9 +197,7 @@ async def _activate(
 async def _release(session_factory: SessionFactory, reservation: Reservation) -> None:
     """Delete the row, so that the next attempt need not wait for the lease to end."""
     statement = delete(User).where(
-        User.id == reservation.user_id,
-        User.lease_id == reservation.lease_id,
-        User.status == "registering",
+        User.id == reservation.user_id, User.lease_id == reservation.lease_id, User.status == "registering"
     )
     async with session_factory.begin() as database:
         await database.execute(statement)

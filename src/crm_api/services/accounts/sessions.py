@@ -91,7 +91,7 @@ async def end_sessions(session_factory: SessionFactory, email: str, *, origin: O
 
 
 async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
-    """Exchange a refresh token for its successor and an access token. Raises 401 `invalid_token`.
+    """Exchange a refresh token for its successor and an access token. Raises 401 `invalid_token` if it is not valid.
 
     A replaced token is accepted once more within 10 seconds while its successor is unused, because the client may
     have lost the response. Any other second use counts as theft and ends the session.

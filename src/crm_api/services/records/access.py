@@ -12,7 +12,7 @@ from crm_api.services.records.context import RecordContext
 
 
 def require_contact(user: User) -> str:
-    """Return the ID of the user's contact. Raises 409 `contact_missing`."""
+    """Return the ID of the user's contact. Raises 409 `contact_missing` if there is none."""
     if user.contact_id is None:
         raise ApiError("contact_missing")
     return user.contact_id
@@ -24,7 +24,7 @@ async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
     For a customer that is their own contact; for staff, the deal's contacts.
     """
     if context.is_staff:
-        deal = await _read(context, "deals", deal_id, ("hs_object_id",), ("contacts",))
+        deal = await _read(context, "deals", deal_id, ("contacts",), properties=("hs_object_id",))
         return await associated_ids(context, "deals", deal, "contacts")
     # The contact is required first, so that without one the response is the same for every deal ID.
     contact_id = require_contact(context.user)
@@ -50,16 +50,15 @@ async def visible_contact(
 
     A customer may see only their own contact, also under its ID from before a merge.
     """
-    properties = context.fields["contacts"].properties
     if context.is_staff:
-        return await _read(context, "contacts", contact_id, properties, associations)
+        return await _read(context, "contacts", contact_id, associations)
     if contact_id != context.user.contact_id:
         # Every foreign ID causes the same calls, so that response times do not reveal which contacts exist.
         await context.relink()
         if contact_id != context.user.contact_id:
             raise ApiError("not_found")
     try:
-        contact = await _read(context, "contacts", contact_id, properties, associations)
+        contact = await _read(context, "contacts", contact_id, associations)
     except ApiError:
         await context.relink()
         raise
@@ -82,14 +81,12 @@ async def visible_deal(
 
     A customer may see the deals that are associated with their contact.
     """
-    if properties is None:
-        properties = context.fields["deals"].properties
     if context.is_staff:
-        return await _read(context, "deals", deal_id, properties, associations)
+        return await _read(context, "deals", deal_id, associations, properties=properties)
     if context.user.contact_id is None:
         raise ApiError("not_found")
     try:
-        deal = await _read(context, "deals", deal_id, properties, ("contacts", *associations))
+        deal = await _read(context, "deals", deal_id, ("contacts", *associations), properties=properties)
         contact_ids = await associated_ids(context, "deals", deal, "contacts")
     except ApiError:
         # A missing deal causes the same calls as a foreign one, so that response times do not reveal the difference.
@@ -108,13 +105,12 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
 
     A customer may see the tickets that are associated with their contact or with one of its deals.
     """
-    properties = context.fields["tickets"].properties
     if context.is_staff:
-        return await _read(context, "tickets", ticket_id, properties, ())
+        return await _read(context, "tickets", ticket_id)
     if context.user.contact_id is None:
         raise ApiError("not_found")
     try:
-        ticket = await _read(context, "tickets", ticket_id, properties, ("contacts", "deals"))
+        ticket = await _read(context, "tickets", ticket_id, ("contacts", "deals"))
         contact_ids = await associated_ids(context, "tickets", ticket, "contacts")
     except ApiError:
         await context.relink()
@@ -132,13 +128,14 @@ async def _read(
     context: RecordContext,
     object_type: ObjectType,
     record_id: str,
-    properties: Sequence[str],
-    associations: Sequence[ObjectType],
+    associations: Sequence[ObjectType] = (),
+    *,
+    properties: Sequence[str] | None = None,
 ) -> CrmRecord:
+    properties = properties or context.fields[object_type].properties
+    objects = context.hubspot.objects(object_type)
     try:
-        return await context.hubspot.objects(object_type).get(
-            record_id, properties=properties, associations=associations
-        )
+        return await objects.get(record_id, properties=properties, associations=associations)
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
 

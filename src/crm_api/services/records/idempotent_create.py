@@ -85,15 +85,12 @@ async def _chosen_pipeline(
     if stage_field is None:
         return {}
     name = fields.by_name["pipeline"].wire_name
-    pipeline = await choose_stage(
-        context.hubspot,
-        fields.object_type,
-        pipeline=properties.get(name),
-        stage=properties[stage_field],
-        stage_field=stage_field,
-        stages=context.stages,
-    )
-    return {name: pipeline}
+    pipeline, stage = properties.get(name), properties[stage_field]
+    return {
+        name: await choose_stage(
+            context.hubspot, fields.object_type, context.stages, pipeline=pipeline, stage=stage
+        )
+    }
 
 
 async def reserve_idempotency_property(
@@ -117,7 +114,7 @@ async def reserve_idempotency_property(
 async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
-    """Return the record of an earlier attempt, or None. Raises as `reserve_idempotency_property` does."""
+    """Return the record of an earlier attempt, or None. Raises `outcome_unknown` if it cannot be looked up."""
     if not attempt.is_retry:
         return None
     unique = await reserve_idempotency_property(hubspot, object_type, attempt)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
-from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
+from crm_api.schemas.tickets import Ticket
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import partial_associations, partial_associations_by_id
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import ByteBudget, read_within_budget, records_in_order
@@ -30,9 +31,18 @@ async def with_deals_and_tickets(
     tickets = await read_within_budget(context, "tickets", _distinct(ticket_ids.targets.values()), budget)
     # A record that is associated with several others is read once, but is in the response several times.
     budget = ByteBudget()
-    return [
-        _with_deals(context, contact, deal_ids, deals, ticket_ids, tickets, budget) for contact in contacts
-    ]
+    nested = []
+    for contact in contacts:
+        ids = deal_ids.targets.get(contact.id, [])
+        own_deals = records_in_order(deals, ids)
+        fitting = budget.fitting(own_deals)
+        own = [_with_tickets(context, deal, ticket_ids, tickets, budget) for deal in fitting]
+        is_cut = len(fitting) < len(own_deals)
+        incomplete = is_cut or contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids)
+        nested.append(
+            from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
+        )
+    return nested
 
 
 async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
@@ -42,27 +52,6 @@ async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTicke
         context, "tickets", _distinct(ticket_ids.targets.values()), ByteBudget()
     )
     return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget())
-
-
-def _with_deals(
-    context: RecordContext,
-    contact: CrmRecord,
-    deal_ids: AssociationResult,
-    deals: BatchReadResult,
-    ticket_ids: AssociationResult,
-    tickets: BatchReadResult,
-    budget: ByteBudget,
-) -> ContactWithDeals:
-    ids = deal_ids.targets.get(contact.id, [])
-    own_deals = records_in_order(deals, ids)
-    fitting = budget.fitting(own_deals)
-    return ContactWithDeals(
-        **contact_fields(contact, context.fields),
-        deals=[_with_tickets(context, deal, ticket_ids, tickets, budget) for deal in fitting],
-        incomplete=contact.id in deal_ids.failed
-        or not deals.failed.isdisjoint(ids)
-        or len(fitting) < len(own_deals),
-    )
 
 
 def _with_tickets(
@@ -77,10 +66,13 @@ def _with_tickets(
     ids = ticket_ids.targets.get(deal.id, [])
     own_tickets = records_in_order(tickets, ids)
     fitting = budget.fitting(own_tickets)
-    return DealWithTickets(
-        **deal_fields(deal, context.fields),
-        tickets=[ticket_from_record(ticket, context.fields) for ticket in fitting],
-        incomplete=not is_known or not tickets.failed.isdisjoint(ids) or len(fitting) < len(own_tickets),
+    is_cut = len(fitting) < len(own_tickets)
+    return from_record(
+        DealWithTickets,
+        deal,
+        context.fields,
+        tickets=[from_record(Ticket, ticket, context.fields) for ticket in fitting],
+        incomplete=is_cut or not is_known or not tickets.failed.isdisjoint(ids),
     )
 
 
