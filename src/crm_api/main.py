@@ -54,6 +54,7 @@ from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.properties.pipelines import CustomerStages
+from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
 from crm_api.services.records.deal_ownership import DealOwnershipCache
 from crm_api.settings import Settings
@@ -102,6 +103,7 @@ def create_app(
     app.state.deal_ownership = DealOwnershipCache()
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.time_slices = TimeSlices()
     app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)

@@ -17,6 +17,7 @@ from tests.support.records import (
 )
 
 from crm_api.services.accounts.profile import set_role
+from crm_api.services.records import customer_records
 from hubspot_emulator import Emulator, Exchange
 
 
@@ -32,6 +33,23 @@ class TestListDeals:
         foreign_id = await create_deal_as(other_customer)
         assert record_ids(await list_all(customer, "/api/deals")) == own_ids
         assert record_ids(await list_all(other_customer, "/api/deals")) == [foreign_id]
+
+    @pytest.mark.parametrize("params", [{}, {"sort": "hs_object_id"}])
+    async def test_pages_are_shorter_if_records_are_large(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, params: dict[str, str]
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        created = seed_deals(emulator, customer.contact_id, 4, description="x" * 10_000)
+        created += seed_deals(emulator, customer.contact_id, 1, description="x" * 30_000)
+        sizes: list[int] = []
+        records: list[dict[str, Any]] = []
+        cursor: dict[str, str | None] = {}
+        while not sizes or cursor["cursor"]:
+            page = (await customer.get("/api/deals", params=params | cursor)).json()["data"]
+            sizes.append(len(page["results"]))
+            records += page["results"]
+            cursor = {"cursor": page["next_cursor"]}
+        assert (sizes, record_ids(records)) == ([2, 2, 1], created)
 
     async def test_deal_page_of_a_customer_costs_two_calls(
         self, customer: Caller, emulator: Emulator

@@ -6,7 +6,7 @@ from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import seed_deals, seed_tickets
 
-from crm_api.services.records import associations
+from crm_api.services.records import associations, customer_records
 from hubspot_emulator import Emulator, Exchange
 
 
@@ -153,6 +153,45 @@ class TestListCrmObjects:
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         nested = contact if object_type == "deals" else contact["deals"][0]
         assert (len(nested[object_type]), nested["incomplete"]) == (3, True)
+
+    @pytest.mark.parametrize("object_type", ["deals", "tickets"])
+    async def test_children_too_large_for_a_response_are_incomplete(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, object_type: str
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+        if object_type == "deals":
+            seed_deals(emulator, customer.contact_id, 3, description="x" * 10_000)
+        else:
+            seed_tickets(emulator, 4, to=[("deals", deal_id)], content="x" * 10_000)
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        nested = contact if object_type == "deals" else contact["deals"][0]
+        assert (len(nested[object_type]), nested["incomplete"]) == (
+            3 if object_type == "deals" else 2,
+            True,
+        )
+
+    async def test_reading_stops_at_the_size_of_a_response(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        monkeypatch.setattr(customer_records, "_IDS_PER_ROUND", 2)
+        seed_deals(emulator, customer.contact_id, 20, description="x" * 10_000)
+        emulator.clear_requests()
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        assert (len(contact["deals"]), contact["incomplete"]) == (2, True)
+        assert calls(emulator).count("objects/deals/batch/read") == 2
+
+    async def test_ticket_of_several_deals_counts_each_time(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        deals = seed_deals(emulator, customer.contact_id, 3)
+        to = [("deals", deal_id) for deal_id in deals]
+        seed_tickets(emulator, 1, to=to, content="x" * 10_000)
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        shown = [(len(deal["tickets"]), deal["incomplete"]) for deal in contact["deals"]]
+        assert shown == [(1, False), (1, False), (0, True)]
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", ""])
     async def test_overview_with_invalid_limit_returns_400(

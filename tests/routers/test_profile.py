@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
+from tests.support.records import seed_tickets
 
-from crm_api.models import Base, PendingRegistration, User, now
+from crm_api.models import AuditEntry, Base, PendingRegistration, Session, User, now
+from crm_api.schemas.export import MAX_ENTRIES
 from crm_api.services.accounts.profile import set_role
+from crm_api.services.records import customer_records
 from hubspot_emulator import Emulator
 
 
@@ -257,3 +261,30 @@ class TestExportMe:
         export = (await customer.get("/api/me/export")).json()["data"]
         assert (export["contact"], export["tickets"]) == (None, [])
         assert export["profile"]["email"] == customer.email
+
+    async def test_export_pages_sessions_and_audit_entries(self, customer: Caller, app: FastAPI) -> None:
+        user_id = (await customer.get("/api/me")).json()["data"]["id"]
+        entry = {"event": "logged_out", "user_id": UUID(user_id), "actor": "user"}
+        session = {"user_id": UUID(user_id), "expires_at": now()}
+        async with app.state.session_factory.begin() as database:
+            # Equal timestamps: only the ID decides where a page ends.
+            await database.execute(insert(AuditEntry), [entry | {"at": now()}] * (2 * MAX_ENTRIES))
+            await database.execute(insert(Session), [session] * MAX_ENTRIES)
+        pages = [(await customer.get("/api/me/export")).json()["data"]]
+        while cursor := pages[-1]["next_cursor"]:
+            response = await customer.get("/api/me/export", params={"cursor": cursor})
+            pages.append(response.json()["data"])
+        assert [len(page["audit"]) for page in pages] == [MAX_ENTRIES, MAX_ENTRIES, 4]
+        assert [len(page["sessions"]) for page in pages] == [MAX_ENTRIES, 1, 0]
+        events = [entry["event"] for page in pages for entry in page["audit"]]
+        assert (events.count("logged_out"), events[-1]) == (2 * MAX_ENTRIES, "exported")
+        assert [page["contact"] is not None for page in pages] == [True, False, False]
+
+    async def test_export_with_too_large_tickets_is_incomplete(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        to = [("contacts", customer.contact_id)]
+        seed_tickets(emulator, 3, to=to, content="x" * 10_000)
+        export = (await customer.get("/api/me/export")).json()["data"]
+        assert (len(export["tickets"]), export["incomplete"]) == (2, True)

@@ -1,11 +1,13 @@
 """Audit entries of requests and commands."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
 from fastapi import FastAPI
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller
+from tests.support.records import create_deal_as, seed_deals
 
 from crm_api.models import AuditEntry, now
 from crm_api.services.accounts.profile import set_role
@@ -69,6 +71,43 @@ class TestAudit:
             ("user", f"deals {deal_id}", "127.0.0.1", "front-end-0002"),
         ]
         assert len({entry.user_id for entry in archived}) == 1
+
+    async def test_staff_writes_are_audited_without_values(
+        self, staff: Caller, customer: Caller, app: FastAPI
+    ) -> None:
+        created = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
+        deal_id = created.json()["data"]["deal"]["id"]
+        changes = {"dealname": "Secret name", "description": "Secret", "dealstage": "qualifiedtobuy"}
+        request_id = {"X-Request-ID": "front-end-0004"}
+        for _ in range(2):  # the second request changes nothing
+            await staff.patch(f"/api/deals/{deal_id}", changes, headers=request_id)
+        entries_of_writes = [
+            (entry.event, entry.actor, entry.detail)
+            for entry in await self.events(app)
+            if entry.event.startswith("record_")
+        ]
+        assert entries_of_writes == [
+            ("record_created", "user", f"deals {deal_id}: dealname, dealstage, pipeline"),
+            ("record_changed", "user", f"deals {deal_id}: dealname, description"),
+        ]
+        changed = (await self.events(app))[-1]
+        assert (changed.request_id, changed.user_id is not None) == ("front-end-0004", True)
+
+    async def test_change_with_unknown_outcome_is_audited(
+        self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
+    ) -> None:
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+        emulator.fail_next("PATCH", f"/crm/objects/*/deals/{deal_id}", kind="drop_after", times=10)
+        response = await staff.patch(f"/api/deals/{deal_id}", {"amount": 5})
+        assert response.status_code >= 500
+        assert (await self.events(app))[-1].detail == f"deals {deal_id}: amount"
+
+    async def test_write_succeeds_if_audit_entry_cannot_be_stored(
+        self, customer: Caller, fail_statements: Callable[[str], None]
+    ) -> None:
+        deal_id = await create_deal_as(customer)
+        fail_statements("INSERT INTO audit_entries")
+        assert (await customer.delete(f"/api/deals/{deal_id}")).status_code == 204
 
     async def test_audit_of_lost_contact_link_names_the_request(
         self, customer: Caller, app: FastAPI, emulator: Emulator

@@ -1,12 +1,16 @@
 """Routes for the caller's profile: get, update, delete, export."""
 
-from fastapi import APIRouter, status
+from typing import Annotated
+
+from fastapi import APIRouter, Query, status
+from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
+from crm_api.schemas.common import Cursor
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
 from crm_api.services.accounts import export, profile
@@ -42,10 +46,13 @@ async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
 
 
 @router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
-async def export_me(context: RecordContextDep) -> PersonalExportResponse:
+async def export_me(
+    context: RecordContextDep, cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None
+) -> PersonalExportResponse:
     """Export everything that is stored about you.
 
     The export has your profile, sessions, audit log and records in the CRM.
+    A long list of sessions or audit entries continues on the next page, which repeats only the profile.
     """
-    exported = await export.export_user(context)
+    exported = await export.export_user(context, cursor=cursor)
     return PersonalExportResponse(message=PersonalExportResponse.MESSAGE, data=exported)

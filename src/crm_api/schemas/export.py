@@ -1,13 +1,16 @@
 """Contract of the export of everything that is stored about a user."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from crm_api.schemas.common import Envelope, ResponseModel, Timestamp
+from crm_api.schemas.common import Envelope, NextCursor, ResponseModel, Timestamp
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.profile import Profile
 from crm_api.schemas.tickets import Ticket
+
+MAX_ENTRIES: Final = 1_000
+"""Maximum of sessions and of audit entries on one page."""
 
 
 class SessionRecord(ResponseModel):
@@ -36,12 +39,15 @@ class PersonalExport(ResponseModel):
 
     profile: Profile
     registered_at: Timestamp
-    sessions: Annotated[list[SessionRecord], Field(max_length=100_000)]
-    audit: Annotated[list[AuditRecord], Field(max_length=100_000)]
+    sessions: Annotated[list[SessionRecord], Field(max_length=MAX_ENTRIES)]
+    audit: Annotated[list[AuditRecord], Field(max_length=MAX_ENTRIES)]
     contact: ContactWithDeals | None
-    """The caller's contact with its deals and their tickets; null if no contact is linked."""
+    """The caller's contact with its deals and their tickets; null if no contact is linked, and on later pages."""
     tickets: Annotated[list[Ticket], Field(max_length=100_000)]
-    """All tickets of the contact, including those without a deal."""
+    """All tickets of the contact, including those without a deal; empty on later pages."""
+    incomplete: bool
+    """True if `tickets` does not have all tickets of the contact."""
+    next_cursor: NextCursor
 
 
 class PersonalExportResponse(Envelope[PersonalExport]):

@@ -18,7 +18,7 @@ class DealWithTickets(Deal):
 
     tickets: Annotated[list[Ticket], Field(max_length=MAX_CHILDREN)]
     incomplete: bool = False
-    """True if not all tickets could be read."""
+    """True if not all tickets could be read, or if they are too large for one response."""
 
 
 class ContactWithDeals(Contact):
@@ -26,7 +26,7 @@ class ContactWithDeals(Contact):
 
     deals: Annotated[list[DealWithTickets], Field(max_length=MAX_CHILDREN)]
     incomplete: bool = False
-    """True if not all deals could be read."""
+    """True if not all deals could be read, or if they are too large for one response."""
 
 
 class CrmObjectsPage(ResponseModel):

@@ -1,16 +1,22 @@
 """Audit log: security events, each written in the transaction of the change that it records."""
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_api.database import SessionFactory
 from crm_api.models import AuditEntry, User
 
+logger = logging.getLogger(__name__)
+
+MAX_DETAIL: Final = 500
 Event = Literal[
     "registered",
     "registration_requested",
@@ -28,6 +34,8 @@ Event = Literal[
     "contact_linked",
     "contact_link_lost",
     "user_deleted",
+    "record_created",
+    "record_changed",
     "record_archived",
     "exported",
 ]
@@ -65,6 +73,29 @@ def record(
             detail=detail,
         )
     )
+
+
+async def record_write(
+    session_factory: SessionFactory,
+    event: Literal["record_created", "record_changed", "record_archived"],
+    user: User,
+    record_name: str,
+    *,
+    origin: Origin,
+    fields: Iterable[str] = (),
+) -> None:
+    """Add an entry for a write to HubSpot: `record_name` is type and ID, `fields` are the names of the written fields.
+
+    The write succeeded, so a database error is only logged.
+    """
+    names = ", ".join(fields)
+    detail = f"{record_name}: {names}" if names else record_name
+    detail = detail if len(detail) <= MAX_DETAIL else f"{detail[: MAX_DETAIL - 4]} ..."
+    try:
+        async with session_factory.begin() as database:
+            record(database, event, user.id, origin=origin, detail=detail)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        logger.warning("audit entry not stored: event=%s error=%s", event, type(error).__name__)
 
 
 async def entries(

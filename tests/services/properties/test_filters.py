@@ -12,9 +12,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
+from crm_api.services.properties import values as values_module
 from crm_api.services.properties.fields import RecordFields, ValueType
 from crm_api.services.properties.filters import Condition, Order, RecordQuery
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS
+from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import epoch_milliseconds, to_wire, values_equal
 
 DEALS = RecordFields(TICKET_CATEGORIES)["deals"]
@@ -108,7 +111,7 @@ def is_match(properties: dict[str, Any], condition: Condition) -> bool:
     st.none() | st.sampled_from(["a", "ALPHA", "beta ", "ss", "x", "osé", "OSE\u0301", "jose"]),
     st.none() | st.tuples(st.sampled_from(sorted(VALUES)), st.booleans()),
 )
-def test_record_query_selects_what_a_simple_filter_selects(
+async def test_record_query_selects_what_a_simple_filter_selects(
     rows: list[dict[str, Any]],
     filters: list[Condition],
     text: str | None,
@@ -117,7 +120,7 @@ def test_record_query_selects_what_a_simple_filter_selects(
     order = None if sort is None else Order(DEALS.by_name[sort[0]], descending=sort[1])
     records = [record(number, row) for number, row in enumerate(rows, start=1)]
     query = RecordQuery(tuple(filters), order, text)
-    selected = [int(deal.id) for deal in query.select(reversed(records), DEALS)]
+    selected = [int(deal.id) for deal in await query.select(records[::-1], DEALS, TimeSlices())]
     expected = [
         number
         for number, row in enumerate(rows, start=1)
@@ -139,6 +142,35 @@ def test_record_query_selects_what_a_simple_filter_selects(
     for first, second in pairwise(selected):
         if rows[first - 1][sort[0]] == rows[second - 1][sort[0]]:
             assert first < second
+
+
+async def test_query_folds_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded: list[str] = []
+
+    def count(text: str) -> str:
+        folded.append(text)
+        return text
+
+    monkeypatch.setattr(values_module, "casefold_text", count)
+    field = DEALS.by_name["dealname"]
+    filters = tuple(Condition(field, "IN", tuple(f"value {index}" for index in range(50))) for _ in range(5))
+    records = [record(number, {"dealname": f"value {number % 50}"}) for number in range(1, 101)]
+    selected = await RecordQuery(filters, Order(field)).select(records, DEALS, TimeSlices())
+    assert len(selected) == 100
+    # 250 filter values, five filters of 100 records, and 100 sort keys.
+    assert len(folded) == 250 + 500 + 100
+
+
+async def test_sort_order_ignores_the_end_of_a_long_text() -> None:
+    common = "x" * MAX_COMPARED_CHARACTERS
+    records = [record(1, {"description": f"{common}b"}), record(2, {"description": f"{common}a"})]
+    query = RecordQuery(order=Order(DEALS.by_name["description"]))
+    assert [deal.id for deal in await query.select(records, DEALS, TimeSlices())] == ["1", "2"]
+
+
+async def test_text_search_finds_the_end_of_a_long_text() -> None:
+    deal = record(1, {"description": "x" * 65_530 + " END"})
+    assert RecordQuery(text="end").matches(deal, DEALS)
 
 
 def test_filter_datetimes_are_epoch_milliseconds() -> None:

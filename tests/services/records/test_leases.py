@@ -13,7 +13,7 @@ from tests.support.records import create_deal_as, seed_deals
 
 from crm_api.errors import ApiError
 from crm_api.models import RecordLease, now
-from crm_api.services.records.leases import MAX_WAIT_SECONDS, record_lease
+from crm_api.services.records.leases import MAX_WAIT_SECONDS, MIN_RETRY_SECONDS, record_lease
 from hubspot_emulator import Emulator
 
 
@@ -58,7 +58,10 @@ async def test_record_lease_not_released_in_time_raises_503(app: FastAPI) -> Non
             async with record_lease(app.state.session_factory, "deals", "1", lease_seconds=15, sleep=sleep):
                 raise AssertionError("two at once")
     assert refused.value.error_type.status == 503
-    assert sum(waited) == pytest.approx(MAX_WAIT_SECONDS, abs=0.1)
+    assert sum(waited) == pytest.approx(MAX_WAIT_SECONDS)
+    assert waited[0] <= MIN_RETRY_SECONDS
+    # A constant interval of 50 ms would need 100 attempts.
+    assert len(waited) <= 16
 
 
 async def test_expired_record_lease_is_taken_over(app: FastAPI) -> None:

@@ -1,48 +1,87 @@
 """Export of everything that the service stores about a user."""
 
-from sqlalchemy import select
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_api.models import AuditEntry, Session
-from crm_api.schemas.export import AuditRecord, PersonalExport, SessionRecord
+from crm_api.schemas.export import MAX_ENTRIES, AuditRecord, PersonalExport, SessionRecord
 from crm_api.schemas.tickets import Ticket
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile_of
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import own_contact, read_records
+from crm_api.services.records.customer_records import (
+    ByteBudget,
+    own_contact,
+    read_within_budget,
+    records_in_order,
+)
 from crm_api.services.records.nesting import with_deals_and_tickets
 
+Row = TypeVar("Row", AuditEntry, Session)
+_ENDPOINT: Final = "export"
 
-async def export_user(context: RecordContext) -> PersonalExport:
+
+async def export_user(context: RecordContext, *, cursor: str | None) -> PersonalExport:
     """Return the caller's profile, sessions, audit entries, and their contact with its deals and tickets.
 
-    Hashes of passwords and tokens are not included. Staff get only their own contact.
+    Hashes of passwords and tokens are not included. Staff get only their own contact. Pages after the first one
+    continue the sessions and audit entries only. Raises 400 `invalid_cursor`.
     """
     user = context.user
-    record = await own_contact(context, associations=("deals", "tickets"))
-    contact, tickets = None, []
-    if record is not None:
+    position: dict[str, Any] = {}
+    contact, tickets, incomplete = None, [], False
+    if cursor is not None:
+        position = context.cursors.read(cursor, user.id, _ENDPOINT)
+    elif (record := await own_contact(context, associations=("deals", "tickets"))) is not None:
         [contact] = await with_deals_and_tickets(context, [record])
         ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
-        ticket_records = await read_records(context, "tickets", ticket_ids)
+        read = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
+        ticket_records = records_in_order(read, ticket_ids)
         tickets = [from_record(Ticket, ticket, context.fields) for ticket in ticket_records]
+        incomplete = bool(read.failed)
     async with context.session_factory.begin() as database:
-        audit.record(database, "exported", user.id, origin=context.origin)
-        await database.flush()
-        sessions = select(Session).where(Session.user_id == user.id).order_by(Session.created_at)
-        entries = select(AuditEntry).where(AuditEntry.user_id == user.id).order_by(AuditEntry.at)
-        return PersonalExport(
-            profile=profile_of(user),
-            registered_at=user.created_at,
-            sessions=[
-                SessionRecord.model_validate(session, from_attributes=True)
-                for session in (await database.execute(sessions)).scalars()
-            ],
-            audit=[
-                AuditRecord.model_validate(entry, from_attributes=True)
-                for entry in (await database.execute(entries)).scalars()
-            ],
-            contact=contact,
-            tickets=tickets,
-        )
+        if cursor is None:
+            audit.record(database, "exported", user.id, origin=context.origin)
+            await database.flush()
+        sessions = await _rows(database, Session, Session.created_at, user.id, position.get("sessions"))
+        entries = await _rows(database, AuditEntry, AuditEntry.at, user.id, position.get("audit"))
+    next_cursor = None
+    if len(sessions) > MAX_ENTRIES or len(entries) > MAX_ENTRIES:
+        sessions, entries = sessions[:MAX_ENTRIES], entries[:MAX_ENTRIES]
+        if sessions:
+            position["sessions"] = [sessions[-1].created_at.isoformat(), str(sessions[-1].id)]
+        if entries:
+            position["audit"] = [entries[-1].at.isoformat(), str(entries[-1].id)]
+        next_cursor = context.cursors.write(position, user.id, _ENDPOINT)
+    return PersonalExport(
+        profile=profile_of(user),
+        registered_at=user.created_at,
+        sessions=[SessionRecord.model_validate(session, from_attributes=True) for session in sessions],
+        audit=[AuditRecord.model_validate(entry, from_attributes=True) for entry in entries],
+        contact=contact,
+        tickets=tickets,
+        incomplete=incomplete,
+        next_cursor=next_cursor,
+    )
+
+
+async def _rows(
+    database: AsyncSession,
+    table: type[Row],
+    at: InstrumentedAttribute[datetime],
+    user_id: UUID,
+    after: tuple[str, str] | None,
+) -> Sequence[Row]:
+    """Return the user's rows after this time and ID, one more than fits on a page."""
+    query = select(table).where(table.user_id == user_id).order_by(at, table.id).limit(MAX_ENTRIES + 1)
+    if after is not None:
+        query = query.where(tuple_(at, table.id) > (datetime.fromisoformat(after[0]), UUID(after[1])))
+    return (await database.execute(query)).scalars().all()

@@ -49,7 +49,7 @@ def _given_values(body: BaseModel) -> list[tuple[str, str, Any]]:
 
 def _printable(name: str) -> str:
     # The response repeats this name, which the caller may have chosen freely.
-    return "".join(char for char in name if char.isprintable())[:100]
+    return "".join(char for char in name[:1000] if char.isprintable())[:100]
 
 
 def _to_wire(field: Field, value: Any, categories: Mapping[str, str]) -> str:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import compress
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
@@ -15,13 +17,12 @@ from crm_api.hubspot import Sort as WireSort
 from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, SearchFilter
 from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_value_type
-from crm_api.services.properties.values import (
-    casefold_text,
-    comparison_key,
-    epoch_milliseconds,
-    load_schema_for,
-    to_wire,
-)
+from crm_api.services.properties.text import casefold_text
+from crm_api.services.properties.time_slices import TimeSlices
+from crm_api.services.properties.values import comparison_key, epoch_milliseconds, load_schema_for, to_wire
+
+Position = tuple[Any, int]
+"""Comparison key and ID of a record in an order; the key is None for a record without a value."""
 
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "EQ": eq,
@@ -93,35 +94,21 @@ class Order:
     field: Field
     descending: bool = False
 
-    def sorted(self, records: Iterable[CrmRecord]) -> list[CrmRecord]:
+    def position(self, record: CrmRecord) -> Position:
+        """Return the position of a record. Computing it is slow for a long text."""
+        return self._key_of_value(self.value_of(record)), int(record.id)
+
+    async def sorted(self, records: Sequence[CrmRecord], slices: TimeSlices) -> list[CrmRecord]:
         """Return the records in this order."""
-        ascending = sorted(records, key=lambda record: int(record.id))
-        present = [record for record in ascending if self._key(record) is not None]
-        present.sort(key=self._key, reverse=self.descending)
-        return present + [record for record in ascending if self._key(record) is None]
+        positions = await slices.map(self.position, records)
+        ascending = sorted(zip(positions, records, strict=True), key=lambda entry: entry[0][1])
+        present = [entry for entry in ascending if entry[0][0] is not None]
+        present.sort(key=lambda entry: entry[0][0], reverse=self.descending)
+        absent = [entry for entry in ascending if entry[0][0] is None]
+        return [record for _, record in present + absent]
 
-    def precedes(self, first: CrmRecord, second: CrmRecord) -> bool:
-        """Return whether `first` comes before `second`."""
-        return self._is_before((self._key(first), int(first.id)), (self._key(second), int(second.id)))
-
-    def value_of(self, record: CrmRecord) -> str | None:
-        """Return the value that the record is sorted by."""
-        return value_of(record, self.field)
-
-    def after(self, records: Iterable[CrmRecord], record_id: str, value: str | None) -> list[CrmRecord]:
-        """Return, in order, the records after the position of a record with this ID and value, without it."""
-        position = (self._key_of_value(value), int(record_id))
-        return self.sorted(
-            record
-            for record in records
-            if record.id != record_id and self._is_before(position, (self._key(record), int(record.id)))
-        )
-
-    def to_wire(self) -> WireSort:
-        """Return the sort for HubSpot's search."""
-        return WireSort(self.field.wire_name, "DESCENDING" if self.descending else "ASCENDING")
-
-    def _is_before(self, first: tuple[Any, int], second: tuple[Any, int]) -> bool:
+    def precedes(self, first: Position, second: Position) -> bool:
+        """Return whether the first position comes before the second."""
         (first_key, first_id), (second_key, second_id) = first, second
         if first_key == second_key:
             return first_id < second_id
@@ -129,8 +116,19 @@ class Order:
             return second_key is None
         return bool(first_key > second_key if self.descending else first_key < second_key)
 
-    def _key(self, record: CrmRecord) -> Any:
-        return self._key_of_value(value_of(record, self.field))
+    def value_of(self, record: CrmRecord) -> str | None:
+        """Return the value that the record is sorted by."""
+        return value_of(record, self.field)
+
+    def after(self, records: Sequence[CrmRecord], record_id: str, value: str | None) -> list[CrmRecord]:
+        """Return the records, which are in this order, after the position of this ID and value, without that ID."""
+        position = (self._key_of_value(value), int(record_id))
+        first = bisect_left(records, True, key=lambda record: self.precedes(position, self.position(record)))
+        return [record for record in records[first:] if record.id != record_id]
+
+    def to_wire(self) -> WireSort:
+        """Return the sort for HubSpot's search."""
+        return WireSort(self.field.wire_name, "DESCENDING" if self.descending else "ASCENDING")
 
     def _key_of_value(self, value: str | None) -> Any:
         # Sets of options have no order, so they are sorted by their text.
@@ -146,17 +144,30 @@ class RecordQuery:
     order: Order | None = None
     text: str | None = dataclass_field(default=None, repr=False)
 
+    def meets_conditions(self, record: CrmRecord) -> bool:
+        """Return whether the record meets all conditions."""
+        return all(condition.matches(record) for condition in self.conditions)
+
     def matches(self, record: CrmRecord, fields: ObjectFields) -> bool:
         """Return whether the record meets all conditions and contains the text in a searched property, in any case."""
-        if not all(condition.matches(record) for condition in self.conditions):
+        if not self.meets_conditions(record):
             return False
         text = self._casefolded_text
         return text is None or any(text in casefold_text(record.get(name) or "") for name in fields.searched)
 
-    def select(self, records: Iterable[CrmRecord], fields: ObjectFields) -> list[CrmRecord]:
+    async def matching(
+        self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
+    ) -> list[CrmRecord]:
+        """Return the matching records in the given order."""
+        matches = await slices.map(partial(self.matches, fields=fields), records)
+        return list(compress(records, matches))
+
+    async def select(
+        self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
+    ) -> list[CrmRecord]:
         """Return the matching records in the order of this query."""
         order = self.order or order_by_id(fields)
-        return order.sorted(record for record in records if self.matches(record, fields))
+        return await order.sorted(await self.matching(records, fields, slices), slices)
 
     @property
     def is_empty(self) -> bool:

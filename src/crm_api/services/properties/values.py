@@ -1,7 +1,6 @@
 """Values of properties: comparison, translation to HubSpot's format, and validation before a call is made."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services.properties.fields import Field, ObjectFields, ValueType, value_type_of
 from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
+from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_text
 
 MAX_AGE_SECONDS: Final = 300.0
 # If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
@@ -30,7 +30,7 @@ def comparison_key(value_type: ValueType, value: str | None) -> Any:
     if not value:
         return None
     if value_type == "text":
-        return casefold_text(value)
+        return casefold_text(value[:MAX_COMPARED_CHARACTERS])
     if value_type == "number":
         return _number(value)
     if value_type in ("datetime", "date"):
@@ -39,11 +39,6 @@ def comparison_key(value_type: ValueType, value: str | None) -> Any:
     if value_type == "choices":
         return frozenset(_options(value))
     return value
-
-
-def casefold_text(text: str) -> str:
-    """Return the text without case differences, and with composed accents (NFC)."""
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def values_equal(value_type: ValueType, first: str | None, second: str | None) -> bool:

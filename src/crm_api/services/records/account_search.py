@@ -10,7 +10,6 @@ from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
-from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.filters import Order, RecordQuery, order_by_id
 from crm_api.services.properties.mapping import map_validation_error
 from crm_api.services.records.context import RecordContext
@@ -86,11 +85,13 @@ async def search_account(
     if start is not None:
         ids = list(dict.fromkeys([*ids, *start.pending_ids]))
     recent = await read_recent(context, object_type, ids)
-    stale = _stale_ids(query, ids, recent)
+    matching = await query.matching(recent.values(), fields, context.time_slices)
+    stale = await _stale_ids(context, query, ids, recent)
     if start is None:
-        start = _first_position(fields, query, ids, recent, stale)
-    pending = [recent[record_id] for record_id in start.pending_ids if record_id in recent]
-    pending = order.sorted([record for record in pending if query.matches(record, fields)])
+        start = _first_position(query, ids, recent, stale, [record.id for record in matching])
+    pending = await order.sorted(
+        [record for record in matching if record.id in start.pending_ids], context.time_slices
+    )
     filters = [condition.to_wire() for condition in query.conditions]
     if start.excluded_ids:
         filters.append(Filter("hs_object_id", "NOT_IN", values=start.excluded_ids))
@@ -100,8 +101,8 @@ async def search_account(
     results, offset = await _next_hubspot_page(
         context, object_type, request, offset=start.offset, total=start.total
     )
-    page, consumed, remaining = _merge(
-        order, results.results, pending, limit, stale=stale, is_last=results.after is None
+    page, consumed, remaining = await _merge(
+        context, order, results.results, pending, limit, stale=stale, is_last=results.after is None
     )
     offset += consumed
     is_consumed = consumed == len(results.results)
@@ -124,28 +125,26 @@ async def search_account(
 
 
 def _first_position(
-    fields: ObjectFields,
     query: RecordQuery,
     ids: Sequence[str],
     recent: Mapping[str, CrmRecord],
     stale: Sequence[str],
+    matching: Sequence[str],
 ) -> _Position:
-    matching = tuple(record.id for record in recent.values() if query.matches(record, fields))
     # HubSpot's text matching is broader than ours, so keep records that only HubSpot matches.
     excluded = [*ids, *recent] if query.text is None else [*stale, *matching]
     return _Position(
-        excluded_ids=tuple(dict.fromkeys(excluded)), pending_ids=matching, match_count=len(matching)
+        excluded_ids=tuple(dict.fromkeys(excluded)), pending_ids=tuple(matching), match_count=len(matching)
     )
 
 
-def _stale_ids(query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]) -> list[str]:
+async def _stale_ids(
+    context: RecordContext, query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]
+) -> list[str]:
     """Return the recent writes that HubSpot may still find, but that were archived or no longer match the filters."""
     archived = [record_id for record_id in ids if record_id not in recent]
-    return archived + [
-        record.id
-        for record in recent.values()
-        if not all(condition.matches(record) for condition in query.conditions)
-    ]
+    is_met = await context.time_slices.map(query.meets_conditions, recent.values())
+    return archived + [record_id for record_id, met in zip(recent, is_met, strict=True) if not met]
 
 
 async def _next_hubspot_page(
@@ -209,7 +208,8 @@ def _length(request: SearchRequest) -> int:
     return len(json.dumps(request.to_wire(), ensure_ascii=False, separators=(",", ":")))
 
 
-def _merge(
+async def _merge(
+    context: RecordContext,
     order: Order,
     results: Sequence[CrmRecord],
     pending: Sequence[CrmRecord],
@@ -224,6 +224,9 @@ def _merge(
     """
     page: list[CrmRecord] = []
     consumed, remaining = 0, list(pending)
+    compared = [*results, *pending] if pending else []
+    positions = await context.time_slices.map(order.position, compared)
+    position_of = {id(record): position for record, position in zip(compared, positions, strict=True)}
     while True:
         while consumed < len(results) and results[consumed].id in stale:
             consumed += 1
@@ -232,7 +235,9 @@ def _merge(
         result = results[consumed] if consumed < len(results) else None
         if result is None and not is_last:
             break  # HubSpot's next page may contain results that precede the remaining records
-        if remaining and (result is None or order.precedes(remaining[0], result)):
+        if remaining and (
+            result is None or order.precedes(position_of[id(remaining[0])], position_of[id(result)])
+        ):
             page.append(remaining.pop(0))
         elif result is not None:
             page.append(result)
@@ -260,10 +265,9 @@ async def list_account(
         _next_hubspot_page(context, object_type, request), read_recent(context, object_type, ids)
     )
     records = {record.id: record for record in page.results}
-    for record in recent.values():
-        if int(record.id) > int(after_id) and query.matches(record, context.fields[object_type]):
-            records[record.id] = record
-    merged = order.sorted(records.values())
+    matching = await query.matching(recent.values(), context.fields[object_type], context.time_slices)
+    records |= {record.id: record for record in matching if int(record.id) > int(after_id)}
+    merged = sorted(records.values(), key=lambda record: int(record.id))
     if page.after is not None and page.results:
         # HubSpot's next page begins after this ID, so recent records with higher IDs belong to a later page.
         last_id = int(page.results[-1].id)

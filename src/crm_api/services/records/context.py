@@ -12,6 +12,7 @@ from crm_api.services.audit import Origin
 from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
+from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
 from crm_api.services.records.deal_ownership import DealOwnershipCache
 
@@ -28,6 +29,7 @@ class RecordContext:
     links: ContactLinkResolver
     cursors: Cursors
     customer_stages: CustomerStages
+    time_slices: TimeSlices
     lease_seconds: float
     """Time after which another request may take over the lease of a record."""
     origin: Origin

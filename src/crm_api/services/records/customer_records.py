@@ -1,6 +1,9 @@
 """The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
 from collections.abc import Sequence
+from typing import Final
+
+from pydantic_core import to_json
 
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
@@ -8,6 +11,39 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
+
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""Maximum size of all records in one response, as JSON."""
+# Five calls run at the same time, so records of at most five calls are read in vain.
+_IDS_PER_ROUND: Final = 500
+
+
+class ByteBudget:
+    """Bytes that the records of one response may still use."""
+
+    def __init__(self) -> None:
+        self._remaining = MAX_RECORD_BYTES
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether a record did not fit; no further record fits then."""
+        return self._remaining < 0
+
+    def fitting(self, records: Sequence[CrmRecord]) -> list[CrmRecord]:
+        """Return the first records, as many as fit, and subtract their size."""
+        fitting: list[CrmRecord] = []
+        for record in records:
+            if not self.is_exceeded:
+                self._remaining -= len(to_json(record.properties))
+            if self.is_exceeded:
+                break
+            fitting.append(record)
+        return fitting
+
+
+def fitting_page(records: Sequence[CrmRecord]) -> list[CrmRecord]:
+    """Return the first records, as many as fit into one response, but at least one."""
+    return ByteBudget().fitting(records) or list(records[:1])
 
 
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:
@@ -50,6 +86,32 @@ async def read_records(
 ) -> list[CrmRecord]:
     """Return the records with these IDs, as `records_in_order` does."""
     return records_in_order(await context.batch_read(object_type, ids), ids)
+
+
+async def read_within_budget(
+    context: RecordContext, object_type: ObjectType, ids: Sequence[str], budget: ByteBudget
+) -> BatchReadResult:
+    """Return the records with these IDs; `failed` has those that could not be read or do not fit.
+
+    Reading stops soon after the budget is exceeded.
+    """
+    result = BatchReadResult({}, set())
+    for start in range(0, len(ids), _IDS_PER_ROUND):
+        round_ids = ids[start : start + _IDS_PER_ROUND]
+        if budget.is_exceeded:
+            result.failed.update(round_ids)
+            continue
+        read = await context.hubspot.objects(object_type).batch_read(
+            round_ids, properties=context.fields[object_type].properties, allow_partial=True
+        )
+        fitting = {record.id for record in budget.fitting(records_in_order(read, round_ids))}
+        for record_id, record in read.records.items():
+            if record.id in fitting:
+                result.records[record_id] = record
+            else:
+                result.failed.add(record_id)
+        result.failed.update(read.failed)
+    return result
 
 
 def records_in_order(result: BatchReadResult, ids: Sequence[str]) -> list[CrmRecord]:

@@ -8,6 +8,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord, HubSpotClient, NewAssociation, UniqueValue
 from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotValidationError
 from crm_api.hubspot.names import ObjectType
+from crm_api.services import audit
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS, ObjectFields
@@ -64,6 +65,15 @@ async def create_record(
         for contact in associations:
             context.deal_ownership.add(contact.to_id, record.id)
     await note_write(context.session_factory, context.user, object_type, record.id)
+    if context.is_staff:
+        await audit.record_write(
+            context.session_factory,
+            "record_created",
+            context.user,
+            f"{object_type} {record.id}",
+            origin=context.origin,
+            fields=sorted(fields.paths[name] for name, value in properties.items() if value),
+        )
     return record
 
 

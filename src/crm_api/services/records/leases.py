@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -17,7 +18,8 @@ from crm_api.models import RecordLease, now
 
 logger = logging.getLogger(__name__)
 
-RETRY_INTERVAL_SECONDS = 0.05
+MIN_RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 1.0
 MAX_WAIT_SECONDS = 5.0
 
 
@@ -35,12 +37,15 @@ async def record_lease(
     Raises 503 if another request holds the lease for longer than `MAX_WAIT_SECONDS`.
     """
     lease_id = uuid4()
-    waited = 0.0
+    waited, backoff = 0.0, MIN_RETRY_SECONDS
     while not await _acquire(session_factory, object_type, record_id, lease_id, lease_seconds):
         if waited >= MAX_WAIT_SECONDS:
             raise ApiError("service_unavailable", retry_after=1)
-        await sleep(RETRY_INTERVAL_SECONDS)
-        waited += RETRY_INTERVAL_SECONDS
+        # Jitter spreads the requests that wait for the same lease.
+        seconds = min(backoff * random.uniform(0.5, 1.0), MAX_WAIT_SECONDS - waited)
+        await sleep(seconds)
+        waited += seconds
+        backoff = min(2 * backoff, MAX_RETRY_SECONDS)
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import partial_associations, partial_associations_by_id
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import records_in_order
+from crm_api.services.records.customer_records import ByteBudget, read_within_budget, records_in_order
 
 
 async def with_deals_and_tickets(
@@ -23,16 +23,22 @@ async def with_deals_and_tickets(
     """
     deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     all_deal_ids = _distinct(deal_ids.targets.values())
+    budget = ByteBudget()
     deals, ticket_ids = await asyncio.gather(
-        context.batch_read("deals", all_deal_ids, allow_partial=True),
+        read_within_budget(context, "deals", all_deal_ids, budget),
         partial_associations_by_id(context, "deals", all_deal_ids, "tickets"),
     )
-    tickets = await context.batch_read("tickets", _distinct(ticket_ids.targets.values()), allow_partial=True)
+    tickets = await read_within_budget(context, "tickets", _distinct(ticket_ids.targets.values()), budget)
+    # A record that is associated with several others is read once, but is in the response several times.
+    budget = ByteBudget()
     nested = []
     for contact in contacts:
         ids = deal_ids.targets.get(contact.id, [])
-        own = [_with_tickets(context, deal, ticket_ids, tickets) for deal in records_in_order(deals, ids)]
-        incomplete = contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids)
+        own_deals = records_in_order(deals, ids)
+        fitting = budget.fitting(own_deals)
+        own = [_with_tickets(context, deal, ticket_ids, tickets, budget) for deal in fitting]
+        is_cut = len(fitting) < len(own_deals)
+        incomplete = is_cut or contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids)
         nested.append(
             from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
         )
@@ -42,22 +48,31 @@ async def with_deals_and_tickets(
 async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
     """Return a deal, which was read with its tickets' IDs, with its tickets."""
     ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
-    tickets = await context.batch_read("tickets", _distinct(ticket_ids.targets.values()), allow_partial=True)
-    return _with_tickets(context, deal, ticket_ids, tickets)
+    tickets = await read_within_budget(
+        context, "tickets", _distinct(ticket_ids.targets.values()), ByteBudget()
+    )
+    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget())
 
 
 def _with_tickets(
-    context: RecordContext, deal: CrmRecord, ticket_ids: AssociationResult, tickets: BatchReadResult
+    context: RecordContext,
+    deal: CrmRecord,
+    ticket_ids: AssociationResult,
+    tickets: BatchReadResult,
+    budget: ByteBudget,
 ) -> DealWithTickets:
     # A deal that was merged since has another ID than the one whose tickets were read.
     is_known = deal.id in ticket_ids.targets and deal.id not in ticket_ids.failed
     ids = ticket_ids.targets.get(deal.id, [])
+    own_tickets = records_in_order(tickets, ids)
+    fitting = budget.fitting(own_tickets)
+    is_cut = len(fitting) < len(own_tickets)
     return from_record(
         DealWithTickets,
         deal,
         context.fields,
-        tickets=[from_record(Ticket, ticket, context.fields) for ticket in records_in_order(tickets, ids)],
-        incomplete=not is_known or not tickets.failed.isdisjoint(ids),
+        tickets=[from_record(Ticket, ticket, context.fields) for ticket in fitting],
+        incomplete=is_cut or not is_known or not tickets.failed.isdisjoint(ids),
     )
 
 

@@ -18,7 +18,7 @@ from crm_api.services.properties.filters import (
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.account_search import SearchResult, list_account, search_account
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import own_ids, own_records, read_records
+from crm_api.services.records.customer_records import fitting_page, own_ids, own_records, read_records
 
 ListPage = TypeVar("ListPage", bound=Page[Any])
 FoundPage = TypeVar("FoundPage", bound=SearchPage[Any])
@@ -108,7 +108,8 @@ async def _search_own(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
     fields = context.fields[object_type]
-    records = query.select(await own_records(context, object_type), fields)
+    own = await own_records(context, object_type)
+    records = await query.select(own, fields, context.time_slices)
     return _page_after(records, query.order or order_by_id(fields), limit, position)
 
 
@@ -120,10 +121,11 @@ async def _list_own(
     # Only the records of this page are read.
     after_id = int(position.get("id", "0"))
     ids = [record_id for record_id in await own_ids(context, object_type) if int(record_id) > after_id]
-    page = order_by_id(context.fields[object_type]).sorted(
-        await read_records(context, object_type, ids[:limit])
-    )
-    return SearchResult(page, {"id": ids[limit - 1]} if len(ids) > limit else None)
+    records = await read_records(context, object_type, ids[:limit])
+    records.sort(key=lambda record: int(record.id))
+    page = fitting_page(records)
+    last_id = page[-1].id if len(page) < len(records) else ids[limit - 1] if len(ids) > limit else None
+    return SearchResult(page, None if last_id is None else {"id": last_id})
 
 
 async def _list_sorted(
@@ -142,8 +144,8 @@ async def _list_sorted(
 def _page_after(records: list[CrmRecord], order: Order, limit: int, position: dict[str, Any]) -> SearchResult:
     """Return the page after the position, even if the record at that position was changed or deleted."""
     remaining = _remaining(records, order, position)
-    page = remaining[:limit]
-    if len(remaining) <= limit:
+    page = fitting_page(remaining[:limit])
+    if len(page) == len(remaining):
         return SearchResult(page, None, total=len(records))
     next_position = {"id": page[-1].id, "shown": position.get("shown", 0) + len(page)}
     value = order.value_of(page[-1])

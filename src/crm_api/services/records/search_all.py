@@ -82,4 +82,5 @@ async def _search_own(
         if object_type == "tickets":
             ids = await ticket_ids_of(context, contact, ids)
         records = await read_records(context, object_type, ids)
-    return query.select(records, context.fields[object_type])[:limit]
+    selected = await query.select(records, context.fields[object_type], context.time_slices)
+    return selected[:limit]

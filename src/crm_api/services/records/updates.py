@@ -51,7 +51,13 @@ async def update_record(
             )
         }
         if changed:
-            updated = await _send(context, fields, record.id, changed)
+            try:
+                updated = await _send(context, fields, record.id, changed)
+            except HubSpotError as error:
+                if error.may_have_acted:
+                    await _audit_change(context, fields, record.id, changed)
+                raise
+            await _audit_change(context, fields, record.id, changed)
             # HubSpot's response contains only the changed properties and some that HubSpot sets.
             properties_now = {**record.properties, **changed, **updated.properties}
             record = record.model_copy(
@@ -72,9 +78,28 @@ async def archive_record(
         await context.hubspot.objects(object_type).archive(record.id)
     if object_type == "deals":
         context.deal_ownership.invalidate(record.id)
-    async with context.session_factory.begin() as database:
-        detail = f"{object_type} {record.id}"
-        audit.record(database, "record_archived", context.user.id, origin=context.origin, detail=detail)
+    await audit.record_write(
+        context.session_factory,
+        "record_archived",
+        context.user,
+        f"{object_type} {record.id}",
+        origin=context.origin,
+    )
+
+
+async def _audit_change(
+    context: RecordContext, fields: ObjectFields, record_id: str, changed: Mapping[str, str]
+) -> None:
+    """Add an audit entry for a change by staff."""
+    if context.is_staff:
+        await audit.record_write(
+            context.session_factory,
+            "record_changed",
+            context.user,
+            f"{fields.object_type} {record_id}",
+            origin=context.origin,
+            fields=sorted(fields.paths[name] for name in changed),
+        )
 
 
 @asynccontextmanager

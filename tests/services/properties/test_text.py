@@ -1,0 +1,39 @@
+"""Text without case differences: normalisation, and long runs of combining marks."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_api.services.properties.text import casefold_text
+
+MARKS = "\u0301\u0323"
+# Letters, marks of several classes and planes, Hangul, and a mark with the combining class 0.
+CHARACTERS = st.sampled_from(
+    ["a", "É", "ß", "e", " ", "\u0301", "\u0323", "\u0f73", "\U0001e944", "ᄀ", "ᅡ", "😀"]
+)
+
+
+@given(st.text(CHARACTERS, max_size=30))
+def test_short_text_is_normalised_and_casefolded(text: str) -> None:
+    assert casefold_text(text) == unicodedata.normalize("NFC", text).casefold()
+
+
+def test_long_run_of_marks_is_divided_after_30() -> None:
+    folded = casefold_text("x" + MARKS * 50)
+    assert "\u034f" in folded
+    assert max(len(run) for run in folded.removeprefix("x").split("\u034f")) == 30
+
+
+def test_long_run_of_other_symbols_is_unchanged() -> None:
+    assert casefold_text("😀" * 100) == "😀" * 100
+
+
+@pytest.mark.parametrize("text", ["a" + MARKS * 32_767, ("😀" + MARKS * 14) * 2_260, "e\u0301" * 32_768])
+def test_folding_time_is_linear(text: str) -> None:
+    start = time.process_time()
+    casefold_text(text)
+    # Without the division, the first text takes more than 5 s.
+    assert time.process_time() - start < 1

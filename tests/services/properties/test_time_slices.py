@@ -1,0 +1,47 @@
+"""Time slices: the event loop runs between them, and requests take turns."""
+
+import asyncio
+import time
+
+import pytest
+
+from crm_api.services.properties.time_slices import SLICE_SECONDS, TimeSlices
+
+
+def compute(item: int) -> int:
+    time.sleep(SLICE_SECONDS)
+    return -item
+
+
+async def test_results_are_in_the_order_of_the_items() -> None:
+    assert await TimeSlices().map(compute, range(3)) == [0, -1, -2]
+    assert await TimeSlices().map(compute, []) == []
+
+
+async def test_other_tasks_run_between_slices() -> None:
+    task = asyncio.create_task(TimeSlices().map(compute, range(10)))
+    switches = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        switches += 1
+    assert switches >= 10
+
+
+async def test_concurrent_requests_take_turns() -> None:
+    slices = TimeSlices()
+    order: list[str] = []
+
+    def append_slowly(name: str) -> None:
+        order.append(name)
+        compute(0)
+
+    await asyncio.gather(*(slices.map(append_slowly, [name] * 3) for name in "ab"))
+    assert order == ["a", "b"] * 3
+
+
+async def test_deadline_cancels_a_long_computation() -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await TimeSlices().map(compute, range(1_000))
+    assert time.monotonic() - started < 2
