@@ -177,7 +177,7 @@ async def run_once(
     except ApiError as error:
         if error.error_type.code == "outcome_unknown":
             await lease.end()
-        elif error.error_type.status in _FINAL_STATUSES and "Retry-After" not in error.headers:
+        elif _is_final(error):
             await _store_error(lease, error)
         else:
             await _give_up(lease, outcome_known=not is_retry)
@@ -195,6 +195,13 @@ async def run_once(
     async with session_factory.begin() as database:
         await attempt.store_response(database, response)
     return StoredResponse(response.model_dump_json(), status, response)
+
+
+def _is_final(error: ApiError) -> bool:
+    # The operator or a later lookup can link the contact, so `contact_missing` is never stored.
+    if error.error_type.code == "contact_missing" or "Retry-After" in error.headers:
+        return False
+    return error.error_type.status in _FINAL_STATUSES
 
 
 async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:

@@ -60,6 +60,9 @@ async def _start_session(
     await database.flush()
     if new_hash is not None:
         await database.execute(update(User).where(User.id == user.id).values(password_hash=new_hash))
+    if user.lost_contact_id is not None:
+        # A contact that was missing may be back, so the next request looks it up without waiting for the backoff.
+        await database.execute(update(User).where(User.id == user.id).values(contact_lookup_at=None))
     _, tokens = _issue_tokens(database, session, started_at, rules)
     return tokens
 

@@ -43,8 +43,7 @@ async def _associations(
     context: RecordContext, deal_id: str, error: HubSpotValidationError | None
 ) -> list[NewAssociation]:
     if error is not None:
-        # The deal was archived after its owner was cached.
-        context.deal_ownership.invalidate(deal_id)
+        # The deal was archived after `ticket_contacts` had read it.
         raise ApiError("not_found") from error
     contact_ids = await ticket_contacts(context, deal_id)
     return [NewAssociation("deals", deal_id), *(NewAssociation("contacts", each) for each in contact_ids)]
