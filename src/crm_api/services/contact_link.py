@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from crm_api.database import SessionFactory
+from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord, HubSpotClient, UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError, HubSpotValidationError
 from crm_api.models import User
@@ -59,9 +60,13 @@ async def update_own_contact(
     links: ContactLinkResolver,
     origin: Origin,
 ) -> None:
-    """Update the user's contact, if there is one. Raises 503 while the link is lost."""
+    """Update the user's contact, if there is one. Raises 503 if it has been missing for a short time only."""
     # HubSpot writes to the surviving contact under every old ID, and that may be another user's contact.
-    await links.resolve(hubspot, user, origin=origin)
+    try:
+        await links.resolve(hubspot, user, origin=origin)
+    except ApiError:
+        if not links.is_long_lost(user):
+            raise
     if user.contact_id is None:
         return
     try:

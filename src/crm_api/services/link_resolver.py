@@ -56,6 +56,11 @@ class ContactLinkResolver:
         if not await self.is_own(user, contact):
             await self._store_link(user, contact, origin, is_new=contact_id not in merged_ids(contact))
 
+    def is_long_lost(self, user: User) -> bool:
+        """Return True if the contact has been missing for so long that it is probably deleted."""
+        lost_at = user.contact_lost_at
+        return lost_at is not None and self._now() - lost_at >= MAX_LOOKUP_INTERVAL
+
     async def is_own(self, user: User, contact: CrmRecord) -> bool:
         """Return True if this is the user's contact and no other user had a contact that was merged into it."""
         if contact.id != user.contact_id:

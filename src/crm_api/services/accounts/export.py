@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from crm_api.errors import ApiError
 from crm_api.models import AuditEntry, Session
 from crm_api.schemas.export import AuditRecord, PersonalExport, SessionRecord
 from crm_api.services import audit
@@ -16,10 +17,16 @@ from crm_api.services.records.nesting import with_deals_and_tickets
 async def export_user(context: RecordContext) -> PersonalExport:
     """Return the caller's profile, sessions, audit entries, and their contact with its deals and tickets.
 
-    Hashes of passwords and tokens are not included. Staff get only their own contact.
+    Hashes of passwords and tokens are not included. Staff get only their own contact. Raises 503 if the contact has
+    been missing for a short time only.
     """
     user = context.user
-    record = await own_contact(context, associations=("deals", "tickets"))
+    try:
+        record = await own_contact(context, associations=("deals", "tickets"))
+    except ApiError:
+        if not context.links.is_long_lost(user):
+            raise
+        record = None
     contact, tickets = None, []
     if record is not None:
         [contact] = await with_deals_and_tickets(context, [record])
