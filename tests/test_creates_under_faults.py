@@ -1,4 +1,4 @@
-"""One call to HubSpot in five fails, in every way it can: nothing is lost, nothing is doubled."""
+"""Every fifth HubSpot call fails in a random way: each create must succeed exactly once."""
 
 import httpx
 import pytest

@@ -187,7 +187,7 @@ async def test_production_without_smtp_logs_no_link(
 def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]) -> None:
     server = SmtpServer.of(url)
     assert (
-        server.host,
+        server.hostname,
         server.port,
         server.username,
         server.password,

@@ -32,97 +32,54 @@ def _error(status: int, code: str, detail: str, *, title: str = "", type_: str =
 
 
 _VALIDATION: Final = {"type_": "validation-error", "title": "Validation error"}
+# fmt: off
 _ERROR_TYPES: Final = (
     _error(400, "validation_error", "The request is not valid; see details."),
     _error(400, "malformed_body", "The body is not valid JSON.", **_VALIDATION),
-    _error(
-        400,
-        "invalid_cursor",
-        "The cursor is not from this list; start again without a cursor.",
-        **_VALIDATION,
-    ),
+    _error(400, "invalid_cursor", "The cursor is not from this list; start again without a cursor.", **_VALIDATION),
     _error(400, "wrong_password", "The current password is wrong.", **_VALIDATION),
     # OAuth2 client libraries read `error` at the token endpoint (RFC 6749, section 5.2).
-    _error(
-        400, "invalid_grant", "The credentials or the refresh token are not valid.", title="invalid_grant"
-    ),
-    _error(
-        400,
-        "invalid_request",
-        "A parameter of the token request is missing or sent twice.",
-        title="invalid_request",
-    ),
-    _error(
-        400,
-        "unsupported_grant_type",
-        "This grant_type is not supported; use password or refresh_token.",
-        title="unsupported_grant_type",
-    ),
-    _error(
-        400,
-        "invalid_link",
-        "The link is not valid, has expired or was already used, or the password is not the one given at "
-        "registration; request a new link.",
-    ),
-    _error(
-        401,
-        "invalid_token",
-        "The access token is missing, not valid or expired; log in and send it as Authorization: Bearer.",
-    ),
+    _error(400, "invalid_grant", "The credentials or the refresh token are not valid.", title="invalid_grant"),
+    _error(400, "invalid_request",
+           "A parameter of the token request is missing or sent twice.", title="invalid_request"),
+    _error(400, "unsupported_grant_type",
+           "This grant_type is not supported; use password or refresh_token.", title="unsupported_grant_type"),
+    _error(400, "invalid_link",
+           "The link is not valid, has expired or was already used, or the password is not the one given at "
+           "registration; request a new link."),
+    _error(401, "invalid_token",
+           "The access token is missing, not valid or expired; log in and send it as Authorization: Bearer."),
     _error(401, "invalid_credentials", "The e-mail address or the password is wrong."),
     _error(403, "forbidden", "Your role does not allow this."),
     _error(403, "registration_closed", "Registration is not open for this e-mail address."),
-    _error(
-        404,
-        "not_found",
-        "The path or record does not exist, or you have no access to it.",
-        title="Resource not found",
-    ),
-    _error(
-        405, "method_not_allowed", "This path does not have this method; the Allow header lists its methods."
-    ),
-    _error(
-        409,
-        "user_exists",
-        "A user with this e-mail address exists or is being registered now; log in instead.",
-        title="User already exists",
-    ),
+    _error(404, "not_found",
+           "The path or record does not exist, or you have no access to it.", title="Resource not found"),
+    _error(405, "method_not_allowed", "This path does not have this method; the Allow header lists its methods."),
+    _error(409, "user_exists",
+           "A user with this e-mail address exists or is being registered now; log in instead.",
+           title="User already exists"),
     _error(409, "contact_exists", "Another contact has this e-mail address.", title="Contact already exists"),
-    _error(
-        409, "contact_missing", "Your user is not linked to a contact in the CRM; ask the company to link it."
-    ),
-    _error(
-        409,
-        "request_in_progress",
-        "A request with this Idempotency-Key is in progress; retry after Retry-After seconds.",
-    ),
+    _error(409, "contact_missing", "Your user is not linked to a contact in the CRM; ask the company to link it."),
+    _error(409, "request_in_progress",
+           "A request with this Idempotency-Key is in progress; retry after Retry-After seconds."),
     _error(412, "precondition_failed", "The record has changed since you read it; read it again."),
     _error(413, "request_too_large", "The body is too large; send a smaller one."),
     _error(415, "unsupported_media_type", "Send the body as application/json."),
-    _error(
-        422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."
-    ),
+    _error(422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one."),
     _error(429, "rate_limit_exceeded", "Too many requests; retry after Retry-After seconds."),
     _error(500, "internal_server_error", "The service failed; the error is logged under this request_id."),
     _error(502, "hubspot_error", "HubSpot returned an error; changing the request does not help."),
-    _error(
-        502,
-        "hubspot_credentials_refused",
-        "HubSpot refused this service's credentials; the operator has to replace them.",
-        type_="hubspot-credentials",
-    ),
-    _error(
-        503, "hubspot_unavailable", "HubSpot cannot accept this request now; retry after Retry-After seconds."
-    ),
+    _error(502, "hubspot_credentials_refused",
+           "HubSpot refused this service's credentials; the operator has to replace them.",
+           type_="hubspot-credentials"),
+    _error(503, "hubspot_unavailable", "HubSpot cannot accept this request now; retry after Retry-After seconds."),
     _error(503, "service_unavailable", "The service is unavailable; retry after Retry-After seconds."),
     _error(504, "hubspot_timeout", "HubSpot timed out; retry later."),
-    _error(
-        504,
-        "outcome_unknown",
-        "HubSpot did not confirm whether the record was created. Look for it before you create it again; "
-        "with an Idempotency-Key, send the same request with the same key.",
-    ),
+    _error(504, "outcome_unknown",
+           "HubSpot did not confirm whether the record was created. Look for it before you create it again; with an "
+           "Idempotency-Key, send the same request with the same key."),
 )
+# fmt: on
 ERROR_TYPES: Final[Mapping[str, ErrorType]] = {error_type.code: error_type for error_type in _ERROR_TYPES}
 DEFAULT_RETRY_AFTER_SECONDS: Final = 5
 

@@ -98,10 +98,8 @@ def _from_http_exception(request: Request, error: HTTPException) -> ApiError:
         413: "request_too_large",
         415: "unsupported_media_type",
     }
-    code = codes.get(error.status_code, "internal_server_error")
-    if error.status_code == 405:
-        return ApiError(code, headers={"Allow": ", ".join(_allowed_methods(request))})
-    return ApiError(code)
+    headers = {"Allow": ", ".join(_allowed_methods(request))} if error.status_code == 405 else {}
+    return ApiError(codes.get(error.status_code, "internal_server_error"), headers=headers)
 
 
 def _is_json(request: Request) -> bool:

@@ -5,7 +5,7 @@ import logging
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid, parseaddr
@@ -38,9 +38,9 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """The SMTP server that mail is sent to."""
+    """The SMTP server that mail is sent to; the fields are parameters of `aiosmtplib.SMTP`."""
 
-    host: str
+    hostname: str
     port: int
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
@@ -62,7 +62,7 @@ class SmtpServer:
         secure = parts.scheme == "smtps"
         needs_tls = bool(parts.username) and parts.hostname not in _LOOPBACK
         return cls(
-            host=parts.hostname,
+            hostname=parts.hostname,
             port=port or (465 if secure else 587),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
@@ -160,16 +160,8 @@ class MailQueue:
             await self._sleep(wait_seconds)
 
     async def _send_by_smtp(self, mail: Mail, server: SmtpServer) -> None:
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username,
-            password=server.password,
-            use_tls=server.use_tls,
-            start_tls=server.start_tls,
-            tls_context=self._tls,
-            timeout=self._send_timeout_seconds,
-        )
+        timeout = self._send_timeout_seconds
+        client = aiosmtplib.SMTP(**asdict(server), tls_context=self._tls, timeout=timeout)
         # The client's context manager would send QUIT and wait for a server that does not respond. The server is
         # responsible for a mail that it has accepted, even without QUIT (RFC 5321, section 4.1.1.4).
         try:

@@ -60,14 +60,13 @@ from crm_api.settings import Settings
 logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
-    "X-Request-ID",
-    "Retry-After",
-    "RateLimit",
-    "RateLimit-Policy",
-    "ETag",
-    "Location",
-    "Idempotency-Replayed",
-)
+    "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+)  # fmt: skip
+# Starlette tries routes in this order, so frequent ones come first.
+ROUTER_MODULES = (
+    registration, profile, pipelines, overview, deals, tickets, search_all, contacts, properties, health, sessions,
+    passwords, verification,
+)  # fmt: skip
 
 
 def create_app(
@@ -106,22 +105,7 @@ def create_app(
     app.state.metrics = Metrics(version=app.version)
     app.state.tracing = tracing
     app.state.openapi_document = document.lazy_document(app)
-    # Starlette tries routes in this order, so frequent ones come first.
-    for module in (
-        registration,
-        profile,
-        pipelines,
-        overview,
-        deals,
-        tickets,
-        search_all,
-        contacts,
-        properties,
-        health,
-        sessions,
-        passwords,
-        verification,
-    ):
+    for module in ROUTER_MODULES:
         app.include_router(module.router)
     if settings.docs_enabled:
         app.include_router(docs.router)
@@ -191,11 +175,11 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
     """Update the gauges of quota and pools every few seconds."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
-        metrics.quota(hubspot.quota.snapshot())
+        metrics.quota(hubspot.sender.quota.snapshot())
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
-        metrics.pool("hubspot", used=hubspot.in_flight, size=hubspot.max_connections)
+        metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
         await asyncio.sleep(GAUGE_INTERVAL_SECONDS)
 

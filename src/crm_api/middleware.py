@@ -182,12 +182,9 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"]
-                present = {name for name, _ in headers}
-                message["headers"] = [
-                    *headers,
-                    *(header for header in self._headers if header[0] not in present),
-                ]
+                present = {name for name, _ in message["headers"]}
+                added = [header for header in self._headers if header[0] not in present]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,7 +1,6 @@
 """Rate limits for callers: requests per user and per network address, registrations, and failed logins."""
 
 import inspect
-import ipaddress
 import logging
 import threading
 import time
@@ -22,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from crm_api.errors import ApiError
 from crm_api.security.crypto import keyed_hash
+from crm_api.security.networks import network_of
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,16 +48,7 @@ def client_address(request: Request) -> str:
 
 
 def _network(request: Request) -> str:
-    """Return the network that counts as one caller: the IPv4 address, or the /64 network of an IPv6 address."""
-    address = client_address(request)
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    return network_of(client_address(request))
 
 
 def _user_or_address(request: Request) -> str:

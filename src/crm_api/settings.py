@@ -36,10 +36,8 @@ class SettingsRefusedError(ValueError):
     """Settings with which the service cannot start or would be unsafe in production."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__(
-            "crm-api refuses to start with these settings:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
-        )
+        lines = [f"  - {problem}" for problem in problems]
+        super().__init__("\n".join(["crm-api refuses to start with these settings:", *lines]))
         self.problems = problems
 
 
@@ -65,26 +63,19 @@ class PropertyLists(BaseModel):
             if name not in self.readable:
                 raise ValueError(f"{name} is not readable")
         if len(",".join(self.readable)) > MAX_PROPERTY_NAMES_LENGTH:
-            raise ValueError(
-                f"the names of readable have more than {MAX_PROPERTY_NAMES_LENGTH} characters together"
-            )
-        reserved = STAFF_ONLY_PROPERTIES & set(self.writable_by_customer)
-        if reserved:
+            maximum = MAX_PROPERTY_NAMES_LENGTH
+            raise ValueError(f"the names of readable have more than {maximum} characters together")
+        if reserved := STAFF_ONLY_PROPERTIES & set(self.writable_by_customer):
             raise ValueError(f"customers cannot write {', '.join(sorted(reserved))}")
         return self
 
 
 def _normalised_domain(domain: str) -> str:
+    address = f"x@{domain.removeprefix('@')}"
     try:
-        return validate_email(
-            f"x@{domain.removeprefix('@')}", check_deliverability=False
-        ).ascii_domain.lower()
+        return validate_email(address, check_deliverability=False).ascii_domain.lower()
     except EmailNotValidError:
         raise ValueError("write domains, such as example.com, example.org") from None
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -121,6 +112,14 @@ class Settings(BaseSettings):
     """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     """Maximum size of a request body; a larger one gets 413."""
+    max_connections: Annotated[int, Field(ge=1)] = 800
+    """Maximum connections of one process from clients and proxies; the service closes further ones. Keep it 200 below
+    the process's limit of open files."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] = 100
+    """Maximum connections of one process from one network address (IPv6: one /64 network); the addresses in
+    FORWARDED_ALLOW_IPS have no limit of their own."""
+    write_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
+    """Time in which a client must read 64 KiB of a response that waits for it; otherwise its connection is closed."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """Maximum time for one request, HubSpot calls and their retries included."""
     shutdown_notice_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
@@ -227,7 +226,9 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", "registration_email_domains", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
-        return _split(value)
+        return (
+            [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+        )
 
     @field_validator("registration_email_domains")
     @classmethod
@@ -249,8 +250,7 @@ class Settings(BaseSettings):
     @field_validator("app_public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if not _is_web_address(value):
             raise ValueError("write https://portal.example.com, with the path if it has one")
         return value
 
@@ -263,12 +263,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _set_defaults_of_environment(self) -> "Settings":
-        if self.environment == "development":
+        development = self.environment == "development"
+        if development:
             for name in ("secret_key", "jwt_secret_key"):
                 if not getattr(self, name).get_secret_value():
                     setattr(self, name, SecretStr(f"{DEVELOPMENT_SECRET}-{name}"))
             self.database_url = self.database_url or "sqlite:///crm-api.db"
-        development = self.environment == "development"
         self.email_verification = self.email_verification or ("off" if development else "required")
         self.rate_limit_registrations = self.rate_limit_registrations or (
             "60 per 1 minute" if development else "10 per 1 hour"
@@ -296,8 +296,8 @@ class Settings(BaseSettings):
 
     def require_startable(self) -> None:
         """Raise `SettingsRefusedError` with all problems if the service cannot start."""
-        problems = [*self.production_problems, *_missing_database(self), *_hubspot_problems(self)]
-        if problems:
+        no_database = [] if self.database_url else ["DATABASE_URL is not set"]
+        if problems := [*self.production_problems, *no_database, *_hubspot_problems(self)]:
             raise SettingsRefusedError(problems)
 
     def require_hubspot(self) -> None:
@@ -317,19 +317,13 @@ def _describe(error: ErrorDetails) -> str:
     return f"{variable}: {within + ': ' if within else ''}{message}"
 
 
-def _missing_database(settings: Settings) -> list[str]:
-    return [] if settings.database_url else ["DATABASE_URL is not set"]
-
-
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises if it is not a number
     except ValueError:
         return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
-    )
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
 
 
 def _hubspot_problems(settings: Settings) -> list[str]:
@@ -359,9 +353,7 @@ def _production_problems(settings: Settings) -> list[str]:
             problems.append(f"{name} has fewer than {MIN_SECRET_LENGTH} characters")
         elif any(word in value.lower() for word in PLACEHOLDERS) or len(set(value)) < 8:
             problems.append(f"{name} is a placeholder")
-    if settings.secret_key.get_secret_value() and (
-        settings.secret_key.get_secret_value() == settings.jwt_secret_key.get_secret_value()
-    ):
+    if settings.secret_key.get_secret_value() and settings.secret_key == settings.jwt_secret_key:
         problems.append("SECRET_KEY and JWT_SECRET_KEY are the same")
     if not settings.hubspot_base_url.startswith("https://"):
         problems.append("HUBSPOT_BASE_URL is not https; plain http is for the emulator only")

@@ -1,94 +1,25 @@
 """Limits of the HTTP protocol, tested with bytes on real sockets."""
 
 import asyncio
-import contextlib
-import re
+import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-import uvicorn
+from tests.support.raw_http import ONE, Served, post, serving
 
-from crm_api.cli.http_protocol import MAX_NON_BODY_BYTES, BoundedProtocol
+from crm_api.cli.http_protocol import MAX_NON_BODY_BYTES, MAX_QUEUED_REQUESTS, ClientConnections
 
-WAIT_SECONDS = 10.0
-ONE = b"GET /one HTTP/1.1\r\nHost: crm.example\r\n\r\n"
+REQUEST_SECONDS = 0.2
+HELD = b"GET /held HTTP/1.1\r\nHost: crm.example\r\n\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: crm.example\r\n\r\n"
 PIECE = b"a" * 8192
 
 
-class ShortDeadline(BoundedProtocol):
-    request_seconds = 0.2
-
-
-class Served:
-    """A running server and the requests that reached its application."""
-
-    def __init__(self, port: int, received: list[tuple[str, bytes]]) -> None:
-        self.port = port
-        self.received = received
-
-    async def send(self, *pieces: bytes, responses: int | None = None) -> list[int]:
-        """Send the bytes and return the statuses, after this number of responses or when the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        read = b""
-        with contextlib.suppress(ConnectionError):
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(WAIT_SECONDS):
-                while responses is None or len(statuses_in(read)) < responses:
-                    more = await reader.read(65_536)
-                    if not more:
-                        break
-                    read += more
-        writer.transport.abort()
-        return statuses_in(read)
-
-
-def statuses_in(read: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", read)]
-
-
-@asynccontextmanager
-async def serving(protocol: type[BoundedProtocol]) -> AsyncGenerator[Served, None]:
-    received: list[tuple[str, bytes]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                received.append(("disconnected", body))
-                return
-            body += message["body"]
-            if not message.get("more_body"):
-                break
-        received.append((scope["path"], body))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-    yield Served(server.servers[0].sockets[0].getsockname()[1], received)
-    server.should_exit = server.force_exit = True
-    await running
-
-
 @pytest.fixture
 async def served() -> AsyncGenerator[Served, None]:
-    async with serving(BoundedProtocol) as served:
+    async with serving() as served:
         yield served
-
-
-def post(*headers: bytes, body: bytes = b"") -> bytes:
-    return b"\r\n".join([b"POST /one HTTP/1.1", b"Host: crm.example", *headers, b"", b""]) + body
 
 
 @pytest.mark.parametrize(
@@ -115,7 +46,7 @@ def post(*headers: bytes, body: bytes = b"") -> bytes:
     ],
 )
 async def test_ambiguous_request_length_is_rejected(served: Served, request_bytes: bytes) -> None:
-    """A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2"""
+    # A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2
     statuses = await served.send(request_bytes)
     assert statuses in ([400], [200, 400], [])
     assert ("/smuggled", b"") not in served.received
@@ -149,6 +80,23 @@ async def test_endless_request_head_closes_connection(
     assert await served.send(ONE, responses=1) == [200]
 
 
+def head_of(size: int) -> bytes:
+    return ONE[:-2] + b"X-A: " + b"a" * (size - len(ONE) - len(b"X-A: \r\n")) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [MAX_NON_BODY_BYTES + 500, 70_000, 200_000])
+async def test_head_over_limit_in_one_read_is_refused(served: Served, size: int) -> None:
+    assert await served.send(head_of(size)) == [400]
+    assert served.received == []
+
+
+async def test_incomplete_large_head_after_request_is_refused(served: Served) -> None:
+    connection = await served.connect(ONE, head_of(80_000)[:75_000])
+    while await connection.status() is not None:
+        pass
+    assert served.received in ([("/one", b"")], [])
+
+
 async def test_limited_head_and_large_body_are_accepted(served: Served) -> None:
     body = b"x" * (20 * MAX_NON_BODY_BYTES)
     header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
@@ -167,22 +115,117 @@ async def test_limited_head_and_large_body_are_accepted(served: Served) -> None:
     "partial_request", [b"GET /one HT", post(b"Content-Length: 10", body=b"x"), ONE + b"GET /one HT"], ids=str
 )
 async def test_incomplete_request_closes_connection(partial_request: bytes) -> None:
-    async with serving(ShortDeadline) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(partial_request)
+    async with serving(ClientConnections(request_seconds=REQUEST_SECONDS)) as served:
+        connection = await served.connect(partial_request)
         if partial_request.startswith(ONE):
-            await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"T" if partial_request.endswith(b"HT") else b"x")
-        async with asyncio.timeout(WAIT_SECONDS):
-            assert await reader.read() == b""
-        writer.close()
+            assert await connection.status() == 200
+        connection.writer.write(b"T" if partial_request.endswith(b"HT") else b"x")
+        assert await connection.status() is None
 
 
 async def test_idle_connection_outlives_request_deadline() -> None:
-    async with serving(ShortDeadline) as served:
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with serving(ClientConnections(request_seconds=REQUEST_SECONDS)) as served:
+        connection = await served.connect()
         for _ in range(2):
-            writer.write(ONE)
-            assert b"200" in await reader.readuntil(b"\r\n\r\n")
-            await asyncio.sleep(ShortDeadline.request_seconds * 1.5)
-        writer.close()
+            connection.writer.write(ONE)
+            assert await connection.status() == 200
+            await asyncio.sleep(REQUEST_SECONDS * 1.5)
+
+
+async def test_pipelined_requests_within_limit_are_served(served: Served) -> None:
+    count = MAX_QUEUED_REQUESTS + 1
+    assert await served.send(ONE * count, responses=count) == [200] * count
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+async def test_pipelined_requests_over_limit_close_connection(served: Served, pieces: int) -> None:
+    assert await served.send(HELD, *[ONE * (6000 // pieces)] * pieces) == []
+    assert served.received == [("/held", b"")]
+    served.release()
+    assert await served.send(ONE, responses=1) == [200]
+
+
+async def test_invalid_later_request_closes_without_error_response(served: Served) -> None:
+    connection = await served.connect(HELD)
+    await served.wait_until(lambda: bool(served.received))
+    connection.writer.write(b"NOT HTTP\r\n\r\n")
+    assert await connection.status() is None
+    served.release()
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.2", b"h2c, websocket"])
+@pytest.mark.parametrize(
+    ("framing", "wire_body"),
+    [
+        (b"Content-Length: 11", b"hello world"),
+        (b"Transfer-Encoding: chunked", b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("pieces", ["one", "two", "bytes"])
+async def test_request_with_upgrade_offer_is_served(
+    served: Served, protocol: bytes, framing: bytes, wire_body: bytes, pieces: str
+) -> None:
+    # A server may ignore the offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+    head = post(b"X-Empty:", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, framing)
+    sent = [head + wire_body] * 2 + [ONE]
+    if pieces == "two":
+        sent = [head, wire_body, head, wire_body, ONE]
+    elif pieces == "bytes":
+        sent = [bytes([byte]) for piece in sent for byte in piece]
+    assert await served.send(*sent, responses=3) == [200] * 3
+    assert served.received == [("/one", b"hello world")] * 2 + [("/one", b"")]
+    assert served.headers[0][b"x-empty"] == b""
+    assert served.headers[0][b"host"] == b"crm.example"
+
+
+@pytest.mark.parametrize("connection", [b"Upgrade", b"upgrade, close"])
+async def test_upgrade_offer_does_not_change_body_length(served: Served, connection: bytes) -> None:
+    length = b"Content-Length: " + str(len(SMUGGLED)).encode()
+    offer = (b"Connection: " + connection, b"Upgrade: h2c")
+    await served.send(post(*offer, length, body=SMUGGLED) + b"x\r\n\r\n")
+    assert served.received in ([("/one", SMUGGLED)], [("disconnected", SMUGGLED)])
+    refused = post(*offer, b"Content-Length: 4", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED)
+    assert await served.send(refused) == [400]
+
+
+async def test_connect_is_refused(served: Served) -> None:
+    for target in (b"crm.example:443", b"/one"):
+        assert await served.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: crm.example\r\n\r\n" + ONE) == [
+            400
+        ]
+    assert served.received == []
+
+
+async def test_trailers_do_not_become_headers(served: Served) -> None:
+    body = b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    assert await served.send(post(b"Transfer-Encoding: chunked", body=body), responses=1) == [200]
+    assert list(served.headers[0]) == [b"host", b"transfer-encoding"]
+
+
+def curl_has_http2() -> bool:
+    curl = shutil.which("curl")
+    return curl is not None and b"HTTP2" in subprocess.run([curl, "--version"], capture_output=True).stdout
+
+
+@pytest.mark.skipif(not curl_has_http2(), reason="needs curl with HTTP/2")
+@pytest.mark.parametrize(
+    "options", [(), ("--header", "Transfer-Encoding: chunked")], ids=["length", "chunked"]
+)
+async def test_curl_with_http2_posts_its_body(served: Served, options: tuple[str, ...]) -> None:
+    body = b'{"everywhere": true}'
+    url = f"http://127.0.0.1:{served.port}/one"
+    command = [
+        "curl",
+        "--http2",
+        "--silent",
+        "--fail",
+        "--max-time",
+        "10",
+        "--data-binary",
+        "@-",
+        *options,
+        url,
+    ]
+    await asyncio.to_thread(subprocess.run, command, input=body, check=True)
+    assert served.received == [("/one", body)]

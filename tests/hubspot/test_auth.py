@@ -14,7 +14,7 @@ from tests.support.clock import FakeClock
 
 from crm_api.hubspot import (
     HubSpotClient,
-    NullObserver,
+    Observer,
     RefreshTokenAuth,
     RetryPolicy,
     StaticTokenAuth,
@@ -354,7 +354,7 @@ async def test_invalid_expires_in_raises_unreadable_error(hubspot: FakeHubSpot, 
 async def test_observer_receives_token_requests(hubspot: FakeHubSpot) -> None:
     outcomes: list[str] = []
 
-    class RecordingObserver(NullObserver):
+    class RecordingObserver(Observer):
         def token_refreshed(self, *, outcome: str) -> None:
             outcomes.append(outcome)
 
@@ -382,7 +382,7 @@ async def test_rejected_grant_is_logged_once_and_not_requested_again(
         hubspot.clock.now += 61
         with pytest.raises(HubSpotGrantError):
             await call(client)
-        assert (client.last_seen.ok, client.last_seen.error) == (False, "HubSpotGrantError")
+        assert (client.sender.last_seen.ok, client.sender.last_seen.error) == (False, "HubSpotGrantError")
     assert len(hubspot.token_requests) == 2
     assert raised.value.category == "BAD_REFRESH_TOKEN"
     assert not raised.value.sent

@@ -85,7 +85,7 @@ async def test_cancellation_at_any_await_releases_all_resources(
         survived = await asyncio.create_task(cancel_at_await(position, call(client)))
         await asyncio.wait_for(read(client), TIMEOUT_SECONDS)
         assert client.sender.circuit.state is CircuitState.CLOSED
-        assert client.quota.snapshot()["burst_waiting"] == 0
+        assert client.sender.quota.snapshot()["burst_waiting"] == 0
         await client.aclose()
         if survived:
             break

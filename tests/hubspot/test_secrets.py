@@ -101,7 +101,7 @@ async def test_repr_and_errors_show_no_credentials() -> None:
         client,
         client.sender.auth,
         client.deals,
-        client.quota,
+        client.sender.quota,
         client.sender.circuit,
         StaticTokenAuth("pat-na1-secret"),
     ):

@@ -18,7 +18,7 @@ from crm_api.hubspot import (
     HubSpotClient,
     LastSeen,
     LocalQuota,
-    NullObserver,
+    Observer,
     RetryBudget,
     call_context,
     current_call_context,
@@ -325,14 +325,14 @@ async def test_open_circuit_uses_no_quota() -> None:
         await read(client, idempotent=False)
     with pytest.raises(HubSpotUnavailableError):
         await read(client)
-    assert client.quota.snapshot()["burst_used"] == 1
+    assert client.sender.quota.snapshot()["burst_used"] == 1
 
 
 async def test_response_headers_correct_the_quota() -> None:
     headers = {"X-HubSpot-RateLimit-Max": "90", "X-HubSpot-RateLimit-Remaining": "20"}
     client = build_client(Stub(httpx.Response(200, json={}, headers=headers)))
     await read(client)
-    counts = client.quota.snapshot()
+    counts = client.sender.quota.snapshot()
     assert (counts["burst_limit"], counts["burst_used"]) == (90, 70)
 
 
@@ -464,7 +464,7 @@ async def test_context_counts_calls_and_waits_of_all_tasks() -> None:
 async def test_observer_receives_attempts_and_retries() -> None:
     events: list[tuple[str, dict[str, Any]]] = []
 
-    class RecordingObserver(NullObserver):
+    class RecordingObserver(Observer):
         def call_finished(self, **facts: Any) -> None:
             events.append(("finished", facts))
 
@@ -481,13 +481,13 @@ async def test_observer_receives_attempts_and_retries() -> None:
 
 
 def seen(client: HubSpotClient) -> tuple[bool | None, str | None]:
-    return client.last_seen.ok, client.last_seen.error
+    return client.sender.last_seen.ok, client.sender.last_seen.error
 
 
 async def test_last_seen_distinguishes_failures_from_rejections() -> None:
     stub = Stub(refusal(404))
     client = build_client(stub)
-    assert client.last_seen == LastSeen()
+    assert client.sender.last_seen == LastSeen()
     with pytest.raises(HubSpotError):
         await read(client)
     assert seen(client) == (True, None)
@@ -495,8 +495,8 @@ async def test_last_seen_distinguishes_failures_from_rejections() -> None:
     with pytest.raises(HubSpotError):
         await read(client)
     assert seen(client) == (False, "HubSpotConnectionError")
-    assert client.last_seen.at is not None
-    assert client.last_seen.at.tzinfo is not None
+    assert client.sender.last_seen.at is not None
+    assert client.sender.last_seen.at.tzinfo is not None
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ async def test_last_seen_is_not_ok_for_account_wide_failures(
     client = build_client(Stub(response))
     with pytest.raises(HubSpotError):
         await read(client, idempotent=False)
-    assert client.last_seen.ok == is_ok
+    assert client.sender.last_seen.ok == is_ok
 
 
 async def test_401_with_a_static_token_is_not_retried() -> None:

@@ -1,11 +1,10 @@
-"""Contacts over HTTP."""
+"""Routes for contacts."""
 
 from typing import Any
 
 import httpx
 import pytest
-from tests.routers.test_deals_by_id import same_answers
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.records import (
     calls,
@@ -45,17 +44,17 @@ class TestCreateContact:
         assert emulator.requests == []
 
     async def test_staff_create_contact(self, staff: Caller, emulator: Emulator) -> None:
-        answer = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["message"] == "Contact created successfully"
-        contact = answer.json()["data"]["contact"]
+        response = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
+        assert response.status_code == 201, response.text
+        assert response.json()["message"] == "Contact created successfully"
+        contact = response.json()["data"]["contact"]
         assert set(contact) == KEYS
         assert (contact["email"], contact["lifecyclestage"]) == ("grace@example.com", "customer")
         assert emulator.records("contacts")[-1].id == contact["id"]
 
     async def test_existing_email_returns_409(self, staff: Caller, customer: Caller) -> None:
-        answer = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
-        problem = assert_problem(answer, 409, "contact_exists")
+        response = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
+        problem = assert_problem(response, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
 
     async def test_same_idempotency_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
@@ -92,8 +91,8 @@ class TestCreateContact:
         self, staff: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
-        answer = await staff.post("/api/contacts", GRACE | change)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await staff.post("/api/contacts", GRACE | change)
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
 
@@ -113,12 +112,12 @@ class TestListContacts:
         emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(24)]})
         expected = [record.id for record in emulator.records("contacts")]
         assert len(expected) == 25
-        assert [each["id"] for each in await list_all(staff, "/api/contacts", limit=10)] == expected
+        assert [record["id"] for record in await list_all(staff, "/api/contacts", limit=10)] == expected
         by_email = await list_all(staff, "/api/contacts", limit=10, sort="-email")
-        assert [each["email"] for each in by_email] == sorted(
-            (each["email"] for each in by_email), reverse=True
+        assert [record["email"] for record in by_email] == sorted(
+            (record["email"] for record in by_email), reverse=True
         )
-        assert {each["id"] for each in by_email} == set(expected)
+        assert {record["id"] for record in by_email} == set(expected)
 
 
 class TestGetContact:
@@ -130,7 +129,7 @@ class TestGetContact:
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
-        same_answers(
+        assert_same_not_found(
             await other_customer.get(f"/api/contacts/{customer.contact_id}"),
             await other_customer.get("/api/contacts/99999999"),
         )
@@ -141,28 +140,28 @@ class TestGetContact:
         deal_id = await create_deal_as(customer)
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
-        answer = await customer.get(f"/api/contacts/{customer.contact_id}")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["message"] == "Contact retrieved successfully"
-        contact = answer.json()["data"]["contact"]
+        response = await customer.get(f"/api/contacts/{customer.contact_id}")
+        assert response.status_code == 200, response.text
+        assert response.json()["message"] == "Contact retrieved successfully"
+        contact = response.json()["data"]["contact"]
         assert set(contact) == KEYS | {"deals", "incomplete"}
         [deal] = contact["deals"]
         assert (deal["id"], deal["tickets"][0]["id"]) == (deal_id, ticket_id)
         assert len(calls(emulator)) == 4
 
     async def test_staff_read_any_contact(self, staff: Caller, customer: Caller) -> None:
-        answer = await staff.get(f"/api/contacts/{customer.contact_id}")
-        assert answer.json()["data"]["contact"]["email"] == customer.email
+        response = await staff.get(f"/api/contacts/{customer.contact_id}")
+        assert response.json()["data"]["contact"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
     async def test_contact_has_all_250_deals(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 250)
+        created = seed_deals(emulator, customer.contact_id, 250)
         for caller in (customer, staff):
-            answer = await caller.get(f"/api/contacts/{customer.contact_id}")
-            contact = answer.json()["data"]["contact"]
-            assert {deal["id"] for deal in contact["deals"]} == set(made)
+            response = await caller.get(f"/api/contacts/{customer.contact_id}")
+            contact = response.json()["data"]["contact"]
+            assert {deal["id"] for deal in contact["deals"]} == set(created)
             assert contact["incomplete"] is False
 
     @pytest.mark.parametrize(
@@ -180,20 +179,20 @@ class TestGetContact:
     async def test_failed_batch_does_not_affect_other_batches(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 250)
-        answered = EmulatorTransport.handle_async_request
+        created = seed_deals(emulator, customer.contact_id, 250)
+        handle_request = EmulatorTransport.handle_async_request
 
         async def handle(self: EmulatorTransport, request: httpx.Request) -> httpx.Response:
             if (
                 request.url.path.endswith("/deals/batch/read")
-                and f'"{made[150]}"' in request.content.decode()
+                and f'"{created[150]}"' in request.content.decode()
             ):
                 return httpx.Response(500, request=request)
-            return await answered(self, request)
+            return await handle_request(self, request)
 
         monkeypatch.setattr(EmulatorTransport, "handle_async_request", handle)
         contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
-        assert [deal["id"] for deal in contact["deals"]] == [*made[:100], *made[200:]]
+        assert [deal["id"] for deal in contact["deals"]] == [*created[:100], *created[200:]]
         assert contact["incomplete"] is True
 
     async def test_unreadable_tickets_make_deals_incomplete(
@@ -216,7 +215,7 @@ class TestUpdateContact:
     ) -> None:
         emulator.clear_requests()
         body = {"firstname": "Mine"}
-        same_answers(
+        assert_same_not_found(
             await other_customer.patch(f"/api/contacts/{customer.contact_id}", body),
             await other_customer.patch("/api/contacts/99999999", body),
         )
@@ -224,9 +223,9 @@ class TestUpdateContact:
 
     async def test_customer_updates_own_contact(self, customer: Caller, emulator: Emulator) -> None:
         path = f"/api/contacts/{customer.contact_id}"
-        answer = await customer.patch(path, {"firstname": "Augusta", "phone": None})
-        assert answer.status_code == 200, answer.text
-        contact = answer.json()["data"]["contact"]
+        response = await customer.patch(path, {"firstname": "Augusta", "phone": None})
+        assert response.status_code == 200, response.text
+        contact = response.json()["data"]["contact"]
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == ("Augusta", "Lovelace", None)
         assert emulator.requests[-1].body == {"properties": {"firstname": "Augusta", "phone": ""}}
 
@@ -243,16 +242,16 @@ class TestUpdateContact:
         self, customer: Caller, emulator: Emulator, name: str, value: str
     ) -> None:
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/contacts/{customer.contact_id}", {name: value})
-        assert_problem(answer, 400, "validation_error", fields=[name])
+        response = await customer.patch(f"/api/contacts/{customer.contact_id}", {name: value})
+        assert_problem(response, 400, "validation_error", fields=[name])
         assert writes(emulator) == []
 
     async def test_staff_write_email_and_lifecyclestage(
         self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
-        answer = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
-        contact = answer.json()["data"]["contact"]
+        response = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
+        contact = response.json()["data"]["contact"]
         assert (contact["email"], contact["lifecyclestage"]) == ("new@example.com", "customer")
         assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
@@ -271,36 +270,36 @@ class TestUpdateContact:
     ) -> None:
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
         survivor = emulator.merge("contacts", other, customer.contact_id)
-        answer = await customer.get(f"/api/contacts/{customer.contact_id}")
-        assert answer.json()["data"]["contact"]["id"] == survivor
+        response = await customer.get(f"/api/contacts/{customer.contact_id}")
+        assert response.json()["data"]["contact"]["id"] == survivor
         assert (await customer.get(f"/api/contacts/{survivor}")).status_code == 200
 
 
 class TestReadYourOwnWrites:
-    """HubSpot's search does not show what was written until 30 seconds later."""
+    """HubSpot's search index lags 30 seconds behind writes."""
 
     async def test_written_contacts_are_listed_once_with_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
-        made = (await staff.post("/api/contacts", GRACE)).json()["data"]["contact"]["id"]
+        created = (await staff.post("/api/contacts", GRACE)).json()["data"]["contact"]["id"]
         path = f"/api/contacts/{customer.contact_id}"
         assert (
             await staff.patch(path, {"lastname": "King", "lifecyclestage": "customer"})
         ).status_code == 200
         for limit in (1, 50):
             leads = await list_all(staff, "/api/contacts", lifecyclestage="lead", limit=limit)
-            assert [each["id"] for each in leads] == [staff.contact_id, made]
+            assert [record["id"] for record in leads] == [staff.contact_id, created]
             by_name = await list_all(staff, "/api/contacts", sort="lastname", limit=limit)
-            assert [each["lastname"] for each in by_name] == ["Hopper", "King", "Lovelace"]
-        [found] = await search_all(staff, "/api/contacts/search", query="hopper")
-        assert found["id"] == made
+            assert [record["lastname"] for record in by_name] == ["Hopper", "King", "Lovelace"]
+        [results] = await search_all(staff, "/api/contacts/search", query="hopper")
+        assert results["id"] == created
 
     async def test_own_profile_change_shows_in_staff_search(self, staff: Caller, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
         assert (await staff.patch("/api/me", {"lastname": "King"})).status_code == 200
-        [found] = await search_all(staff, "/api/contacts/search", query="king")
-        assert (found["id"], found["lastname"]) == (staff.contact_id, "King")
+        [results] = await search_all(staff, "/api/contacts/search", query="king")
+        assert (results["id"], results["lastname"]) == (staff.contact_id, "King")
 
 
 class TestSearchContacts:
@@ -309,14 +308,14 @@ class TestSearchContacts:
         assert emulator.requests == []
 
     async def test_customer_finds_only_own_contact(self, customer: Caller, other_customer: Caller) -> None:
-        found = await search_all(customer, "/api/contacts/search", query="example.com")
-        assert [each["id"] for each in found] == [customer.contact_id]
+        results = await search_all(customer, "/api/contacts/search", query="example.com")
+        assert [record["id"] for record in results] == [customer.contact_id]
 
     async def test_staff_find_all_contacts(
         self, customer: Caller, other_customer: Caller, staff: Caller
     ) -> None:
-        found = await search_all(staff, "/api/contacts/search", query="lovelace", limit=1)
-        assert [each["id"] for each in found] == [
+        results = await search_all(staff, "/api/contacts/search", query="lovelace", limit=1)
+        assert [record["id"] for record in results] == [
             customer.contact_id,
             other_customer.contact_id,
             staff.contact_id,

@@ -1,4 +1,4 @@
-"""Deals over HTTP."""
+"""POST /api/deals."""
 
 from decimal import Decimal
 from typing import Any
@@ -37,10 +37,10 @@ class TestCreateDeal:
     async def test_deal_is_associated_with_callers_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body())
-        assert answer.status_code == 201
-        assert answer.json()["message"] == "Deal created successfully"
-        deal = answer.json()["data"]["deal"]
+        response = await customer.post("/api/deals", deal_body())
+        assert response.status_code == 201
+        assert response.json()["message"] == "Deal created successfully"
+        deal = response.json()["data"]["deal"]
         assert set(deal) == KEYS
         [record] = emulator.records("deals")
         assert deal["id"] == record.id
@@ -61,7 +61,7 @@ class TestCreateDeal:
         )
 
     @pytest.mark.parametrize(
-        ("amount", "kept"),
+        ("amount", "expected"),
         [
             (0, "0"),
             (1500, "1500"),
@@ -77,17 +77,19 @@ class TestCreateDeal:
         ],
     )
     async def test_amount_is_sent_as_plain_decimal(
-        self, customer: Caller, emulator: Emulator, amount: Any, kept: str
+        self, customer: Caller, emulator: Emulator, amount: Any, expected: str
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body(amount=amount))
-        assert answer.status_code == 201, answer.text
+        response = await customer.post("/api/deals", deal_body(amount=amount))
+        assert response.status_code == 201, response.text
         [request] = [
-            each for each in emulator.requests if each.method == "POST" and each.path.endswith("/deals")
+            record
+            for record in emulator.requests
+            if record.method == "POST" and record.path.endswith("/deals")
         ]
-        assert request.body["properties"]["amount"] == kept
+        assert request.body["properties"]["amount"] == expected
 
     @pytest.mark.parametrize(
-        ("closedate", "read"),
+        ("closedate", "expected"),
         [
             ("2026-12-31", "2026-12-31T00:00:00.000Z"),
             ("2026-06-30T12:00:00+05:30", "2026-06-30T06:30:00.000Z"),
@@ -101,10 +103,12 @@ class TestCreateDeal:
             ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
         ],
     )
-    async def test_closedate_is_returned_in_utc(self, customer: Caller, closedate: str, read: str) -> None:
+    async def test_closedate_is_returned_in_utc(
+        self, customer: Caller, closedate: str, expected: str
+    ) -> None:
         created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]["deal"]
         again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]["deal"]
-        assert (created["closedate"], again["closedate"]) == (read, read)
+        assert (created["closedate"], again["closedate"]) == (expected, expected)
 
     @pytest.mark.parametrize(
         "description",
@@ -125,8 +129,8 @@ class TestCreateDeal:
 
     async def test_validation_error_does_not_repeat_the_value(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
-            answer = await customer.post("/api/deals", deal_body(closedate=wrong))
-            [detail] = assert_problem(answer, 400, "validation_error", fields=["closedate"])["details"]
+            response = await customer.post("/api/deals", deal_body(closedate=wrong))
+            [detail] = assert_problem(response, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
     async def test_unknown_stage_forces_one_refresh_before_400(
@@ -135,10 +139,10 @@ class TestCreateDeal:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
         await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
-        answer = await customer.post("/api/deals", deal_body(dealstage="nowhere"))
-        problem = assert_problem(answer, 400, "validation_error", fields=["dealstage"])
+        response = await customer.post("/api/deals", deal_body(dealstage="nowhere"))
+        problem = assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert problem["error"] == "Validation error"
-        assert calls(emulator) == ["GET pipelines/deals"]
+        assert calls(emulator) == [f"GET objects/contacts/{customer.contact_id}", "GET pipelines/deals"]
 
     async def test_stage_of_new_pipeline_is_accepted_at_once(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +151,7 @@ class TestCreateDeal:
         await customer.post("/api/deals", deal_body())
         stage = {"label": "Only", "displayOrder": 0, "metadata": {"probability": "0.5"}}
         body = {"label": "New", "displayOrder": 1, "stages": [stage]}
-        made = await app.state.hubspot.sender.request(
+        created_pipeline = await app.state.hubspot.sender.request(
             "POST",
             "/crm/pipelines/2026-09/deals",
             operation="test",
@@ -155,12 +159,12 @@ class TestCreateDeal:
             idempotent=False,
             response=Pipeline,
         )
-        sent = deal_body(pipeline=made.id, dealstage=made.stages[0].id)
-        answer = await customer.post("/api/deals", sent)
-        assert answer.status_code == 201, answer.text
-        deal = answer.json()["data"]["deal"]
+        sent = deal_body(pipeline=created_pipeline.id, dealstage=created_pipeline.stages[0].id)
+        response = await customer.post("/api/deals", sent)
+        assert response.status_code == 201, response.text
+        deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (sent["pipeline"], sent["dealstage"])
-        # Without its pipeline it is no stage of the account's first.
+        # Without `pipeline` the stage must be in the HubSpot account's first pipeline.
         alone = await customer.post("/api/deals", deal_body(dealstage=sent["dealstage"]))
         assert_problem(alone, 400, "validation_error", fields=["dealstage"])
 
@@ -216,29 +220,29 @@ class TestCreateDeal:
     async def test_invalid_field_is_named_and_nothing_is_written(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body(**change))
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.post("/api/deals", deal_body(**change))
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.records("deals") == []
 
     async def test_customer_naming_a_contact_gets_403(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        answer = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
-        assert_problem(answer, 403, "forbidden")
+        response = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
+        assert_problem(response, 403, "forbidden")
         assert emulator.records("deals") == []
 
     async def test_staff_create_deal_for_named_contact(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        answer = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
-        assert answer.status_code == 201
+        response = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
+        assert response.status_code == 201
         assert emulator.associations("contacts", customer.contact_id, "deals") == [
-            answer.json()["data"]["deal"]["id"]
+            response.json()["data"]["deal"]["id"]
         ]
 
     async def test_staff_naming_unknown_contact_get_400(self, staff: Caller, emulator: Emulator) -> None:
-        answer = await staff.post("/api/deals", deal_body(contact_id="999999999"))
-        assert_problem(answer, 400, "validation_error", fields=["contact_id"])
+        response = await staff.post("/api/deals", deal_body(contact_id="999999999"))
+        assert_problem(response, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
     async def test_create_costs_one_call_with_cached_pipelines(
@@ -270,10 +274,10 @@ class TestCreateDealErrors:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", **fault)
-        answer = await customer.post("/api/deals", deal_body())
-        assert_problem(answer, status, code)
+        response = await customer.post("/api/deals", deal_body())
+        assert_problem(response, status, code)
         assert emulator.used_faults()
-        # Without a unique property of ours the create is never repeated.
+        # The account has no idempotency property, so the create is not retried.
         assert len(emulator.records("deals")) <= 1
 
     async def test_429_is_retried_after_retry_after(self, customer: Caller, emulator: Emulator) -> None:
@@ -285,7 +289,7 @@ class TestCreateDealErrors:
     async def test_429_beyond_the_deadline_returns_503(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "600"})
-        answer = await customer.post("/api/deals", deal_body())
-        assert_problem(answer, 503, "hubspot_unavailable")
-        assert int(answer.headers["retry-after"]) >= 1
-        assert "ratelimit" not in answer.headers
+        response = await customer.post("/api/deals", deal_body())
+        assert_problem(response, 503, "hubspot_unavailable")
+        assert int(response.headers["retry-after"]) >= 1
+        assert "ratelimit" not in response.headers

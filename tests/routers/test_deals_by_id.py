@@ -1,4 +1,4 @@
-"""Deals by id over HTTP: read, changed, archived."""
+"""GET, PATCH and DELETE /api/deals/{id}."""
 
 import asyncio
 from typing import Any
@@ -6,18 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets, writes
 
 from crm_api.hubspot import Pipeline
 from hubspot_emulator import Emulator
-
-
-def same_answers(one: httpx.Response, other: httpx.Response) -> None:
-    """Both are the 404 of a record that is not there, byte for byte but the request's id."""
-    first, second = assert_problem(one, 404, "not_found"), assert_problem(other, 404, "not_found")
-    del first["request_id"], second["request_id"]
-    assert first == second
 
 
 class TestGetDeal:
@@ -27,7 +20,7 @@ class TestGetDeal:
 
     async def test_foreign_deal_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
-        same_answers(
+        assert_same_not_found(
             await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
         )
 
@@ -35,10 +28,10 @@ class TestGetDeal:
         deal_id = await create_deal_as(customer, amount="10.50")
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
-        answer = await customer.get(f"/api/deals/{deal_id}")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["message"] == "Deal retrieved successfully"
-        deal = answer.json()["data"]["deal"]
+        response = await customer.get(f"/api/deals/{deal_id}")
+        assert response.status_code == 200, response.text
+        assert response.json()["message"] == "Deal retrieved successfully"
+        deal = response.json()["data"]["deal"]
         assert (deal["id"], deal["amount"], deal["incomplete"]) == (deal_id, "10.50", False)
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
@@ -50,12 +43,12 @@ class TestGetDeal:
 
     async def test_deal_has_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
-        made = seed_tickets(emulator, 600, to=[("deals", deal_id)])
+        created = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
         deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
-        assert {ticket["id"] for ticket in deal["tickets"]} == set(made)
+        assert {ticket["id"] for ticket in deal["tickets"]} == set(created)
         assert deal["incomplete"] is False
-        # About a hundred ids come with the deal, the rest 500 a page.
+        # About 100 IDs come with the deal, the others in pages of 500.
         assert calls(emulator).count("POST associations/deals/tickets/batch/read") == 2
 
     async def test_unreadable_tickets_make_deal_incomplete(
@@ -76,7 +69,7 @@ class TestGetDeal:
 
     async def test_own_deal_with_131_contacts_is_visible(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
-        others = emulator.seed({"contacts": [{"email": f"p{each}@example.com"} for each in range(130)]})
+        others = emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(130)]})
         emulator.unlink(("deals", deal_id), ("contacts", customer.contact_id))
         for contact_id in others["contacts"]:
             emulator.link(("deals", deal_id), ("contacts", contact_id))
@@ -95,7 +88,7 @@ class TestUpdateDeal:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
         body = {"dealname": "Mine now"}
-        same_answers(
+        assert_same_not_found(
             await other_customer.patch(f"/api/deals/{deal_id}", body),
             await other_customer.patch("/api/deals/99999999", body),
         )
@@ -106,7 +99,7 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00", description="vans", closedate="2026-12-31")
         emulator.clear_requests()
-        answer = await customer.patch(
+        response = await customer.patch(
             f"/api/deals/{deal_id}",
             {
                 "dealname": "Renewal",
@@ -115,9 +108,9 @@ class TestUpdateDeal:
                 "closedate": "2026-12-31T00:00:00Z",
             },
         )
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["message"] == "Deal updated successfully"
-        deal = answer.json()["data"]["deal"]
+        assert response.status_code == 200, response.text
+        assert response.json()["message"] == "Deal updated successfully"
+        deal = response.json()["data"]["deal"]
         assert (deal["dealname"], deal["description"], deal["amount"]) == ("Renewal", None, "1500.00")
         assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
@@ -127,8 +120,8 @@ class TestUpdateDeal:
         deal_id = await create_deal_as(customer, amount="1500.00")
         emulator.clear_requests()
         for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
-            answer = await customer.patch(f"/api/deals/{deal_id}", body)
-            assert (answer.status_code, writes(emulator)) == (200, [])
+            response = await customer.patch(f"/api/deals/{deal_id}", body)
+            assert (response.status_code, writes(emulator)) == (200, [])
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -155,8 +148,8 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/deals/{deal_id}", body)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
     async def test_stage_of_other_pipeline_requires_that_pipeline(
@@ -164,7 +157,7 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
         stages = [{"label": "Offer", "displayOrder": 0, "metadata": {"probability": "0.5"}}]
-        made = await app.state.hubspot.sender.request(
+        created = await app.state.hubspot.sender.request(
             "POST",
             "/crm/pipelines/2026-09/deals",
             operation="pipelines.create",
@@ -173,15 +166,15 @@ class TestUpdateDeal:
             response=Pipeline,
         )
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
-        partners, offer = made.id, made.stages[0].id
+        partners, offer = created.id, created.stages[0].id
         path = f"/api/deals/{deal_id}"
         for body in ({"pipeline": partners}, {"dealstage": offer}):
-            answer = await customer.patch(path, body)
-            assert_problem(answer, 400, "validation_error", fields=["dealstage"])
+            response = await customer.patch(path, body)
+            assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert (await customer.patch(path, {"dealstage": "closedwon"})).status_code == 200
         assert emulator.requests[-1].body == {"properties": {"dealstage": "closedwon"}}
-        answer = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
-        deal = answer.json()["data"]["deal"]
+        response = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
+        deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
     async def test_hubspot_validation_error_names_the_field(
@@ -189,8 +182,8 @@ class TestUpdateDeal:
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
-        problem = assert_problem(answer, 400, "validation_error", fields=["description"])
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
+        problem = assert_problem(response, 400, "validation_error", fields=["description"])
         assert problem["details"][0]["message"] == "is required by a rule of this account"
 
 
@@ -216,18 +209,18 @@ class TestIfMatch:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
-        assert_problem(answer, 412, "precondition_failed")
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
+        assert_problem(response, 412, "precondition_failed")
 
     async def test_change_of_unreadable_property_keeps_the_etag(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         read = await customer.get(f"/api/deals/{deal_id}")
-        await asyncio.sleep(0.002)  # HubSpot's times have milliseconds
+        await asyncio.sleep(0.002)  # HubSpot's timestamps have milliseconds
         emulator.edit_as_other_actor("deals", deal_id, {"hs_next_step": "call"})
         again = await customer.get(f"/api/deals/{deal_id}")
-        changed = [answer.json()["data"]["deal"]["hs_lastmodifieddate"] for answer in (read, again)]
+        changed = [response.json()["data"]["deal"]["hs_lastmodifieddate"] for response in (read, again)]
         assert changed[0] != changed[1]
         assert read.headers["etag"] == again.headers["etag"]
 
@@ -237,44 +230,44 @@ class TestIfMatch:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
-        # So that each could read before another has written.
+        # The latency lets every request read before the first one writes.
         emulator.switches.latency_seconds = 0.005
-        answers = await asyncio.gather(
-            *(customer.patch(path, {"amount": each}, headers={"If-Match": etag}) for each in range(1, 6))
+        responses = await asyncio.gather(
+            *(customer.patch(path, {"amount": amount}, headers={"If-Match": etag}) for amount in range(1, 6))
         )
-        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
+        assert sorted(response.status_code for response in responses) == [200, 412, 412, 412, 412]
 
     async def test_concurrent_writes_without_etag_are_serialized(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
-        # So that each could read before another has written.
+        # The latency lets every request read before the first one writes.
         emulator.switches.latency_seconds = 0.005
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(
                 caller.patch(path, {"amount": number, "description": f"of {number}"})
                 for number, caller in enumerate([customer, staff] * 3, start=1)
             )
         )
-        assert {answer.status_code for answer in answers} == {200}
-        for number, answer in enumerate(answers, start=1):
-            deal = answer.json()["data"]["deal"]
+        assert {response.status_code for response in responses} == {200}
+        for number, response in enumerate(responses, start=1):
+            deal = response.json()["data"]["deal"]
             assert (deal["amount"], deal["description"]) == (str(number), f"of {number}")
         last = (await customer.get(path)).json()["data"]["deal"]
         assert last["description"] == f"of {last['amount']}"
 
     @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
     async def test_malformed_if_match_returns_400(self, customer: Caller, wrong: str) -> None:
-        answer = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
-        assert_problem(answer, 400, "validation_error", fields=["If-Match"])
+        response = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
+        assert_problem(response, 400, "validation_error", fields=["If-Match"])
 
     async def test_weak_etag_returns_412(self, customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
-        answer = await customer.patch(
+        response = await customer.patch(
             f"/api/deals/{deal_id}", {"amount": 1}, headers={"If-Match": f"W/{etag}"}
         )
-        assert_problem(answer, 412, "precondition_failed")
+        assert_problem(response, 412, "precondition_failed")
 
 
 class TestArchiveDeal:
@@ -287,7 +280,7 @@ class TestArchiveDeal:
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.clear_requests()
-        same_answers(
+        assert_same_not_found(
             await other_customer.delete(f"/api/deals/{deal_id}"),
             await other_customer.delete("/api/deals/99999999"),
         )
@@ -296,8 +289,8 @@ class TestArchiveDeal:
 
     async def test_archived_deal_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
-        answer = await customer.delete(f"/api/deals/{deal_id}")
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = await customer.delete(f"/api/deals/{deal_id}")
+        assert (response.status_code, response.content) == (204, b"")
         assert emulator.records("deals") == []
         assert_problem(await customer.get(f"/api/deals/{deal_id}"), 404, "not_found")
         assert_problem(await customer.delete(f"/api/deals/{deal_id}"), 404, "not_found")
@@ -320,6 +313,6 @@ class TestUpdateErrors:
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
-        answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
-        assert_problem(answer, 502, "hubspot_credentials_refused")
+        response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})
+        assert_problem(response, 502, "hubspot_credentials_refused")
         assert (await customer.patch(f"/api/deals/{deal_id}", {"amount": 1})).status_code == 200

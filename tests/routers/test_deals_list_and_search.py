@@ -1,4 +1,4 @@
-"""Deals over HTTP: listed and searched."""
+"""GET /api/deals and POST /api/deals/search."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import calls, create_deal_as, list_all, search_all, seed_deals
+from tests.support.records import (
+    calls,
+    condition,
+    create_deal_as,
+    list_all,
+    record_ids,
+    search_all,
+    seed_deals,
+)
 
 from crm_api.services.accounts.profile import set_role
 from hubspot_emulator import Emulator, Exchange
-
-
-def ids(records: list[dict[str, Any]]) -> list[str]:
-    return [record["id"] for record in records]
-
-
-def condition(property: str, operator: str, **values: Any) -> dict[str, Any]:  # noqa: A002 - the contract's name
-    return {"property": property, "operator": operator} | values
 
 
 class TestListDeals:
@@ -26,17 +26,17 @@ class TestListDeals:
         assert emulator.requests == []
 
     async def test_customers_get_only_their_own_deals(self, customer: Caller, other_customer: Caller) -> None:
-        mine = [await create_deal_as(customer) for _ in range(3)]
-        theirs = await create_deal_as(other_customer)
-        assert ids(await list_all(customer, "/api/deals")) == mine
-        assert ids(await list_all(other_customer, "/api/deals")) == [theirs]
+        own_ids = [await create_deal_as(customer) for _ in range(3)]
+        foreign_id = await create_deal_as(other_customer)
+        assert record_ids(await list_all(customer, "/api/deals")) == own_ids
+        assert record_ids(await list_all(other_customer, "/api/deals")) == [foreign_id]
 
     async def test_page_of_customer_costs_two_calls(self, customer: Caller, emulator: Emulator) -> None:
-        made = seed_deals(emulator, customer.contact_id, 30)
+        created = seed_deals(emulator, customer.contact_id, 30)
         emulator.clear_requests()
-        answer = await customer.get("/api/deals", params={"limit": 10})
-        assert answer.json()["message"] == "Deals retrieved successfully"
-        assert ids(answer.json()["data"]["results"]) == made[:10]
+        response = await customer.get("/api/deals", params={"limit": 10})
+        assert response.json()["message"] == "Deals retrieved successfully"
+        assert record_ids(response.json()["data"]["results"]) == created[:10]
         assert calls(emulator) == [
             f"GET objects/contacts/{customer.contact_id}",
             "POST objects/deals/batch/read",
@@ -44,61 +44,65 @@ class TestListDeals:
         assert len(emulator.requests[-1].body["inputs"]) == 10
 
     async def test_each_of_250_deals_is_listed_once(self, customer: Caller, emulator: Emulator) -> None:
-        made = seed_deals(emulator, customer.contact_id, 250)
-        assert ids(await list_all(customer, "/api/deals", limit=100)) == made
-        assert ids(await list_all(customer, "/api/deals", limit=100, sort="-hs_object_id")) == made[::-1]
+        created = seed_deals(emulator, customer.contact_id, 250)
+        assert record_ids(await list_all(customer, "/api/deals", limit=100)) == created
+        assert (
+            record_ids(await list_all(customer, "/api/deals", limit=100, sort="-hs_object_id"))
+            == created[::-1]
+        )
 
     async def test_archiving_between_pages_hides_no_other_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 6, amount="5")
+        created = seed_deals(emulator, customer.contact_id, 6, amount="5")
         params: dict[str, Any] = {"limit": 2, "sort": "amount"}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
-        emulator.archive_as_other_actor("deals", made[0])
-        assert ids(await list_all(customer, "/api/deals", **params)) == made[2:]
+        emulator.archive_as_other_actor("deals", created[0])
+        assert record_ids(await list_all(customer, "/api/deals", **params)) == created[2:]
 
-    @pytest.mark.parametrize("what", ["archived", "moved back", "moved on"])
+    @pytest.mark.parametrize("change", ["archived", "moved back", "moved on"])
     @pytest.mark.parametrize("sort", ["amount", "-amount", "description"])
     async def test_changing_the_last_listed_deal_hides_no_other(
-        self, customer: Caller, emulator: Emulator, sort: str, what: str
+        self, customer: Caller, emulator: Emulator, sort: str, change: str
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
+        created = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
         params: dict[str, Any] = {"limit": 2, "sort": sort}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
-        if what == "archived":
-            emulator.archive_as_other_actor("deals", made[1])
+        if change == "archived":
+            emulator.archive_as_other_actor("deals", created[1])
         else:
-            smaller = (what == "moved back") != sort.startswith("-")
+            smaller = (change == "moved back") != sort.startswith("-")
             values = {"amount": "1" if smaller else "9", "description": "a" if smaller else "z"}
-            emulator.edit_as_other_actor("deals", made[1], values)
-        found = ids(await list_all(customer, "/api/deals", **params))
-        assert [each for each in found if each != made[1]] == made[2:]
+            emulator.edit_as_other_actor("deals", created[1], values)
+        results = record_ids(await list_all(customer, "/api/deals", **params))
+        assert [record for record in results if record != created[1]] == created[2:]
 
     async def test_sort_values_too_long_for_a_cursor_are_paged(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         long = "é" * 300
-        made = [
-            seed_deals(emulator, customer.contact_id, 1, description=f"{long}{each}")[0] for each in range(5)
+        created = [
+            seed_deals(emulator, customer.contact_id, 1, description=f"{long}{number}")[0]
+            for number in range(5)
         ]
-        found = await list_all(customer, "/api/deals", limit=2, sort="-description")
-        assert ids(found) == made[::-1]
+        results = await list_all(customer, "/api/deals", limit=2, sort="-description")
+        assert record_ids(results) == created[::-1]
         params: dict[str, Any] = {"limit": 2, "sort": "-description"}
         params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
         assert len(params["cursor"]) <= 2048
-        emulator.archive_as_other_actor("deals", made[4])
-        assert ids(await list_all(customer, "/api/deals", **params)) == made[2::-1]
+        emulator.archive_as_other_actor("deals", created[4])
+        assert record_ids(await list_all(customer, "/api/deals", **params)) == created[2::-1]
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     @pytest.mark.parametrize("params", [{}, {"sort": "-dealname"}, {"pipeline": "default"}])
     async def test_limit_may_change_between_pages(
-        self, who: str, customer: Caller, staff: Caller, emulator: Emulator, params: dict[str, Any]
+        self, role: str, customer: Caller, staff: Caller, emulator: Emulator, params: dict[str, Any]
     ) -> None:
-        caller = customer if who == "customer" else staff
-        made = seed_deals(emulator, customer.contact_id, 9)
+        caller = customer if role == "customer" else staff
+        created = seed_deals(emulator, customer.contact_id, 9)
         first = (await caller.get("/api/deals", params=params | {"limit": 2})).json()["data"]
-        rest = await list_all(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
-        assert sorted(ids(first["results"] + rest), key=int) == made
+        remaining = await list_all(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
+        assert sorted(record_ids(first["results"] + remaining), key=int) == created
 
     async def test_cursor_of_other_role_returns_400(
         self, customer: Caller, app: FastAPI, emulator: Emulator
@@ -106,30 +110,30 @@ class TestListDeals:
         seed_deals(emulator, customer.contact_id, 5)
         cursor = (await customer.get("/api/deals", params={"limit": 2})).json()["data"]["next_cursor"]
         assert await set_role(app.state.session_factory, customer.email, "staff")
-        answer = await customer.get("/api/deals", params={"cursor": cursor})
-        assert_problem(answer, 400, "invalid_cursor")
+        response = await customer.get("/api/deals", params={"cursor": cursor})
+        assert_problem(response, 400, "invalid_cursor")
 
     async def test_staff_page_through_all_deals(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 25)
+        created = seed_deals(emulator, customer.contact_id, 25)
         emulator.clear_requests()
-        assert ids(await list_all(staff, "/api/deals", limit=10)) == made
+        assert record_ids(await list_all(staff, "/api/deals", limit=10)) == created
         assert calls(emulator) == ["GET objects/deals"] * 3
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     async def test_list_is_filtered_and_sorted(
-        self, who: str, customer: Caller, staff: Caller, emulator: Emulator
+        self, role: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        caller = customer if who == "customer" else staff
+        caller = customer if role == "customer" else staff
         won = seed_deals(emulator, customer.contact_id, 12, dealstage="closedwon", amount="5")
         seed_deals(emulator, customer.contact_id, 12)
-        found = await list_all(caller, "/api/deals", limit=5, dealstage="closedwon", pipeline="default")
-        assert ids(found) == won
+        results = await list_all(caller, "/api/deals", limit=5, dealstage="closedwon", pipeline="default")
+        assert record_ids(results) == won
         assert await list_all(caller, "/api/deals", limit=5, pipeline="nowhere") == []
         by_amount = await list_all(caller, "/api/deals", limit=7, sort="-amount")
-        assert ids(by_amount)[:12] == won
-        assert len(set(ids(by_amount))) == 24
+        assert record_ids(by_amount)[:12] == won
+        assert len(set(record_ids(by_amount))) == 24
 
     async def test_cursor_is_bound_to_user_endpoint_and_query(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
@@ -143,54 +147,54 @@ class TestListDeals:
             await customer.get("/api/deals", params={"cursor": cursor[:-1] + "x"}),
             await customer.post("/api/deals/search", {"cursor": cursor}),
         ]
-        for answer in refused:
-            assert_problem(answer, 400, "invalid_cursor")
+        for response in refused:
+            assert_problem(response, 400, "invalid_cursor")
 
     @pytest.mark.parametrize("sort", ["hs_forecast_amount", "-nothing", "properties"])
     async def test_unfilterable_sort_returns_400(self, customer: Caller, sort: str) -> None:
-        answer = await customer.get("/api/deals", params={"sort": sort})
-        assert_problem(answer, 400, "validation_error", fields=["sort"])
+        response = await customer.get("/api/deals", params={"sort": sort})
+        assert_problem(response, 400, "validation_error", fields=["sort"])
 
     async def test_customer_without_contact_gets_empty_list(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_deal_as(customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        answer = await customer.get("/api/deals")
-        assert (answer.status_code, answer.json()["data"]) == (200, {"results": [], "next_cursor": None})
+        response = await customer.get("/api/deals")
+        assert (response.status_code, response.json()["data"]) == (200, {"results": [], "next_cursor": None})
 
     @pytest.mark.parametrize("sort", [None, "amount"])
-    @pytest.mark.parametrize("what", ["archive", "merge"])
+    @pytest.mark.parametrize("change", ["archive", "merge"])
     async def test_deal_lost_during_the_request_is_omitted(
-        self, customer: Caller, emulator: Emulator, what: str, sort: str | None
+        self, customer: Caller, emulator: Emulator, change: str, sort: str | None
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 4)
+        created = seed_deals(emulator, customer.contact_id, 4)
         survivors: list[str] = []
 
         def interfere(exchange: Exchange) -> None:
             if "/objects/2026-09/contacts/" not in exchange.request.path or survivors:
                 return
-            if what == "merge":
-                survivors.append(emulator.merge("deals", made[0], made[1]))
+            if change == "merge":
+                survivors.append(emulator.merge("deals", created[0], created[1]))
             else:
                 survivors.append("none")
-                emulator.archive_as_other_actor("deals", made[0])
+                emulator.archive_as_other_actor("deals", created[0])
 
         emulator.listeners.append(interfere)
         params = {"limit": 4} | ({"sort": sort} if sort else {})
-        found = (await customer.get("/api/deals", params=params)).json()["data"]
-        expected = made[1:] if what == "archive" else [*made[2:], *survivors]
-        assert (ids(found["results"]), found["next_cursor"]) == (expected, None)
+        page = (await customer.get("/api/deals", params=params)).json()["data"]
+        expected = created[1:] if change == "archive" else [*created[2:], *survivors]
+        assert (record_ids(page["results"]), page["next_cursor"]) == (expected, None)
 
     async def test_merged_contact_has_deals_of_both_contacts(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
-        [theirs] = seed_deals(emulator, other, 1)
+        [foreign_id] = seed_deals(emulator, other, 1)
         emulator.merge("contacts", other, customer.contact_id)
-        found = ids(await list_all(customer, "/api/deals"))
-        assert set(found) == {deal_id, theirs}
+        results = record_ids(await list_all(customer, "/api/deals"))
+        assert set(results) == {deal_id, foreign_id}
 
 
 class TestSearchDeals:
@@ -208,14 +212,14 @@ class TestSearchDeals:
         emulator.switches.search_lag_seconds = 30.0
         deal_id = await create_deal_as(customer, dealname="Vans for Oslo")
         emulator.clear_requests()
-        answer = await customer.post("/api/deals/search", {"query": "OSLO"})
-        page = answer.json()["data"]
-        assert (ids(page["results"]), page["total"], page["truncated"]) == ([deal_id], 1, False)
+        response = await customer.post("/api/deals/search", {"query": "OSLO"})
+        page = response.json()["data"]
+        assert (record_ids(page["results"]), page["total"], page["truncated"]) == ([deal_id], 1, False)
         assert not any(call.endswith("/search") for call in calls(emulator))
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     @pytest.mark.parametrize(
-        ("filters", "found"),
+        ("filters", "matches"),
         [
             ([condition("amount", "EQ", value="100")], [1]),
             ([condition("amount", "EQ", value=100.0)], [1]),
@@ -230,7 +234,7 @@ class TestSearchDeals:
             ([condition("dealname", "IN", values=["Beta Deal", "nothing"])], [1]),
             ([condition("dealstage", "EQ", value="closedwon")], [2, 3]),
             ([condition("dealstage", "EQ", value="CLOSEDWON")], []),
-            # HubSpot itself dates what is closed.
+            # HubSpot sets the close date of closed deals.
             ([condition("closedate", "GTE", value="2026-06-01")], [2, 3]),
             ([condition("closedate", "LT", value="2026-06-01T00:00:00+02:00")], [0, 1]),
             (
@@ -244,14 +248,14 @@ class TestSearchDeals:
     )
     async def test_filters_select_matching_deals(
         self,
-        who: str,
+        role: str,
         filters: list[dict[str, Any]],
-        found: list[int],
+        matches: list[int],
         customer: Caller,
         staff: Caller,
         emulator: Emulator,
     ) -> None:
-        made = [
+        created = [
             seed_deals(emulator, customer.contact_id, 1, **properties)[0]
             for properties in (
                 {"amount": "20", "dealname": "alpha", "closedate": "2026-01-01T00:00:00Z"},
@@ -260,8 +264,10 @@ class TestSearchDeals:
                 {"dealstage": "closedwon", "dealname": "gamma"},
             )
         ]
-        caller = customer if who == "customer" else staff
-        assert ids(await search_all(caller, "/api/deals/search", filters=filters)) == [made[n] for n in found]
+        caller = customer if role == "customer" else staff
+        assert record_ids(await search_all(caller, "/api/deals/search", filters=filters)) == [
+            created[n] for n in matches
+        ]
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -287,65 +293,65 @@ class TestSearchDeals:
         self, staff: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
-        answer = await staff.post("/api/deals/search", body)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await staff.post("/api/deals/search", body)
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.requests == []
 
     async def test_staff_search_costs_one_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 12)
+        created = seed_deals(emulator, customer.contact_id, 12)
         emulator.clear_requests()
-        answer = await staff.post("/api/deals/search", {"query": "deal", "limit": 5})
-        page = answer.json()["data"]
-        assert answer.json()["message"] == "Deals found successfully"
-        assert (ids(page["results"]), page["total"], page["truncated"]) == (made[:5], 12, False)
+        response = await staff.post("/api/deals/search", {"query": "deal", "limit": 5})
+        page = response.json()["data"]
+        assert response.json()["message"] == "Deals found successfully"
+        assert (record_ids(page["results"]), page["total"], page["truncated"]) == (created[:5], 12, False)
         assert calls(emulator) == ["POST objects/deals/search"]
-        assert ids(await search_all(staff, "/api/deals/search", query="deal", limit=5)) == made
+        assert record_ids(await search_all(staff, "/api/deals/search", query="deal", limit=5)) == created
 
     async def test_search_beyond_hubspots_length_limit_returns_400(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
         filters = [condition("dealname", "IN", values=["x" * 100] * 40)]
-        answer = await staff.post("/api/deals/search", {"filters": filters})
-        assert_problem(answer, 400, "validation_error", fields=["filters"])
+        response = await staff.post("/api/deals/search", {"filters": filters})
+        assert_problem(response, 400, "validation_error", fields=["filters"])
         assert emulator.requests == []
 
     @pytest.mark.parametrize("text", ["é", "👩", "\N{COMBINING ACUTE ACCENT}"])
     async def test_text_of_500_characters_is_accepted_in_any_script(
         self, staff: Caller, emulator: Emulator, text: str
     ) -> None:
-        for answer in (
+        for response in (
             await staff.post("/api/deals/search", {"query": text * 500}),
             await staff.get("/api/search", params={"q": text * 500}),
         ):
-            assert answer.status_code == 200, answer.text
+            assert response.status_code == 200, response.text
 
     @pytest.mark.parametrize("query", ["josé", "JOSÉ", "jose\N{COMBINING ACUTE ACCENT}", "é m"])
     async def test_combining_accents_match_composed_characters(
         self, customer: Caller, emulator: Emulator, query: str
     ) -> None:
-        made = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
+        created = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
         await create_deal_as(customer, dealname="Jose Meza")
-        assert ids(await search_all(customer, "/api/deals/search", query=query)) == made
+        assert record_ids(await search_all(customer, "/api/deals/search", query=query)) == created
 
     async def test_empty_hubspot_page_is_skipped(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 12)
+        created = seed_deals(emulator, customer.contact_id, 12)
         empty = {"total": 12, "results": [], "paging": {"next": {"after": "10"}}}
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=empty)
-        answer = await staff.post("/api/deals/search", {"limit": 10})
-        assert ids(answer.json()["data"]["results"]) == made[10:]
+        response = await staff.post("/api/deals/search", {"limit": 10})
+        assert record_ids(response.json()["data"]["results"]) == created[10:]
         assert [request.body.get("after") for request in emulator.requests[-2:]] == [None, "10"]
 
     async def test_short_hubspot_page_continues_at_its_next_offset(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 12)
-        moment = "2026-01-01T00:00:00Z"
-        record = {"id": "7", "properties": {}, "createdAt": moment, "updatedAt": moment}
+        created = seed_deals(emulator, customer.contact_id, 12)
+        timestamp = "2026-01-01T00:00:00Z"
+        record = {"id": "7", "properties": {}, "createdAt": timestamp, "updatedAt": timestamp}
         short = {"total": 12, "results": [record], "paging": {"next": {"after": "10"}}}
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=short)
-        assert ids(await search_all(staff, "/api/deals/search", limit=10)) == ["7", *made[10:]]
+        assert record_ids(await search_all(staff, "/api/deals/search", limit=10)) == ["7", *created[10:]]

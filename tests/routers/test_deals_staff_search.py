@@ -1,4 +1,4 @@
-"""Deals over HTTP: what HubSpot's search leaves to us when staff ask."""
+"""Staff searches and lists of deals: long requests, the limit of 10,000 results, and recent writes."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,15 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
 from tests.support.callers import Caller, assert_problem, register_caller
-from tests.support.records import calls, create_deal_as, list_all, search_all, seed_deals
+from tests.support.records import (
+    calls,
+    condition,
+    create_deal_as,
+    list_all,
+    record_ids,
+    search_all,
+    seed_deals,
+)
 
 from crm_api.models import RecentWrite, now
 from crm_api.services.accounts.profile import set_role
@@ -16,16 +24,8 @@ from crm_api.settings import Settings
 from hubspot_emulator import Emulator, Exchange
 
 
-def ids(records: list[dict[str, Any]]) -> list[str]:
-    return [record["id"] for record in records]
-
-
-def condition(property: str, operator: str, **values: Any) -> dict[str, Any]:  # noqa: A002 - the contract's name
-    return {"property": property, "operator": operator} | values
-
-
 class TestManyAddedProperties:
-    """Their names alone are longer than the 3,000 characters that HubSpot takes for a search."""
+    """The names of the readable properties exceed the 3,000 characters that HubSpot accepts for a search."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -37,49 +37,48 @@ class TestManyAddedProperties:
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         types = ("newbusiness", "existingbusiness", "newbusiness")
-        made = [
-            seed_deals(emulator, customer.contact_id, 1, dealtype=each, hs_next_step="call")[0]
-            for each in types
+        created = [
+            seed_deals(emulator, customer.contact_id, 1, dealtype=dealtype, hs_next_step="call")[0]
+            for dealtype in types
         ]
         emulator.clear_requests()
-        found = await search_all(
+        results = await search_all(
             staff, "/api/deals/search", limit=2, sort={"property": "dealtype", "direction": "descending"}
         )
-        assert ids(found) == [made[0], made[2], made[1]]
-        assert [deal["properties"]["hs_next_step"] for deal in found] == ["call"] * 3
+        assert record_ids(results) == [created[0], created[2], created[1]]
+        assert [deal["properties"]["hs_next_step"] for deal in results] == ["call"] * 3
         assert calls(emulator) == ["POST objects/deals/search", "POST objects/deals/batch/read"] * 2
-        assert ids(await list_all(staff, "/api/deals", pipeline="default", limit=2)) == made
+        assert record_ids(await list_all(staff, "/api/deals", pipeline="default", limit=2)) == created
         everything = (await staff.get("/api/search", params={"q": "deal"})).json()["data"]
-        assert (ids(everything["deals"]), everything["failed"]) == (made, [])
+        assert (record_ids(everything["deals"]), everything["failed"]) == (created, [])
 
     async def test_deal_archived_before_batch_read_keeps_its_position(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 5)
-
-        gone = made[1]
+        created = seed_deals(emulator, customer.contact_id, 5)
+        archived_id = created[1]
 
         def archive(exchange: Exchange) -> None:
             if exchange.request.path.endswith("/deals/search"):
-                emulator.archive_as_other_actor("deals", gone)
+                emulator.archive_as_other_actor("deals", archived_id)
 
         emulator.switches.search_lag_seconds = 30.0
         emulator.listeners.append(archive)
-        found = ids(await search_all(staff, "/api/deals/search", limit=2))
-        # Where it went meanwhile, what the search said of it stands.
-        assert found == made
+        results = record_ids(await search_all(staff, "/api/deals/search", limit=2))
+        # The archived deal has the values of the search.
+        assert results == created
 
 
 class TestSearchLimit:
-    """HubSpot shows 10,000 results of one search."""
+    """HubSpot returns at most 10,000 results of a search."""
 
     @pytest.fixture(autouse=True)
-    def endless(self, emulator: Emulator) -> None:
-        moment = "2026-01-01T00:00:00Z"
+    def every_search_has_10050_results(self, emulator: Emulator) -> None:
+        timestamp = "2026-01-01T00:00:00Z"
         page = {
             "total": 10_050,
             "results": [
-                {"id": str(number), "properties": {}, "createdAt": moment, "updatedAt": moment}
+                {"id": str(number), "properties": {}, "createdAt": timestamp, "updatedAt": timestamp}
                 for number in range(1, 101)
             ],
             "paging": {"next": {"after": "100"}},
@@ -99,8 +98,8 @@ class TestSearchLimit:
         for _ in range(100):
             page = (await staff.get("/api/deals", params=params)).json()["data"]
             params["cursor"] = page["next_cursor"]
-        answer = await staff.get("/api/deals", params=params)
-        assert_problem(answer, 400, "validation_error", fields=["cursor"])
+        response = await staff.get("/api/deals", params=params)
+        assert_problem(response, 400, "validation_error", fields=["cursor"])
 
     async def test_filtered_list_searches_beyond_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
         params: dict[str, Any] = {"limit": 100, "pipeline": "default"}
@@ -112,10 +111,10 @@ class TestSearchLimit:
 
 
 class TestReadYourOwnWrites:
-    """HubSpot's search does not show what was written until 30 seconds later."""
+    """HubSpot's search index lags 30 seconds behind writes."""
 
     @pytest.fixture(autouse=True)
-    def lagging(self, emulator: Emulator) -> None:
+    def search_index_lags(self, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
 
     async def test_created_changed_and_archived_deals_are_merged_once(
@@ -134,17 +133,17 @@ class TestReadYourOwnWrites:
         filters = [condition("dealstage", "EQ", value="closedwon")]
         expected = [old[1], *old[3:], created]
         for limit in (1, 2, 100):
-            found = await search_all(staff, "/api/deals/search", filters=filters, limit=limit)
-            assert ids(found) == expected, limit
+            results = await search_all(staff, "/api/deals/search", filters=filters, limit=limit)
+            assert record_ids(results) == expected, limit
             listed = await list_all(staff, "/api/deals", dealstage="closedwon", limit=limit)
-            assert ids(listed) == expected, limit
-        assert next(deal for deal in found if deal["id"] == old[1])["amount"] == "7"
+            assert record_ids(listed) == expected, limit
+        assert next(deal for deal in results if deal["id"] == old[1])["amount"] == "7"
         by_amount = await search_all(
             staff, "/api/deals/search", filters=filters, limit=2, sort={"property": "amount"}
         )
-        assert ids(by_amount) == [created, old[1], *old[3:]]
+        assert record_ids(by_amount) == [created, old[1], *old[3:]]
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
-        assert created in ids(await search_all(staff, "/api/deals/search", query="fleet"))
+        assert created in record_ids(await search_all(staff, "/api/deals/search", query="fleet"))
 
     async def test_latest_50_writes_are_merged_and_fit_the_cursor(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
@@ -152,46 +151,46 @@ class TestReadYourOwnWrites:
         created = [await create_deal_as(staff, contact_id=customer.contact_id) for _ in range(55)]
         page = (await staff.post("/api/deals/search", {"limit": 1})).json()["data"]
         assert len(page["next_cursor"]) <= 2048
-        found = await search_all(staff, "/api/deals/search", limit=20)
-        assert ids(found) == created[-50:]
+        results = await search_all(staff, "/api/deals/search", limit=20)
+        assert record_ids(results) == created[-50:]
 
-    @pytest.mark.parametrize("how", ["list", "search"])
+    @pytest.mark.parametrize("operation", ["list", "search"])
     async def test_short_hubspot_page_is_not_filled_with_later_deals(
-        self, how: str, staff: Caller, customer: Caller, emulator: Emulator
+        self, operation: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = await create_deal_as(staff, contact_id=customer.contact_id)
-        moment = "2026-01-01T00:00:00Z"
-        record = {"id": "7", "properties": {}, "createdAt": moment, "updatedAt": moment}
+        timestamp = "2026-01-01T00:00:00Z"
+        record = {"id": "7", "properties": {}, "createdAt": timestamp, "updatedAt": timestamp}
         page = {"total": 2, "results": [record], "paging": {"next": {"after": "1"}}}
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=page)
-        if how == "list":
+        if operation == "list":
             first = await staff.get("/api/deals", params={"pipeline": "default"})
         else:
             first = await staff.post("/api/deals/search", {})
-        found = first.json()["data"]
-        assert ids(found["results"]) == ["7"]
-        if how == "list":
-            params = {"pipeline": "default", "cursor": found["next_cursor"]}
-            rest = await staff.get("/api/deals", params=params)
+        page = first.json()["data"]
+        assert record_ids(page["results"]) == ["7"]
+        if operation == "list":
+            params = {"pipeline": "default", "cursor": page["next_cursor"]}
+            remaining = await staff.get("/api/deals", params=params)
         else:
-            rest = await staff.post("/api/deals/search", {"cursor": found["next_cursor"]})
-        assert ids(rest.json()["data"]["results"]) == [created]
+            remaining = await staff.post("/api/deals/search", {"cursor": page["next_cursor"]})
+        assert record_ids(remaining.json()["data"]["results"]) == [created]
 
     async def test_writes_between_pages_show_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
-        made = seed_deals(emulator, customer.contact_id, 7, dealstage="closedwon")
+        created = seed_deals(emulator, customer.contact_id, 7, dealstage="closedwon")
         emulator.settle_search()
         emulator.switches.search_lag_seconds = 30.0
         body: dict[str, Any] = {"limit": 2, "filters": [condition("dealstage", "EQ", value="closedwon")]}
         body["cursor"] = (await staff.post("/api/deals/search", body)).json()["data"]["next_cursor"]
-        assert (await staff.patch(f"/api/deals/{made[2]}", {"dealname": "renamed"})).status_code == 200
-        assert (await staff.delete(f"/api/deals/{made[3]}")).status_code == 204
-        assert (await staff.patch(f"/api/deals/{made[5]}", {"dealstage": "closedlost"})).status_code == 200
-        found = await search_all(staff, "/api/deals/search", **body)
-        assert ids(found) == [made[2], made[4], made[6]]
-        assert found[0]["dealname"] == "renamed"
+        assert (await staff.patch(f"/api/deals/{created[2]}", {"dealname": "renamed"})).status_code == 200
+        assert (await staff.delete(f"/api/deals/{created[3]}")).status_code == 204
+        assert (await staff.patch(f"/api/deals/{created[5]}", {"dealstage": "closedlost"})).status_code == 200
+        results = await search_all(staff, "/api/deals/search", **body)
+        assert record_ids(results) == [created[2], created[4], created[6]]
+        assert results[0]["dealname"] == "renamed"
 
     async def test_writes_older_than_a_minute_are_not_merged(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
@@ -218,5 +217,5 @@ class TestReadYourOwnWrites:
         assert await set_role(app.state.session_factory, other.email, "staff")
         deal_id = await create_deal_as(staff, contact_id=customer.contact_id)
         filters = [condition("hs_object_id", "EQ", value=deal_id)]
-        assert ids(await search_all(staff, "/api/deals/search", filters=filters)) == [deal_id]
+        assert record_ids(await search_all(staff, "/api/deals/search", filters=filters)) == [deal_id]
         assert await search_all(other, "/api/deals/search", filters=filters) == []

@@ -1,4 +1,4 @@
-"""Creating POSTs with an Idempotency-Key: one key, one record, one answer."""
+"""POST requests with an Idempotency-Key, and creates whose HubSpot response is lost."""
 
 import asyncio
 from datetime import timedelta
@@ -16,20 +16,20 @@ from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
-KINDS = {
+OBJECT_TYPES = {
     "/api/deals": "deals",
     "/api/tickets/{deal}": "tickets",
     "/api/register": "contacts",
     "/api/contacts": "contacts",
 }
-# What no two records share.
-OF_ITS_OWN = {"id", "hs_object_id", "email", "createdate", "lastmodifieddate", "hs_lastmodifieddate"}
+# Fields that differ between two records.
+UNIQUE_FIELDS = {"id", "hs_object_id", "email", "createdate", "lastmodifieddate", "hs_lastmodifieddate"}
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
 @pytest.fixture
 async def provisioned(app: FastAPI) -> list[str]:
-    """The account has the property that makes creating exact."""
+    """Provision the HubSpot account with the idempotency property."""
     return await provision(app.state.hubspot, TICKET_CATEGORIES)
 
 
@@ -39,7 +39,6 @@ async def rows(app: FastAPI) -> list[IdempotencyKey]:
 
 
 async def end_leases(app: FastAPI) -> None:
-    """As time would."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(IdempotencyKey).values(lease_until=now() - timedelta(seconds=1)))
 
@@ -79,15 +78,15 @@ class TestSameKey:
             await customer.post(path.format(deal=deal), changed, headers=KEY), 422, "idempotency_key_reused"
         )
         if "{deal}" in path:
-            answer = await customer.post(path.format(deal=other), body, headers=KEY)
-            assert_problem(answer, 422, "idempotency_key_reused")
+            response = await customer.post(path.format(deal=other), body, headers=KEY)
+            assert_problem(response, 422, "idempotency_key_reused")
 
     async def test_two_users_may_use_the_same_key(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
-            answer = await caller.post("/api/deals", deal_body(), headers=KEY)
-            assert (answer.status_code, answer.headers.get("idempotency-replayed")) == (201, None)
+            response = await caller.post("/api/deals", deal_body(), headers=KEY)
+            assert (response.status_code, response.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
     async def test_two_operations_may_use_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
@@ -99,15 +98,15 @@ class TestSameKey:
         assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
 
     async def test_concurrent_requests_create_one_record(self, customer: Caller, emulator: Emulator) -> None:
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(customer.post("/api/deals", deal_body(), headers=KEY) for _ in range(8))
         )
         assert len(emulator.records("deals")) == 1
-        assert {answer.status_code for answer in answers} <= {201, 409}
-        for answer in answers:
-            if answer.status_code == 409:
-                assert_problem(answer, 409, "request_in_progress")
-                assert int(answer.headers["retry-after"]) >= 1
+        assert {response.status_code for response in responses} <= {201, 409}
+        for response in responses:
+            if response.status_code == 409:
+                assert_problem(response, 409, "request_in_progress")
+                assert int(response.headers["retry-after"]) >= 1
 
     async def test_final_error_is_replayed(self, customer: Caller, emulator: Emulator) -> None:
         first = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
@@ -122,8 +121,8 @@ class TestSameKey:
     async def test_temporary_error_releases_the_key(self, customer: Caller, emulator: Emulator) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
-        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
-        assert_problem(answer, 502, "hubspot_credentials_refused")
+        response = await customer.post("/api/deals", deal_body(), headers=KEY)
+        assert_problem(response, 502, "hubspot_credentials_refused")
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
 
     async def test_expired_key_creates_again(
@@ -132,14 +131,14 @@ class TestSameKey:
         await customer.post("/api/deals", deal_body(), headers=KEY)
         async with app.state.session_factory.begin() as database:
             await database.execute(update(IdempotencyKey).values(expires_at=now()))
-        answer = await customer.post("/api/deals", deal_body(), headers=KEY)
-        assert "idempotency-replayed" not in answer.headers
+        response = await customer.post("/api/deals", deal_body(), headers=KEY)
+        assert "idempotency-replayed" not in response.headers
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
     async def test_malformed_key_returns_400(self, customer: Caller, key: str) -> None:
-        answer = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
-        assert_problem(answer, 400, "validation_error", fields=["Idempotency-Key"])
+        response = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
+        assert_problem(response, 400, "validation_error", fields=["Idempotency-Key"])
 
     async def test_database_contains_no_keys_or_bodies(self, customer: Caller, app: FastAPI) -> None:
         await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
@@ -169,10 +168,10 @@ class TestLostResponses:
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind=kind)
-        answer = await customer.post("/api/deals", deal_body())
-        assert answer.status_code == 201, answer.text
+        response = await customer.post("/api/deals", deal_body())
+        assert response.status_code == 201, response.text
         [record] = emulator.records("deals")
-        assert answer.json()["data"]["deal"]["id"] == record.id
+        assert response.json()["data"]["deal"]["id"] == record.id
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
         assert len(emulator.used_faults()) == 1
 
@@ -181,22 +180,22 @@ class TestLostResponses:
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
         deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
-        answers = []
+        responses = []
         for number, kind in enumerate((None, "drop_after")):
             if kind is not None:
-                emulator.fail_next("POST", f"/crm/objects/*/{KINDS[path]}", kind=kind)
+                emulator.fail_next("POST", f"/crm/objects/*/{OBJECT_TYPES[path]}", kind=kind)
             body = {
                 "/api/deals": deal_body(closedate="2027-01-31T00:00:00Z", description="x"),
                 "/api/tickets/{deal}": ticket_body(),
                 "/api/register": registration_body(email=f"ada{number}@example.com"),
                 "/api/contacts": {"email": f"ada{number}@example.com", "firstname": "Ada"},
             }[path]
-            answer = await staff.post(path.format(deal=deal), body)
-            assert answer.status_code == 201, answer.text
-            [record] = answer.json()["data"].values()
-            answers.append({name: value for name, value in record.items() if name not in OF_ITS_OWN})
+            response = await staff.post(path.format(deal=deal), body)
+            assert response.status_code == 201, response.text
+            [record] = response.json()["data"].values()
+            responses.append({name: value for name, value in record.items() if name not in UNIQUE_FIELDS})
         assert len(emulator.used_faults()) == 1
-        assert answers[0] == answers[1]
+        assert responses[0] == responses[1]
 
     async def test_unprovisioned_account_returns_outcome_unknown(
         self, customer: Caller, emulator: Emulator
@@ -204,7 +203,7 @@ class TestLostResponses:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", kind="drop_after")
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
-        # And the same key does not create a second one.
+        # The same key does not create a second record.
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
@@ -212,7 +211,7 @@ class TestLostResponses:
     async def test_expired_lease_is_taken_over_with_same_request_id(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
-        """What a kill between HubSpot's commit and ours leaves behind: a row with a lease and no answer."""
+        # A crash after HubSpot's commit leaves a row with a lease and without a response.
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
         deal_id = first.json()["data"]["deal"]["id"]
         async with app.state.session_factory.begin() as database:
@@ -252,10 +251,10 @@ class TestProvision:
         self, customer: Caller, provisioned: list[str], category: str
     ) -> None:
         deal: dict[str, Any] = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
-        assert (answer.status_code, answer.json()["data"]["ticket"]["category"]) == (201, category)
+        response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
+        assert (response.status_code, response.json()["data"]["ticket"]["category"]) == (201, category)
 
     async def test_missing_option_returns_400_before_provision(self, customer: Caller) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
-        answer = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
-        assert_problem(answer, 400, "validation_error", fields=["category"])
+        response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
+        assert_problem(response, 400, "validation_error", fields=["category"])

@@ -1,4 +1,4 @@
-"""Contacts with their deals and tickets, over HTTP."""
+"""GET /api/new-crm-objects."""
 
 import httpx
 import pytest
@@ -10,8 +10,8 @@ from crm_api.services.records import associations
 from hubspot_emulator import Emulator, Exchange
 
 
-def fill(emulator: Emulator, contacts: int, *, deals: int = 3, tickets: int = 2) -> None:
-    """Contacts with so many deals each, and so many tickets on each deal."""
+def seed_contacts(emulator: Emulator, contacts: int, *, deals: int = 3, tickets: int = 2) -> None:
+    """Create contacts with `deals` deals each, and `tickets` tickets on each deal."""
     emulator.seed(
         {
             "contacts": [
@@ -58,9 +58,9 @@ class TestListCrmObjects:
                 "deal"
             ]
             assert (await caller.post(f"/api/tickets/{deal['id']}", ticket_body())).status_code == 201
-        answer = await customer.get("/api/new-crm-objects")
-        assert answer.status_code == 200
-        page = answer.json()["data"]["data"]
+        response = await customer.get("/api/new-crm-objects")
+        assert response.status_code == 200
+        page = response.json()["data"]["data"]
         [contact] = page["contacts"]
         assert contact["email"] == customer.email
         assert [deal["dealname"] for deal in contact["deals"]] == [f"of {customer.email}"]
@@ -73,10 +73,10 @@ class TestListCrmObjects:
 
     async def test_page_of_10_contacts_costs_four_calls(self, staff: Caller, emulator: Emulator) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
-        fill(emulator, 10)
+        seed_contacts(emulator, 10)
         emulator.clear_requests()
-        answer = await staff.get("/api/new-crm-objects", params={"limit": 10})
-        contacts = answer.json()["data"]["data"]["contacts"]
+        response = await staff.get("/api/new-crm-objects", params={"limit": 10})
+        contacts = response.json()["data"]["data"]["contacts"]
         assert [len(contact["deals"]) for contact in contacts] == [3] * 10
         assert {len(deal["tickets"]) for contact in contacts for deal in contact["deals"]} == {2}
         assert calls(emulator)[0] == "objects/contacts"
@@ -88,15 +88,15 @@ class TestListCrmObjects:
 
     async def test_page_of_100_contacts_costs_eleven_calls(self, staff: Caller, emulator: Emulator) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
-        fill(emulator, 100)
+        seed_contacts(emulator, 100)
         emulator.clear_requests()
-        answer = await staff.get("/api/new-crm-objects", params={"limit": 100})
-        contacts = answer.json()["data"]["data"]["contacts"]
+        response = await staff.get("/api/new-crm-objects", params={"limit": 100})
+        contacts = response.json()["data"]["data"]["contacts"]
         assert sum(len(deal["tickets"]) for contact in contacts for deal in contact["deals"]) == 600
         assert len(emulator.requests) == 11
 
     async def test_each_contact_is_on_one_page(self, staff: Caller, emulator: Emulator) -> None:
-        fill(emulator, 23, deals=0)
+        seed_contacts(emulator, 23, deals=0)
         seen: list[str] = []
         cursor: str | None = None
         while True:
@@ -109,9 +109,9 @@ class TestListCrmObjects:
         assert seen == sorted({record.id for record in emulator.records("contacts")}, key=int)
 
     async def test_contact_has_all_250_deals(self, staff: Caller, emulator: Emulator) -> None:
-        fill(emulator, 1, deals=250, tickets=0)
-        answer = await staff.get("/api/new-crm-objects", params={"limit": 100})
-        contact = answer.json()["data"]["data"]["contacts"][-1]
+        seed_contacts(emulator, 1, deals=250, tickets=0)
+        response = await staff.get("/api/new-crm-objects", params={"limit": 100})
+        contact = response.json()["data"]["data"]["contacts"][-1]
         assert len(contact["deals"]) == 250
         assert contact["incomplete"] is False
 
@@ -130,47 +130,47 @@ class TestListCrmObjects:
         page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
         shown = {deal["id"]: deal["incomplete"] for deal in page["contacts"][0]["deals"]}
         assert len(page["contacts"][0]["deals"]) == 2
-        # Whose tickets were asked for is gone, and nobody asked for the survivor's.
+        # The tickets of the deal's old ID were read; the merged deal has a new ID.
         assert shown == {survivors[0]: True, third: False}
         again = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0]["deals"]
         [deal] = [deal for deal in again if deal["id"] == survivors[0]]
         assert ({ticket["id"] for ticket in deal["tickets"]}, deal["incomplete"]) == (set(tickets), False)
 
-    @pytest.mark.parametrize("what", ["deals", "tickets"])
+    @pytest.mark.parametrize("object_type", ["deals", "tickets"])
     async def test_more_children_than_the_maximum_are_incomplete(
-        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, object_type: str
     ) -> None:
         monkeypatch.setattr(associations, "MAX_CHILDREN", 3)
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
-        if what == "deals":
+        if object_type == "deals":
             seed_deals(emulator, customer.contact_id, 3)
         else:
             seed_tickets(emulator, 4, to=[("deals", deal_id)])
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
-        nested = contact if what == "deals" else contact["deals"][0]
-        assert (len(nested[what]), nested["incomplete"]) == (3, True)
+        nested = contact if object_type == "deals" else contact["deals"][0]
+        assert (len(nested[object_type]), nested["incomplete"]) == (3, True)
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", ""])
     async def test_invalid_limit_returns_400(self, customer: Caller, emulator: Emulator, limit: str) -> None:
         emulator.clear_requests()
-        answer = await customer.get("/api/new-crm-objects", params={"limit": limit})
-        assert_problem(answer, 400, "validation_error", fields=["limit"])
+        response = await customer.get("/api/new-crm-objects", params={"limit": limit})
+        assert_problem(response, 400, "validation_error", fields=["limit"])
         assert emulator.requests == []
 
     async def test_changed_or_foreign_cursor_returns_400(
         self, staff: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        fill(emulator, 5, deals=0)
+        seed_contacts(emulator, 5, deals=0)
         page = (await staff.get("/api/new-crm-objects", params={"limit": 2})).json()["data"]["data"]
         cursor = page["next_after"]
         for wrong in (cursor[:-1], "x" + cursor, cursor.replace(".", ""), "e30.c2ln"):
-            answer = await staff.get("/api/new-crm-objects", params={"cursor": wrong})
-            assert_problem(answer, 400, "invalid_cursor")
-        answer = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
-        assert_problem(answer, 400, "invalid_cursor")
+            response = await staff.get("/api/new-crm-objects", params={"cursor": wrong})
+            assert_problem(response, 400, "invalid_cursor")
+        response = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
+        assert_problem(response, 400, "invalid_cursor")
 
     async def test_hubspot_error_returns_502_or_503(self, staff: Caller, emulator: Emulator) -> None:
         emulator.fail_next("GET", "/crm/objects/*", status=502, times=50)
-        answer = await staff.get("/api/new-crm-objects")
-        assert answer.status_code in (502, 503)
-        assert answer.json()["code"] in ("hubspot_error", "hubspot_unavailable")
+        response = await staff.get("/api/new-crm-objects")
+        assert response.status_code in (502, 503)
+        assert response.json()["code"] in ("hubspot_error", "hubspot_unavailable")

@@ -22,7 +22,7 @@ async def users_of(app: FastAPI) -> list[User]:
 
 
 def writes(emulator: Emulator) -> list[tuple[str, str]]:
-    """What the emulator was asked to change."""
+    """Return the writes that the emulator received."""
     return [
         (request.method, request.path)
         for request in emulator.requests

@@ -1,4 +1,4 @@
-"""The search across contacts, deals and tickets, over HTTP."""
+"""GET /api/search."""
 
 import httpx
 import pytest
@@ -21,49 +21,54 @@ class TestSearchEverything:
         ticket_id = await create_ticket_as(customer, deal_id, description="for Ms Lovelace")
         await create_deal_as(other_customer, dealname="Lovelace boats")
         emulator.clear_requests()
-        answer = await customer.get("/api/search", params={"q": "lovelace"})
-        assert answer.status_code == 200, answer.text
-        found = answer.json()["data"]
-        assert {part: [each["id"] for each in found[part]] for part in ("contacts", "deals", "tickets")} == {
+        response = await customer.get("/api/search", params={"q": "lovelace"})
+        assert response.status_code == 200, response.text
+        data = response.json()["data"]
+        assert {
+            object_type: [record["id"] for record in data[object_type]]
+            for object_type in ("contacts", "deals", "tickets")
+        } == {
             "contacts": [customer.contact_id],
             "deals": [deal_id],
             "tickets": [ticket_id],
         }
-        assert found["failed"] == []
+        assert data["failed"] == []
         assert len(calls(emulator)) == 4
 
     async def test_staff_search_costs_one_call_per_type(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
-        made = seed_deals(emulator, customer.contact_id, 8)
+        created = seed_deals(emulator, customer.contact_id, 8)
         emulator.clear_requests()
-        found = (await staff.get("/api/search", params={"q": "deal", "limit": 3})).json()["data"]
-        assert [each["id"] for each in found["deals"]] == made[:3]
+        data = (await staff.get("/api/search", params={"q": "deal", "limit": 3})).json()["data"]
+        assert [record["id"] for record in data["deals"]] == created[:3]
         assert sorted(calls(emulator)) == [
             "POST objects/contacts/search",
             "POST objects/deals/search",
             "POST objects/tickets/search",
         ]
 
-    @pytest.mark.parametrize("part", ["contacts", "deals", "tickets"])
-    async def test_failed_type_is_named_for_staff(self, staff: Caller, emulator: Emulator, part: str) -> None:
-        emulator.fail_next("POST", f"/crm/objects/*/{part}/search", status=500, times=12)
-        answer = await staff.get("/api/search", params={"q": "staff"})
+    @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
+    async def test_failed_type_is_named_for_staff(
+        self, staff: Caller, emulator: Emulator, object_type: str
+    ) -> None:
+        emulator.fail_next("POST", f"/crm/objects/*/{object_type}/search", status=500, times=12)
+        response = await staff.get("/api/search", params={"q": "staff"})
         assert emulator.used_faults()
-        found = answer.json()["data"]
-        assert (answer.status_code, found["failed"], found[part]) == (200, [part], [])
-        assert part == "contacts" or found["contacts"]
+        data = response.json()["data"]
+        assert (response.status_code, data["failed"], data[object_type]) == (200, [object_type], [])
+        assert object_type == "contacts" or data["contacts"]
 
     async def test_failed_type_is_named_for_customer(self, customer: Caller, emulator: Emulator) -> None:
         await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
-        found = (await customer.get("/api/search", params={"q": "van"})).json()["data"]
-        assert (found["failed"], len(found["deals"])) == (["tickets"], 1)
+        data = (await customer.get("/api/search", params={"q": "van"})).json()["data"]
+        assert (data["failed"], len(data["deals"])) == (["tickets"], 1)
 
     async def test_error_is_returned_if_all_types_fail(self, staff: Caller, emulator: Emulator) -> None:
         emulator.fail_next("POST", "/crm/objects/*/search", status=403, times=3)
-        answer = await staff.get("/api/search", params={"q": "x"})
-        assert_problem(answer, 502, "hubspot_credentials_refused")
+        response = await staff.get("/api/search", params={"q": "x"})
+        assert_problem(response, 502, "hubspot_credentials_refused")
 
     @pytest.mark.parametrize(
         ("params", "field"),
@@ -72,5 +77,5 @@ class TestSearchEverything:
     async def test_invalid_parameter_is_named(
         self, customer: Caller, params: dict[str, str], field: str
     ) -> None:
-        answer = await customer.get("/api/search", params=params)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.get("/api/search", params=params)
+        assert_problem(response, 400, "validation_error", fields=[field])

@@ -1,12 +1,11 @@
-"""Tickets over HTTP."""
+"""Routes for tickets."""
 
 from typing import Any
 
 import httpx
 import pytest
-from tests.routers.test_deals_by_id import same_answers
 from tests.support.builders import ticket_body
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.records import (
     calls,
     create_deal_as,
@@ -30,23 +29,26 @@ class TestCreateTicket:
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
-        theirs = await other_customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        nobodys = await other_customer.post("/api/tickets/99999999", ticket_body())
-        one, other = assert_problem(theirs, 404, "not_found"), assert_problem(nobodys, 404, "not_found")
-        del one["request_id"], other["request_id"]
-        assert one == other
+        foreign_id = await other_customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        missing_response = await other_customer.post("/api/tickets/99999999", ticket_body())
+        foreign, missing = (
+            assert_problem(foreign_id, 404, "not_found"),
+            assert_problem(missing_response, 404, "not_found"),
+        )
+        del foreign["request_id"], missing["request_id"]
+        assert foreign == missing
         assert emulator.records("tickets") == []
 
     async def test_ticket_is_associated_with_deal_and_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
-        answer = await customer.post(
+        response = await customer.post(
             f"/api/tickets/{deal_id}", ticket_body(category="technical_issue", hs_ticket_priority="HIGH")
         )
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["message"] == "Ticket created successfully"
-        ticket = answer.json()["data"]["ticket"]
+        assert response.status_code == 201, response.text
+        assert response.json()["message"] == "Ticket created successfully"
+        ticket = response.json()["data"]["ticket"]
         assert set(ticket) == {
             "id",
             "hs_object_id",
@@ -75,9 +77,9 @@ class TestCreateTicket:
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
-        answer = await staff.post(f"/api/tickets/{deal_id}", ticket_body())
-        assert answer.status_code == 201
-        ticket_id = answer.json()["data"]["ticket"]["id"]
+        response = await staff.post(f"/api/tickets/{deal_id}", ticket_body())
+        assert response.status_code == 201
+        ticket_id = response.json()["data"]["ticket"]["id"]
         assert emulator.associations("tickets", ticket_id, "contacts") == [customer.contact_id]
 
     async def test_unknown_deal_returns_404_for_staff(self, staff: Caller, emulator: Emulator) -> None:
@@ -104,14 +106,14 @@ class TestCreateTicket:
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
-        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(**change))
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body(**change))
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize("deal_id", ["abc", "1.5", "-1", "1" * 21, "1%00"])
     async def test_malformed_deal_id_returns_400(self, customer: Caller, deal_id: str) -> None:
-        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        assert_problem(answer, 400, "validation_error", fields=["id"])
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        assert_problem(response, 400, "validation_error", fields=["id"])
 
     async def test_create_on_archived_deal_returns_404(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
@@ -134,24 +136,24 @@ class TestListTickets:
         [direct] = seed_tickets(emulator, 1, to=[("contacts", customer.contact_id)])
         await create_ticket_as(other_customer, await create_deal_as(other_customer))
         emulator.clear_requests()
-        found = await list_all(customer, "/api/tickets")
-        assert [each["id"] for each in found] == sorted((both, on_deal, direct), key=int)
+        results = await list_all(customer, "/api/tickets")
+        assert [record["id"] for record in results] == sorted((both, on_deal, direct), key=int)
         assert len(calls(emulator)) == 3
         assert len(await list_all(other_customer, "/api/tickets")) == 1
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     async def test_list_is_filtered_and_sorted(
-        self, who: str, customer: Caller, staff: Caller, emulator: Emulator
+        self, role: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        caller = customer if who == "customer" else staff
+        caller = customer if role == "customer" else staff
         target = [("contacts", customer.contact_id)]
         closed = seed_tickets(emulator, 7, to=target, hs_pipeline_stage="4", hs_ticket_priority="HIGH")
         seed_tickets(emulator, 7, to=target)
-        found = await list_all(caller, "/api/tickets", limit=3, hs_pipeline_stage="4", pipeline="0")
-        assert [each["id"] for each in found] == closed
-        in_order = await list_all(caller, "/api/tickets", limit=5, sort="hs_ticket_priority")
-        assert [each["id"] for each in in_order][:7] == closed
-        assert len({each["id"] for each in in_order}) == 14
+        results = await list_all(caller, "/api/tickets", limit=3, hs_pipeline_stage="4", pipeline="0")
+        assert [record["id"] for record in results] == closed
+        sorted_tickets = await list_all(caller, "/api/tickets", limit=5, sort="hs_ticket_priority")
+        assert [record["id"] for record in sorted_tickets][:7] == closed
+        assert len({record["id"] for record in sorted_tickets}) == 14
 
 
 class TestGetTicket:
@@ -161,7 +163,7 @@ class TestGetTicket:
 
     async def test_foreign_ticket_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
-        same_answers(
+        assert_same_not_found(
             await other_customer.get(f"/api/tickets/{ticket_id}"),
             await other_customer.get("/api/tickets/99999999"),
         )
@@ -173,9 +175,9 @@ class TestGetTicket:
         ticket_id = await create_ticket_as(customer, deal_id, category="billing")
         [on_deal] = seed_tickets(emulator, 1, to=[("deals", deal_id)])
         emulator.clear_requests()
-        answer = await customer.get(f"/api/tickets/{ticket_id}")
-        assert answer.json()["message"] == "Ticket retrieved successfully"
-        assert answer.json()["data"]["ticket"]["category"] == "billing"
+        response = await customer.get(f"/api/tickets/{ticket_id}")
+        assert response.json()["message"] == "Ticket retrieved successfully"
+        assert response.json()["data"]["ticket"]["category"] == "billing"
         assert calls(emulator) == [f"GET objects/tickets/{ticket_id}"]
         assert (await customer.get(f"/api/tickets/{on_deal}")).status_code == 200
 
@@ -195,7 +197,7 @@ class TestUpdateTicket:
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
-        same_answers(
+        assert_same_not_found(
             await other_customer.patch(f"/api/tickets/{ticket_id}", {"subject": "mine"}),
             await other_customer.patch("/api/tickets/99999999", {"subject": "mine"}),
         )
@@ -206,9 +208,9 @@ class TestUpdateTicket:
             customer, await create_deal_as(customer), hs_ticket_priority="HIGH"
         )
         changes = {"description": "It came.", "category": "technical_issue", "hs_ticket_priority": None}
-        answer = await customer.patch(f"/api/tickets/{ticket_id}", changes | {"hs_pipeline_stage": "4"})
-        assert answer.status_code == 200, answer.text
-        ticket = answer.json()["data"]["ticket"]
+        response = await customer.patch(f"/api/tickets/{ticket_id}", changes | {"hs_pipeline_stage": "4"})
+        assert response.status_code == 200, response.text
+        ticket = response.json()["data"]["ticket"]
         assert (ticket["description"], ticket["category"], ticket["hs_ticket_priority"]) == (
             "It came.",
             "technical_issue",
@@ -243,18 +245,18 @@ class TestUpdateTicket:
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/tickets/{ticket_id}", body)
-        assert_problem(answer, 400, "validation_error", fields=[field])
+        response = await customer.patch(f"/api/tickets/{ticket_id}", body)
+        assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
     async def test_staff_update_any_ticket(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer), category="billing")
         emulator.clear_requests()
         body = {"category": None, "hs_pipeline_stage": "4", "subject": "Third van is late"}
-        answer = await staff.patch(f"/api/tickets/{ticket_id}", body)
-        ticket = answer.json()["data"]["ticket"]
+        response = await staff.patch(f"/api/tickets/{ticket_id}", body)
+        ticket = response.json()["data"]["ticket"]
         assert (ticket["category"], ticket["hs_pipeline_stage"]) == (None, "4")
-        # What is equal already is not sent.
+        # The subject is unchanged, so it is not sent.
         sent = {"properties": {"hs_ticket_category": "", "hs_pipeline_stage": "4"}}
         assert emulator.requests[-1].body == sent
 
@@ -274,21 +276,21 @@ class TestUpdateTicket:
     async def test_option_missing_in_hubspot_returns_400(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
-        answer = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
-        assert_problem(answer, 400, "validation_error", fields=["category"])
+        response = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
+        assert_problem(response, 400, "validation_error", fields=["category"])
         assert writes(emulator) == []
 
 
 class TestRequiredProperties:
-    """Since 2026-09 HubSpot enforces what an admin has made required."""
+    """Since version 2026-09 HubSpot enforces properties that an administrator has made required."""
 
     async def test_missing_required_property_names_the_field(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
-        problem = assert_problem(answer, 400, "validation_error", fields=["category"])
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
+        problem = assert_problem(response, 400, "validation_error", fields=["category"])
         assert problem["details"][0]["message"] == "is required by this account"
         assert emulator.records("tickets") == []
 
@@ -297,10 +299,10 @@ class TestRequiredProperties:
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["source_type"]}
-        answer = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        assert_problem(answer, 502, "hubspot_error")
-        assert "source_type" not in answer.text
-        # The operator can.
+        response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
+        assert_problem(response, 502, "hubspot_error")
+        assert "source_type" not in response.text
+        # The operator finds the property in the log.
         assert "HubSpot refuses source_type: MISSING_REQUIRED_PROPERTY" in caplog.text
 
 
@@ -314,7 +316,7 @@ class TestArchiveTicket:
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
-        same_answers(
+        assert_same_not_found(
             await other_customer.delete(f"/api/tickets/{ticket_id}"),
             await other_customer.delete("/api/tickets/99999999"),
         )
@@ -335,19 +337,21 @@ class TestArchiveTicket:
 
 
 class TestCategories:
-    """The account's own options, and several at once, since HubSpot lets them be ticked together."""
+    """Options of the HubSpot account without an API name, and several options in one value."""
 
     async def test_unmapped_categories_are_returned_unchanged(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
-        for wire, ours in (
+        for wire_value, category in (
             ("PRODUCT_ISSUE", "technical_issue"),
             ("FEATURE_REQUEST", "FEATURE_REQUEST"),
             ("PRODUCT_ISSUE;BILLING_ISSUE", "PRODUCT_ISSUE;BILLING_ISSUE"),
         ):
-            [made] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire)
-            assert (await customer.get(f"/api/tickets/{made}")).json()["data"]["ticket"]["category"] == ours
+            [created_id] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category=wire_value)
+            assert (await customer.get(f"/api/tickets/{created_id}")).json()["data"]["ticket"][
+                "category"
+            ] == category
 
     async def test_filter_matches_one_of_several_categories(
         self, customer: Caller, emulator: Emulator
@@ -355,20 +359,20 @@ class TestCategories:
         deal_id = await create_deal_as(customer)
         several = {"hs_ticket_category": "PRODUCT_ISSUE;BILLING_ISSUE"}
         [both] = seed_tickets(emulator, 1, to=[("deals", deal_id)], **several)
-        [other] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category="FEATURE_REQUEST")
-        for filters, found in (
+        [missing] = seed_tickets(emulator, 1, to=[("deals", deal_id)], hs_ticket_category="FEATURE_REQUEST")
+        for filters, results in (
             ({"operator": "EQ", "value": "billing"}, [both]),
-            ({"operator": "IN", "values": ["billing", "FEATURE_REQUEST"]}, [both, other]),
-            ({"operator": "NEQ", "value": "technical_issue"}, [other]),
+            ({"operator": "IN", "values": ["billing", "FEATURE_REQUEST"]}, [both, missing]),
+            ({"operator": "NEQ", "value": "technical_issue"}, [missing]),
             ({"operator": "EQ", "value": "Billing"}, []),
         ):
             body = [{"property": "category"} | filters]
             tickets = await search_all(customer, "/api/tickets/search", filters=body)
-            assert [each["id"] for each in tickets] == found
+            assert [record["id"] for record in tickets] == results
 
 
 class TestConfiguredCategories:
-    """HUBSPOT_TICKET_CATEGORIES names the account's options for ours."""
+    """The setting HUBSPOT_TICKET_CATEGORIES maps categories to options of the HubSpot account."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -385,10 +389,10 @@ class TestConfiguredCategories:
             "category"
         ] == "meeting"
         filters = [{"property": "category", "operator": "EQ", "value": "meeting"}]
-        found = await search_all(customer, "/api/tickets/search", filters=filters)
-        assert [each["id"] for each in found] == [ticket_id]
+        results = await search_all(customer, "/api/tickets/search", filters=filters)
+        assert [record["id"] for record in results] == [ticket_id]
         properties = (await customer.get("/api/properties/tickets")).json()["data"]["results"]
-        [category] = [each for each in properties if each["name"] == "category"]
+        [category] = [record for record in properties if record["name"] == "category"]
         assert "meeting" in [option["value"] for option in category["options"]]
 
 
@@ -409,25 +413,25 @@ class TestSearchTickets:
         deal_id = await create_deal_as(customer)
         old = seed_tickets(emulator, 3, to=[("deals", deal_id)], content="of the van")
         emulator.switches.search_lag_seconds = 30.0
-        made = await create_ticket_as(staff, deal_id, description="another van")
+        created_id = await create_ticket_as(staff, deal_id, description="another van")
         assert (await staff.patch(f"/api/tickets/{old[0]}", {"subject": "Renamed"})).status_code == 200
         assert (await staff.delete(f"/api/tickets/{old[1]}")).status_code == 204
         for limit in (1, 2, 20):
-            found = await search_all(staff, "/api/tickets/search", query="van", limit=limit)
-            assert [each["id"] for each in found] == [old[0], old[2], made]
-            assert found[0]["subject"] == "Renamed"
+            results = await search_all(staff, "/api/tickets/search", query="van", limit=limit)
+            assert [record["id"] for record in results] == [old[0], old[2], created_id]
+            assert results[0]["subject"] == "Renamed"
         everywhere = (await staff.get("/api/search", params={"q": "van"})).json()["data"]
-        assert [each["id"] for each in everywhere["tickets"]] == [old[0], old[2], made]
+        assert [record["id"] for record in everywhere["tickets"]] == [old[0], old[2], created_id]
 
-    @pytest.mark.parametrize("who", ["customer", "staff"])
+    @pytest.mark.parametrize("role", ["customer", "staff"])
     async def test_category_filter_uses_api_names(
-        self, who: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
+        self, role: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
-        caller = customer if who == "customer" else staff
+        caller = customer if role == "customer" else staff
         deal_id = await create_deal_as(customer)
-        wanted = await create_ticket_as(customer, deal_id, category="billing")
+        expected = await create_ticket_as(customer, deal_id, category="billing")
         await create_ticket_as(customer, deal_id, category="technical_issue")
         filters = [{"property": "category", "operator": "EQ", "value": "billing"}]
-        found = await search_all(caller, "/api/tickets/search", filters=filters)
-        assert [each["id"] for each in found] == [wanted]
+        results = await search_all(caller, "/api/tickets/search", filters=filters)
+        assert [record["id"] for record in results] == [expected]
         assert await search_all(other_customer, "/api/tickets/search", filters=filters) == []

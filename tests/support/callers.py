@@ -87,3 +87,9 @@ def assert_problem(
     if fields is not None:
         assert [detail["field"] for detail in problem["details"]] == fields
     return problem
+
+
+def assert_same_not_found(first: httpx.Response, second: httpx.Response) -> None:
+    """Assert that both are 404 responses with equal bodies, except for the request ID."""
+    bodies = [assert_problem(response, 404, "not_found") for response in (first, second)]
+    assert bodies[0] | {"request_id": ""} == bodies[1] | {"request_id": ""}

@@ -48,6 +48,11 @@ class Process:
                 time.sleep(0.05)
 
     @property
+    def pid(self) -> int:
+        """Return the process ID."""
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         return self._log.read_text(encoding="utf-8")
 

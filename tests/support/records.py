@@ -90,3 +90,13 @@ async def search_all(caller: Caller, path: str, **body: Any) -> list[dict[str, A
         if page["next_cursor"] is None:
             return records
         body["cursor"] = page["next_cursor"]
+
+
+def record_ids(records: list[dict[str, Any]]) -> list[str]:
+    """Return the IDs of records in a response."""
+    return [record["id"] for record in records]
+
+
+def condition(property: str, operator: str, **values: Any) -> dict[str, Any]:  # noqa: A002 - the API's name
+    """Return one filter of a search."""
+    return {"property": property, "operator": operator} | values

@@ -55,10 +55,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     settings = Settings.load()
     settings.require_startable()
     serve_api(
-        settings,
-        host=host or settings.host,
-        port=settings.port if port is None else port,
-        workers=workers,
+        settings, host=host or settings.host, port=settings.port if port is None else port, workers=workers
     )
 
 

@@ -29,7 +29,11 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
     Settings from the environment or `.env` apply. If they hold HubSpot credentials, there is no emulator and there are
     no demo records.
     """
-    _require_free(port)
+    if not _is_free(port):
+        raise click.ClickException(
+            f"port {port} is in use, perhaps by another demo: stop it, or choose another port, "
+            "such as `make run PORT=4020`"
+        )
     settings = Settings.load()
     own_account = bool(settings.hubspot_access_token or settings.hubspot_refresh_token)
     folder.mkdir(exist_ok=True)
@@ -100,14 +104,6 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, *, timeout_seconds: f
             return
         time.sleep(0.05)
     raise click.ClickException("the HubSpot emulator did not start in time")
-
-
-def _require_free(port: int) -> None:
-    if not _is_free(port):
-        raise click.ClickException(
-            f"port {port} is in use, perhaps by another demo: stop it, or choose another port, "
-            "such as `make run PORT=4020`"
-        )
 
 
 def _is_free(port: int) -> bool:

@@ -29,29 +29,16 @@ PASSWORD = "demo-lighthouse-42"
 _FIRST = ("Ada", "José", "Mary Ann", "Kofi", "Noor", "Zoë", "Liam", "Priya", "Søren", "Mei", "Tomás", "Ines")
 _LAST = ("O'Brien", "Lovelace", "García", "Mensah", "Al-Farsi", "Nguyen")
 _DEALS = (
-    "Fleet renewal",
-    "Website relaunch",
-    "Annual support",
-    "Warehouse scanners",
-    "Training days",
-    "Pilot project",
-)
+    "Fleet renewal", "Website relaunch", "Annual support", "Warehouse scanners", "Training days", "Pilot project"
+)  # fmt: skip
 _TICKETS = (
-    "Delivery is late",
-    "Invoice shows the old address",
-    "Login fails on the tablet",
-    "Please call back",
+    "Delivery is late", "Invoice shows the old address", "Login fails on the tablet", "Please call back",
     "Spare part needed",
-)
+)  # fmt: skip
 _STAGES = (
-    "appointmentscheduled",
-    "qualifiedtobuy",
-    "presentationscheduled",
-    "decisionmakerboughtin",
-    "contractsent",
-    "closedwon",
-    "closedlost",
-)
+    "appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "decisionmakerboughtin", "contractsent",
+    "closedwon", "closedlost",
+)  # fmt: skip
 _CATEGORIES = ("GENERAL_INQUIRY", "PRODUCT_ISSUE", "BILLING_ISSUE")
 
 
@@ -75,11 +62,7 @@ async def seed(settings: Settings) -> None:
         contact_ids = []
         for email, (first, last) in people.items():
             registration = Registration(
-                email=email,
-                firstname=first,
-                lastname=last,
-                password=PASSWORD,
-                phone="+1 555 010 0199",
+                email=email, firstname=first, lastname=last, password=PASSWORD, phone="+1 555 010 0199"
             )
             attempt = Attempt(request_id=uuid4().hex)
             response = await register(context, hubspot, registration, attempt=attempt)
@@ -95,19 +78,12 @@ async def seed(settings: Settings) -> None:
 
 async def _create_contacts(hubspot: HubSpotClient) -> list[str]:
     people = [(first, last) for first in _FIRST for last in _LAST[:3]]
-    records = await asyncio.gather(
-        *(
-            hubspot.contacts.create(
-                {
-                    "email": f"person{number:02}@example.com",
-                    "firstname": first,
-                    "lastname": last,
-                    "phone": f"+1 555 010 {number:04}",
-                }
-            )
-            for number, (first, last) in enumerate(people, start=1)
-        )
-    )
+    contacts = [
+        {"email": f"person{number:02}@example.com", "phone": f"+1 555 010 {number:04}"}
+        | {"firstname": first, "lastname": last}
+        for number, (first, last) in enumerate(people, start=1)
+    ]
+    records = await asyncio.gather(*map(hubspot.contacts.create, contacts))
     return [record.id for record in records]
 
 

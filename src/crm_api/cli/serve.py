@@ -8,7 +8,9 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import click
 import uvicorn
@@ -17,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from crm_api.cli.database import run_with_database
-from crm_api.cli.http_protocol import BoundedProtocol
+from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
 from crm_api.observability.logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
@@ -52,6 +54,13 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         raise click.ClickException(f"the database is not usable: {problem}")
     # uvicorn raises SIGTERM again after its shutdown; this handler turns it into an exit that runs cleanup code.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Workers get a copy each, so the limits hold for one process.
+    clients = ClientConnections(
+        max_connections=settings.max_connections,
+        max_per_address=settings.max_connections_per_address,
+        trusted_proxies=settings.forwarded_allow_ips,
+        write_seconds=settings.write_timeout_seconds,
+    )
     config = uvicorn.Config(
         "crm_api.cli.serve:create_worker",
         factory=True,
@@ -62,7 +71,7 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         access_log=False,
         log_config=None,
         server_header=False,
-        http=BoundedProtocol,
+        http=cast("type[BoundedProtocol]", partial(BoundedProtocol, clients=clients)),
         ws="none",
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=settings.forwarded_allow_ips or None,

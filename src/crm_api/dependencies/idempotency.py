@@ -71,7 +71,7 @@ class IdempotentCreate:
                 lease_seconds=self._settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
             )
         stored = await run_once(self._session_factory, idempotency, create, status=status)
-        headers = {} if stored.created else {REPLAYED: "true"}
+        headers = {REPLAYED: "true"} if stored.created is None else {}
         if location_prefix and stored.status == 201:
             headers["Location"] = f"{location_prefix}/{_record_id(stored)}"
         return Response(stored.body, stored.status, headers, "application/json")

@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.schemas.common import NO_NUL
+from crm_api.schemas.common import NO_NUL, Cursor, Limit
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
@@ -20,6 +20,8 @@ _ETags = Annotated[
 _SortName = Annotated[str, Field(max_length=101, pattern=r"^-?[a-z][a-z0-9_]*$")]
 FilterText = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 
+LimitParameter = Annotated[Limit, Query()]
+CursorParameter = Annotated[Cursor | SkipJsonSchema[None], Query()]
 IfMatch = Annotated[
     _ETags | SkipJsonSchema[None],
     Header(

@@ -6,7 +6,7 @@ from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError, CircuitSta
 from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import token_url
-from crm_api.hubspot.observer import NullObserver, Observer, Observers
+from crm_api.hubspot.observer import Observer, Observers
 from crm_api.hubspot.quota.quota import LocalQuota, Quota, QuotaTimeout
 from crm_api.hubspot.resources.caching import SingleFlightCache
 from crm_api.hubspot.resources.objects import ObjectsApi
@@ -26,39 +26,10 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
-    "AssociationResult",
-    "CallContext",
-    "CircuitBreaker",
-    "CircuitOpenError",
-    "CircuitState",
-    "CrmRecord",
-    "Filter",
-    "HubSpotClient",
-    "HubSpotError",
-    "LastSeen",
-    "LocalQuota",
-    "NewAssociation",
-    "NullObserver",
-    "ObjectsApi",
-    "Observer",
-    "Observers",
-    "Pipeline",
-    "Property",
-    "PropertyOption",
-    "Quota",
-    "QuotaTimeout",
-    "RefreshTokenAuth",
-    "RetryBudget",
-    "RetryPolicy",
-    "SearchPage",
-    "SearchRequest",
-    "SingleFlightCache",
-    "Sort",
-    "Stage",
-    "StaticTokenAuth",
-    "UniqueValue",
-    "call_context",
-    "current_call_context",
-    "parse_retry_after",
-    "token_url",
-]
+    "AssociationResult", "CallContext", "CircuitBreaker", "CircuitOpenError", "CircuitState", "CrmRecord",
+    "Filter", "HubSpotClient", "HubSpotError", "LastSeen", "LocalQuota", "NewAssociation", "ObjectsApi",
+    "Observer", "Observers", "Pipeline", "Property", "PropertyOption", "Quota", "QuotaTimeout",
+    "RefreshTokenAuth", "RetryBudget", "RetryPolicy", "SearchPage", "SearchRequest", "SingleFlightCache",
+    "Sort", "Stage", "StaticTokenAuth", "UniqueValue", "call_context", "current_call_context",
+    "parse_retry_after", "token_url",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from crm_api.hubspot.errors import (
     HubSpotTimeoutError,
     HubSpotUnreadableError,
 )
-from crm_api.hubspot.observer import NullObserver, Observer
+from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.retry import parse_retry_after
 from crm_api.hubspot.wire import json_object
 
@@ -91,7 +91,7 @@ class RefreshTokenAuth(httpx.Auth):
         self._renewal_pause_seconds = renewal_pause_seconds
         # A response may arrive byte by byte, and no caller's deadline ends a renewal.
         self._renewal_seconds = renewal_seconds
-        self._observer: Observer = NullObserver()
+        self._observer = Observer()
         self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
         self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None
@@ -206,11 +206,7 @@ class RefreshTokenAuth(httpx.Auth):
         fields: dict[str, Any] = {"status_code": response.status_code}
         if response.is_success:
             access_token, lifetime_seconds = body.get("access_token"), _positive(body.get("expires_in"))
-            if (
-                not isinstance(access_token, str)
-                or not _TOKEN.fullmatch(access_token)
-                or not lifetime_seconds
-            ):
+            if not (isinstance(access_token, str) and _TOKEN.fullmatch(access_token) and lifetime_seconds):
                 return _Failure(HubSpotUnreadableError, "token response not understood", fields)
             await self._accept(body, access_token, lifetime_seconds)
             return access_token

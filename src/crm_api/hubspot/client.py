@@ -11,7 +11,7 @@ from crm_api.hubspot.auth import RefreshTokenAuth
 from crm_api.hubspot.circuit import CircuitBreaker
 from crm_api.hubspot.connections import Connections
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.observer import NullObserver, Observer
+from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import LocalQuota, Quota
 from crm_api.hubspot.resources.account import AccountApi
 from crm_api.hubspot.resources.associations import AssociationsApi
@@ -19,7 +19,7 @@ from crm_api.hubspot.resources.objects import ObjectsApi
 from crm_api.hubspot.resources.pipelines import PipelinesApi
 from crm_api.hubspot.resources.properties import PropertiesApi
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
-from crm_api.hubspot.sender import LastSeen, Sender
+from crm_api.hubspot.sender import Sender
 
 
 class HubSpotClient:
@@ -43,7 +43,7 @@ class HubSpotClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        observer = observer or NullObserver()
+        observer = observer or Observer()
         self._connections = Connections(base_url=base_url, transport=transport, verify=verify)
         if isinstance(auth, RefreshTokenAuth):
             auth.connect(self._connections.acquire_for_tokens, observer)
@@ -64,11 +64,6 @@ class HubSpotClient:
         self.contacts = ObjectsApi(self.sender, "contacts")
         self.deals = ObjectsApi(self.sender, "deals")
         self.tickets = ObjectsApi(self.sender, "tickets")
-        self._objects: dict[ObjectType, ObjectsApi] = {
-            "contacts": self.contacts,
-            "deals": self.deals,
-            "tickets": self.tickets,
-        }
         self.associations = AssociationsApi(self.sender)
         self.pipelines = PipelinesApi(self.sender)
         self.properties = PropertiesApi(self.sender)
@@ -79,27 +74,7 @@ class HubSpotClient:
 
     def objects(self, object_type: ObjectType) -> ObjectsApi:
         """Return the API of one object type's records."""
-        return self._objects[object_type]
-
-    @property
-    def quota(self) -> Quota:
-        """Quota that every call of this client waits for."""
-        return self.sender.quota
-
-    @property
-    def in_flight(self) -> int:
-        """Number of attempts that HubSpot has not responded to yet."""
-        return self.sender.in_flight
-
-    @property
-    def max_connections(self) -> int:
-        """Maximum number of attempts in flight."""
-        return self.sender.max_connections
-
-    @property
-    def last_seen(self) -> LastSeen:
-        """Last outcome of an attempt: whether HubSpot served it, and when."""
-        return self.sender.last_seen
+        return {"contacts": self.contacts, "deals": self.deals, "tickets": self.tickets}[object_type]
 
     async def aclose(self) -> None:
         """Cancel shared reads and close all connections."""

@@ -33,6 +33,10 @@ _CATEGORY = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
+def _if_matches(pattern: re.Pattern[str], text: str | None) -> str | None:
+    return text if text and pattern.fullmatch(text) else None
+
+
 class ErrorFields(TypedDict, total=False):
     """Keyword arguments of every error."""
 
@@ -48,29 +52,20 @@ class HubSpotError(Exception):
     """Base of all errors of the HubSpot client."""
 
     default_sent = True
+    is_ambiguous = False
+    """Whether HubSpot may have executed a request that was sent, although no response says so."""
 
-    def __init__(
-        self,
-        reason: str = "",
-        *,
-        status_code: int | None = None,
-        category: str | None = None,
-        correlation_id: str | None = None,
-        operation: str | None = None,
-        sent: bool | None = None,
-        retry_after: float | None = None,
-    ) -> None:
+    def __init__(self, reason: str = "", **fields: Unpack[ErrorFields]) -> None:
         self.reason = reason
         """Our fixed text, or the name of an exception class; never HubSpot's text."""
-        self.status_code = status_code
-        self.category = category if category and _CATEGORY.fullmatch(category) else None
-        self.correlation_id = (
-            correlation_id if correlation_id and _CORRELATION_ID.fullmatch(correlation_id) else None
-        )
-        self.operation = operation
+        self.status_code = fields.get("status_code")
+        self.category = _if_matches(_CATEGORY, fields.get("category"))
+        self.correlation_id = _if_matches(_CORRELATION_ID, fields.get("correlation_id"))
+        self.operation = fields.get("operation")
+        sent = fields.get("sent")
         self.sent = self.default_sent if sent is None else sent
         """False if no request was sent, or if HubSpot rejected it without acting on it."""
-        self.retry_after = retry_after
+        self.retry_after = fields.get("retry_after")
         """Seconds after which the call may be retried, if known."""
         super().__init__()
 
@@ -92,16 +87,13 @@ class HubSpotError(Exception):
     @property
     def may_have_acted(self) -> bool:
         """Whether HubSpot may have executed the request although no response says so."""
-        return False
+        return self.is_ambiguous and self.sent
 
 
 class HubSpotConnectionError(HubSpotError):
     """The connection failed; `sent` is False only if it was never established."""
 
-    @property
-    def may_have_acted(self) -> bool:
-        """Whether bytes may have been sent."""
-        return self.sent
+    is_ambiguous = True
 
 
 class HubSpotTimeoutError(HubSpotConnectionError):
@@ -109,12 +101,9 @@ class HubSpotTimeoutError(HubSpotConnectionError):
 
 
 class HubSpotServerError(HubSpotError):
-    """5xx and 52x, often with an HTML body from a proxy."""
+    """5xx and 52x, often with an HTML body from a proxy. A gateway's error does not say what happened behind it."""
 
-    @property
-    def may_have_acted(self) -> bool:
-        """Whether the request was sent: a gateway's error does not say what happened behind it."""
-        return self.sent
+    is_ambiguous = True
 
 
 class HubSpotUnreadableError(HubSpotServerError):
@@ -218,16 +207,15 @@ class HubSpotUnavailableError(HubSpotError):
 
 
 class HubSpotDeadlineError(HubSpotError):
-    """The deadline of the incoming request has passed."""
+    """The deadline of the incoming request has passed; `sent` is True if the attempt was cancelled after sending."""
 
-    @property
-    def may_have_acted(self) -> bool:
-        """Whether the attempt was cancelled after it was sent."""
-        return self.sent
+    is_ambiguous = True
 
 
 class HubSpotOutcomeUnknownError(HubSpotError):
     """A write that HubSpot may or may not have executed; `cause` is the last error."""
+
+    is_ambiguous = True
 
     def __init__(
         self, reason: str = "", *, cause: HubSpotError | None = None, **fields: Unpack[ErrorFields]
@@ -235,8 +223,3 @@ class HubSpotOutcomeUnknownError(HubSpotError):
         super().__init__(reason or "outcome unknown", **fields)
         self.cause = cause
         self.__cause__ = cause
-
-    @property
-    def may_have_acted(self) -> bool:
-        """Always True for an unknown outcome."""
-        return True

@@ -53,25 +53,11 @@ class Paths:
         self.account_details = f"/account-info/{self._version}/details"
         self.token = f"/oauth/{self._version}/token"
 
-    def objects(self, object_type: str) -> str:
-        """Return the path of a type's records."""
-        return f"/crm/objects/{self._version}/{segment(object_type)}"
-
-    def record(self, object_type: str, record_id: str) -> str:
-        """Return the path of one record."""
-        return f"{self.objects(object_type)}/{segment(record_id)}"
-
-    def associations(self, from_type: str, to_type: str) -> str:
-        """Return the path of associations between two types."""
-        return f"/crm/associations/{self._version}/{segment(from_type)}/{segment(to_type)}"
-
-    def pipelines(self, object_type: str) -> str:
-        """Return the path of a type's pipelines."""
-        return f"/crm/pipelines/{self._version}/{segment(object_type)}"
-
-    def properties(self, object_type: str) -> str:
-        """Return the path of a type's properties."""
-        return f"/crm/properties/{self._version}/{segment(object_type)}"
+    def crm(
+        self, resource: Literal["associations", "objects", "pipelines", "properties"], *parts: str
+    ) -> str:
+        """Return the path of a CRM resource, with these parts quoted. Raises `ValueError`."""
+        return "/".join((f"/crm/{resource}/{self._version}", *map(segment, parts)))
 
 
 def token_url(base_url: str, api_version: str) -> str:

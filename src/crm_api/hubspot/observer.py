@@ -1,10 +1,8 @@
 """Observer of the client's events, for metrics and traces outside this library."""
 
-from typing import Protocol
 
-
-class Observer(Protocol):
-    """Receives the client's events; must neither raise nor block."""
+class Observer:
+    """Receives and ignores the client's events; overrides in subclasses must neither raise nor block."""
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
         """Record a finished attempt; `outcome` is `ok` or the error's class name."""
@@ -22,26 +20,7 @@ class Observer(Protocol):
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
 
 
-class NullObserver:
-    """Ignores every event; subclasses override the events that they need."""
-
-    def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        pass
-
-    def quota_waited(self, *, budget: str, seconds: float) -> None:
-        pass
-
-    def retried(self, *, operation: str, reason: str) -> None:
-        pass
-
-    def circuit_changed(self, *, state: str) -> None:
-        pass
-
-    def token_refreshed(self, *, outcome: str) -> None:
-        pass
-
-
-class Observers:
+class Observers(Observer):
     """Forwards every event to several observers."""
 
     def __init__(self, *observers: Observer) -> None:

@@ -8,20 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operator = Literal[
-    "EQ",
-    "NEQ",
-    "LT",
-    "LTE",
-    "GT",
-    "GTE",
-    "BETWEEN",
-    "IN",
-    "NOT_IN",
-    "HAS_PROPERTY",
-    "NOT_HAS_PROPERTY",
-    "CONTAINS_TOKEN",
-    "NOT_CONTAINS_TOKEN",
-]
+    "EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY",
+    "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +25,9 @@ class Filter:
 
     def to_wire(self) -> dict[str, Any]:
         """Return HubSpot's JSON."""
-        wire: dict[str, Any] = {"propertyName": self.property, "operator": self.operator}
-        if self.value is not None:
-            wire["value"] = self.value
-        if self.high_value is not None:
-            wire["highValue"] = self.high_value
-        if self.values is not None:
-            wire["values"] = list(self.values)
-        return wire
+        values = {"value": self.value, "highValue": self.high_value, "values": self.values}
+        given = {name: value for name, value in values.items() if value is not None}
+        return {"propertyName": self.property, "operator": self.operator, **given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +54,14 @@ class SearchRequest:
 
     def to_wire(self) -> dict[str, Any]:
         """Return HubSpot's JSON without absent fields."""
-        wire: dict[str, Any] = {"limit": self.limit}
-        if self.filter_groups:
-            groups = [
-                {"filters": [condition.to_wire() for condition in group]} for group in self.filter_groups
-            ]
-            wire["filterGroups"] = groups
-        if self.query is not None:
-            wire["query"] = self.query
-        if self.sort is not None:
-            wire["sorts"] = [{"propertyName": self.sort.property, "direction": self.sort.direction}]
-        if self.properties:
-            wire["properties"] = list(self.properties)
-        if self.after is not None:
-            wire["after"] = self.after
-        return wire
+        groups = [[condition.to_wire() for condition in group] for group in self.filter_groups]
+        sorts = [self.sort] if self.sort is not None else []
+        wire = {
+            "limit": self.limit,
+            "filterGroups": [{"filters": group} for group in groups],
+            "query": self.query,
+            "sorts": [{"propertyName": sort.property, "direction": sort.direction} for sort in sorts],
+            "properties": list(self.properties),
+            "after": self.after,
+        }
+        return {name: value for name, value in wire.items() if value is not None and value != []}

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType
+
+T = TypeVar("T")
 
 
 class WireModel(BaseModel):
@@ -51,6 +53,12 @@ def _texts(value: Any) -> Any:
 
 # On the last page, `paging` is absent, null or without `next`.
 After = Annotated[str | None, Field(default=None, validation_alias=AliasPath("paging", "next", "after"))]
+
+
+class FullList(WireModel, Generic[T]):
+    """Response with all items, such as an object type's pipelines or property definitions."""
+
+    results: list[T]
 
 
 class InlineTarget(WireModel):
@@ -124,14 +132,11 @@ class BatchItemError(WireModel):
     id: str | None = Field(default=None, repr=False)
 
 
-_Errors = Annotated[list[BatchItemError], BeforeValidator(_null_to_empty_list)]
+class BatchResponse(WireModel, Generic[T]):
+    """Response of a batch read; its status is 207 if there are errors."""
 
-
-class BatchResponse(WireModel):
-    """Response of a batch read of records."""
-
-    results: list[CrmRecord]
-    errors: _Errors = []
+    results: list[T]
+    errors: Annotated[list[BatchItemError], BeforeValidator(_null_to_empty_list)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +153,12 @@ class AssociationTarget(WireModel):
     id: str = Field(validation_alias="toObjectId")
 
 
-class _AssociationsFrom(WireModel):
+class AssociationsFrom(WireModel):
+    """A page of the records that are associated with one record."""
+
     from_id: str = Field(validation_alias=AliasPath("from", "id"))
     to: list[AssociationTarget] = []
     after: After = None
-
-
-class AssociationBatchResponse(WireModel):
-    """Response of a batch read of associations; its status is often 207."""
-
-    results: list[_AssociationsFrom]
-    errors: _Errors = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +198,6 @@ class Pipeline(WireModel):
     archived: bool = False
 
 
-class Pipelines(WireModel):
-    """Response with all pipelines of an object type."""
-
-    results: list[Pipeline]
-
-
 class PropertyOption(WireModel):
     """Allowed value of an enumeration property."""
 
@@ -240,12 +234,6 @@ class Property(WireModel):
         """Whether HubSpot rejects writes to this property."""
         metadata = self.modification_metadata
         return self.calculated or (metadata is not None and metadata.read_only_value)
-
-
-class Properties(WireModel):
-    """Response with all property definitions of an object type."""
-
-    results: list[Property]
 
 
 class AccountDetails(WireModel):

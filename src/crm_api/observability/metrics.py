@@ -8,6 +8,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from crm_api.hubspot import Observer
+
 # Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -15,7 +17,7 @@ _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
-class Metrics:
+class Metrics(Observer):
     """Metrics of one application, and the observer of its HubSpot client.
 
     Labels are route templates, operations and class names, never IDs, addresses or values.
@@ -23,42 +25,33 @@ class Metrics:
 
     def __init__(self, *, version: str = "") -> None:
         self.registry = CollectorRegistry()
-        self._requests = self._counter("requests", "Requests.", "method", "route", "status")
-        self._request_seconds = self._histogram(
-            "request_seconds", "Seconds until the response.", "method", "route"
-        )
-        self._calls = self._counter("hubspot_attempts", "Attempts sent to HubSpot.", "operation", "outcome")
-        self._call_seconds = self._histogram(
-            "hubspot_attempt_seconds", "Seconds of one attempt.", "operation"
-        )
-        self._waits = self._histogram(
+        counter, histogram, gauge = self._counter, self._histogram, self._gauge
+        self._requests = counter("requests", "Requests.", "method", "route", "status")
+        self._request_seconds = histogram("request_seconds", "Seconds until the response.", "method", "route")
+        self._calls = counter("hubspot_attempts", "Attempts sent to HubSpot.", "operation", "outcome")
+        self._call_seconds = histogram("hubspot_attempt_seconds", "Seconds of one attempt.", "operation")
+        self._waits = histogram(
             "hubspot_wait_seconds", "Seconds waited for HubSpot's quota or a connection.", "budget"
         )
-        self._retries = self._counter("hubspot_retries", "Retries.", "operation", "reason")
-        self._refreshes = self._counter("hubspot_token_refreshes", "Token requests.", "outcome")
-        self._circuit = self._gauge(
+        self._retries = counter("hubspot_retries", "Retries.", "operation", "reason")
+        self._refreshes = counter("hubspot_token_refreshes", "Token requests.", "outcome")
+        self._circuit = gauge(
             "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "state"
         )
         # Each worker knows the whole account's quota from HubSpot's headers, so the lowest value is the best.
-        self._quota_limit = self._gauge("hubspot_quota_limit", "Size of the budget.", "livemin", "budget")
-        self._quota_remaining = self._gauge(
-            "hubspot_quota_remaining", "Remaining budget.", "livemin", "budget"
-        )
-        self._quota_waiting = self._gauge(
+        self._quota_limit = gauge("hubspot_quota_limit", "Size of the budget.", "livemin", "budget")
+        self._quota_remaining = gauge("hubspot_quota_remaining", "Remaining budget.", "livemin", "budget")
+        self._quota_waiting = gauge(
             "hubspot_quota_waiting", "Calls that wait for the budget.", "livesum", "budget"
         )
-        self._quota_shared = self._gauge(
+        self._quota_shared = gauge(
             "hubspot_quota_shared",
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
             "livemin",
         )
-        self._pool_used = self._gauge(
-            "pool_used", "Used connections or threads of a pool.", "livesum", "pool"
-        )
-        self._pool_size = self._gauge(
-            "pool_size", "Maximum connections or threads of a pool.", "livesum", "pool"
-        )
-        info = self._gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
+        self._pool_used = gauge("pool_used", "Used connections or threads of a pool.", "livesum", "pool")
+        self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
+        info = gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
         info.labels(version).set(1)
         self.circuit_changed(state="closed")
 
@@ -98,25 +91,20 @@ class Metrics:
         self._pool_size.labels(name).set(size)
 
     def call_finished(self, *, operation: str, outcome: str, attempt: int, seconds: float) -> None:
-        """Record a finished attempt."""
         self._calls.labels(operation, outcome).inc()
         self._call_seconds.labels(operation).observe(seconds)
 
     def quota_waited(self, *, budget: str, seconds: float) -> None:
-        """Record the wait for quota and a connection."""
         self._waits.labels(budget).observe(seconds)
 
     def retried(self, *, operation: str, reason: str) -> None:
-        """Record a retry."""
         self._retries.labels(operation, reason).inc()
 
     def circuit_changed(self, *, state: str) -> None:
-        """Record the state of the circuit breaker."""
         for name in _CIRCUIT_STATES:
             self._circuit.labels(name).set(1 if name == state else 0)
 
     def token_refreshed(self, *, outcome: str) -> None:
-        """Record a finished token request."""
         self._refreshes.labels(outcome).inc()
 
 

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from starlette.types import Scope
 
-from crm_api.hubspot import NullObserver
+from crm_api.hubspot import Observer
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span, TracerProvider
@@ -24,7 +24,7 @@ _MIN_WAIT_SECONDS: Final = 0.001
 SHUTDOWN_SECONDS: Final = 5
 
 
-class Tracing(NullObserver):
+class Tracing(Observer):
     """Tracing of one application, and the observer that adds HubSpot attempts to a request's span.
 
     FastAPI creates the spans of requests. The caller or OTEL_TRACES_SAMPLER decides whether a trace is sampled.

@@ -35,54 +35,27 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
 | Status | `code` | `title` | Meaning |
 |---|---|---|---|
 """
-TAGS: Final = [
-    {"name": "Account", "description": "Register, log in and manage your user account."},
-    {
-        "name": "Schema",
-        "description": "What a front end needs for forms: pipelines with their stages, and the properties of records.",
-    },
-    {"name": "Deals", "description": "Create, read, update, archive and search deals."},
-    {"name": "Tickets", "description": "Create tickets on deals; read, update, archive and search tickets."},
-    {
-        "name": "Overview",
-        "description": "Contacts with their deals and tickets, and one search for all object types.",
-    },
-    {
-        "name": "Contacts",
-        "description": "Contacts in the CRM: a customer's own contact, or all contacts for staff.",
-    },
-    {"name": "Operations", "description": "Health probes for operators."},
-]
+_TAGS: Final = {
+    "Account": "Register, log in and manage your user account.",
+    "Schema": "What a front end needs for forms: pipelines with their stages, and the properties of records.",
+    "Deals": "Create, read, update, archive and search deals.",
+    "Tickets": "Create tickets on deals; read, update, archive and search tickets.",
+    "Overview": "Contacts with their deals and tickets, and one search for all object types.",
+    "Contacts": "Contacts in the CRM: a customer's own contact, or all contacts for staff.",
+    "Operations": "Health probes for operators.",
+}
 # Paths in the order in which a newcomer needs them; Swagger UI and generated references keep it.
 PATHS: Final = (
-    "/api/register",
-    "/api/email/verify",
-    "/api/email/verify/resend",
-    "/api/login",
-    "/api/token",
-    "/api/token/refresh",
-    "/api/me",
-    "/api/me/password",
-    "/api/password/forgot",
-    "/api/password/reset",
-    "/api/logout",
-    "/api/me/export",
-    "/api/pipelines",
-    "/api/properties/{object_type}",
-    "/api/deals",
-    "/api/deals/{id}",
-    "/api/deals/search",
-    "/api/tickets",
-    "/api/tickets/{id}",
-    "/api/tickets/search",
-    "/api/new-crm-objects",
-    "/api/search",
-    "/api/contacts",
-    "/api/contacts/{id}",
-    "/api/contacts/search",
-    "/healthz",
-    "/readyz",
-)
+    "/api/register", "/api/email/verify", "/api/email/verify/resend",
+    "/api/login", "/api/token", "/api/token/refresh",
+    "/api/me", "/api/me/password", "/api/password/forgot", "/api/password/reset", "/api/logout", "/api/me/export",
+    "/api/pipelines", "/api/properties/{object_type}",
+    "/api/deals", "/api/deals/{id}", "/api/deals/search",
+    "/api/tickets", "/api/tickets/{id}", "/api/tickets/search",
+    "/api/new-crm-objects", "/api/search",
+    "/api/contacts", "/api/contacts/{id}", "/api/contacts/search",
+    "/healthz", "/readyz",
+)  # fmt: skip
 _BEARER_SCHEME: Final = {
     "type": "http",
     "scheme": "bearer",
@@ -120,7 +93,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         summary=SUMMARY,
         description=DESCRIPTION + _error_table() + "\n</details>\n",
         routes=app.routes,
-        tags=TAGS,
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         contact={"name": "Support", "url": settings.support_url},
         terms_of_service=settings.terms_url,
         license_info={"name": "MIT", "identifier": "MIT"},

@@ -10,20 +10,13 @@ _REQUEST_ID: Final = "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"
 # All examples use the same records: Ada's contact, her deal and its ticket, in a new HubSpot account.
 _CONTACT: Final = {"id": "501", "hs_object_id": "501", "properties": {}}
 _DEAL: Final = {
-    "id": "9001",
-    "hs_object_id": "9001",
-    "closedate": "2026-12-31T00:00:00.000Z",
-    "createdate": "2026-11-02T10:05:00.000Z",
-    "hs_lastmodifieddate": "2026-11-02T10:05:00.000Z",
-    "properties": {},
-}
+    "id": "9001", "hs_object_id": "9001", "closedate": "2026-12-31T00:00:00.000Z", "properties": {},
+    "createdate": "2026-11-02T10:05:00.000Z", "hs_lastmodifieddate": "2026-11-02T10:05:00.000Z",
+}  # fmt: skip
 _TICKET: Final = {
-    "id": "7001",
-    "hs_object_id": "7001",
-    "createdate": "2026-11-02T10:10:00.000Z",
-    "hs_lastmodifieddate": "2026-11-02T10:10:00.000Z",
-    "properties": {},
-}
+    "id": "7001", "hs_object_id": "7001", "properties": {},
+    "createdate": "2026-11-02T10:10:00.000Z", "hs_lastmodifieddate": "2026-11-02T10:10:00.000Z",
+}  # fmt: skip
 _LAST_PAGE: Final = {"next_cursor": None, "total": 1, "truncated": False}
 _DEAL_STAGES: Final = (
     ("appointmentscheduled", "Appointment Scheduled", False),
@@ -73,17 +66,13 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     },
     "PasswordReset": {
         "request": {
-            "token": "pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc",
-            "password": "a lighthouse in the fog",
+            "token": "pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc", "password": "a lighthouse in the fog"
         }
     },
     "DealCreate": {
         "deal": {
-            "dealname": "Fleet renewal",
-            "dealstage": "qualifiedtobuy",
-            "amount": "1500.50",
-            "closedate": "2026-12-31",
-            "description": "Twelve vans",
+            "dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": "1500.50",
+            "closedate": "2026-12-31", "description": "Twelve vans",
         },
         "shortest": {"dealname": "Fleet renewal", "dealstage": "appointmentscheduled"},
         "amount_as_number": {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": 1500.5},
@@ -94,11 +83,8 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     },
     "TicketCreate": {
         "ticket": {
-            "subject": "Third van is late",
-            "description": "It was due on Monday.",
-            "hs_pipeline_stage": "1",
-            "category": "technical_issue",
-            "hs_ticket_priority": "HIGH",
+            "subject": "Third van is late", "description": "It was due on Monday.",
+            "hs_pipeline_stage": "1", "category": "technical_issue", "hs_ticket_priority": "HIGH",
         }
     },
     "TicketUpdate": {"next_stage": {"hs_pipeline_stage": "2"}, "clear": {"hs_ticket_priority": None}},
@@ -115,24 +101,18 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     },
     "TokenGrant": {
         "password": {
-            "grant_type": "password",
-            "username": "ada@example.com",
-            "password": "correct horse battery",
+            "grant_type": "password", "username": "ada@example.com", "password": "correct horse battery"
         },
         "refresh_token": {
-            "grant_type": "refresh_token",
-            "refresh_token": "rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f",
+            "grant_type": "refresh_token", "refresh_token": "rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"
         },
     },
-}
+}  # fmt: skip
 # Details of operations that replace the default detail of the error table.
 DETAILS_BY_OPERATION: Final = {
     ("refreshToken", "invalid_token"): "The refresh token is not valid; log in again.",
-    (
-        "createDeal",
-        "forbidden",
-    ): "contact_id is only for staff; omit it to create the deal for your own contact.",
-}
+    ("createDeal", "forbidden"): "contact_id is only for staff; omit it to create the deal for your own contact.",
+}  # fmt: skip
 # Example of an invalid field by operation, if it is not a missing required field.
 _UNKNOWN_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lists them"
 _INVALID_FIELDS: Final = {

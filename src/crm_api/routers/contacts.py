@@ -8,19 +8,29 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.auth import StaffUser
 from crm_api.dependencies.idempotency import IdempotentCreateDep
-from crm_api.dependencies.records import FilterText, IfMatch, RecordContextDep, SortBy
+from crm_api.dependencies.records import (
+    CursorParameter,
+    FilterText,
+    IfMatch,
+    LimitParameter,
+    RecordContextDep,
+    SortBy,
+)
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import Cursor, Limit, RecordId
+from crm_api.schemas.common import RecordId
 from crm_api.schemas.contacts import (
+    Contact,
     ContactCreate,
+    ContactPage,
     ContactPageResponse,
     ContactResponse,
     ContactUpdate,
     SingleContact,
 )
 from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
-from crm_api.schemas.search import ContactSearchResponse, RecordSearch
+from crm_api.schemas.search import ContactSearchPage, ContactSearchResponse, RecordSearch
 from crm_api.services.records import contacts
+from crm_api.services.records.queries import list_records, search_records
 
 router = APIRouter(prefix="/api/contacts", tags=["Contacts"])
 
@@ -30,8 +40,8 @@ ContactId = Annotated[RecordId, Path(description="ID of the contact.", examples=
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
 async def list_contacts(
     context: RecordContextDep,
-    limit: Annotated[Limit, Query()] = 10,
-    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    limit: LimitParameter = 10,
+    cursor: CursorParameter = None,
     lifecyclestage: Annotated[
         FilterText | SkipJsonSchema[None],
         Query(
@@ -42,8 +52,9 @@ async def list_contacts(
     sort: SortBy = None,
 ) -> ContactPageResponse:
     """List contacts. Staff get all contacts of the HubSpot account, a customer only their own."""
-    page = await contacts.list_contacts(
-        context, limit=limit, cursor=cursor, lifecyclestage=lifecyclestage, sort=sort
+    equal = {"lifecyclestage": lifecyclestage}
+    page = await list_records(
+        context, ContactPage, Contact, equal=equal, sort=sort, limit=limit, cursor=cursor
     )
     return ContactPageResponse(message=ContactPageResponse.MESSAGE, data=page)
 
@@ -75,16 +86,12 @@ async def search_contacts(search: RecordSearch, context: RecordContextDep) -> Co
 
     A customer searches only their own contact, with its current values.
     """
-    page = await contacts.search_contacts(context, search)
+    page = await search_records(context, ContactSearchPage, Contact, search)
     return ContactSearchResponse(message=ContactSearchResponse.MESSAGE, data=page)
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
-async def get_contact(
-    id: ContactId,  # noqa: A002
-    context: RecordContextDep,
-    response: Response,
-) -> ContactDetailResponse:
+async def get_contact(id: ContactId, context: RecordContextDep, response: Response) -> ContactDetailResponse:
     """Get a contact with its deals and their tickets."""
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=ContactDetail(contact=contact))
@@ -95,7 +102,7 @@ async def get_contact(
     responses=responses("contact_exists", *HUBSPOT_ERRORS, message=ContactResponse.UPDATED, etag=True),
 )
 async def update_contact(
-    id: ContactId,  # noqa: A002
+    id: ContactId,
     changes: ContactUpdate,
     context: RecordContextDep,
     response: Response,

@@ -3,24 +3,34 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response, status
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import APIRouter, Path, Response, status
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
+    CursorParameter,
     DealPipelineFilter,
     DealStageFilter,
     IfMatch,
+    LimitParameter,
     RecordContextDep,
     SortBy,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import Cursor, Limit, RecordId
-from crm_api.schemas.deals import DealCreate, DealPageResponse, DealResponse, DealUpdate, SingleDeal
+from crm_api.schemas.common import RecordId
+from crm_api.schemas.deals import (
+    Deal,
+    DealCreate,
+    DealPage,
+    DealPageResponse,
+    DealResponse,
+    DealUpdate,
+    SingleDeal,
+)
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
-from crm_api.schemas.search import DealSearchResponse, RecordSearch
+from crm_api.schemas.search import DealSearchPage, DealSearchResponse, RecordSearch
 from crm_api.services.records import deals
-from crm_api.services.records import updates as record_changes
+from crm_api.services.records.queries import list_records, search_records
+from crm_api.services.records.updates import archive_record, update_record
 
 router = APIRouter(prefix="/api/deals", tags=["Deals"])
 
@@ -30,16 +40,15 @@ DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
 async def list_deals(
     context: RecordContextDep,
-    limit: Annotated[Limit, Query()] = 10,
-    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    limit: LimitParameter = 10,
+    cursor: CursorParameter = None,
     pipeline: DealPipelineFilter = None,
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
 ) -> DealPageResponse:
     """List deals. Staff get all deals of the HubSpot account, a customer the deals of their own contact."""
-    page = await deals.list_deals(
-        context, limit=limit, cursor=cursor, pipeline=pipeline, dealstage=dealstage, sort=sort
-    )
+    equal = {"pipeline": pipeline, "dealstage": dealstage}
+    page = await list_records(context, DealPage, Deal, equal=equal, sort=sort, limit=limit, cursor=cursor)
     return DealPageResponse(message=DealPageResponse.MESSAGE, data=page)
 
 
@@ -71,16 +80,12 @@ async def create_deal(
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
 async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
     """Search deals by text, filters, or both. A customer searches only their own deals, with their current values."""
-    page = await deals.search_deals(context, search)
+    page = await search_records(context, DealSearchPage, Deal, search)
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
-async def get_deal(
-    id: DealId,  # noqa: A002
-    context: RecordContextDep,
-    response: Response,
-) -> DealDetailResponse:
+async def get_deal(id: DealId, context: RecordContextDep, response: Response) -> DealDetailResponse:
     """Get a deal with its tickets."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=DealDetail(deal=deal))
@@ -88,22 +93,14 @@ async def get_deal(
 
 @router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True))
 async def update_deal(
-    id: DealId,  # noqa: A002
-    changes: DealUpdate,
-    context: RecordContextDep,
-    response: Response,
-    if_match: IfMatch = None,
+    id: DealId, changes: DealUpdate, context: RecordContextDep, response: Response, if_match: IfMatch = None
 ) -> DealResponse:
     """Update a deal. Omitted fields are unchanged; null clears a field."""
-    deal, response.headers["ETag"] = await deals.update_deal(context, id, changes, if_match=if_match)
+    deal, response.headers["ETag"] = await update_record(context, Deal, id, changes, if_match=if_match)
     return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
 
 
 @router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
-async def archive_deal(
-    id: DealId,  # noqa: A002
-    context: RecordContextDep,
-    if_match: IfMatch = None,
-) -> None:
+async def archive_deal(id: DealId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a deal. The company can restore it in HubSpot for 90 days."""
-    await record_changes.archive_record(context, "deals", id, if_match=if_match)
+    await archive_record(context, "deals", id, if_match=if_match)

@@ -1,13 +1,9 @@
 """Route for contacts with their deals and tickets."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Query
-from pydantic.json_schema import SkipJsonSchema
-
-from crm_api.dependencies.records import RecordContextDep
+from crm_api.dependencies.records import CursorParameter, LimitParameter, RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import Cursor, Limit
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
 
@@ -17,8 +13,8 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 @router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
     context: RecordContextDep,
-    limit: Annotated[Limit, Query()] = 10,
-    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    limit: LimitParameter = 10,
+    cursor: CursorParameter = None,
 ) -> CrmObjectsResponse:
     """List contacts with their deals and tickets.
 

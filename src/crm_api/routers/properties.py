@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path
 
 from crm_api.dependencies.records import RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
+from crm_api.schemas.common import ObjectType
 from crm_api.schemas.properties import RecordPropertiesResponse
-from crm_api.schemas.search import ObjectType
 from crm_api.services.records import property_list
 
 router = APIRouter(prefix="/api", tags=["Schema"])

@@ -3,29 +3,33 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response, status
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import APIRouter, Path, Response, status
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
+    CursorParameter,
     IfMatch,
+    LimitParameter,
     RecordContextDep,
     SortBy,
     TicketPipelineFilter,
     TicketStageFilter,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import Cursor, Limit, RecordId
-from crm_api.schemas.search import RecordSearch, TicketSearchResponse
+from crm_api.schemas.common import RecordId
+from crm_api.schemas.search import RecordSearch, TicketSearchPage, TicketSearchResponse
 from crm_api.schemas.tickets import (
     SingleTicket,
+    Ticket,
     TicketCreate,
+    TicketPage,
     TicketPageResponse,
     TicketResponse,
     TicketUpdate,
 )
 from crm_api.services.records import tickets
-from crm_api.services.records import updates as record_changes
+from crm_api.services.records.queries import list_records, search_records
+from crm_api.services.records.updates import archive_record, update_record
 
 router = APIRouter(prefix="/api/tickets", tags=["Tickets"])
 
@@ -36,8 +40,8 @@ TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", example
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
     context: RecordContextDep,
-    limit: Annotated[Limit, Query()] = 10,
-    cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None,
+    limit: LimitParameter = 10,
+    cursor: CursorParameter = None,
     pipeline: TicketPipelineFilter = None,
     hs_pipeline_stage: TicketStageFilter = None,
     sort: SortBy = None,
@@ -46,9 +50,8 @@ async def list_tickets(
 
     Staff get all tickets of the HubSpot account, a customer those of their own contact and its deals.
     """
-    page = await tickets.list_tickets(
-        context, limit=limit, cursor=cursor, pipeline=pipeline, stage=hs_pipeline_stage, sort=sort
-    )
+    equal = {"pipeline": pipeline, "hs_pipeline_stage": hs_pipeline_stage}
+    page = await list_records(context, TicketPage, Ticket, equal=equal, sort=sort, limit=limit, cursor=cursor)
     return TicketPageResponse(message=TicketPageResponse.MESSAGE, data=page)
 
 
@@ -58,7 +61,7 @@ async def search_tickets(search: RecordSearch, context: RecordContextDep) -> Tic
 
     A customer searches only their own tickets, with their current values.
     """
-    page = await tickets.search_tickets(context, search)
+    page = await search_records(context, TicketSearchPage, Ticket, search)
     return TicketSearchResponse(message=TicketSearchResponse.MESSAGE, data=page)
 
 
@@ -69,7 +72,7 @@ async def search_tickets(search: RecordSearch, context: RecordContextDep) -> Tic
     responses=responses("contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201),
 )
 async def create_ticket(
-    id: Annotated[  # noqa: A002
+    id: Annotated[
         RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
@@ -91,11 +94,7 @@ async def create_ticket(
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
-async def get_ticket(
-    id: TicketId,  # noqa: A002
-    context: RecordContextDep,
-    response: Response,
-) -> TicketResponse:
+async def get_ticket(id: TicketId, context: RecordContextDep, response: Response) -> TicketResponse:
     """Get a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
@@ -103,22 +102,18 @@ async def get_ticket(
 
 @router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
 async def update_ticket(
-    id: TicketId,  # noqa: A002
+    id: TicketId,
     changes: TicketUpdate,
     context: RecordContextDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> TicketResponse:
     """Update a ticket. Omitted fields are unchanged; null clears a field."""
-    ticket, response.headers["ETag"] = await tickets.update_ticket(context, id, changes, if_match=if_match)
+    ticket, response.headers["ETag"] = await update_record(context, Ticket, id, changes, if_match=if_match)
     return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
 
 
 @router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
-async def archive_ticket(
-    id: TicketId,  # noqa: A002
-    context: RecordContextDep,
-    if_match: IfMatch = None,
-) -> None:
+async def archive_ticket(id: TicketId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a ticket. The company can restore it in HubSpot for 90 days."""
-    await record_changes.archive_record(context, "tickets", id, if_match=if_match)
+    await archive_record(context, "tickets", id, if_match=if_match)

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import (
     MISSING,
@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
+ObjectType = Literal["contacts", "deals", "tickets"]
 Data = TypeVar("Data")
 Value = TypeVar("Value")
 
@@ -114,6 +115,34 @@ Cursor = Annotated[
 NextCursor = Annotated[
     Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")
 ]
+
+
+class RecordModel(ResponseModel):
+    """Base of contacts, deals and tickets."""
+
+    OBJECT_TYPE: ClassVar[ObjectType]
+    id: RecordId
+    hs_object_id: SameId
+
+
+class Page(ResponseModel, Generic[Data]):
+    """Base of the pages of a list."""
+
+    results: Annotated[list[Data], Field(max_length=100)]
+    next_cursor: NextCursor
+
+
+class SearchPage(ResponseModel, Generic[Data]):
+    """Base of the pages of a search."""
+
+    total: Annotated[int, Field(ge=0, le=2_147_483_647, examples=[1])]
+    """Number of matching records."""
+    next_cursor: NextCursor
+    truncated: bool
+    """True if more than 10,000 records match, HubSpot's maximum for a search; narrow the search to see the others."""
+    results: Annotated[list[Data], Field(max_length=100)]
+
+
 Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of results.", examples=[10])]
 
 # NUL is refused because PostgreSQL cannot store it. The pattern means the same in Rust, JavaScript and Python.
@@ -125,6 +154,12 @@ def text(maximum: int, *, minimum: int = 0, example: str, description: str | Non
     return Field(
         min_length=minimum, max_length=maximum, pattern=NO_NUL, examples=[example], description=description
     )
+
+
+def token(*, example: str, description: str) -> object:
+    """Return the field of an opaque token."""
+    pattern = r"^[A-Za-z0-9_-]+$"
+    return Field(min_length=20, max_length=200, pattern=pattern, description=description, examples=[example])
 
 
 def _not_blank(value: str) -> str:

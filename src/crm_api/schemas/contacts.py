@@ -6,13 +6,12 @@ from pydantic import MISSING, Field
 
 from crm_api.schemas.common import (
     Envelope,
-    NextCursor,
+    Page,
     PropertyChanges,
     PropertyTexts,
-    RecordId,
+    RecordModel,
     RequestModel,
     ResponseModel,
-    SameId,
     Timestamp,
     text,
 )
@@ -35,11 +34,10 @@ ContactEmail = Annotated[
 ]
 
 
-class Contact(ResponseModel):
+class Contact(RecordModel):
     """Contact in the CRM."""
 
-    id: RecordId
-    hs_object_id: SameId
+    OBJECT_TYPE = "contacts"
     email: Annotated[str | None, Field(examples=["ada@example.com"])]
     firstname: Annotated[str | None, Field(examples=["Ada"])]
     lastname: Annotated[str | None, Field(examples=["Lovelace"])]
@@ -87,11 +85,8 @@ class ContactResponse(Envelope[SingleContact]):
     UPDATED: ClassVar = "Contact updated successfully"
 
 
-class ContactPage(ResponseModel):
+class ContactPage(Page[Contact]):
     """A page of contacts."""
-
-    results: Annotated[list[Contact], Field(max_length=100)]
-    next_cursor: NextCursor
 
 
 class ContactPageResponse(Envelope[ContactPage]):

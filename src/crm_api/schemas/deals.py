@@ -10,13 +10,13 @@ from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema
 from crm_api.schemas.common import (
     Envelope,
     LongText,
-    NextCursor,
+    Page,
     PropertyChanges,
     PropertyTexts,
     RecordId,
+    RecordModel,
     RequestModel,
     ResponseModel,
-    SameId,
     Timestamp,
     parse_rfc3339,
     text,
@@ -108,11 +108,10 @@ class DealUpdate(RequestModel):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class Deal(ResponseModel):
+class Deal(RecordModel):
     """Deal in the CRM."""
 
-    id: RecordId
-    hs_object_id: SameId
+    OBJECT_TYPE = "deals"
     dealname: Annotated[str | None, Field(examples=["Fleet renewal"])]
     dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
     pipeline: Annotated[str | None, Field(examples=["default"])]
@@ -138,11 +137,8 @@ class DealResponse(Envelope[SingleDeal]):
     UPDATED: ClassVar = "Deal updated successfully"
 
 
-class DealPage(ResponseModel):
+class DealPage(Page[Deal]):
     """A page of deals."""
-
-    results: Annotated[list[Deal], Field(max_length=100)]
-    next_cursor: NextCursor
 
 
 class DealPageResponse(Envelope[DealPage]):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import MISSING, Field
+from pydantic import MISSING, BeforeValidator, Field
 
 from crm_api.schemas.accounts import PersonName, Phone, Role
 from crm_api.schemas.common import Envelope, RecordId, RequestModel, ResponseModel
@@ -19,7 +19,9 @@ class ProfileUpdate(RequestModel):
 class Profile(ResponseModel):
     """The caller's user account."""
 
-    id: Annotated[str, Field(max_length=36, examples=["0b54c5b3-7a0e-4b6b-8f5e-0a4f6f1f6c11"])]
+    id: Annotated[
+        str, BeforeValidator(str), Field(max_length=36, examples=["0b54c5b3-7a0e-4b6b-8f5e-0a4f6f1f6c11"])
+    ]
     email: Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
     firstname: Annotated[str, Field(max_length=100, examples=["Ada"])]
     lastname: Annotated[str, Field(max_length=100, examples=["Lovelace"])]

@@ -4,13 +4,21 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from crm_api.schemas.common import Cursor, Envelope, Limit, NextCursor, RequestModel, ResponseModel, text
+from crm_api.schemas.common import (
+    Cursor,
+    Envelope,
+    Limit,
+    ObjectType,
+    RequestModel,
+    ResponseModel,
+    SearchPage,
+    text,
+)
 from crm_api.schemas.contacts import Contact
 from crm_api.schemas.deals import Deal
 from crm_api.schemas.tickets import Ticket
 
 Operator = Literal["EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY"]
-ObjectType = Literal["contacts", "deals", "tickets"]
 _MAX_NUMBER = 10**15
 
 
@@ -111,18 +119,8 @@ class RecordSearch(RequestModel):
     cursor: Cursor | MISSING = MISSING
 
 
-class _SearchPage(ResponseModel):
-    total: Annotated[int, Field(ge=0, le=2_147_483_647, examples=[1])]
-    """Number of matching records."""
-    next_cursor: NextCursor
-    truncated: bool
-    """True if more than 10,000 records match, HubSpot's maximum for a search; narrow the search to see the others."""
-
-
-class ContactSearchPage(_SearchPage):
+class ContactSearchPage(SearchPage[Contact]):
     """Page of contacts that match."""
-
-    results: Annotated[list[Contact], Field(max_length=100)]
 
 
 class ContactSearchResponse(Envelope[ContactSearchPage]):
@@ -131,10 +129,8 @@ class ContactSearchResponse(Envelope[ContactSearchPage]):
     MESSAGE: ClassVar = "Contacts found successfully"
 
 
-class DealSearchPage(_SearchPage):
+class DealSearchPage(SearchPage[Deal]):
     """Page of deals that match."""
-
-    results: Annotated[list[Deal], Field(max_length=100)]
 
 
 class DealSearchResponse(Envelope[DealSearchPage]):
@@ -143,10 +139,8 @@ class DealSearchResponse(Envelope[DealSearchPage]):
     MESSAGE: ClassVar = "Deals found successfully"
 
 
-class TicketSearchPage(_SearchPage):
+class TicketSearchPage(SearchPage[Ticket]):
     """Page of tickets that match."""
-
-    results: Annotated[list[Ticket], Field(max_length=100)]
 
 
 class TicketSearchResponse(Envelope[TicketSearchPage]):

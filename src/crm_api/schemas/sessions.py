@@ -6,16 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import NO_NUL, Envelope, RequestModel, ResponseModel
+from crm_api.schemas.common import NO_NUL, Envelope, RequestModel, ResponseModel, token
 
 RefreshToken = Annotated[
     str,
-    Field(
-        min_length=20,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9_-]+$",
+    token(
+        example="rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f",
         description="Opaque and valid for one use; the response has its successor.",
-        examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"],
     ),
 ]
 
@@ -28,6 +25,7 @@ class Login(RequestModel):
 
 
 _PRINTABLE = r"^[\x20-\x7e]*$"
+_OptionalText = Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None]
 
 
 class TokenGrant(BaseModel):
@@ -47,17 +45,11 @@ class TokenGrant(BaseModel):
     """For `password`: the e-mail address."""
     password: Annotated[SecretStr | SkipJsonSchema[None], Field(max_length=128)] = None
     """For `password`."""
-    refresh_token: Annotated[
-        Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
-        Field(examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"]),
-    ] = None
+    refresh_token: Annotated[_OptionalText, Field(examples=["rt_pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1f"])] = None
     """For `refresh_token`."""
     scope: Annotated[str, Field(max_length=500, pattern=_PRINTABLE, examples=[""])] = ""
     """Ignored: the user's role decides."""
-    client_id: Annotated[
-        Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None],
-        Field(examples=["portal"]),
-    ] = None
+    client_id: Annotated[_OptionalText, Field(examples=["portal"])] = None
     """Ignored: clients are public."""
     client_secret: Annotated[SecretStr | SkipJsonSchema[None], Field(max_length=200)] = None
     """Ignored."""

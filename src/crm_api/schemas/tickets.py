@@ -8,13 +8,12 @@ from crm_api.schemas.common import (
     AS_SENT,
     NOT_BLANK,
     Envelope,
-    NextCursor,
+    Page,
     PropertyChanges,
     PropertyTexts,
-    RecordId,
+    RecordModel,
     RequestModel,
     ResponseModel,
-    SameId,
     Timestamp,
     text,
 )
@@ -58,11 +57,10 @@ class TicketUpdate(RequestModel):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class Ticket(ResponseModel):
+class Ticket(RecordModel):
     """Ticket in the CRM."""
 
-    id: RecordId
-    hs_object_id: SameId
+    OBJECT_TYPE = "tickets"
     subject: Annotated[str | None, Field(examples=["Third van is late"])]
     description: Annotated[str | None, Field(examples=["It was due on Monday."])]
     category: Annotated[str | None, Field(examples=["technical_issue"])]
@@ -89,11 +87,8 @@ class TicketResponse(Envelope[SingleTicket]):
     UPDATED: ClassVar = "Ticket updated successfully"
 
 
-class TicketPage(ResponseModel):
+class TicketPage(Page[Ticket]):
     """A page of tickets."""
-
-    results: Annotated[list[Ticket], Field(max_length=100)]
-    next_cursor: NextCursor
 
 
 class TicketPageResponse(Envelope[TicketPage]):

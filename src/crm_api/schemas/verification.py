@@ -2,20 +2,15 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import Envelope, RequestModel
+from crm_api.schemas.common import Envelope, RequestModel, token
 from crm_api.schemas.registration import Registered
 
 MailToken = Annotated[
     str,
-    Field(
-        min_length=20,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9_-]+$",
+    token(
+        example="pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc",
         description="The value of `token=` in the mailed link; valid for one use.",
-        examples=["pQd3x7c1V9yqk2b0nS8mT5uW4zA6eR1fJ7hG0lK2xYc"],
     ),
 ]
 

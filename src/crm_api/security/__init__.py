@@ -1,1 +1,1 @@
-"""Passwords, tokens and cryptography; imports nothing of the project."""
+"""Passwords, tokens, cryptography and networks of clients; imports nothing of the project."""

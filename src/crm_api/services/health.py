@@ -36,16 +36,11 @@ async def readiness(
         status = "unavailable"
     elif "degraded" in (hubspot_state.state, redis.state):
         status = "degraded"
-    return Readiness(
-        status=status,
-        database=database,
-        hubspot=hubspot_state,
-        redis=redis,
-    )
+    return Readiness(status=status, database=database, hubspot=hubspot_state, redis=redis)
 
 
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
-    seen = hubspot.last_seen
+    seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
     if seen.ok is None:

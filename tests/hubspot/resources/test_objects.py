@@ -139,7 +139,7 @@ async def test_search_uses_only_the_search_budget() -> None:
     client = build_client(Stub(ok(page(total=0))))
     await client.deals.search(SearchRequest())
     await client.deals.list_page(limit=1)
-    used = client.quota.snapshot()
+    used = client.sender.quota.snapshot()
     assert (used["search_used"], used["burst_used"]) == (1, 1)
 
 

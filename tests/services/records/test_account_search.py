@@ -1,4 +1,4 @@
-"""Over random writes while HubSpot's index lags: a staff member's searches show what they wrote, exactly once."""
+"""Random writes while HubSpot's index lags: staff searches return each match once, with current values."""
 
 from typing import Any
 
@@ -27,8 +27,10 @@ WRITES = st.one_of(
 Write = tuple[str, int, str, str]
 
 
-async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tuple[str, str]]) -> list[str]:
-    """These deals and no others, known to HubSpot's index, which lags from now on; nobody has written lately."""
+async def seed_indexed_deals(
+    app: FastAPI, emulator: Emulator, customer: Caller, old: list[tuple[str, str]]
+) -> list[str]:
+    """Seed these deals as the only ones in HubSpot's index, which lags from now on, without recent writes."""
     emulator.switches.search_lag_seconds = 0.0
     for record in emulator.records("deals"):
         emulator.archive_as_other_actor("deals", record.id)
@@ -43,9 +45,9 @@ async def begin(app: FastAPI, emulator: Emulator, customer: Caller, old: list[tu
     return live
 
 
-async def write(staff: Caller, customer: Caller, live: list[str], one: Write) -> str | None:
-    """Write, and keep `live` up to date; answers what was written, None where there was nothing to write to."""
-    verb, place, stage, amount = one
+async def perform(staff: Caller, customer: Caller, live: list[str], write: Write) -> str | None:
+    """Perform the write and update `live`. Return the deal's ID, or None if there was no deal to change."""
+    verb, index, stage, amount = write
     if verb == "create":
         live.append(
             await create_deal_as(staff, contact_id=customer.contact_id, dealstage=stage, amount=amount)
@@ -53,10 +55,10 @@ async def write(staff: Caller, customer: Caller, live: list[str], one: Write) ->
         return live[-1]
     if not live:
         return None
-    deal_id = live[place % len(live)]
+    deal_id = live[index % len(live)]
     if verb == "change":
-        answer = await staff.patch(f"/api/deals/{deal_id}", {"dealstage": stage, "amount": amount})
-        assert answer.status_code == 200, answer.text
+        response = await staff.patch(f"/api/deals/{deal_id}", {"dealstage": stage, "amount": amount})
+        assert response.status_code == 200, response.text
     else:
         assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
         live.remove(deal_id)
@@ -65,7 +67,7 @@ async def write(staff: Caller, customer: Caller, live: list[str], one: Write) ->
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Each example asks more than a user may in a minute."""
+    """Disable rate limits, which every example would exceed."""
     return settings.model_copy(update={"rate_limit_enabled": False})
 
 
@@ -90,9 +92,9 @@ async def test_each_match_is_found_once_with_current_values(
     limit: int,
     descending: bool,
 ) -> None:
-    live = await begin(app, emulator, customer, old)
-    for one in writes:
-        await write(staff, customer, live, one)
+    live = await seed_indexed_deals(app, emulator, customer, old)
+    for write in writes:
+        await perform(staff, customer, live, write)
     truth = {
         record.id: record.properties
         for record in emulator.records("deals")
@@ -109,16 +111,16 @@ async def test_each_match_is_found_once_with_current_values(
     def amount_of(record: dict[str, Any]) -> float:
         return float(record["amount"])
 
-    for found in (plain, listed, ordered):
-        assert sorted(each["id"] for each in found) == sorted(truth)
-        assert {each["id"]: each["amount"] for each in found} == {
-            each: properties["amount"] for each, properties in truth.items()
+    for results in (plain, listed, ordered):
+        assert sorted(record["id"] for record in results) == sorted(truth)
+        assert {record["id"]: record["amount"] for record in results} == {
+            record_id: properties["amount"] for record_id, properties in truth.items()
         }
-    assert [each["id"] for each in plain] == [each["id"] for each in listed] == sorted(truth, key=int)
-    assert [amount_of(each) for each in ordered] == sorted(map(amount_of, ordered), reverse=descending)
-    assert len({each["id"] for each in named}) == len(named)
-    assert {each["id"] for each in named} == {
-        each for each, properties in truth.items() if "deal" in (properties["dealname"] or "")
+    assert [record["id"] for record in plain] == [record["id"] for record in listed] == sorted(truth, key=int)
+    assert [amount_of(record) for record in ordered] == sorted(map(amount_of, ordered), reverse=descending)
+    assert len({record["id"] for record in named}) == len(named)
+    assert {record["id"] for record in named} == {
+        record_id for record_id, properties in truth.items() if "deal" in (properties["dealname"] or "")
     }
     page = (await staff.post(path, {"filters": filters, "limit": 1})).json()["data"]
     assert page["total"] == len(truth)
@@ -147,32 +149,32 @@ async def test_writes_between_pages_hide_and_repeat_nothing(
     limit: int,
     sort: str | None,
 ) -> None:
-    live = await begin(app, emulator, customer, old)
-    for one in before:
-        await write(staff, customer, live, one)
+    live = await seed_indexed_deals(app, emulator, customer, old)
+    for write in before:
+        await perform(staff, customer, live, write)
     body: dict[str, Any] = {
         "limit": limit,
         "filters": [{"property": "dealstage", "operator": "EQ", "value": "closedwon"}],
     }
     if sort is not None:
         body["sort"] = {"property": "amount", "direction": sort}
-    wanted = {
+    expected = {
         record.id for record in emulator.records("deals") if record.properties["dealstage"] == "closedwon"
     }
     first = (await staff.post("/api/deals/search", body)).json()["data"]
-    shown = [each["id"] for each in first["results"]]
-    touched = {await write(staff, customer, live, one) for one in between}
+    shown = [record["id"] for record in first["results"]]
+    touched = {await perform(staff, customer, live, write) for write in between}
     event(
         f"{len(touched)} records written to between two pages, {'a' if first['next_cursor'] else 'no'} second"
     )
     later = []
     if first["next_cursor"] is not None:
         later = await search_all(staff, "/api/deals/search", **body, cursor=first["next_cursor"])
-    found = [*shown, *(each["id"] for each in later)]
-    assert len(set(found)) == len(found)
-    assert set(found) - touched == wanted - touched
-    for each in later:
-        record = emulator.record("deals", each["id"])
+    results = [*shown, *(record["id"] for record in later)]
+    assert len(set(results)) == len(results)
+    assert set(results) - touched == expected - touched
+    for deal in later:
+        record = emulator.record("deals", deal["id"])
         assert record is not None
         assert not record.archived
-        assert (each["dealstage"], each["amount"]) == ("closedwon", record.properties["amount"])
+        assert (deal["dealstage"], deal["amount"]) == ("closedwon", record.properties["amount"])

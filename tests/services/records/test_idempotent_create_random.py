@@ -1,4 +1,4 @@
-"""Exactly once in any order of events: what fails, lags, is cancelled or taken over is drawn by a dice."""
+"""Exactly-once creation under random failures, delays, cancellations and takeovers."""
 
 import asyncio
 import random
@@ -31,68 +31,68 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.services.records.idempotent_create import reserve_idempotency_property
 from hubspot_emulator import Emulator
 
-KEYS, MOST_TRIES, AT_ONCE = 50, 6, 8
-BAD_SHARE, DEADLINE_SECONDS = 0.6, 0.5
+KEYS, MAX_ROUNDS, CONCURRENT_CLIENTS = 50, 6, 8
+FAULT_SHARE, DEADLINE_SECONDS = 0.6, 0.5
 
 
-class Weather(httpx.AsyncBaseTransport):
-    """HubSpot behind a bad network: it acts and the answer is lost, or not even that; what it made shows late."""
+class FaultyTransport(httpx.AsyncBaseTransport):
+    """Transport that loses requests and responses, returns errors, and delays lookups by unique value."""
 
     def __init__(self, emulator: Emulator, seed: int) -> None:
         self._transport = EmulatorTransport(emulator)
-        self.dice = random.Random(seed)
-        self.is_bad = False
-        self.happened: Counter[str] = Counter()
+        self.rng = random.Random(seed)
+        self.is_faulty = False
+        self.event_counts: Counter[str] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        for _ in range(self.dice.randrange(4)):
+        for _ in range(self.rng.randrange(4)):
             await asyncio.sleep(0)
         event = self._draw(request)
-        self.happened[event] += 1
+        self.event_counts[event] += 1
         if event == "refused connection":
-            raise httpx.ConnectError("the dice", request=request)
+            raise httpx.ConnectError("random fault", request=request)
         if event == "lost before":
-            raise httpx.ReadError("the dice", request=request)
+            raise httpx.ReadError("random fault", request=request)
         if event in ("busy", "broken", "locked"):
             status = {"busy": 429, "broken": 502, "locked": 423}[event]
-            return httpx.Response(status, headers={"Retry-After": "0.05"}, json={"message": "the dice"})
+            return httpx.Response(status, headers={"Retry-After": "0.05"}, json={"message": "random fault"})
         if event == "not shown yet":
             return httpx.Response(404, json={"message": "resource not found"})
-        answer = await self._transport.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
         if event == "lost after":
-            await answer.aread()
-            raise httpx.ReadError("the dice", request=request)
+            await response.aread()
+            raise httpx.ReadError("random fault", request=request)
         if event == "unreadable":
-            return httpx.Response(answer.status_code, content=b'{"id": "1", "prop')
-        return answer
+            return httpx.Response(response.status_code, content=b'{"id": "1", "prop')
+        return response
 
     def _draw(self, request: httpx.Request) -> str:
-        if not self.is_bad or self.dice.random() > BAD_SHARE:
+        if not self.is_faulty or self.rng.random() > FAULT_SHARE:
             return "fine"
         events = ["refused connection", "lost before", "lost after", "busy", "broken", "locked", "unreadable"]
         if "idProperty" in str(request.url):
             events += ["not shown yet"] * 3
-        return self.dice.choice(events)
+        return self.rng.choice(events)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
 
 class ResponseModel(BaseModel):
-    """What a creating request is answered."""
+    """Response of the creating request."""
 
     id: str
 
 
 class Client:
-    """Somebody with a key, who tries in every way until it is enough."""
+    """Client that sends the request of one key many times, in random ways."""
 
     def __init__(
-        self, session_factory: SessionFactory, hubspot: HubSpotClient, dice: random.Random, name: str
+        self, session_factory: SessionFactory, hubspot: HubSpotClient, rng: random.Random, name: str
     ) -> None:
         self._session_factory = session_factory
         self._hubspot = hubspot
-        self._dice = dice
+        self._rng = rng
         self.name = name
         self._key = Idempotency.of(
             "secret", name, operation="test", owner="me", body=ResponseModel(id="x"), lease_seconds=15
@@ -101,15 +101,15 @@ class Client:
         self.outcomes: Counter[str] = Counter()
 
     async def send(self) -> str:
-        """Send the request; every success is noted."""
+        """Send the request and return its outcome. A created ID is added to `created`."""
         with call_context(DEADLINE_SECONDS):
             try:
-                answered = await run_once(self._session_factory, self._key, self._create)
+                stored = await run_once(self._session_factory, self._key, self._create)
             except HubSpotError as error:
                 return type(error).__name__
             except ApiError as error:
                 return error.error_type.code
-        self.created.add(ResponseModel.model_validate_json(answered.body).id)
+        self.created.add(ResponseModel.model_validate_json(stored.body).id)
         return "created"
 
     async def _create(self, attempt: Attempt) -> ResponseModel:
@@ -120,29 +120,29 @@ class Client:
         )
         return ResponseModel(id=record.id)
 
-    async def try_everything(self) -> None:
-        """Try alone, twice at once, given up in the middle, and taken over while it goes on."""
-        for _ in range(self._dice.randint(1, MOST_TRIES)):
-            tries = [asyncio.create_task(self.send()) for _ in range(self._dice.choice([1, 1, 1, 2]))]
-            if self._dice.random() < 0.5:
-                for _ in range(self._dice.randrange(60)):
+    async def send_repeatedly(self) -> None:
+        """Send once, twice at the same time, with a cancellation, or with a takeover of the lease."""
+        for _ in range(self._rng.randint(1, MAX_ROUNDS)):
+            tasks = [asyncio.create_task(self.send()) for _ in range(self._rng.choice([1, 1, 1, 2]))]
+            if self._rng.random() < 0.5:
+                for _ in range(self._rng.randrange(60)):
                     await asyncio.sleep(0)
-                if self._dice.random() < 0.5:
-                    self._dice.choice(tries).cancel()
+                if self._rng.random() < 0.5:
+                    self._rng.choice(tasks).cancel()
                 else:
                     await expire_leases(self._session_factory, self._key.row_id)
-                    tries.append(asyncio.create_task(self.send()))
-            for outcome in await asyncio.gather(*tries, return_exceptions=True):
+                    tasks.append(asyncio.create_task(self.send()))
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
                 assert not isinstance(outcome, Exception), outcome
                 self.outcomes[str(outcome) or "cancelled"] += 1
-            if self._dice.random() < 0.8:
+            if self._rng.random() < 0.8:
                 await expire_leases(self._session_factory, self._key.row_id)
-            if self.created and self._dice.random() < 0.7:
+            if self.created and self._rng.random() < 0.7:
                 return
 
 
 async def expire_leases(session_factory: SessionFactory, row_id: str | None = None) -> None:
-    """As time would; one row at a time while others are at work, who lock them in an order of their own."""
+    """End the leases of all rows, or of one row, because concurrent clients lock rows in different orders."""
     statement = update(IdempotencyKey).where(IdempotencyKey.status.is_(None)).values(lease_until=now())
     if row_id is not None:
         statement = statement.where(IdempotencyKey.id == row_id)
@@ -151,17 +151,17 @@ async def expire_leases(session_factory: SessionFactory, row_id: str | None = No
 
 
 @pytest.fixture
-def weather(emulator: Emulator) -> Weather:
-    return Weather(emulator, seed=4012)
+def transport(emulator: Emulator) -> FaultyTransport:
+    return FaultyTransport(emulator, seed=4012)
 
 
 @pytest.fixture
-async def hubspot(weather: Weather) -> AsyncGenerator[HubSpotClient, None]:
-    """A client that gives up soon, and that no bad weather makes leave HubSpot alone."""
+async def hubspot(transport: FaultyTransport) -> AsyncGenerator[HubSpotClient, None]:
+    """Return a client with short retries and a circuit breaker that never opens."""
     client = HubSpotClient(
         base_url="http://hubspot.example",
         auth=StaticTokenAuth("test-access-token"),
-        transport=weather,
+        transport=transport,
         circuit=CircuitBreaker(failure_threshold=1_000_000),
         retry=RetryPolicy(max_attempts=2, base=0.01),
         retry_budget=RetryBudget(share=1.0, burst=1000),
@@ -171,43 +171,47 @@ async def hubspot(weather: Weather) -> AsyncGenerator[HubSpotClient, None]:
     await client.aclose()
 
 
-async def all_try(session_factory: SessionFactory, hubspot: HubSpotClient, weather: Weather) -> list[Client]:
-    clients = [Client(session_factory, hubspot, weather.dice, f"deal-{number}") for number in range(KEYS)]
-    weather.is_bad = True
-    for start in range(0, KEYS, AT_ONCE):
-        await asyncio.gather(*(client.try_everything() for client in clients[start : start + AT_ONCE]))
-    weather.is_bad = False
+async def send_all(
+    session_factory: SessionFactory, hubspot: HubSpotClient, transport: FaultyTransport
+) -> list[Client]:
+    clients = [Client(session_factory, hubspot, transport.rng, f"deal-{number}") for number in range(KEYS)]
+    transport.is_faulty = True
+    for start in range(0, KEYS, CONCURRENT_CLIENTS):
+        await asyncio.gather(
+            *(client.send_repeatedly() for client in clients[start : start + CONCURRENT_CLIENTS])
+        )
+    transport.is_faulty = False
     await expire_leases(session_factory)
     return clients
 
 
-def count(emulator: Emulator) -> Counter[str | None]:
+def deal_counts(emulator: Emulator) -> Counter[str | None]:
     return Counter(record.properties["dealname"] for record in emulator.records("deals"))
 
 
 async def test_each_key_creates_one_record_if_provisioned(
-    app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
+    app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, transport: FaultyTransport
 ) -> None:
     await provision(hubspot, TICKET_CATEGORIES)
-    clients = await all_try(app.state.session_factory, hubspot, weather)
-    doubled = {name for name, number in count(emulator).items() if number > 1}
-    assert not doubled, [each.outcomes for each in clients if each.name in doubled]
-    for each in clients:
-        assert await each.send() == "created", each.outcomes
-        assert len(each.created) == 1
-    assert count(emulator) == Counter({each.name: 1 for each in clients})
-    assert len(weather.happened) > 6
-    outcomes = sum((each.outcomes for each in clients), Counter[str]())
+    clients = await send_all(app.state.session_factory, hubspot, transport)
+    duplicates = {name for name, count in deal_counts(emulator).items() if count > 1}
+    assert not duplicates, [client.outcomes for client in clients if client.name in duplicates]
+    for client in clients:
+        assert await client.send() == "created", client.outcomes
+        assert len(client.created) == 1
+    assert deal_counts(emulator) == Counter({client.name: 1 for client in clients})
+    assert len(transport.event_counts) > 6
+    outcomes = sum((client.outcomes for client in clients), Counter[str]())
     assert len(outcomes) > 3, outcomes
 
 
 async def test_no_key_creates_two_records_if_provisioned_later(
-    app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, weather: Weather
+    app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, transport: FaultyTransport
 ) -> None:
-    clients = await all_try(app.state.session_factory, hubspot, weather)
+    clients = await send_all(app.state.session_factory, hubspot, transport)
     await provision(hubspot, TICKET_CATEGORIES)
-    for each in clients:
-        assert await each.send() in ("created", "outcome_unknown")
-        assert len(each.created) <= 1
-    doubled = {name for name, number in count(emulator).items() if number > 1}
-    assert not doubled, [each.outcomes for each in clients if each.name in doubled]
+    for client in clients:
+        assert await client.send() in ("created", "outcome_unknown")
+        assert len(client.created) <= 1
+    duplicates = {name for name, count in deal_counts(emulator).items() if count > 1}
+    assert not duplicates, [client.outcomes for client in clients if client.name in duplicates]

@@ -1,4 +1,4 @@
-"""One writer at a time for each record."""
+"""Record leases: one writer at a time for each record."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +32,7 @@ async def test_second_writer_waits_for_the_first(app: FastAPI) -> None:
             order.append(f"{name} out")
 
     await asyncio.gather(write("a"), write("b"), write("c"))
-    assert [each.split()[1] for each in order] == ["in", "out"] * 3
+    assert [event.split()[1] for event in order] == ["in", "out"] * 3
     async with session_factory() as database:
         assert (await database.execute(select(RecordLease))).first() is None
 
@@ -90,9 +90,9 @@ async def test_write_succeeds_if_the_lease_cannot_be_released(
 ) -> None:
     deal_id = await create_deal_as(customer)
     fail_statements("DELETE FROM record_leases")
-    answer = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
+    response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
     fail_statements("")
-    assert (answer.status_code, answer.json()["data"]["deal"]["amount"]) == (200, "5")
+    assert (response.status_code, response.json()["data"]["deal"]["amount"]) == (200, "5")
     async with app.state.session_factory() as database:
         [lease] = (await database.execute(select(RecordLease))).scalars()
     assert lease.lease_until > now()
@@ -104,15 +104,15 @@ async def test_all_ids_of_a_merged_record_share_one_lease(
     one, other = seed_deals(emulator, customer.contact_id, 2)
     survivor = emulator.merge("deals", one, other)
     etag = (await customer.get(f"/api/deals/{survivor}")).headers["etag"]
-    # So that each could read before another has written.
+    # The latency lets every request read before the first one writes.
     emulator.switches.latency_seconds = 0.005
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
             staff.patch(f"/api/deals/{deal_id}", {"amount": amount}, headers={"If-Match": etag})
             for amount, deal_id in enumerate((one, other, survivor, one), start=1)
         )
     )
-    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
-    assert {answer.json()["data"]["deal"]["id"] for answer in answers if answer.status_code == 200} == {
-        survivor
-    }
+    assert sorted(response.status_code for response in responses) == [200, 412, 412, 412]
+    assert {
+        response.json()["data"]["deal"]["id"] for response in responses if response.status_code == 200
+    } == {survivor}

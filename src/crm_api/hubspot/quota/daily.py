@@ -13,12 +13,7 @@ PROBE_SECONDS = 300.0
 class DailyAllowance:
     """Count of the day's requests, corrected by `X-HubSpot-RateLimit-Daily-Remaining` if HubSpot sends it."""
 
-    def __init__(
-        self,
-        limit: int,
-        *,
-        wall_clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, limit: int, *, wall_clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
         self._wall_clock = wall_clock
         self._used = 0

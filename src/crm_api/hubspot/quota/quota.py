@@ -7,7 +7,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.quota.daily import DailyAllowance, parse_count
@@ -31,35 +31,8 @@ class QuotaTimeout(Exception):  # noqa: N818 - named like asyncio's TimeoutError
         self.retry_after = max(0.0, retry_after)
 
 
-class Quota(Protocol):
-    """Decides when a request may be sent."""
-
-    async def acquire(
-        self,
-        budget: Budget,
-        *,
-        caller: str | None,
-        timeout_seconds: float,
-        connection_slot: asyncio.Semaphore | None = None,
-    ) -> float:
-        """Wait until a request may be sent, and return the seconds waited. Raises `QuotaTimeout`.
-
-        `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
-        The caller releases it after this call returns.
-        """
-
-    def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Correct the counts with the response headers of a request sent `elapsed_seconds` ago."""
-
-    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the limit that a 429 reports."""
-
-    def snapshot(self) -> dict[str, float]:
-        """Return limits, use and waiting requests, for metrics."""
-
-
-class FairQuota(ABC):
-    """Base of the quotas: requests of one budget are admitted one at a time, and callers take turns."""
+class Quota(ABC):
+    """Decides when a request may be sent: requests of one budget are admitted one at a time, and callers take turns."""
 
     def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         self._clock = clock
@@ -74,7 +47,11 @@ class FairQuota(ABC):
         timeout_seconds: float,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait for the turn, a connection and quota. Raises `QuotaTimeout`."""
+        """Wait until a request may be sent, and return the seconds waited. Raises `QuotaTimeout`.
+
+        `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
+        The caller releases it after this call returns.
+        """
         started = self._clock()
         expires_at = started + timeout_seconds
         queue = self._queues[budget]
@@ -112,6 +89,18 @@ class FairQuota(ABC):
         return len(self._queues[budget])
 
     @abstractmethod
+    def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
+        """Correct the counts with the response headers of a request sent `elapsed_seconds` ago."""
+
+    @abstractmethod
+    def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
+        """Pause the limit that a 429 reports."""
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, float]:
+        """Return limits, use and waiting requests, for metrics."""
+
+    @abstractmethod
     async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
         """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`."""
 
@@ -120,7 +109,7 @@ class FairQuota(ABC):
         """Estimate the seconds until this many requests are sent."""
 
 
-class LocalQuota(FairQuota):
+class LocalQuota(Quota):
     """Quota of one process."""
 
     def __init__(
@@ -169,7 +158,6 @@ class LocalQuota(FairQuota):
         return max(0, limit - remaining)
 
     def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the limit that a 429 reports."""
         if policy == "daily":
             self.daily.exhaust()
             return
@@ -179,7 +167,6 @@ class LocalQuota(FairQuota):
             self.windows[budget].block_until(self._clock() + pause)
 
     def snapshot(self) -> dict[str, float]:
-        """Return limits, use and waiting requests, for metrics."""
         now = self._clock()
         values: dict[str, float] = {"daily_limit": self.daily.limit, "daily_remaining": self.daily.remaining}
         for budget, window in self.windows.items():
@@ -214,7 +201,6 @@ class LocalQuota(FairQuota):
         self.windows[budget].reserve(self._clock())
 
     def seconds_for(self, budget: Budget, requests: int) -> float:
-        """Estimate the seconds until this many requests are sent."""
         window = self.windows[budget]
         return max(1.0, requests * window.length_seconds / window.limit)
 

@@ -14,8 +14,8 @@ from crm_api.hubspot.quota.quota import (
     CLOCK_RESOLUTION_SECONDS,
     PAUSE_SECONDS,
     Budget,
-    FairQuota,
     LocalQuota,
+    Quota,
     QuotaTimeout,
     budget_for,
 )
@@ -100,7 +100,7 @@ return {granted, math.ceil(when - now)}
 """
 
 
-class RedisQuota(FairQuota):
+class RedisQuota(Quota):
     """One quota for all processes with the same account key.
 
     Callers of this process take turns before they reserve. `local` counts the daily limit, because the headers that

@@ -9,7 +9,9 @@ from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import AssociationBatchResponse, AssociationResult, BatchItemError
+from crm_api.hubspot.wire import AssociationResult, AssociationsFrom, BatchItemError, BatchResponse
+
+AssociationPages = BatchResponse[AssociationsFrom]
 
 # HubSpot's regular response for a record without associations, with status 207.
 # https://github.com/HubSpot/hubspot-api-php/issues/619
@@ -77,22 +79,22 @@ class AssociationsApi:
 
     async def _read_pages(
         self, from_type: ObjectType, to_type: ObjectType, pages: dict[str, str | None]
-    ) -> AssociationBatchResponse:
+    ) -> AssociationPages:
         inputs = [
             {"id": record_id} if after is None else {"id": record_id, "after": after}
             for record_id, after in pages.items()
         ]
         return await self._sender.request(
             "POST",
-            f"{self._sender.paths.associations(from_type, to_type)}/batch/read",
+            self._sender.paths.crm("associations", from_type, to_type, "batch", "read"),
             operation="associations.batch_read",
             json={"inputs": inputs},
             idempotent=True,
-            response=AssociationBatchResponse,
+            response=AssociationPages,
         )
 
 
-def _failed_ids(response: AssociationBatchResponse, requested: Collection[str]) -> set[str]:
+def _failed_ids(response: AssociationPages, requested: Collection[str]) -> set[str]:
     """Return the IDs that an error names. If an error names none, all IDs without a result have failed."""
     failed: set[str] = set()
     with_result = {entry.from_id for entry in response.results}
@@ -109,7 +111,7 @@ def _failed_ids(response: AssociationBatchResponse, requested: Collection[str]) 
     return failed
 
 
-def _named_ids(response: AssociationBatchResponse) -> set[str]:
+def _named_ids(response: AssociationPages) -> set[str]:
     return {entry.from_id for entry in response.results}.union(*map(_ids_in, response.errors))
 
 

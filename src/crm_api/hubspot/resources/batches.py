@@ -11,12 +11,7 @@ from crm_api.hubspot.call_context import CallContext
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import (
-    BatchReadResult,
-    BatchResponse,
-    CrmRecord,
-    comma_list,
-)
+from crm_api.hubspot.wire import BatchReadResult, BatchResponse, CrmRecord, comma_list
 
 T = TypeVar("T")
 
@@ -26,51 +21,49 @@ MAX_SINGLE_READS = 10
 MERGED_IDS_PROPERTIES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids")
 
 
-def record_path(sender: Sender, object_type: ObjectType, record_id: str, *, operation: str) -> str:
-    """Return the path of one record. Raises `HubSpotNotFoundError` for an ID that no path can hold."""
-    if not is_path_segment(record_id):
-        raise HubSpotNotFoundError("no record has such an id", operation=operation)
-    return sender.paths.record(object_type, record_id)
-
-
-async def get_record(
-    sender: Sender,
-    object_type: ObjectType,
-    record_id: str,
-    *,
-    properties: Sequence[str] = (),
-    id_property: str | None = None,
-    associations: Sequence[ObjectType] = (),
-    context: CallContext | None = None,
-) -> CrmRecord:
-    """Return one record by its ID, or by the value of a unique property. Raises `HubSpotNotFoundError`."""
-    operation = f"{object_type}.get"
-    return await sender.request(
-        "GET",
-        record_path(sender, object_type, record_id, operation=operation),
-        operation=operation,
-        params={
-            "properties": comma_list(properties),
-            "associations": comma_list(associations),
-            "idProperty": id_property,
-        },
-        idempotent=True,
-        response=CrmRecord,
-        context=context,
-    )
-
-
-class RecordBatches:
-    """Batch reads of one object type's records."""
+class RecordReads:
+    """Reads of one object type's records by ID. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender, object_type: ObjectType) -> None:
         self._sender = sender
-        self._object_type: ObjectType = object_type
+        self.object_type: ObjectType = object_type
 
-    async def read(
-        self, ids: Sequence[str], *, properties: Sequence[str], allow_partial: bool
+    async def get(
+        self,
+        record_id: str,
+        *,
+        properties: Sequence[str] = (),
+        id_property: str | None = None,
+        associations: Sequence[ObjectType] = (),
+        context: CallContext | None = None,
+    ) -> CrmRecord:
+        """Return one record by its ID or by a unique property. The old ID of a merged record returns the merged one.
+
+        Raises `HubSpotNotFoundError`.
+        """
+        operation = f"{self.object_type}.get"
+        return await self._sender.request(
+            "GET",
+            self._record_path(record_id, operation),
+            operation=operation,
+            params={
+                "properties": comma_list(properties),
+                "associations": comma_list(associations),
+                "idProperty": id_property,
+            },
+            idempotent=True,
+            response=CrmRecord,
+            context=context,
+        )
+
+    async def batch_read(
+        self, ids: Sequence[str], *, properties: Sequence[str] = (), allow_partial: bool = False
     ) -> BatchReadResult:
-        """See `ObjectsApi.batch_read`."""
+        """Return records by ID, read 100 per call at the same time. IDs without a record are absent.
+
+        With `allow_partial`, the IDs of a call that fails are in `failed`; without it, the call's error is raised, as
+        `HubSpotCredentialsError` always is.
+        """
         requested = list(dict.fromkeys(record_id for record_id in ids if record_id))
         results = await run_together(
             self._read_chunk(chunk, list(dict.fromkeys(properties)), allow_partial=allow_partial)
@@ -79,17 +72,23 @@ class RecordBatches:
         records = {record_id: record for result in results for record_id, record in result.records.items()}
         return BatchReadResult(records, {record_id for result in results for record_id in result.failed})
 
+    def _record_path(self, record_id: str, operation: str) -> str:
+        """Return the path of one record. Raises `HubSpotNotFoundError` for an ID that no path can hold."""
+        if not is_path_segment(record_id):
+            raise HubSpotNotFoundError("no record has such an id", operation=operation)
+        return self._sender.paths.crm("objects", self.object_type, record_id)
+
     async def _read_chunk(
         self, ids: Sequence[str], properties: Sequence[str], *, allow_partial: bool
     ) -> BatchReadResult:
         try:
             response = await self._sender.request(
                 "POST",
-                f"{self._sender.paths.objects(self._object_type)}/batch/read",
-                operation=f"{self._object_type}.batch_read",
+                self._sender.paths.crm("objects", self.object_type, "batch", "read"),
+                operation=f"{self.object_type}.batch_read",
                 json={"inputs": [{"id": record_id} for record_id in ids], "properties": properties},
                 idempotent=True,
-                response=BatchResponse,
+                response=BatchResponse[CrmRecord],
             )
             found = await self._by_requested_id(ids, properties, response)
         except HubSpotCredentialsError:
@@ -104,7 +103,7 @@ class RecordBatches:
         )
 
     async def _by_requested_id(
-        self, ids: Sequence[str], properties: Sequence[str], response: BatchResponse
+        self, ids: Sequence[str], properties: Sequence[str], response: BatchResponse[CrmRecord]
     ) -> dict[str, CrmRecord]:
         """Map the requested IDs to records. A merged record is returned under another ID than the requested one."""
         requested = set(ids)
@@ -127,7 +126,7 @@ class RecordBatches:
     async def _read_singly(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, CrmRecord]:
         async def read(record_id: str) -> CrmRecord | None:
             try:
-                return await get_record(self._sender, self._object_type, record_id, properties=properties)
+                return await self.get(record_id, properties=properties)
             except HubSpotNotFoundError:
                 return None
 

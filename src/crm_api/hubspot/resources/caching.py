@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from crm_api.hubspot.call_context import call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError
+from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.sender import Sender
 
 K = TypeVar("K")
@@ -78,33 +80,45 @@ class SingleFlightCache(Generic[K, V]):
             task.exception()  # marks it as retrieved: asyncio would log an error that no caller waited for
 
 
-async def read_shared(
-    sender: Sender,
-    cache: SingleFlightCache[K, V],
-    key: K,
-    read: Callable[[], Awaitable[V]],
-    *,
-    operation: str,
-    max_age_seconds: float,
-) -> V:
-    """Read through the cache. The read has the default deadline; each caller waits until its own deadline."""
-    context = sender.context()
+class SharedReads(ABC, Generic[V]):
+    """Cached reads of one resource by object type. Every method raises `HubSpotError`s, which are not cached."""
 
-    async def load() -> V:
-        with call_context(
-            sender.default_deadline_seconds, caller=context.caller, clock=sender.clock
-        ) as load_context:
-            try:
-                return await read()
-            finally:
-                # The caller that started the read is charged for it.
-                context.calls += load_context.calls
-                context.wait_seconds += load_context.wait_seconds
+    def __init__(self, sender: Sender, *, operation: str) -> None:
+        self._sender = sender
+        self._operation = operation
+        self._cache: SingleFlightCache[ObjectType, V] = SingleFlightCache(clock=sender.clock)
 
-    try:
-        return await cache.get(
-            key, load, max_age_seconds=max_age_seconds, timeout_seconds=max(0.0, context.remaining())
-        )
-    except TimeoutError:
-        pass
-    raise HubSpotDeadlineError("no time left", operation=operation, sent=False)
+    @abstractmethod
+    async def read(self, object_type: ObjectType) -> V:
+        """Read the resource without the cache."""
+
+    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> V:
+        """Return the resource, at most `max_age_seconds` old; 0 forces a new read. Concurrent callers share one read.
+
+        Callers get the same object while it is cached. The read has the default deadline; each caller waits until its
+        own deadline.
+        """
+        sender, context = self._sender, self._sender.context()
+
+        async def load() -> V:
+            seconds = sender.default_deadline_seconds
+            with call_context(seconds, caller=context.caller, clock=sender.clock) as load_context:
+                try:
+                    return await self.read(object_type)
+                finally:
+                    # The caller that started the read is charged for it.
+                    context.calls += load_context.calls
+                    context.wait_seconds += load_context.wait_seconds
+
+        timeout_seconds = max(0.0, context.remaining())
+        try:
+            return await self._cache.get(
+                object_type, load, max_age_seconds=max_age_seconds, timeout_seconds=timeout_seconds
+            )
+        except TimeoutError:
+            pass
+        raise HubSpotDeadlineError("no time left", operation=self._operation, sent=False)
+
+    async def aclose(self) -> None:
+        """Cancel running reads."""
+        await self._cache.aclose()

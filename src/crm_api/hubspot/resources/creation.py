@@ -11,8 +11,8 @@ from crm_api.hubspot.errors import (
     HubSpotOutcomeUnknownError,
     HubSpotValidationError,
 )
-from crm_api.hubspot.names import SHARED_IDENTIFIERS, ObjectType
-from crm_api.hubspot.resources.batches import get_record
+from crm_api.hubspot.names import SHARED_IDENTIFIERS
+from crm_api.hubspot.resources.batches import RecordReads
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import CrmRecord, NewAssociation, UniqueValue
 
@@ -31,14 +31,14 @@ class Creation:
     def __init__(
         self,
         sender: Sender,
-        object_type: ObjectType,
+        reads: RecordReads,
         properties: Mapping[str, str],
         associations: Sequence[NewAssociation],
         unique: UniqueValue | None,
         lookup_properties: Sequence[str] = (),
     ) -> None:
         self._sender = sender
-        self._object_type: ObjectType = object_type
+        self._reads = reads
         self._unique = unique
         self._lookup_properties = lookup_properties
         self._properties = dict(properties)
@@ -48,8 +48,10 @@ class Creation:
             self._is_shared = unique.property in SHARED_IDENTIFIERS
         self._body: dict[str, object] = {"properties": self._properties}
         if associations:
-            self._body["associations"] = [association.to_wire(object_type) for association in associations]
-        self._operation = f"{object_type}.create"
+            self._body["associations"] = [
+                association.to_wire(reads.object_type) for association in associations
+            ]
+        self._operation = f"{reads.object_type}.create"
         self._context = sender.context()
         self._reserve_seconds = 0.0 if unique is None else sender.create_reserve_seconds(self._context)
 
@@ -65,7 +67,7 @@ class Creation:
             try:
                 return await self._sender.request(
                     "POST",
-                    self._sender.paths.objects(self._object_type),
+                    self._sender.paths.crm("objects", self._reads.object_type),
                     operation=self._operation,
                     json=self._body,
                     idempotent=False,
@@ -113,9 +115,7 @@ class Creation:
         """Look up the record by its unique value. If the lookup fails too, raise an unknown outcome with `cause`."""
         assert self._unique is not None
         try:
-            return await get_record(
-                self._sender,
-                self._object_type,
+            return await self._reads.get(
                 self._unique.value,
                 properties=tuple(dict.fromkeys((*self._properties, *self._lookup_properties))),
                 id_property=self._unique.property,

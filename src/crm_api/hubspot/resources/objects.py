@@ -6,12 +6,11 @@ https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 from collections.abc import Mapping, Sequence
 
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.resources.batches import RecordBatches, get_record, record_path
+from crm_api.hubspot.resources.batches import RecordReads
 from crm_api.hubspot.resources.creation import Creation
 from crm_api.hubspot.search import SearchRequest
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import (
-    BatchReadResult,
     CrmRecord,
     NewAssociation,
     NoContent,
@@ -22,14 +21,12 @@ from crm_api.hubspot.wire import (
 )
 
 
-class ObjectsApi:
+class ObjectsApi(RecordReads):
     """Records of one object type. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender, object_type: ObjectType) -> None:
-        self._sender = sender
-        self.object_type: ObjectType = object_type
-        self._path = sender.paths.objects(object_type)
-        self._batches = RecordBatches(sender, object_type)
+        super().__init__(sender, object_type)
+        self._path = sender.paths.crm("objects", object_type)
 
     async def create(
         self,
@@ -48,37 +45,15 @@ class ObjectsApi:
         calculated properties that a looked-up record must contain too.
         Raises `HubSpotConflictError` if another record has the value, and `HubSpotOutcomeUnknownError`.
         """
-        return await Creation(
-            self._sender, self.object_type, properties, associations, unique, lookup_properties
-        ).run(is_retry=is_retry)
-
-    async def get(
-        self,
-        record_id: str,
-        *,
-        properties: Sequence[str] = (),
-        id_property: str | None = None,
-        associations: Sequence[ObjectType] = (),
-    ) -> CrmRecord:
-        """Return one record by its ID or by a unique property. The old ID of a merged record returns the merged one.
-
-        Raises `HubSpotNotFoundError`.
-        """
-        return await get_record(
-            self._sender,
-            self.object_type,
-            record_id,
-            properties=properties,
-            id_property=id_property,
-            associations=associations,
-        )
+        creation = Creation(self._sender, self, properties, associations, unique, lookup_properties)
+        return await creation.run(is_retry=is_retry)
 
     async def update(self, record_id: str, properties: Mapping[str, str]) -> CrmRecord:
         """Update properties; "" clears one. The result has the updated and some calculated properties."""
         return await self._sender.request(
             "PATCH",
-            self._record_path(record_id, "update"),
-            operation=self._operation("update"),
+            self._record_path(record_id, f"{self.object_type}.update"),
+            operation=f"{self.object_type}.update",
             json={"properties": dict(properties)},
             idempotent=True,
             response=CrmRecord,
@@ -91,8 +66,8 @@ class ObjectsApi:
         """
         await self._sender.request(
             "DELETE",
-            self._record_path(record_id, "archive"),
-            operation=self._operation("archive"),
+            self._record_path(record_id, f"{self.object_type}.archive"),
+            operation=f"{self.object_type}.archive",
             idempotent=True,
             response=NoContent,
         )
@@ -109,7 +84,7 @@ class ObjectsApi:
         return await self._sender.request(
             "GET",
             self._path,
-            operation=self._operation("list"),
+            operation=f"{self.object_type}.list",
             params={
                 "limit": limit,
                 "after": after,
@@ -125,25 +100,9 @@ class ObjectsApi:
         return await self._sender.request(
             "POST",
             f"{self._path}/search",
-            operation=self._operation("search"),
+            operation=f"{self.object_type}.search",
             json=search.to_wire(),
             idempotent=True,
             budget="search",
             response=SearchPage,
         )
-
-    async def batch_read(
-        self, ids: Sequence[str], *, properties: Sequence[str] = (), allow_partial: bool = False
-    ) -> BatchReadResult:
-        """Return records by ID, read 100 per call at the same time. IDs without a record are absent.
-
-        With `allow_partial`, the IDs of a call that fails are in `failed`; without it, the call's error is raised, as
-        `HubSpotCredentialsError` always is.
-        """
-        return await self._batches.read(ids, properties=properties, allow_partial=allow_partial)
-
-    def _operation(self, name: str) -> str:
-        return f"{self.object_type}.{name}"
-
-    def _record_path(self, record_id: str, operation: str) -> str:
-        return record_path(self._sender, self.object_type, record_id, operation=self._operation(operation))

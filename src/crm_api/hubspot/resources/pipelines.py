@@ -7,35 +7,16 @@ import asyncio
 from collections.abc import Sequence
 
 from crm_api.hubspot.names import ObjectType
-from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.resources.caching import SharedReads
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import Pipeline, Pipelines
+from crm_api.hubspot.wire import FullList, Pipeline
 
 
-class PipelinesApi:
-    """Cached pipelines of the HubSpot account."""
+class PipelinesApi(SharedReads[tuple[Pipeline, ...]]):
+    """Cached pipelines and stages of the HubSpot account, in display order and without archived ones."""
 
     def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._cache: SingleFlightCache[ObjectType, tuple[Pipeline, ...]] = SingleFlightCache(
-            clock=sender.clock
-        )
-
-    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> tuple[Pipeline, ...]:
-        """Return pipelines and stages in display order, without archived ones, at most `max_age_seconds` old.
-
-        Concurrent callers share one read. Callers get the same tuple while it is cached; 0 forces a new read.
-        Raises `HubSpotError`s, which are not cached.
-        """
-        operation = "pipelines.list"
-        return await read_shared(
-            self._sender,
-            self._cache,
-            object_type,
-            lambda: self._read(object_type, operation),
-            operation=operation,
-            max_age_seconds=max_age_seconds,
-        )
+        super().__init__(sender, operation="pipelines.list")
 
     async def list_many(
         self, object_types: Sequence[ObjectType], *, max_age_seconds: float = 300.0
@@ -50,17 +31,14 @@ class PipelinesApi:
             *(self.list(name, max_age_seconds=max_age_seconds) for name in object_types)
         )
 
-    async def aclose(self) -> None:
-        """Cancel a running read."""
-        await self._cache.aclose()
-
-    async def _read(self, object_type: ObjectType, operation: str) -> tuple[Pipeline, ...]:
+    async def read(self, object_type: ObjectType) -> tuple[Pipeline, ...]:
+        """Read the pipelines without the cache."""
         response = await self._sender.request(
             "GET",
-            self._sender.paths.pipelines(object_type),
-            operation=operation,
+            self._sender.paths.crm("pipelines", object_type),
+            operation=self._operation,
             idempotent=True,
-            response=Pipelines,
+            response=FullList[Pipeline],
         )
         # HubSpot sorts neither pipelines nor stages.
         in_order = sorted(response.results, key=lambda pipeline: pipeline.display_order)

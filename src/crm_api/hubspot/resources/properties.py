@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from crm_api.hubspot.errors import HubSpotConflictError
-from crm_api.hubspot.names import ObjectType, segment
-from crm_api.hubspot.resources.caching import SingleFlightCache, read_shared
+from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.resources.caching import SharedReads
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import NoContent, Properties, Property, PropertyOption
+from crm_api.hubspot.wire import FullList, NoContent, Property, PropertyOption
 
 PropertyType = Literal["bool", "date", "datetime", "enumeration", "number", "phone_number", "string"]
 FieldType = Literal[
@@ -19,26 +19,11 @@ FieldType = Literal[
 ]  # fmt: skip
 
 
-class PropertiesApi:
-    """Cached property definitions of the HubSpot account. Every method raises `HubSpotError`s."""
+class PropertiesApi(SharedReads[dict[str, Property]]):
+    """Cached property definitions of the HubSpot account, by name. Every method raises `HubSpotError`s."""
 
     def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-        self._cache: SingleFlightCache[ObjectType, dict[str, Property]] = SingleFlightCache(
-            clock=sender.clock
-        )
-
-    async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> dict[str, Property]:
-        """Return all definitions by name, at most `max_age_seconds` old. Concurrent callers share one read."""
-        properties = await read_shared(
-            self._sender,
-            self._cache,
-            object_type,
-            lambda: self._read(object_type),
-            operation="properties.list",
-            max_age_seconds=max_age_seconds,
-        )
-        return dict(properties)
+        super().__init__(sender, operation="properties.list")
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
         """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
@@ -82,7 +67,7 @@ class PropertiesApi:
             definition["options"] = _options_to_wire(options)
         created = await self._sender.request(
             "POST",
-            self._sender.paths.properties(object_type),
+            self._path(object_type),
             operation="properties.create",
             json=definition,
             idempotent=False,
@@ -120,7 +105,7 @@ class PropertiesApi:
         try:
             await self._sender.request(
                 "POST",
-                f"{self._sender.paths.properties(object_type)}/groups",
+                self._path(object_type, "groups"),
                 operation="properties.create_group",
                 json={"name": name, "label": label},
                 idempotent=True,
@@ -130,20 +115,17 @@ class PropertiesApi:
             return False
         return True
 
-    async def aclose(self) -> None:
-        """Cancel a running read."""
-        await self._cache.aclose()
+    def _path(self, *parts: str) -> str:
+        return self._sender.paths.crm("properties", *parts)
 
-    def _path(self, object_type: ObjectType, name: str) -> str:
-        return f"{self._sender.paths.properties(object_type)}/{segment(name)}"
-
-    async def _read(self, object_type: ObjectType) -> dict[str, Property]:
+    async def read(self, object_type: ObjectType) -> dict[str, Property]:
+        """Read the definitions without the cache."""
         response = await self._sender.request(
             "GET",
-            self._sender.paths.properties(object_type),
-            operation="properties.list",
+            self._path(object_type),
+            operation=self._operation,
             idempotent=True,
-            response=Properties,
+            response=FullList[Property],
         )
         return {definition.name: definition for definition in response.results}
 

@@ -5,9 +5,10 @@ from sqlalchemy import select
 from crm_api.errors import ApiError
 from crm_api.models import AuditEntry, Session
 from crm_api.schemas.export import AuditRecord, PersonalExport, SessionRecord
+from crm_api.schemas.tickets import Ticket
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile_of
-from crm_api.services.properties.mapping import ticket_from_record
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact, read_records
@@ -32,7 +33,7 @@ async def export_user(context: RecordContext) -> PersonalExport:
         [contact] = await with_deals_and_tickets(context, [record])
         ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
         ticket_records = await read_records(context, "tickets", ticket_ids)
-        tickets = [ticket_from_record(ticket, context.fields) for ticket in ticket_records]
+        tickets = [from_record(Ticket, ticket, context.fields) for ticket in ticket_records]
     async with context.session_factory.begin() as database:
         audit.record(database, "exported", user.id, origin=context.origin)
         await database.flush()

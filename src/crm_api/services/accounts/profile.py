@@ -19,16 +19,7 @@ from crm_api.services.records.recent_writes import note_write
 
 def profile_of(user: User) -> Profile:
     """Return the user's profile from the service's database."""
-    return Profile(
-        id=str(user.id),
-        email=user.email,
-        firstname=user.firstname,
-        lastname=user.lastname,
-        phone=user.phone,
-        role=user.role,
-        email_verified=user.email_verified,
-        contact_id=user.contact_id,
-    )
+    return Profile.model_validate(user, from_attributes=True)
 
 
 async def update_profile(

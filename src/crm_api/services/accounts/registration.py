@@ -20,7 +20,7 @@ from crm_api.services.accounts.context import AccountContext, AccountRules
 from crm_api.services.accounts.passwords import require_usable_password
 from crm_api.services.contact_link import find_or_create_contact
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import contact_from_record
+from crm_api.services.properties.mapping import from_record
 
 InTransaction = Callable[[AsyncSession, Contact | None], Awaitable[None]]
 
@@ -113,7 +113,7 @@ async def create_user(
             values,
             overwrite=not email_verified,
         )
-        contact = contact_from_record(record) if record else None
+        contact = from_record(Contact, record) if record else None
         try:
             await _activate(context, reservation, contact, email_verified, in_transaction)
         except IntegrityError:
@@ -196,9 +196,7 @@ async def _activate(
 async def _release(session_factory: SessionFactory, reservation: Reservation) -> None:
     """Delete the row, so that the next attempt need not wait for the lease to end."""
     statement = delete(User).where(
-        User.id == reservation.user_id,
-        User.lease_id == reservation.lease_id,
-        User.status == "registering",
+        User.id == reservation.user_id, User.lease_id == reservation.lease_id, User.status == "registering"
     )
     async with session_factory.begin() as database:
         await database.execute(statement)

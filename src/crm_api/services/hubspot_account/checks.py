@@ -80,7 +80,7 @@ async def check_account(
     on_step("pipelines")
     for piped in ("deals", "tickets"):
         findings.append(await _check_pipelines(hubspot, piped))
-    return findings + check_limits(hubspot.quota.snapshot(), limits)
+    return findings + check_limits(hubspot.sender.quota.snapshot(), limits)
 
 
 def end_of_support(api_version: str) -> tuple[int, int]:

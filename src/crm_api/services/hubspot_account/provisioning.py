@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from crm_api.hubspot import HubSpotClient, Property, PropertyOption
+from crm_api.hubspot import HubSpotClient, PropertyOption
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY
@@ -49,7 +49,17 @@ async def _create_missing_property(
         if await hubspot.properties.create_group(object_type, name=_GROUP, label=_GROUP_LABEL):
             done.append(f"{object_type}: property group {_GROUP} created")
         try:
-            definition = await _create_property(hubspot, object_type)
+            definition = await hubspot.properties.create(
+                object_type,
+                name=REQUEST_ID_PROPERTY,
+                label=_LABEL,
+                group_name=_GROUP,
+                type="string",
+                field_type="text",
+                has_unique_value=True,
+                description=_DESCRIPTION,
+                hidden=True,
+            )
         except HubSpotConflictError:
             # Another process created it, or an earlier attempt whose response was lost.
             definition = await hubspot.properties.get(object_type, REQUEST_ID_PROPERTY)
@@ -62,20 +72,6 @@ async def _create_missing_property(
             "and run this again"
         )
     return done
-
-
-async def _create_property(hubspot: HubSpotClient, object_type: ObjectType) -> Property:
-    return await hubspot.properties.create(
-        object_type,
-        name=REQUEST_ID_PROPERTY,
-        label=_LABEL,
-        group_name=_GROUP,
-        type="string",
-        field_type="text",
-        has_unique_value=True,
-        description=_DESCRIPTION,
-        hidden=True,
-    )
 
 
 async def _add_missing_categories(

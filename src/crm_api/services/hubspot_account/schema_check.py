@@ -66,10 +66,7 @@ def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> li
 
 
 async def watch_schema(
-    hubspot: HubSpotClient,
-    fields: RecordFields,
-    *,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    hubspot: HubSpotClient, fields: RecordFields, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
     """Try to check the properties until HubSpot responds, then log each difference as a warning."""
     wait_seconds = 1.0

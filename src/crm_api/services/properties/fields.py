@@ -142,9 +142,7 @@ class RecordFields:
     """The fields of all object types, and the ticket categories (contract's name to HubSpot's value)."""
 
     def __init__(
-        self,
-        categories: Mapping[str, str],
-        added: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+        self, categories: Mapping[str, str], added: Mapping[str, Mapping[str, Sequence[str]]] | None = None
     ) -> None:
         self.categories = dict(categories)
         self._tables = {

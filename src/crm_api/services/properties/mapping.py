@@ -5,19 +5,17 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotValidationError
-from crm_api.hubspot.names import ObjectType
-from crm_api.schemas.contacts import Contact
-from crm_api.schemas.deals import Deal
+from crm_api.schemas.common import RecordModel
 from crm_api.schemas.problems import FieldProblem
-from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.fields import ObjectFields, RecordFields
 
 logger = logging.getLogger(__name__)
+Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Every HubSpot account has the first three options by default; `crm-api hubspot provision` adds the other two.
@@ -30,70 +28,32 @@ TICKET_CATEGORIES: Final[Mapping[str, str]] = {
     "meeting": "MEETING",
 }
 # Without the properties that operators add.
-CONTACT_PROPERTIES: Final = RecordFields(TICKET_CATEGORIES)["contacts"].properties
+BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
+CONTACT_PROPERTIES: Final = BUILT_IN_FIELDS["contacts"].properties
 
 
-def contact_from_record(record: CrmRecord, fields: RecordFields | None = None) -> Contact:
-    return Contact(**contact_fields(record, fields))
-
-
-def deal_from_record(record: CrmRecord, fields: RecordFields | None = None) -> Deal:
-    return Deal(**deal_fields(record, fields))
-
-
-def contact_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any]:
-    """Return the contract's fields of a contact."""
-    return {
-        "id": record.id,
-        "hs_object_id": record.id,
-        "email": record.get("email"),
-        "firstname": record.get("firstname"),
-        "lastname": record.get("lastname"),
-        "phone": record.get("phone"),
-        "lifecyclestage": record.get("lifecyclestage"),
-        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
-        "lastmodifieddate": parse_datetime(record.get("lastmodifieddate")) or record.updated_at,
-        "properties": _nested(record, "contacts", fields),
-    }
-
-
-def deal_fields(record: CrmRecord, fields: RecordFields | None) -> dict[str, Any]:
-    """Return the contract's fields of a deal."""
-    return {
-        "id": record.id,
-        "hs_object_id": record.id,
-        "dealname": record.get("dealname"),
-        "dealstage": record.get("dealstage"),
-        "pipeline": record.get("pipeline"),
-        "amount": plain_number(record.get("amount")),
-        "closedate": parse_datetime(record.get("closedate")),
-        "description": record.get("description"),
-        "createdate": parse_datetime(record.get("createdate")) or record.created_at,
-        "hs_lastmodifieddate": parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
-        "properties": _nested(record, "deals", fields),
-    }
-
-
-def ticket_from_record(record: CrmRecord, fields: RecordFields) -> Ticket:
-    return Ticket(
-        id=record.id,
-        hs_object_id=record.id,
-        subject=record.get("subject"),
-        description=record.get("content"),
-        category=category_from_wire(record.get("hs_ticket_category"), fields.categories),
-        pipeline=record.get("hs_pipeline"),
-        hs_pipeline_stage=record.get("hs_pipeline_stage"),
-        hs_ticket_priority=record.get("hs_ticket_priority"),
-        createdate=parse_datetime(record.get("createdate")) or record.created_at,
-        hs_lastmodifieddate=parse_datetime(record.get("hs_lastmodifieddate")) or record.updated_at,
-        properties=_nested(record, "tickets", fields),
-    )
-
-
-def _nested(record: CrmRecord, object_type: ObjectType, fields: RecordFields | None) -> dict[str, str | None]:
-    if fields is None:
-        return {}
-    return {field.name: record.get(field.wire_name) for field in fields[object_type].nested}
+def from_record(
+    model: type[Model], record: CrmRecord, fields: RecordFields = BUILT_IN_FIELDS, **children: Any
+) -> Model:
+    """Return the contract's contact, deal or ticket of a HubSpot record, with these fields for its children."""
+    values: dict[str, Any] = {}
+    nested: dict[str, str | None] = {}
+    for field in fields[model.OBJECT_TYPE].fields:
+        value = record.get(field.wire_name)
+        if field.nested:
+            nested[field.name] = value
+        elif field.value_type == "datetime":
+            values[field.name] = parse_datetime(value)
+        elif field.value_type == "number":
+            values[field.name] = plain_number(value)
+        elif field.name == "category":
+            values[field.name] = category_from_wire(value, fields.categories)
+        else:
+            values[field.name] = value
+    values["createdate"] = values["createdate"] or record.created_at
+    changed = "lastmodifieddate" if model.OBJECT_TYPE == "contacts" else "hs_lastmodifieddate"
+    values[changed] = values[changed] or record.updated_at
+    return model(**values | {"id": record.id, "hs_object_id": record.id, "properties": nested} | children)
 
 
 def category_from_wire(value: str | None, categories: Mapping[str, str]) -> str | None:

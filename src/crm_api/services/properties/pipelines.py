@@ -7,6 +7,7 @@ from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot import Pipeline as HubSpotPipeline
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.pipelines import Pipeline, Pipelines, Stage
+from crm_api.services.properties.fields import STAGE_FIELDS
 
 MAX_AGE_SECONDS = 300.0
 # Unknown stages force a fresh read; concurrent ones share it.
@@ -79,17 +80,17 @@ async def list_pipelines(hubspot: HubSpotClient, stages: CustomerStages = UNREST
 async def choose_stage(
     hubspot: HubSpotClient,
     object_type: ObjectType,
+    stages: CustomerStages,
     *,
     pipeline: str | None,
     stage: str,
-    stage_field: str,
-    stages: CustomerStages,
 ) -> str:
     """Return the ID of the pipeline to use for the stage: the given one, by default the first visible one.
 
-    Raises a 400 on `pipeline` or `stage_field` if the HubSpot account, read again, does not have it, or if the caller
-    may not use it.
+    Raises a 400 on the field of the pipeline or the stage if the HubSpot account, read again, does not have it, or if
+    the caller may not use it.
     """
+    stage_field = STAGE_FIELDS[object_type]
     problem: ApiError | None = None
     for max_age_seconds in (MAX_AGE_SECONDS, MIN_REFRESH_SECONDS):
         visible = await visible_pipelines(hubspot, object_type, stages, max_age_seconds=max_age_seconds)

@@ -31,7 +31,7 @@ async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
     For a customer that is their own contact; for staff, the deal's contacts.
     """
     if context.is_staff:
-        deal = await _read(context, "deals", deal_id, ("hs_object_id",), ("contacts",))
+        deal = await _read(context, "deals", deal_id, ("contacts",), properties=("hs_object_id",))
         return await associated_ids(context, "deals", deal, "contacts")
     # The contact is required first, so that without one the response is the same for every deal ID.
     if context.user.contact_id is None:
@@ -58,8 +58,7 @@ async def visible_contact(
     A customer may see only their own contact, also under its ID from before a merge.
     """
     if context.is_staff:
-        properties = context.fields["contacts"].properties
-        return await _read(context, "contacts", contact_id, properties, associations)
+        return await _read(context, "contacts", contact_id, associations)
     if contact_id != context.user.contact_id:
         # Every foreign ID causes the same calls, so that response times do not reveal which contacts exist.
         await _resolve_or_404(context)
@@ -82,14 +81,12 @@ async def visible_deal(
 
     A customer may see the deals that are associated with their contact.
     """
-    if properties is None:
-        properties = context.fields["deals"].properties
     if context.is_staff:
-        return await _read(context, "deals", deal_id, properties, associations)
+        return await _read(context, "deals", deal_id, associations, properties=properties)
     if context.user.contact_id is None:
         await _resolve_or_404(context)
     try:
-        deal = await _read(context, "deals", deal_id, properties, ("contacts", *associations))
+        deal = await _read(context, "deals", deal_id, ("contacts", *associations), properties=properties)
         contact_ids = await associated_ids(context, "deals", deal, "contacts")
     except ApiError:
         # A missing deal causes the same calls as a foreign one, so that response times do not reveal the difference.
@@ -107,13 +104,12 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
 
     A customer may see the tickets that are associated with their contact or with one of its deals.
     """
-    properties = context.fields["tickets"].properties
     if context.is_staff:
-        return await _read(context, "tickets", ticket_id, properties, ())
+        return await _read(context, "tickets", ticket_id)
     if context.user.contact_id is None:
         await _resolve_or_404(context)
     try:
-        ticket = await _read(context, "tickets", ticket_id, properties, ("contacts", "deals"))
+        ticket = await _read(context, "tickets", ticket_id, ("contacts", "deals"))
         contact_ids = await associated_ids(context, "tickets", ticket, "contacts")
     except ApiError:
         await context.resolve_link()
@@ -139,13 +135,14 @@ async def _read(
     context: RecordContext,
     object_type: ObjectType,
     record_id: str,
-    properties: Sequence[str],
-    associations: Sequence[ObjectType],
+    associations: Sequence[ObjectType] = (),
+    *,
+    properties: Sequence[str] | None = None,
 ) -> CrmRecord:
+    properties = properties or context.fields[object_type].properties
+    objects = context.hubspot.objects(object_type)
     try:
-        return await context.hubspot.objects(object_type).get(
-            record_id, properties=properties, associations=associations
-        )
+        return await objects.get(record_id, properties=properties, associations=associations)
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
 

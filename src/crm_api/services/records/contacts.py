@@ -1,28 +1,18 @@
-"""Contacts: list, search, read with deals and tickets, create (staff), update."""
+"""Contacts: create (staff), read with deals and tickets, update."""
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.schemas.accounts import normalise_email
-from crm_api.schemas.contacts import (
-    Contact,
-    ContactCreate,
-    ContactPage,
-    ContactResponse,
-    ContactUpdate,
-    SingleContact,
-)
+from crm_api.schemas.contacts import Contact, ContactCreate, ContactResponse, ContactUpdate, SingleContact
 from crm_api.schemas.overview import ContactWithDeals
-from crm_api.schemas.search import ContactSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import parse_list_filters
-from crm_api.services.properties.mapping import contact_from_record
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import visible_contact
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_deals_and_tickets
-from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.updates import update_record
 
 
@@ -34,22 +24,8 @@ async def create_contact(context: RecordContext, contact: ContactCreate, attempt
         record = await create_record(context, "contacts", body, attempt, unique=UniqueValue("email", email))
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
-    created = contact_from_record(record, context.fields)
+    created = from_record(Contact, record, context.fields)
     return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
-
-
-async def list_contacts(
-    context: RecordContext, *, limit: int, cursor: str | None, lifecyclestage: str | None, sort: str | None
-) -> ContactPage:
-    """Return a page of contacts. A customer gets only their own contact."""
-    query = await parse_list_filters(
-        context.hubspot, context.fields["contacts"], equal={"lifecyclestage": lifecyclestage}, sort=sort
-    )
-    result, next_cursor = await list_records(context, "contacts", query, limit=limit, cursor=cursor)
-    return ContactPage(
-        results=[contact_from_record(record, context.fields) for record in result.records],
-        next_cursor=next_cursor,
-    )
 
 
 async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactWithDeals, str]:
@@ -65,19 +41,7 @@ async def update_contact(
     """Update a contact; return it and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
     if "email" in changes.model_fields_set and context.is_staff:
         changes = changes.model_copy(update={"email": _email(str(changes.email))})
-    record = await update_record(context, "contacts", contact_id, changes, if_match=if_match)
-    return contact_from_record(record, context.fields), etag_of(record, context.fields["contacts"])
-
-
-async def search_contacts(context: RecordContext, search: RecordSearch) -> ContactSearchPage:
-    """Return a page of the contacts that match the search."""
-    result, next_cursor = await search_records(context, "contacts", search)
-    return ContactSearchPage(
-        results=[contact_from_record(record, context.fields) for record in result.records],
-        total=result.total,
-        next_cursor=next_cursor,
-        truncated=result.truncated,
-    )
+    return await update_record(context, Contact, contact_id, changes, if_match=if_match)
 
 
 def _email(address: str) -> str:

@@ -1,9 +1,12 @@
 """The context of a request for records: the caller, and the objects that the record services use."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crm_api.database import SessionFactory
 from crm_api.hubspot import HubSpotClient
+from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
@@ -36,6 +39,14 @@ class RecordContext:
     def stages(self) -> CustomerStages:
         """Pipelines and stages that the caller may use."""
         return UNRESTRICTED if self.is_staff else self.customer_stages
+
+    async def batch_read(
+        self, object_type: ObjectType, ids: Sequence[str], *, allow_partial: bool = False
+    ) -> BatchReadResult:
+        """Return the records with these IDs and all readable properties, as `ObjectsApi.batch_read` does."""
+        properties = self.fields[object_type].properties
+        objects = self.hubspot.objects(object_type)
+        return await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
 
     async def resolve_link(self) -> None:
         """Verify the caller's contact link in HubSpot and correct it. Raises 503 while the link is lost."""

@@ -53,10 +53,7 @@ async def read_records(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> list[CrmRecord]:
     """Return the records with these IDs, as `records_in_order` does."""
-    result = await context.hubspot.objects(object_type).batch_read(
-        ids, properties=context.fields[object_type].properties
-    )
-    return records_in_order(result, ids)
+    return records_in_order(await context.batch_read(object_type, ids), ids)
 
 
 def records_in_order(result: BatchReadResult, ids: Sequence[str]) -> list[CrmRecord]:

@@ -1,4 +1,4 @@
-"""Deals: create, list, search, read with tickets, update."""
+"""Deals: create, and read with tickets."""
 
 from functools import partial
 
@@ -6,19 +6,15 @@ from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, invalid
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import or_none
-from crm_api.schemas.deals import Deal, DealCreate, DealPage, DealResponse, DealUpdate, SingleDeal
+from crm_api.schemas.deals import Deal, DealCreate, DealResponse, SingleDeal
 from crm_api.schemas.overview import DealWithTickets
-from crm_api.schemas.search import DealSearchPage, RecordSearch
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.filters import parse_list_filters
-from crm_api.services.properties.mapping import deal_from_record
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import own_contact_id, visible_deal
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_tickets
-from crm_api.services.records.queries import list_records, search_records
-from crm_api.services.records.updates import update_record
 
 
 async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt) -> DealResponse:
@@ -30,7 +26,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
     record = await create_record(
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    created = deal_from_record(record, context.fields)
+    created = from_record(Deal, record, context.fields)
     return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
 
 
@@ -52,49 +48,7 @@ async def _associations(
     return [NewAssociation("contacts", contact_id)]
 
 
-async def list_deals(
-    context: RecordContext,
-    *,
-    limit: int,
-    cursor: str | None,
-    pipeline: str | None,
-    dealstage: str | None,
-    sort: str | None,
-) -> DealPage:
-    """Return a page of deals."""
-    query = await parse_list_filters(
-        context.hubspot,
-        context.fields["deals"],
-        equal={"pipeline": pipeline, "dealstage": dealstage},
-        sort=sort,
-    )
-    result, next_cursor = await list_records(context, "deals", query, limit=limit, cursor=cursor)
-    return DealPage(
-        results=[deal_from_record(record, context.fields) for record in result.records],
-        next_cursor=next_cursor,
-    )
-
-
 async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
     """Return the deal with its tickets, and its ETag. Raises 404."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
     return await with_tickets(context, record), etag_of(record, context.fields["deals"])
-
-
-async def update_deal(
-    context: RecordContext, deal_id: str, changes: DealUpdate, *, if_match: str | None
-) -> tuple[Deal, str]:
-    """Update a deal; return it and its ETag. Raises 404, 400, 412."""
-    record = await update_record(context, "deals", deal_id, changes, if_match=if_match)
-    return deal_from_record(record, context.fields), etag_of(record, context.fields["deals"])
-
-
-async def search_deals(context: RecordContext, search: RecordSearch) -> DealSearchPage:
-    """Return a page of the deals that match the search."""
-    result, next_cursor = await search_records(context, "deals", search)
-    return DealSearchPage(
-        results=[deal_from_record(record, context.fields) for record in result.records],
-        total=result.total,
-        next_cursor=next_cursor,
-        truncated=result.truncated,
-    )

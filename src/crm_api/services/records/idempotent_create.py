@@ -72,15 +72,12 @@ async def _chosen_pipeline(
     if stage_field is None:
         return {}
     name = fields.by_name["pipeline"].wire_name
-    pipeline = await choose_stage(
-        context.hubspot,
-        fields.object_type,
-        pipeline=properties.get(name),
-        stage=properties[stage_field],
-        stage_field=stage_field,
-        stages=context.stages,
-    )
-    return {name: pipeline}
+    pipeline, stage = properties.get(name), properties[stage_field]
+    return {
+        name: await choose_stage(
+            context.hubspot, fields.object_type, context.stages, pipeline=pipeline, stage=stage
+        )
+    }
 
 
 async def reserve_idempotency_property(

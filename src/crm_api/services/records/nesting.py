@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from crm_api.hubspot import AssociationResult, CrmRecord
-from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
-from crm_api.services.properties.mapping import contact_fields, deal_fields, ticket_from_record
+from crm_api.schemas.tickets import Ticket
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import partial_associations, partial_associations_by_id
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import records_in_order
@@ -24,34 +24,26 @@ async def with_deals_and_tickets(
     deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     all_deal_ids = _distinct(deal_ids.targets.values())
     deals, ticket_ids = await asyncio.gather(
-        _read(context, "deals", all_deal_ids),
+        context.batch_read("deals", all_deal_ids, allow_partial=True),
         partial_associations_by_id(context, "deals", all_deal_ids, "tickets"),
     )
-    tickets = await _read(context, "tickets", _distinct(ticket_ids.targets.values()))
-    return [_with_deals(context, contact, deal_ids, deals, ticket_ids, tickets) for contact in contacts]
+    tickets = await context.batch_read("tickets", _distinct(ticket_ids.targets.values()), allow_partial=True)
+    nested = []
+    for contact in contacts:
+        ids = deal_ids.targets.get(contact.id, [])
+        own = [_with_tickets(context, deal, ticket_ids, tickets) for deal in records_in_order(deals, ids)]
+        incomplete = contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids)
+        nested.append(
+            from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
+        )
+    return nested
 
 
 async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
     """Return a deal, which was read with its tickets' IDs, with its tickets."""
     ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
-    tickets = await _read(context, "tickets", _distinct(ticket_ids.targets.values()))
+    tickets = await context.batch_read("tickets", _distinct(ticket_ids.targets.values()), allow_partial=True)
     return _with_tickets(context, deal, ticket_ids, tickets)
-
-
-def _with_deals(
-    context: RecordContext,
-    contact: CrmRecord,
-    deal_ids: AssociationResult,
-    deals: BatchReadResult,
-    ticket_ids: AssociationResult,
-    tickets: BatchReadResult,
-) -> ContactWithDeals:
-    ids = deal_ids.targets.get(contact.id, [])
-    return ContactWithDeals(
-        **contact_fields(contact, context.fields),
-        deals=[_with_tickets(context, deal, ticket_ids, tickets) for deal in records_in_order(deals, ids)],
-        incomplete=contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids),
-    )
 
 
 def _with_tickets(
@@ -60,16 +52,12 @@ def _with_tickets(
     # A deal that was merged since has another ID than the one whose tickets were read.
     is_known = deal.id in ticket_ids.targets and deal.id not in ticket_ids.failed
     ids = ticket_ids.targets.get(deal.id, [])
-    return DealWithTickets(
-        **deal_fields(deal, context.fields),
-        tickets=[ticket_from_record(ticket, context.fields) for ticket in records_in_order(tickets, ids)],
+    return from_record(
+        DealWithTickets,
+        deal,
+        context.fields,
+        tickets=[from_record(Ticket, ticket, context.fields) for ticket in records_in_order(tickets, ids)],
         incomplete=not is_known or not tickets.failed.isdisjoint(ids),
-    )
-
-
-async def _read(context: RecordContext, object_type: ObjectType, ids: Sequence[str]) -> BatchReadResult:
-    return await context.hubspot.objects(object_type).batch_read(
-        ids, properties=context.fields[object_type].properties, allow_partial=True
     )
 
 

@@ -1,38 +1,55 @@
 """Lists and searches of one object type, for customers and for staff."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
-from crm_api.schemas.common import or_none
+from crm_api.schemas.common import Page, RecordModel, SearchPage, or_none
 from crm_api.schemas.search import RecordSearch
-from crm_api.services.properties.filters import Order, RecordQuery, order_by_id, parse_search
+from crm_api.services.properties.filters import (
+    Order,
+    RecordQuery,
+    order_by_id,
+    parse_list_filters,
+    parse_search,
+)
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.account_search import SearchResult, list_account, search_account
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_ids, own_records, read_records
 
+ListPage = TypeVar("ListPage", bound=Page[Any])
+FoundPage = TypeVar("FoundPage", bound=SearchPage[Any])
 # A cursor has room for this many characters of a value.
 _MAX_VALUE_CHARACTERS: Final = 100
 
 
 async def list_records(
-    context: RecordContext, object_type: ObjectType, query: RecordQuery, *, limit: int, cursor: str | None
-) -> tuple[SearchResult, str | None]:
-    """Return a page of a list, by ascending ID if the query has no order, and the cursor of the next page.
+    context: RecordContext,
+    page_model: type[ListPage],
+    model: type[RecordModel],
+    *,
+    equal: Mapping[str, str | None],
+    sort: str | None,
+    limit: int,
+    cursor: str | None,
+) -> ListPage:
+    """Return a page of a list with these values, by ascending ID without `sort`. A customer's list has only their own.
 
     A customer's list comes from associations. A staff list without filters and order is HubSpot's list, which does
     not lag behind writes; with them it is a search. Raises 400 `invalid_cursor`.
     """
-    endpoint = f"list-{object_type}"
+    object_type = model.OBJECT_TYPE
+    query = await parse_list_filters(context.hubspot, context.fields[object_type], equal=equal, sort=sort)
+    endpoint = f"list-{object_type}-{context.user.role}"
     position = _read_cursor(context, cursor, endpoint, query)
     if not context.is_staff:
         result = await _list_own(context, object_type, query, limit, position)
     elif query.is_empty:
         page = await context.hubspot.objects(object_type).list_page(
-            limit=limit,
-            after=position.get("after"),
-            properties=context.fields[object_type].properties,
+            limit=limit, after=position.get("after"), properties=context.fields[object_type].properties
         )
         result = SearchResult(page.results, {"after": page.after} if page.after else None)
     elif query.order is None:
@@ -40,18 +57,30 @@ async def list_records(
         result = await list_account(context, object_type, query, limit=limit, after_id=after_id)
     else:
         result = await _list_sorted(context, object_type, query, limit, position)
-    return result, _write_cursor(context, result.next_position, endpoint, query)
+    return page_model(
+        results=[from_record(model, record, context.fields) for record in result.records],
+        next_cursor=_write_cursor(context, result.next_position, endpoint, query),
+    )
 
 
 async def search_records(
-    context: RecordContext, object_type: ObjectType, search: RecordSearch
-) -> tuple[SearchResult, str | None]:
-    """Return a page of the search that a request body describes, and the cursor of the next page.
+    context: RecordContext, page_model: type[FoundPage], model: type[RecordModel], search: RecordSearch
+) -> FoundPage:
+    """Return a page of the search that a request body describes.
 
     Raises 400 with the location of an invalid filter, and 400 `invalid_cursor`.
     """
+    object_type = model.OBJECT_TYPE
     query = await parse_search(context.hubspot, context.fields, context.fields[object_type], search)
-    return await find_records(context, object_type, query, limit=search.limit, cursor=or_none(search.cursor))
+    result, next_cursor = await find_records(
+        context, object_type, query, limit=search.limit, cursor=or_none(search.cursor)
+    )
+    return page_model(
+        results=[from_record(model, record, context.fields) for record in result.records],
+        total=result.total,
+        next_cursor=next_cursor,
+        truncated=result.truncated,
+    )
 
 
 async def find_records(
@@ -66,7 +95,7 @@ async def find_records(
 
     A customer's search is evaluated here, over their own records; a staff search is evaluated by HubSpot.
     """
-    endpoint = f"search-{object_type}"
+    endpoint = f"search-{object_type}-{context.user.role}"
     position = _read_cursor(context, cursor, endpoint, query)
     if context.is_staff:
         result = await search_account(context, object_type, query, limit=limit, position=position or None)
@@ -133,12 +162,13 @@ def _remaining(records: list[CrmRecord], order: Order, position: dict[str, Any])
     return records[counts.get(position["id"], position["shown"]) :]
 
 
+# Endpoints contain the role: each role has positions of its own, and a user's role may change between two pages.
 def _read_cursor(
     context: RecordContext, cursor: str | None, endpoint: str, query: RecordQuery
 ) -> dict[str, Any]:
     if cursor is None:
         return {}
-    return context.cursors.read(cursor, context.user.id, _role_endpoint(context, endpoint), query.fingerprint)
+    return context.cursors.read(cursor, context.user.id, endpoint, query.fingerprint)
 
 
 def _write_cursor(
@@ -146,11 +176,4 @@ def _write_cursor(
 ) -> str | None:
     if position is None:
         return None
-    return context.cursors.write(
-        position, context.user.id, _role_endpoint(context, endpoint), query.fingerprint
-    )
-
-
-def _role_endpoint(context: RecordContext, endpoint: str) -> str:
-    # Each role has positions of its own, and a user's role may change between two pages.
-    return f"{endpoint}-{context.user.role}"
+    return context.cursors.write(position, context.user.id, endpoint, query.fingerprint)

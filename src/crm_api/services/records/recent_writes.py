@@ -67,7 +67,5 @@ async def read_recent(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str]
 ) -> dict[str, CrmRecord]:
     """Return the current records with these IDs, by ID. Archived records are absent."""
-    result = await context.hubspot.objects(object_type).batch_read(
-        ids, properties=context.fields[object_type].properties
-    )
+    result = await context.batch_read(object_type, ids)
     return {record.id: record for record in result.records.values()}

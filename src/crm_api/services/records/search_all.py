@@ -8,10 +8,13 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import ObjectType
+from crm_api.schemas.contacts import Contact
+from crm_api.schemas.deals import Deal
 from crm_api.schemas.search import FoundRecords
+from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import RecordQuery
-from crm_api.services.properties.mapping import contact_from_record, deal_from_record, ticket_from_record
+from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact, read_records
@@ -50,9 +53,9 @@ async def search_everything(context: RecordContext, text: str, *, limit: int) ->
     if not records:
         raise failures["contacts"]
     return FoundRecords(
-        contacts=[contact_from_record(record, context.fields) for record in records.get("contacts", [])],
-        deals=[deal_from_record(record, context.fields) for record in records.get("deals", [])],
-        tickets=[ticket_from_record(record, context.fields) for record in records.get("tickets", [])],
+        contacts=[from_record(Contact, record, context.fields) for record in records.get("contacts", [])],
+        deals=[from_record(Deal, record, context.fields) for record in records.get("deals", [])],
+        tickets=[from_record(Ticket, record, context.fields) for record in records.get("tickets", [])],
         failed=list(failures),
     )
 

@@ -17,36 +17,31 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
-from crm_api.services.properties.mapping import write_error
+from crm_api.services.properties.mapping import Model, from_record, write_error
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
 from crm_api.services.records.access import visible_record
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.etags import require_match
+from crm_api.services.records.etags import etag_of, require_match
 from crm_api.services.records.leases import record_lease
 from crm_api.services.records.recent_writes import note_write
 
 
 async def update_record(
-    context: RecordContext,
-    object_type: ObjectType,
-    record_id: str,
-    changes: BaseModel,
-    *,
-    if_match: str | None,
-) -> CrmRecord:
-    """Update a record and return it. Omitted fields are unchanged; null clears a field.
+    context: RecordContext, model: type[Model], record_id: str, changes: BaseModel, *, if_match: str | None
+) -> tuple[Model, str]:
+    """Update a record and return it with its ETag. Omitted fields are unchanged; null clears a field.
 
     Costs two calls, or one if no value differs. Raises 404, 412, 409 `contact_exists`, and 400 with the invalid
     fields.
     """
-    fields = context.fields[object_type]
+    fields = context.fields[model.OBJECT_TYPE]
     properties = body_to_properties(
         changes, fields, role=context.user.role, categories=context.fields.categories
     )
     properties = await require_valid(context.hubspot, fields, properties)
     schema = await load_schema_for(context.hubspot, fields, properties)
-    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
+    async with _leased_record(context, model.OBJECT_TYPE, record_id, if_match=if_match) as record:
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
@@ -55,16 +50,14 @@ async def update_record(
                 with_value_type(fields.by_property[name], schema).value_type, record.get(name), value
             )
         }
-        if not changed:
-            return record
-        updated = await _send(context, fields, record.id, changed)
-    # HubSpot's response contains only the changed properties and some that HubSpot sets.
-    return record.model_copy(
-        update={
-            "properties": {**record.properties, **changed, **updated.properties},
-            "updated_at": updated.updated_at,
-        }
-    )
+        if changed:
+            updated = await _send(context, fields, record.id, changed)
+            # HubSpot's response contains only the changed properties and some that HubSpot sets.
+            properties_now = {**record.properties, **changed, **updated.properties}
+            record = record.model_copy(
+                update={"properties": properties_now, "updated_at": updated.updated_at}
+            )
+    return from_record(model, record, context.fields), etag_of(record, fields)
 
 
 async def archive_record(
@@ -134,11 +127,4 @@ async def _require_stage(
         return
     if stage is None:
         raise invalid(stage_field, "is required with a pipeline")
-    await choose_stage(
-        context.hubspot,
-        fields.object_type,
-        pipeline=pipeline,
-        stage=stage,
-        stage_field=stage_field,
-        stages=context.stages,
-    )
+    await choose_stage(context.hubspot, fields.object_type, context.stages, pipeline=pipeline, stage=stage)
