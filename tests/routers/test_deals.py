@@ -245,14 +245,15 @@ class TestCreateDeal:
         assert_problem(response, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
-    async def test_create_costs_one_call_with_cached_pipelines(
+    async def test_create_costs_two_calls_with_cached_pipelines(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
         await customer.post("/api/deals", deal_body())
         assert [(request.method, request.path) for request in emulator.requests] == [
-            ("POST", "/crm/objects/2026-09/deals")
+            ("GET", f"/crm/objects/2026-09/contacts/{customer.contact_id}"),
+            ("POST", "/crm/objects/2026-09/deals"),
         ]
 
 

@@ -71,7 +71,7 @@ class TestMergedContact:
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
-        # The customer registered first, so their link is the earlier one, whoever asks first.
+        # The customer registered first, so their link is the earlier one.
         page = (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
