@@ -169,7 +169,7 @@ def _issue_tokens(
         RefreshToken(id=token_id, session_id=session.id, token_hash=token_hash, expires_at=expires_at)
     )
     access_token = create_access_token(
-        AccessClaims(session.user_id, session.id),
+        AccessClaims(session.user_id, session.id, session.generation),
         rules.jwt_key,
         issued_at=issued_at,
         lifetime_seconds=rules.access_token_seconds,
