@@ -50,6 +50,12 @@ async def visible_record(context: RecordContext, object_type: ObjectType, record
     return await visible_ticket(context, record_id)
 
 
+async def require_visible(context: RecordContext, object_type: ObjectType, record_id: str) -> None:
+    """Raise 404 if a customer may not see the record now. Staff may see all records."""
+    if not context.is_staff:
+        await visible_record(context, object_type, record_id)
+
+
 async def visible_contact(
     context: RecordContext, contact_id: str, *, associations: Sequence[ObjectType] = ()
 ) -> CrmRecord:
