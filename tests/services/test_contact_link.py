@@ -11,6 +11,8 @@ from tests.support.callers import Caller, assert_problem, register_caller
 from tests.support.clock import UtcClock
 
 from crm_api.models import AuditEntry, User
+from crm_api.services.accounts.links import link_contact, unlink_contact
+from crm_api.services.audit import OPERATOR
 from crm_api.services.link_resolver import ContactLinkResolver
 from hubspot_emulator import Emulator
 
@@ -235,10 +237,17 @@ class TestLostContact:
         created = await customer.post("/api/deals", deal_body(), headers=key)
         assert created.status_code == 201, created.text
 
-    async def test_contact_found_and_then_missing_is_a_503(
+    async def test_missing_contact_is_not_stored_for_replay(self, customer: Caller, app: FastAPI) -> None:
+        sessions, email, key = app.state.session_factory, customer.email, {"Idempotency-Key": "before-link"}
+        assert await unlink_contact(sessions, email, origin=OPERATOR)
+        refused = await customer.post("/api/deals", deal_body(), headers=key)
+        assert_problem(refused, 409, "contact_missing")
+        await link_contact(sessions, app.state.hubspot, email, customer.contact_id, origin=OPERATOR)
+        assert (await customer.post("/api/deals", deal_body(), headers=key)).status_code == 201
+
+    async def test_single_stray_404_does_not_reach_the_caller(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        """HubSpot finds the contact for the lookup only."""
         emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404)
         assert (await customer.get("/api/deals")).status_code == 200
         path = f"/api/contacts/{customer.contact_id}"
