@@ -7,7 +7,7 @@ need_node
 need_python
 need_sdk
 # All three SDKs send wrong passwords from one address, and each must reach the limit of its account first.
-serve "${PORT:-4301}" RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS="200 per 1 minute"
+serve "${PORT:-4301}" RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS="200 per 1 minute" RATE_LIMIT_LOGINS_PER_ADDRESS="400 per 1 minute"
 for name in hey_api openapi_fetch; do
   node_modules/.bin/esbuild "../sdk/round_trip.$name.ts" --bundle --platform=node --format=esm --target=node20 \
     --preserve-symlinks --log-level=warning --outfile="../sdk/round_trip.$name.mjs"

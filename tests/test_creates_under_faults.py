@@ -14,7 +14,7 @@ USERS = 20
 
 
 @pytest.mark.parametrize("seed", [4012])
-async def test_500_creates_with_20_percent_faults_are_exact(
+async def test_500_creates_with_20_percent_faults_happen_once_each(
     app: FastAPI, client: httpx.AsyncClient, emulator: Emulator, seed: int
 ) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)

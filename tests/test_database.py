@@ -26,7 +26,7 @@ async def engine(database_url: str) -> AsyncGenerator[AsyncEngine, None]:
 
 
 @on_sqlite
-async def test_single_read_does_not_wait_for_a_writer(engine: AsyncEngine, database_url: str) -> None:
+async def test_read_session_does_not_wait_for_a_writer(engine: AsyncEngine, database_url: str) -> None:
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         async with create_read_session_factory(engine)() as reading:
@@ -38,13 +38,13 @@ async def test_single_read_does_not_wait_for_a_writer(engine: AsyncEngine, datab
 
 @on_postgresql
 @pytest.mark.parametrize("single", [True, False])
-async def test_single_read_runs_without_a_transaction(engine: AsyncEngine, *, single: bool) -> None:
+async def test_read_session_runs_without_a_transaction(engine: AsyncEngine, *, single: bool) -> None:
     async with (create_read_session_factory if single else create_session_factory)(engine)() as reading:
         transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
     assert (transactions[0] != transactions[1]) is single
 
 
-async def test_single_reads_do_not_change_transactions(engine: AsyncEngine) -> None:
+async def test_read_session_leaves_other_sessions_transactional(engine: AsyncEngine) -> None:
     async with create_read_session_factory(engine)() as reading:
         await reading.execute(text("SELECT 1"))
     async with create_session_factory(engine)() as writing:
@@ -58,7 +58,7 @@ async def test_single_reads_do_not_change_transactions(engine: AsyncEngine) -> N
 
 @on_postgresql
 @pytest.mark.parametrize(("after_seconds", "pings"), [(0.0, 3), (60.0, 0)])
-async def test_only_idle_connections_are_pinged(
+async def test_only_idle_database_connections_are_pinged(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, after_seconds: float, pings: int
 ) -> None:
     monkeypatch.setattr(database, "PING_AFTER_SECONDS", after_seconds)
@@ -78,7 +78,7 @@ async def test_only_idle_connections_are_pinged(
 
 
 @on_postgresql
-async def test_closed_idle_connections_are_replaced(
+async def test_closed_idle_database_connections_are_replaced(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0.0)

@@ -77,7 +77,7 @@ async def test_running_request_finishes_during_shutdown(
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
-async def test_second_sigterm_does_not_shorten_the_notice(tmp_path: Path, database_url: str) -> None:
+async def test_second_sigterm_does_not_shorten_the_shutdown_notice(tmp_path: Path, database_url: str) -> None:
     with service_process(
         tmp_path,
         database_url=database_url,
@@ -92,7 +92,7 @@ async def test_second_sigterm_does_not_shorten_the_notice(tmp_path: Path, databa
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
-async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) -> None:
+async def test_ctrl_c_skips_the_shutdown_notice(tmp_path: Path, database_url: str) -> None:
     with service_process(
         tmp_path,
         database_url=database_url,
@@ -104,11 +104,11 @@ async def test_ctrl_c_stops_without_notice(tmp_path: Path, database_url: str) ->
 
 
 @pytest.mark.parametrize(("deadline", "drain"), [(1.0, 15), (10.0, 15), (10.6, 16), (120.0, 125)])
-def test_drain_time_exceeds_request_deadline(settings: Settings, deadline: float, drain: int) -> None:
+def test_drain_time_exceeds_the_request_deadline(settings: Settings, deadline: float, drain: int) -> None:
     assert drain_seconds(settings.model_copy(update={"request_deadline_seconds": deadline})) == drain
 
 
-def test_only_production_has_a_shutdown_notice(settings: Settings) -> None:
+def test_only_production_has_a_shutdown_notice_by_default(settings: Settings) -> None:
     assert settings.shutdown_notice_seconds == 0
     production = Settings(_env_file=None, environment="production")
     assert production.shutdown_notice_seconds == 5

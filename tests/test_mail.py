@@ -57,28 +57,30 @@ async def test_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
     assert mail["Date"]
 
 
-async def test_send_returns_at_once_if_server_is_unresponsive(mailbox: Mailbox) -> None:
+async def test_send_returns_at_once_if_smtp_server_is_unresponsive(mailbox: Mailbox) -> None:
     mailbox.accepting.clear()
     queue = queue_for(mailbox.url)
     queue.start()
-    for _ in range(50):
-        queue.send(**MAIL)
+    for number in range(50):
+        queue.send(**MAIL | {"to": f"user{number}@example.com"})
     assert mailbox.mails == []
     mailbox.accepting.set()
     await queue.aclose()
     assert len(mailbox.mails) == 50
 
 
-async def test_close_sends_pending_mails(mailbox: Mailbox) -> None:
+async def test_mail_queue_close_sends_pending_mails(mailbox: Mailbox) -> None:
     queue = queue_for(mailbox.url)
     queue.start()
-    for _ in range(20):
-        queue.send(**MAIL)
+    for number in range(20):
+        queue.send(**MAIL | {"to": f"user{number}@example.com"})
     await queue.aclose()
     assert len(mailbox.mails) == 20
 
 
-async def test_close_stops_at_flush_timeout(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_mail_queue_close_stops_at_flush_timeout(
+    mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
     mailbox.accepting.clear()
     queue = queue_for(mailbox.url, flush_timeout_seconds=0.2)
     queue.start()
@@ -89,7 +91,7 @@ async def test_close_stops_at_flush_timeout(mailbox: Mailbox, caplog: pytest.Log
     assert "mails lost at shutdown" in caplog.text
 
 
-async def test_full_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_full_mail_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
     queue = queue_for(mailbox.url, max_pending=3)
     for _ in range(5):
         queue.send(**MAIL)
@@ -99,7 +101,25 @@ async def test_full_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogCaptur
     assert len(mailbox.mails) == 3
 
 
-async def test_temporary_refusal_is_retried(
+async def test_one_recipient_has_a_share_of_the_queue(
+    mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = queue_for(mailbox.url, max_pending=8)
+    for _ in range(50):
+        queue.send(**MAIL)
+    queue.send(**MAIL | {"to": "other@example.com"})
+    assert caplog.text.count("mail dropped") == 45
+    assert "ada@example.com" not in caplog.text
+    queue.start()
+    await queue.flush()
+    assert (len(mailbox.mails), len(mailbox.mails_to("other@example.com"))) == (6, 1)
+    queue.send(**MAIL)  # the share is free again
+    await queue.aclose()
+    assert len(mailbox.mails) == 7
+    assert not queue._pending_per_recipient
+
+
+async def test_mail_refused_temporarily_is_sent_again(
     mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
 ) -> None:
     mailbox.replies = ["451 later", "421 later"]
@@ -110,7 +130,7 @@ async def test_temporary_refusal_is_retried(
     assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 3, [2.0, 20.0])
 
 
-async def test_permanent_refusal_is_not_retried(
+async def test_mail_refused_permanently_is_not_sent_again(
     mailbox: Mailbox, waits: list[float], sleep: Callable[[float], Awaitable[None]]
 ) -> None:
     mailbox.replies = ["550 no such mailbox"]
@@ -123,7 +143,7 @@ async def test_permanent_refusal_is_not_retried(
     assert (len(mailbox.mails), mailbox.attempts, waits) == (1, 2, [])
 
 
-async def test_unreachable_server_is_logged_without_address(
+async def test_unreachable_smtp_server_is_logged_without_address(
     sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = queue_for("smtp://user:hidden@127.0.0.1:9", sleep=sleep)
@@ -135,7 +155,7 @@ async def test_unreachable_server_is_logged_without_address(
     assert "hidden" not in caplog.text
 
 
-async def test_send_to_unresponsive_server_times_out(
+async def test_sending_to_unresponsive_smtp_server_times_out(
     mailbox: Mailbox, sleep: Callable[[float], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     mailbox.accepting.clear()
@@ -148,7 +168,7 @@ async def test_send_to_unresponsive_server_times_out(
     await queue.aclose()
 
 
-async def test_development_prints_link_without_address(
+async def test_development_without_smtp_prints_link_without_address(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     queue = queue_for(None)
@@ -199,6 +219,16 @@ def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]
 
 
 @pytest.mark.parametrize(
+    ("url", "start_tls"),
+    [("smtp://mail.example:25", True), ("smtp://127.0.0.1:25", None), ("smtps://mail.example", False)],
+)
+def test_production_requires_tls_except_on_loopback(url: str, start_tls: bool | None) -> None:
+    server = queue_for(url, environment="production")._server
+    assert server is not None
+    assert (server.start_tls, server.use_tls) == (start_tls, url.startswith("smtps"))
+
+
+@pytest.mark.parametrize(
     "url",
     ["mail.example:25", "http://mail.example", "smtp://", "smtp://u:hid/den@mail.example", "smtp://[hidden"],
 )
@@ -209,7 +239,7 @@ def test_invalid_smtp_url_is_rejected_without_its_text(url: str) -> None:
     assert "hid" not in str(refused.value)
 
 
-def test_address_with_line_break_is_rejected() -> None:
+def test_mail_address_with_line_break_is_rejected() -> None:
     mail = Mail(to="ada@example.com\r\nBcc: all@example.com", subject="x", text="x", html="x")
     with pytest.raises(ValueError):
         build_message(mail, "no-reply@portal.example")

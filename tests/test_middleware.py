@@ -18,14 +18,16 @@ class TestHeaders:
         for path in ("/healthz", "/api/me", "/nothing", "/docs"):
             assert len((await client.get(path)).headers["x-request-id"]) == 32
 
-    async def test_valid_request_id_is_used_and_others_replaced(self, client: httpx.AsyncClient) -> None:
+    async def test_valid_request_id_is_used_and_invalid_ones_replaced(
+        self, client: httpx.AsyncClient
+    ) -> None:
         response = await client.get("/healthz", headers={"X-Request-ID": "front-end-0001"})
         assert response.headers["x-request-id"] == "front-end-0001"
         for invalid in ("short", "x" * 65, "has spaces in it", "new\tline-here"):
             response = await client.get("/healthz", headers={"X-Request-ID": invalid})
             assert response.headers["x-request-id"] != invalid
 
-    async def test_responses_have_security_headers(self, client: httpx.AsyncClient) -> None:
+    async def test_success_and_error_have_security_headers(self, client: httpx.AsyncClient) -> None:
         headers = (await client.get("/api/me")).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
@@ -41,7 +43,9 @@ class TestHeaders:
 class TestTraces:
     TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
-    async def test_trace_is_continued_with_a_new_span_id(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_traceparent_is_continued_with_a_new_span_id(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.clear_requests()
         headers = customer.headers | {"traceparent": f"00-{self.TRACE}-{self.PARENT}-01"}
         await customer.client.get("/api/new-crm-objects", headers=headers)
@@ -71,7 +75,9 @@ class TestDeadline:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"request_deadline_seconds": 0.2})
 
-    async def test_endless_request_returns_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_request_body_that_never_ends_returns_503(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
         ended = asyncio.Event()
 
         @app.get("/endless")
@@ -87,7 +93,7 @@ class TestDeadline:
         assert response.headers["retry-after"] == "5"
         assert ended.is_set()
 
-    async def test_slow_network_does_not_count_as_timeout(
+    async def test_slow_client_network_does_not_count_as_timeout(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         @app.post("/echo")

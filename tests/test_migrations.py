@@ -41,7 +41,7 @@ def test_schema_revision_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == SCHEMA_REVISION
 
 
-def test_revisions_are_consecutive_numbers() -> None:
+def test_migration_revisions_are_consecutive_numbers() -> None:
     """Readiness compares numbers, so that an older process accepts a newer schema."""
     scripts = list(ScriptDirectory.from_config(alembic_config()).walk_revisions())
     numbers = [int(script.revision) for script in reversed(scripts)]

@@ -219,7 +219,7 @@ async def test_requests_succeed_during_a_redis_outage(
 
 
 @pytest.mark.parametrize("outage", ["closed", "unresponsive"])
-async def test_hubspot_outage_spares_account_operations(
+async def test_account_operations_succeed_during_a_hubspot_outage(
     settings: Settings, emulator: Emulator, outage: ProxyState
 ) -> None:
     with served(emulator) as url:

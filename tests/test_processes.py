@@ -71,7 +71,7 @@ async def test_kill_after_hubspots_create_makes_no_duplicate(tmp_path: Path, dat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_workers_serve_and_stop_on_sigterm(tmp_path: Path, database_url: str, workers: int) -> None:
+async def test_all_workers_serve_and_stop_on_sigterm(tmp_path: Path, database_url: str, workers: int) -> None:
     with (
         emulator_process(tmp_path) as emulator,
         service_process(
@@ -89,7 +89,7 @@ async def test_workers_serve_and_stop_on_sigterm(tmp_path: Path, database_url: s
         assert "ada@example.com" not in service.output
 
 
-def test_worker_freezes_its_startup_objects(tmp_path: Path) -> None:
+def test_worker_excludes_startup_objects_from_collections(tmp_path: Path) -> None:
     code = (
         "import gc; from crm_api.cli.serve import create_worker; create_worker();"
         "print(gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 1_000, gc.get_threshold()[0])"
@@ -127,7 +127,7 @@ def test_unsafe_production_settings_stop_the_start(tmp_path: Path, database_url:
         pass
 
 
-async def test_hanging_hubspot_is_504_within_the_deadline(tmp_path: Path, database_url: str) -> None:
+async def test_hanging_hubspot_returns_504_near_the_deadline(tmp_path: Path, database_url: str) -> None:
     with (
         emulator_process(tmp_path) as emulator,
         service_process(

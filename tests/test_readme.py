@@ -105,7 +105,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
         assert served.output.count("Creating the demo's users") == 1
 
 
-def test_killed_demo_stops_its_emulator(tmp_path: Path) -> None:
+def test_emulator_stops_if_the_demo_is_killed(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
         served.kill()
         [port] = re.findall(r"emulator on port (\d+)", served.output)

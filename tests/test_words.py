@@ -9,7 +9,7 @@ def test_text_has_no_banned_word(name: str) -> None:
     assert words.findings(name) == []
 
 
-def test_names_are_at_most_60_characters() -> None:
+def test_test_names_have_at_most_60_characters() -> None:
     files = [name for name in words.checked_files() if name.startswith("tests/") and name.endswith(".py")]
     names = [
         f"{file}:{line}: {name}"
@@ -31,7 +31,7 @@ def test_names_are_at_most_60_characters() -> None:
         ('raise ValueError("no text")', []),
     ],
 )
-def test_python_texts_finds(source: str, expected: list[str]) -> None:
+def test_python_texts_finds_docstrings_comments_and_logs(source: str, expected: list[str]) -> None:
     assert [text for _, text in words.python_texts(source)] == expected
 
 

@@ -44,6 +44,7 @@ def account_rules(settings: Settings) -> AccountRules:
         access_token_seconds=settings.access_token_seconds,
         refresh_token_days=settings.refresh_token_days,
         session_days=settings.session_days,
+        max_sessions=settings.max_sessions_per_user,
         jwt_key=settings.jwt_secret_key.get_secret_value(),
         secret_key=settings.secret_key.get_secret_value(),
     )

@@ -25,7 +25,7 @@ class DatabaseUrlError(ValueError):
 def async_url(url: str) -> str:
     """Return the URL with its async driver; it may start with `postgresql://`, `postgres://` or `sqlite:///`.
 
-    Raises `DatabaseUrlError`, without the URL, because that contains a password.
+    Raises `DatabaseUrlError` for an unusable URL and does not quote it, because it may contain a password.
     """
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")

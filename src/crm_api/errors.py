@@ -82,6 +82,7 @@ _ERROR_TYPES: Final = (
 # fmt: on
 ERROR_TYPES: Final[Mapping[str, ErrorType]] = {error_type.code: error_type for error_type in _ERROR_TYPES}
 DEFAULT_RETRY_AFTER_SECONDS: Final = 5
+MAX_DETAILS: Final = 100
 
 
 class ApiError(Exception):
@@ -116,7 +117,7 @@ def invalid_fields(problems: Sequence[FieldProblem]) -> ApiError:
     """Return a `validation_error` that lists these fields."""
     names = ", ".join(dict.fromkeys(problem.field for problem in problems))
     count = "One field is" if len(problems) == 1 else f"{len(problems)} fields are"
-    return ApiError("validation_error", f"{count} not valid: {names}."[:1000], details=problems[:100])
+    return ApiError("validation_error", f"{count} not valid: {names}."[:1000], details=problems[:MAX_DETAILS])
 
 
 # HubSpot's 401 and 429 are the operator's problem, so no class maps to these statuses.
@@ -188,6 +189,8 @@ def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:
     for failure in failures:
         # Pydantic reports a field once for each branch of its union; the first message is enough.
         messages.setdefault(_field_name(failure["loc"])[:200], _message(failure)[:500])
+        if len(messages) == MAX_DETAILS:
+            break
     return invalid_fields([FieldProblem(field=field, message=text) for field, text in messages.items()])
 
 

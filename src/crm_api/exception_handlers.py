@@ -46,12 +46,16 @@ def add_exception_handlers(app: FastAPI) -> None:
         return _respond(request, errors.from_hubspot(error))
 
     async def on_invalid_request(request: Request, error: Any) -> Response:
+        if (refused := await _refusal(request)) is not None:
+            return _respond(request, refused)
         failures = error.errors()
         if not _is_json(request) and any(failure["loc"] == ("body",) for failure in failures):
             return _respond(request, ApiError("unsupported_media_type"))
         return _respond(request, errors.from_validation(failures))
 
     async def on_http_exception(request: Request, error: Any) -> Response:
+        if error.status_code == 400 and (refused := await _refusal(request)) is not None:
+            return _respond(request, refused)
         return _respond(request, _from_http_exception(request, error))
 
     async def on_outage(request: Request, error: Any) -> Response:
@@ -82,6 +86,16 @@ def _is_outage(error: DBAPIError) -> bool:
         or state[:2] in _OUTAGE_CLASSES
         or state in _CONFLICTS
     )
+
+
+async def _refusal(request: Request) -> ApiError | None:
+    """Count an invalid request. Return the 429 if its network has sent too many; requests with a login count there."""
+    if getattr(request.state, "user_id", None) is None:
+        try:
+            await request.app.state.rate_limits.count_invalid_request(request)
+        except ApiError as error:
+            return error
+    return None
 
 
 def _respond(request: Request, error: ApiError) -> Response:

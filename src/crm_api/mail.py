@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from email.headerregistry import Address
@@ -18,6 +19,7 @@ from crm_api.settings import Settings
 logger = logging.getLogger(__name__)
 
 MAX_PENDING = 1000
+MAX_PENDING_PER_RECIPIENT = 5
 SENDERS = 2
 SEND_TIMEOUT_SECONDS = 15.0
 FLUSH_TIMEOUT_SECONDS = 10.0
@@ -50,8 +52,11 @@ class SmtpServer:
     """Whether STARTTLS is required; None uses it if the server offers it."""
 
     @classmethod
-    def of(cls, url: str) -> "SmtpServer":
-        """Return the server of an `smtp://` or `smtps://` URL. With a password, TLS is required except on loopback."""
+    def of(cls, url: str, *, require_tls: bool = False) -> "SmtpServer":
+        """Return the server of an `smtp://` or `smtps://` URL.
+
+        TLS is required with a password and with `require_tls`, except on loopback.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -60,7 +65,7 @@ class SmtpServer:
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise _malformed()
         secure = parts.scheme == "smtps"
-        needs_tls = bool(parts.username) and parts.hostname not in _LOOPBACK
+        needs_tls = (require_tls or bool(parts.username)) and parts.hostname not in _LOOPBACK
         return cls(
             hostname=parts.hostname,
             port=port or (465 if secure else 587),
@@ -90,10 +95,12 @@ class MailQueue:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-        self._server = SmtpServer.of(url) if url else None
+        is_production = settings.environment == "production"
+        self._server = SmtpServer.of(url, require_tls=is_production) if url else None
         self._mail_from = settings.mail_from
-        self._prints_mail = settings.environment == "development"
+        self._prints_mail = not is_production
         self._pending: asyncio.Queue[Mail] = asyncio.Queue(max_pending)
+        self._pending_per_recipient: Counter[str] = Counter()
         self._send_timeout_seconds = send_timeout_seconds
         self._flush_timeout_seconds = flush_timeout_seconds
         self._sleep = sleep
@@ -105,9 +112,13 @@ class MailQueue:
         self._senders = [asyncio.create_task(self._send_all()) for _ in range(SENDERS)]
 
     def send(self, *, to: str, subject: str, text: str, html: str) -> None:
-        """Queue a mail. If the queue is full, log an error and drop the mail."""
+        """Queue a mail. If the queue or the recipient's share of it is full, log an error and drop the mail."""
+        if self._pending_per_recipient[to] >= MAX_PENDING_PER_RECIPIENT:
+            logger.error("mail dropped, its recipient has %s pending mails", MAX_PENDING_PER_RECIPIENT)
+            return
         try:
             self._pending.put_nowait(Mail(to=to, subject=subject, text=text, html=html))
+            self._pending_per_recipient[to] += 1
         except asyncio.QueueFull:
             logger.error("mail dropped, queue is full: pending=%s", self._pending.qsize())
 
@@ -134,6 +145,9 @@ class MailQueue:
             except Exception as error:  # noqa: BLE001 - an error with one mail must not stop the others
                 logger.error("mail not sent: %s", type(error).__name__)
             finally:
+                self._pending_per_recipient[mail.to] -= 1
+                if not self._pending_per_recipient[mail.to]:
+                    del self._pending_per_recipient[mail.to]
                 self._pending.task_done()
 
     async def _send(self, mail: Mail) -> None:

@@ -62,7 +62,7 @@ GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
 )  # fmt: skip
-# Starlette tries routes in this order, so frequent ones come first.
+# Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
     registration, profile, pipelines, overview, deals, tickets, search_all, contacts, properties, health, sessions,
     passwords, verification,
@@ -79,6 +79,8 @@ def create_app(
     settings = settings or Settings.load()
     settings.require_startable()
     configure_logging(settings)
+    for warning in settings.production_warnings:
+        logger.warning("%s", warning)
     tracing = start_tracing(settings.otel_exporter_otlp_endpoint, version=version("crm-api"))
     app = FastAPI(
         telemetry=tracing.config if tracing is not None else NOT_TRACED,
@@ -203,6 +205,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         RequestContextMiddleware,
         deadline_seconds=settings.request_deadline_seconds,
+        # Looked up for each request because tests replace the limits.
+        count_hubspot_calls=lambda user_id, calls: app.state.rate_limits.count_hubspot_calls(user_id, calls),
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")

@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,17 @@ from crm_api.observability.trace_context import continue_trace, current_trace
 
 # HubSpot calls end at the deadline; this margin ends other waits, such as for an unresponsive database.
 DEADLINE_MARGIN_SECONDS = 1.0
+# Bodies of account operations are small, and most of these operations need no login.
+ACCOUNT_PATHS = (
+    "/api/register",
+    "/api/login",
+    "/api/token",
+    "/api/logout",
+    "/api/me",
+    "/api/email/",
+    "/api/password/",
+)
+MAX_ACCOUNT_BODY_BYTES = 16_384
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 
@@ -32,9 +43,15 @@ class RequestContextMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, deadline_seconds: float, on_finished: Callable[..., None] = lambda **_: None
+        self,
+        app: ASGIApp,
+        *,
+        deadline_seconds: float,
+        count_hubspot_calls: Callable[[str, int], Awaitable[None]],
+        on_finished: Callable[..., None] = lambda **_: None,
     ) -> None:
         self._app = app
+        self._count_hubspot_calls = count_hubspot_calls
         self._on_finished = on_finished
         self._deadline_seconds = deadline_seconds
         self._access_log = structlog.get_logger().bind(logger="crm_api.access")
@@ -74,6 +91,8 @@ class RequestContextMiddleware:
                 await self._app(scope, receive, send_with_headers)
             finally:
                 self._finish(scope, status, time.perf_counter() - started, hubspot)
+                if hubspot.calls and (user_id := state.get("user_id")):
+                    await self._count_hubspot_calls(user_id, hubspot.calls)
 
     def _finish(self, scope: Scope, status: int, seconds: float, hubspot: CallContext) -> None:
         state = scope["state"]
@@ -112,6 +131,9 @@ class ErrorBoundaryMiddleware:
         request_id = scope["state"]["request_id"]
         received = 0
         response_started = False
+        max_body_bytes = self._max_body_bytes
+        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(ACCOUNT_PATHS):
+            max_body_bytes = min(max_body_bytes, MAX_ACCOUNT_BODY_BYTES)
 
         async def receive_within_limit() -> Message:
             nonlocal received
@@ -120,7 +142,7 @@ class ErrorBoundaryMiddleware:
             # The time limit starts again with each part of the body: a slow network is not an error.
             if not response_started and not limit.expired():
                 limit.reschedule(loop.time() + self._max_seconds)
-            if received > self._max_body_bytes:
+            if received > max_body_bytes:
                 raise HTTPException(413)
             return message
 
@@ -131,7 +153,7 @@ class ErrorBoundaryMiddleware:
                 limit.reschedule(None)
             await send(message)
 
-        if _content_length(scope) > self._max_body_bytes:
+        if _content_length(scope) > max_body_bytes:
             await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Rate limits for callers: requests per user and per network address, registrations, and failed logins."""
+"""Rate limits for callers: requests, registrations, mails, logins, invalid requests and HubSpot calls."""
 
 import inspect
 import logging
@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, RateLimitItemPerDay, parse
 from limits.aio.storage import MemoryStorage as AsyncMemoryStorage
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from crm_api.errors import ApiError
 from crm_api.security.crypto import keyed_hash
-from crm_api.security.networks import network_of
+from crm_api.security.networks import networks_of
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,10 @@ _PREFIX = "crm-api:limit"
 _REDIS_TIMEOUT_SECONDS = 0.2
 _REDIS_RETRY_INTERVAL_SECONDS = 1.0
 _SWEEP_INTERVAL_SECONDS = 60.0
+_MAX_REFUSED_NETWORKS = 10_000
+
+# Providers assign a /64, a /56 or a /48 to one customer. A larger network may send this many times what a /64 may.
+_IPV6_FACTORS = {64: 1, 56: 4, 48: 16}
 
 _WRONG_GUESSES = frozenset({"invalid_credentials", "invalid_grant", "invalid_link", "wrong_password"})
 
@@ -47,8 +51,13 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+def client_networks(request: Request) -> tuple[str, ...]:
+    """Return the networks that count as one caller, smallest first: the IPv4 address, or IPv6 networks."""
+    return networks_of(client_address(request), tuple(_IPV6_FACTORS))
+
+
 def _network(request: Request) -> str:
-    return network_of(client_address(request))
+    return client_networks(request)[0]
 
 
 def _user_or_address(request: Request) -> str:
@@ -83,11 +92,21 @@ class _AlwaysRunning:
 
 
 @dataclass(frozen=True, slots=True)
-class _GuessLimit:
-    """Limit on failed logins, with the key that identifies the account or network."""
+class _Counter:
+    """Counter of one limit, for the account, network or user that the key identifies."""
 
     item: RateLimitItem
-    key: str
+    name: str
+    key: str = field(repr=False)
+
+
+def _per_network(item: RateLimitItem, name: str, request: Request) -> list[_Counter]:
+    """Return a counter for each network of the caller, with a higher limit for larger networks."""
+    scaled = [type(item)(item.amount * factor, item.multiples) for factor in _IPV6_FACTORS.values()]
+    return [
+        _Counter(limit, name, f"address:{network}")
+        for limit, network in zip(scaled, client_networks(request), strict=False)
+    ]
 
 
 class RateLimits:
@@ -118,6 +137,13 @@ class RateLimits:
         self._per_user = parse(settings.rate_limit_user)
         self._per_account = parse(settings.rate_limit_failed_logins_per_account)
         self._per_address = parse(settings.rate_limit_failed_logins_per_address)
+        self._mails = parse(settings.rate_limit_mails_per_recipient)
+        self._registrations = parse(settings.rate_limit_registrations)
+        self._per_account_total = parse(settings.rate_limit_failed_logins_per_account_total)
+        self._logins = parse(settings.rate_limit_logins_per_address)
+        self._invalid_requests = parse(settings.rate_limit_invalid_requests)
+        self._hubspot_calls = RateLimitItemPerDay(settings.hubspot_daily_limit_per_user or 1)
+        self._refused_until: dict[str, float] = {}
         self._memory = FixedWindowRateLimiter(AsyncMemoryStorage())
         self._redis = (
             RedisStorage(f"async+{redis_url}", implementation="redispy", **timeouts) if redis_url else None
@@ -168,35 +194,87 @@ class RateLimits:
         stats = await run_in_threadpool(self._limiter.limiter.get_window_stats, item, *identifiers)
         return item, max(0.0, stats.reset_time - time.time())
 
+    async def require_registrations(self, request: Request) -> None:
+        """Count a registration or a requested mail for the networks of the caller. Raises 429."""
+        await self.require(request, registrations)
+        if self._enabled:
+            # slowapi has counted the smallest network.
+            await self._require(*_per_network(self._registrations, "registrations", request)[1:])
+
+    async def require_mail(self, recipient: str) -> None:
+        """Count a requested mail for its recipient, with or without a user. Raises 429."""
+        if self._enabled:
+            await self._require(
+                _Counter(self._mails, "mails", keyed_hash(self._key, "mail-limit", recipient))
+            )
+
+    async def require_hubspot_calls(self, user_id: str) -> None:
+        """Raise 429 if the HubSpot calls for this user have reached the limit of the day."""
+        counter = _Counter(self._hubspot_calls, "hubspot", user_id)
+        if self._enabled and await self._value(counter) >= counter.item.amount:
+            raise _rate_limit_error(counter.item, await self._reset_in(counter))
+
+    async def count_hubspot_calls(self, user_id: str, calls: int) -> None:
+        """Count the HubSpot calls of a finished request, so requests that run at the same time may exceed the limit."""
+        if self._enabled:
+            await self._count(_Counter(self._hubspot_calls, "hubspot", user_id), calls)
+
+    async def count_invalid_request(self, request: Request) -> None:
+        """Count an invalid request without a login. Raises 429 if its network has sent too many."""
+        if not self._enabled:
+            return
+        for counter in _per_network(self._invalid_requests, "invalid", request):
+            if await self._count(counter, 1) > counter.item.amount:
+                reset_in, current = await self._reset_in(counter), time.monotonic()
+                if len(self._refused_until) >= _MAX_REFUSED_NETWORKS:
+                    self._refused_until = {
+                        key: end for key, end in self._refused_until.items() if end > current
+                    }
+                self._refused_until[counter.key] = current + reset_in
+                raise _rate_limit_error(counter.item, reset_in)
+
+    def require_valid_requests(self, request: Request) -> None:
+        """Raise 429 if this process refuses the network of the request because of invalid requests."""
+        for counter in _per_network(self._invalid_requests, "invalid", request):
+            seconds = self._refused_until.get(counter.key, 0.0) - time.monotonic()
+            if seconds > 0:
+                raise _rate_limit_error(counter.item, seconds)
+
     @asynccontextmanager
-    async def limit_guesses(self, request: Request, target: str) -> AsyncGenerator[None, None]:
-        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429.
+    async def limit_guesses(
+        self, request: Request, target: str, *, has_session: bool = False
+    ) -> AsyncGenerator[None, None]:
+        """Count an attempt to enter a secret of `target` (an e-mail address or a link). Raises 429 above the limit.
 
         The attempt counts as failed before the block runs, so that concurrent guesses cannot exceed the limit. The
-        count is taken back unless the block raises an error for a wrong secret or is cancelled.
+        count is taken back unless the block raises an error for a wrong secret or is cancelled. With a session, only
+        the attempts with sessions count, so that strangers' guesses do not lock the user out.
         """
         if not self._enabled:
             yield
             return
         # Redis stores only a hash of the e-mail address, so that a dump is not a list of users.
-        hashed = keyed_hash(self._key, "login-limit", target)
-        limits = (
+        hashed = keyed_hash(self._key, "session-limit" if has_session else "login-limit", target)
+        account = f"account:{hashed}"
+        failures = [
             # The network comes first: if it is refused, the account is not counted, and so cannot be locked out.
-            _GuessLimit(self._per_address, "address:" + _network(request)),
-            _GuessLimit(self._per_account, "account:" + hashed),
-        )
-        # Successful logins also cost a password hash, so the limit on a user's requests applies to them.
-        for limit in (*limits, _GuessLimit(self._per_user, "user:" + hashed)):
-            if await self._count(limit, 1) > limit.item.amount:
-                raise _rate_limit_error(limit.item, await self._reset_in(limit))
+            *_per_network(self._per_address, "failed-login", request),
+            _Counter(self._per_account, "failed-login", f"{account}:{_network(request)}"),
+            _Counter(self._per_account_total, "failed-login", account),
+        ]
+        # Successful logins also cost a password hash, so they have limits too.
+        logins = _per_network(self._logins, "login", request)
+        if has_session:
+            failures, logins = [_Counter(self._per_account, "failed-login", account)], []
+        await self._require(*logins, *failures, _Counter(self._per_user, "failed-login", f"user:{hashed}"))
         try:
             yield
         except Exception as error:
             # Failures of the database or of HubSpot are not wrong guesses.
             if not (isinstance(error, ApiError) and error.error_type.code in _WRONG_GUESSES):
-                await self._take_back(limits)
+                await self._take_back(failures)
             raise
-        await self._take_back(limits)
+        await self._take_back(failures)
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
@@ -207,24 +285,34 @@ class RateLimits:
             synchronous: Any = self._limiter._storage  # noqa: SLF001
             await run_in_threadpool(synchronous.storage.close)
 
-    async def _take_back(self, limits: Iterable[_GuessLimit]) -> None:
-        for limit in limits:
+    async def _take_back(self, counters: Iterable[_Counter]) -> None:
+        for counter in counters:
             # If a new window has started, its counter would become negative and allow one more guess.
-            if await self._count(limit, -1) < 0:
-                await self._count(limit, 1)
+            if await self._count(counter, -1) < 0:
+                await self._count(counter, 1)
 
-    async def _count(self, limit: _GuessLimit, change: int) -> int:
+    async def _require(self, *counters: _Counter) -> None:
+        """Count one event on the counters, in this order. Raises 429 at the first whose limit is exceeded."""
+        for counter in counters:
+            if await self._count(counter, 1) > counter.item.amount:
+                raise _rate_limit_error(counter.item, await self._reset_in(counter))
+
+    async def _count(self, counter: _Counter, change: int) -> int:
         """Change the counter of the current window and return its new value."""
-        key = limit.item.key_for(_PREFIX, "failed-login", limit.key)
+        key = counter.item.key_for(_PREFIX, counter.name, counter.key)
         return int(
             await self._with_fallback(
-                lambda limiter: limiter.storage.incr(key, limit.item.get_expiry(), amount=change)
+                lambda limiter: limiter.storage.incr(key, counter.item.get_expiry(), amount=change)
             )
         )
 
-    async def _reset_in(self, limit: _GuessLimit) -> float:
+    async def _value(self, counter: _Counter) -> int:
+        key = counter.item.key_for(_PREFIX, counter.name, counter.key)
+        return int(await self._with_fallback(lambda limiter: limiter.storage.get(key)))
+
+    async def _reset_in(self, counter: _Counter) -> float:
         stats = await self._with_fallback(
-            lambda limiter: limiter.get_window_stats(limit.item, _PREFIX, "failed-login", limit.key)
+            lambda limiter: limiter.get_window_stats(counter.item, _PREFIX, counter.name, counter.key)
         )
         return float(max(0.0, stats.reset_time - time.time()))
 

@@ -1,15 +1,11 @@
 """Settings, read from environment variables and a `.env` file."""
 
 import re
-from email.headerregistry import Address
-from email.utils import parseaddr
 from functools import cached_property
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-import limits
-from email_validator import EmailNotValidError, validate_email
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,9 +17,21 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from crm_api.setting_checks import (
+    ineffective_limits,
+    is_trust_of_everybody,
+    is_web_address,
+    mail_sender,
+    normalised_domain,
+    rate_limit,
+    similar_secrets,
+)
+
 DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"
 PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "development-only")
 MIN_SECRET_LENGTH = 32
+MIN_BCRYPT_ROUNDS = 10
+PRODUCTION_REGISTRATIONS = "10 per 1 hour"
 # HubSpot refuses URLs that are too long (414), and the URL of every read contains the names.
 # https://developers.hubspot.com/docs/api-reference/error-handling
 MAX_PROPERTY_NAMES_LENGTH = 6_000
@@ -42,6 +50,8 @@ class SettingsRefusedError(ValueError):
 
 
 TicketCategory = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
+RateLimit = Annotated[str, AfterValidator(rate_limit)]
+Domain = Annotated[str, AfterValidator(normalised_domain)]
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
@@ -68,14 +78,6 @@ class PropertyLists(BaseModel):
         if reserved := STAFF_ONLY_PROPERTIES & set(self.writable_by_customer):
             raise ValueError(f"customers cannot write {', '.join(sorted(reserved))}")
         return self
-
-
-def _normalised_domain(domain: str) -> str:
-    address = f"x@{domain.removeprefix('@')}"
-    try:
-        return validate_email(address, check_deliverability=False).ascii_domain.lower()
-    except EmailNotValidError:
-        raise ValueError("write domains, such as example.com, example.org") from None
 
 
 class Settings(BaseSettings):
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[list[str], NoDecode] = []
     """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-    """Maximum size of a request body; a larger one gets 413."""
+    """Maximum size of a request body; a larger one gets 413. Account operations accept at most 16 KiB."""
     max_connections: Annotated[int, Field(ge=1)] = 800
     """Maximum connections of one process from clients and proxies; the service closes further ones. Keep it 200 below
     the process's limit of open files."""
@@ -153,6 +155,8 @@ class Settings(BaseSettings):
     """Searches per second that the HubSpot account allows."""
     hubspot_daily_limit: Annotated[int, Field(ge=1)] = 250_000
     """Requests per day that the HubSpot account allows."""
+    hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
+    """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
     """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
@@ -163,7 +167,7 @@ class Settings(BaseSettings):
 
     registration: Literal["open", "closed"] = "open"
     """`closed` refuses all registrations."""
-    registration_email_domains: Annotated[list[str], NoDecode] = []
+    registration_email_domains: Annotated[list[Domain], NoDecode] = []
     """E-mail domains that may register, separated by commas; subdomains do not count. All domains by default."""
     email_verification: Literal["off", "required"] | None = None
     """`required` creates a user only after e-mail verification. Default: `off` in development, else `required`."""
@@ -172,8 +176,9 @@ class Settings(BaseSettings):
     app_public_url: str = "http://localhost:4012"
     """Base URL of the links in mails; https in production."""
     smtp_url: SecretStr | None = None
-    """`smtp://user:password@host:587` or `smtps://...`; without it, development prints mails."""
-    mail_from: str = "no-reply@example.com"
+    """`smtp://user:password@host:587` or `smtps://...`; without it, development prints mails. Production sends only
+    over TLS, except to loopback."""
+    mail_from: Annotated[str, AfterValidator(mail_sender)] = "no-reply@example.com"
     """Sender of mails."""
 
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
@@ -184,44 +189,39 @@ class Settings(BaseSettings):
     """Lifetime of an unused refresh token."""
     session_days: Annotated[int, Field(ge=1, le=366)] = 90
     """Maximum lifetime of a session, refreshes included."""
+    max_sessions_per_user: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Maximum sessions of one user; a further login ends the oldest."""
 
     rate_limit_enabled: bool = True
     """`false` is for load tests only; production refuses it."""
-    rate_limit_failed_logins_per_account: str = "5 per 1 minute"
-    """Failed logins of one e-mail address."""
-    rate_limit_failed_logins_per_address: str = "20 per 1 minute"
+    rate_limit_failed_logins_per_account: RateLimit = "5 per 1 minute"
+    """Failed logins of one e-mail address from one network address."""
+    rate_limit_failed_logins_per_account_total: RateLimit = "30 per 1 minute"
+    """Failed logins of one e-mail address from all network addresses."""
+    rate_limit_failed_logins_per_address: RateLimit = "20 per 1 minute"
     """Failed logins from one network address."""
-    rate_limit_registrations: str | None = None
+    rate_limit_logins_per_address: RateLimit = "60 per 1 minute"
+    """Logins from one network address, correct ones included."""
+    rate_limit_invalid_requests: RateLimit = "60 per 1 minute"
+    """Invalid requests without a login from one network address; then its account requests are refused."""
+    rate_limit_registrations: RateLimit | None = None
     """Registrations and mails from one network address. By default 10 per hour, in development 60 per minute."""
-    rate_limit_user: str = "120 per 1 minute"
+    rate_limit_mails_per_recipient: RateLimit = "5 per 1 hour"
+    """Requested mails to one e-mail address."""
+    rate_limit_user: RateLimit = "120 per 1 minute"
     """All other requests of one user."""
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
-    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum level of the lines that are logged."""
     log_format: Literal["json", "text"] | None = None
     """Format of log lines. By default `json` in production and `text` in development."""
-
-    @field_validator(
-        "rate_limit_failed_logins_per_account",
-        "rate_limit_failed_logins_per_address",
-        "rate_limit_registrations",
-        "rate_limit_user",
-    )
-    @classmethod
-    def _check_rate_limit(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                limits.parse_many(value)
-            except ValueError:
-                raise ValueError("write it as `120 per 1 minute`") from None
-        return value
 
     @field_validator("cors_origins", "registration_email_domains", mode="before")
     @classmethod
@@ -230,27 +230,10 @@ class Settings(BaseSettings):
             [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
         )
 
-    @field_validator("registration_email_domains")
-    @classmethod
-    def _normalise_domains(cls, domains: list[str]) -> list[str]:
-        return [_normalised_domain(domain) for domain in domains]
-
-    @field_validator("mail_from")
-    @classmethod
-    def _check_sender(cls, value: str) -> str:
-        name, address = parseaddr(value)
-        try:
-            sender = Address(display_name=name, addr_spec=address)
-        except (ValueError, IndexError):
-            sender = Address()
-        if not (sender.username and sender.domain):
-            raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
-        return value
-
     @field_validator("app_public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
-        if not _is_web_address(value):
+        if not is_web_address(value):
             raise ValueError("write https://portal.example.com, with the path if it has one")
         return value
 
@@ -271,7 +254,10 @@ class Settings(BaseSettings):
             self.database_url = self.database_url or "sqlite:///crm-api.db"
         self.email_verification = self.email_verification or ("off" if development else "required")
         self.rate_limit_registrations = self.rate_limit_registrations or (
-            "60 per 1 minute" if development else "10 per 1 hour"
+            "60 per 1 minute" if development else PRODUCTION_REGISTRATIONS
+        )
+        self.hubspot_daily_limit_per_user = self.hubspot_daily_limit_per_user or max(
+            1, self.hubspot_daily_limit // 20
         )
         self.log_format = self.log_format or ("text" if development else "json")
         if self.shutdown_notice_seconds is None:
@@ -282,6 +268,20 @@ class Settings(BaseSettings):
     def production_problems(self) -> list[str]:
         """Problems that make these settings unsafe in production; empty in development."""
         return list(_production_problems(self)) if self.environment == "production" else []
+
+    @property
+    def production_warnings(self) -> list[str]:
+        """Settings that are probably mistakes in production; empty in development."""
+        if self.environment == "development":
+            return []
+        defaults = {
+            name: field.default or PRODUCTION_REGISTRATIONS
+            for name, field in type(self).model_fields.items()
+            if name.startswith("rate_limit_") and name != "rate_limit_enabled"
+        }
+        return ineffective_limits(
+            (name.upper(), getattr(self, name), default) for name, default in defaults.items()
+        )
 
     @classmethod
     def load(cls) -> "Settings":
@@ -317,18 +317,9 @@ def _describe(error: ErrorDetails) -> str:
     return f"{variable}: {within + ': ' if within else ''}{message}"
 
 
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises if it is not a number
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
-
-
 def _hubspot_problems(settings: Settings) -> list[str]:
     problems = []
-    if not _is_web_address(settings.hubspot_base_url):
+    if not is_web_address(settings.hubspot_base_url):
         problems.append("HUBSPOT_BASE_URL is not an http or https URL")
     token = settings.hubspot_access_token
     if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
@@ -353,15 +344,20 @@ def _production_problems(settings: Settings) -> list[str]:
             problems.append(f"{name} has fewer than {MIN_SECRET_LENGTH} characters")
         elif any(word in value.lower() for word in PLACEHOLDERS) or len(set(value)) < 8:
             problems.append(f"{name} is a placeholder")
-    if settings.secret_key.get_secret_value() and settings.secret_key == settings.jwt_secret_key:
-        problems.append("SECRET_KEY and JWT_SECRET_KEY are the same")
+    secrets |= {
+        "HUBSPOT_ACCESS_TOKEN": settings.hubspot_access_token or SecretStr(""),
+        "HUBSPOT_CLIENT_SECRET": settings.hubspot_client_secret or SecretStr(""),
+        "HUBSPOT_REFRESH_TOKEN": settings.hubspot_refresh_token or SecretStr(""),
+    }
+    problems += similar_secrets({name: secret.get_secret_value() for name, secret in secrets.items()})
+    if settings.bcrypt_rounds < MIN_BCRYPT_ROUNDS:
+        problems.append(f"BCRYPT_ROUNDS is below {MIN_BCRYPT_ROUNDS}, so stolen hashes are quickly guessed")
     if not settings.hubspot_base_url.startswith("https://"):
         problems.append("HUBSPOT_BASE_URL is not https; plain http is for the emulator only")
     limited = settings.registration == "closed" or bool(settings.registration_email_domains)
-    if settings.email_verification == "off" and not limited:
+    if settings.email_verification == "off" and settings.registration == "open":
         problems.append(
-            "EMAIL_VERIFICATION=off lets anyone take over a contact: require it, or set REGISTRATION=closed "
-            "or REGISTRATION_EMAIL_DOMAINS"
+            "EMAIL_VERIFICATION=off lets anyone take over a contact: require it, or set REGISTRATION=closed"
         )
     if settings.new_user_role == "staff" and not (settings.email_verification == "required" and limited):
         problems.append(
@@ -370,10 +366,16 @@ def _production_problems(settings: Settings) -> list[str]:
         )
     if settings.email_verification == "required" and settings.smtp_url is None:
         problems.append("EMAIL_VERIFICATION=required needs SMTP_URL")
-    if settings.smtp_url is not None and not settings.app_public_url.startswith("https://"):
+    is_used = settings.smtp_url is not None or "app_public_url" in settings.model_fields_set
+    if is_used and not settings.app_public_url.startswith("https://"):
         problems.append("APP_PUBLIC_URL is not https, and the links in mails use it")
-    if "*" in settings.forwarded_allow_ips:
-        problems.append("FORWARDED_ALLOW_IPS=* lets every caller choose an address; list the proxies")
+    problems += [
+        f"CORS_ORIGINS contains {origin}; list the https origins of the front ends"
+        for origin in settings.cors_origins
+        if not origin.startswith("https://") or "*" in origin
+    ]
+    if is_trust_of_everybody(settings.forwarded_allow_ips):
+        problems.append("FORWARDED_ALLOW_IPS lets every caller choose an address; list the proxies")
     if not settings.rate_limit_enabled:
         problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
     return problems

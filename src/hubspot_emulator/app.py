@@ -1,4 +1,4 @@
-"""The ASGI application: apply faults, count the request, authorise it, call the endpoint, commit, send.
+"""The ASGI application: count the request, authorise it, call the endpoint, commit, apply a fault, send.
 
 It is written without a framework so that requests take little time and connections can be dropped.
 """

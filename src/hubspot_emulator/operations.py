@@ -71,7 +71,8 @@ class Operations:
     ) -> Fault:
         """Let the next `times` requests fail that match a method (or `*`) and a glob on the path.
 
-        `kind` is one of faults.KINDS; without it the response is an error with `status`. Raises ValueError.
+        `kind` is one of faults.KINDS; without it the response is an error with `status`. Raises ValueError for a
+        combination that `build_fault` refuses.
         """
         fault = build_fault(
             method,
@@ -98,7 +99,7 @@ class Operations:
         return list(self._faults.used)
 
     def script(self, faults: Iterable[Mapping[str, Any]]) -> None:
-        """Script several faults, each `{"method", "path", ...}`, or none. Raises ValueError, TypeError, KeyError."""
+        """Script these faults (`{"method", "path", ...}`). An invalid one raises ValueError, TypeError or KeyError."""
         built = []
         for fault in faults:
             options = {name: value for name, value in fault.items() if name not in ("method", "path")}
@@ -134,7 +135,7 @@ class Operations:
         return created
 
     def link(self, source: RecordKey, target: RecordKey) -> None:
-        """Associate two records, each given as (object type, ID). Raises KeyError."""
+        """Associate two records, each given as (object type, ID). Raises KeyError if one is missing."""
         for record in (source, target):
             self._require_record(*record)
         labels = self._account.labels
@@ -147,7 +148,7 @@ class Operations:
         self._account.journal.flush()
 
     def merge(self, object_type: str, primary_id: str, merged_id: str) -> str:
-        """Merge two records as a HubSpot user does, and return the survivor's ID. Raises Refusal."""
+        """Merge two records as a HubSpot user does; return the survivor's ID. Raises Refusal unless both are live."""
         survivor = merges.merge(self._account, object_type, primary_id, merged_id)
         self._account.journal.flush()
         return survivor.id
@@ -159,7 +160,7 @@ class Operations:
         self._account.journal.flush()
 
     def restore_as_other_actor(self, object_type: str, record_id: str) -> None:
-        """Restore a record. Raises KeyError, or Refusal if another record has one of its unique values."""
+        """Restore a record. Raises KeyError if it is missing, Refusal if a live record has its unique value."""
         record = self._require_record(object_type, record_id)
         if record.archived:
             writes.check_restore(self._account, record)
@@ -167,7 +168,7 @@ class Operations:
             self._account.journal.flush()
 
     def edit_as_other_actor(self, object_type: str, record_id: str, properties: Mapping[str, Any]) -> None:
-        """Change a record as a HubSpot user does. Raises KeyError, or Refusal for an invalid value."""
+        """Change a record as a HubSpot user does. Raises KeyError if it is missing, Refusal for an invalid value."""
         record = self._require_record(object_type, record_id)
         values = writes.check_update(self._account, record, properties, _AS_HUBSPOT_USER)
         writes.update(self._account, record, values)

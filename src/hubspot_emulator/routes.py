@@ -150,7 +150,7 @@ _CRM_AREAS = frozenset(("objects", "associations", "pipelines", "properties", "o
 
 
 def match(method: str, path: str) -> Match:
-    """Return the route of an undecoded path. Raises NotEmulatedError, MethodNotAllowedError."""
+    """Return the route of an undecoded path. Raises NotEmulatedError (unknown path), MethodNotAllowedError."""
     area, version, segments = _split(path)
     kind = "dated" if version.is_dated else version.text
     other_method = False

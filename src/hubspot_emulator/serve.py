@@ -20,10 +20,10 @@ def serve(
     search_lag: float = 0.0,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until interrupted. Port 0 selects a free port, `search_lag` is in seconds. Raises StateFileError.
+    """Serve until interrupted. Port 0 selects a free port, `search_lag` is in seconds.
 
-    `announce` is called with a message when the emulator accepts requests. If the port is in use, the process
-    exits with 1.
+    `announce` is called with a message when the emulator accepts requests. Raises StateFileError if the file
+    cannot be used. If the port is in use, the process exits with 1.
     """
     emulator = create_emulator(state, latency_seconds=latency_ms / 1000, search_lag_seconds=search_lag)
     storage = f"stored in {state}" if state else "lost when it stops"

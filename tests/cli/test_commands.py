@@ -53,7 +53,7 @@ def run(*arguments: str) -> Result:
         ("DATABASE_URL", "postgresql://host:port/name", "DATABASE_URL: write postgresql://", 1),
     ],
 )
-def test_invalid_setting_is_reported_in_one_line(
+def test_invalid_setting_is_reported_in_two_lines_at_most(
     monkeypatch: pytest.MonkeyPatch, command: str, variable: str, value: str, message: str, status: int
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -79,7 +79,7 @@ class TestHubSpot:
         # In a thread, because the command runs its own event loop.
         return await asyncio.to_thread(run, "hubspot", *arguments)
 
-    async def test_provision_solves_what_check_finds(
+    async def test_hubspot_check_finds_no_problem_after_provision(
         self, emulator_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # An operator's first command: only the token is configured.
@@ -95,7 +95,7 @@ class TestHubSpot:
         after = await self.run("check", "--json")
         assert {finding["state"] for finding in json.loads(after.stdout)} == {"ok"}
 
-    async def test_unreachable_hubspot_fails_the_command(self) -> None:
+    async def test_hubspot_command_exits_with_1_if_hubspot_is_unreachable(self) -> None:
         result = await self.run("check")
         assert result.exit_code == 1
         assert result.output.splitlines()[-1].startswith("FAIL  credentials  HubSpot could not be reached")
@@ -106,7 +106,7 @@ class TestHubSpot:
         )
 
     @pytest.mark.parametrize("command", ["check", "provision"])
-    async def test_missing_credentials_exit_with_2(
+    async def test_hubspot_command_without_credentials_exits_with_2(
         self, monkeypatch: pytest.MonkeyPatch, command: str
     ) -> None:
         monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
@@ -116,7 +116,7 @@ class TestHubSpot:
 
 
 class TestProgress:
-    def test_slow_block_prints_current_step(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_progress_prints_current_step_of_a_slow_block(self, capsys: pytest.CaptureFixture[str]) -> None:
         with Progress("the first", interval_seconds=0.05) as progress:
             progress("the second")
             deadline = time.monotonic() + 5
@@ -127,7 +127,7 @@ class TestProgress:
         assert "... the second (0 s)\n" in output
         assert "the first" not in output
 
-    def test_quick_block_prints_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_progress_prints_nothing_for_a_quick_block(self, capsys: pytest.CaptureFixture[str]) -> None:
         with Progress("nothing"):
             pass
         assert capsys.readouterr().err == ""

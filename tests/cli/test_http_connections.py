@@ -33,7 +33,7 @@ async def test_connections_of_one_address_are_limited(caplog: pytest.LogCaptureF
     assert refusals == ["connection refused, limit reached: MAX_CONNECTIONS_PER_ADDRESS"]
 
 
-async def test_all_connections_are_limited() -> None:
+async def test_connections_of_all_addresses_are_limited() -> None:
     async with serving(ClientConnections(max_connections=2, trusted_proxies="127.0.0.1")) as served:
         assert await open_connections(served, 4) == [200, 200, None, None]
         served.connections[0].close()
@@ -55,13 +55,15 @@ async def test_all_connections_are_limited() -> None:
         ("", None, False),
     ],
 )
-def test_trusted_proxy_has_no_limit_per_address(trusted: str, address: str | None, is_limited: bool) -> None:
+def test_trusted_proxy_has_no_connection_limit_per_address(
+    trusted: str, address: str | None, is_limited: bool
+) -> None:
     clients = ClientConnections(max_per_address=1, trusted_proxies=trusted)
     assert clients.add(address)
     assert clients.add(address) is not is_limited
 
 
-def test_ipv6_addresses_of_one_network_share_a_limit() -> None:
+def test_ipv6_addresses_of_one_network_share_connection_limit() -> None:
     clients = ClientConnections(max_per_address=1)
     assert clients.add("2001:db8::1")
     assert not clients.add("2001:db8::2")

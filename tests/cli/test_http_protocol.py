@@ -97,7 +97,7 @@ async def test_incomplete_large_head_after_request_is_refused(served: Served) ->
     assert served.received in ([("/one", b"")], [])
 
 
-async def test_limited_head_and_large_body_are_accepted(served: Served) -> None:
+async def test_head_below_the_limit_and_large_body_are_accepted(served: Served) -> None:
     body = b"x" * (20 * MAX_NON_BODY_BYTES)
     header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
     length = b"Content-Length: " + str(len(body)).encode()
@@ -123,7 +123,7 @@ async def test_incomplete_request_closes_connection(partial_request: bytes) -> N
         assert await connection.status() is None
 
 
-async def test_idle_connection_outlives_request_deadline() -> None:
+async def test_idle_connection_stays_open_after_the_request_deadline() -> None:
     async with serving(ClientConnections(request_seconds=REQUEST_SECONDS)) as served:
         connection = await served.connect()
         for _ in range(2):
@@ -145,7 +145,7 @@ async def test_pipelined_requests_over_limit_close_connection(served: Served, pi
     assert await served.send(ONE, responses=1) == [200]
 
 
-async def test_invalid_later_request_closes_without_error_response(served: Served) -> None:
+async def test_invalid_pipelined_request_closes_connection_silently(served: Served) -> None:
     connection = await served.connect(HELD)
     await served.wait_until(lambda: bool(served.received))
     connection.writer.write(b"NOT HTTP\r\n\r\n")
@@ -189,7 +189,7 @@ async def test_upgrade_offer_does_not_change_body_length(served: Served, connect
     assert await served.send(refused) == [400]
 
 
-async def test_connect_is_refused(served: Served) -> None:
+async def test_connect_method_is_refused_with_400(served: Served) -> None:
     for target in (b"crm.example:443", b"/one"):
         assert await served.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: crm.example\r\n\r\n" + ONE) == [
             400
@@ -197,7 +197,7 @@ async def test_connect_is_refused(served: Served) -> None:
     assert served.received == []
 
 
-async def test_trailers_do_not_become_headers(served: Served) -> None:
+async def test_chunked_trailers_do_not_become_headers(served: Served) -> None:
     body = b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
     assert await served.send(post(b"Transfer-Encoding: chunked", body=body), responses=1) == [200]
     assert list(served.headers[0]) == [b"host", b"transfer-encoding"]

@@ -34,7 +34,7 @@ def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
 
 
-def test_second_provision_changes_nothing(run: Callable[..., Result], emulator: Emulator) -> None:
+def test_second_provision_command_changes_nothing(run: Callable[..., Result], emulator: Emulator) -> None:
     first = run("provision")
     assert first.exit_code == 0, first.output
     assert first.output.splitlines() == [
@@ -52,7 +52,9 @@ def test_second_provision_changes_nothing(run: Callable[..., Result], emulator: 
     assert run("check").exit_code == 0
 
 
-def test_provision_succeeds_after_lost_response(run: Callable[..., Result], emulator: Emulator) -> None:
+def test_provision_succeeds_after_lost_hubspot_response(
+    run: Callable[..., Result], emulator: Emulator
+) -> None:
     emulator.fail_next("POST", "/crm/properties/*/deals", kind="drop_after")
     assert run("provision").exit_code == 1
     again = run("provision")
@@ -91,7 +93,9 @@ def test_hubspot_error_is_reported_in_one_line(
     assert "Traceback" not in result.output
 
 
-def test_check_works_with_refresh_token(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hubspot_check_accepts_a_refresh_token(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
     monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")

@@ -29,20 +29,26 @@ def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 class TestUsers:
-    async def test_new_role_applies_from_next_request(self, customer: Caller, command: object) -> None:
+    async def test_promote_and_demote_apply_to_the_next_request(
+        self, customer: Caller, command: object
+    ) -> None:
         result = await command("users", "promote", "Customer@Example.com")  # type: ignore[operator]
         assert (result.exit_code, result.output) == (0, "The user is staff now.\n")
         assert (await customer.get("/api/me")).json()["data"]["role"] == "staff"
         await command("users", "demote", customer.email)  # type: ignore[operator]
         assert (await customer.get("/api/me")).json()["data"]["role"] == "customer"
 
-    async def test_logout_ends_all_sessions(self, customer: Caller, command: object) -> None:
+    async def test_logout_command_ends_all_sessions_of_the_user(
+        self, customer: Caller, command: object
+    ) -> None:
         result = await command("users", "logout", customer.email)  # type: ignore[operator]
         assert result.exit_code == 0, result.output
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("name", ["promote", "demote", "logout", "unlink"])
-    async def test_unknown_user_is_an_error(self, customer: Caller, command: object, name: str) -> None:
+    async def test_users_command_with_unknown_email_exits_with_1(
+        self, customer: Caller, command: object, name: str
+    ) -> None:
         result = await command("users", name, "nobody@example.com")  # type: ignore[operator]
         assert result.exit_code == 1
         assert "there is no user" in result.output
@@ -116,7 +122,7 @@ class TestLinks:
 
 
 class TestAudit:
-    async def test_audit_prints_events_with_actor(self, customer: Caller, command: object) -> None:
+    async def test_audit_command_prints_events_with_actor(self, customer: Caller, command: object) -> None:
         await command("users", "promote", customer.email)  # type: ignore[operator]
         result = await command("audit")  # type: ignore[operator]
         assert result.exit_code == 0, result.output
@@ -130,7 +136,7 @@ class TestAudit:
         assert "by=anonymous  from=127.0.0.1  request=" in lines[0]
         assert "by=operator  detail=is staff" in lines[-1]
 
-    async def test_audit_options_select_entries(
+    async def test_audit_command_options_select_entries(
         self, customer: Caller, other_customer: Caller, command: object
     ) -> None:
         arguments = ("audit", "--user", customer.email, "--event", "registered", "--json")

@@ -145,7 +145,7 @@ async def test_ten_concurrent_401s_send_one_token_request(hubspot: FakeHubSpot) 
     assert hubspot.calls["t1"] == 11
 
 
-async def test_late_401_for_an_old_token_keeps_the_new_token(hubspot: FakeHubSpot) -> None:
+async def test_late_401_for_an_old_token_requests_no_third_token(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     await call(client)
     hubspot.revoked.add("t1")
@@ -166,7 +166,7 @@ async def finish_renewal(client: HubSpotClient) -> None:
         await asyncio.sleep(0)
 
 
-async def test_token_is_renewed_before_it_expires(hubspot: FakeHubSpot) -> None:
+async def test_access_token_is_renewed_before_it_expires(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot, renew_margin_seconds=300)
     await call(client)
     hubspot.clock.now += 1499
@@ -179,7 +179,7 @@ async def test_token_is_renewed_before_it_expires(hubspot: FakeHubSpot) -> None:
     assert await call(client) == "t2"
 
 
-async def test_renewal_margin_is_at_most_half_the_lifetime() -> None:
+async def test_token_renewal_margin_is_at_most_half_the_lifetime() -> None:
     hubspot = FakeHubSpot(FakeClock(), lifetime_seconds=100)
     client = connect(hubspot, renew_margin_seconds=300)
     await call(client)
@@ -211,7 +211,7 @@ async def test_calls_do_not_wait_for_renewal_of_a_valid_token(hubspot: FakeHubSp
     assert await call(client) == "t1"
 
 
-async def test_failed_renewal_does_not_fail_calls_with_a_valid_token(hubspot: FakeHubSpot) -> None:
+async def test_failed_token_renewal_keeps_the_still_valid_token(hubspot: FakeHubSpot) -> None:
     client = connect_without_retries(hubspot)
     await call(client)
     hubspot.clock.now += 1600
@@ -227,7 +227,7 @@ async def test_failed_renewal_does_not_fail_calls_with_a_valid_token(hubspot: Fa
     assert await call(client) == "t3"
 
 
-async def test_permanent_401_is_raised_with_few_token_requests(hubspot: FakeHubSpot) -> None:
+async def test_permanent_401_requests_one_token_per_interval(hubspot: FakeHubSpot) -> None:
     hubspot.revoked |= {f"t{number}" for number in range(100)}
     client = connect(hubspot)
     for _ in range(20):
@@ -240,7 +240,7 @@ async def test_permanent_401_is_raised_with_few_token_requests(hubspot: FakeHubS
     assert len(hubspot.token_requests) == 3
 
 
-async def test_call_is_resent_with_its_body_after_401(hubspot: FakeHubSpot) -> None:
+async def test_call_is_resent_with_its_body_after_a_401(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     await call(client)
     hubspot.revoked.add("t1")
@@ -252,7 +252,7 @@ async def test_call_is_resent_with_its_body_after_401(hubspot: FakeHubSpot) -> N
     assert [request.content for request in stub.requests if request.url.path == "/x"][-2:] == [b'{"a":1}'] * 2
 
 
-async def test_renewal_continues_after_its_caller_is_cancelled(hubspot: FakeHubSpot) -> None:
+async def test_token_renewal_continues_if_its_caller_is_cancelled(hubspot: FakeHubSpot) -> None:
     stored: list[str] = []
 
     async def store(refresh_token: str) -> None:
@@ -280,7 +280,7 @@ async def test_renewal_continues_after_its_caller_is_cancelled(hubspot: FakeHubS
     assert len(hubspot.token_requests) == 1
 
 
-async def test_aclose_waits_briefly_for_a_running_renewal(hubspot: FakeHubSpot) -> None:
+async def test_aclose_waits_briefly_for_a_running_token_renewal(hubspot: FakeHubSpot) -> None:
     stored: list[str] = []
 
     async def store(refresh_token: str) -> None:
@@ -301,7 +301,7 @@ async def test_aclose_waits_briefly_for_a_running_renewal(hubspot: FakeHubSpot) 
 class TestRefreshTokenRotatedByAnotherProcess:
     """HubSpot rotated the refresh token for another process, which stored it; ours is rejected."""
 
-    async def test_stored_refresh_token_is_used(
+    async def test_stored_refresh_token_is_used_after_a_rejected_one(
         self, hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def load() -> str:
@@ -314,7 +314,7 @@ class TestRefreshTokenRotatedByAnotherProcess:
         assert sent == [["r1"], ["r2"]]
         assert not caplog.records
 
-    async def test_rejected_stored_token_is_sent_only_once(self, hubspot: FakeHubSpot) -> None:
+    async def test_rejected_stored_refresh_token_is_sent_only_once(self, hubspot: FakeHubSpot) -> None:
         async def load() -> str:
             return "r2"
 
@@ -325,7 +325,7 @@ class TestRefreshTokenRotatedByAnotherProcess:
         assert len(hubspot.token_requests) == 2
 
     @pytest.mark.parametrize("found", [None, "r1", RuntimeError("secret")])
-    async def test_without_a_newer_stored_token_raises_grant_error(
+    async def test_rejected_refresh_token_without_stored_one_raises_error(
         self, hubspot: FakeHubSpot, found: str | Exception | None, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def load() -> str | None:
@@ -351,7 +351,7 @@ async def test_invalid_expires_in_raises_unreadable_error(hubspot: FakeHubSpot, 
         await call(client)
 
 
-async def test_observer_receives_token_requests(hubspot: FakeHubSpot) -> None:
+async def test_observer_receives_the_outcome_of_each_token_request(hubspot: FakeHubSpot) -> None:
     outcomes: list[str] = []
 
     class RecordingObserver(Observer):
@@ -389,7 +389,7 @@ async def test_rejected_grant_is_logged_once_and_not_requested_again(
     assert len([line for line in caplog.records if "BAD_REFRESH_TOKEN" in line.getMessage()]) == 1
 
 
-async def test_grant_accepted_again_is_used(hubspot: FakeHubSpot) -> None:
+async def test_rejected_grant_is_requested_again_after_a_minute(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     hubspot.token_replies = [REJECTED]
     with pytest.raises(HubSpotGrantError):
@@ -408,7 +408,7 @@ async def test_grant_accepted_again_is_used(hubspot: FakeHubSpot) -> None:
         {},
     ],
 )
-async def test_other_4xx_of_token_endpoint_raise_grant_error(hubspot: FakeHubSpot, body: Any) -> None:
+async def test_403_of_the_token_endpoint_raises_grant_error(hubspot: FakeHubSpot, body: Any) -> None:
     hubspot.token_replies = [httpx.Response(403, json=body)]
     with pytest.raises(HubSpotGrantError):
         await call(connect(hubspot))
@@ -458,7 +458,7 @@ async def test_token_request_error_has_sent_false(
         assert raised.value.policy == "token"
 
 
-async def test_waiting_calls_share_the_failure_of_a_renewal(hubspot: FakeHubSpot) -> None:
+async def test_waiting_calls_share_one_failed_token_renewal(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     hubspot.token_replies = [refusal(429, headers={"Retry-After": "100"})] * 100
     outcomes = await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
@@ -474,7 +474,7 @@ async def test_waiting_calls_share_a_failed_token_connection(hubspot: FakeHubSpo
     assert len(hubspot.token_requests) <= 8
 
 
-async def test_hung_token_endpoint_ends_at_each_call_deadline(hubspot: FakeHubSpot) -> None:
+async def test_hanging_token_endpoint_ends_calls_at_their_deadlines(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot, renewal_seconds=0.3)
     hubspot.token_replies = [lambda: asyncio.Event().wait()] * 100
     started = asyncio.get_running_loop().time()
@@ -509,7 +509,7 @@ async def test_rotated_refresh_token_is_stored_and_used(hubspot: FakeHubSpot) ->
     assert sent == [["r1"], ["r1"], ["r2"]]
 
 
-async def test_rotated_token_is_stored_although_caller_is_cancelled(
+async def test_rotated_token_is_stored_if_its_caller_is_cancelled(
     hubspot: FakeHubSpot,
 ) -> None:
     started, go_on, stored = asyncio.Event(), asyncio.Event(), []
@@ -543,7 +543,7 @@ async def test_failed_refresh_token_storage_does_not_fail_the_call(
     assert "r2-secret" not in caplog.text
 
 
-async def test_token_response_sets_granted_scopes(hubspot: FakeHubSpot) -> None:
+async def test_token_scopes_returns_the_scopes_of_the_token_response(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     await call(client)
     assert isinstance(client.sender.auth, RefreshTokenAuth)
@@ -552,7 +552,7 @@ async def test_token_response_sets_granted_scopes(hubspot: FakeHubSpot) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "é"])
-def test_invalid_token_raises_error_without_quoting_it(token: str) -> None:
+def test_invalid_access_token_raises_error_without_quoting_it(token: str) -> None:
     with pytest.raises(ValueError, match="characters") as raised:
         StaticTokenAuth(token)
     assert not token.strip() or token not in str(raised.value)

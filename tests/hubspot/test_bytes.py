@@ -85,12 +85,12 @@ EXPECTED: dict[str, tuple[str, str, Any]] = {
 }
 
 
-def test_every_call_has_an_expected_request() -> None:
+def test_expected_requests_cover_every_client_call() -> None:
     assert set(EXPECTED) == set(CALLS)
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_call_sends_expected_request(call: str) -> None:
+async def test_client_call_sends_the_expected_request(call: str) -> None:
     method, path, body = EXPECTED[call]
     client = HubSpotClient(base_url=BASE_URL, auth=StaticTokenAuth("pat-na1-not-a-real-one"))
     with respx.mock() as router:

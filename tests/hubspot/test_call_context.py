@@ -5,7 +5,7 @@ import asyncio
 from crm_api.hubspot import CallContext, call_context, current_call_context
 
 
-def test_remaining_decreases_with_the_clock() -> None:
+def test_remaining_seconds_decrease_below_zero_with_the_clock() -> None:
     now = [100.0]
     context = CallContext(10.0, clock=lambda: now[0])
     now[0] += 4
@@ -14,7 +14,7 @@ def test_remaining_decreases_with_the_clock() -> None:
     assert context.remaining() == -1.0
 
 
-async def test_child_tasks_share_the_context() -> None:
+async def test_child_tasks_share_the_call_context() -> None:
     async def child() -> CallContext | None:
         return current_call_context()
 
@@ -23,7 +23,7 @@ async def test_child_tasks_share_the_context() -> None:
     assert context.caller == "user:12"
 
 
-async def test_concurrent_requests_have_separate_contexts() -> None:
+async def test_concurrent_tasks_have_separate_call_contexts() -> None:
     async def request(caller: str) -> str | None:
         with call_context(5.0, caller=caller):
             await asyncio.sleep(0)
@@ -34,13 +34,13 @@ async def test_concurrent_requests_have_separate_contexts() -> None:
     assert list(callers) == ["user:1", "user:2"]
 
 
-def test_no_context_exists_outside_the_block() -> None:
+def test_no_call_context_exists_outside_its_block() -> None:
     with call_context(5.0):
         pass
     assert current_call_context() is None
 
 
-def test_inner_context_ends_with_its_block() -> None:
+def test_outer_call_context_is_restored_after_the_inner_block() -> None:
     with call_context(5.0, caller="outer"), call_context(1.0, caller="inner"):
         pass
     with call_context(5.0, caller="outer") as outer:

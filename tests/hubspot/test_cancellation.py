@@ -73,7 +73,7 @@ async def create_after_lost_response(client: HubSpotClient) -> None:
     ("call", "half_open", "awaits"),
     [(read, False, 2), (read, True, 2), (create_after_lost_response, False, 6)],
 )
-async def test_cancellation_at_any_await_releases_all_resources(
+async def test_call_cancelled_at_any_await_leaves_the_client_usable(
     call: Callable[[HubSpotClient], Awaitable[None]], awaits: int, *, half_open: bool
 ) -> None:
     for position in range(1, MAX_AWAITS):

@@ -28,7 +28,7 @@ def open_circuit(circuit: CircuitBreaker) -> None:
     assert circuit.state is CircuitState.OPEN
 
 
-def test_enough_failures_open_the_circuit(circuit: CircuitBreaker) -> None:
+def test_circuit_opens_when_failures_reach_the_threshold(circuit: CircuitBreaker) -> None:
     call(circuit, failed=True)
     call(circuit, failed=True)
     assert circuit.state is CircuitState.CLOSED
@@ -83,7 +83,9 @@ def test_failed_probe_doubles_open_time_up_to_the_maximum(circuit: CircuitBreake
     assert seconds == [4, 5, 5]
 
 
-def test_abandoned_probe_allows_the_next_probe(circuit: CircuitBreaker, clock: FakeClock) -> None:
+def test_circuit_admits_another_probe_after_an_abandoned_one(
+    circuit: CircuitBreaker, clock: FakeClock
+) -> None:
     open_circuit(circuit)
     clock.now += 2
     circuit.abandon(circuit.enter())
@@ -91,7 +93,7 @@ def test_abandoned_probe_allows_the_next_probe(circuit: CircuitBreaker, clock: F
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_outcome_of_a_call_sent_before_opening_is_ignored(circuit: CircuitBreaker, clock: FakeClock) -> None:
+def test_failures_of_calls_sent_before_opening_are_ignored(circuit: CircuitBreaker, clock: FakeClock) -> None:
     late = [circuit.enter() for _ in range(3)]
     open_circuit(circuit)
     clock.now += 2
@@ -101,7 +103,7 @@ def test_outcome_of_a_call_sent_before_opening_is_ignored(circuit: CircuitBreake
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_check_does_not_take_the_probe(circuit: CircuitBreaker, clock: FakeClock) -> None:
+def test_circuit_check_does_not_use_up_the_probe(circuit: CircuitBreaker, clock: FakeClock) -> None:
     open_circuit(circuit)
     clock.now += 2
     circuit.check()
@@ -109,7 +111,7 @@ def test_check_does_not_take_the_probe(circuit: CircuitBreaker, clock: FakeClock
     circuit.enter()
 
 
-def test_on_change_receives_each_new_state(circuit: CircuitBreaker, clock: FakeClock) -> None:
+def test_on_change_receives_each_new_circuit_state(circuit: CircuitBreaker, clock: FakeClock) -> None:
     states: list[str] = []
     circuit.on_change = lambda state: states.append(state.value)
     open_circuit(circuit)

@@ -119,7 +119,7 @@ async def timed_error(call: Awaitable[object]) -> tuple[HubSpotError, float]:
 
 
 @pytest.mark.parametrize("answer", [never, half_a_head, trickling_head, trickling_body])
-async def test_read_ends_at_the_deadline(answer: Answer) -> None:
+async def test_read_of_an_unresponsive_server_ends_at_the_deadline(answer: Answer) -> None:
     async with serving(answer) as server, client_of(server.url) as client:
         with call_context(DEADLINE_SECONDS):
             error, seconds = await timed_error(client.contacts.get("512"))
@@ -181,7 +181,7 @@ async def test_hanging_token_request_ends_at_deadline_without_a_call(
     assert max(seconds for _, seconds in errors) < ALLOWED_SECONDS
 
 
-async def test_hanging_connections_are_free_after_the_deadline() -> None:
+async def test_connections_of_hanging_calls_are_free_after_deadline() -> None:
     async with serving(never) as server, client_of(server.url, max_connections=10) as client:
         with call_context(DEADLINE_SECONDS):
             await asyncio.gather(*(timed_error(client.contacts.get("512")) for _ in range(15)))
@@ -191,7 +191,7 @@ async def test_hanging_connections_are_free_after_the_deadline() -> None:
     assert len(found) == 15
 
 
-async def test_connection_cancelled_while_closing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connection_whose_closing_is_cancelled_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our timeout can cancel the closing that httpx's timeout started 10 ms earlier."""
     original = httpcore.AsyncHTTP11Connection._response_closed
 
@@ -234,7 +234,7 @@ async def test_cancelled_calls_release_connections_and_permits() -> None:
         assert server.connections <= 2 + 2
 
 
-async def test_calls_reuse_open_connections() -> None:
+async def test_concurrent_calls_reuse_open_connections() -> None:
     async with serving(record) as server, client_of(server.url, max_connections=10) as client:
         for _ in range(3):
             await asyncio.gather(*(client.contacts.get("512") for _ in range(10)))
@@ -260,7 +260,7 @@ async def test_quota_wait_ends_at_deadline_with_retry_after() -> None:
     assert seconds < ALLOWED_SECONDS
 
 
-async def test_429_beyond_the_deadline_is_raised_at_once() -> None:
+async def test_429_with_retry_after_beyond_deadline_raises_at_once() -> None:
     answer = httpx.Response(429, headers={"Retry-After": "30"}, json={"policyName": "TEN_SECONDLY_ROLLING"})
     transport = httpx.MockTransport(lambda request: answer)
     async with client_of("http://hubspot.example", transport=transport) as client:

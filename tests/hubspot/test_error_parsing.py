@@ -81,7 +81,7 @@ def error_from(
     ],
 )
 @pytest.mark.parametrize("body", [{}, b"", b"<html>Bad gateway</html>", b"\xff\xfe", [], "text", None])
-def test_status_without_body_decides_the_error_class(
+def test_status_of_unusable_body_determines_the_error_class(
     status: int, error_class: type[e.HubSpotError], body: object
 ) -> None:
     error = error_from(status, body)
@@ -90,17 +90,17 @@ def test_status_without_body_decides_the_error_class(
 
 
 @given(body=JSON, status=st.sampled_from([400, 401, 403, 404, 409, 423, 429, 477, 500]))
-def test_parsing_never_raises(body: Any, status: int) -> None:
+def test_parsing_an_error_response_never_raises(body: Any, status: int) -> None:
     error = error_from(status, body)
     assert isinstance(str(error), str)
 
 
-def test_deeply_nested_body_does_not_raise() -> None:
+def test_parsing_a_deeply_nested_error_body_does_not_raise() -> None:
     assert type(error_from(400, b"[" * 100_000)) is e.HubSpotValidationError
 
 
 @given(st.text(min_size=6, alphabet=st.characters(categories=["L", "N"]), max_size=30))
-def test_error_text_contains_nothing_of_hubspot_texts(secret: str) -> None:
+def test_error_text_contains_no_values_of_the_error_body(secret: str) -> None:
     secret = f"{secret}-ß-{PERSONAL}"
     body = {
         "message": f'Property values were not valid: [{{"message":"{PERSONAL}","error":"{secret}","name":"{secret}"}}]',
@@ -117,7 +117,7 @@ def test_error_text_contains_nothing_of_hubspot_texts(secret: str) -> None:
         assert "-ß-" not in printed
 
 
-def test_error_has_fields_of_the_response() -> None:
+def test_error_has_the_fields_of_the_error_response() -> None:
     error = error_from(404, {"category": "OBJECT_NOT_FOUND", "correlationId": UUID, "message": "not found"})
     assert (error.category, error.correlation_id, error.operation) == (
         "OBJECT_NOT_FOUND",
@@ -143,7 +143,7 @@ def test_correlation_id_is_read_from_the_header() -> None:
         ({}, False, "unknown"),
     ],
 )
-def test_429_error_names_the_limit(body: dict[str, str], policy: str, *, search: bool) -> None:
+def test_429_error_names_the_exceeded_limit(body: dict[str, str], policy: str, *, search: bool) -> None:
     error = error_from(429, body, search=search, headers={"Retry-After": "3"})
     assert isinstance(error, e.HubSpotQuotaError)
     assert (error.policy, error.retry_after) == (policy, 3.0)
@@ -157,7 +157,7 @@ def test_429_error_names_the_limit(body: dict[str, str], policy: str, *, search:
         (7, None),
     ],
 )
-def test_409_error_has_the_existing_id(message: object, existing_id: str | None) -> None:
+def test_409_error_has_the_id_of_the_existing_record(message: object, existing_id: str | None) -> None:
     error = error_from(409, {"message": message, "category": "CONFLICT"})
     assert isinstance(error, e.HubSpotConflictError)
     assert error.existing_id == existing_id
@@ -170,7 +170,7 @@ def test_403_error_has_the_missing_scopes() -> None:
     assert error.required_scopes == ["crm.objects.contacts.read"]
 
 
-def test_problems_are_read_from_error_rows() -> None:
+def test_field_problems_are_read_from_error_rows() -> None:
     rows = [{"message": f"{PERSONAL}", "code": "INVALID_EMAIL", "context": {"propertyName": ["email"]}}]
     error = error_from(400, {"category": "VALIDATION_ERROR", "errors": rows})
     assert isinstance(error, e.HubSpotValidationError)
@@ -179,7 +179,7 @@ def test_problems_are_read_from_error_rows() -> None:
     ]
 
 
-def test_problems_are_read_from_the_message_without_rows() -> None:
+def test_field_problems_without_rows_are_read_from_message() -> None:
     inner = [{"isValid": False, "message": "no", "error": "INVALID_OPTION", "name": "dealstage"}]
     error = error_from(400, {"message": f"Property values were not valid: {json.dumps(inner)}"})
     assert isinstance(error, e.HubSpotValidationError)
@@ -196,7 +196,7 @@ def test_problems_are_read_from_the_message_without_rows() -> None:
         {"errors": [{"code": "INVALID_OBJECT_IDS"}]},
     ],
 )
-def test_unknown_association_is_recognised(body: object) -> None:
+def test_400_for_an_unknown_association_is_recognised(body: object) -> None:
     error = error_from(400, body)
     assert isinstance(error, e.HubSpotValidationError)
     assert error.names_unknown_association
@@ -211,7 +211,7 @@ def test_unknown_association_is_recognised(body: object) -> None:
         "512 already has that value.",
     ],
 )
-def test_duplicate_unique_value_is_recognised(message: str) -> None:
+def test_400_for_a_duplicate_unique_value_is_recognised(message: str) -> None:
     error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, e.HubSpotValidationError)
     assert error.duplicate_unique_value
@@ -219,7 +219,7 @@ def test_duplicate_unique_value_is_recognised(message: str) -> None:
 
 
 @pytest.mark.parametrize("message", ['Property "x" does not exist', "x was not one of the allowed options"])
-def test_other_400_is_neither_duplicate_nor_unknown_association(message: str) -> None:
+def test_400_with_another_message_is_only_a_validation_error(message: str) -> None:
     error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, e.HubSpotValidationError)
     assert not error.duplicate_unique_value
@@ -241,7 +241,7 @@ def test_other_400_is_neither_duplicate_nor_unknown_association(message: str) ->
         (httpx.LocalProtocolError, e.HubSpotConnectionError, True),
     ],
 )
-def test_transport_error_is_sent_only_if_bytes_may_have_left(
+def test_transport_error_sent_is_true_if_bytes_may_have_left(
     failure: type[httpx.TransportError], kind: type[e.HubSpotError], *, sent: bool
 ) -> None:
     request = httpx.Request("POST", "https://hubspot.example/x")
@@ -254,7 +254,7 @@ def test_transport_error_is_sent_only_if_bytes_may_have_left(
     assert error.__cause__ is None
 
 
-def test_every_error_class_has_default_arguments() -> None:
+def test_every_hubspot_error_class_has_default_arguments() -> None:
     def walk(kind: type[e.HubSpotError]) -> None:
         error = kind()
         assert str(error)

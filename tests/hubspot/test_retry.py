@@ -50,14 +50,14 @@ def all_classes(kind: type[e.HubSpotError] = e.HubSpotError) -> set[type[e.HubSp
     return {kind}.union(*map(all_classes, kind.__subclasses__()))
 
 
-def test_retry_table_has_every_error_class() -> None:
+def test_retry_table_has_every_hubspot_error_class() -> None:
     assert {type(error) for _, error, _ in RULE} == all_classes()
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3, 4, 5, 2000])
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize(("error", "rule"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_delay_matches_the_retry_table(
+def test_retry_policy_retries_the_errors_of_the_table(
     error: e.HubSpotError, rule: str, *, idempotent: bool, attempt: int
 ) -> None:
     is_allowed = rule == ALWAYS or (rule == IF_IDEMPOTENT and idempotent)
@@ -90,7 +90,7 @@ def test_backoff_does_not_exceed_the_cap() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_delay_is_at_least_retry_after(error: e.HubSpotError) -> None:
+def test_retry_delay_is_at_least_retry_after(error: e.HubSpotError) -> None:
     delay = RetryPolicy(random=lambda: 0.0).delay(error, attempt=1, idempotent=True)
     assert delay == 7.0
 
@@ -104,7 +104,7 @@ def test_delay_is_at_least_retry_after(error: e.HubSpotError) -> None:
     ],
     ids=["423", "search", "burst"],
 )
-def test_delay_without_retry_after_depends_on_the_limit(
+def test_429_delay_without_retry_after_depends_on_the_limit(
     error: e.HubSpotError, min_seconds: float, max_seconds: float
 ) -> None:
     for share in (0.0, 0.5, 1.0):
@@ -160,7 +160,7 @@ def test_parse_retry_after_never_raises(value: str) -> None:
     assert seconds is None or 0 <= seconds <= 86_400
 
 
-def test_retries_after_failures_are_a_share_of_the_calls() -> None:
+def test_retry_budget_limits_retries_to_a_share_of_the_calls() -> None:
     budget, retries = RetryBudget(share=0.2, burst=10), 0
     for _ in range(1000):
         budget.call_started()
@@ -169,7 +169,7 @@ def test_retries_after_failures_are_a_share_of_the_calls() -> None:
     assert retries <= 0.2 * 1000 + 10
 
 
-def test_429_consumes_no_retry_budget() -> None:
+def test_retry_after_a_429_consumes_no_retry_budget() -> None:
     budget = RetryBudget(share=0.0, burst=1)
     assert all(budget.spend(e.HubSpotQuotaError()) for _ in range(5))
     assert budget.spend(e.HubSpotServerError())

@@ -49,7 +49,7 @@ def assert_nothing_private(text: str) -> None:
 @pytest.mark.parametrize(
     "status", [302, 400, 401, 403, 404, 408, 409, 414, 423, 429, 437, 477, 500, 503, 524]
 )
-async def test_error_response_shows_no_secret_or_personal_data(
+async def test_error_from_response_shows_no_secret_or_personal_data(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = build_client(Stub(refusal(status, MESSAGE, **ERROR)))
@@ -73,7 +73,7 @@ async def test_error_response_shows_no_secret_or_personal_data(
         httpx.Response(200, content=f"<html>{EMAIL}".encode()),
     ],
 )
-async def test_transport_error_shows_no_secret_or_personal_data(failure: Any) -> None:
+async def test_error_from_transport_shows_no_secret_or_personal_data(failure: Any) -> None:
     client = build_client(Stub(failure))
     for call in (
         client.contacts.get(EMAIL, id_property="email"),
@@ -93,7 +93,7 @@ def client_with_secrets() -> HubSpotClient:
     return build_client(Stub(answer, refusal(401, "access-secret")), auth=auth)
 
 
-async def test_repr_and_errors_show_no_credentials() -> None:
+async def test_repr_of_client_parts_and_errors_shows_no_credentials() -> None:
     client = client_with_secrets()
     with pytest.raises(HubSpotError) as raised:
         await client.deals.get("1")

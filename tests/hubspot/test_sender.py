@@ -51,7 +51,7 @@ async def read(client: HubSpotClient, *, idempotent: bool = True, **changes: Any
     return (await client.sender.request("GET", "/x", **arguments)).model_dump()
 
 
-async def test_request_has_identification_and_accept_headers() -> None:
+async def test_request_has_user_agent_and_accept_headers() -> None:
     stub = Stub(ok({}))
     await read(build_client(stub))
     headers = stub.requests[0].headers
@@ -71,7 +71,7 @@ async def test_request_body_is_compact_utf8_json() -> None:
     assert stub.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_parameters_with_none_are_omitted() -> None:
+async def test_query_parameters_with_none_are_omitted() -> None:
     stub = Stub(ok({}))
     await read(build_client(stub), params={"after": None, "limit": 5})
     assert stub.sent == [("GET", "/x?limit=5")]
@@ -83,7 +83,7 @@ async def test_gzip_response_is_decompressed() -> None:
     assert await read(build_client(httpx.MockTransport(lambda _: answer))) == {"a": 1}
 
 
-async def test_redirect_is_not_followed() -> None:
+async def test_redirect_from_hubspot_is_not_followed() -> None:
     stub = Stub(httpx.Response(302, headers={"location": "https://elsewhere.test/"}))
     with pytest.raises(HubSpotRequestError):
         await read(build_client(stub))
@@ -207,7 +207,7 @@ async def test_all_attempts_share_one_deadline() -> None:
     assert raised.value.sent
 
 
-async def test_nothing_is_sent_after_the_deadline() -> None:
+async def test_no_attempt_is_sent_after_the_deadline() -> None:
     clock = FakeClock()
     stub = Stub(ok({}))
     with call_context(5, clock=clock):
@@ -252,7 +252,7 @@ async def test_httpx_timeouts_are_limited_to_the_remaining_time() -> None:
     assert usual == {"connect": 2, "pool": 1, "read": 4, "write": 4}
 
 
-async def test_rejection_after_ambiguous_attempt_has_sent_true() -> None:
+async def test_refusal_after_an_ambiguous_attempt_has_sent_true() -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(400))
     with pytest.raises(HubSpotRequestError) as raised:
         await read(build_client(stub))
@@ -272,7 +272,7 @@ async def test_unreadable_response_is_retried_only_if_idempotent() -> None:
     assert await read(build_client(stub), response=Number) == {"a": 1}
 
 
-async def test_retries_after_failures_are_a_share_of_the_calls() -> None:
+async def test_sender_limits_retries_to_a_share_of_the_calls() -> None:
     stub = Stub(refusal(503))
     clock = FakeClock()
     circuit = CircuitBreaker(failure_threshold=10_000, clock=clock)
@@ -289,7 +289,7 @@ async def test_retries_after_failures_are_a_share_of_the_calls() -> None:
     assert 20 <= retries <= 31
 
 
-async def test_retry_budget_does_not_count_429() -> None:
+async def test_429_is_retried_with_an_empty_retry_budget() -> None:
     budget = RetryBudget(share=0, burst=0)
     stub = Stub(refusal(429, headers={"Retry-After": "1"}), ok({}))
     await read(build_client(stub, retry_budget=budget))
@@ -395,7 +395,7 @@ async def test_cancelled_probe_allows_the_next_probe() -> None:
     assert circuit.state is CircuitState.CLOSED
 
 
-async def test_caller_after_a_cancelled_probe_succeeds() -> None:
+async def test_call_after_a_cancelled_probe_succeeds() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
     circuit = CircuitBreaker(failure_threshold=1, open_seconds=1, clock=clock)
@@ -450,7 +450,7 @@ async def test_wait_for_a_connection_ends_at_the_deadline() -> None:
     await asyncio.gather(holder, return_exceptions=True)
 
 
-async def test_context_counts_calls_and_waits_of_all_tasks() -> None:
+async def test_call_context_counts_calls_and_waits_of_all_tasks() -> None:
     clock = FakeClock()
     quota = LocalQuota(burst_limit=2, clock=clock, sleep=clock.sleep)
     client = build_client(Stub(ok({})), fake_clock=clock, quota=quota)
@@ -484,7 +484,7 @@ def seen(client: HubSpotClient) -> tuple[bool | None, str | None]:
     return client.sender.last_seen.ok, client.sender.last_seen.error
 
 
-async def test_last_seen_distinguishes_failures_from_rejections() -> None:
+async def test_last_seen_is_ok_after_404_but_not_without_connection() -> None:
     stub = Stub(refusal(404))
     client = build_client(stub)
     assert client.sender.last_seen == LastSeen()
@@ -513,7 +513,7 @@ async def test_last_seen_distinguishes_failures_from_rejections() -> None:
         (httpx.Response(200, content=b"<html>"), False),
     ],
 )
-async def test_last_seen_is_not_ok_for_account_wide_failures(
+async def test_last_seen_is_not_ok_only_for_account_wide_failures(
     response: httpx.Response, *, is_ok: bool
 ) -> None:
     client = build_client(Stub(response))
@@ -530,13 +530,13 @@ async def test_401_with_a_static_token_is_not_retried() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_objects_returns_the_same_api_as_the_attribute() -> None:
+async def test_client_objects_returns_the_resource_of_the_type() -> None:
     client = build_client(Stub(ok(record("7"))))
     assert client.objects("deals") is client.deals
     assert (await client.deals.get("7")).id == "7"
 
 
-def test_package_contains_no_undated_path() -> None:
+def test_hubspot_package_contains_no_undated_path() -> None:
     sources = Path(package.__file__).parent.rglob("*.py")
     undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
     for source in sources:

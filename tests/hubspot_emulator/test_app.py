@@ -29,7 +29,7 @@ def contact_count(emulator: Emulator) -> int:
         ("", False),
     ],
 )
-async def test_gzip_depends_on_accept_encoding(
+async def test_large_response_is_gzipped_if_accept_encoding_allows(
     hubspot: httpx.AsyncClient, contact_count: int, accepted: str, compressed: bool
 ) -> None:
     request = hubspot.build_request(
@@ -44,7 +44,7 @@ async def test_gzip_depends_on_accept_encoding(
     assert text.count(b'"archived":false') == contact_count
 
 
-async def test_small_response_or_switch_disables_gzip(
+async def test_small_response_or_disabled_compression_is_not_gzipped(
     hubspot: httpx.AsyncClient, emulator: Emulator, contact_count: int
 ) -> None:
     small = await hubspot.get(CONTACTS, params={"limit": "1"})
@@ -54,7 +54,7 @@ async def test_small_response_or_switch_disables_gzip(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "BREW"])
-async def test_known_path_with_other_method_returns_405(
+async def test_wrong_method_on_known_path_returns_405(
     hubspot: httpx.AsyncClient, emulator: Emulator, method: str
 ) -> None:
     response = await hubspot.request(method, CONTACTS)
@@ -89,7 +89,9 @@ async def test_unknown_path_returns_hubspot_404(hubspot: httpx.AsyncClient, path
 @pytest.mark.parametrize(
     "email", ["a+b@example.com", "a/b@example.com", "50%25@example.com", "a'b@example.com"]
 )
-async def test_email_with_special_characters_is_found(hubspot: httpx.AsyncClient, email: str) -> None:
+async def test_contact_is_found_by_email_with_special_characters(
+    hubspot: httpx.AsyncClient, email: str
+) -> None:
     created = (await hubspot.post(CONTACTS, json={"properties": {"email": email}})).json()
     quoted = "".join(f"%{byte:02X}" for byte in email.encode())
     response = await hubspot.get(f"{CONTACTS}/{quoted}", params={"idProperty": "email"})

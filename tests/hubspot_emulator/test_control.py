@@ -11,7 +11,7 @@ from hubspot_emulator import Emulator
 CONTACTS = "/crm/objects/2026-09/contacts"
 
 
-async def test_faults_are_scripted_listed_and_deleted(hubspot: httpx.AsyncClient) -> None:
+async def test_faults_are_added_listed_and_deleted_over_http(hubspot: httpx.AsyncClient) -> None:
     script = [{"method": "GET", "path": "/crm/*", "status": 503, "times": 2}]
     response = await hubspot.post("/_emulator/faults", json=script)
     assert response.status_code == 201
@@ -23,7 +23,7 @@ async def test_faults_are_scripted_listed_and_deleted(hubspot: httpx.AsyncClient
     assert (await hubspot.get(CONTACTS)).status_code == 200
 
 
-async def test_requests_are_recorded_except_control_requests(hubspot: httpx.AsyncClient) -> None:
+async def test_hubspot_requests_are_recorded_but_control_requests_not(hubspot: httpx.AsyncClient) -> None:
     await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}}, params={"x": "y"})
     await hubspot.get("/_emulator/settings")
     [found] = (await hubspot.get("/_emulator/requests")).json()["results"]
@@ -42,7 +42,7 @@ async def test_requests_are_recorded_except_control_requests(hubspot: httpx.Asyn
     assert (await hubspot.get("/_emulator/requests")).json()["results"] == []
 
 
-async def test_settings_patch_changes_switches_and_limits(
+async def test_patch_of_settings_changes_switches_and_limits(
     hubspot: httpx.AsyncClient, emulator: Emulator
 ) -> None:
     response = await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 3, "burst_per_10s": 1})
@@ -132,7 +132,7 @@ async def test_seed_with_invalid_record_creates_nothing(
     assert (await hubspot.post("/_emulator/seed", json=body)).status_code == 201
 
 
-async def test_every_listed_control_path_exists(hubspot: httpx.AsyncClient) -> None:
+async def test_every_control_path_listed_by_the_index_exists(hubspot: httpx.AsyncClient) -> None:
     paths = (await hubspot.get("/_emulator")).json()["paths"]
     assert paths == (await hubspot.get("/_emulator/")).json()["paths"]
     for methods, path in (line.rsplit(" ", 1) for line in paths):
@@ -142,7 +142,7 @@ async def test_every_listed_control_path_exists(hubspot: httpx.AsyncClient) -> N
             assert "the emulator has no" not in response.text, f"{method} {path}"
 
 
-async def test_control_links_unlinks_archives_and_restores(
+async def test_control_paths_link_unlink_archive_and_restore_records(
     hubspot: httpx.AsyncClient, emulator: Emulator
 ) -> None:
     created_ids = emulator.seed(
@@ -163,7 +163,7 @@ async def test_control_links_unlinks_archives_and_restores(
     assert (await hubspot.get(f"{CONTACTS}/{contact_id}")).status_code == 200
 
 
-async def test_settle_search_applies_pending_changes(hubspot: httpx.AsyncClient) -> None:
+async def test_settle_search_applies_pending_index_changes(hubspot: httpx.AsyncClient) -> None:
     await hubspot.patch("/_emulator/settings", json={"search_lag_seconds": 1_000})
     await hubspot.post(CONTACTS, json={"properties": {"email": "a@example.com"}})
     assert (await hubspot.post(f"{CONTACTS}/search", json={})).json()["total"] == 0

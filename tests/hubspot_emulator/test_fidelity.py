@@ -41,7 +41,7 @@ async def hubspot(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCl
     emulator.close()
 
 
-def test_fidelity_suite_ran_on_a_real_account() -> None:
+def test_fidelity_suite_on_real_account_is_skipped_without_token() -> None:
     if not TOKEN:
         pytest.skip(f"{TOKEN_VARIABLE} is not set: the fidelity suite ran on the emulator alone")
 
@@ -102,7 +102,7 @@ class TestRecords:
         }
         assert not read["properties"]["firstname"]
 
-    async def test_read_drops_unknown_property(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_omits_unknown_property(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_contact(hubspot)
         query = {"properties": "phone,no_such_property_at_all"}
         read = (await hubspot.get(f"{CONTACTS}/{created['id']}", params=query)).json()
@@ -127,7 +127,9 @@ class TestRecords:
         assert properties["hs_is_closed_won"] == "true"
         assert float(properties["hs_deal_stage_probability"]) == 1.0
 
-    async def test_archived_record_is_found_with_archived_only(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_archived_record_is_found_only_with_archived_parameter(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         path = f"{CONTACTS}/{(await create_contact(hubspot))['id']}"
         assert (await hubspot.delete(path)).status_code == 204
         assert (await hubspot.get(path)).status_code == 404
@@ -244,7 +246,7 @@ class TestBatches:
         assert [first[0]["new"], second[0]["new"]] == [True, False]
         assert first[0]["id"] == second[0]["id"]
 
-    async def test_upsert_of_deal_by_name_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_batch_upsert_of_deals_by_name_returns_400(self, hubspot: httpx.AsyncClient) -> None:
         inputs = [{"id": "x", "idProperty": "dealname", "properties": {"dealstage": "closedwon"}}]
         response = await hubspot.post(f"{DEALS}/batch/upsert", json={"inputs": inputs})
         assert response.status_code == 400
@@ -285,7 +287,7 @@ class TestSearch:
         ],
         ids=["limit", "ceiling", "groups", "filters", "total", "query", "property", "operator"],
     )
-    async def test_search_beyond_a_limit_returns_400(
+    async def test_search_request_beyond_a_limit_returns_400(
         self, hubspot: httpx.AsyncClient, body: dict[str, Any]
     ) -> None:
         response = await hubspot.post(f"{CONTACTS}/search", json=body)

@@ -46,11 +46,11 @@ class TestContract:
         }
         return Exchange(**(valid | changes))
 
-    def test_valid_exchange_has_no_problems(self, contract: HubSpotContract) -> None:
+    def test_contract_check_accepts_a_valid_exchange(self, contract: HubSpotContract) -> None:
         assert contract.request_problems(self.exchange_with()) == []
         assert contract.response_problems(self.exchange_with()) == []
 
-    def test_type_id_in_path_is_treated_as_name(self, contract: HubSpotContract) -> None:
+    def test_object_type_id_in_path_is_checked_as_its_name(self, contract: HubSpotContract) -> None:
         exchange = self.exchange_with(path="/crm/objects/2026-09/0-3", response={"id": 1})
         assert contract.response_problems(exchange) == ["id: 1 is not of type 'string'"]
 
@@ -65,7 +65,9 @@ class TestContract:
         ],
         ids=lambda response: next(iter(response)),
     )
-    def test_invalid_response_is_a_problem(self, contract: HubSpotContract, response: dict[str, Any]) -> None:
+    def test_contract_check_reports_an_invalid_response(
+        self, contract: HubSpotContract, response: dict[str, Any]
+    ) -> None:
         assert len(contract.response_problems(self.exchange_with(response=response))) == 1
 
     @pytest.mark.parametrize(
@@ -80,15 +82,19 @@ class TestContract:
         ],
         ids=["value", "member", "nothing", "query", "method", "path"],
     )
-    def test_invalid_request_is_a_problem(self, contract: HubSpotContract, changes: dict[str, Any]) -> None:
+    def test_contract_check_reports_an_invalid_request(
+        self, contract: HubSpotContract, changes: dict[str, Any]
+    ) -> None:
         assert len(contract.request_problems(self.exchange_with(**changes))) == 1
 
-    def test_undocumented_status_is_a_problem(self, contract: HubSpotContract) -> None:
+    def test_contract_check_reports_an_undocumented_status(self, contract: HubSpotContract) -> None:
         assert contract.response_problems(self.exchange_with(status=202)) == [
             f"POST {DEALS} has no response 202"
         ]
 
-    async def test_undocumented_member_from_emulator_fails_the_test(self, contract: HubSpotContract) -> None:
+    async def test_undocumented_member_of_emulator_response_fails_check(
+        self, contract: HubSpotContract
+    ) -> None:
         emulator = create_emulator()
         emulator.listeners.append(lambda heard: heard.reply.body.update(invented=True))
         with pytest.raises(AssertionError, match="invented"), checked_against_documents(emulator):
@@ -97,5 +103,5 @@ class TestContract:
             ) as client:
                 await client.get("/crm/pipelines/2026-09/deals", headers={"Authorization": "Bearer token"})
 
-    def test_each_deviation_has_source_and_reason(self) -> None:
+    def test_each_deviation_from_hubspots_documents_has_a_reason(self) -> None:
         assert all(deviation.source.startswith("https://") and deviation.reason for deviation in DEVIATIONS)

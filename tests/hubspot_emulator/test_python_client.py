@@ -289,7 +289,7 @@ class TestAssociations:
         v4.basic_api.archive("deals", deal.id, "contacts", contact.id)
         assert v4.basic_api.get_page("contacts", contact.id, "deals").results == []
 
-    def test_association_with_type_is_created(self, crm: Any) -> None:
+    def test_association_with_given_type_is_created(self, crm: Any) -> None:
         contact, deal = create_contact(crm), create_deal(crm)
         association_type = AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=3)
         created = crm.associations.v4.basic_api.create(
@@ -324,7 +324,7 @@ class TestAssociations:
 
 
 class TestSchema:
-    def test_pipeline_is_created_extended_renamed_and_listed(self, crm: Any) -> None:
+    def test_pipeline_is_created_renamed_and_listed_with_new_stage(self, crm: Any) -> None:
         label = f"Repairs {uuid.uuid4().hex}"
         stage = PipelineStageInput(label="New", display_order=0, metadata={"ticketState": "OPEN"})
         created = crm.pipelines.pipelines_api.create(

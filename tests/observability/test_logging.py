@@ -17,7 +17,7 @@ from hubspot_emulator import Emulator
 
 class TestLogs:
     @pytest.mark.parametrize("level", ["INFO", "WARNING"])
-    async def test_access_line_is_logged_at_info_level(
+    async def test_access_line_is_logged_only_at_info_level(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str], level: str
     ) -> None:
         changed = settings.model_copy(update={"log_level": level, "log_format": "json"})

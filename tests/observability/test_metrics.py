@@ -36,7 +36,7 @@ def samples(text: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_metrics_combine_all_workers(
+async def test_metrics_endpoint_sums_the_values_of_all_workers(
     tmp_path: Path, database_url: str, valkey_url: str, workers: int
 ) -> None:
     port = free_port()
@@ -124,7 +124,7 @@ def test_killed_worker_keeps_counters_but_not_gauges(tmp_path: Path, database_ur
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
-def test_used_metrics_port_is_reported(tmp_path: Path, database_url: str) -> None:
+def test_metrics_port_in_use_is_reported(tmp_path: Path, database_url: str) -> None:
     with (
         service_process(tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9") as other,
         pytest.raises(AssertionError, match=r"METRICS_PORT: .* cannot be listened on"),
@@ -139,7 +139,7 @@ def test_used_metrics_port_is_reported(tmp_path: Path, database_url: str) -> Non
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
-async def test_token_requests_are_counted(settings: Settings, emulator: Emulator) -> None:
+async def test_metrics_count_hubspot_token_requests(settings: Settings, emulator: Emulator) -> None:
     oauth = {
         "hubspot_access_token": None,
         "hubspot_client_id": "demo-client-id",
@@ -153,7 +153,7 @@ async def test_token_requests_are_counted(settings: Settings, emulator: Emulator
     assert registry.get_sample_value("crm_api_hubspot_token_refreshes_total", {"outcome": "ok"}) == 1
 
 
-def test_unknown_methods_share_one_series() -> None:
+def test_unknown_http_methods_share_one_metric_series() -> None:
     metrics = Metrics()
     for number in range(3):
         metrics.request_finished(method=f"MADE-UP-{number}", route="unknown", status=405, seconds=0.1)

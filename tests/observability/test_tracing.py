@@ -148,7 +148,7 @@ async def test_traces_contain_no_personal_data(
         assert secret.encode() not in sent, secret
 
 
-async def test_environment_overrides_the_service_name(
+async def test_otel_environment_overrides_the_service_name(
     settings: Settings, emulator: Emulator, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = []
@@ -167,7 +167,7 @@ async def test_environment_overrides_the_service_name(
     assert names == ["crm-api", "our-crm"]
 
 
-async def test_tracing_is_off_without_the_setting(
+async def test_tracing_is_off_without_its_setting(
     settings: Settings, emulator: Emulator, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # FastAPI's own switch would send queries and invalid values.
@@ -189,7 +189,7 @@ async def test_unreachable_collector_does_not_affect_requests(settings: Settings
         assert time.monotonic() - started < 20
 
 
-async def test_missing_otel_extra_is_logged_and_service_starts(
+async def test_service_starts_and_logs_if_otel_extra_is_missing(
     settings: Settings,
     emulator: Emulator,
     monkeypatch: pytest.MonkeyPatch,

@@ -55,7 +55,7 @@ def schemas_of(document: dict[str, Any], part: str) -> dict[str, dict[str, Any]]
     return {name: schemas[name] for name in sorted(names)}
 
 
-def test_committed_document_is_up_to_date(document: dict[str, Any]) -> None:
+def test_committed_openapi_json_is_up_to_date(document: dict[str, Any]) -> None:
     assert COMMITTED.read_text(encoding="utf-8") == dump(document), "run: make openapi"
 
 
@@ -89,7 +89,7 @@ def test_every_operation_has_summary_description_and_tag(document: dict[str, Any
     )
 
 
-def test_error_statuses_follow_from_the_operation(document: dict[str, Any]) -> None:
+def test_error_statuses_match_parameters_body_and_security(document: dict[str, Any]) -> None:
     for name, (_, path, operation) in operations().items():
         statuses = set(operation["responses"])
         assert all(re.fullmatch(r"[2-5]\d\d", status) for status in statuses), name
@@ -119,7 +119,7 @@ def test_info_has_licence_contact_terms_and_servers(document: dict[str, Any]) ->
     assert all(server["description"] for server in document["servers"])
 
 
-def test_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
+def test_secured_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
     assert schemes["oauth2"]["flows"]["password"]["refreshUrl"]
     assert document["security"] == []
@@ -128,7 +128,7 @@ def test_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
         assert operation.get("security", []) in ([], [{"oauth2": []}, {"bearerAuth": []}]), name
 
 
-def test_document_has_no_keyword_that_breaks_generators(document: dict[str, Any]) -> None:
+def test_document_has_no_keyword_that_breaks_sdk_generators(document: dict[str, Any]) -> None:
     """Generators fail on these keywords or lose types, and titles become class names."""
     refused = {"patternProperties", "propertyNames", "prefixItems", "itemSchema", "nullable"}
     for pointer, node in nodes(document):
@@ -250,7 +250,7 @@ def test_strings_numbers_and_lists_are_bounded(document: dict[str, Any]) -> None
             assert "maxItems" in node, pointer
 
 
-def test_every_path_is_listed_in_reading_order(document: dict[str, Any]) -> None:
+def test_document_lists_exactly_the_paths_in_reading_order(document: dict[str, Any]) -> None:
     assert tuple(document["paths"]) == PATHS
 
 
@@ -260,14 +260,14 @@ def test_every_parameter_has_a_description(document: dict[str, Any]) -> None:
             assert parameter["description"], (name, parameter["name"])
 
 
-def test_released_schemas_exist_until_the_next_version(document: dict[str, Any]) -> None:
+def test_released_schema_names_exist_until_the_next_version(document: dict[str, Any]) -> None:
     released = json.loads(RELEASED.read_text(encoding="utf-8"))
     if released["info"]["version"] == document["info"]["version"]:
         missing = released["components"]["schemas"].keys() - document["components"]["schemas"].keys()
         assert not missing, "SDKs use these names; contract/gate.mjs checks the other changes"
 
 
-def test_error_types_with_the_same_type_share_their_title() -> None:
+def test_error_types_with_equal_type_uri_have_equal_titles() -> None:
     titles: dict[str, set[str]] = {}
     for error_type in ERROR_TYPES.values():
         titles.setdefault(error_type.type, set()).add(error_type.title)

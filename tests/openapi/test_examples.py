@@ -106,7 +106,7 @@ def examples(client: httpx.AsyncClient) -> ExampleClient:
     return ExampleClient(client)
 
 
-async def test_request_examples_work_in_sequence(examples: ExampleClient, staff: Caller) -> None:
+async def test_request_examples_succeed_in_sequence(examples: ExampleClient, staff: Caller) -> None:
     await examples.succeed("register")
     await examples.log_in()
     password = await examples.send("createToken", "password")
@@ -173,7 +173,7 @@ class TestEmailVerification:
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
         return with_email_verification(settings, mailbox)
 
-    async def test_request_examples_work_with_mailed_tokens(
+    async def test_request_examples_succeed_with_mailed_tokens(
         self, examples: ExampleClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         registered = await examples.send("register", "request")
@@ -234,7 +234,7 @@ class TestErrors:
         assert examples, code
         return examples
 
-    async def test_validation_error_examples(self, ada: ExampleClient) -> None:
+    async def test_validation_error_examples_match_real_responses(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("validation_error").items():
             _, _, operation = operations()[name]
             documented = documented_responses(operation)["400"]["content"]["application/problem+json"][
@@ -248,7 +248,9 @@ class TestErrors:
                 changes = {"query": {"limit": "101"}} if detail["field"] == "limit" else {"id": "x"}
             self.expect(name, await ada.send(name, example, **changes), "validation_error")
 
-    async def test_body_error_examples(self, ada: ExampleClient, settings: Settings) -> None:
+    async def test_body_error_examples_match_real_responses(
+        self, ada: ExampleClient, settings: Settings
+    ) -> None:
         large = b'{"query": "' + b"a" * settings.max_body_bytes + b'"}'
         for code, content, media_type in (
             ("malformed_body", b"{", "application/json"),
@@ -260,29 +262,29 @@ class TestErrors:
                 headers = {"Content-Type": media_type or documented}
                 self.expect(name, await ada.request(name, content=content, headers=headers), code)
 
-    async def test_invalid_token_examples(self, ada: ExampleClient) -> None:
+    async def test_invalid_token_examples_match_real_responses(self, ada: ExampleClient) -> None:
         ada.headers = {}
         for name, example in self.operations_with("invalid_token").items():
             self.expect(name, await ada.send(name, example), "invalid_token")
         secured = {name for name, (_, _, operation) in operations().items() if operation.get("security")}
         assert secured | {"refreshToken"} == set(self.operations_with("invalid_token"))
 
-    async def test_not_found_examples(self, ada: ExampleClient) -> None:
+    async def test_not_found_examples_match_real_responses(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("not_found").items():
             self.expect(name, await ada.send(name, example, id="99999999"), "not_found")
 
-    async def test_invalid_cursor_examples(self, ada: ExampleClient) -> None:
+    async def test_invalid_cursor_examples_match_real_responses(self, ada: ExampleClient) -> None:
         cursor = {"cursor": "made-up"}
         for name, example in self.operations_with("invalid_cursor").items():
             arguments: dict[str, Any] = {"changes": cursor} if example else {"query": cursor}
             self.expect(name, await ada.send(name, example, **arguments), "invalid_cursor")
 
-    async def test_precondition_failed_examples(self, ada: ExampleClient) -> None:
+    async def test_precondition_failed_examples_match_real_responses(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("precondition_failed").items():
             response = await ada.send(name, example, headers={"If-Match": '"0"'})
             self.expect(name, response, "precondition_failed")
 
-    async def test_idempotency_key_reused_examples(self, ada: ExampleClient) -> None:
+    async def test_idempotency_key_reused_examples_match_real_responses(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("idempotency_key_reused").items():
             changes = {"email": f"{name}@example.com"} if name in {"register", "createContact"} else {}
             other = {"subject": "Another"} if name == "createTicket" else {"dealname": "Another"}
@@ -293,14 +295,14 @@ class TestErrors:
             again = await ada.send(name, example, changes=changes | other, headers=key)
             self.expect(name, again, "idempotency_key_reused")
 
-    async def test_forbidden_examples(self, ada: ExampleClient) -> None:
+    async def test_forbidden_examples_match_real_responses(self, ada: ExampleClient) -> None:
         forbidden = await ada.send("createDeal", "deal", changes={"contact_id": "1"})
         self.expect("createDeal", forbidden, "forbidden")
         refused = await ada.request("createContact", json={"email": "x@example.com"}, headers=ada.headers)
         self.expect("createContact", refused, "forbidden")
         assert set(self.operations_with("forbidden")) == {"createDeal", "createContact"}
 
-    async def test_duplicate_address_examples(self, ada: ExampleClient) -> None:
+    async def test_duplicate_address_examples_match_real_responses(self, ada: ExampleClient) -> None:
         self.expect("register", await ada.send("register", "request"), "user_exists")
         grace = (await ada.succeed("createContact"))["contact"]["id"]
         self.expect("createContact", await ada.send("createContact", "contact"), "contact_exists")
@@ -308,7 +310,7 @@ class TestErrors:
         response = await ada.send("updateContact", "phone", changes={"email": ADA}, id=grace)
         self.expect("updateContact", response, "contact_exists")
 
-    async def test_wrong_credentials_examples(self, ada: ExampleClient) -> None:
+    async def test_wrong_credentials_examples_match_real_responses(self, ada: ExampleClient) -> None:
         wrong = {"password": "a wrong password"}
         self.expect("logIn", await ada.send("logIn", "request", changes=wrong), "invalid_credentials")
         for changes, code in (
@@ -324,11 +326,13 @@ class TestErrors:
         for name, example in self.operations_with("invalid_link").items():
             self.expect(name, await ada.send(name, example), "invalid_link")
 
-    async def test_rate_limit_example(self, ada: ExampleClient) -> None:
+    async def test_rate_limit_example_matches_real_response(self, ada: ExampleClient) -> None:
         responses = [await ada.request("getMe") for _ in range(121)]
         self.expect("getMe", responses[-1], "rate_limit_exceeded")
 
-    async def test_hubspot_error_examples(self, ada: ExampleClient, emulator: Emulator) -> None:
+    async def test_hubspot_error_examples_match_real_responses(
+        self, ada: ExampleClient, emulator: Emulator
+    ) -> None:
         for fault, code in (
             ({"status": 500, "times": 5}, "hubspot_error"),
             ({"status": 401, "times": 5}, "hubspot_credentials_refused"),

@@ -34,16 +34,20 @@ GRACE = {"email": "Grace@Example.com", "firstname": "Grace", "lastname": "Hopper
 
 
 class TestCreateContact:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_create_contact_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/contacts", json=GRACE), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_gets_403(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_create_contact_as_customer_returns_403(self, customer: Caller, emulator: Emulator) -> None:
         emulator.clear_requests()
         assert_problem(await customer.post("/api/contacts", GRACE), 403, "forbidden")
         assert emulator.requests == []
 
-    async def test_staff_create_contact(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_create_a_contact_with_a_lifecycle_stage(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         response = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
         assert response.status_code == 201, response.text
         assert response.json()["message"] == "Contact created successfully"
@@ -52,12 +56,16 @@ class TestCreateContact:
         assert (contact["email"], contact["lifecyclestage"]) == ("grace@example.com", "customer")
         assert emulator.records("contacts")[-1].id == contact["id"]
 
-    async def test_existing_email_returns_409(self, staff: Caller, customer: Caller) -> None:
+    async def test_create_contact_with_existing_email_returns_409(
+        self, staff: Caller, customer: Caller
+    ) -> None:
         response = await staff.post("/api/contacts", GRACE | {"email": customer.email.upper()})
         problem = assert_problem(response, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
 
-    async def test_same_idempotency_key_creates_once(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_contact_is_created_once_per_idempotency_key(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         before = len(emulator.records("contacts"))
         headers = {"Idempotency-Key": "grace-1"}
         first = await staff.post("/api/contacts", GRACE, headers=headers)
@@ -87,7 +95,7 @@ class TestCreateContact:
             ({"properties": {"hubspot_owner_id": "1"}}, "properties.hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_new_contact_is_named_without_a_write(
         self, staff: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -97,18 +105,20 @@ class TestCreateContact:
 
 
 class TestListContacts:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_contacts_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/contacts"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_gets_only_own_contact(
+    async def test_contact_list_of_customer_has_only_their_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         [contact] = await list_all(customer, "/api/contacts")
         assert (contact["id"], set(contact)) == (customer.contact_id, KEYS)
         assert await list_all(customer, "/api/contacts", lifecyclestage="evangelist") == []
 
-    async def test_staff_page_through_all_contacts(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_list_all_contacts_page_by_page(self, staff: Caller, emulator: Emulator) -> None:
         emulator.seed({"contacts": [{"email": f"p{number}@example.com"} for number in range(24)]})
         expected = [record.id for record in emulator.records("contacts")]
         assert len(expected) == 25
@@ -121,11 +131,13 @@ class TestListContacts:
 
 
 class TestGetContact:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_get_contact_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/contacts/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_contact_looks_missing(
+    async def test_get_contact_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -136,7 +148,9 @@ class TestGetContact:
         # Both cause the same call, so that response times do not reveal which contact exists.
         assert calls(emulator) == 2 * [f"GET objects/contacts/{other_customer.contact_id}"]
 
-    async def test_own_contact_has_deals_and_tickets(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_own_contact_returns_deals_and_tickets(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         ticket_id = await create_ticket_as(customer, deal_id)
         emulator.clear_requests()
@@ -154,7 +168,7 @@ class TestGetContact:
         assert response.json()["data"]["contact"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
-    async def test_contact_has_all_250_deals(
+    async def test_get_contact_returns_all_250_deals(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 250)
@@ -176,7 +190,7 @@ class TestGetContact:
         assert emulator.used_faults()
         assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
 
-    async def test_failed_batch_does_not_affect_other_batches(
+    async def test_failed_batch_of_deals_leaves_other_batches_complete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 250)
@@ -206,11 +220,13 @@ class TestGetContact:
 
 
 class TestUpdateContact:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_update_contact_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.patch("/api/contacts/1", json={"phone": None}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_contact_looks_missing(
+    async def test_update_contact_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -238,7 +254,7 @@ class TestUpdateContact:
             ("hs_lead_status", "OPEN"),
         ],
     )
-    async def test_customer_cannot_write_staff_field(
+    async def test_update_of_staff_field_by_customer_returns_400(
         self, customer: Caller, emulator: Emulator, name: str, value: str
     ) -> None:
         emulator.clear_requests()
@@ -246,7 +262,7 @@ class TestUpdateContact:
         assert_problem(response, 400, "validation_error", fields=[name])
         assert writes(emulator) == []
 
-    async def test_staff_write_email_and_lifecyclestage(
+    async def test_staff_update_email_and_lifecyclestage(
         self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
@@ -256,7 +272,9 @@ class TestUpdateContact:
         assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
 
-    async def test_used_etag_returns_412(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_contact_with_outdated_etag_returns_412(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         etag = {"If-Match": (await customer.get(path)).headers["etag"]}
         assert (await customer.patch(path, {"firstname": "Augusta"}, headers=etag)).status_code == 200
@@ -265,7 +283,7 @@ class TestUpdateContact:
         assert_problem(late, 412, "precondition_failed")
         assert writes(emulator) == []
 
-    async def test_merged_contact_is_still_the_customers_own(
+    async def test_customer_reads_own_contact_by_both_ids_after_a_merge(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
@@ -278,7 +296,7 @@ class TestUpdateContact:
 class TestReadYourOwnWrites:
     """HubSpot's search index lags 30 seconds behind writes."""
 
-    async def test_written_contacts_are_listed_once_with_current_values(
+    async def test_contacts_missing_in_hubspots_index_are_listed_once(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -303,15 +321,19 @@ class TestReadYourOwnWrites:
 
 
 class TestSearchContacts:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_search_contacts_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_finds_only_own_contact(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_contact_search_of_customer_finds_only_their_contact(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         results = await search_all(customer, "/api/contacts/search", query="example.com")
         assert [record["id"] for record in results] == [customer.contact_id]
 
-    async def test_staff_find_all_contacts(
+    async def test_contact_search_of_staff_finds_all_matching_contacts(
         self, customer: Caller, other_customer: Caller, staff: Caller
     ) -> None:
         results = await search_all(staff, "/api/contacts/search", query="lovelace", limit=1)

@@ -30,11 +30,13 @@ KEYS = {
 
 
 class TestCreateDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_create_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/deals", json=deal_body()), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_deal_is_associated_with_callers_contact(
+    async def test_new_deal_is_associated_with_the_callers_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         response = await customer.post("/api/deals", deal_body())
@@ -46,7 +48,7 @@ class TestCreateDeal:
         assert deal["id"] == record.id
         assert emulator.associations("deals", record.id, "contacts") == [customer.contact_id]
 
-    async def test_response_contains_sent_values(self, customer: Caller) -> None:
+    async def test_create_deal_returns_the_sent_values(self, customer: Caller) -> None:
         sent = deal_body(
             amount="1500.50", description="=SUM(A1) <b>é</b> 🎉", closedate="2026-12-31", pipeline="default"
         )
@@ -76,7 +78,7 @@ class TestCreateDeal:
             ("999999999999999.999999", "999999999999999.999999"),
         ],
     )
-    async def test_amount_is_sent_as_plain_decimal(
+    async def test_deal_amount_is_sent_to_hubspot_as_plain_decimal(
         self, customer: Caller, emulator: Emulator, amount: Any, expected: str
     ) -> None:
         response = await customer.post("/api/deals", deal_body(amount=amount))
@@ -103,7 +105,7 @@ class TestCreateDeal:
             ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
         ],
     )
-    async def test_closedate_is_returned_in_utc(
+    async def test_closedate_of_new_deal_is_returned_in_utc(
         self, customer: Caller, closedate: str, expected: str
     ) -> None:
         created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]["deal"]
@@ -122,18 +124,20 @@ class TestCreateDeal:
             "\N{LINE SEPARATOR}",
         ],
     )
-    async def test_description_is_returned_unchanged(self, customer: Caller, description: str) -> None:
+    async def test_description_of_new_deal_is_returned_unchanged(
+        self, customer: Caller, description: str
+    ) -> None:
         created = await customer.post("/api/deals", deal_body(description=description))
         path = f"/api/deals/{created.json()['data']['deal']['id']}"
         assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
 
-    async def test_validation_error_does_not_repeat_the_value(self, customer: Caller) -> None:
+    async def test_validation_error_does_not_contain_the_invalid_value(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
             response = await customer.post("/api/deals", deal_body(closedate=wrong))
             [detail] = assert_problem(response, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
-    async def test_unknown_stage_forces_one_refresh_before_400(
+    async def test_unknown_stage_forces_one_pipeline_read_before_the_400(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -144,7 +148,7 @@ class TestCreateDeal:
         assert problem["error"] == "Validation error"
         assert calls(emulator) == [f"GET objects/contacts/{customer.contact_id}", "GET pipelines/deals"]
 
-    async def test_stage_of_new_pipeline_is_accepted_at_once(
+    async def test_stage_of_a_pipeline_created_since_is_accepted(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -217,21 +221,21 @@ class TestCreateDeal:
             ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_new_deal_is_named_without_a_write(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         response = await customer.post("/api/deals", deal_body(**change))
         assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.records("deals") == []
 
-    async def test_customer_naming_a_contact_gets_403(
+    async def test_create_deal_with_contact_id_as_customer_returns_403(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         response = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
         assert_problem(response, 403, "forbidden")
         assert emulator.records("deals") == []
 
-    async def test_staff_create_deal_for_named_contact(
+    async def test_staff_create_a_deal_for_another_contact(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         response = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
@@ -240,12 +244,14 @@ class TestCreateDeal:
             response.json()["data"]["deal"]["id"]
         ]
 
-    async def test_staff_naming_unknown_contact_get_400(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_create_deal_for_unknown_contact_returns_400(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         response = await staff.post("/api/deals", deal_body(contact_id="999999999"))
         assert_problem(response, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
-    async def test_create_costs_two_calls_with_cached_pipelines(
+    async def test_create_deal_costs_two_calls_with_cached_pipelines(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -270,7 +276,7 @@ class TestCreateDealErrors:
             ({"status": 403}, 502, "hubspot_credentials_refused"),
         ],
     )
-    async def test_hubspot_error_is_mapped_and_create_is_not_retried(
+    async def test_hubspot_error_of_create_deal_is_mapped_to_a_status(
         self, customer: Caller, emulator: Emulator, fault: dict[str, Any], status: int, code: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -281,13 +287,17 @@ class TestCreateDealErrors:
         # The account has no idempotency property, so the create is not retried.
         assert len(emulator.records("deals")) <= 1
 
-    async def test_429_is_retried_after_retry_after(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_create_deal_waits_for_retry_after_of_a_429(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "0"})
         assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len(emulator.records("deals")) == 1
 
-    async def test_429_beyond_the_deadline_returns_503(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_create_deal_with_429_beyond_deadline_returns_503(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "600"})
         response = await customer.post("/api/deals", deal_body())

@@ -14,11 +14,15 @@ from hubspot_emulator import Emulator
 
 
 class TestGetDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_get_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_get_deal_of_another_customer_returns_404(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         deal_id = await create_deal_as(customer)
         assert_same_not_found(
             await other_customer.get(f"/api/deals/{deal_id}"), await other_customer.get("/api/deals/99999999")
@@ -41,7 +45,7 @@ class TestGetDeal:
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
 
-    async def test_deal_has_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_deal_returns_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         created = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
@@ -61,7 +65,9 @@ class TestGetDeal:
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
-    async def test_internal_properties_are_not_returned(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_deal_returns_no_property_outside_the_contract(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
         text = (await customer.get(f"/api/deals/{deal_id}")).text
         assert "call the boss" not in text
@@ -78,11 +84,13 @@ class TestGetDeal:
 
 
 class TestUpdateDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_update_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.patch("/api/deals/1", json={"amount": 1}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(
+    async def test_update_deal_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -94,7 +102,7 @@ class TestUpdateDeal:
         )
         assert writes(emulator) == []
 
-    async def test_null_clears_and_only_changed_values_are_sent(
+    async def test_update_deal_clears_nulls_and_sends_only_changed_values(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00", description="vans", closedate="2026-12-31")
@@ -116,7 +124,9 @@ class TestUpdateDeal:
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
         assert emulator.requests[-1].body == {"properties": {"dealname": "Renewal", "description": ""}}
 
-    async def test_unchanged_values_are_not_written(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_deal_with_equal_values_writes_nothing(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer, amount="1500.00")
         emulator.clear_requests()
         for body in ({}, {"amount": "1500"}, {"dealname": "Fleet renewal"}):
@@ -143,7 +153,7 @@ class TestUpdateDeal:
             ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_deal_update_is_named_without_a_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -152,7 +162,7 @@ class TestUpdateDeal:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_stage_of_other_pipeline_requires_that_pipeline(
+    async def test_stage_of_another_pipeline_needs_the_pipeline_too(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
@@ -177,7 +187,7 @@ class TestUpdateDeal:
         deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
-    async def test_hubspot_validation_error_names_the_field(
+    async def test_hubspot_refusal_of_deal_update_names_the_api_field(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -188,7 +198,7 @@ class TestUpdateDeal:
 
 
 class TestIfMatch:
-    async def test_current_etag_allows_one_write(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_current_etag_allows_one_deal_update(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         path = f"/api/deals/{deal_id}"
         etag = (await customer.get(path)).headers["etag"]
@@ -205,14 +215,16 @@ class TestIfMatch:
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
 
-    async def test_change_in_hubspot_returns_412(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_if_match_after_a_change_in_hubspot_returns_412(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         emulator.edit_as_other_actor("deals", deal_id, {"amount": "7"})
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(response, 412, "precondition_failed")
 
-    async def test_change_of_unreadable_property_keeps_the_etag(
+    async def test_change_of_a_property_not_returned_keeps_the_etag(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -224,7 +236,7 @@ class TestIfMatch:
         assert changed[0] != changed[1]
         assert read.headers["etag"] == again.headers["etag"]
 
-    async def test_one_of_five_writers_with_the_same_etag_succeeds(
+    async def test_one_of_five_concurrent_updates_with_one_etag_succeeds(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -237,7 +249,7 @@ class TestIfMatch:
         )
         assert sorted(response.status_code for response in responses) == [200, 412, 412, 412, 412]
 
-    async def test_concurrent_writes_without_etag_are_serialized(
+    async def test_concurrent_updates_without_if_match_are_serialized(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -261,7 +273,7 @@ class TestIfMatch:
         response = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
         assert_problem(response, 400, "validation_error", fields=["If-Match"])
 
-    async def test_weak_etag_returns_412(self, customer: Caller) -> None:
+    async def test_weak_etag_in_if_match_returns_412(self, customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
         response = await customer.patch(
@@ -271,11 +283,13 @@ class TestIfMatch:
 
 
 class TestArchiveDeal:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_archive_deal_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.delete("/api/deals/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(
+    async def test_archive_deal_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -287,7 +301,7 @@ class TestArchiveDeal:
         assert writes(emulator) == []
         assert emulator.record("deals", deal_id) is not None
 
-    async def test_archived_deal_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_archived_deal_returns_404_at_once(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
         response = await customer.delete(f"/api/deals/{deal_id}")
         assert (response.status_code, response.content) == (204, b"")
@@ -308,7 +322,7 @@ class TestArchiveDeal:
 
 
 class TestUpdateErrors:
-    async def test_failed_update_releases_the_record_lease(
+    async def test_failed_deal_update_releases_the_record_lease(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

@@ -21,7 +21,9 @@ from hubspot_emulator import Emulator, Exchange
 
 
 class TestListDeals:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_deals_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
@@ -31,7 +33,9 @@ class TestListDeals:
         assert record_ids(await list_all(customer, "/api/deals")) == own_ids
         assert record_ids(await list_all(other_customer, "/api/deals")) == [foreign_id]
 
-    async def test_page_of_customer_costs_two_calls(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_deal_page_of_a_customer_costs_two_calls(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         created = seed_deals(emulator, customer.contact_id, 30)
         emulator.clear_requests()
         response = await customer.get("/api/deals", params={"limit": 10})
@@ -43,7 +47,7 @@ class TestListDeals:
         ]
         assert len(emulator.requests[-1].body["inputs"]) == 10
 
-    async def test_each_of_250_deals_is_listed_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_pages_list_each_of_250_deals_once(self, customer: Caller, emulator: Emulator) -> None:
         created = seed_deals(emulator, customer.contact_id, 250)
         assert record_ids(await list_all(customer, "/api/deals", limit=100)) == created
         assert (
@@ -51,7 +55,7 @@ class TestListDeals:
             == created[::-1]
         )
 
-    async def test_archiving_between_pages_hides_no_other_deal(
+    async def test_deal_archived_between_pages_hides_no_other_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 6, amount="5")
@@ -62,7 +66,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("change", ["archived", "moved back", "moved on"])
     @pytest.mark.parametrize("sort", ["amount", "-amount", "description"])
-    async def test_changing_the_last_listed_deal_hides_no_other(
+    async def test_change_of_last_listed_deal_hides_no_other_deal(
         self, customer: Caller, emulator: Emulator, sort: str, change: str
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
@@ -95,7 +99,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
     @pytest.mark.parametrize("params", [{}, {"sort": "-dealname"}, {"pipeline": "default"}])
-    async def test_limit_may_change_between_pages(
+    async def test_limit_of_deal_list_may_change_between_pages(
         self, role: str, customer: Caller, staff: Caller, emulator: Emulator, params: dict[str, Any]
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -104,7 +108,7 @@ class TestListDeals:
         remaining = await list_all(caller, "/api/deals", limit=4, cursor=first["next_cursor"], **params)
         assert sorted(record_ids(first["results"] + remaining), key=int) == created
 
-    async def test_cursor_of_other_role_returns_400(
+    async def test_deal_cursor_returns_400_after_a_role_change(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         seed_deals(emulator, customer.contact_id, 5)
@@ -113,7 +117,7 @@ class TestListDeals:
         response = await customer.get("/api/deals", params={"cursor": cursor})
         assert_problem(response, 400, "invalid_cursor")
 
-    async def test_staff_page_through_all_deals(
+    async def test_staff_list_all_deals_page_by_page(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 25)
@@ -122,7 +126,7 @@ class TestListDeals:
         assert calls(emulator) == ["GET objects/deals"] * 3
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_list_is_filtered_and_sorted(
+    async def test_deal_list_is_filtered_and_sorted(
         self, role: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -135,7 +139,7 @@ class TestListDeals:
         assert record_ids(by_amount)[:12] == won
         assert len(set(record_ids(by_amount))) == 24
 
-    async def test_cursor_is_bound_to_user_endpoint_and_query(
+    async def test_deal_cursor_is_bound_to_user_endpoint_and_query(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         seed_deals(emulator, customer.contact_id, 5)
@@ -151,11 +155,13 @@ class TestListDeals:
             assert_problem(response, 400, "invalid_cursor")
 
     @pytest.mark.parametrize("sort", ["hs_forecast_amount", "-nothing", "properties"])
-    async def test_unfilterable_sort_returns_400(self, customer: Caller, sort: str) -> None:
+    async def test_deal_list_sorted_by_unsortable_field_returns_400(
+        self, customer: Caller, sort: str
+    ) -> None:
         response = await customer.get("/api/deals", params={"sort": sort})
         assert_problem(response, 400, "validation_error", fields=["sort"])
 
-    async def test_customer_without_contact_gets_empty_list(
+    async def test_customer_without_contact_gets_an_empty_deal_list(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_deal_as(customer)
@@ -165,7 +171,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("sort", [None, "amount"])
     @pytest.mark.parametrize("change", ["archive", "merge"])
-    async def test_deal_lost_during_the_request_is_omitted(
+    async def test_deal_archived_or_merged_during_the_list_is_omitted(
         self, customer: Caller, emulator: Emulator, change: str, sort: str | None
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 4)
@@ -186,7 +192,7 @@ class TestListDeals:
         expected = created[1:] if change == "archive" else [*created[2:], *survivors]
         assert (record_ids(page["results"]), page["next_cursor"]) == (expected, None)
 
-    async def test_merged_contact_has_deals_of_both_contacts(
+    async def test_deal_list_after_merge_has_deals_of_both_contacts(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -198,11 +204,15 @@ class TestListDeals:
 
 
 class TestSearchDeals:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_search_deals_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/deals/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deals_are_not_found(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_search_finds_no_deals_of_another_customer(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         await create_deal_as(customer, dealname="Secret plan")
         assert await search_all(other_customer, "/api/deals/search", query="secret") == []
 
@@ -246,7 +256,7 @@ class TestSearchDeals:
             ),
         ],
     )
-    async def test_filters_select_matching_deals(
+    async def test_search_filters_select_matching_deals(
         self,
         role: str,
         filters: list[dict[str, Any]],
@@ -289,7 +299,7 @@ class TestSearchDeals:
             ({"filter": []}, "filter"),
         ],
     )
-    async def test_invalid_field_is_named_without_hubspot_call(
+    async def test_invalid_field_of_deal_search_is_named_without_a_call(
         self, staff: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -297,7 +307,7 @@ class TestSearchDeals:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.requests == []
 
-    async def test_staff_search_costs_one_call(
+    async def test_staff_deal_search_costs_one_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 12)
@@ -319,7 +329,7 @@ class TestSearchDeals:
         assert emulator.requests == []
 
     @pytest.mark.parametrize("text", ["é", "👩", "\N{COMBINING ACUTE ACCENT}"])
-    async def test_text_of_500_characters_is_accepted_in_any_script(
+    async def test_search_text_of_500_characters_of_any_script_succeeds(
         self, staff: Caller, emulator: Emulator, text: str
     ) -> None:
         for response in (
@@ -329,14 +339,14 @@ class TestSearchDeals:
             assert response.status_code == 200, response.text
 
     @pytest.mark.parametrize("query", ["josé", "JOSÉ", "jose\N{COMBINING ACUTE ACCENT}", "é m"])
-    async def test_combining_accents_match_composed_characters(
+    async def test_search_matches_combining_and_composed_accents(
         self, customer: Caller, emulator: Emulator, query: str
     ) -> None:
         created = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]
         await create_deal_as(customer, dealname="Jose Meza")
         assert record_ids(await search_all(customer, "/api/deals/search", query=query)) == created
 
-    async def test_empty_hubspot_page_is_skipped(
+    async def test_empty_page_of_hubspots_search_is_skipped(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 12)
@@ -346,7 +356,7 @@ class TestSearchDeals:
         assert record_ids(response.json()["data"]["results"]) == created[10:]
         assert [request.body.get("after") for request in emulator.requests[-2:]] == [None, "10"]
 
-    async def test_short_hubspot_page_continues_at_its_next_offset(
+    async def test_short_page_of_hubspots_search_continues_at_next_offset(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 12)

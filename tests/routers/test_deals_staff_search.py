@@ -33,7 +33,7 @@ class TestManyAddedProperties:
         added = {"deals": {"readable": ["dealtype", "hs_next_step", *names], "filterable": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_search_results_are_read_by_batch_read(
+    async def test_search_with_many_added_properties_uses_batch_read(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         types = ("newbusiness", "existingbusiness", "newbusiness")
@@ -85,7 +85,7 @@ class TestSearchLimit:
         }
         emulator.fail_next("POST", "/crm/objects/*/deals/search", status=200, body=page, times=200)
 
-    async def test_search_is_truncated_at_10000_results(self, staff: Caller) -> None:
+    async def test_staff_search_is_truncated_at_10000_results(self, staff: Caller) -> None:
         body: dict[str, Any] = {"limit": 100}
         for number in range(100):
             page = (await staff.post("/api/deals/search", body)).json()["data"]
@@ -93,7 +93,7 @@ class TestSearchLimit:
             assert page["total"] == 10_050
             body["cursor"] = page["next_cursor"]
 
-    async def test_sorted_list_beyond_10000_returns_400(self, staff: Caller) -> None:
+    async def test_sorted_staff_list_beyond_10000_returns_400(self, staff: Caller) -> None:
         params: dict[str, Any] = {"limit": 100, "sort": "amount"}
         for _ in range(100):
             page = (await staff.get("/api/deals", params=params)).json()["data"]
@@ -101,7 +101,7 @@ class TestSearchLimit:
         response = await staff.get("/api/deals", params=params)
         assert_problem(response, 400, "validation_error", fields=["cursor"])
 
-    async def test_filtered_list_searches_beyond_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_filtered_staff_list_pages_by_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
         params: dict[str, Any] = {"limit": 100, "pipeline": "default"}
         for _ in range(2):
             params["cursor"] = (await staff.get("/api/deals", params=params)).json()["data"]["next_cursor"]
@@ -117,7 +117,7 @@ class TestReadYourOwnWrites:
     def search_index_lags(self, emulator: Emulator) -> None:
         emulator.switches.search_lag_seconds = 30.0
 
-    async def test_created_changed_and_archived_deals_are_merged_once(
+    async def test_own_recent_deal_writes_appear_once_in_staff_search(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
@@ -145,7 +145,7 @@ class TestReadYourOwnWrites:
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
         assert created in record_ids(await search_all(staff, "/api/deals/search", query="fleet"))
 
-    async def test_latest_50_writes_are_merged_and_fit_the_cursor(
+    async def test_staff_search_adds_latest_50_writes_and_fits_cursor(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         created = [await create_deal_as(staff, contact_id=customer.contact_id) for _ in range(55)]
@@ -155,7 +155,7 @@ class TestReadYourOwnWrites:
         assert record_ids(results) == created[-50:]
 
     @pytest.mark.parametrize("operation", ["list", "search"])
-    async def test_short_hubspot_page_is_not_filled_with_later_deals(
+    async def test_short_search_page_is_not_filled_with_later_deals(
         self, operation: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = await create_deal_as(staff, contact_id=customer.contact_id)
@@ -176,7 +176,7 @@ class TestReadYourOwnWrites:
             remaining = await staff.post("/api/deals/search", {"cursor": page["next_cursor"]})
         assert record_ids(remaining.json()["data"]["results"]) == [created]
 
-    async def test_writes_between_pages_show_current_values(
+    async def test_deals_written_between_pages_have_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
@@ -192,7 +192,7 @@ class TestReadYourOwnWrites:
         assert record_ids(results) == [created[2], created[4], created[6]]
         assert results[0]["dealname"] == "renamed"
 
-    async def test_writes_older_than_a_minute_are_not_merged(
+    async def test_staff_search_ignores_own_writes_older_than_a_minute(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await create_deal_as(staff, contact_id=customer.contact_id)
@@ -202,7 +202,7 @@ class TestReadYourOwnWrites:
         await staff.post("/api/deals/search", {})
         assert calls(emulator) == ["POST objects/deals/search"]
 
-    async def test_merging_costs_one_more_call(
+    async def test_staff_search_after_own_writes_costs_one_more_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         await create_deal_as(staff, contact_id=customer.contact_id)
@@ -210,7 +210,7 @@ class TestReadYourOwnWrites:
         await staff.post("/api/deals/search", {"filters": [condition("amount", "HAS_PROPERTY")]})
         assert calls(emulator) == ["POST objects/deals/batch/read", "POST objects/deals/search"]
 
-    async def test_writes_of_other_staff_are_not_merged(
+    async def test_staff_search_ignores_recent_writes_of_other_staff(
         self, client: httpx.AsyncClient, app: FastAPI, staff: Caller, customer: Caller
     ) -> None:
         other = await register_caller(client, "colleague@example.com")

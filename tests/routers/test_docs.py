@@ -12,7 +12,7 @@ from hubspot_emulator import Emulator
 
 
 class TestDocs:
-    async def test_page_uses_only_its_own_files(self, client: httpx.AsyncClient) -> None:
+    async def test_docs_page_loads_only_files_of_the_service(self, client: httpx.AsyncClient) -> None:
         page = await client.get("/docs")
         assert page.status_code == 200
         assert "http" not in page.text.replace("<!doctype html>", "")

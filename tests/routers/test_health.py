@@ -20,12 +20,14 @@ class TestHealth:
 
 
 class TestReadiness:
-    async def test_readyz_is_ready_with_all_dependencies(self, client: httpx.AsyncClient) -> None:
+    async def test_readyz_is_ready_if_all_dependencies_are_available(self, client: httpx.AsyncClient) -> None:
         response = await client.get("/readyz")
         assert response.status_code == 200
         assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("ready", "ok")
 
-    async def test_hubspot_outage_is_degraded_with_200(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_readyz_is_degraded_with_200_during_hubspot_outage(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.fail_next("GET", "/crm/pipelines/*", status=500, times=50)
         await customer.get("/api/pipelines")
         response = await customer.client.get("/readyz")
@@ -35,7 +37,7 @@ class TestReadiness:
     @pytest.mark.parametrize(
         ("revision", "status"), [("older", 503), ("0000", 503), ("0999", 200), (None, 200)]
     )
-    async def test_only_an_older_database_schema_is_unavailable(
+    async def test_readyz_is_503_only_for_an_older_database_schema(
         self, client: httpx.AsyncClient, app: FastAPI, revision: str | None, status: int
     ) -> None:
         """A newer schema is fine: an upgrade migrates first, while older processes still serve."""
@@ -56,7 +58,7 @@ class TestReadiness:
             assert response.headers["retry-after"]
             assert "crm-api migrate" in response.json()["database"]["problem"]
 
-    async def test_redis_outage_is_degraded_with_200(
+    async def test_readyz_is_degraded_with_200_during_redis_outage(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
         for url, state, status in (
@@ -75,6 +77,6 @@ class TestReadiness:
                 assert response.status_code == 200
                 assert (response.json()["redis"]["state"], response.json()["status"]) == (state, status)
 
-    async def test_draining_process_returns_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_readyz_returns_503_while_draining(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         app.state.draining = True
         assert (await client.get("/readyz")).status_code == 503

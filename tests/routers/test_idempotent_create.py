@@ -47,7 +47,7 @@ async def end_leases(app: FastAPI) -> None:
 
 
 class TestSameKey:
-    async def test_second_request_replays_the_first_response(
+    async def test_second_request_with_a_key_replays_the_response(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
@@ -98,13 +98,15 @@ class TestSameKey:
         await customer.post("/api/deals", deal_body(), headers=KEY)
         assert await rows(app) == []
 
-    async def test_quoted_key_equals_unquoted_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_quoted_idempotency_key_equals_unquoted_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": '"one"'})
         await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": "one"})
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
-    async def test_key_reused_with_other_body_returns_422(
+    async def test_idempotency_key_with_another_body_returns_422(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -122,7 +124,7 @@ class TestSameKey:
             response = await customer.post(path.format(deal=other), body, headers=KEY)
             assert_problem(response, 422, "idempotency_key_reused")
 
-    async def test_two_users_may_use_the_same_key(
+    async def test_two_users_may_use_the_same_idempotency_key(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
@@ -130,7 +132,9 @@ class TestSameKey:
             assert (response.status_code, response.headers.get("idempotency-replayed")) == (201, None)
         assert len(emulator.records("deals")) == 2
 
-    async def test_two_operations_may_use_the_same_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_two_operations_may_use_the_same_idempotency_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal = await customer.post("/api/deals", deal_body(), headers=KEY)
         ticket = await customer.post(
             f"/api/tickets/{deal.json()['data']['deal']['id']}", ticket_body(), headers=KEY
@@ -138,7 +142,9 @@ class TestSameKey:
         assert (ticket.status_code, ticket.headers.get("idempotency-replayed")) == (201, None)
         assert (len(emulator.records("deals")), len(emulator.records("tickets"))) == (1, 1)
 
-    async def test_concurrent_requests_create_one_record(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_concurrent_requests_with_one_key_create_one_record(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         responses = await asyncio.gather(
             *(customer.post("/api/deals", deal_body(), headers=KEY) for _ in range(8))
         )
@@ -149,7 +155,9 @@ class TestSameKey:
                 assert_problem(response, 409, "request_in_progress")
                 assert int(response.headers["retry-after"]) >= 1
 
-    async def test_final_error_is_replayed(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_validation_error_is_replayed_for_the_same_key(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         first = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
         emulator.clear_requests()
         again = await customer.post("/api/deals", deal_body(dealstage="nowhere"), headers=KEY)
@@ -159,14 +167,16 @@ class TestSameKey:
         assert again.headers["idempotency-replayed"] == "true"
         assert emulator.requests == []
 
-    async def test_temporary_error_releases_the_key(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_502_releases_the_idempotency_key_for_a_retry(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=403)
         response = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert_problem(response, 502, "hubspot_credentials_refused")
         assert (await customer.post("/api/deals", deal_body(), headers=KEY)).status_code == 201
 
-    async def test_expired_key_creates_again(
+    async def test_expired_idempotency_key_creates_another_deal(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body(), headers=KEY)
@@ -177,17 +187,19 @@ class TestSameKey:
         assert len(emulator.records("deals")) == 2
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "has space"])
-    async def test_malformed_key_returns_400(self, customer: Caller, key: str) -> None:
+    async def test_malformed_idempotency_key_returns_400(self, customer: Caller, key: str) -> None:
         response = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
         assert_problem(response, 400, "validation_error", fields=["Idempotency-Key"])
 
-    async def test_database_contains_no_keys_or_bodies(self, customer: Caller, app: FastAPI) -> None:
+    async def test_database_contains_no_idempotency_keys_or_bodies(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
         [row] = await rows(app)
         assert KEY["Idempotency-Key"] not in row.id
         assert "Hidden" not in row.fingerprint + row.id
 
-    async def test_registration_is_replayed_without_user_exists(
+    async def test_repeated_registration_with_a_key_replays_the_201(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         first = await client.post("/api/register", json=registration_body(), headers=KEY)
@@ -204,7 +216,7 @@ class TestLostResponses:
     @pytest.mark.parametrize(
         "kind", ["drop_before", "drop_after", "truncated_json", "hang_after", "invalid_json"]
     )
-    async def test_provisioned_account_finds_record_of_lost_response(
+    async def test_create_with_lost_response_succeeds_if_provisioned(
         self, customer: Caller, emulator: Emulator, provisioned: list[str], kind: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -217,7 +229,7 @@ class TestLostResponses:
         assert len(emulator.used_faults()) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}", "/api/register", "/api/contacts"])
-    async def test_found_record_looks_like_a_created_one(
+    async def test_create_with_lost_response_returns_the_usual_body(
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
         deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -238,7 +250,7 @@ class TestLostResponses:
         assert len(emulator.used_faults()) == 1
         assert responses[0] == responses[1]
 
-    async def test_unprovisioned_account_returns_outcome_unknown(
+    async def test_lost_response_is_outcome_unknown_if_not_provisioned(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -249,7 +261,7 @@ class TestLostResponses:
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("committed", [True, False])
-    async def test_expired_lease_is_taken_over_with_same_request_id(
+    async def test_expired_key_lease_is_taken_over_with_same_request_id(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
         # A crash after HubSpot's commit leaves a row with a lease and without a response.
@@ -271,7 +283,7 @@ class TestLostResponses:
 
 
 class TestProvision:
-    async def test_provision_creates_missing_definitions_once(self, app: FastAPI, emulator: Emulator) -> None:
+    async def test_second_provision_creates_no_definitions(self, app: FastAPI, emulator: Emulator) -> None:
         done = await provision(app.state.hubspot, TICKET_CATEGORIES)
         assert any("crm_api_request_id created" in line for line in done)
         assert sum("category" in line for line in done) == 2
@@ -279,7 +291,7 @@ class TestProvision:
         assert await provision(app.state.hubspot, TICKET_CATEGORIES) == []
         assert {request.method for request in emulator.requests} == {"GET"}
 
-    async def test_provision_keeps_existing_options(self, app: FastAPI) -> None:
+    async def test_provision_keeps_existing_category_options(self, app: FastAPI) -> None:
         before = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
         await provision(app.state.hubspot, TICKET_CATEGORIES)
         after = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")
@@ -295,7 +307,7 @@ class TestProvision:
         response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
         assert (response.status_code, response.json()["data"]["ticket"]["category"]) == (201, category)
 
-    async def test_missing_option_returns_400_before_provision(self, customer: Caller) -> None:
+    async def test_category_missing_in_hubspot_returns_400(self, customer: Caller) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
         assert_problem(response, 400, "validation_error", fields=["category"])

@@ -46,11 +46,13 @@ def calls(emulator: Emulator) -> list[str]:
 
 
 class TestListCrmObjects:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_overview_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/new-crm-objects"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_gets_only_own_contact(
+    async def test_overview_of_customer_has_only_their_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
@@ -71,7 +73,7 @@ class TestListCrmObjects:
             None,
         )
 
-    async def test_page_of_10_contacts_costs_four_calls(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_of_10_contacts_costs_four_calls(self, staff: Caller, emulator: Emulator) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
         seed_contacts(emulator, 10)
         emulator.clear_requests()
@@ -86,7 +88,9 @@ class TestListCrmObjects:
         ]
         assert calls(emulator)[3:] == ["objects/tickets/batch/read"]
 
-    async def test_page_of_100_contacts_costs_eleven_calls(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_of_100_contacts_costs_eleven_calls(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
         seed_contacts(emulator, 100)
         emulator.clear_requests()
@@ -95,7 +99,7 @@ class TestListCrmObjects:
         assert sum(len(deal["tickets"]) for contact in contacts for deal in contact["deals"]) == 600
         assert len(emulator.requests) == 11
 
-    async def test_each_contact_is_on_one_page(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_lists_each_contact_on_one_page(self, staff: Caller, emulator: Emulator) -> None:
         seed_contacts(emulator, 23, deals=0)
         seen: list[str] = []
         cursor: str | None = None
@@ -108,14 +112,14 @@ class TestListCrmObjects:
                 break
         assert seen == sorted({record.id for record in emulator.records("contacts")}, key=int)
 
-    async def test_contact_has_all_250_deals(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_contact_has_all_250_deals(self, staff: Caller, emulator: Emulator) -> None:
         seed_contacts(emulator, 1, deals=250, tickets=0)
         response = await staff.get("/api/new-crm-objects", params={"limit": 100})
         contact = response.json()["data"]["data"]["contacts"][-1]
         assert len(contact["deals"]) == 250
         assert contact["incomplete"] is False
 
-    async def test_deal_merged_during_the_request_is_incomplete(
+    async def test_deal_merged_during_the_overview_is_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         one, other, third = seed_deals(emulator, customer.contact_id, 3)
@@ -137,7 +141,7 @@ class TestListCrmObjects:
         assert ({ticket["id"] for ticket in deal["tickets"]}, deal["incomplete"]) == (set(tickets), False)
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_more_children_than_the_maximum_are_incomplete(
+    async def test_overview_above_maximum_of_children_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, object_type: str
     ) -> None:
         monkeypatch.setattr(associations, "MAX_CHILDREN", 3)
@@ -151,13 +155,15 @@ class TestListCrmObjects:
         assert (len(nested[object_type]), nested["incomplete"]) == (3, True)
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", ""])
-    async def test_invalid_limit_returns_400(self, customer: Caller, emulator: Emulator, limit: str) -> None:
+    async def test_overview_with_invalid_limit_returns_400(
+        self, customer: Caller, emulator: Emulator, limit: str
+    ) -> None:
         emulator.clear_requests()
         response = await customer.get("/api/new-crm-objects", params={"limit": limit})
         assert_problem(response, 400, "validation_error", fields=["limit"])
         assert emulator.requests == []
 
-    async def test_changed_or_foreign_cursor_returns_400(
+    async def test_overview_with_invalid_cursor_returns_400(
         self, staff: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         seed_contacts(emulator, 5, deals=0)
@@ -169,7 +175,9 @@ class TestListCrmObjects:
         response = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
         assert_problem(response, 400, "invalid_cursor")
 
-    async def test_hubspot_error_returns_502_or_503(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_returns_502_or_503_for_hubspot_errors(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.fail_next("GET", "/crm/objects/*", status=502, times=50)
         response = await staff.get("/api/new-crm-objects")
         assert response.status_code in (502, 503)

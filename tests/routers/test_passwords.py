@@ -77,10 +77,10 @@ class TestChange:
         assert events.count("password_change_failed") == 1
         assert await status_of_login(customer, PASSWORD) == 200
 
-    async def test_current_password_guesses_share_the_login_limit(self, customer: Caller) -> None:
+    async def test_current_password_guesses_have_a_limit_of_their_own(self, customer: Caller) -> None:
         statuses = [(await self.change(customer, current=f"guess {n}")).status_code for n in range(6)]
         assert statuses == [400] * 5 + [429]
-        assert await status_of_login(customer, PASSWORD) == 429
+        assert await status_of_login(customer, PASSWORD) == 200
 
     @pytest.mark.parametrize("new", ["short", "password1", "customer@example.com", "Customer", "x" * 129])
     async def test_weak_new_password_is_rejected_and_not_counted(self, customer: Caller, new: str) -> None:
@@ -131,7 +131,7 @@ class TestReset:
     async def reset(self, caller: Caller, token: str, password: str = NEW) -> httpx.Response:
         return await caller.client.post("/api/password/reset", json={"token": token, "password": password})
 
-    async def test_reset_ends_all_sessions_and_verifies_email(
+    async def test_password_reset_ends_all_sessions_and_verifies_email(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         response = await self.reset(customer, await self.token(customer, app, mailbox))
@@ -143,13 +143,15 @@ class TestReset:
             assert (await database.execute(select(User.email_verified))).scalar_one()
         assert (await wait_for_mail(app, mailbox, customer.email))["Subject"] == "Your password was changed"
 
-    async def test_reset_token_works_once(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
+    async def test_password_reset_token_works_once(
+        self, customer: Caller, app: FastAPI, mailbox: Mailbox
+    ) -> None:
         token = await self.token(customer, app, mailbox)
         responses = await asyncio.gather(*(self.reset(customer, token, f"harbour {n}") for n in range(3)))
         assert sorted(response.status_code for response in responses) == [204, 400, 400]
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_reset_invalidates_other_reset_links(
+    async def test_password_reset_invalidates_other_reset_links(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         first, second = [await self.token(customer, app, mailbox) for _ in range(2)]

@@ -14,11 +14,13 @@ from hubspot_emulator import Emulator
 
 
 class TestListPipelines:
-    async def test_anonymous_request_is_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_pipelines_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/pipelines"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_stages_are_in_display_order(self, customer: Caller) -> None:
+    async def test_pipelines_list_stages_in_display_order(self, customer: Caller) -> None:
         response = await customer.get("/api/pipelines")
         assert response.status_code == 200
         pipelines = response.json()["data"]
@@ -36,7 +38,9 @@ class TestListPipelines:
         assert (tickets["id"], [stage["id"] for stage in tickets["stages"]]) == ("0", ["1", "2", "3", "4"])
         assert [stage["id"] for stage in tickets["stages"] if stage["is_closed"]] == ["4"]
 
-    async def test_concurrent_requests_share_two_calls(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_concurrent_pipeline_requests_share_two_calls(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.clear_requests()
         await asyncio.gather(*(customer.get("/api/pipelines") for _ in range(10)))
         assert sorted(request.path for request in emulator.requests) == [
@@ -44,7 +48,9 @@ class TestListPipelines:
             "/crm/pipelines/2026-09/tickets",
         ]
 
-    async def test_change_is_visible_after_next_read(self, customer: Caller, app: FastAPI) -> None:
+    async def test_pipeline_change_is_visible_after_the_cache_is_renewed(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         async def labels() -> list[str]:
             return [
                 pipeline["label"]
@@ -64,7 +70,9 @@ class TestListPipelines:
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
         assert await labels() == ["Renamed"]
 
-    async def test_invalid_json_from_hubspot_is_502(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_pipelines_with_invalid_json_from_hubspot_returns_502(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.fail_next("GET", "/crm/pipelines/*", kind="invalid_json", times=50)
         assert_problem(await customer.get("/api/pipelines"), 502, "hubspot_error")
 
@@ -105,7 +113,7 @@ class TestCustomerStages:
         assert {pipeline["id"] for pipeline in all_pipelines} == {"default", other_pipeline}
         assert all(stage["may_set"] for pipeline in all_pipelines for stage in pipeline["stages"])
 
-    async def test_unlisted_stage_is_for_staff_only(
+    async def test_stage_outside_customer_stages_is_for_staff_only(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         response = await customer.post("/api/deals", deal_body(dealstage="closedwon"))
@@ -117,14 +125,14 @@ class TestCustomerStages:
         by_staff = await staff.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})
         assert by_staff.status_code == 200, by_staff.text
 
-    async def test_hidden_pipeline_is_400_for_customers(
+    async def test_hidden_pipeline_returns_400_to_customers(
         self, customer: Caller, emulator: Emulator, other_pipeline: str
     ) -> None:
         response = await customer.post("/api/deals", deal_body(pipeline=other_pipeline))
         assert_problem(response, 400, "validation_error", fields=["pipeline"])
         assert emulator.records("deals") == []
 
-    async def test_properties_offer_customers_allowed_stages(
+    async def test_stage_options_of_customers_are_the_allowed_stages(
         self, customer: Caller, staff: Caller, other_pipeline: str
     ) -> None:
         offered = {}
@@ -158,7 +166,7 @@ class TestCustomerStages:
         assert (await customer.patch(path, body)).status_code == 200
 
 
-async def test_too_long_labels_are_cut(customer: Caller, emulator: Emulator) -> None:
+async def test_too_long_pipeline_labels_are_cut(customer: Caller, emulator: Emulator) -> None:
     stage = {"id": "1", "label": "s" * 600, "displayOrder": -7, "metadata": {}}
     pipeline = {"id": "p", "label": "p" * 600, "displayOrder": 2**40, "stages": [stage]}
     emulator.fail_next("GET", "/crm/pipelines/*", status=200, body={"results": [pipeline]}, times=2)

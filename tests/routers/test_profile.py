@@ -67,7 +67,9 @@ class TestUpdateMe:
     async def test_update_profile_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.patch("/api/me", json={"firstname": "Eve"}), 401, "invalid_token")
 
-    async def test_update_changes_database_and_contact(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_profile_update_changes_database_and_contact(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.clear_requests()
         response = await self.patch(customer, firstname="Augusta", phone="+1 555 010 9999")
         assert response.status_code == 200
@@ -83,7 +85,9 @@ class TestUpdateMe:
         [sent] = [request.body for request in emulator.requests if request.method == "PATCH"]
         assert sent == {"properties": {"firstname": "Augusta", "phone": "+1 555 010 9999"}}
 
-    async def test_empty_update_makes_no_hubspot_call(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_empty_profile_update_makes_no_hubspot_call(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.clear_requests()
         assert (await self.patch(customer)).status_code == 200
         assert emulator.requests == []
@@ -102,21 +106,21 @@ class TestUpdateMe:
             {"password": "a harbour in the morning"},
         ],
     )
-    async def test_invalid_or_read_only_field_is_rejected(
+    async def test_profile_update_of_invalid_or_read_only_field_fails(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any]
     ) -> None:
         emulator.clear_requests()
         assert_problem(await self.patch(customer, **change), 400, "validation_error", fields=list(change))
         assert emulator.requests == []
 
-    async def test_hubspot_failure_leaves_profile_unchanged(
+    async def test_profile_update_with_hubspot_failure_changes_nothing(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
         assert_problem(await self.patch(customer, firstname="Eve"), 502, "hubspot_credentials_refused")
         assert (await customer.get("/api/me")).json()["data"]["firstname"] == "Ada"
 
-    async def test_update_retry_succeeds_after_database_failure(
+    async def test_profile_update_retried_after_database_error_succeeds(
         self, customer: Caller, emulator: Emulator, fail_statements: Callable[[str], None]
     ) -> None:
         fail_statements("UPDATE users SET")
@@ -125,7 +129,7 @@ class TestUpdateMe:
         assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
-    async def test_update_works_after_contact_was_archived(
+    async def test_profile_update_succeeds_after_contact_is_archived(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -206,7 +210,7 @@ class TestDeleteMe:
                 for table in Base.metadata.sorted_tables
             }
 
-    async def test_idempotency_key_can_be_reused_after_deletion(
+    async def test_idempotency_key_can_be_reused_after_user_is_deleted(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         """The stored response of the first registration describes a user who no longer exists."""
@@ -219,7 +223,7 @@ class TestDeleteMe:
         assert "idempotency-replayed" not in again.headers
         assert len(await users_of(app)) == 1
 
-    async def test_email_can_be_registered_again_after_deletion(self, customer: Caller) -> None:
+    async def test_email_can_be_registered_after_user_is_deleted(self, customer: Caller) -> None:
         await self.delete(customer)
         again = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         assert again.status_code == 201
@@ -230,7 +234,7 @@ class TestExportMe:
     async def test_export_without_token_returns_401(self, client: httpx.AsyncClient) -> None:
         assert_problem(await client.get("/api/me/export"), 401, "invalid_token")
 
-    async def test_export_contains_only_the_callers_data(
+    async def test_export_contains_only_data_of_the_caller(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
@@ -255,7 +259,7 @@ class TestExportMe:
         assert other_customer.email not in response.text
         assert "hash" not in response.text
 
-    async def test_export_without_contact_contains_profile(
+    async def test_export_of_user_without_contact_contains_profile(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)

@@ -15,11 +15,15 @@ from hubspot_emulator import Emulator
 
 
 class TestListProperties:
-    async def test_anonymous_request_is_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_properties_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/properties/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_properties_describe_a_form(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_property_list_has_types_options_and_writability(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         response = await customer.get("/api/properties/tickets")
         assert response.status_code == 200, response.text
         listed = {item["name"]: item for item in response.json()["data"]["results"]}
@@ -48,7 +52,7 @@ class TestListProperties:
         await customer.get("/api/properties/tickets")
         assert emulator.requests == []
 
-    async def test_writable_depends_on_role(self, customer: Caller, staff: Caller) -> None:
+    async def test_writable_of_a_property_depends_on_the_role(self, customer: Caller, staff: Caller) -> None:
         for caller, writable in ((customer, False), (staff, True)):
             results = (await caller.get("/api/properties/contacts")).json()["data"]["results"]
             listed = {item["name"]: item["writable"] for item in results}
@@ -58,7 +62,7 @@ class TestListProperties:
                 True,
             )
 
-    async def test_unknown_object_type_is_400(self, customer: Caller) -> None:
+    async def test_list_properties_of_unknown_object_type_returns_400(self, customer: Caller) -> None:
         response = await customer.get("/api/properties/companies")
         assert_problem(response, 400, "validation_error", fields=["object_type"])
 
@@ -78,7 +82,7 @@ class TestAddedProperties:
         }
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_added_properties_are_nested_in_both_directions(
+    async def test_added_properties_are_read_and_written_as_nested_fields(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
@@ -95,7 +99,7 @@ class TestAddedProperties:
         assert changed.json()["data"]["deal"]["properties"]["dealtype"] is None
         assert emulator.requests[-1].body == {"properties": {"dealtype": ""}}
 
-    async def test_invalid_option_is_rejected_without_a_write(
+    async def test_invalid_option_of_added_property_is_not_written(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -104,7 +108,9 @@ class TestAddedProperties:
         assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
         assert writes(emulator) == []
 
-    async def test_added_properties_are_writable_by_role(self, customer: Caller, staff: Caller) -> None:
+    async def test_added_property_writable_by_staff_is_400_for_customers(
+        self, customer: Caller, staff: Caller
+    ) -> None:
         deal_id = await create_deal_as(customer)
         body = {"properties": {"hs_next_step": "call"}}
         response = await customer.patch(f"/api/deals/{deal_id}", body)
@@ -114,7 +120,7 @@ class TestAddedProperties:
         assert_problem(response, 400, "validation_error", fields=["properties.hs_is_closed"])
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_only_listed_properties_are_filterable(
+    async def test_only_properties_in_the_setting_are_filterable(
         self, role: str, customer: Caller, staff: Caller
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -127,7 +133,7 @@ class TestAddedProperties:
         response = await caller.post("/api/deals/search", {"filters": refused})
         assert_problem(response, 400, "validation_error", fields=["filters.0.property"])
 
-    async def test_added_properties_are_listed_with_options(self, customer: Caller) -> None:
+    async def test_property_list_has_added_properties_with_options(self, customer: Caller) -> None:
         results = (await customer.get("/api/properties/deals")).json()["data"]["results"]
         listed = {item["name"]: item for item in results}
         assert (listed["dealtype"]["nested"], listed["dealtype"]["type"]) == (True, "enumeration")
@@ -170,7 +176,7 @@ class TestEveryType:
                 options=[PropertyOption(label=option, value=option) for option in options.split()],
             )
 
-    async def test_every_type_is_listed_with_its_options(self, customer: Caller) -> None:
+    async def test_added_properties_of_every_type_are_listed(self, customer: Caller) -> None:
         results = (await customer.get("/api/properties/deals")).json()["data"]["results"]
         listed = {item["name"]: item for item in results if item["nested"]}
         assert {
@@ -195,7 +201,7 @@ class TestEveryType:
             ("a_text", "  as it is\n", "  as it is\n"),
         ],
     )
-    async def test_unchanged_value_is_not_sent_again(
+    async def test_equal_value_of_added_property_is_not_written_again(
         self, customer: Caller, emulator: Emulator, name: str, sent: str, read: str
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer, properties={'some_choices': 'X'})}"
@@ -227,7 +233,7 @@ class TestEveryType:
             ("some_choices", ";"),
         ],
     )
-    async def test_invalid_value_of_type_is_400(
+    async def test_value_invalid_for_its_property_type_returns_400(
         self, customer: Caller, emulator: Emulator, name: str, sent: str
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -248,7 +254,7 @@ class TestEveryType:
             ("a_text", {"operator": "IN", "values": ["HELLO"]}),
         ],
     )
-    async def test_every_type_can_be_filtered_and_sorted(
+    async def test_added_properties_of_every_type_are_filtered_and_sorted(
         self,
         role: str,
         customer: Caller,
@@ -277,7 +283,7 @@ class TestEveryType:
         in_order = await list_all(caller, "/api/deals", sort=f"-{name}")
         assert [deal["id"] for deal in in_order] == [matching_id, empty_id]
 
-    async def test_account_rule_is_400_only_for_writable_fields(
+    async def test_hubspot_rule_is_400_only_if_the_property_is_writable(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -296,7 +302,7 @@ class TestRuleForStaffField:
         added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_account_rule_for_staff_field_is_502_for_customers(
+    async def test_hubspot_rule_for_staff_property_is_502_for_customers(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -318,6 +324,6 @@ class TestRuleForStaffField:
         {"writeable": ["dealtype"]},
     ],
 )
-def test_invalid_property_lists_are_rejected(lists: dict[str, Any]) -> None:
+def test_invalid_hubspot_properties_setting_raises_error(lists: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="hubspot_properties"):
         Settings(_env_file=None, environment="development", hubspot_properties={"deals": lists})

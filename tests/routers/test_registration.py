@@ -64,7 +64,7 @@ class TestRegister:
         assert (user.status, user.contact_id, user.lease_id) == ("active", record.id, None)
         assert PASSWORD not in user.password_hash
 
-    async def test_email_is_trimmed_and_lowercased(
+    async def test_registered_email_is_trimmed_and_lowercased(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         response = await client.post("/api/register", json=registration_body(email="  Ada@Example.COM "))
@@ -81,11 +81,11 @@ class TestRegister:
         response = await client.post("/api/register", json=registration_body(firstname=name))
         assert response.json()["data"]["contact"]["firstname"] == name
 
-    async def test_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
+    async def test_registered_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
         response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
-    async def test_existing_contact_is_linked_and_updated(
+    async def test_register_links_and_updates_existing_contact(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.seed(
@@ -146,7 +146,7 @@ class TestRegister:
             ({"role": "staff"}, "role"),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_registration_is_named_without_a_write(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         response = await client.post("/api/register", json=registration_body(**change))
@@ -156,14 +156,18 @@ class TestRegister:
         assert writes(emulator) == []
 
     @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
-    async def test_missing_field_is_named(self, client: httpx.AsyncClient, missing: str) -> None:
+    async def test_missing_field_of_registration_is_named(
+        self, client: httpx.AsyncClient, missing: str
+    ) -> None:
         body = registration_body()
         del body[missing]
         assert_problem(
             await client.post("/api/register", json=body), 400, "validation_error", fields=[missing]
         )
 
-    async def test_validation_error_does_not_repeat_values(self, client: httpx.AsyncClient) -> None:
+    async def test_registration_error_does_not_contain_invalid_values(
+        self, client: httpx.AsyncClient
+    ) -> None:
         response = await client.post(
             "/api/register", json=registration_body(password="sesam", email="nonsense-address")
         )
@@ -183,7 +187,7 @@ class TestRegisterWithFailures:
             ({"kind": "drop_before", "times": 50}, 502, "hubspot_error"),
         ],
     )
-    async def test_hubspot_failure_leaves_no_user_and_retry_works(
+    async def test_registration_can_be_retried_after_hubspot_failure(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,
@@ -204,7 +208,7 @@ class TestRegisterWithFailures:
             assert response.status_code in (201, 503), response.text
         assert emulator.used_faults()
 
-    async def test_registration_with_lost_lease_returns_409(
+    async def test_registration_taken_over_by_another_request_returns_409(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         """A slow process continues after its lease has ended and another request has taken over the registration."""
@@ -237,7 +241,7 @@ class TestRegisterWithFailures:
         assert len(emulator.records("contacts")) == 1
         assert len(emulator.used_faults()) == 1
 
-    async def test_retry_succeeds_after_database_failure_on_activation(
+    async def test_registration_can_be_retried_after_database_failure(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,

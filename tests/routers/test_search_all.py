@@ -9,11 +9,13 @@ from hubspot_emulator import Emulator
 
 
 class TestSearchEverything:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_search_everything_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/search", params={"q": "x"}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_finds_only_own_records(
+    async def test_search_everything_of_customer_finds_only_own_records(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -35,7 +37,7 @@ class TestSearchEverything:
         assert data["failed"] == []
         assert len(calls(emulator)) == 4
 
-    async def test_staff_search_costs_one_call_per_type(
+    async def test_staff_search_of_everything_costs_one_call_per_type(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 8)
@@ -49,7 +51,7 @@ class TestSearchEverything:
         ]
 
     @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-    async def test_failed_type_is_named_for_staff(
+    async def test_search_everything_names_failed_type_for_staff(
         self, staff: Caller, emulator: Emulator, object_type: str
     ) -> None:
         emulator.fail_next("POST", f"/crm/objects/*/{object_type}/search", status=500, times=12)
@@ -59,13 +61,17 @@ class TestSearchEverything:
         assert (response.status_code, data["failed"], data[object_type]) == (200, [object_type], [])
         assert object_type == "contacts" or data["contacts"]
 
-    async def test_failed_type_is_named_for_customer(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_search_everything_names_failed_type_for_customer(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
         data = (await customer.get("/api/search", params={"q": "van"})).json()["data"]
         assert (data["failed"], len(data["deals"])) == (["tickets"], 1)
 
-    async def test_error_is_returned_if_all_types_fail(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_search_everything_returns_502_if_all_types_fail(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/search", status=403, times=3)
         response = await staff.get("/api/search", params={"q": "x"})
         assert_problem(response, 502, "hubspot_credentials_refused")
@@ -74,7 +80,7 @@ class TestSearchEverything:
         ("params", "field"),
         [({}, "q"), ({"q": ""}, "q"), ({"q": "x" * 501}, "q"), ({"q": "x", "limit": "21"}, "limit")],
     )
-    async def test_invalid_parameter_is_named(
+    async def test_search_everything_names_invalid_parameter(
         self, customer: Caller, params: dict[str, str], field: str
     ) -> None:
         response = await customer.get("/api/search", params=params)

@@ -67,7 +67,7 @@ class TestLogIn:
             login = {"email": body["email"], "password": spelling}
             assert (await client.post("/api/login", json=login)).status_code == 200
 
-    async def test_failed_logins_of_one_user_are_limited(self, customer: Caller) -> None:
+    async def test_failed_logins_of_one_user_are_rate_limited(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
         for _ in range(5):
             assert_problem(await customer.client.post("/api/login", json=bad), 401, "invalid_credentials")
@@ -135,7 +135,7 @@ class TestToken:
             ({"scope": ["", ""], "grant_type": "password"}, "invalid_request"),
         ],
     )
-    async def test_token_error_has_oauth2_and_problem_members(
+    async def test_token_endpoint_error_is_a_problem_with_oauth2_error(
         self, customer: Caller, form: dict[str, Any], code: str
     ) -> None:
         response = await customer.client.post("/api/token", data=form)
@@ -159,7 +159,7 @@ class TestRefresh:
         )
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_refresh_token_replay_invalidates_lost_successor(self, customer: Caller) -> None:
+    async def test_replayed_refresh_token_invalidates_unused_successor(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         lost = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         again = await self.refresh(customer, first)
@@ -182,7 +182,7 @@ class TestRefresh:
             )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
 
-    async def test_two_concurrent_refreshes_leave_one_valid_token(
+    async def test_two_concurrent_refreshes_leave_one_unused_token(
         self, customer: Caller, app: FastAPI
     ) -> None:
         """Two browser tabs refresh at once: both get tokens, and only the later refresh token is valid."""
@@ -214,14 +214,14 @@ class TestRefresh:
         assert "retry-after" in response.headers
         assert (await self.refresh(customer, first)).status_code == 200
 
-    async def test_three_concurrent_refreshes_end_the_session(self, customer: Caller) -> None:
+    async def test_three_concurrent_uses_of_refresh_token_end_session(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         responses = await asyncio.gather(*(self.refresh(customer, first) for _ in range(3)))
         assert sorted(response.status_code for response in responses) == [200, 200, 401]
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
-    async def test_refresh_concurrent_with_session_end_is_invalidated(
+    async def test_refresh_during_the_end_of_its_session_gets_no_access(
         self, customer: Caller, app: FastAPI, ends: str
     ) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
@@ -247,7 +247,7 @@ class TestRefresh:
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
 
-    async def test_refresh_deletes_expired_tokens(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_deletes_expired_refresh_tokens(self, customer: Caller, app: FastAPI) -> None:
         second = (await self.refresh(customer, customer.tokens["refresh_token"])).json()["data"]
         async with app.state.session_factory.begin() as database:
             used = update(RefreshToken).where(RefreshToken.replaced_at.is_not(None))
@@ -325,7 +325,7 @@ class TestAccessToken:
         response = await customer.client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
         assert_problem(response, 401, "invalid_token")
 
-    async def test_cached_access_token_is_refused_after_expiry(
+    async def test_cached_access_token_returns_401_after_its_expiry(
         self, customer: Caller, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert (await customer.get("/api/me")).status_code == 200
@@ -335,7 +335,7 @@ class TestAccessToken:
         monkeypatch.setattr("crm_api.security.tokens.time.time", lambda: expires_at + 1.0)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_cached_access_token_is_refused_after_key_change(
+    async def test_cached_access_token_returns_401_after_a_key_change(
         self, customer: Caller, settings: Settings, app: FastAPI
     ) -> None:
         assert (await customer.get("/api/me")).status_code == 200
@@ -343,7 +343,7 @@ class TestAccessToken:
         app.state.settings = settings.model_copy(update=other)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_basic_scheme_returns_401(self, customer: Caller) -> None:
+    async def test_access_token_with_basic_scheme_returns_401(self, customer: Caller) -> None:
         token = customer.tokens["access_token"]
         response = await customer.client.get("/api/me", headers={"Authorization": f"Basic {token}"})
         assert_problem(response, 401, "invalid_token")
@@ -366,7 +366,9 @@ class TestLogOut:
         return (await caller.client.post("/api/token/refresh", json=body)).status_code
 
     @pytest.mark.parametrize("body", [None, {}, {"everywhere": False}])
-    async def test_logout_ends_only_this_session(self, customer: Caller, body: dict[str, Any] | None) -> None:
+    async def test_logout_ends_only_the_session_of_its_token(
+        self, customer: Caller, body: dict[str, Any] | None
+    ) -> None:
         other = await self.again(customer)
         response = await customer.client.post("/api/logout", headers=customer.headers, json=body)
         assert (response.status_code, response.content) == (204, b"")
@@ -375,7 +377,7 @@ class TestLogOut:
         assert (await other.get("/api/me")).status_code == 200
         assert await self.refresh(other) == 200
 
-    async def test_logout_without_body_ends_session(self, customer: Caller) -> None:
+    async def test_logout_without_body_ends_the_session(self, customer: Caller) -> None:
         response = await customer.client.post("/api/logout", headers=customer.headers)
         assert response.status_code == 204
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
@@ -397,7 +399,7 @@ class TestLogOut:
 
 
 class TestEffectOnTheNextRequest:
-    async def test_login_concurrent_with_password_change_gets_no_session(self, customer: Caller) -> None:
+    async def test_login_during_password_change_gets_no_valid_session(self, customer: Caller) -> None:
         login = {"email": customer.email, "password": PASSWORD}
         change = {"current_password": PASSWORD, "new_password": "a harbour in the morning"}
         changed, *responses = await asyncio.gather(
@@ -422,7 +424,9 @@ class TestEffectOnTheNextRequest:
         assert [contact["id"] for contact in own] == [staff.contact_id]
         assert everybody
 
-    async def test_operator_ends_all_sessions_of_a_user(self, customer: Caller, app: FastAPI) -> None:
+    async def test_end_sessions_by_operator_ends_all_sessions_of_a_user(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         assert await end_sessions(app.state.session_factory, customer.email, origin=OPERATOR)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 

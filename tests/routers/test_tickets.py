@@ -21,11 +21,13 @@ from hubspot_emulator import Emulator
 
 
 class TestCreateTicket:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_create_ticket_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/tickets/1", json=ticket_body()), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_deal_looks_missing(
+    async def test_create_ticket_on_another_customers_deal_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -39,7 +41,7 @@ class TestCreateTicket:
         assert foreign == missing
         assert emulator.records("tickets") == []
 
-    async def test_ticket_is_associated_with_deal_and_contact(
+    async def test_new_ticket_is_associated_with_deal_and_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -73,7 +75,7 @@ class TestCreateTicket:
         assert emulator.associations("tickets", record.id, "deals") == [deal_id]
         assert emulator.associations("tickets", record.id, "contacts") == [customer.contact_id]
 
-    async def test_staff_ticket_is_associated_with_the_deals_contacts(
+    async def test_ticket_of_staff_is_associated_with_deals_contacts(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -82,7 +84,9 @@ class TestCreateTicket:
         ticket_id = response.json()["data"]["ticket"]["id"]
         assert emulator.associations("tickets", ticket_id, "contacts") == [customer.contact_id]
 
-    async def test_unknown_deal_returns_404_for_staff(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_create_ticket_on_unknown_deal_as_staff_returns_404(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         assert_problem(await staff.post("/api/tickets/99999999", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
@@ -102,7 +106,7 @@ class TestCreateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_new_ticket_is_named_without_a_write(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -111,11 +115,15 @@ class TestCreateTicket:
         assert emulator.records("tickets") == []
 
     @pytest.mark.parametrize("deal_id", ["abc", "1.5", "-1", "1" * 21, "1%00"])
-    async def test_malformed_deal_id_returns_400(self, customer: Caller, deal_id: str) -> None:
+    async def test_create_ticket_with_malformed_deal_id_returns_400(
+        self, customer: Caller, deal_id: str
+    ) -> None:
         response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
         assert_problem(response, 400, "validation_error", fields=["id"])
 
-    async def test_create_on_archived_deal_returns_404(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_create_ticket_on_archived_deal_returns_404(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.archive_as_other_actor("deals", deal_id)
         assert_problem(await customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
@@ -123,11 +131,13 @@ class TestCreateTicket:
 
 
 class TestListTickets:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_tickets_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/tickets"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customer_gets_tickets_of_contact_and_deals(
+    async def test_ticket_list_has_tickets_of_own_contact_and_own_deals(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -142,7 +152,7 @@ class TestListTickets:
         assert len(await list_all(other_customer, "/api/tickets")) == 1
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_list_is_filtered_and_sorted(
+    async def test_ticket_list_is_filtered_and_sorted(
         self, role: str, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -157,18 +167,22 @@ class TestListTickets:
 
 
 class TestGetTicket:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_get_ticket_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.get("/api/tickets/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_ticket_looks_missing(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_get_ticket_of_another_customer_returns_404(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert_same_not_found(
             await other_customer.get(f"/api/tickets/{ticket_id}"),
             await other_customer.get("/api/tickets/99999999"),
         )
 
-    async def test_own_ticket_by_contact_or_deal_is_visible(
+    async def test_ticket_of_own_contact_or_own_deal_is_visible(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -188,11 +202,13 @@ class TestGetTicket:
 
 
 class TestUpdateTicket:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_update_ticket_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.patch("/api/tickets/1", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_ticket_looks_missing(
+    async def test_update_ticket_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -240,7 +256,7 @@ class TestUpdateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_is_named_and_nothing_is_written(
+    async def test_invalid_field_of_ticket_update_is_named_without_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -260,7 +276,9 @@ class TestUpdateTicket:
         sent = {"properties": {"hs_ticket_category": "", "hs_pipeline_stage": "4"}}
         assert emulator.requests[-1].body == sent
 
-    async def test_used_etag_returns_412(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_and_archive_with_outdated_etag_return_412(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         path = f"/api/tickets/{await create_ticket_as(customer, await create_deal_as(customer))}"
         etag = {"If-Match": (await customer.get(path)).headers["etag"]}
         first = await customer.patch(path, {"subject": "One"}, headers=etag)
@@ -273,7 +291,9 @@ class TestUpdateTicket:
         current = {"If-Match": first.headers["etag"]}
         assert (await customer.delete(path, headers=current)).status_code == 204
 
-    async def test_option_missing_in_hubspot_returns_400(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_update_to_category_missing_in_hubspot_returns_400(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         emulator.clear_requests()
         response = await customer.patch(f"/api/tickets/{ticket_id}", {"category": "meeting"})
@@ -284,7 +304,7 @@ class TestUpdateTicket:
 class TestRequiredProperties:
     """Since version 2026-09 HubSpot enforces properties that an administrator has made required."""
 
-    async def test_missing_required_property_names_the_field(
+    async def test_field_required_by_hubspot_is_named_if_missing(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -294,7 +314,7 @@ class TestRequiredProperties:
         assert problem["details"][0]["message"] == "is required by this account"
         assert emulator.records("tickets") == []
 
-    async def test_missing_unsupported_property_returns_502(
+    async def test_unsupported_property_required_by_hubspot_returns_502(
         self, customer: Caller, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -307,11 +327,13 @@ class TestRequiredProperties:
 
 
 class TestArchiveTicket:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_archive_ticket_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.delete("/api/tickets/1"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_foreign_ticket_looks_missing(
+    async def test_archive_ticket_of_another_customer_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -322,7 +344,7 @@ class TestArchiveTicket:
         )
         assert writes(emulator) == []
 
-    async def test_archived_ticket_is_missing_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_archived_ticket_returns_404_at_once(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
@@ -339,7 +361,7 @@ class TestArchiveTicket:
 class TestCategories:
     """Options of the HubSpot account without an API name, and several options in one value."""
 
-    async def test_unmapped_categories_are_returned_unchanged(
+    async def test_categories_without_mapping_are_returned_unchanged(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -353,7 +375,7 @@ class TestCategories:
                 "category"
             ] == category
 
-    async def test_filter_matches_one_of_several_categories(
+    async def test_category_filter_matches_one_of_several_categories(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -378,7 +400,7 @@ class TestConfiguredCategories:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"hubspot_ticket_categories": {"meeting": "FEATURE_REQUEST"}})
 
-    async def test_configured_category_is_translated_everywhere(
+    async def test_category_of_the_setting_is_translated_everywhere(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -397,17 +419,19 @@ class TestConfiguredCategories:
 
 
 @pytest.mark.parametrize("categories", [{"meetings": "MEETING"}, {"meeting": ""}])
-def test_invalid_category_setting_is_refused(categories: dict[str, str]) -> None:
+def test_invalid_ticket_category_setting_raises_error(categories: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="hubspot_ticket_categories"):
         Settings(_env_file=None, environment="development", hubspot_ticket_categories=categories)
 
 
 class TestSearchTickets:
-    async def test_without_token_returns_401(self, client: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_search_tickets_without_token_returns_401(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         assert_problem(await client.post("/api/tickets/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_staff_writes_show_while_hubspots_index_lags(
+    async def test_ticket_writes_of_staff_show_before_hubspot_index_does(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

@@ -65,7 +65,7 @@ class TestRegister:
         await client.post("/api/register", json=registration_body())
         assert_problem(await login(client), 401, "invalid_credentials")
 
-    async def test_replayed_registration_sends_one_mail(
+    async def test_registration_replayed_by_key_sends_one_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
@@ -136,7 +136,7 @@ class TestVerify:
         assert after.properties["firstname"] == "Augusta"
         assert after.properties["company"] == "Engines"
 
-    async def test_wrong_password_does_not_consume_token(
+    async def test_wrong_password_does_not_consume_verification_token(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -164,7 +164,7 @@ class TestVerify:
         assert set(statuses[1:]) <= {400, 409}
         assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
 
-    async def test_verify_fails_if_registration_was_closed_since(
+    async def test_verify_returns_403_if_registration_is_closed_now(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -174,7 +174,7 @@ class TestVerify:
         assert await rows(app, User) == []
         assert emulator.requests == []
 
-    async def test_verify_fails_if_pending_registration_is_deleted(
+    async def test_verify_returns_400_if_registration_is_deleted_meanwhile(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -216,7 +216,7 @@ class TestVerify:
         [row] = await rows(app, MailToken)
         assert token not in (row.token_hash, str(row.id))
 
-    async def test_hubspot_failure_does_not_consume_token(
+    async def test_hubspot_failure_does_not_consume_verification_token(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -244,7 +244,7 @@ class TestVerify:
     ) -> None:
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_password_guesses_at_one_link_are_limited(
+    async def test_password_guesses_at_one_verification_link_are_limited(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -266,7 +266,7 @@ class TestLaterRegistrations:
         assert first != second
         return first, second
 
-    async def test_first_link_creates_user_of_first_registration(
+    async def test_link_of_earlier_registration_creates_its_user(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         first, second = await self.both(client, app, mailbox)
@@ -276,7 +276,7 @@ class TestLaterRegistrations:
         assert_problem(await login(client, OTHER_PASSWORD), 401, "invalid_credentials")
         assert (await login(client)).status_code == 200
 
-    async def test_second_link_creates_user_of_second_registration(
+    async def test_link_of_later_registration_creates_its_user(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         _, second = await self.both(client, app, mailbox)
@@ -290,7 +290,7 @@ class TestResend:
     async def resend(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/api/email/verify/resend", json={"email": ADDRESS})
 
-    async def test_resend_sends_new_link_and_first_stays_valid(
+    async def test_resend_sends_another_link_and_keeps_the_earlier_valid(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())

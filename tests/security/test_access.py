@@ -183,16 +183,16 @@ async def owned(customer: Caller) -> Owned:
     return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
-def test_operations_and_policies_match() -> None:
+def test_operations_and_policies_have_the_same_ids() -> None:
     assert {operation.id for operation in OPERATIONS} == set(POLICIES)
 
 
-def test_operation_requires_token_unless_policy_is_anyone() -> None:
+def test_operation_needs_token_unless_its_policy_is_anyone() -> None:
     for operation in OPERATIONS:
         assert operation.secured == (POLICIES[operation.id] != "anyone"), operation.id
 
 
-def test_operation_with_record_id_has_record_policy() -> None:
+def test_only_operations_with_a_record_id_have_record_policy() -> None:
     for operation in OPERATIONS:
         assert ("{id}" in operation.path) == (POLICIES[operation.id] == "record"), operation.id
 
@@ -290,7 +290,7 @@ async def test_staff_operation_returns_403_to_customer(
 
 
 @by_policy("user")
-async def test_user_operation_shows_nothing_of_other_customers(
+async def test_user_operation_returns_no_data_of_other_customers(
     operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     emulator.clear_requests()

@@ -31,7 +31,7 @@ PLAIN_TEXTS = [
 
 class TestPlainText:
     @pytest.mark.parametrize("text", PLAIN_TEXTS)
-    async def test_text_is_returned_unchanged_as_json(
+    async def test_markup_and_formulas_are_returned_unchanged_as_json(
         self, customer: Caller, emulator: Emulator, text: str
     ) -> None:
         created = await customer.post("/api/deals", deal_body(dealname=f"x{text}", description=text))
@@ -120,9 +120,9 @@ class TestBodies:
     @pytest.mark.parametrize(
         "body",
         [
-            b"[" * 100_000,
-            b'{"a":' * 100_000,
-            b"[" * 100_000 + b"]" * 100_000,
+            b"[" * 16_000,
+            b'{"a":' * 3_000,
+            b"[" * 8_000 + b"]" * 8_000,
             b'{"email": ' + b"9" * 5_000 + b', "password": "x"}',
             b'{"email": "ada@example.com", "password": "\xff"}',
             b'{"email": "ada@example.com", "password": "x"} {}',
@@ -201,7 +201,7 @@ class TestMassAssignment:
     @pytest.mark.parametrize(
         "extra", [{"role": "staff"}, {"email_verified": True}, {"contact_id": "1"}, {"id": "1"}]
     )
-    async def test_register_rejects_role_and_other_internal_fields(
+    async def test_register_with_role_or_internal_field_returns_400(
         self, client: httpx.AsyncClient, extra: dict[str, Any]
     ) -> None:
         response = await client.post("/api/register", json=registration_body(**extra))
@@ -246,7 +246,7 @@ class TestHiddenProperties:
 
 
 class TestOverwriting:
-    async def test_deals_with_same_name_are_separate(
+    async def test_deals_of_two_customers_with_one_name_are_separate(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
@@ -285,7 +285,7 @@ class TestCursors:
         assert page["next_cursor"]
         return str(page["next_cursor"])
 
-    async def test_cursor_works_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
+    async def test_cursor_is_accepted_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
         response = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert response.status_code == 200
 

@@ -1,6 +1,7 @@
 """Known and unknown e-mail addresses cause the same response, queries, hashes and number of mails."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -28,10 +29,13 @@ def settings(settings: Settings, mailbox: Mailbox) -> Settings:
 class CountingPasswords(Passwords):
     """Password pool that counts the hashes it computes."""
 
-    hashes = 0
+    def __init__(self, *, rounds: int, workers: int) -> None:
+        super().__init__(rounds=rounds, workers=workers)
+        # `for_caller` copies the pool, so the count must be an object that the copies share.
+        self.hashes: Counter[str] = Counter()
 
     async def _run(self, work: Callable[[], Any]) -> Any:
-        self.hashes += 1
+        self.hashes["computed"] += 1
         return await super()._run(work)
 
 
@@ -70,7 +74,7 @@ async def observe(
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Observed:
         statements.clear()
-        passwords.hashes = 0
+        passwords.hashes.clear()
         emulator.clear_requests()
         await app.state.mail.flush()
         mailbox.mails.clear()
@@ -88,7 +92,7 @@ async def observe(
             response.content,
             dict(response.headers),
             list(statements),
-            passwords.hashes,
+            passwords.hashes["computed"],
             len(mailbox.mails),
             len(emulator.requests),
         )
@@ -115,7 +119,7 @@ async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -
     ],
     ids=["register", "login", "resend", "forgot"],
 )
-async def test_known_pending_and_unknown_emails_are_treated_alike(
+async def test_known_pending_and_unknown_emails_get_same_response(
     observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
 ) -> None:
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
@@ -139,7 +143,7 @@ async def test_guessed_idempotency_key_reveals_no_registration(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_oauth2_form_treats_known_and_unknown_emails_alike(
+async def test_token_form_with_known_or_unknown_email_responds_equally(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     seen = [
@@ -155,7 +159,7 @@ async def test_oauth2_form_treats_known_and_unknown_emails_alike(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_unhashable_password_takes_same_work_for_every_email(
+async def test_unhashable_password_takes_equal_work_for_any_email(
     observe: Callable[..., Awaitable[Observed]], client: httpx.AsyncClient
 ) -> None:
     """A lone surrogate cannot be hashed, which must not make the response for known addresses faster."""
@@ -182,7 +186,7 @@ def form_of(email: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_unknown_link_and_wrong_password_are_treated_alike(
+async def test_unknown_link_and_wrong_password_get_same_response(
     observe: Callable[..., Awaitable[Observed]],
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -204,7 +208,7 @@ async def test_unknown_link_and_wrong_password_are_treated_alike(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_login_before_verification_looks_like_wrong_password(
+async def test_login_before_verification_equals_wrong_password(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     """The password is the one of the pending registration."""

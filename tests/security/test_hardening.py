@@ -24,7 +24,7 @@ class TestCors:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"cors_origins": [ORIGIN]})
 
-    async def test_allowed_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
+    async def test_allowed_cors_origin_can_read_response_headers(self, client: httpx.AsyncClient) -> None:
         response = await client.get("/api/me", headers={"Origin": ORIGIN})
         assert response.headers["access-control-allow-origin"] == ORIGIN
         exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
@@ -32,7 +32,9 @@ class TestCors:
         # Tokens are sent in a header, not in a cookie.
         assert "access-control-allow-credentials" not in response.headers
 
-    async def test_allowed_origin_can_read_every_error(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_allowed_cors_origin_can_read_every_error(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
         @app.get("/broken")
         async def broken() -> None:
             raise RuntimeError
@@ -51,7 +53,7 @@ class TestCors:
             assert response.headers["x-content-type-options"] == "nosniff"
 
     @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-    async def test_preflight_lists_allowed_methods_and_headers(
+    async def test_preflight_of_allowed_method_and_headers_returns_200(
         self, client: httpx.AsyncClient, method: str
     ) -> None:
         headers = {
@@ -66,7 +68,9 @@ class TestCors:
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
     )
-    async def test_other_origin_gets_no_cors_headers(self, client: httpx.AsyncClient, origin: str) -> None:
+    async def test_origin_not_allowed_gets_no_cors_headers(
+        self, client: httpx.AsyncClient, origin: str
+    ) -> None:
         response = await client.get("/healthz", headers={"Origin": origin})
         assert "access-control-allow-origin" not in response.headers
 
@@ -101,6 +105,7 @@ class TestHeaders:
                 "secret_key": SecretStr("Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a"),
                 "jwt_secret_key": SecretStr("uE7rY1qW9oP3iA5sD2fG8hJ4kL6zX0cV"),
                 "hubspot_base_url": "https://api.hubapi.com",
+                "bcrypt_rounds": 10,
                 "registration": "closed",
             }
         )

@@ -171,7 +171,7 @@ class TestVerification:
         return with_email_verification(settings, mailbox)
 
     @pytest.mark.parametrize("key", [None, "the-same-key"])
-    async def test_pending_registration_survives_crash_at_any_step(
+    async def test_registration_repeated_after_crash_can_be_verified(
         self,
         app: FastAPI,
         client: httpx.AsyncClient,

@@ -21,7 +21,9 @@ class TestManyLogins:
         return settings.model_copy(
             update={
                 "rate_limit_failed_logins_per_account": many,
+                "rate_limit_failed_logins_per_account_total": many,
                 "rate_limit_failed_logins_per_address": many,
+                "rate_limit_logins_per_address": many,
                 "bcrypt_rounds": 10,  # about 60 ms each
             }
         )
@@ -56,7 +58,7 @@ class TestManyLogins:
             503,
         }  # 503 for logins that waited too long
 
-    async def test_login_that_waits_too_long_returns_503_retry_after(
+    async def test_login_waiting_too_long_for_a_hash_thread_returns_503(
         self, customer: Caller, app: FastAPI
     ) -> None:
         app.state.passwords = Passwords(rounds=10, workers=1, wait_seconds=0.1)

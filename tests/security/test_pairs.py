@@ -74,7 +74,7 @@ async def contacts(hubspot_url: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_concurrent_registrations_in_two_processes_make_one_user(
+async def test_registrations_in_two_processes_at_once_make_one_user(
     database_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -93,7 +93,7 @@ async def test_concurrent_registrations_in_two_processes_make_one_user(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_concurrent_verifications_in_two_processes_make_one_user(
+async def test_verifications_in_two_processes_at_once_make_one_user(
     database_url: str, tmp_path: Path, mailbox: Mailbox
 ) -> None:
     verification = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}

@@ -17,14 +17,14 @@ def test_each_of_30_000_listed_passwords_is_common() -> None:
 
 
 @pytest.mark.parametrize("password", [" Password1 ", "BASEBALL", "qwertyuiop"])
-def test_case_and_outer_spaces_are_ignored(password: str) -> None:
+def test_common_password_check_ignores_case_and_outer_spaces(password: str) -> None:
     assert is_common_password(password)
 
 
 @pytest.mark.parametrize(
     "password", ["", "\n", "123456\npassword", "correct horse battery", "password correct"]
 )
-def test_other_password_is_not_common(password: str) -> None:
+def test_password_outside_the_list_is_not_common(password: str) -> None:
     assert not is_common_password(password)
 
 

@@ -17,7 +17,7 @@ class TestAudit:
     async def events(self, app: FastAPI) -> list[AuditEntry]:
         return await entries(app.state.session_factory)
 
-    async def test_entry_has_actor_time_address_and_request_id(
+    async def test_audit_entry_has_actor_time_address_and_request_id(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         request_id = {"X-Request-ID": "front-end-0001"}
@@ -32,7 +32,7 @@ class TestAudit:
         assert abs(register_caller.at - now()) < timedelta(minutes=1)
         assert register_caller.user_id is not None
 
-    async def test_each_account_operation_adds_its_event(self, customer: Caller, app: FastAPI) -> None:
+    async def test_each_account_operation_adds_its_audit_event(self, customer: Caller, app: FastAPI) -> None:
         wrong = {"email": customer.email, "password": "not the one"}
         await customer.client.post("/api/login", json=wrong)
         await customer.client.post("/api/login", json=wrong | {"email": "nobody@example.com"})
@@ -70,7 +70,7 @@ class TestAudit:
         ]
         assert len({entry.user_id for entry in archived}) == 1
 
-    async def test_lost_contact_link_names_triggering_request(
+    async def test_audit_of_lost_contact_link_names_the_request(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)

@@ -69,7 +69,7 @@ class TestMergedContact:
         [ticket] = emulator.records("tickets")
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
-    async def test_merge_of_two_users_contacts_keeps_one_link(
+    async def test_merge_of_two_users_contacts_keeps_one_contact_link(
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
@@ -116,7 +116,7 @@ class TestMergedContact:
 
 
 class TestDeletedContact:
-    async def test_verified_email_finds_new_contact(
+    async def test_user_with_verified_email_is_linked_to_new_contact(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await prove_email(app, customer)
@@ -129,13 +129,15 @@ class TestDeletedContact:
         ]
         assert await contact_of(customer) == new_contact
 
-    async def test_unverified_email_finds_no_new_contact(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_user_with_unverified_email_is_not_linked_again(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         emulator.seed({"contacts": [{"email": customer.email}]})
         assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
-    async def test_contact_merged_with_other_users_contact_is_not_linked(
+    async def test_contact_merged_into_another_users_one_is_not_linked(
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         """The other user is still linked to the ID that the merge replaced."""
@@ -266,7 +268,7 @@ async def test_foreign_and_missing_deals_make_the_same_calls(
 
 
 @pytest.mark.parametrize("taken", [True, False])
-async def test_secondary_email_of_linked_contact_gets_no_link(
+async def test_secondary_email_of_another_users_contact_is_not_linked(
     customer: Caller, app: FastAPI, emulator: Emulator, taken: bool
 ) -> None:
     """HubSpot returns a 409 for a secondary address, with the ID of its contact."""

@@ -364,7 +364,7 @@ async def scenario(customer: Caller, staff: Caller, emulator: Emulator) -> Scena
 
 
 @pytest.mark.parametrize("row", [*ACCOUNTS, *RECORDS], ids=row_name)
-async def test_operation_makes_listed_number_of_calls(row: Row, scenario: Scenario) -> None:
+async def test_operation_makes_listed_number_of_hubspot_calls(row: Row, scenario: Scenario) -> None:
     await assert_call_count(row, scenario)
 
 
@@ -388,11 +388,11 @@ class TestWithEmailVerification:
         )
 
     @pytest.mark.parametrize("row", WITH_VERIFICATION, ids=row_name)
-    async def test_operation_makes_listed_number_of_calls(self, row: Row, scenario: Scenario) -> None:
+    async def test_operation_with_verification_makes_listed_calls(self, row: Row, scenario: Scenario) -> None:
         await assert_call_count(row, scenario)
 
 
-def test_table_contains_every_operation(app_document: dict[str, Any]) -> None:
+def test_table_of_hubspot_calls_has_every_operation(app_document: dict[str, Any]) -> None:
     operations = [
         operation["operationId"] for path in app_document["paths"].values() for operation in path.values()
     ]
@@ -400,7 +400,7 @@ def test_table_contains_every_operation(app_document: dict[str, Any]) -> None:
     assert {row.operation for row in TABLE} == set(operations)
 
 
-def test_document_contains_the_table() -> None:
+def test_hubspot_calls_document_contains_the_table() -> None:
     rows = [f"| `{row.operation}` | {row.role} | {row.when or 'always'} | {row.calls} |" for row in TABLE]
     assert "\n".join(rows) in DOCUMENT.read_text(encoding="utf-8"), "\n".join(rows)
 

@@ -52,7 +52,7 @@ async def expire_leases(app: FastAPI) -> None:
 class TestHubSpotAccountChanges:
     """The idempotency property becomes available or unavailable between two attempts."""
 
-    async def test_untracked_create_is_not_retried_after_provisioning(
+    async def test_create_without_property_is_not_retried_after_provision(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -74,7 +74,7 @@ class TestHubSpotAccountChanges:
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_schema_read_error_creates_nothing_and_releases_key(
+    async def test_schema_read_error_creates_nothing_and_frees_the_key(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
@@ -106,7 +106,7 @@ class TestHubSpotAccountChanges:
 class TestLeaseTakeover:
     """Another process takes over the key while the first, slow request is still running."""
 
-    async def test_takeover_and_slow_request_return_the_same_record(
+    async def test_slow_request_and_its_takeover_return_the_same_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         slow = HeldTransport(emulator)
@@ -146,7 +146,7 @@ class TestLeaseTakeover:
 
 
 class TestRegistration:
-    async def test_conflict_with_running_registration_is_not_stored(
+    async def test_409_for_a_running_registration_is_not_replayed(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         """Two concurrent registrations have different keys; the first fails, and a retry of the other succeeds."""
@@ -229,7 +229,7 @@ class TestRunOnce:
     """Errors of `create`, and the key's row afterwards."""
 
     @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
-    async def test_retry_after_equals_time_that_the_request_has_run(
+    async def test_retry_after_is_running_time_up_to_the_lease_end(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
         """The wait grows with the running time, but ends with the lease."""
@@ -246,7 +246,7 @@ class TestRunOnce:
 
         await run_once(app.state.session_factory, a_key(), create)
 
-    async def test_unexpected_error_keeps_the_request_id_for_retry(self, app: FastAPI) -> None:
+    async def test_retry_after_unexpected_error_has_the_same_request_id(self, app: FastAPI) -> None:
         attempts: list[Attempt] = []
 
         async def create(attempt: Attempt) -> BaseModel:

@@ -29,7 +29,7 @@ def markdown() -> str:
         "Settings are environment variables or lines of a `.env` file.",
         "A setting without a default is unset.",
         "Production requires `SECRET_KEY`, `JWT_SECRET_KEY`, `DATABASE_URL` and HubSpot credentials.",
-        "It refuses to start with unsafe settings and lists all of them.",
+        "In production, the service refuses to start with unsafe settings and lists all of them.",
         "",
         "`crm-api settings --markdown` writes this page, and a test compares it with the code.",
     ]

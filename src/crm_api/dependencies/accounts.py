@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from crm_api.dependencies.app_state import get_session_factory, get_settings
-from crm_api.rate_limit import client_address
+from crm_api.rate_limit import client_address, client_networks
 from crm_api.services.accounts.context import AccountContext
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
@@ -27,7 +27,8 @@ async def get_account_context(request: Request) -> AccountContext:
     settings = await get_settings(request)
     return AccountContext(
         session_factory=await get_session_factory(request),
-        passwords=state.passwords,
+        # All addresses of a caller's largest network take one turn.
+        passwords=state.passwords.for_caller(client_networks(request)[-1]),
         rules=state.account_rules,
         messages=Messages(settings.app_public_url, state.mail.send),
         links=state.contact_links,

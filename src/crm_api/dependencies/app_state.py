@@ -22,8 +22,14 @@ async def get_session_factory(request: Request) -> SessionFactory:
 
 
 async def get_hubspot(request: Request) -> HubSpotClient:
-    """Return the HubSpot client. Raises 503 if the database belongs to another HubSpot account."""
+    """Return the HubSpot client. A route with a login must declare `CurrentUser` before it.
+
+    Raises 503 if the database belongs to another HubSpot account, 429 if the user has no HubSpot calls left today.
+    """
     request.app.state.account_binding.require_match()
+    user_id = getattr(request.state, "user_id", None)
+    if user_id is not None:
+        await request.app.state.rate_limits.require_hubspot_calls(user_id)
     hubspot: HubSpotClient = request.app.state.hubspot
     return hubspot
 

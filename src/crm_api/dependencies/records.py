@@ -13,7 +13,7 @@ from crm_api.schemas.common import NO_NUL, Cursor, Limit
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
-# Constraints stand with `str`: beside `| None` the OpenAPI document would lose them.
+# The constraints belong to `str`: on `str | None` they would be missing in the OpenAPI document.
 _ETags = Annotated[
     str, Field(min_length=1, max_length=1000, pattern=r'^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$')
 ]

@@ -72,7 +72,7 @@ class CircuitBreaker:
             raise CircuitOpenError(self._first_open_seconds)
 
     def enter(self) -> CircuitPermit:
-        """Return a permit to send one call. Raises `CircuitOpenError`."""
+        """Return a permit to send one call. Raises `CircuitOpenError` while the circuit is open or probed."""
         self.check()
         is_probe = self._state is CircuitState.HALF_OPEN
         self._is_probing = self._is_probing or is_probe

@@ -36,7 +36,7 @@ def is_path_segment(value: str) -> bool:
 
 
 def segment(value: str) -> str:
-    """Quote a value as one path segment. Raises `ValueError`."""
+    """Quote a value as one path segment. Raises `ValueError` for an empty value, `.` and `..`."""
     if not is_path_segment(value):
         raise ValueError("not a path segment")
     return quote(value, safe="")
@@ -56,7 +56,7 @@ class Paths:
     def crm(
         self, resource: Literal["associations", "objects", "pipelines", "properties"], *parts: str
     ) -> str:
-        """Return the path of a CRM resource, with these parts quoted. Raises `ValueError`."""
+        """Return the path of a CRM resource with these parts. Raises `ValueError` for parts that `segment` refuses."""
         return "/".join((f"/crm/{resource}/{self._version}", *map(segment, parts)))
 
 

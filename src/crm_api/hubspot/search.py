@@ -19,9 +19,9 @@ class Filter:
 
     property: str
     operator: Operator
-    value: str | None = None
-    high_value: str | None = None
-    values: Sequence[str] | None = None
+    value: str | None = field(default=None, repr=False)
+    high_value: str | None = field(default=None, repr=False)
+    values: Sequence[str] | None = field(default=None, repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """Return HubSpot's JSON."""
@@ -46,7 +46,7 @@ class SearchRequest:
     """
 
     filter_groups: Sequence[Sequence[Filter]] = ()
-    query: str | None = None
+    query: str | None = field(default=None, repr=False)
     sort: Sort | None = None
     properties: Sequence[str] = field(default_factory=tuple)
     limit: int = 100

@@ -4,7 +4,7 @@ import asyncio
 import json as _json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, Generic, TypeVar
@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 DEADLINE_MARGIN_SECONDS: Final = 0.01
 # An attempt that was given less than this says nothing about HubSpot when it times out.
 MIN_ATTEMPT_SECONDS: Final = 1.0
-# The part of a short attempt's time that is reserved for sending.
+# An attempt with less than 4 s may wait for quota until this share of its time is left for sending.
 SENDING_SHARE: Final = 0.25
-# The part of the deadline that is reserved for resolving an unknown create.
+# The part of the deadline that is reserved for looking up a create with an unknown outcome.
 CREATE_RESERVE_SECONDS: Final = 3.0
 CREATE_RESERVE_SHARE: Final = 0.3
 # 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
@@ -64,10 +64,10 @@ class LastSeen:
 @dataclass(frozen=True, slots=True)
 class _Call(Generic[R]):
     method: str
-    path: str
+    path: str = field(repr=False)
     operation: str
-    content: bytes | None
-    params: Mapping[str, Any]
+    content: bytes | None = field(repr=False)
+    params: Mapping[str, Any] = field(repr=False)
     budget: Budget
     response: type[R]
 
@@ -114,7 +114,7 @@ class Sender:
         return current_call_context() or CallContext(self.default_deadline_seconds, clock=self.clock)
 
     def create_reserve_seconds(self, context: CallContext) -> float:
-        """Return the part of the deadline that is reserved for resolving an unknown create."""
+        """Return the seconds of the deadline that are reserved for looking up a create with an unknown outcome."""
         return min(CREATE_RESERVE_SECONDS, context.deadline_seconds * CREATE_RESERVE_SHARE)
 
     async def request(

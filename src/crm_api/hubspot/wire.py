@@ -148,7 +148,7 @@ class BatchReadResult:
 
 
 class AssociationTarget(WireModel):
-    """Associated record."""
+    """ID of the record at the other end of an association."""
 
     id: str = Field(validation_alias="toObjectId")
 

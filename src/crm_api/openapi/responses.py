@@ -19,7 +19,10 @@ CREATE_ERRORS: Final = (*HUBSPOT_ERRORS, "outcome_unknown")
 
 
 def responses(*codes: str, message: str = "", status: int = 200, etag: bool = False) -> Responses:
-    """Return a route's `responses`: its error codes, without those of `implied_codes`, and its success message."""
+    """Return a route's `responses`: the given error codes and the success message.
+
+    `add_error_responses` adds the codes of `implied_codes`.
+    """
     declared: Responses = {}
     for code in codes:
         response = declared.setdefault(ERROR_TYPES[code].status, {"description": "Error", "x-codes": []})

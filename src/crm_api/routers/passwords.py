@@ -4,14 +4,19 @@ from fastapi import APIRouter, Depends, Request, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations
+from crm_api.dependencies.rate_limits import (
+    LimitGuessesDep,
+    LimitMailsDep,
+    limit_registrations,
+    refuse_invalid_networks,
+)
 from crm_api.openapi.responses import responses
 from crm_api.schemas.passwords import PasswordChange, PasswordReset
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
 from crm_api.services.accounts import passwords as service
 
-router = APIRouter(prefix="/api", tags=["Account"])
+router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
 
 
 @router.post("/me/password", status_code=status.HTTP_204_NO_CONTENT, responses=responses("wrong_password"))
@@ -24,7 +29,7 @@ async def change_password(
 ) -> None:
     """Change your password. This session stays valid; your other sessions end."""
     # A stolen access token must not allow more password guesses than the login does.
-    async with limit_guesses(user.email):
+    async with limit_guesses(user.email, has_session=True):
         await service.change_password(
             context,
             user,
@@ -41,8 +46,11 @@ async def change_password(
     responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
-async def forgot_password(body: MailRequest, context: AccountContextDep) -> AcceptedResponse:
+async def forgot_password(
+    body: MailRequest, context: AccountContextDep, limit_mails: LimitMailsDep
+) -> AcceptedResponse:
     """Request a mail with a link to reset the password. The response is the same for known and unknown addresses."""
+    await limit_mails(body.email)
     return await service.request_reset(context, body.email)
 
 

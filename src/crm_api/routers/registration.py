@@ -5,14 +5,14 @@ from fastapi import APIRouter, Depends, Response, status
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.idempotency import IdempotentCreateDep
-from crm_api.dependencies.rate_limits import limit_registrations
+from crm_api.dependencies.rate_limits import LimitMailsDep, limit_registrations, refuse_invalid_networks
 from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
 from crm_api.services.accounts import registration as registration_service
 from crm_api.services.accounts import verification
 from crm_api.services.idempotency import Attempt
 
-router = APIRouter(prefix="/api", tags=["Account"])
+router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
 
 
 @router.post(
@@ -41,6 +41,7 @@ async def register(
     context: AccountContextDep,
     hubspot: HubSpotDep,
     idempotent_create: IdempotentCreateDep,
+    limit_mails: LimitMailsDep,
 ) -> Response:
     """Register a user and create or link their contact in the CRM.
 
@@ -49,6 +50,8 @@ async def register(
     the request fails, send it again: the result is one user and one contact.
     """
     requires_verification = settings.email_verification == "required"
+    if requires_verification:
+        await limit_mails(registration.email)
 
     async def create(attempt: Attempt) -> RegistrationResponse | AcceptedResponse:
         if requires_verification:

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Form, Request, Response, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests
+from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests, refuse_invalid_networks
 from crm_api.errors import ApiError
 from crm_api.openapi.responses import responses
 from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
 from crm_api.services.accounts import sessions as service
 
-router = APIRouter(prefix="/api", tags=["Account"])
+router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
 
 
 @router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))

@@ -4,13 +4,20 @@ from fastapi import APIRouter, Depends, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep
-from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_registrations
+from crm_api.dependencies.rate_limits import (
+    LimitGuessesDep,
+    LimitMailsDep,
+    limit_registrations,
+    refuse_invalid_networks,
+)
 from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import EmailVerification, EmailVerifiedResponse, MailRequest
 from crm_api.services.accounts import verification
 
-router = APIRouter(prefix="/api/email/verify", tags=["Account"])
+router = APIRouter(
+    prefix="/api/email/verify", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)]
+)
 
 
 @router.post(
@@ -41,6 +48,9 @@ async def verify_email(
     responses=responses(message=AcceptedResponse.MESSAGE, status=202),
     dependencies=[Depends(limit_registrations)],
 )
-async def resend_verification(body: MailRequest, context: AccountContextDep) -> AcceptedResponse:
+async def resend_verification(
+    body: MailRequest, context: AccountContextDep, limit_mails: LimitMailsDep
+) -> AcceptedResponse:
     """Request the verification mail again. The response is the same for known and unknown addresses."""
+    await limit_mails(body.email)
     return await verification.resend_link(context, body.email)

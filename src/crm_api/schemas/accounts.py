@@ -17,7 +17,7 @@ _PHONE_PATTERN = r"^[0-9 +().-]*$"
 
 
 def normalise_email(address: str) -> str:
-    """Return the address as the database and HubSpot store it. Raises `ValueError`.
+    """Return the address as the database and HubSpot store it. Raises `ValueError` if it is not valid.
 
     HubSpot stores addresses in lower case (https://github.com/HubSpot/hubspot-api-nodejs/issues/545).
     Local parts outside ASCII are refused: two that look alike would be two users.
@@ -30,7 +30,7 @@ def normalise_email(address: str) -> str:
 
 
 def _only_name_characters(name: str) -> str:
-    # NFC can change the length: https://unicode.org/faq/normalization.html#12
+    # NFC can change the length, so the length is checked after it: https://unicode.org/faq/normalization.html#12
     name = unicodedata.normalize("NFC", name)
     if len(name) > _NAME_LENGTH:
         raise ValueError(f"must have at most {_NAME_LENGTH} characters")

@@ -1,6 +1,7 @@
 """Base models and field types of the public contract."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
@@ -13,27 +14,49 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    model_validator,
 )
 
 ObjectType = Literal["contacts", "deals", "tickets"]
 Data = TypeVar("Data")
 Value = TypeVar("Value")
+MAX_MEMBERS = 100
+"""Maximum members of one JSON object in a request."""
 
 
-class ResponseModel(BaseModel):
+class ContractModel(BaseModel):
+    """Base of the models of the contract. Their repr has no values, because most of them are personal or secret."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        return iter(())
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class ResponseModel(ContractModel):
     """Base of response models: every key is always present."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
 
 
-class RequestModel(BaseModel):
+def _limit_members(value: object) -> object:
+    # Pydantic builds an error for each unknown key, which takes half a second for the keys of a 1 MiB body.
+    if isinstance(value, dict) and len(value) > MAX_MEMBERS:
+        raise ValueError(f"has more than {MAX_MEMBERS} members")
+    return value
+
+
+class RequestModel(ContractModel):
     """Base of request models: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
+    _limit_members = model_validator(mode="before")(_limit_members)
+
 
 class Envelope(ResponseModel, Generic[Data]):
-    """Successful response under `/api`."""
+    """Body of a successful response under `/api`, except `POST /api/token`."""
 
     message: Annotated[str, Field(max_length=200, examples=["Done"])]
     """What the service did, for people."""
@@ -57,7 +80,7 @@ _RFC3339 = re.compile(
 
 
 def parse_rfc3339(value: object) -> datetime:
-    """Return an RFC 3339 date-time with a zone, or a date at 00:00 UTC, in UTC. Raises `ValueError`.
+    """Parse an RFC 3339 date-time with a zone, or a date (00:00 UTC), into UTC. Raises `ValueError` for other values.
 
     As in POSIX time, a leap second becomes the second after it.
     """
@@ -183,10 +206,11 @@ PropertyTexts = Annotated[
 PropertyChanges = Annotated[
     dict[str, Annotated[str, AS_SENT, text(65_536, example="newbusiness")] | None],
     Field(
-        max_length=100,
+        max_length=MAX_MEMBERS,
         description="Properties that the operator has added, by name; null clears a property.",
         examples=[{"dealtype": "newbusiness"}],
     ),
+    BeforeValidator(_limit_members),
 ]
 
 

@@ -26,7 +26,7 @@ _AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
-    """Return the amount as plain decimal text, from a JSON number or a string of digits. Raises `ValueError`.
+    """Return the amount as plain decimal text, from a JSON number or a string. Raises `ValueError` if it is not valid.
 
     A number may have up to 15 significant digits, which a double represents exactly.
     """

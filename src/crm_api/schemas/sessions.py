@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
+from pydantic import ConfigDict, Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import NO_NUL, Envelope, RequestModel, ResponseModel, token
+from crm_api.schemas.common import NO_NUL, ContractModel, Envelope, RequestModel, ResponseModel, token
 
 RefreshToken = Annotated[
     str,
@@ -28,7 +28,7 @@ _PRINTABLE = r"^[\x20-\x7e]*$"
 _OptionalText = Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | SkipJsonSchema[None]
 
 
-class TokenGrant(BaseModel):
+class TokenGrant(ContractModel):
     """OAuth2 token request. Unknown parameters are ignored (RFC 6749, section 3.2)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

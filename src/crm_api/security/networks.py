@@ -5,11 +5,17 @@ import ipaddress
 
 def network_of(address: str) -> str:
     """Return the network that counts as one client: the IPv4 address, or the /64 network of an IPv6 address."""
+    return networks_of(address, (64,))[0]
+
+
+def networks_of(address: str, ipv6_prefixes: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the IPv4 address, or the networks of an IPv6 address that have these prefix lengths."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return address
+        return (address,)
     if parsed.version == 4:
-        return address
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+        return (address,)
+    if parsed.ipv4_mapped:
+        return (str(parsed.ipv4_mapped),)
+    return tuple(str(ipaddress.ip_network((parsed.packed, prefix), strict=False)) for prefix in ipv6_prefixes)

@@ -1,17 +1,20 @@
 """Password hashing in a bounded thread pool, and the list of common passwords."""
 
 import asyncio
+import copy
 import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
 from passlib.context import CryptContext
 from passlib.hash import bcrypt
+
+from crm_api.security.turns import FairSemaphore
 
 Result = TypeVar("Result")
 _DUMMY_PASSWORD = b"not a password"
@@ -20,7 +23,7 @@ _ROUNDS = re.compile(r"^(?:\$2[abxy]\$|\$bcrypt-sha256\$v=2,t=2b,r=|\$bcrypt-sha
 
 
 class PasswordsBusyError(TimeoutError):
-    """The wait for a hashing thread was too long. The response is a 503, as for every timeout."""
+    """The wait for a hashing thread was too long. The response is a 503, as for every `TimeoutError`."""
 
 
 class Passwords:
@@ -37,10 +40,17 @@ class Passwords:
         )
         self._rounds = rounds
         self.workers = max(1, workers)
-        self._free_workers = asyncio.Semaphore(self.workers)
+        self._free_workers = FairSemaphore(self.workers)
         # A separate limiter, so that passwords do not use up the threads of other work.
         self._threads = anyio.CapacityLimiter(self.workers)
         self._wait_seconds = wait_seconds
+        self._caller = ""
+
+    def for_caller(self, caller: str) -> Self:
+        """Return the same pool for the passwords of this caller, who takes turns with other callers."""
+        passwords = copy.copy(self)
+        passwords._caller = caller  # noqa: SLF001 - its own class
+        return passwords
 
     @property
     def in_flight(self) -> int:
@@ -78,7 +88,7 @@ class Passwords:
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await self._free_workers.acquire()
+                await self._free_workers.acquire(self._caller)
         except TimeoutError:
             raise PasswordsBusyError from None
         try:

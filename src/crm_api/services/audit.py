@@ -1,6 +1,6 @@
 """Audit log: security events, each written in the transaction of the change that it records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -39,7 +39,7 @@ class Origin:
     """Who caused a change, from which network address and in which request."""
 
     actor: Literal["user", "operator", "system", "anonymous"] = "system"
-    address: str | None = None
+    address: str | None = field(default=None, repr=False)
     request_id: str | None = None
 
 

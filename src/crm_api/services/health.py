@@ -24,7 +24,7 @@ async def readiness(
     refused: str | None,
     ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Return `unavailable` if the database cannot be used or the process is draining, otherwise `ready` or `degraded`.
+    """Return `unavailable` without a usable database or while draining, `degraded` for a problem of HubSpot or Redis.
 
     HubSpot's state is that of the latest call: a probe every second must not use up its quota.
     """

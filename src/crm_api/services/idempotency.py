@@ -6,7 +6,7 @@ If the process crashes, the next request with the key takes over the expired lea
 
 import json
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -158,7 +158,7 @@ async def delete_keys(database: AsyncSession, secret: str, owners: Collection[st
 class StoredResponse(Generic[Response]):
     """The stored response to a creating request."""
 
-    body: str
+    body: str = field(repr=False)
     status: int
     created: Response | None
     """The body as a model if this request created it; None for a replay."""
@@ -217,7 +217,10 @@ def _is_final(error: ApiError) -> bool:
 
 
 async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:
-    """Insert the key's row or take over an expired lease. Return the row, and whether it existed before."""
+    """Insert the key's row, or take it over if its lease has expired. Return the row, and whether it existed before.
+
+    Raises `request_in_progress` while another request holds the lease, `idempotency_key_reused` for another body.
+    """
     started_at = now()
     lease_until = started_at + timedelta(seconds=idempotency.lease_seconds)
     async with lease.session_factory.begin() as database:

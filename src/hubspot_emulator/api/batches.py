@@ -163,7 +163,7 @@ def archive(account: Account, call: Call) -> Reply:
 
 
 class _UniqueValues:
-    """Values of unique properties that the inputs of one batch set."""
+    """Unique values in one batch, to refuse inputs that set the same value."""
 
     def __init__(self, account: Account, object_type: str) -> None:
         self._account, self._object_type = account, object_type
@@ -234,7 +234,7 @@ def _with_trace_id(wire: dict[str, Any], item: Mapping[str, Any]) -> dict[str, A
 
 
 def _in_other_order(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the results in a fixed order that is not the order of the inputs."""
+    """Return the results sorted by their reversed IDs, independent of the order of the inputs."""
     return sorted(results, key=lambda wire: str(wire["id"])[::-1])
 
 

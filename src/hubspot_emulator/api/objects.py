@@ -101,7 +101,7 @@ def erase(account: Account, call: Call) -> Reply:
 
 
 def find_record(account: Account, object_type: str, value: str, id_property: str | None) -> Record | None:
-    """Find a record by ID (following merges) or by a unique property. Raises Refusal (400)."""
+    """Find a record by ID (following merges) or by `id_property`. Raises Refusal (400) if that is not unique."""
     if id_property is None:
         return account.store.get(object_type, value)
     check_id_property(account, object_type, id_property)
@@ -118,7 +118,7 @@ def check_id_property(account: Account, object_type: str, name: str) -> None:
 
 
 def check_association_shape(raw: Any) -> None:
-    """Check that associations are a list of {to: {id}, types: [...]}. Raises Refusal (400)."""
+    """Check that associations are a list of {to: {id}, types: [...]}. Raises Refusal (400) otherwise."""
     if raw is None:
         return
     if not isinstance(raw, list):

@@ -210,7 +210,7 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(object_type: str, raw: Any, current: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the metadata of a stage as strings, with `isClosed` derived. Raises Refusal (400)."""
+    """Return the metadata of a stage as strings, with `isClosed` derived. Raises Refusal (400) if it is not valid."""
     if not isinstance(raw, dict):
         raise wrong_json("value of type `java.util.LinkedHashMap<java.lang.String,java.lang.String>`")
     metadata = {**(current or {}), **{name: str(value) for name, value in raw.items()}}

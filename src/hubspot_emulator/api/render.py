@@ -62,7 +62,7 @@ class RecordRenderer:
 
 
 def render_written(account: Account, record: Record, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Render the response of a write, with all stored properties or the named and three system ones."""
+    """Render the response of a write. `names` limits the properties to these and three system properties."""
     properties = record.properties
     if names is None:
         shown = sorted(properties)

@@ -1,1 +1,1 @@
-"""HubSpot's rules for writes: validation, calculated properties, merges and seeding."""
+"""HubSpot's rules for writes: validation, calculated properties, merges; and the creation of many records at once."""

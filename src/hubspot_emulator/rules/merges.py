@@ -11,7 +11,7 @@ from hubspot_emulator.wire.replies import invalid
 
 
 def merge(account: Account, object_type: str, primary_id: str, merged_id: str) -> Record:
-    """Merge two records and return the survivor, which normally has a new ID. Raises Refusal."""
+    """Merge two records and return the survivor, which normally has a new ID. Raises Refusal unless both are live."""
     store = account.store
     primary, other = (store.get(object_type, record_id) for record_id in (primary_id, merged_id))
     if primary is None or other is None or primary.archived or other.archived:

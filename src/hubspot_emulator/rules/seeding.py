@@ -11,7 +11,7 @@ from hubspot_emulator.wire.replies import invalid
 
 
 def seed(account: Account, objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[str]]:
-    """Create all records or none and return their IDs by type, in order of creation. Raises Refusal (400, 409)."""
+    """Create all records and return their IDs by type, in order of creation. Creates none if one is refused."""
     created: dict[str, list[str]] = {object_type: [] for object_type in OBJECT_TYPES}
     try:
         for object_type, rows in objects.items():

@@ -38,7 +38,7 @@ def normalise_email(text: str) -> str:
 def to_stored_value(
     definition: Mapping[str, Any], raw: Any, *, options: Mapping[str, str], current: str | None = None
 ) -> str:
-    """Return the text that HubSpot stores. `options` are {value: label}. Raises BadValueError."""
+    """Return the text that HubSpot stores. `options` are {value: label}. Raises BadValueError if `raw` is not valid."""
     text = _text(raw)
     if text == "":
         return ""

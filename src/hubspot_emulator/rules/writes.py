@@ -34,7 +34,7 @@ _IDENTIFYING_PROPERTIES = ("email", "firstname", "lastname")
 def check_create(
     account: Account, object_type: str, raw: Mapping[str, Any], version: ApiVersion
 ) -> dict[str, str]:
-    """Return the values to store for a new record. Raises Refusal."""
+    """Return the values to store for a new record. Raises Refusal if one is invalid or missing."""
     if object_type in PIPELINE_PROPERTIES:
         pipeline_name, _ = PIPELINE_PROPERTIES[object_type]
         if not raw.get(pipeline_name):
@@ -63,7 +63,7 @@ def check_create(
 def check_update(
     account: Account, record: Record, raw: Mapping[str, Any], version: ApiVersion
 ) -> dict[str, str]:
-    """Return the values to change. Raises Refusal."""
+    """Return the values to change. Raises Refusal if one is invalid."""
     object_type = record.object_type
     values = _checked_values(account, object_type, raw, record)
     if version.enforces_required_properties:

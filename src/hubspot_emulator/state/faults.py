@@ -113,7 +113,7 @@ class Faults:
         self._random = random.Random(0)
 
     def set_random(self, probability: float, kinds: Collection[str], seed: int) -> None:
-        """Let each request fail with this probability. A kind may be a status such as "503". Raises ValueError."""
+        """Fail requests with a probability. Kinds may be statuses ("503"). Raises ValueError for invalid arguments."""
         if not 0 <= probability <= 1:
             raise ValueError("probability must be a number from 0 to 1")
         unknown = [

@@ -73,7 +73,7 @@ class RateLimits:
         self._used_today = 0
 
     def count_request(self, budget: Budget, *, is_oauth: bool) -> dict[str, str]:
-        """Count a request and return its rate limit headers. Raises Refusal (429).
+        """Count a request and return its rate limit headers. Raises Refusal (429) if a limit is reached.
 
         HubSpot sends no daily headers for calls with an OAuth token.
         """

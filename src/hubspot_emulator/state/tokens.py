@@ -52,7 +52,7 @@ class Tokens:
             self._refresh_tokens[token] = is_valid
 
     def authorise(self, header: str | None) -> None:
-        """Check an Authorization header. Raises Refusal (401)."""
+        """Check an Authorization header. Raises Refusal (401) if it has no valid token."""
         scheme, token = _credentials(header)
         if scheme == "bearer" and token:
             expiry = self._expiry.get(token)

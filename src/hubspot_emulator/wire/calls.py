@@ -61,7 +61,7 @@ class Call:
         return int(text)
 
     def json(self) -> Any:
-        """Return the decoded body. Raises Refusal (400)."""
+        """Return the decoded body. Raises Refusal (400) if it is missing or malformed."""
         if not self.body:
             raise missing_body()
         try:
@@ -70,7 +70,7 @@ class Call:
             raise wrong_json() from None
 
     def json_object(self, *required: str) -> dict[str, Any]:
-        """Return the body, an object in which the required members are not null. Raises Refusal (400)."""
+        """Return the body, an object in which the required members are not null. Raises Refusal (400) otherwise."""
         body = self.json()
         if not isinstance(body, dict):
             raise wrong_json()
@@ -111,7 +111,7 @@ class NotEmulatedError(Exception):
 
 
 def batch_inputs(call: Call, *, maximum: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the body of a batch and its inputs. Raises Refusal (400)."""
+    """Return the body of a batch and its inputs. Raises Refusal (400) if they are malformed or too many."""
     body = call.json_object("inputs")
     inputs = body["inputs"]
     if not isinstance(inputs, list) or not all(isinstance(item, dict) for item in inputs):
@@ -141,7 +141,7 @@ def optional_text(body: Mapping[str, Any], name: str) -> str | None:
 
 
 def require_integer(body: Mapping[str, Any], name: str) -> int:
-    """Return a member that is a 32-bit integer. Raises Refusal (400)."""
+    """Return a member that is a 32-bit integer. Raises Refusal (400) otherwise."""
     value = body.get(name)
     if value is None:
         raise missing_fields([name])

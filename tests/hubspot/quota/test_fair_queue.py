@@ -23,7 +23,7 @@ async def start(queue: FairQueue, callers: list[str], order: list[str | None]) -
     return tasks
 
 
-async def test_single_request_is_next_but_one_after_a_flood() -> None:
+async def test_one_request_waits_for_at_most_one_of_a_flooding_caller() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["flood"] * 100 + ["quiet"], order)
@@ -33,7 +33,7 @@ async def test_single_request_is_next_but_one_after_a_flood() -> None:
     assert len(order) == 101
 
 
-async def test_new_caller_goes_before_the_caller_just_served() -> None:
+async def test_new_caller_gets_its_turn_before_the_caller_just_served() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["flood"] * 3, order)
@@ -43,7 +43,7 @@ async def test_new_caller_goes_before_the_caller_just_served() -> None:
     assert order[:2] == ["flood", "quiet"]
 
 
-async def test_callers_take_turns() -> None:
+async def test_callers_with_several_requests_take_turns() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["a", "a", "a", "b", "b", "c"], order)
@@ -66,7 +66,7 @@ async def test_cancelled_waiter_is_skipped(position: int) -> None:
     assert queue.take_free_turn()
 
 
-async def test_turn_granted_during_cancellation_goes_to_the_next() -> None:
+async def test_turn_granted_to_a_cancelled_waiter_goes_to_the_next() -> None:
     queue, order = FairQueue(), list[str | None]()
     assert queue.take_free_turn()
     tasks = await start(queue, ["a", "b"], order)

@@ -33,7 +33,7 @@ async def acquire(quota: LocalQuota, *, caller: str | None = None, timeout_secon
     return await quota.acquire("burst", caller=caller, timeout_seconds=timeout_seconds)
 
 
-async def test_requests_beyond_the_unpaced_share_wait() -> None:
+async def test_requests_beyond_half_of_the_burst_limit_wait() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=10)
     waits = [await acquire(quota) for _ in range(6)]
@@ -41,7 +41,7 @@ async def test_requests_beyond_the_unpaced_share_wait() -> None:
     assert waits[5] > 0
 
 
-async def test_searches_have_a_separate_budget() -> None:
+async def test_searches_do_not_use_the_burst_quota() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=1, search_limit=5)
     await acquire(quota)
@@ -50,7 +50,7 @@ async def test_searches_have_a_separate_budget() -> None:
     assert await quota.acquire("search", caller=None, timeout_seconds=10) == pytest.approx(1.15, abs=0.02)
 
 
-async def test_wait_beyond_deadline_raises_at_once_with_retry_after() -> None:
+async def test_wait_beyond_timeout_raises_at_once_with_retry_after() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=1)
     await acquire(quota)
@@ -60,7 +60,7 @@ async def test_wait_beyond_deadline_raises_at_once_with_retry_after() -> None:
     assert time.slept == []
 
 
-async def test_single_caller_does_not_wait_behind_a_flood() -> None:
+async def test_caller_does_not_wait_behind_a_flood_of_another_caller() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     order: list[str] = []
@@ -84,7 +84,9 @@ async def test_single_caller_does_not_wait_behind_a_flood() -> None:
     pauses=st.lists(st.floats(0, 3), min_size=1, max_size=60),
     used=st.lists(st.integers(0, 8), min_size=60, max_size=60),
 )
-async def test_no_ten_second_window_exceeds_the_limit(pauses: list[float], used: list[int]) -> None:
+async def test_requests_in_any_ten_seconds_stay_within_the_limit(
+    pauses: list[float], used: list[int]
+) -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=8)
     sent: list[float] = []
@@ -96,20 +98,20 @@ async def test_no_ten_second_window_exceeds_the_limit(pauses: list[float], used:
     assert max(sum(1 for at in sent if last - 10.1 < at <= last) for last in sent) <= 8
 
 
-async def test_lower_limit_in_headers_is_adopted() -> None:
+async def test_lower_limit_in_response_headers_is_adopted() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     assert quota.snapshot()["burst_limit"] == 10
 
 
-async def test_higher_limit_in_headers_is_ignored() -> None:
+async def test_limit_in_headers_above_the_configured_one_is_ignored() -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
 
 
-async def test_requests_of_other_programs_delay_ours() -> None:
+async def test_requests_of_other_programs_delay_the_next_request() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=100)
     await acquire(quota)
@@ -118,7 +120,7 @@ async def test_requests_of_other_programs_delay_ours() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "-1", "many", "1e3", "9" * 40, "٣"])
-async def test_invalid_headers_change_nothing(value: str) -> None:
+async def test_invalid_rate_limit_headers_do_not_change_the_quota(value: str) -> None:
     quota = quota_on(FakeClock())
     before = quota.snapshot()
     headers = {
@@ -132,20 +134,20 @@ async def test_invalid_headers_change_nothing(value: str) -> None:
 
 
 @pytest.mark.parametrize(("retry_after", "wait"), [(4.0, 4.0), (None, 1.0)])
-async def test_429_pauses_the_budget(retry_after: float | None, wait: float) -> None:
+async def test_burst_429_pauses_the_burst_budget(retry_after: float | None, wait: float) -> None:
     time = FakeClock()
     quota = quota_on(time)
     quota.on_rate_limited("burst", retry_after)
     assert await acquire(quota) == pytest.approx(wait)
 
 
-async def test_search_429_does_not_pause_other_calls() -> None:
+async def test_search_429_does_not_pause_the_burst_budget() -> None:
     quota = quota_on(FakeClock())
     quota.on_rate_limited("search", 5.0)
     assert await acquire(quota) == 0.0
 
 
-async def test_token_429_pauses_no_budget() -> None:
+async def test_429_of_the_token_endpoint_pauses_no_budget() -> None:
     quota = quota_on(FakeClock())
     quota.on_rate_limited("token", 5.0)
     assert await acquire(quota) == 0.0
@@ -161,7 +163,7 @@ async def test_daily_limit_resets_on_a_new_day() -> None:
     assert await acquire(quota) == 0.0
 
 
-async def test_headers_of_another_window_are_ignored() -> None:
+async def test_rate_limit_headers_for_another_interval_are_ignored() -> None:
     quota = quota_on(FakeClock())
     before = quota.snapshot()
     quota.observe(
@@ -177,14 +179,14 @@ async def test_headers_of_another_window_are_ignored() -> None:
     assert quota.snapshot() == before
 
 
-async def test_limit_raised_again_by_hubspot_is_restored() -> None:
+async def test_limit_lowered_and_raised_by_headers_is_restored() -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     quota.observe("burst", rate_headers(limit=190, remaining=190))
     assert quota.snapshot()["burst_limit"] == 100
 
 
-async def test_lower_count_in_headers_is_ignored() -> None:
+async def test_lower_count_in_response_headers_is_ignored() -> None:
     """HubSpot does not count requests in flight yet."""
     time = FakeClock()
     quota = quota_on(time, burst_limit=10)
@@ -196,7 +198,7 @@ async def test_lower_count_in_headers_is_ignored() -> None:
     assert quota.snapshot()["burst_used"] == used
 
 
-async def test_daily_limit_is_probed_at_intervals() -> None:
+async def test_used_up_daily_limit_is_probed_at_intervals() -> None:
     time = FakeClock(10 * 24 * HOUR + 12 * HOUR)
     quota = quota_on(time)
     quota.on_rate_limited("daily", None)
@@ -209,7 +211,7 @@ async def test_daily_limit_is_probed_at_intervals() -> None:
         await acquire(quota)
 
 
-async def test_daily_count_in_headers_is_adopted() -> None:
+async def test_daily_count_in_response_headers_is_adopted() -> None:
     quota = quota_on(FakeClock())
     headers = {"x-hubspot-ratelimit-daily": "1000", "x-hubspot-ratelimit-daily-remaining": "0"}
     quota.observe("burst", headers)
@@ -233,7 +235,7 @@ async def cancel_while_waiting_for_a_slot(quota: LocalQuota, slot: asyncio.Semap
 
 
 @pytest.mark.parametrize("cancel", [cancel_while_waiting_for_quota, cancel_while_waiting_for_a_slot])
-async def test_cancelled_request_releases_turn_slot_and_capacity(
+async def test_cancelled_request_frees_turn_connection_slot_and_quota(
     cancel: Callable[[LocalQuota, asyncio.Semaphore], Awaitable[None]],
 ) -> None:
     quota = LocalQuota(burst_limit=1, burst_window_seconds=0.2)
@@ -256,7 +258,7 @@ async def test_quota_timeout_releases_the_connection_slot() -> None:
     assert not slot.locked()
 
 
-async def test_wait_for_a_connection_slot_times_out() -> None:
+async def test_wait_for_a_connection_slot_raises_quota_timeout() -> None:
     quota = LocalQuota()
     slot = asyncio.Semaphore(1)
     await slot.acquire()
@@ -266,7 +268,7 @@ async def test_wait_for_a_connection_slot_times_out() -> None:
     await quota.acquire("burst", caller=None, timeout_seconds=1, connection_slot=slot)
 
 
-async def test_wait_for_the_turn_times_out() -> None:
+async def test_wait_for_the_turn_raises_quota_timeout() -> None:
     quota = LocalQuota(burst_limit=1)
     await acquire(quota)
     first = asyncio.create_task(quota.acquire("burst", caller="a", timeout_seconds=60))

@@ -47,18 +47,18 @@ async def test_two_processes_share_one_quota(redis: Redis, key: str) -> None:
     assert refusal.value.retry_after > 1
 
 
-async def test_accounts_have_separate_quotas(redis: Redis, key: str) -> None:
+async def test_hubspot_accounts_have_separate_redis_quotas(redis: Redis, key: str) -> None:
     await acquire(quota_of(redis, key, burst_limit=1))
     assert await acquire(quota_of(redis, f"{key}-other", burst_limit=1), timeout_seconds=0.5) < 0.2
 
 
-async def test_budgets_have_separate_quotas(redis: Redis, key: str) -> None:
+async def test_burst_and_search_have_separate_redis_quotas(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=1, search_limit=1)
     await acquire(quota)
     assert await quota.acquire("search", caller=None, timeout_seconds=0.5) < 0.2
 
 
-async def test_no_window_of_many_processes_exceeds_the_limit(redis: Redis, key: str) -> None:
+async def test_processes_together_stay_within_the_limit_in_any_window(redis: Redis, key: str) -> None:
     quotas = [quota_of(redis, key, burst_limit=20, burst_window_seconds=2.0) for _ in range(4)]
     sent: list[float] = []
 
@@ -72,7 +72,7 @@ async def test_no_window_of_many_processes_exceeds_the_limit(redis: Redis, key: 
     assert sent[-1] - sent[0] < 7  # 48 calls at 20 per 2.15 s take 5.2 s, so little quota is wasted
 
 
-async def test_429_in_one_process_pauses_the_others(redis: Redis, key: str) -> None:
+async def test_429_in_one_process_pauses_the_other_processes(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key), quota_of(redis, key)
     first.on_rate_limited("burst", 0.6)
     waiting = asyncio.create_task(acquire(first))
@@ -81,7 +81,7 @@ async def test_429_in_one_process_pauses_the_others(redis: Redis, key: str) -> N
     await waiting
 
 
-async def test_headers_in_one_process_apply_to_the_others(redis: Redis, key: str) -> None:
+async def test_rate_limit_headers_apply_to_the_other_processes(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key, burst_limit=100), quota_of(redis, key, burst_limit=100)
     headers = {"x-hubspot-ratelimit-max": "100", "x-hubspot-ratelimit-remaining": "0"}
     first.observe("burst", httpx.Headers(headers))
@@ -100,7 +100,7 @@ async def test_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: st
     assert await acquire(quota, caller="b") < 1.1  # the reserved time, not the one after it
 
 
-async def test_local_quota_applies_without_redis_and_logs_once(
+async def test_unreachable_redis_is_logged_once_and_quota_is_local(
     caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
     unreachable = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=0.2)
@@ -160,7 +160,7 @@ async def test_one_slow_redis_response_keeps_the_quota_shared(
     proxy.close()
 
 
-async def test_half_of_the_limit_is_sent_at_once_the_rest_is_paced(redis: Redis, key: str) -> None:
+async def test_redis_quota_admits_half_at_once_and_paces_the_rest(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=100)
     assert sum([await acquire(quota) for _ in range(50)]) < 2
     assert 0.1 < await acquire(quota) < 0.4
@@ -185,14 +185,14 @@ async def test_quota_is_shared_again_after_redis_recovers(key: str) -> None:
     await redis.aclose()
 
 
-async def test_redis_keys_expire(redis: Redis, key: str) -> None:
+async def test_quota_keys_expire_in_redis(redis: Redis, key: str) -> None:
     await acquire(quota_of(redis, key))
     keys = [name async for name in redis.scan_iter(f"hubspot-quota:*{key}*")]
     assert keys
     assert all([0 < await redis.pttl(name) < 60_000 for name in keys])
 
 
-async def test_four_processes_stay_within_the_emulator_limits(valkey_url: str) -> None:
+async def test_four_processes_rarely_exceed_the_emulator_limits(valkey_url: str) -> None:
     """Short run of the quota benchmark; the full run has 400 calls in 60 seconds."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.quota_processes", "--redis-url", valkey_url, "--calls", "60",

@@ -31,7 +31,9 @@ def flood(window: SlidingWindow, requests: int, start: float = 0.0) -> list[floa
     window_seconds=st.sampled_from([1.0, 10.0]),
     pauses=st.lists(st.floats(0, 4), min_size=1, max_size=150),
 )
-def test_no_server_window_exceeds_the_limit(limit: int, window_seconds: float, pauses: list[float]) -> None:
+def test_sliding_window_never_exceeds_the_servers_limit(
+    limit: int, window_seconds: float, pauses: list[float]
+) -> None:
     window = SlidingWindow(limit, window_seconds)
     now, times = 0.0, []
     for pause in pauses:
@@ -43,17 +45,17 @@ def test_no_server_window_exceeds_the_limit(limit: int, window_seconds: float, p
 
 
 @pytest.mark.parametrize("limit", [100, 190])
-def test_gaps_in_a_flood_stay_below_250_ms(limit: int) -> None:
+def test_sliding_window_spaces_a_flood_by_less_than_250_ms(limit: int) -> None:
     times = flood(SlidingWindow(limit, 10.0), limit * 6)
     gaps = [after - before for before, after in pairwise(times)]
     assert max(gaps) < 0.25
 
 
-def test_400_calls_are_sent_within_45_seconds() -> None:
+def test_sliding_window_admits_400_calls_within_45_seconds() -> None:
     assert flood(SlidingWindow(100, 10.0), 400)[-1] < 45
 
 
-def test_half_of_the_limit_is_sent_at_once() -> None:
+def test_sliding_window_admits_half_of_the_limit_at_once() -> None:
     times = flood(SlidingWindow(100, 10.0), 51)
     assert times[49] == 0.0
     assert times[50] > 0.0
@@ -63,7 +65,7 @@ def test_one_second_window_is_not_paced() -> None:
     assert flood(SlidingWindow(5, 1.0), 6)[:5] == [0.0] * 5
 
 
-def test_requests_of_other_programs_use_capacity() -> None:
+def test_requests_of_other_programs_use_window_capacity() -> None:
     window = SlidingWindow(100, 10.0)
     window.reserve(0.0)
     assert window.count_others(100, now=0.1, sent_at=0.0) == 99
@@ -71,7 +73,7 @@ def test_requests_of_other_programs_use_capacity() -> None:
     assert 0.1 < window.next_time(0.1) < 1.0
 
 
-def test_requests_of_other_programs_are_added_once() -> None:
+def test_requests_of_other_programs_are_counted_once() -> None:
     window = SlidingWindow(100, 10.0)
     flood(window, 30)
     assert window.count_others(40, now=0.1, sent_at=0.0) == 10
@@ -84,20 +86,20 @@ def test_own_requests_in_flight_are_not_counted_as_others() -> None:
     assert window.count_others(5, now=0.5, sent_at=0.0) == 0
 
 
-def test_blocked_window_allows_nothing() -> None:
+def test_window_admits_nothing_until_the_latest_block_ends() -> None:
     window = SlidingWindow(100, 10.0)
     window.block_until(7.0)
     window.block_until(3.0)
     assert window.next_time(1.0) == 7.0
 
 
-def test_reserve_drops_expired_requests() -> None:
+def test_reserve_removes_requests_older_than_the_window() -> None:
     window = SlidingWindow(100, 10.0)
     for number in range(10_000):
         window.reserve(number * 0.1)
     assert len(window) < 300
 
 
-def test_limit_below_one_raises_value_error() -> None:
+def test_window_with_limit_below_one_raises_value_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SlidingWindow(0, 10.0)

@@ -40,7 +40,7 @@ async def read(stub: Stub, *ids: str) -> Any:
     return await build_client(stub).associations.batch_read("deals", "contacts", ids)
 
 
-async def test_batch_read_sends_unique_ids() -> None:
+async def test_association_batch_read_sends_each_id_once() -> None:
     stub = Stub(ok({"status": "COMPLETE", "results": [entry("2", 7, 6), entry("1", "5")]}))
     result = await read(stub, "1", "2", "1")
     assert stub.sent == [BATCH]
@@ -50,7 +50,7 @@ async def test_batch_read_sends_unique_ids() -> None:
     assert result.failed == set()
 
 
-async def test_207_without_associations_returns_empty_lists() -> None:
+async def test_records_without_associations_have_empty_lists() -> None:
     result = await read(
         Stub(ok({"results": [entry("1", "5")], **without_associations("2", "3")}, 207)), "1", "2", "3"
     )
@@ -62,7 +62,7 @@ async def test_target_with_several_labels_is_returned_once() -> None:
     assert (await read(Stub(ok({"results": [entry("1", "5", 6, 5)]})), "1")).targets == {"1": ["5", "6"]}
 
 
-async def test_next_pages_are_read_only_for_records_with_more() -> None:
+async def test_next_pages_are_read_only_for_records_that_have_one() -> None:
     stub = Stub(
         ok({"results": [entry("1", "a", after="NTI1Cg%3D%3D"), entry("2", "x"), entry("3", "p", after="q")]}),
         ok({"results": [entry("1", "b", after="m"), entry("3", "p", "r")]}),
@@ -76,7 +76,7 @@ async def test_next_pages_are_read_only_for_records_with_more() -> None:
     ]
 
 
-async def test_page_that_leads_to_itself_marks_the_record_failed() -> None:
+async def test_repeated_page_cursor_marks_the_record_failed() -> None:
     stub = Stub(ok({"results": [entry("1", "a", after="x")]}))
     result = await read(stub, "1")
     assert result.targets == {"1": ["a"]}
@@ -84,7 +84,7 @@ async def test_page_that_leads_to_itself_marks_the_record_failed() -> None:
     assert len(stub.requests) == 2
 
 
-async def test_omitted_next_page_marks_the_record_failed() -> None:
+async def test_next_page_missing_in_response_marks_the_record_failed() -> None:
     first = ok(
         {"results": [entry("1", "a", after="x"), entry("2", "b", after="y"), entry("3", "c", after="z")]}
     )
@@ -94,33 +94,33 @@ async def test_omitted_next_page_marks_the_record_failed() -> None:
     assert result.failed == {"1"}
 
 
-async def test_error_on_a_later_page_marks_the_record_failed() -> None:
+async def test_error_on_a_later_association_page_marks_record_failed() -> None:
     stub = Stub(ok({"results": [entry("1", "a", after="x"), entry("2", "b")]}), refusal(400))
     result = await read(stub, "1", "2")
     assert result.targets == {"1": ["a"], "2": ["b"]}
     assert result.failed == {"1"}
 
 
-async def test_error_on_the_first_page_is_raised() -> None:
+async def test_error_on_the_first_association_page_is_raised() -> None:
     with pytest.raises(HubSpotServerError):
         await read(Stub(refusal(502)), "1")
 
 
-async def test_error_row_marks_the_named_records_failed() -> None:
+async def test_error_row_marks_the_records_with_its_ids_failed() -> None:
     error = {"category": "VALIDATION_ERROR", "message": "x", "context": {"fromObjectId": ["2"]}}
     result = await read(Stub(ok({"results": [entry("1", "5")], "errors": [error]}, 207)), "1", "2")
     assert result.targets == {"1": ["5"], "2": []}
     assert result.failed == {"2"}
 
 
-async def test_error_row_without_ids_marks_all_without_result_failed() -> None:
+async def test_error_row_without_ids_marks_omitted_records_failed() -> None:
     error = {"category": "INTERNAL", "message": "x"}
     body = {"results": [entry("1", "5")], "errors": [error, *without_associations("3")["errors"]]}
     result = await read(Stub(ok(body, 207)), "1", "2", "3")
     assert result.failed == {"2"}
 
 
-async def test_more_than_1000_ids_are_split() -> None:
+async def test_association_read_of_1001_ids_is_split_into_two_calls() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return ok({"results": [entry(item["id"], "5") for item in json.loads(request.content)["inputs"]]})
 
@@ -131,7 +131,7 @@ async def test_more_than_1000_ids_are_split() -> None:
     assert list(result.targets) == ids
 
 
-async def test_batch_read_without_ids_sends_nothing() -> None:
+async def test_association_batch_read_without_ids_sends_nothing() -> None:
     stub = Stub(refusal(500))
     assert (await read(stub)).targets == {}
     assert stub.requests == []

@@ -49,13 +49,13 @@ class TestRead:
         assert result.records == {}
         assert stub.requests == []
 
-    async def test_one_error_row_names_all_missing_ids(self) -> None:
+    async def test_missing_ids_in_an_error_row_are_not_read_again(self) -> None:
         stub = Stub(found_and("1", **missing("2", "3")))
         result = await build_client(stub).deals.batch_read(["3", "2", "1"])
         assert list(result.records) == ["1"]
         assert len(stub.requests) == 1
 
-    async def test_more_than_100_ids_are_read_in_parallel_calls(self) -> None:
+    async def test_batch_read_of_over_100_ids_makes_parallel_calls(self) -> None:
         waiting = 0
         all_waiting = asyncio.Event()
 
@@ -74,7 +74,7 @@ class TestRead:
         assert list(result.records) == ids
         assert all(item == found.id for item, found in result.records.items())
 
-    async def test_failed_call_is_raised_and_cancels_the_others(self) -> None:
+    async def test_failed_batch_call_is_raised_and_cancels_the_others(self) -> None:
         ended = 0
 
         async def answer(request: httpx.Request) -> httpx.Response:
@@ -92,7 +92,7 @@ class TestRead:
             await build_client(Stub(answer)).deals.batch_read([str(item) for item in range(150)])
         assert ended == 1
 
-    async def test_batch_read_is_retried(self) -> None:
+    async def test_batch_read_is_retried_after_a_server_error(self) -> None:
         stub = Stub(refusal(502), found_and("1"))
         await build_client(stub).deals.batch_read(["1"])
         assert len(stub.requests) == 2
@@ -103,13 +103,13 @@ class TestRead:
         assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
         assert len(stub.requests) == 1
 
-    async def test_merged_records_are_matched_by_their_old_ids(self) -> None:
+    async def test_merged_records_are_matched_by_hs_merged_object_ids(self) -> None:
         rows = [record("98", hs_merged_object_ids="3;7"), record("99", hs_merged_object_ids="2")]
         stub = Stub(ok({"results": rows}))
         result = await build_client(stub).deals.batch_read(["2", "3"], properties=["hs_merged_object_ids"])
         assert {item: found.id for item, found in result.records.items()} == {"2": "99", "3": "98"}
 
-    async def test_omitted_records_are_read_one_by_one(self) -> None:
+    async def test_records_missing_in_batch_response_are_read_one_by_one(self) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if request.method == "POST":
                 return found_and("1")

@@ -52,7 +52,7 @@ async def test_concurrent_reads_share_one_load() -> None:
     assert source.reads == 1
 
 
-async def test_value_is_cached_until_max_age(source: Source) -> None:
+async def test_cached_value_is_loaded_again_after_max_age(source: Source) -> None:
     reader = Reader()
     await reader.get(source.read)
     reader.now = 59.0
@@ -68,7 +68,7 @@ async def test_max_age_zero_forces_a_load(source: Source) -> None:
     assert await reader.get(source.read) == 2
 
 
-async def test_error_is_shared_by_waiting_callers_and_not_cached() -> None:
+async def test_load_error_is_raised_for_all_waiters_and_not_cached() -> None:
     source, reader = Source(), Reader()
     source.error = LookupError("nothing there")
     readers = [asyncio.create_task(reader.get(source.read)) for _ in range(3)]
@@ -82,7 +82,7 @@ async def test_error_is_shared_by_waiting_callers_and_not_cached() -> None:
     assert await reader.get(source.read) == 2
 
 
-async def test_cancelled_first_caller_does_not_fail_the_others() -> None:
+async def test_cancelled_first_caller_does_not_cancel_the_shared_load() -> None:
     source, reader = Source(), Reader()
     first = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_cancelled_first_caller_does_not_fail_the_others() -> None:
     assert source.reads == 1
 
 
-async def test_each_caller_waits_until_its_own_timeout() -> None:
+async def test_waiters_of_a_shared_load_have_separate_timeouts() -> None:
     source, reader = Source(), Reader()
     patient = asyncio.create_task(reader.get(source.read))
     with pytest.raises(TimeoutError):

@@ -97,7 +97,7 @@ async def test_create_is_retried_if_lookup_finds_no_record(lost: Any) -> None:
 @pytest.mark.parametrize(
     "refused", [refusal(409, "taken"), refusal(400, "already used", category="VALIDATION_ERROR")]
 )
-async def test_retry_rejected_as_duplicate_returns_the_record(
+async def test_retried_create_refused_as_duplicate_returns_the_record(
     refused: httpx.Response,
 ) -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, ok(record("9")))
@@ -112,7 +112,7 @@ async def test_retry_rejected_as_duplicate_returns_the_record(
         {"context": {"INVALID_OBJECT_IDS": ["5"]}},
     ],
 )
-async def test_retry_rejected_for_another_reason_raises_the_rejection(members: dict[str, Any]) -> None:
+async def test_retried_create_refused_for_other_reason_raises_it(members: dict[str, Any]) -> None:
     refused = refusal(400, category="VALIDATION_ERROR", **members)
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404))
     with pytest.raises(HubSpotValidationError):
@@ -124,7 +124,7 @@ async def test_retry_rejected_for_another_reason_raises_the_rejection(members: d
     "refused",
     [refusal(400, category="VALIDATION_ERROR"), httpx.Response(400, content=b'{"mess'), refusal(409)],
 )
-async def test_retry_rejected_without_reason_is_looked_up_twice(
+async def test_retried_create_refused_without_reason_looks_up_twice(
     refused: httpx.Response,
 ) -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404))
@@ -135,7 +135,7 @@ async def test_retry_rejected_without_reason_is_looked_up_twice(
     assert (await create(build_client(stub))).id == "9"
 
 
-async def test_duplicate_without_record_after_retry_is_unknown_outcome() -> None:
+async def test_retried_duplicate_without_a_record_is_unknown_outcome() -> None:
     rejection = refusal(
         400, "Property values were not valid: r-1 already has that value for crm_api_request_id.",
         category="VALIDATION_ERROR",
@@ -159,7 +159,7 @@ TAKEN = refusal(
 )  # fmt: skip
 
 
-async def test_first_rejection_of_a_shared_identifier_is_raised() -> None:
+async def test_first_create_with_existing_email_raises_conflict() -> None:
     stub = Stub(refusal(409, "Contact already exists. Existing ID: 51", category="CONFLICT"))
     with pytest.raises(HubSpotConflictError) as raised:
         await build_client(stub).contacts.create({}, unique=EMAIL)
@@ -168,7 +168,7 @@ async def test_first_rejection_of_a_shared_identifier_is_raised() -> None:
     assert len(stub.sent) == 1
 
 
-async def test_rejection_after_a_429_counts_as_the_first() -> None:
+async def test_409_after_a_429_raises_conflict_without_a_lookup() -> None:
     stub = Stub(refusal(429, headers={"Retry-After": "1"}), refusal(409, "taken"))
     with pytest.raises(HubSpotConflictError):
         await build_client(stub).contacts.create({}, unique=EMAIL)
@@ -176,13 +176,13 @@ async def test_rejection_after_a_429_counts_as_the_first() -> None:
 
 
 @pytest.mark.parametrize("taken", [TAKEN, refusal(409, "taken"), refusal(400, "r-1 already has that value")])
-async def test_first_duplicate_of_our_own_property_returns_the_record(taken: httpx.Response) -> None:
+async def test_first_duplicate_of_the_request_id_returns_the_record(taken: httpx.Response) -> None:
     stub = Stub(taken, ok(record("9")))
     assert (await create(build_client(stub))).id == "9"
     assert stub.sent == [CREATE, LOOKUP]
 
 
-async def test_first_duplicate_without_record_raises_the_rejection() -> None:
+async def test_first_duplicate_without_a_record_raises_the_400() -> None:
     stub = Stub(TAKEN, refusal(404))
     with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
@@ -203,7 +203,7 @@ async def test_duplicate_of_another_unique_property_is_raised() -> None:
     assert stub.sent == [CREATE]
 
 
-async def test_ambiguous_create_without_unique_is_unknown_outcome() -> None:
+async def test_lost_create_without_unique_value_is_not_retried() -> None:
     for lost in LOST:
         stub = Stub(lost)
         with pytest.raises(HubSpotOutcomeUnknownError) as raised:
@@ -214,13 +214,13 @@ async def test_ambiguous_create_without_unique_is_unknown_outcome() -> None:
         assert raised.value.__cause__ is raised.value.cause
 
 
-async def test_rejected_create_without_unique_is_retried() -> None:
+async def test_create_that_hubspot_did_not_act_on_is_retried() -> None:
     stub = Stub(httpx.ConnectError("refused"), refusal(423), ok(record("9"), 201))
     assert (await create(build_client(stub), unique=None)).id == "9"
     assert stub.sent == [CREATE] * 3
 
 
-async def test_failed_lookup_is_unknown_outcome() -> None:
+async def test_failed_lookup_of_a_created_record_is_unknown_outcome() -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(503))
     with pytest.raises(HubSpotOutcomeUnknownError) as raised:
         await create(build_client(stub))
@@ -229,7 +229,7 @@ async def test_failed_lookup_is_unknown_outcome() -> None:
     assert stub.sent.count(LOOKUP) > 1
 
 
-async def test_repeated_lost_responses_end_with_unknown_outcome() -> None:
+async def test_create_with_only_lost_responses_is_unknown_outcome() -> None:
     stub = Stub(lambda request: refusal(502) if request.method == "POST" else refusal(404))
     with pytest.raises(HubSpotOutcomeUnknownError):
         await create(build_client(stub))
@@ -237,7 +237,7 @@ async def test_repeated_lost_responses_end_with_unknown_outcome() -> None:
     assert stub.sent[-1] == LOOKUP
 
 
-async def test_429_after_ambiguous_attempt_is_unknown_outcome() -> None:
+async def test_429_after_an_ambiguous_create_is_unknown_outcome() -> None:
     daily = refusal(429, "You have reached your daily limit.", policyName="DAILY")
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), daily)
     with pytest.raises(HubSpotOutcomeUnknownError):
@@ -252,13 +252,13 @@ async def test_create_with_long_retry_after_has_sent_false() -> None:
     assert stub.sent == [CREATE]
 
 
-async def test_is_retry_looks_up_first_and_returns_the_record() -> None:
+async def test_create_with_is_retry_looks_the_record_up_first() -> None:
     stub = Stub(ok(record("9")))
     assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOKUP]
 
 
-async def test_is_retry_creates_a_missing_record() -> None:
+async def test_create_with_is_retry_creates_a_missing_record() -> None:
     stub = Stub(refusal(404), ok(record("9"), 201))
     assert (await create(build_client(stub), is_retry=True)).id == "9"
     assert stub.sent == [LOOKUP, CREATE]
@@ -267,14 +267,14 @@ async def test_is_retry_creates_a_missing_record() -> None:
     assert stub.sent == [LOOKUP, CREATE, LOOKUP]
 
 
-async def test_is_retry_with_failed_lookup_creates_nothing() -> None:
+async def test_create_with_is_retry_and_failed_lookup_sends_no_create() -> None:
     stub = Stub(refusal(500))
     with pytest.raises(HubSpotOutcomeUnknownError):
         await create(build_client(stub), is_retry=True)
     assert CREATE not in stub.sent
 
 
-async def test_deadline_part_is_reserved_for_the_lookup() -> None:
+async def test_part_of_a_creates_deadline_is_reserved_for_the_lookup() -> None:
     clock = FakeClock()
     timeouts: list[float] = []
 
@@ -309,18 +309,18 @@ class TestContactByEmail:
     key = UniqueValue("email", "a@b.co")
     properties = {"firstname": "Ann", "phone": ""}  # noqa: RUF012
 
-    async def test_contact_with_the_sent_values_is_returned(self) -> None:
+    async def test_looked_up_contact_with_the_sent_values_is_returned(self) -> None:
         stub = Stub(httpx.ReadTimeout("slow"), ok(record("9", email="a@b.co", firstname="Ann", phone=None)))
         created = await build_client(stub).contacts.create(self.properties, unique=self.key)
         assert created.id == "9"
 
-    async def test_contact_with_other_values_raises_conflict(self) -> None:
+    async def test_looked_up_contact_with_other_values_raises_conflict(self) -> None:
         stub = Stub(httpx.ReadTimeout("slow"), ok(record("9", email="a@b.co", firstname="Bob")))
         with pytest.raises(HubSpotConflictError) as raised:
             await build_client(stub).contacts.create(self.properties, unique=self.key)
         assert raised.value.existing_id == "9"
 
-    async def test_duplicate_email_without_contact_raises_conflict(self) -> None:
+    async def test_duplicate_email_without_a_found_contact_is_a_conflict(self) -> None:
         """The address is the secondary address of a contact."""
         taken = refusal(409, "Contact already exists. Existing ID: 51")
         stub = Stub(httpx.ReadTimeout("slow"), refusal(404), taken, refusal(404))

@@ -35,7 +35,7 @@ async def test_get_sends_properties_and_associations() -> None:
     ("value", "on_the_wire"),
     [("a+b@x.co", "a%2Bb@x.co"), ("a/b%c@x.co", "a%2Fb%25c@x.co"), ("a b?#", "a%20b%3F%23"), ("é", "%C3%A9")],
 )
-async def test_unique_value_is_quoted_in_the_path(value: str, on_the_wire: str) -> None:
+async def test_get_by_unique_value_quotes_it_in_the_path(value: str, on_the_wire: str) -> None:
     stub = Stub(ok(record()))
     await build_client(stub).contacts.get(value, id_property="email")
     target = stub.sent[0][1].replace("%40", "@")
@@ -43,7 +43,7 @@ async def test_unique_value_is_quoted_in_the_path(value: str, on_the_wire: str) 
 
 
 @pytest.mark.parametrize("record_id", ["", ".", ".."])
-async def test_invalid_path_segment_raises_not_found_without_a_call(record_id: str) -> None:
+async def test_id_that_no_path_can_hold_raises_not_found(record_id: str) -> None:
     stub, api = deals(ok(record()))
     for call in (api.get(record_id), api.update(record_id, {}), api.archive(record_id)):
         with pytest.raises(HubSpotNotFoundError) as raised:
@@ -79,18 +79,18 @@ async def test_list_page_sends_parameters_and_returns_after() -> None:
 
 
 @pytest.mark.parametrize("last", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": None}}])
-async def test_last_page_has_no_after(last: dict[str, Any]) -> None:
+async def test_list_page_returns_no_after_on_the_last_page(last: dict[str, Any]) -> None:
     _, api = deals(ok({"results": [], **last}))
     assert (await api.list_page(limit=1)).after is None
 
 
-async def test_numeric_after_and_ids_become_text() -> None:
+async def test_numeric_ids_and_page_cursors_become_strings() -> None:
     body = {"results": [record() | {"id": 7}], "paging": {"next": {"after": 7}}}
     found = await deals(ok(body))[1].list_page(limit=1)
     assert (found.results[0].id, found.after) == ("7", "7")
 
 
-async def test_search_sends_all_fields() -> None:
+async def test_search_sends_all_fields_of_the_search_request() -> None:
     stub, api = deals(ok(page("1", total=1)))
     found = await api.search(
         SearchRequest(
@@ -150,7 +150,7 @@ async def test_api_version_changes_the_paths() -> None:
 
 
 @pytest.mark.parametrize("properties", [{"a": None}, {"a": ""}, {}])
-def test_get_returns_none_for_null_empty_and_absent(properties: dict[str, str | None]) -> None:
+def test_record_get_returns_none_for_null_empty_and_absent(properties: dict[str, str | None]) -> None:
     assert CrmRecord.model_validate(record() | {"properties": properties}).get("a") is None
 
 
@@ -167,6 +167,6 @@ def test_inline_associations_are_unique_and_have_after() -> None:
     assert (found.associated("tickets").ids, found.associated("tickets").after) == ([], None)
 
 
-async def test_record_without_timestamps_is_unreadable() -> None:
+async def test_record_without_timestamps_raises_unreadable_error() -> None:
     with pytest.raises(HubSpotUnreadableError):
         await deals(ok({"id": "1", "properties": {}}))[1].get("1")

@@ -37,7 +37,7 @@ def pipelines(*ids: str) -> httpx.Response:
     return ok({"results": rows})
 
 
-async def test_list_returns_active_pipelines_in_display_order() -> None:
+async def test_pipelines_are_listed_in_display_order_without_archived() -> None:
     archived = {"id": "z", "label": "z", "displayOrder": 0, "stages": [], "archived": True}
     stages = [stage("b", 2), stage("x", 1, archived=True), stage("a", 0)]
     shown = {"id": "0", "label": "Support", "displayOrder": 1, "stages": stages, "archived": False}
@@ -61,7 +61,7 @@ async def test_list_returns_active_pipelines_in_display_order() -> None:
         ({}, False),
     ],
 )
-def test_is_closed_reads_text_metadata(metadata: dict[str, str], closed: bool) -> None:
+def test_stage_metadata_strings_determine_is_closed(metadata: dict[str, str], closed: bool) -> None:
     assert Stage.model_validate(stage("a") | {"metadata": metadata}).is_closed is closed
 
 
@@ -79,7 +79,7 @@ async def test_pipelines_are_cached_until_max_age() -> None:
     assert len(stub.requests) == 3
 
 
-async def test_concurrent_reads_share_one_call() -> None:
+async def test_concurrent_pipeline_reads_share_one_call() -> None:
     stub = Stub(pipelines("a"))
     client = build_client(stub)
     for age in (300.0, 0.0):
@@ -107,7 +107,7 @@ async def test_list_many_reads_types_in_parallel_and_caches_them() -> None:
     assert sorted(request.url.path.rpartition("/")[2] for request in stub.requests) == ["deals", "tickets"]
 
 
-async def test_errors_are_not_cached() -> None:
+async def test_pipeline_read_errors_are_not_cached() -> None:
     stub = Stub(refusal(400), pipelines("a"))
     api = build_client(stub).pipelines
     with pytest.raises(Exception, match="400"):
@@ -115,7 +115,7 @@ async def test_errors_are_not_cached() -> None:
     assert len(await api.list("deals")) == 1
 
 
-async def test_error_is_raised_for_every_waiting_caller() -> None:
+async def test_pipeline_read_error_is_raised_for_every_waiting_caller() -> None:
     stub = Stub(refusal(500))
     api = build_client(stub).pipelines
     outcomes = await asyncio.gather(*(api.list("deals") for _ in range(3)), return_exceptions=True)
@@ -123,7 +123,7 @@ async def test_error_is_raised_for_every_waiting_caller() -> None:
     assert len(stub.requests) == 4
 
 
-async def test_cancelled_first_reader_does_not_fail_the_others() -> None:
+async def test_cancelled_first_reader_does_not_cancel_the_shared_read() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -143,7 +143,7 @@ async def test_cancelled_first_reader_does_not_fail_the_others() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_each_caller_waits_until_its_own_deadline() -> None:
+async def test_callers_of_a_shared_read_have_separate_deadlines() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -162,7 +162,7 @@ async def test_each_caller_waits_until_its_own_deadline() -> None:
     assert context.calls == 1
 
 
-async def test_aclose_cancels_a_running_read() -> None:
+async def test_aclose_cancels_a_running_pipeline_read() -> None:
     stub = Stub(lambda _: asyncio.Event().wait())
     client = build_client(stub)
     reading = asyncio.create_task(client.pipelines.list("deals"))

@@ -23,7 +23,7 @@ def definition(name: str, **members: Any) -> dict[str, Any]:
     }
 
 
-async def test_list_returns_definitions_by_name_in_one_call() -> None:
+async def test_property_list_is_keyed_by_name_and_costs_one_call() -> None:
     stub = Stub(ok({"results": [definition("a"), definition("b")]}))
     api = build_client(stub).properties
     results = await asyncio.gather(*(api.list("deals", max_age_seconds=60) for _ in range(5)))
@@ -31,7 +31,7 @@ async def test_list_returns_definitions_by_name_in_one_call() -> None:
     assert stub.sent == [("GET", "/crm/properties/2026-09/deals")]
 
 
-async def test_get_reads_one_definition() -> None:
+async def test_property_get_reads_one_definition() -> None:
     stub = Stub(ok(definition("a", options=None, hasUniqueValue=True)))
     found = await build_client(stub).properties.get("deals", "a")
     assert stub.sent == [("GET", "/crm/properties/2026-09/deals/a")]
@@ -59,13 +59,11 @@ async def test_get_reads_one_definition() -> None:
         ({}, False),
     ],
 )
-def test_is_read_only_for_calculated_and_protected_properties(
-    members: dict[str, Any], read_only: bool
-) -> None:
+def test_calculated_and_protected_properties_are_read_only(members: dict[str, Any], read_only: bool) -> None:
     assert Property.model_validate(definition("a", **members)).is_read_only is read_only
 
 
-async def test_create_invalidates_the_cache() -> None:
+async def test_property_create_invalidates_the_cached_list() -> None:
     listing = ok({"results": [definition("a")]})
     stub = Stub(listing, ok(definition("b"), 201), listing)
     api = build_client(stub).properties
@@ -110,7 +108,7 @@ async def test_create_of_existing_property_raises_conflict() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_update_sends_changes_and_all_options() -> None:
+async def test_property_update_sends_changes_and_all_options() -> None:
     stub = Stub(ok(definition("a")))
     api = build_client(stub).properties
     await api.update(
@@ -122,7 +120,7 @@ async def test_update_sends_changes_and_all_options() -> None:
     assert stub.body() == {"label": "New"}
 
 
-async def test_create_group_returns_false_if_it_exists() -> None:
+async def test_create_group_returns_false_if_the_group_exists() -> None:
     stub = Stub(ok({}, 201))
     assert await build_client(stub).properties.create_group("deals", name="g", label="G")
     assert stub.sent == [("POST", "/crm/properties/2026-09/deals/groups")]

@@ -36,7 +36,7 @@ async def test_batch_read_reports_records_without_associations(
     assert row["context"] == {"fromObjectId": [two], "fromObjectType": ["contact"], "toObjectType": ["deal"]}
 
 
-async def test_batch_read_pages_each_source_record(
+async def test_association_batch_read_pages_each_source_record(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     emulator.switches.association_page_size = 2
@@ -55,7 +55,7 @@ async def test_batch_read_pages_each_source_record(
     assert [result["toObjectId"] for result in response.json()["results"]] == created_ids["deals"][:2]
 
 
-async def test_batch_read_of_older_versions_has_their_shape(
+async def test_association_batch_read_has_v3_and_v4_response_shapes(
     hubspot: httpx.AsyncClient, created_ids: dict[str, list[str]]
 ) -> None:
     body = {"inputs": [{"id": created_ids["contacts"][0]}]}
@@ -65,7 +65,7 @@ async def test_batch_read_of_older_versions_has_their_shape(
     assert v3["results"][0]["to"][0] == {"id": created_ids["deals"][0], "type": "contact_to_deal"}
 
 
-async def test_put_default_associates_both_ways_idempotently(
+async def test_put_default_twice_associates_both_ways_once(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     [ticket_id], deal_id = created_ids["tickets"], created_ids["deals"][0]
@@ -113,7 +113,7 @@ async def test_association_batches_create_and_archive(
     assert (response.status_code, response.json()["numErrors"]) == (207, 1)
 
 
-async def test_label_is_created_used_and_removed(
+async def test_association_label_is_created_used_and_removed(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     path = "/crm/associations/2026-09/contacts/deals/labels"
@@ -164,7 +164,7 @@ async def test_archived_record_is_not_in_associations(
     assert response.json()["properties"]["num_associated_deals"] == "4"
 
 
-async def test_merge_of_associated_contacts_drops_their_association(
+async def test_merge_of_associated_contacts_removes_association(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     one, two = created_ids["contacts"][:2]

@@ -15,7 +15,7 @@ def contacts(count: int) -> dict[str, Any]:
 
 
 class TestRead:
-    async def test_batch_read_returns_200_in_another_order(
+    async def test_batch_read_results_are_not_in_input_order(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         ids = emulator.seed(contacts(12))["contacts"]
@@ -79,7 +79,7 @@ class TestCreate:
         assert (response.status_code, response.json()["category"]) == (409, "CONFLICT")
         assert len(emulator.records("contacts")) == 1
 
-    async def test_batch_create_with_trace_ids_reports_per_input(
+    async def test_batch_create_with_trace_ids_reports_errors_per_input(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.seed(contacts(1))
@@ -93,7 +93,7 @@ class TestCreate:
         assert response.json()["errors"][0]["context"]["objectWriteTraceId"] == ["t1"]
         assert len(emulator.records("contacts")) == 2
 
-    async def test_batch_create_returns_201(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_valid_batch_create_returns_201(self, hubspot: httpx.AsyncClient) -> None:
         inputs = [{"properties": {"dealname": "same", "dealstage": "closedwon"}, "associations": []}] * 2
         response = await hubspot.post(f"{DEALS}/create", json={"inputs": inputs})
         assert (response.status_code, len(response.json()["results"])) == (201, 2)

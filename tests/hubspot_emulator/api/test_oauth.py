@@ -15,7 +15,7 @@ CONTACTS = "/crm/objects/2026-09/contacts"
 
 
 @pytest.mark.parametrize("path", [TOKEN, "/oauth/2026-03/token", "/oauth/v3/token", "/oauth/v1/token"])
-async def test_refresh_returns_token_in_each_version(hubspot: httpx.AsyncClient, path: str) -> None:
+async def test_refresh_grant_returns_token_in_each_api_version(hubspot: httpx.AsyncClient, path: str) -> None:
     response = await hubspot.post(path, data=REFRESH)
     assert response.status_code == 200
     body = response.json()
@@ -36,7 +36,7 @@ async def test_refresh_returns_token_in_each_version(hubspot: httpx.AsyncClient,
         ({"grant_type": "magic"}, "BAD_GRANT_TYPE"),
     ],
 )
-async def test_token_error_has_code_in_status(
+async def test_token_error_has_its_code_in_the_status_member(
     hubspot: httpx.AsyncClient, changes: dict[str, str], status: str
 ) -> None:
     response = await hubspot.post(TOKEN, data=REFRESH | changes)
@@ -63,14 +63,14 @@ async def test_expired_token_returns_401_with_expiry(build: Build) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic abc"}])
-async def test_missing_token_returns_401(emulator: Emulator, headers: dict[str, str]) -> None:
+async def test_request_without_access_token_returns_401(emulator: Emulator, headers: dict[str, str]) -> None:
     async with hubspot_client(emulator) as hubspot:
         del hubspot.headers["authorization"]
         response = await hubspot.get(CONTACTS, headers=headers)
     assert (response.status_code, response.json()["category"]) == (401, "INVALID_AUTHENTICATION")
 
 
-async def test_access_tokens_setting_refuses_other_tokens(build: Build) -> None:
+async def test_token_missing_in_access_tokens_setting_returns_401(build: Build) -> None:
     emulator = build(access_tokens=["right"])
     for token, status in (("right", 200), ("wrong", 401)):
         async with hubspot_client(emulator, token) as hubspot:
@@ -102,7 +102,7 @@ async def test_revoked_refresh_token_keeps_access_tokens_valid(hubspot: httpx.As
     assert (await hubspot.post(TOKEN, data=REFRESH)).json()["status"] == "BAD_REFRESH_TOKEN"
 
 
-async def test_v1_token_routes_have_their_own_shape(hubspot: httpx.AsyncClient) -> None:
+async def test_v1_token_information_has_hubspots_members(hubspot: httpx.AsyncClient) -> None:
     access_token = (await hubspot.post("/oauth/v1/token", data=REFRESH)).json()["access_token"]
     access = (await hubspot.get(f"/oauth/v1/access-tokens/{access_token}")).json()
     refresh = (await hubspot.get("/oauth/v1/refresh-tokens/demo-refresh-token")).json()

@@ -42,7 +42,7 @@ class TestCreate:
         )
         assert older.headers["location"] == f"/crm/v3/objects/contacts/{older.json()['id']}"
 
-    async def test_email_is_lower_cased_and_unique(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_contact_email_is_lower_cased_and_unique(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email=" Ada@Example.COM ")
         assert contact["properties"]["email"] == "ada@example.com"
         again = await hubspot.post(CONTACTS, json={"properties": {"email": "ADA@example.com"}})
@@ -108,7 +108,7 @@ class TestCreate:
             ("0001-01-01", "0001-01-01T00:00:00.000Z"),
         ],
     )
-    async def test_datetime_is_returned_in_utc_with_milliseconds(
+    async def test_datetime_property_is_returned_in_utc_milliseconds(
         self, hubspot: httpx.AsyncClient, sent: str, expected: str
     ) -> None:
         deal = await create_record(hubspot, DEALS, dealname="d", dealstage="closedwon", closedate=sent)
@@ -130,7 +130,7 @@ class TestCreate:
         assert response.status_code == 400
         assert response.json()["category"] == "VALIDATION_ERROR"
 
-    async def test_create_with_unknown_target_creates_nothing(
+    async def test_create_with_unknown_association_target_creates_nothing(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}]
@@ -145,7 +145,7 @@ class TestCreate:
         assert response.json()["context"] == {"INVALID_OBJECT_IDS": ["404"]}
         assert emulator.records("deals") == []
 
-    async def test_create_refuses_association_type_of_other_direction(
+    async def test_create_refuses_association_type_of_opposite_direction(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com")
@@ -166,7 +166,7 @@ class TestCreate:
         assert emulator.associations("contacts", contact["id"], "deals") == [response.json()["id"]]
         assert emulator.associations("deals", response.json()["id"], "contacts") == [contact["id"]]
 
-    async def test_closed_stage_sets_close_date(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_record_in_a_closed_stage_gets_a_close_date(self, hubspot: httpx.AsyncClient) -> None:
         deal = await create_record(hubspot, DEALS, dealname="d", dealstage="closedwon")
         assert deal["properties"]["hs_is_closed_won"] == "true"
         assert deal["properties"]["closedate"] == deal["createdAt"]
@@ -199,7 +199,7 @@ class TestCreate:
 
 
 class TestRead:
-    async def test_read_by_percent_encoded_email(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_by_percent_encoded_email_finds_the_contact(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a+b/c@example.com")
         response = await hubspot.get(f"{CONTACTS}/a%2Bb%2Fc%40Example.com", params={"idProperty": "email"})
         assert response.json()["id"] == contact["id"]
@@ -214,7 +214,7 @@ class TestRead:
         assert properties["firstname"] == ""
         assert properties["phone"] is None
 
-    async def test_update_with_null_changes_nothing(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_update_with_null_does_not_change_the_value(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com", firstname="A")
         path = f"{CONTACTS}/{contact['id']}"
         assert (await hubspot.patch(path, json={"properties": {"firstname": None}})).status_code == 200
@@ -254,7 +254,7 @@ class TestRead:
         history = response.json()["propertiesWithHistory"]["firstname"]
         assert [entry["value"] for entry in history] == ["B", "A"]
 
-    async def test_inline_associations_have_one_page(
+    async def test_record_read_has_the_first_page_of_associations(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.switches.inline_association_page_size = 2
@@ -272,7 +272,9 @@ class TestRead:
 
 
 class TestList:
-    async def test_list_pages_by_ascending_id(self, hubspot: httpx.AsyncClient, emulator: Emulator) -> None:
+    async def test_list_returns_pages_by_ascending_id(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
         created_ids = emulator.seed(
             {"contacts": [{"email": f"a{number}@example.com"} for number in range(25)]}
         )
@@ -301,7 +303,7 @@ class TestList:
 
 
 class TestUpdate:
-    async def test_update_by_email_finds_the_contact(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_update_by_email_changes_the_contact(self, hubspot: httpx.AsyncClient) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com")
         response = await hubspot.patch(
             f"{CONTACTS}/A%40example.com",
@@ -380,7 +382,7 @@ class TestUpdate:
         assert taken.json()["message"].endswith(f"Existing ID: {survivor}")
         assert [record.id for record in emulator.records("contacts")] == [survivor]
 
-    async def test_erased_contact_is_removed(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_gdpr_delete_by_email_removes_the_contact(self, hubspot: httpx.AsyncClient) -> None:
         await create_record(hubspot, CONTACTS, email="a@example.com")
         body = {"objectId": "a@example.com", "idProperty": "email"}
         assert (await hubspot.post(f"{CONTACTS}/gdpr-delete", json=body)).status_code == 204
@@ -388,7 +390,7 @@ class TestUpdate:
 
 
 class TestAdministratorRules:
-    async def test_required_property_applies_from_2026_09_only(
+    async def test_required_property_rule_applies_from_2026_09_only(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.switches.required_properties = {"contacts": ["phone"]}
@@ -399,7 +401,7 @@ class TestAdministratorRules:
         assert response.json()["errors"][0]["code"] == "MISSING_REQUIRED_PROPERTY"
         assert (await hubspot.post("/crm/objects/2026-03/contacts", json=body)).status_code == 201
 
-    async def test_conditional_property_applies_to_updates(
+    async def test_conditional_property_rule_applies_to_updates(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.switches.conditional_properties = {"contacts": {"country": ["state"]}}

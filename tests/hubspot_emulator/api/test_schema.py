@@ -92,7 +92,7 @@ class TestPipelines:
         response = await hubspot.get(path, headers={"Accept": "application/json"})
         assert (response.status_code, response.json()["category"]) == (404, "OBJECT_NOT_FOUND")
 
-    async def test_put_of_stage_requires_all_members(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_put_of_pipeline_stage_requires_all_members(self, hubspot: httpx.AsyncClient) -> None:
         path = f"{PIPELINES}/deals/default/stages/contractsent"
         assert (await hubspot.put(path, json={"label": "Signed"})).status_code == 400
         assert (await hubspot.put(path, json={**STAGE, "label": "Signed"})).json()["label"] == "Signed"
@@ -141,7 +141,9 @@ class TestProperties:
         ticket["hs_ticket_category"] = "BILLING_ISSUE"
         assert (await hubspot.post(tickets, json={"properties": ticket})).status_code == 400
 
-    async def test_leading_semicolon_adds_to_selected_options(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_value_with_leading_semicolon_adds_a_selected_option(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         ticket = {
             "subject": "t",
             "hs_pipeline_stage": "1",
@@ -217,7 +219,9 @@ class TestProperties:
         assert (await hubspot.post(f"{PROPERTIES}/deals", json=UNIQUE_PROPERTY)).status_code == 201
         assert (await hubspot.post(DEALS, json={"properties": deal})).status_code == 201
 
-    async def test_property_group_and_batches(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_property_group_and_batch_create_and_batch_read_succeed(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         group = {"name": "ours", "label": "Ours"}
         assert (await hubspot.post(f"{PROPERTIES}/deals/groups", json=group)).status_code == 201
         inputs = [
@@ -234,7 +238,7 @@ class TestProperties:
         response = await hubspot.post(f"{PROPERTIES}/deals/batch/read", json=body)
         assert (response.status_code, response.json()["numErrors"]) == (207, 1)
 
-    async def test_stages_are_options_of_the_stage_property(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_new_pipeline_stage_is_an_option_of_dealstage(self, hubspot: httpx.AsyncClient) -> None:
         stage = (await hubspot.post(f"{PIPELINES}/deals/default/stages", json=STAGE)).json()
         found = (await hubspot.get(f"{PROPERTIES}/deals/dealstage")).json()
         assert stage["id"] in [option["value"] for option in found["options"]]

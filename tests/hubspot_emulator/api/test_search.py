@@ -98,13 +98,15 @@ async def test_search_operator_matches_expected_deals(
     assert response.json()["total"] == len(expected)
 
 
-async def test_between_includes_both_ends(hubspot: httpx.AsyncClient, deals: dict[str, list[str]]) -> None:
+async def test_search_between_includes_both_ends(
+    hubspot: httpx.AsyncClient, deals: dict[str, list[str]]
+) -> None:
     row = {"propertyName": "amount", "operator": "BETWEEN", "value": "9", "highValue": "10"}
     response = await hubspot.post(DEALS, json={"filterGroups": [{"filters": [row]}]})
     assert [result["id"] for result in response.json()["results"]] == deals["deals"][:2]
 
 
-async def test_filter_groups_are_alternatives(
+async def test_search_matches_records_of_any_filter_group(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]]
 ) -> None:
     groups = [
@@ -127,7 +129,7 @@ async def test_search_by_association_finds_deals(
 @pytest.mark.parametrize(
     ("query", "expected"), [("fleet al", [0]), ("BETA", [1]), ("eet", []), ("closedwon", [2])]
 )
-async def test_query_matches_word_prefixes(
+async def test_search_query_matches_word_prefixes(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]], query: str, expected: list[int]
 ) -> None:
     response = await hubspot.post(DEALS, json={"query": query})
@@ -145,7 +147,7 @@ async def test_query_matches_word_prefixes(
         ({"propertyName": "dealname", "direction": "ASCENDING"}, [0, 1, 2, 3]),
     ],
 )
-async def test_search_sorts_results(
+async def test_search_returns_results_in_sort_order(
     hubspot: httpx.AsyncClient, deals: dict[str, list[str]], sort: Any, expected: list[int]
 ) -> None:
     response = await hubspot.post(DEALS, json={"sorts": [sort]})
@@ -223,7 +225,7 @@ async def test_search_index_applies_changes_after_lag(build: Build) -> None:
         ] == "B"
 
 
-async def test_search_index_keeps_order_when_lag_shrinks(build: Build) -> None:
+async def test_search_index_applies_changes_in_order_if_lag_shrinks(build: Build) -> None:
     clock = ManualClock()
     emulator = build(monotonic=clock.monotonic)
     contact_id = emulator.seed({"contacts": [{"email": "a@example.com", "firstname": "A"}]})["contacts"][0]

@@ -28,7 +28,7 @@ class TestInProcess:
             ("hang_after", httpx.ReadTimeout, 1),
         ],
     )
-    async def test_lost_response_raises_and_commits_if_after(
+    async def test_lost_response_fault_commits_only_kinds_named_after(
         self,
         hubspot: httpx.AsyncClient,
         emulator: Emulator,
@@ -52,7 +52,7 @@ class TestInProcess:
             ("/oauth/2026-09/token", "You have reached your rate limit.", "status"),
         ],
     )
-    async def test_scripted_429_has_the_envelope_of_its_path(
+    async def test_429_fault_has_the_error_format_of_the_path(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, path: str, message: str, envelope: str
     ) -> None:
         emulator.fail_next("POST", "*", status=429)
@@ -61,7 +61,7 @@ class TestInProcess:
         assert envelope in response
 
     @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
-    async def test_json_fault_turns_204_into_corrupt_200(
+    async def test_invalid_json_fault_turns_204_into_200_with_body(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, kind: str
     ) -> None:
         emulator.fail_next("DELETE", "*", kind=kind)
@@ -70,7 +70,7 @@ class TestInProcess:
         assert response.content
 
     @pytest.mark.parametrize("kind", ["truncated_json", "invalid_json"])
-    async def test_json_fault_commits_the_write(
+    async def test_invalid_json_fault_commits_the_write(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, kind: str
     ) -> None:
         emulator.fail_next("POST", CONTACTS, kind=kind)
@@ -128,7 +128,9 @@ class TestInProcess:
             {"status": 500, "headers": {"Retry-After": 7}},
         ],
     )
-    def test_invalid_fault_is_refused(self, emulator: Emulator, wrong: dict[str, object]) -> None:
+    def test_fault_with_invalid_arguments_raises_value_error(
+        self, emulator: Emulator, wrong: dict[str, object]
+    ) -> None:
         with pytest.raises(ValueError):
             emulator.fail_next("GET", "/", **wrong)  # type: ignore[arg-type]
         assert emulator.pending_faults() == []
@@ -136,13 +138,13 @@ class TestInProcess:
     @pytest.mark.parametrize(
         ("probability", "kinds"), [(0.5, ()), (2, ("503",)), (-1, ("503",)), (0.5, ("fire",)), (0.5, ("99",))]
     )
-    def test_invalid_random_faults_are_refused(
+    def test_random_faults_with_invalid_arguments_raise_value_error(
         self, emulator: Emulator, probability: float, kinds: tuple[str, ...]
     ) -> None:
         with pytest.raises(ValueError):
             emulator.random_faults(probability, kinds, 1)
 
-    async def test_latency_varies_within_jitter(self, build: Build) -> None:
+    async def test_emulator_latency_varies_within_the_jitter(self, build: Build) -> None:
         slept: list[float] = []
 
         async def sleep(seconds: float) -> None:
@@ -158,7 +160,7 @@ class TestInProcess:
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
 class TestOverSocket:
-    def test_drop_closes_connection_without_response(self, build: Build, http: str) -> None:
+    def test_drop_fault_closes_connection_without_response(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             host, port = address.removeprefix("http://").split(":")
@@ -199,7 +201,7 @@ class TestOverSocket:
         assert [fault.kind for fault in emulator.used_faults()] == list(KINDS)
         assert emulator.pending_faults() == []
 
-    def test_incomplete_request_consumes_no_fault(self, build: Build, http: str) -> None:
+    def test_request_with_incomplete_body_consumes_no_fault(self, build: Build, http: str) -> None:
         emulator = build()
         emulator.fail_next("*", "*", status=503)
         with served(emulator, http=http) as address:
@@ -211,7 +213,7 @@ class TestOverSocket:
             assert httpx.get(address + CONTACTS, headers=HEADERS).status_code == 503
         assert [request.method for request in emulator.requests] == ["GET"]
 
-    def test_scripted_204_sends_no_body(self, build: Build, http: str) -> None:
+    def test_204_status_fault_sends_no_body(self, build: Build, http: str) -> None:
         emulator = build()
         with (
             served(emulator, http=http) as address,
@@ -221,7 +223,7 @@ class TestOverSocket:
             # All requests use one connection, on which a body would corrupt the next response.
             assert [client.get(CONTACTS).status_code for _ in range(3)] == [204, 204, 200]
 
-    def test_cut_off_closes_connection_within_body(self, build: Build, http: str) -> None:
+    def test_cut_off_fault_closes_connection_within_the_body(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             for path in (CONTACTS, f"{CONTACTS}/1"):
@@ -234,7 +236,7 @@ class TestOverSocket:
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 httpx.delete(f"{address}{CONTACTS}/1", headers=HEADERS)
 
-    def test_hang_lasts_until_caller_disconnects(self, build: Build, http: str) -> None:
+    def test_hang_fault_ends_when_the_caller_disconnects(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             emulator.fail_next("POST", CONTACTS, kind="hang_after", seconds=60)

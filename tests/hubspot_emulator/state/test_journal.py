@@ -22,7 +22,7 @@ CONTACTS = "/crm/objects/2026-09/contacts"
 HEADERS = {"Authorization": "Bearer demo-access-token"}
 
 
-async def test_restart_loads_everything_from_the_file(build: Build, tmp_path: Path) -> None:
+async def test_restarted_emulator_loads_everything_from_the_state_file(build: Build, tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     first = build(file)
     deal = {"dealname": "d", "dealstage": "closedwon"}
@@ -72,7 +72,7 @@ def properties_by_id(emulator: Emulator) -> dict[str, dict[str, str]]:
     return {record.id: record.properties for record in records}
 
 
-def test_second_emulator_on_one_file_is_refused(build: Build, tmp_path: Path) -> None:
+def test_second_emulator_on_one_state_file_raises_error(build: Build, tmp_path: Path) -> None:
     build(tmp_path / "state.db").seed({"contacts": [{"email": "a@example.com"}]})
     with pytest.raises(StateFileInUseError):
         build(tmp_path / "state.db")
@@ -128,7 +128,7 @@ UNUSABLE_FILES = [
 @pytest.mark.parametrize(
     ("make_unusable", "message"), UNUSABLE_FILES, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_unusable_file_raises_and_stays_unchanged(
+def test_unusable_state_file_raises_error_and_is_unchanged(
     tmp_path: Path, make_unusable: Callable[[Path], None], message: str
 ) -> None:
     file = tmp_path / "state.db"
@@ -139,7 +139,7 @@ def test_unusable_file_raises_and_stays_unchanged(
     assert file.is_dir() or file.read_bytes() == before
 
 
-def test_command_reports_unusable_file_in_one_line(tmp_path: Path) -> None:
+def test_command_reports_unusable_state_file_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     write_noise(file)
     command = [sys.executable, "-m", "crm_api", "emulator", "--port", "0", "--state", str(file)]
@@ -150,7 +150,7 @@ def test_command_reports_unusable_file_in_one_line(tmp_path: Path) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_command_prints_address_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+def test_emulator_command_prints_address_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crm_api", "emulator", "--port", "0", "--state", str(tmp_path / "s.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -162,7 +162,7 @@ def test_command_prints_address_and_stops_on_ctrl_c(tmp_path: Path) -> None:
         assert process.stdout.read() == ""
 
 
-def test_file_without_application_id_is_read(build: Build, tmp_path: Path) -> None:
+def test_state_file_without_application_id_is_read(build: Build, tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     first = build(file)
     created_ids = first.seed({"contacts": [{"email": "a@example.com"}]})
@@ -196,7 +196,7 @@ async def test_full_disk_returns_500_until_there_is_space(build: Build, tmp_path
     assert found == [f"a{number}@example.com" for number in range(4)]
 
 
-async def test_failed_write_does_not_block_later_requests(build: Build, tmp_path: Path) -> None:
+async def test_failed_journal_write_does_not_block_later_requests(build: Build, tmp_path: Path) -> None:
     emulator = build(tmp_path / "state.db")
     database = emulator._account.journal._database
     assert database is not None
@@ -244,7 +244,7 @@ async def test_escaped_surrogate_pair_is_stored_as_one_character(hubspot: httpx.
     assert response.json()["properties"]["firstname"] == "\N{ROCKET}"
 
 
-def test_reset_empties_the_file(build: Build, tmp_path: Path) -> None:
+def test_reset_empties_the_state_file(build: Build, tmp_path: Path) -> None:
     first = build(tmp_path / "state.db")
     first.seed({"contacts": [{"email": "a@example.com"}]})
     first.reset()
@@ -280,7 +280,7 @@ def test_acknowledged_writes_survive_sigkill(build: Build, tmp_path: Path) -> No
     assert [record.id for record in build(file).records("contacts")] == created_ids
 
 
-def test_file_alone_is_complete_after_sigterm(build: Build, tmp_path: Path) -> None:
+def test_state_file_is_complete_without_wal_after_sigterm(build: Build, tmp_path: Path) -> None:
     with emulator_process(tmp_path, "--state", str(tmp_path / "hubspot.db")) as process:
         seeded = httpx.post(f"{process.url}/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})
         assert seeded.status_code == 201

@@ -29,7 +29,7 @@ async def test_burst_limit_uses_a_sliding_window(build: Build) -> None:
         assert (await hubspot.get(CONTACTS)).status_code == 429
 
 
-async def test_search_limit_is_separate_and_sends_no_headers(build: Build) -> None:
+async def test_search_limit_is_separate_and_sends_no_rate_headers(build: Build) -> None:
     clock = ManualClock()
     limits = EmulatorLimits(burst_per_10s=100, search_per_second=2)
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=limits)

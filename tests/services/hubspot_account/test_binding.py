@@ -18,7 +18,9 @@ from hubspot_emulator import Emulator, create_emulator
 SECRET = "a secret key of the service, long enough"
 
 
-async def test_other_hubspot_account_is_503(customer: Caller, settings: Settings, emulator: Emulator) -> None:
+async def test_credentials_of_another_hubspot_account_return_503(
+    customer: Caller, settings: Settings, emulator: Emulator
+) -> None:
     other = create_emulator(portal_id=emulator.portal_id + 1)
     app = create_app(settings, hubspot_transport=EmulatorTransport(other))
     transport = httpx.ASGITransport(app=app)
@@ -45,7 +47,9 @@ async def test_same_hubspot_account_is_accepted_after_restart(
         assert app.state.account_binding.mismatch is None
 
 
-async def test_unreadable_hubspot_account_is_not_checked(settings: Settings, emulator: Emulator) -> None:
+async def test_hubspot_account_without_readable_id_is_not_checked(
+    settings: Settings, emulator: Emulator
+) -> None:
     emulator.fail_next("GET", "/account-info/*", status=403, times=10)
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
@@ -63,7 +67,7 @@ async def test_changed_refresh_token_is_stored_encrypted(app: FastAPI) -> None:
         assert "na1-changed" not in str(row.refresh_token)
 
 
-async def test_new_configured_token_wins_over_stored_token(app: FastAPI) -> None:
+async def test_stored_token_is_ignored_if_configured_token_changed(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
     assert await stored_refresh_token(session_factory, SECRET, "na1-new") is None
@@ -73,7 +77,7 @@ async def test_new_configured_token_wins_over_stored_token(app: FastAPI) -> None
     )
 
 
-async def test_concurrent_changes_of_the_row_all_succeed(app: FastAPI, emulator: Emulator) -> None:
+async def test_concurrent_changes_of_hubspot_account_row_succeed(app: FastAPI, emulator: Emulator) -> None:
     session_factory = app.state.session_factory
     async with session_factory.begin() as database:
         await database.execute(delete(HubSpotAccount))
@@ -109,7 +113,7 @@ def oauth_settings(database_url: str) -> Settings:
     )
 
 
-async def test_restart_uses_rotated_refresh_token(database_url: str) -> None:
+async def test_restarted_service_uses_the_rotated_refresh_token(database_url: str) -> None:
     emulator = create_emulator(rotate_refresh_tokens=True)
     settings = oauth_settings(database_url)
     for _ in range(3):  # each start uses the token of the previous one
@@ -134,7 +138,7 @@ async def test_processes_share_rotated_refresh_token(database_url: str) -> None:
                 assert await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
 
 
-async def test_binding_is_retried_after_401(app: FastAPI, emulator: Emulator) -> None:
+async def test_account_binding_is_retried_after_401(app: FastAPI, emulator: Emulator) -> None:
     """The new credentials may belong to another HubSpot account."""
     emulator.fail_next("GET", "/account-info/*", status=401, times=2)
     waits: list[float] = []

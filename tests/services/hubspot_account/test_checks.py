@@ -40,7 +40,7 @@ async def findings(
     )
 
 
-async def test_new_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
+async def test_new_hubspot_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
@@ -48,14 +48,16 @@ async def test_new_account_lacks_property_and_categories(app: FastAPI, emulator:
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
-async def test_provisioned_account_passes_all_checks(app: FastAPI) -> None:
+async def test_provisioned_hubspot_account_passes_all_checks(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     states = {finding.subject: finding.state for finding in await findings(app)}
     assert set(states.values()) == {"ok"}
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_invalid_credentials_stop_the_checks(app: FastAPI, emulator: Emulator, status: int) -> None:
+async def test_hubspot_checks_stop_after_invalid_credentials(
+    app: FastAPI, emulator: Emulator, status: int
+) -> None:
     emulator.fail_next("*", "/account-info/*", status=status, times=20)
     last = (await findings(app))[-1]
     assert (last.state, last.subject) == ("failed", "credentials")
@@ -77,14 +79,16 @@ def test_api_version_is_supported_for_18_months(version: str, end: tuple[int, in
         (date(2028, 3, 1), "failed", "is unsupported since about 2028-03"),
     ],
 )
-async def test_end_of_support_is_reported_in_time(app: FastAPI, today: date, state: str, text: str) -> None:
+async def test_end_of_api_version_support_is_reported(
+    app: FastAPI, today: date, state: str, text: str
+) -> None:
     finding = (await findings(app, today=today))[0]
     assert (finding.subject, finding.state) == ("API version", state)
     assert text in finding.finding
 
 
 @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-async def test_forbidden_read_reports_missing_scope(
+async def test_403_on_a_read_reports_the_missing_scope(
     app: FastAPI, emulator: Emulator, object_type: str
 ) -> None:
     emulator.fail_next("GET", f"/crm/objects/*/{object_type}", status=403, times=1)
@@ -128,7 +132,7 @@ class TestOAuth:
             ),
         ],
     )
-    async def test_missing_and_unneeded_scopes_are_reported(
+    async def test_hubspot_check_reports_missing_and_unneeded_scopes(
         self, oauth: FastAPI, granted: set[str], state: str, finding: str
     ) -> None:
         oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
@@ -140,7 +144,7 @@ def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:
     return [(finding.state, finding.finding) for finding in check_limits(snapshot, LIMITS)]
 
 
-def test_reported_limits_are_compared_with_settings() -> None:
+def test_hubspot_check_compares_limits_with_the_settings() -> None:
     search = ("ok", "5 per second as set; HubSpot does not report it")
     assert limit_findings({"burst_limit": UNLIMITED, "daily_limit": UNLIMITED, "daily_remaining": 1}) == [
         ("ok", "100 per 10 s as set; HubSpot does not report it"),

@@ -14,12 +14,12 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 
-async def test_provisioned_account_has_no_problems(app: FastAPI) -> None:
+async def test_schema_check_of_provisioned_account_finds_nothing(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     assert await check_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES)) == []
 
 
-async def test_each_problem_is_one_line(app: FastAPI) -> None:
+async def test_schema_check_returns_one_line_for_each_problem(app: FastAPI) -> None:
     added = {
         "deals": {
             "readable": ["dealtype", "no_such_property", "hs_is_closed"],
@@ -51,7 +51,7 @@ async def test_schema_check_is_retried_after_error(
     assert "no option MEETING" in caplog.text
 
 
-async def test_forbidden_schema_check_is_logged_and_ends(
+async def test_schema_check_refused_with_403_is_logged_and_ends(
     app: FastAPI, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=403, times=3)
@@ -60,7 +60,7 @@ async def test_forbidden_schema_check_is_logged_and_ends(
     assert "not checked" in caplog.text
 
 
-async def test_provisioned_category_is_accepted_at_once(
+async def test_category_is_accepted_at_once_after_provisioning(
     app: FastAPI, customer: Caller, emulator: Emulator
 ) -> None:
     body: dict[str, Any] = {

@@ -108,7 +108,7 @@ def is_match(properties: dict[str, Any], condition: Condition) -> bool:
     st.none() | st.sampled_from(["a", "ALPHA", "beta ", "ss", "x", "osé", "OSE\u0301", "jose"]),
     st.none() | st.tuples(st.sampled_from(sorted(VALUES)), st.booleans()),
 )
-def test_own_search_agrees_with_reference_filter(
+def test_record_query_selects_what_a_simple_filter_selects(
     rows: list[dict[str, Any]],
     filters: list[Condition],
     text: str | None,

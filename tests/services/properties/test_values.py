@@ -62,7 +62,7 @@ def client(schema: Schema) -> HubSpotClient:
     return cast("HubSpotClient", schema)
 
 
-async def test_valid_values_use_cached_schema() -> None:
+async def test_valid_values_do_not_read_the_schema_again() -> None:
     schema = Schema(SCHEMA)
     values = {"dealname": "x", "size": "small", "tags": "a;c", "count": "1e2", "due": "2026-12-31"}
     assert await require_valid(client(schema), DEALS, values) == values | {"count": "100"}
@@ -80,7 +80,9 @@ async def test_valid_values_use_cached_schema() -> None:
         ("amount", "1", "not a property of this account"),
     ],
 )
-async def test_invalid_value_is_400_on_its_field(name: str, value: str, message: str) -> None:
+async def test_invalid_property_value_raises_400_naming_the_field(
+    name: str, value: str, message: str
+) -> None:
     with pytest.raises(ApiError) as error:
         await require_valid(client(Schema(SCHEMA)), DEALS, {name: value, "dealname": "x"})
     [detail] = error.value.details
@@ -88,19 +90,19 @@ async def test_invalid_value_is_400_on_its_field(name: str, value: str, message:
     assert message in detail.message
 
 
-async def test_unknown_option_forces_fresh_schema_read() -> None:
+async def test_unknown_option_forces_another_schema_read() -> None:
     fresh = SCHEMA | {"size": definition("size", "enumeration", options="small medium large")}
     schema = Schema(SCHEMA, fresh)
     assert await require_valid(client(schema), DEALS, {"size": "medium"}) == {"size": "medium"}
     assert schema.reads == [300.0, 1.0]
 
 
-async def test_values_pass_unchecked_without_schema_access() -> None:
+async def test_values_are_not_checked_if_schema_is_not_readable() -> None:
     values = {"size": "whatever"}
     assert await require_valid(client(NoSchema({})), DEALS, values) == values
 
 
-async def test_empty_values_are_always_valid() -> None:
+async def test_empty_property_values_are_always_valid() -> None:
     assert await require_valid(client(Schema(SCHEMA)), DEALS, {"count": "", "size": ""}) == {
         "count": "",
         "size": "",

@@ -21,7 +21,7 @@ async def no_sleep(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_second_writer_waits_for_the_first(app: FastAPI) -> None:
+async def test_second_writer_waits_for_the_record_lease(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     order: list[str] = []
 
@@ -37,7 +37,7 @@ async def test_second_writer_waits_for_the_first(app: FastAPI) -> None:
         assert (await database.execute(select(RecordLease))).first() is None
 
 
-async def test_leases_of_different_records_do_not_conflict(app: FastAPI) -> None:
+async def test_record_leases_of_different_records_do_not_conflict(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     async with (
         record_lease(session_factory, "deals", "1", lease_seconds=15),
@@ -47,7 +47,7 @@ async def test_leases_of_different_records_do_not_conflict(app: FastAPI) -> None
         pass
 
 
-async def test_lease_not_released_in_time_raises_503(app: FastAPI) -> None:
+async def test_record_lease_not_released_in_time_raises_503(app: FastAPI) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -61,7 +61,7 @@ async def test_lease_not_released_in_time_raises_503(app: FastAPI) -> None:
     assert sum(waited) == pytest.approx(MAX_WAIT_SECONDS, abs=0.1)
 
 
-async def test_expired_lease_is_taken_over(app: FastAPI) -> None:
+async def test_expired_record_lease_is_taken_over(app: FastAPI) -> None:
     async with app.state.session_factory.begin() as database:
         database.add(
             RecordLease(
@@ -75,7 +75,7 @@ async def test_expired_lease_is_taken_over(app: FastAPI) -> None:
         pass
 
 
-async def test_former_holder_does_not_release_the_successors_lease(app: FastAPI) -> None:
+async def test_former_holder_does_not_release_a_lease_taken_over(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     async with record_lease(session_factory, "deals", "1", lease_seconds=-1):
         successor = record_lease(session_factory, "deals", "1", lease_seconds=15)

@@ -47,7 +47,7 @@ class Quota(ABC):
         timeout_seconds: float,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait until a request may be sent, and return the seconds waited. Raises `QuotaTimeout`.
+        """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
         `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
         The caller releases it after this call returns.

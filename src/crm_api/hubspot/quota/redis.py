@@ -171,7 +171,7 @@ class RedisQuota(Quota):
             raise
 
     async def _reserve(self, budget: Budget, expires_at: float) -> float | None:
-        """Return the seconds until the request may be sent, None without Redis. Raises `QuotaTimeout`."""
+        """Return the seconds to wait, None without Redis. Raises `QuotaTimeout` if they end after `expires_at`."""
         now = self._clock()
         unused = self._unused_reservations.pop(budget, None)
         if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused <= expires_at:

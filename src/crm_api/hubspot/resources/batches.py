@@ -39,7 +39,7 @@ class RecordReads:
     ) -> CrmRecord:
         """Return one record by its ID or by a unique property. The old ID of a merged record returns the merged one.
 
-        Raises `HubSpotNotFoundError`.
+        Raises `HubSpotNotFoundError` if there is no such record, or if it is archived.
         """
         operation = f"{self.object_type}.get"
         return await self._sender.request(

@@ -89,7 +89,7 @@ class SharedReads(ABC, Generic[V]):
         self._cache: SingleFlightCache[ObjectType, V] = SingleFlightCache(clock=sender.clock)
 
     @abstractmethod
-    async def read(self, object_type: ObjectType) -> V:
+    async def _read(self, object_type: ObjectType) -> V:
         """Read the resource without the cache."""
 
     async def list(self, object_type: ObjectType, *, max_age_seconds: float = 300.0) -> V:
@@ -104,7 +104,7 @@ class SharedReads(ABC, Generic[V]):
             seconds = sender.default_deadline_seconds
             with call_context(seconds, caller=context.caller, clock=sender.clock) as load_context:
                 try:
-                    return await self.read(object_type)
+                    return await self._read(object_type)
                 finally:
                     # The caller that started the read is charged for it.
                     context.calls += load_context.calls

@@ -43,7 +43,8 @@ class ObjectsApi(RecordReads):
         returned or created again. `is_retry` means that an earlier process may have sent this create, so the lookup
         comes first. Without `unique`, a create with an unknown outcome is not retried. `lookup_properties` are
         calculated properties that a looked-up record must contain too.
-        Raises `HubSpotConflictError` if another record has the value, and `HubSpotOutcomeUnknownError`.
+        Raises `HubSpotConflictError` if another record has the value, `HubSpotOutcomeUnknownError` if the
+        record may or may not exist.
         """
         creation = Creation(self._sender, self, properties, associations, unique, lookup_properties)
         return await creation.run(is_retry=is_retry)

@@ -31,7 +31,7 @@ class PipelinesApi(SharedReads[tuple[Pipeline, ...]]):
             *(self.list(name, max_age_seconds=max_age_seconds) for name in object_types)
         )
 
-    async def read(self, object_type: ObjectType) -> tuple[Pipeline, ...]:
+    async def _read(self, object_type: ObjectType) -> tuple[Pipeline, ...]:
         """Read the pipelines without the cache."""
         response = await self._sender.request(
             "GET",

@@ -26,7 +26,7 @@ class PropertiesApi(SharedReads[dict[str, Property]]):
         super().__init__(sender, operation="properties.list")
 
     async def get(self, object_type: ObjectType, name: str) -> Property:
-        """Return one definition, not cached. Raises `HubSpotNotFoundError`."""
+        """Return one definition, not cached. Raises `HubSpotNotFoundError` if the property is missing."""
         return await self._sender.request(
             "GET",
             self._path(object_type, name),
@@ -118,7 +118,7 @@ class PropertiesApi(SharedReads[dict[str, Property]]):
     def _path(self, *parts: str) -> str:
         return self._sender.paths.crm("properties", *parts)
 
-    async def read(self, object_type: ObjectType) -> dict[str, Property]:
+    async def _read(self, object_type: ObjectType) -> dict[str, Property]:
         """Read the definitions without the cache."""
         response = await self._sender.request(
             "GET",

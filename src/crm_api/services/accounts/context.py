@@ -22,6 +22,7 @@ class AccountRules:
     access_token_seconds: int
     refresh_token_days: int
     session_days: int
+    max_sessions: int
     jwt_key: str = field(repr=False)
     secret_key: str = field(repr=False)
 

@@ -23,7 +23,7 @@ async def change_password(
 ) -> None:
     """Change the password and end the user's other sessions and this session's other access tokens.
 
-    Raises 400 `wrong_password`.
+    Raises 400 for a wrong current or a weak new password.
     """
     require_usable_password(new, field="new_password", email=user.email)
     is_correct, _ = await context.passwords.verify(current, user.password_hash)
@@ -67,7 +67,7 @@ async def request_reset(context: AccountContext, email: str) -> AcceptedResponse
 
 
 async def reset_password(context: AccountContext, token: str, new: str) -> None:
-    """Set a new password, mark the address as verified and end all sessions. Raises 400 `invalid_link`."""
+    """Set the password, mark the address as verified, end all sessions. Raises 400 for an invalid link or password."""
     async with context.session_factory() as database:
         user = await mail_tokens.find_user(database, token)
     if user is None:

@@ -1,7 +1,7 @@
 """Registration: reserve the e-mail address, create or link the HubSpot contact, activate the user."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -29,10 +29,10 @@ InTransaction = Callable[[AsyncSession, Contact | None], Awaitable[None]]
 class NewUser:
     """A person to register, without the password."""
 
-    email: str
-    firstname: str
-    lastname: str
-    phone: str
+    email: str = field(repr=False)
+    firstname: str = field(repr=False)
+    lastname: str = field(repr=False)
+    phone: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ async def register(
 ) -> RegistrationResponse:
     """Create the user, and create their HubSpot contact or update the one with their e-mail address.
 
-    Raises 409 `user_exists`, 403 `registration_closed`, 400.
+    Raises 409 `user_exists` for a registered address, 403 `registration_closed` if the operator does not allow it,
+    400 for a weak password.
     """
     require_allowed(registration.email, context.rules)
     password = require_usable_password(registration.password.get_secret_value())
@@ -100,7 +101,7 @@ async def create_user(
     The user's row is committed with a lease before the first HubSpot call and activated after the last, so the same
     request can be retried after any failure and ends with one user and one contact. `in_transaction` runs in the
     transaction that activates the user. Only an unverified registration overwrites an existing contact's values.
-    Raises 409 `user_exists`.
+    Raises 409 `user_exists` if the address has a user or a registration in progress.
     """
     reservation = await reserve(context, new, password_hash)
     try:
@@ -129,7 +130,7 @@ async def create_user(
 
 
 async def reserve(context: AccountContext, new: NewUser, password_hash: str) -> Reservation:
-    """Insert the user's row, or take over the row of a failed registration. Raises 409 `user_exists`."""
+    """Insert the user's row, or take over the row of a failed registration. Raises 409 `user_exists` otherwise."""
     reservation = Reservation(uuid4(), uuid4())
     values = asdict(new) | {
         "password_hash": password_hash,

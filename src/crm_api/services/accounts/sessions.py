@@ -33,6 +33,8 @@ async def log_in(context: AccountContext, email: str, password: str) -> Tokens:
     async with context.session_factory.begin() as database:
         if user is not None and is_correct:
             tokens = await _start_session(database, user, new_hash, context.rules)
+            if tokens is not None:
+                await _end_oldest_sessions(database, user.id, context)
         event: audit.Event = "login_succeeded" if tokens else "login_failed"
         audit.record(database, event, user.id if user else None, origin=context.origin)
     # The error is raised after the transaction, so that the audit entry is committed.
@@ -67,6 +69,23 @@ async def _start_session(
     return tokens
 
 
+async def _end_oldest_sessions(database: AsyncSession, user_id: UUID, context: AccountContext) -> None:
+    """Keep the user's newest sessions up to the maximum; revoked ones are deleted first, which bounds the tables."""
+    excess = (
+        select(Session.id, Session.revoked_at)
+        .where(Session.user_id == user_id)
+        .order_by(Session.revoked_at.is_not(None), Session.created_at.desc(), Session.id)
+        .offset(context.rules.max_sessions)
+    )
+    rows = (await database.execute(excess)).all()
+    if not rows:
+        return
+    await database.execute(delete(Session).where(Session.id.in_([row.id for row in rows])))
+    for _ in filter(lambda row: row.revoked_at is None, rows):
+        detail = "the user has the maximum of sessions"
+        audit.record(database, "session_revoked", user_id, origin=context.origin, detail=detail)
+
+
 async def log_out(context: AccountContext, user_id: UUID, session_id: UUID, *, everywhere: bool) -> None:
     """End this session, or all sessions of the user. Their access tokens are refused from the next request on."""
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
@@ -94,7 +113,7 @@ async def end_sessions(session_factory: SessionFactory, email: str, *, origin: O
 
 
 async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
-    """Exchange a refresh token for its successor and an access token. Raises 401 `invalid_token`.
+    """Exchange a refresh token for its successor and an access token. Raises 401 `invalid_token` if it is not valid.
 
     A replaced token is accepted once more within 10 seconds while its successor is unused, because the client may
     have lost the response. Any other second use counts as theft and ends the session.

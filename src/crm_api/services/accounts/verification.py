@@ -28,7 +28,8 @@ async def request_registration(
 ) -> AcceptedResponse:
     """Store a pending registration and send the verification link. Makes no HubSpot call.
 
-    Raises 403 `registration_closed` or 400, which do not depend on whether the address has a user.
+    Raises 403 `registration_closed` if the operator does not allow the address, 400 for a weak password. Neither
+    depends on whether the address has a user.
     """
     require_allowed(registration.email, context.rules)
     password = require_usable_password(registration.password.get_secret_value())
@@ -86,7 +87,8 @@ async def verify_email(
     """Create the user of a pending registration. An existing contact is linked and keeps its values.
 
     Only success consumes the token: it stays valid after a wrong password, a HubSpot error or a crash.
-    Raises 400 `invalid_link`, 403 `registration_closed`, 409 `user_exists`.
+    Raises 400 `invalid_link` for an invalid token or a wrong password, 403 `registration_closed` if the operator no
+    longer allows the address, 409 `user_exists` if it has a user.
     """
     async with context.session_factory() as database:
         pending = await mail_tokens.find_registration(database, token)

@@ -57,7 +57,7 @@ class AccountBinding:
     async def bind(self) -> None:
         """Store the HubSpot account's ID, or record the mismatch with the stored one.
 
-        Raises HubSpot's and the database's errors.
+        Raises a `HubSpotError` or a database error if the ID cannot be read or stored.
         """
         details = await self._hubspot.account.details()
 
@@ -93,7 +93,7 @@ async def _change_row(session_factory: SessionFactory, change: Callable[[HubSpot
                     database.add(row)
                 return change(row)
         except IntegrityError:
-            continue  # another process created it first
+            continue  # another process created the row first: retry with that row
     raise ApiError("service_unavailable")
 
 

@@ -27,7 +27,7 @@ class ProvisioningError(Exception):
 async def provision(hubspot: HubSpotClient, categories: Mapping[str, str]) -> list[str]:
     """Create what is missing and return one line for each change; a second run changes nothing.
 
-    Raises `ProvisioningError`, HubSpot's errors.
+    Raises `ProvisioningError` if something cannot be created or repaired, HubSpot's error if a call fails.
     https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
     """
     done: list[str] = []

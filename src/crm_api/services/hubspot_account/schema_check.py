@@ -27,7 +27,7 @@ _COMPATIBLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
 async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str]:
     """Return one line for each property of the HubSpot account that differs from what the service needs.
 
-    Reads the property definitions without the cache. Raises HubSpot's errors.
+    Reads the property definitions without the cache. Raises HubSpot's error if a read fails.
     """
     schemas = await asyncio.gather(
         *(hubspot.properties.list(object_type, max_age_seconds=0) for object_type in OBJECT_TYPES)

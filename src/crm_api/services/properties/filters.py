@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
@@ -38,7 +39,7 @@ class Condition:
 
     field: Field
     operator: str
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = dataclass_field(default=(), repr=False)
 
     def matches(self, record: CrmRecord) -> bool:
         """Return whether the record meets the condition; an empty property meets NOT_HAS_PROPERTY only."""
@@ -143,7 +144,7 @@ class RecordQuery:
 
     conditions: tuple[Condition, ...] = ()
     order: Order | None = None
-    text: str | None = None
+    text: str | None = dataclass_field(default=None, repr=False)
 
     def matches(self, record: CrmRecord, fields: ObjectFields) -> bool:
         """Return whether the record meets all conditions and contains the text in a searched property, in any case."""

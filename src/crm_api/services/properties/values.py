@@ -17,7 +17,7 @@ from crm_api.services.properties.fields import Field, ObjectFields, ValueType, v
 from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 
 MAX_AGE_SECONDS: Final = 300.0
-# Values that the cached schema does not know force a fresh read; concurrent ones share it.
+# If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
 MIN_REFRESH_SECONDS: Final = 1.0
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -57,7 +57,7 @@ def values_equal(value_type: ValueType, first: str | None, second: str | None) -
 
 
 def epoch_milliseconds(value: str) -> str:
-    """Return a timestamp in the format of HubSpot's filters. Raises `ValueError`."""
+    """Return a timestamp in the format of HubSpot's filters. Raises `ValueError` if it cannot be parsed."""
     timestamp = parse_datetime(value)
     if timestamp is None:
         raise ValueError("is not a date or time")

@@ -58,7 +58,7 @@ async def partial_associations(
     targets = {record_id: associated.ids for record_id, associated in inline.items()}
     overflowing = [record_id for record_id, associated in inline.items() if associated.after is not None]
     read = await partial_associations_by_id(context, object_type, overflowing, to_type)
-    # If the full list could not be read, fall back to the inline associations.
+    # An empty list means a failed read: keep the first page, which came in the record's own response.
     complete = {record_id: ids for record_id, ids in read.targets.items() if ids}
     return _bounded(targets | complete, read.failed)
 

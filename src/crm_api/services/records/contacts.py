@@ -17,7 +17,7 @@ from crm_api.services.records.updates import update_record
 
 
 async def create_contact(context: RecordContext, contact: ContactCreate, attempt: Attempt) -> ContactResponse:
-    """Create a contact. Raises 409 `contact_exists` if another contact has the e-mail address, and 400."""
+    """Create a contact. Raises 409 `contact_exists` if another contact has the address, 400 for an invalid value."""
     email = _email(contact.email)
     body = contact.model_copy(update={"email": email})
     try:
@@ -29,7 +29,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, attempt
 
 
 async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactWithDeals, str]:
-    """Return the contact with its deals and their tickets, and its ETag. Raises 404."""
+    """Return the contact with its deals and their tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_contact(context, contact_id, associations=("deals",))
     [contact] = await with_deals_and_tickets(context, [record])
     return contact, etag_of(record, context.fields["contacts"])
@@ -38,7 +38,7 @@ async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactW
 async def update_contact(
     context: RecordContext, contact_id: str, changes: ContactUpdate, *, if_match: str | None
 ) -> tuple[Contact, str]:
-    """Update a contact; return it and its ETag. Raises 404, 400, 412, 409 `contact_exists`."""
+    """Update a contact; return it and its ETag. `update_record` lists the errors."""
     if "email" in changes.model_fields_set and context.is_staff:
         changes = changes.model_copy(update={"email": _email(str(changes.email))})
     return await update_record(context, Contact, contact_id, changes, if_match=if_match)

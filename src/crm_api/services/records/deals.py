@@ -49,6 +49,6 @@ async def _associations(
 
 
 async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
-    """Return the deal with its tickets, and its ETag. Raises 404."""
+    """Return the deal with its tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
     return await with_tickets(context, record), etag_of(record, context.fields["deals"])

@@ -101,7 +101,7 @@ async def reserve_idempotency_property(
 async def find_created_record(
     hubspot: HubSpotClient, object_type: ObjectType, attempt: Attempt, *, read: Sequence[str]
 ) -> CrmRecord | None:
-    """Return the record of an earlier attempt, or None. Raises as `reserve_idempotency_property` does."""
+    """Return the record of an earlier attempt, or None. Raises `outcome_unknown` if it cannot be looked up."""
     if not attempt.is_retry:
         return None
     unique = await reserve_idempotency_property(hubspot, object_type, attempt)

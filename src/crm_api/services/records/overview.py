@@ -30,7 +30,8 @@ async def list_crm_objects(context: RecordContext, *, limit: int, cursor: str | 
         contacts, next_after = page.results, page.after
     else:
         if position is not None:
-            raise ApiError("invalid_cursor")  # a customer's only page has no cursor
+            # A customer gets one page and no cursor, so this one is not theirs.
+            raise ApiError("invalid_cursor")
         own = await own_contact(context, associations=("deals",))
         contacts, next_after = [own] if own else [], None
     nested = await with_deals_and_tickets(context, contacts)

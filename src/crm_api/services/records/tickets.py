@@ -42,6 +42,6 @@ async def _associations(
 
 
 async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
-    """Return the ticket and its ETag. Raises 404."""
+    """Return the ticket and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_ticket(context, ticket_id)
     return from_record(Ticket, record, context.fields), etag_of(record, context.fields["tickets"])

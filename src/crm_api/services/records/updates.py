@@ -32,8 +32,8 @@ async def update_record(
 ) -> tuple[Model, str]:
     """Update a record and return it with its ETag. Omitted fields are unchanged; null clears a field.
 
-    Costs two calls, or one if no value differs. Raises 404, 412, 409 `contact_exists`, and 400 with the invalid
-    fields.
+    Costs two calls, or one if no value differs. Raises 404 if the caller cannot see the record, 412 if `if_match` does
+    not match, 409 `contact_exists` if another contact has the e-mail address, 400 with the invalid fields.
     """
     fields = context.fields[model.OBJECT_TYPE]
     properties = body_to_properties(
@@ -63,8 +63,9 @@ async def update_record(
 async def archive_record(
     context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
 ) -> None:
-    """Move a record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls. Raises 404, 412.
+    """Move a record to HubSpot's recycle bin, where it stays for 90 days. Costs two calls.
 
+    Raises 404 if the caller cannot see the record, 412 if `if_match` does not match.
     https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
     """
     async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
@@ -78,7 +79,7 @@ async def archive_record(
 async def _leased_record(
     context: RecordContext, object_type: ObjectType, record_id: str, *, if_match: str | None
 ) -> AsyncGenerator[CrmRecord, None]:
-    """Hold the lease of a record and yield its current state, then note the write. Raises 404, 412."""
+    """Hold a record's lease, yield it, note the write. Raises 404 if the caller cannot see it, 412 if it changed."""
     async with record_lease(
         context.session_factory, object_type, record_id, lease_seconds=context.lease_seconds
     ):

@@ -1,0 +1,44 @@
+"""Semaphore whose callers take turns."""
+
+import asyncio
+from collections import OrderedDict, deque
+
+
+class FairSemaphore:
+    """Semaphore that serves waiting callers round robin; the many requests of one caller delay others by one turn."""
+
+    def __init__(self, value: int) -> None:
+        self._free = value
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def acquire(self, caller: str) -> None:
+        """Wait for the caller's turn; `release` must follow."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # the turn was granted just before the cancellation
+            elif turn in (turns := self._waiting.get(caller, deque())):
+                turns.remove(turn)
+                if not turns:
+                    del self._waiting[caller]
+            raise
+
+    def release(self) -> None:
+        """Grant the turn to the next caller that waits."""
+        while self._waiting:
+            caller, turns = next(iter(self._waiting.items()))
+            turn = turns.popleft()
+            if turns:
+                self._waiting.move_to_end(caller)
+            else:
+                del self._waiting[caller]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

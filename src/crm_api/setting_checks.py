@@ -1,0 +1,103 @@
+"""Checks of single values of the settings."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import SequenceMatcher
+from email.headerregistry import Address
+from email.utils import parseaddr
+from itertools import combinations
+from urllib.parse import urlsplit
+
+import limits
+from email_validator import EmailNotValidError, validate_email
+
+# Shortest prefixes of networks that one operator can own: 10.0.0.0/8 and fc00::/7.
+_MIN_PREFIXES = {4: 8, 6: 7}
+_MAPPED_IPV4 = ipaddress.IPv6Network("::ffff:0:0/96")
+# Two random keys share less than half of their characters.
+_MAX_SIMILARITY = 0.8
+_MAX_COMPARED_CHARACTERS = 256
+_MAX_LIMIT_FACTOR = 100
+
+
+def rate_limit(value: str) -> str:
+    """Return the limit. Raises `ValueError` if it is malformed."""
+    try:
+        limits.parse_many(value)
+    except ValueError:
+        raise ValueError("write it as `120 per 1 minute`") from None
+    return value
+
+
+def normalised_domain(domain: str) -> str:
+    """Return the domain of e-mail addresses in lower case and ASCII. Raises `ValueError`."""
+    try:
+        return validate_email(
+            f"x@{domain.removeprefix('@')}", check_deliverability=False
+        ).ascii_domain.lower()
+    except EmailNotValidError:
+        raise ValueError("write domains, such as example.com, example.org") from None
+
+
+def mail_sender(value: str) -> str:
+    """Return the sender of mails. Raises `ValueError` if it is not an address with an optional name."""
+    name, address = parseaddr(value)
+    try:
+        sender = Address(display_name=name, addr_spec=address)
+    except (ValueError, IndexError):
+        sender = Address()
+    if not (sender.username and sender.domain):
+        raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
+    return value
+
+
+def is_web_address(url: str) -> bool:
+    """Return True for an http or https URL without query and fragment."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises if it is not a number
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
+    )
+
+
+def is_trust_of_everybody(proxies: str) -> bool:
+    """Return True if an entry of the trusted proxies is `*` or a network that no operator can own."""
+    return any(entry == "*" or _is_too_large(entry) for entry in map(str.strip, proxies.split(",")))
+
+
+def _is_too_large(entry: str) -> bool:
+    try:
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED_IPV4):
+        return network.prefixlen - _MAPPED_IPV4.prefixlen < _MIN_PREFIXES[4]
+    return network.prefixlen < _MIN_PREFIXES[network.version]
+
+
+def similar_secrets(secrets: Mapping[str, str]) -> Iterator[str]:
+    """Return the problem of each two secrets that are equal, nearly equal, or of which one contains the other."""
+    for (name, one), (other_name, other) in combinations(secrets.items(), 2):
+        if one and other and (one in other or other in one or _similarity(one, other) > _MAX_SIMILARITY):
+            yield f"{name} and {other_name} are the same or nearly so; generate each of them"
+
+
+def _similarity(one: str, other: str) -> float:
+    texts = (one[:_MAX_COMPARED_CHARACTERS].lower(), other[:_MAX_COMPARED_CHARACTERS].lower())
+    return SequenceMatcher(None, *texts, autojunk=False).ratio()
+
+
+def ineffective_limits(values: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Return a warning for each (name, limit, default) whose limit is more than 100 times its default."""
+    return [
+        f"{name}={value} limits nothing: it is more than {_MAX_LIMIT_FACTOR} times the default {default}"
+        for name, value, default in values
+        if _per_second(value) > _MAX_LIMIT_FACTOR * _per_second(default)
+    ]
+
+
+def _per_second(limit: str) -> float:
+    return min(item.amount / item.get_expiry() for item in limits.parse_many(limit))
