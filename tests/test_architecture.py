@@ -80,6 +80,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
 # The parts of two packages, lowest first. A part imports itself and parts of lower levels only.
 SERVICE_LEVELS: tuple[set[str], ...] = (
     {"audit", "health", "idempotency", "properties"},
+    {"link_resolver"},
     {"contact_link", "hubspot_account"},
     {"records"},
     {"accounts"},

@@ -49,14 +49,13 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
-from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
+from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
-from crm_api.services.records.deal_ownership import DealOwnershipCache
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -100,7 +99,6 @@ def create_app(
     app.state.hubspot_transport = hubspot_transport
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
-    app.state.deal_ownership = DealOwnershipCache()
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.time_slices = TimeSlices()

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -72,6 +72,13 @@ class User(Base):
     email_verified: Mapped[bool] = mapped_column(default=False)
     contact_id: Mapped[str | None] = mapped_column(String(20), unique=True)
     """HubSpot contact; two users never share one."""
+    contact_linked_at: Mapped[datetime | None]
+    """When the link was created, if later than the user; after a merge the earlier link wins."""
+    lost_contact_id: Mapped[str | None] = mapped_column(String(20), index=True)
+    """Contact of a link that was lost because HubSpot did not find the contact."""
+    contact_lost_at: Mapped[datetime | None]
+    contact_lookup_at: Mapped[datetime | None]
+    """When the lost contact may be looked up again."""
     lease_id: Mapped[UUID | None] = mapped_column(Uuid)
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -87,6 +94,10 @@ class Session(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Number of password changes in this session; access tokens of earlier generations are refused."""
+    kept_token_id: Mapped[str | None] = mapped_column(String(32))
+    """`jti` of the access token that changed the password, which stays valid."""
 
 
 class RefreshToken(Base):

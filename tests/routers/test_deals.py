@@ -146,7 +146,7 @@ class TestCreateDeal:
         response = await customer.post("/api/deals", deal_body(dealstage="nowhere"))
         problem = assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert problem["error"] == "Validation error"
-        assert calls(emulator) == ["GET pipelines/deals"]
+        assert calls(emulator) == [f"GET objects/contacts/{customer.contact_id}", "GET pipelines/deals"]
 
     async def test_stage_of_a_pipeline_created_since_is_accepted(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
@@ -251,14 +251,15 @@ class TestCreateDeal:
         assert_problem(response, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
-    async def test_create_deal_costs_one_call_with_cached_pipelines(
+    async def test_create_deal_costs_two_calls_with_cached_pipelines(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
         emulator.clear_requests()
         await customer.post("/api/deals", deal_body())
         assert [(request.method, request.path) for request in emulator.requests] == [
-            ("POST", "/crm/objects/2026-09/deals")
+            ("GET", f"/crm/objects/2026-09/contacts/{customer.contact_id}"),
+            ("POST", "/crm/objects/2026-09/deals"),
         ]
 
 

@@ -12,8 +12,11 @@ from tests.support.builders import deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
 from crm_api.models import IdempotencyKey, now
+from crm_api.services import idempotency
+from crm_api.services.accounts.profile import set_role
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.records import deals
 from hubspot_emulator import Emulator
 
 OBJECT_TYPES = {
@@ -55,7 +58,45 @@ class TestSameKey:
         assert "idempotency-replayed" not in first.headers
         assert again.headers["idempotency-replayed"] == "true"
         assert again.headers["content-type"] == "application/json"
-        assert emulator.requests == []
+        # The replay reads the record, because the caller may have lost access to it.
+        assert [request.method for request in emulator.requests] == ["GET"]
+
+    async def test_record_taken_from_the_caller_is_not_replayed(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = (await customer.post("/api/deals", deal_body(), headers=KEY)).json()["data"]["deal"]["id"]
+        path = f"/api/tickets/{deal_id}"
+        assert (await customer.post(path, ticket_body(), headers=KEY)).status_code == 201
+        [ticket] = emulator.records("tickets")
+        emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))
+        emulator.unlink(("contacts", customer.contact_id), ("tickets", ticket.id))
+        assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 404, "not_found")
+        assert_problem(await customer.post(path, ticket_body(), headers=KEY), 404, "not_found")
+
+    async def test_record_of_former_staff_is_not_replayed(
+        self, customer: Caller, staff: Caller, app: FastAPI
+    ) -> None:
+        body = deal_body(contact_id=customer.contact_id)
+        assert (await staff.post("/api/deals", body, headers=KEY)).status_code == 201
+        assert (await staff.post("/api/deals", body, headers=KEY)).status_code == 201
+        await set_role(app.state.session_factory, staff.email, "customer")
+        assert_problem(await staff.post("/api/deals", body, headers=KEY), 404, "not_found")
+
+    @pytest.mark.parametrize("step", ["_acquire", "create_record"])
+    async def test_create_of_deleted_user_stores_nothing(
+        self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """Another request deletes the user before the key is stored, or before the record is created."""
+        module = idempotency if step == "_acquire" else deals
+        original = getattr(module, step)
+
+        async def delete_user_first(*arguments: Any, **options: Any) -> Any:
+            assert (await customer.delete("/api/me")).status_code == 204
+            return await original(*arguments, **options)
+
+        monkeypatch.setattr(module, step, delete_user_first)
+        await customer.post("/api/deals", deal_body(), headers=KEY)
+        assert await rows(app) == []
 
     async def test_quoted_idempotency_key_equals_unquoted_key(
         self, customer: Caller, emulator: Emulator

@@ -1,6 +1,7 @@
 """Password change, and reset by a mailed link."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -11,7 +12,7 @@ from tests.support.builders import PASSWORD
 from tests.support.callers import Caller, assert_problem
 from tests.support.mail import Mailbox, token_of, wait_for_mail
 
-from crm_api.models import MailToken, User, now
+from crm_api.models import AuditEntry, MailToken, User, now
 from crm_api.settings import Settings
 
 NEW = "a harbour in the morning"
@@ -56,9 +57,24 @@ class TestChange:
         mine = {"refresh_token": customer.tokens["refresh_token"]}
         assert (await customer.client.post("/api/token/refresh", json=mine)).status_code == 200
 
-    async def test_wrong_current_password_returns_400(self, customer: Caller) -> None:
+    async def test_password_change_ends_other_tokens_of_the_session(self, customer: Caller) -> None:
+        body = {"refresh_token": customer.tokens["refresh_token"]}
+        refreshed = (await customer.client.post("/api/token/refresh", json=body)).json()["data"]
+        other = replace(customer, tokens=refreshed)
+        assert (await other.get("/api/me")).status_code == 200
+        assert (await self.change(customer)).status_code == 204
+        assert_problem(await other.get("/api/me"), 401, "invalid_token")
+        assert (await customer.get("/api/me")).status_code == 200
+        body = {"refresh_token": refreshed["refresh_token"]}
+        latest = (await customer.client.post("/api/token/refresh", json=body)).json()["data"]
+        assert (await replace(customer, tokens=latest).get("/api/me")).status_code == 200
+
+    async def test_wrong_current_password_returns_400(self, customer: Caller, app: FastAPI) -> None:
         response = await self.change(customer, current="not the one")
         assert_problem(response, 400, "wrong_password", fields=["current_password"])
+        async with app.state.session_factory() as database:
+            events = (await database.execute(select(AuditEntry.event))).scalars().all()
+        assert events.count("password_change_failed") == 1
         assert await status_of_login(customer, PASSWORD) == 200
 
     async def test_current_password_guesses_have_a_limit_of_their_own(self, customer: Caller) -> None:

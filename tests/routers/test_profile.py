@@ -1,13 +1,14 @@
 """Routes of the caller's own profile: read, update, delete, export."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import seed_tickets
@@ -55,6 +56,12 @@ class TestReadMe:
             "contact_id": customer.contact_id,
         }
         assert emulator.requests == []
+
+
+async def lose_contact_for_long(app: FastAPI) -> None:
+    """Let the lost link look as if HubSpot had not found the contact for a day."""
+    async with app.state.session_factory.begin() as database:
+        await database.execute(update(User).values(contact_lost_at=now() - timedelta(days=1)))
 
 
 class TestUpdateMe:
@@ -127,9 +134,11 @@ class TestUpdateMe:
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
     async def test_profile_update_succeeds_after_contact_is_archived(
-        self, customer: Caller, emulator: Emulator
+        self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
+        assert_problem(await self.patch(customer, firstname="Augusta"), 503, "hubspot_unavailable")
+        await lose_contact_for_long(app)
         response = await self.patch(customer, firstname="Augusta")
         assert response.status_code == 200, response.text
         assert response.json()["data"]["firstname"] == "Augusta"
@@ -255,9 +264,11 @@ class TestExportMe:
         assert "hash" not in response.text
 
     async def test_export_of_user_without_contact_contains_profile(
-        self, customer: Caller, emulator: Emulator
+        self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
+        assert_problem(await customer.get("/api/me/export"), 503, "hubspot_unavailable")
+        await lose_contact_for_long(app)
         export = (await customer.get("/api/me/export")).json()["data"]
         assert (export["contact"], export["tickets"]) == (None, [])
         assert export["profile"]["email"] == customer.email

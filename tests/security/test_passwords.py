@@ -1,10 +1,12 @@
-"""The list of common passwords."""
+"""The list of common passwords, and the work of a wrong password."""
 
+import time
 from importlib.resources import files
 
+import passlib.hash
 import pytest
 
-from crm_api.security.passwords import is_common_password
+from crm_api.security.passwords import Passwords, is_common_password
 
 
 def test_each_of_30_000_listed_passwords_is_common() -> None:
@@ -24,3 +26,20 @@ def test_common_password_check_ignores_case_and_outer_spaces(password: str) -> N
 )
 def test_password_outside_the_list_is_not_common(password: str) -> None:
     assert not is_common_password(password)
+
+
+@pytest.mark.parametrize("scheme", ["bcrypt", "bcrypt_sha256"])
+async def test_raised_rounds_take_same_time_for_old_hashes(scheme: str) -> None:
+    old_hash = getattr(passlib.hash, scheme).using(rounds=5).hash("right")
+    passwords = Passwords(rounds=10, workers=1)
+
+    async def best_time(password_hash: str | None) -> float:
+        times = []
+        for _ in range(5):
+            started_at = time.perf_counter()
+            assert (await passwords.verify("wrong", password_hash))[0] is False
+            times.append(time.perf_counter() - started_at)
+        return min(times)
+
+    await best_time(None)  # the first dummy also creates its hash
+    assert await best_time(old_hash) == pytest.approx(await best_time(None), rel=0.35)

@@ -2,13 +2,18 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
-from tests.support.builders import deal_body, ticket_body
+from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem, register_caller
+from tests.support.clock import UtcClock
 
 from crm_api.models import AuditEntry, User
+from crm_api.services.accounts.links import link_contact, unlink_contact
+from crm_api.services.audit import OPERATOR
+from crm_api.services.link_resolver import ContactLinkResolver
 from hubspot_emulator import Emulator
 
 
@@ -28,6 +33,19 @@ async def prove_email(app: FastAPI, caller: Caller) -> None:
 
 def other_contact(emulator: Emulator) -> str:
     return emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
+
+
+@pytest.fixture
+def clock(app: FastAPI) -> UtcClock:
+    clock = UtcClock()
+    app.state.contact_links = ContactLinkResolver(app.state.session_factory, utc_clock=clock)
+    return clock
+
+
+def assert_lost(response: httpx.Response) -> str:
+    """Assert that the response is the 503 of a lost link, and return its Retry-After."""
+    assert_problem(response, 503, "hubspot_unavailable")
+    return str(response.headers["retry-after"])
 
 
 class TestMergedContact:
@@ -55,15 +73,46 @@ class TestMergedContact:
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
-        assert (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"][0][
-            "id"
-        ] == survivor
-        page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
+        # The customer registered first, so their link is the earlier one.
+        page = (await other_customer.get("/api/new-crm-objects")).json()["data"]["data"]
         assert page["contacts"] == []
-        assert await contact_of(other_customer) == survivor
-        assert await contact_of(customer) is None
-        assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
+        [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        assert contact["id"] == survivor
+        assert await contact_of(customer) == survivor
+        assert await contact_of(other_customer) is None
+        refused = await other_customer.post("/api/deals", deal_body())
+        assert_problem(refused, 409, "contact_missing")
+        assert "retry-after" not in refused.headers
         assert "contact_link_lost" in await audit(app)
+
+    @pytest.mark.parametrize("keeps_id", [False, True])
+    async def test_later_user_cannot_write_to_surviving_contact(
+        self, customer: Caller, other_customer: Caller, emulator: Emulator, keeps_id: bool
+    ) -> None:
+        emulator.switches.merge_keeps_primary_id = keeps_id
+        survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
+        emulator.edit_as_other_actor("contacts", survivor, {"firstname": "Ada"})
+        await other_customer.patch("/api/me", {"firstname": "Eve"})
+        assert_problem(await other_customer.post("/api/deals", deal_body()), 409, "contact_missing")
+        own = await other_customer.patch(f"/api/contacts/{other_customer.contact_id}", {"firstname": "Eve"})
+        assert_problem(own, 404, "not_found")
+        [contact] = emulator.records("contacts")
+        assert contact.properties["firstname"] == "Ada"
+        assert emulator.records("deals") == []
+        assert (await customer.post("/api/deals", deal_body())).status_code == 201
+        assert len((await customer.get("/api/deals")).json()["data"]["results"]) == 1
+
+    async def test_list_after_merge_and_earlier_404_is_complete(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        assert_problem(await customer.get("/api/deals/99999999"), 404, "not_found")
+        emulator.merge("contacts", other_contact(emulator), customer.contact_id)
+        key = {"Idempotency-Key": "after-the-merge"}
+        created = await customer.post(f"/api/tickets/{deal_id}", ticket_body(), headers=key)
+        assert created.status_code == 201, created.text
+        assert (await customer.get(f"/api/deals/{deal_id}")).status_code == 200
+        assert len((await customer.get("/api/deals")).json()["data"]["results"]) == 1
 
 
 class TestDeletedContact:
@@ -107,22 +156,115 @@ class TestDeletedContact:
     ) -> None:
         await prove_email(app, customer)
         emulator.archive_as_other_actor("contacts", customer.contact_id)
-        page = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]
-        assert page == {"contacts": [], "next_after": None}
+        assert_lost(await customer.get("/api/new-crm-objects"))
         assert await contact_of(customer) is None
         assert_problem(await customer.post("/api/tickets/1", ticket_body()), 409, "contact_missing")
         assert emulator.records("contacts") == []
 
 
-async def test_404s_trigger_one_contact_link_check_per_minute(
+class TestLostContact:
+    @pytest.mark.parametrize(
+        "path", ["/api/deals", "/api/contacts", "/api/tickets/1", "/api/search?q=x", "/api/me/export"]
+    )
+    async def test_reads_are_503_and_never_empty(
+        self, customer: Caller, emulator: Emulator, path: str
+    ) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        for _ in range(2):
+            assert_lost(await customer.get(path))
+
+    async def test_restored_contact_is_found_after_backoff(
+        self, customer: Caller, app: FastAPI, emulator: Emulator, clock: UtcClock
+    ) -> None:
+        await customer.post("/api/deals", deal_body())
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        waits = []
+        while clock.seconds < 1500:
+            waits.append(int(assert_lost(await customer.get("/api/deals"))))
+            emulator.clear_requests()
+            assert_lost(await customer.get("/api/deals"))
+            assert emulator.requests == []  # the lookup waits for the backoff
+            clock.seconds += waits[-1]
+        assert waits == [2, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
+        emulator.restore_as_other_actor("contacts", customer.contact_id)
+        assert len((await customer.get("/api/deals")).json()["data"]["results"]) == 1
+        assert await contact_of(customer) == customer.contact_id
+        assert (await audit(app))[-1] == "contact_linked"
+
+    async def test_login_triggers_a_lookup(
+        self, customer: Caller, emulator: Emulator, clock: UtcClock
+    ) -> None:
+        emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404, times=2)
+        assert_lost(await customer.get("/api/deals"))
+        assert_lost(await customer.get("/api/deals"))
+        again = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id=customer.contact_id)
+        assert (await again.get("/api/deals")).status_code == 200
+
+    async def test_contact_created_again_is_linked_after_backoff(
+        self, customer: Caller, app: FastAPI, emulator: Emulator, clock: UtcClock
+    ) -> None:
+        await prove_email(app, customer)
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        assert_lost(await customer.get("/api/deals"))
+        [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
+        clock.seconds += 2
+        assert (await customer.get("/api/deals")).status_code == 200
+        assert await contact_of(customer) == new_contact
+
+    async def test_lost_contact_is_not_given_to_other_user(
+        self, customer: Caller, emulator: Emulator, clock: UtcClock
+    ) -> None:
+        """The lost contact comes back with the address of a person who then registers."""
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        assert_lost(await customer.get("/api/deals"))
+        emulator.restore_as_other_actor("contacts", customer.contact_id)
+        emulator.edit_as_other_actor("contacts", customer.contact_id, {"email": "other@example.com"})
+        body = registration_body(email="other@example.com")
+        registered = await customer.client.post("/api/register", json=body)
+        assert registered.json()["data"]["contact"] is None
+        clock.seconds += 2
+        assert (await customer.get("/api/deals")).status_code == 200
+
+    async def test_creates_are_not_stored_while_link_is_lost(
+        self, customer: Caller, emulator: Emulator, clock: UtcClock
+    ) -> None:
+        emulator.archive_as_other_actor("contacts", customer.contact_id)
+        key = {"Idempotency-Key": "while-it-is-lost"}
+        refused = await customer.post("/api/deals", deal_body(), headers=key)
+        assert_problem(refused, 409, "contact_missing")
+        assert int(refused.headers["retry-after"]) == 2
+        assert_lost(await customer.patch("/api/me", {"firstname": "Augusta"}))
+        emulator.restore_as_other_actor("contacts", customer.contact_id)
+        clock.seconds += 2
+        created = await customer.post("/api/deals", deal_body(), headers=key)
+        assert created.status_code == 201, created.text
+
+    async def test_missing_contact_is_not_stored_for_replay(self, customer: Caller, app: FastAPI) -> None:
+        sessions, email, key = app.state.session_factory, customer.email, {"Idempotency-Key": "before-link"}
+        assert await unlink_contact(sessions, email, origin=OPERATOR)
+        refused = await customer.post("/api/deals", deal_body(), headers=key)
+        assert_problem(refused, 409, "contact_missing")
+        await link_contact(sessions, app.state.hubspot, email, customer.contact_id, origin=OPERATOR)
+        assert (await customer.post("/api/deals", deal_body(), headers=key)).status_code == 201
+
+    async def test_single_stray_404_does_not_reach_the_caller(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404)
+        assert (await customer.get("/api/deals")).status_code == 200
+        path = f"/api/contacts/{customer.contact_id}"
+        emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404)
+        assert (await customer.get(path)).status_code == 200
+
+
+async def test_foreign_and_missing_deals_make_the_same_calls(
     customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
     deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
-    emulator.clear_requests()
     for target in (deal_id, "99999999", deal_id):
+        emulator.clear_requests()
         assert_problem(await customer.post(f"/api/tickets/{target}", ticket_body()), 404, "not_found")
-    lookups = [request for request in emulator.requests if "/contacts/" in request.path]
-    assert len(lookups) == 1
+        assert len(emulator.requests) == 2
 
 
 @pytest.mark.parametrize("taken", [True, False])

@@ -1,6 +1,7 @@
-"""Fake clock for code that takes `clock` and `sleep` as arguments."""
+"""Fake clocks for code that takes `clock`, `sleep` or `utc_clock` as arguments."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
@@ -17,3 +18,14 @@ class FakeClock:
         self.slept.append(seconds)
         self.now += max(0.0, seconds)
         await asyncio.sleep(0)
+
+
+class UtcClock:
+    """Clock that returns a datetime; only additions to `seconds` move it."""
+
+    def __init__(self) -> None:
+        self._started_at = datetime.now(UTC)
+        self.seconds = 0.0
+
+    def __call__(self) -> datetime:
+        return self._started_at + timedelta(seconds=self.seconds)

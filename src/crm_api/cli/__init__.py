@@ -117,6 +117,27 @@ def logout(email: str) -> None:
     log_out(email)
 
 
+@users.command()
+@click.argument("email")
+@click.argument("contact_id")
+def link(email: str, contact_id: str) -> None:
+    """Link the user with this e-mail address to a HubSpot contact."""
+    from crm_api.cli.users import link_user
+
+    if not (contact_id.isascii() and contact_id.isdigit()) or len(contact_id) > 20:
+        raise click.BadParameter("it must be a number of at most 20 digits", param_hint="CONTACT_ID")
+    link_user(_hubspot_settings(), email, contact_id)
+
+
+@users.command()
+@click.argument("email")
+def unlink(email: str) -> None:
+    """End the link of the user with this e-mail address to a contact."""
+    from crm_api.cli.users import unlink_user
+
+    unlink_user(email)
+
+
 @main.command()
 @click.option("--user", "email", default=None, metavar="EMAIL", help="Only entries about this user.")
 @click.option("--event", default=None, help="Only this event, such as login_failed.")

@@ -16,9 +16,9 @@ from crm_api.services.accounts.emails import Messages
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.accounts.registration import register
 from crm_api.services.audit import SYSTEM
-from crm_api.services.contact_link import ContactLinkResolver
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
+from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 

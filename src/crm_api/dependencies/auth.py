@@ -1,10 +1,11 @@
 """Authentication: the user of an access token, and the requirement of the staff role."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from crm_api.database import SessionFactory
 from crm_api.dependencies.app_state import get_settings
@@ -30,6 +31,8 @@ _ACTIVE_USER = (
         Session.user_id == bindparam("user_id"),
         Session.revoked_at.is_(None),
         Session.expires_at > bindparam("now"),
+        # A password change ends the session's other access tokens.
+        or_(Session.generation == bindparam("generation"), Session.kept_token_id == bindparam("token_id")),
         User.status == "active",
     )
 )
@@ -48,7 +51,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
         claims = read_access_token(token, settings.jwt_secret_key.get_secret_value())
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
-    parameters = {"session_id": claims.session_id, "user_id": claims.user_id, "now": now()}
+    parameters = asdict(claims) | {"now": now()}
     async with read_session_factory() as database:
         user = (await database.execute(_ACTIVE_USER, parameters)).scalar_one_or_none()
     if user is None:
@@ -56,6 +59,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     user_id = str(user.id)
     request.state.user_id = user_id
     request.state.session_id = claims.session_id
+    request.state.token_id = claims.token_id
     call_context = current_call_context()
     if call_context is not None:
         call_context.caller = f"user:{user_id}"

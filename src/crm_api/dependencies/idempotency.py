@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, Field
@@ -50,14 +51,18 @@ class IdempotentCreate:
         create: Callable[[Attempt], Awaitable[Envelope[Any]]],
         *,
         operation: str,
-        owner: str,
+        owner: UUID | str,
         body: BaseModel,
         scope_secret: str = "",
         path_id: str = "",
         status: int = 201,
         location_prefix: str = "",
+        require_access: Callable[[str], Awaitable[object]] | None = None,
     ) -> Response:
-        """Create the record, or replay the stored response. With `location_prefix` a 201 gets a Location header."""
+        """Create the record, or replay the stored response. With `location_prefix` a 201 gets a Location header.
+
+        Before a replay, `require_access` gets the record's ID and raises if the caller may not see the record now.
+        """
         idempotency = None
         if self._key:
             idempotency = Idempotency.of(
@@ -72,6 +77,8 @@ class IdempotentCreate:
             )
         stored = await run_once(self._session_factory, idempotency, create, status=status)
         headers = {REPLAYED: "true"} if stored.created is None else {}
+        if require_access is not None and stored.created is None:
+            await require_access(_record_id(stored))
         if location_prefix and stored.status == 201:
             headers["Location"] = f"{location_prefix}/{_record_id(stored)}"
         return Response(stored.body, stored.status, headers, "application/json")

@@ -62,7 +62,6 @@ async def get_record_context(request: Request, user: CurrentUser) -> RecordConte
         hubspot=await get_hubspot(request),
         session_factory=await get_session_factory(request),
         fields=state.record_fields,
-        deal_ownership=state.deal_ownership,
         links=state.contact_links,
         cursors=state.cursors,
         customer_stages=state.customer_stages,

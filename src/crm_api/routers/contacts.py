@@ -74,7 +74,7 @@ async def create_contact(
     return await idempotent_create.execute(
         partial(contacts.create_contact, context, contact),
         operation="create_contact",
-        owner=str(user.id),
+        owner=user.id,
         body=contact,
         location_prefix="/api/contacts",
     )

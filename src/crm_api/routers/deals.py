@@ -29,6 +29,7 @@ from crm_api.schemas.deals import (
 from crm_api.schemas.overview import DealDetail, DealDetailResponse
 from crm_api.schemas.search import DealSearchPage, DealSearchResponse, RecordSearch
 from crm_api.services.records import deals
+from crm_api.services.records.access import require_visible
 from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.updates import archive_record, update_record
 
@@ -71,9 +72,10 @@ async def create_deal(
     return await idempotent_create.execute(
         partial(deals.create_deal, context, deal),
         operation="create_deal",
-        owner=str(context.user.id),
+        owner=context.user.id,
         body=deal,
         location_prefix="/api/deals",
+        require_access=partial(require_visible, context, "deals"),
     )
 
 

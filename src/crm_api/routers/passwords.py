@@ -36,6 +36,7 @@ async def change_password(
             body.current_password.get_secret_value(),
             body.new_password.get_secret_value(),
             session_id=request.state.session_id,
+            token_id=request.state.token_id,
         )
 
 

@@ -28,6 +28,7 @@ from crm_api.schemas.tickets import (
     TicketUpdate,
 )
 from crm_api.services.records import tickets
+from crm_api.services.records.access import require_visible
 from crm_api.services.records.queries import list_records, search_records
 from crm_api.services.records.updates import archive_record, update_record
 
@@ -86,10 +87,11 @@ async def create_ticket(
     return await idempotent_create.execute(
         partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
-        owner=str(context.user.id),
+        owner=context.user.id,
         body=ticket,
         path_id=id,
         location_prefix="/api/tickets",
+        require_access=partial(require_visible, context, "tickets"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
@@ -11,10 +12,14 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 from passlib.context import CryptContext
+from passlib.hash import bcrypt
 
 from crm_api.security.turns import FairSemaphore
 
 Result = TypeVar("Result")
+_DUMMY_PASSWORD = b"not a password"
+# $2b$12$... and $bcrypt-sha256$v=2,t=2b,r=12$...
+_ROUNDS = re.compile(r"^(?:\$2[abxy]\$|\$bcrypt-sha256\$v=2,t=2b,r=|\$bcrypt-sha256\$2[ab],)(\d{1,2})\$")
 
 
 class PasswordsBusyError(TimeoutError):
@@ -33,6 +38,7 @@ class Passwords:
             bcrypt__rounds=rounds,
             truncate_error=True,
         )
+        self._rounds = rounds
         self.workers = max(1, workers)
         self._free_workers = FairSemaphore(self.workers)
         # A separate limiter, so that passwords do not use up the threads of other work.
@@ -66,9 +72,18 @@ class Passwords:
             await self._run(self._context.dummy_verify)
             return False, None
         try:
-            return await self._run(lambda: self._context.verify_and_update(encoded, password_hash))
+            return await self._run(lambda: self._verify(encoded, password_hash))
         except ValueError:  # the stored value is not a hash
             return False, None
+
+    def _verify(self, password: bytes, password_hash: str) -> tuple[bool, str | None]:
+        is_correct, new_hash = self._context.verify_and_update(password, password_hash)
+        if not is_correct:
+            # A hash from before BCRYPT_ROUNDS was raised takes less work than the one for unknown users. Hashes with
+            # n, n+1, ... m-1 rounds and one with n rounds take together the work of one with m rounds.
+            for rounds in range(_rounds_of(password_hash) or self._rounds, self._rounds):
+                bcrypt.using(rounds=rounds, truncate_error=False).hash(_DUMMY_PASSWORD)
+        return is_correct, new_hash
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
@@ -81,6 +96,12 @@ class Passwords:
             return await anyio.to_thread.run_sync(work, limiter=self._threads)
         finally:
             self._free_workers.release()
+
+
+def _rounds_of(password_hash: str) -> int | None:
+    """Return the rounds (the base-2 logarithm of the cost) of a bcrypt hash."""
+    match = _ROUNDS.search(password_hash)
+    return int(match[1]) if match else None
 
 
 def _encode(password: str) -> bytes:

@@ -29,10 +29,13 @@ class InvalidTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """User and session of an access token."""
+    """User and session of an access token, and the session's generation when the token was issued."""
 
     user_id: UUID
     session_id: UUID
+    generation: int = 0
+    token_id: str = ""
+    """The token's `jti`; set when a token is read."""
 
 
 def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, lifetime_seconds: int) -> str:
@@ -40,6 +43,7 @@ def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, 
     body = {
         "sub": str(claims.user_id),
         "sid": str(claims.session_id),
+        "gen": claims.generation,
         "iat": int(issued_at.timestamp()),
         "exp": int((issued_at + timedelta(seconds=lifetime_seconds)).timestamp()),
         "jti": uuid4().hex,
@@ -67,7 +71,13 @@ def _verify(token: str, key: str) -> tuple[AccessClaims, int]:
         claims: dict[str, Any] = jwt.decode(
             token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_DECODE_OPTIONS
         )
-        return AccessClaims(user_id=UUID(claims["sub"]), session_id=UUID(claims["sid"])), int(claims["exp"])
+        read = AccessClaims(
+            user_id=UUID(claims["sub"]),
+            session_id=UUID(claims["sid"]),
+            generation=int(claims.get("gen", 0)),
+            token_id=str(claims["jti"])[:32],
+        )
+        return read, int(claims["exp"])
     # python-jose raises other errors for crafted tokens, such as RecursionError for a header with 1,000 levels.
     except (
         JOSEError,

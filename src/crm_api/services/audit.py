@@ -27,6 +27,7 @@ Event = Literal[
     "logged_out",
     "session_revoked",
     "password_changed",
+    "password_change_failed",
     "password_reset_requested",
     "password_reset",
     "role_changed",

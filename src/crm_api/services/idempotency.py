@@ -12,14 +12,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Update, delete, update
+from sqlalchemy import ColumnElement, Update, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot.errors import HubSpotError, HubSpotOutcomeUnknownError
-from crm_api.models import IdempotencyKey, now
+from crm_api.models import IdempotencyKey, User, now
 from crm_api.schemas.problems import FieldProblem
 from crm_api.security.crypto import keyed_hash
 
@@ -40,6 +40,8 @@ class Lease:
     row_id: str
     lease_id: UUID
     success_status: int
+    user_id: UUID | None = None
+    """User who owns the key; None for a registration."""
 
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
         """Return the conditions that select the row while this request holds it."""
@@ -54,6 +56,13 @@ class Lease:
         """Delete the row, so that the next request with the key starts from the beginning."""
         async with self.session_factory.begin() as database:
             await database.execute(delete(IdempotencyKey).where(*self.conditions()))
+
+    async def has_user(self, database: AsyncSession) -> bool:
+        """Return False if the key's user was deleted. Otherwise no request can delete them in this transaction."""
+        if self.user_id is None:
+            return True
+        query = select(User.id).where(User.id == self.user_id).with_for_update(read=True, key_share=True)
+        return (await database.execute(query)).first() is not None
 
     def update(self, **values: object) -> Update:
         """Return the statement that updates the row while this request holds it."""
@@ -98,6 +107,7 @@ class Idempotency:
     owner: str
     fingerprint: str
     lease_seconds: float
+    user_id: UUID | None
 
     @classmethod
     def of(
@@ -106,7 +116,7 @@ class Idempotency:
         key: str,
         *,
         operation: str,
-        owner: str,
+        owner: UUID | str,
         body: BaseModel,
         scope_secret: str = "",
         path_id: str = "",
@@ -115,7 +125,8 @@ class Idempotency:
         """Return the key as HMACs, so that the table contains neither keys nor bodies.
 
         Without a login, a caller could probe whether the owner has used a key: `scope_secret`, which only the owner
-        knows, prevents that. `path_id` is the ID in the path and counts as part of the body.
+        knows, prevents that. `path_id` is the ID in the path and counts as part of the body. The owner is the ID of a
+        user, or the e-mail address of a registration.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
@@ -125,10 +136,11 @@ class Idempotency:
         }
         canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
         return cls(
-            row_id=keyed_hash(secret, "idempotency-key", operation, owner, scope_secret, bare),
-            owner=_hash_owner(secret, owner),
+            row_id=keyed_hash(secret, "idempotency-key", operation, str(owner), scope_secret, bare),
+            owner=_hash_owner(secret, str(owner)),
             fingerprint=keyed_hash(secret, "idempotency-body", path_id, canonical),
             lease_seconds=lease_seconds,
+            user_id=owner if isinstance(owner, UUID) else None,
         )
 
 
@@ -167,7 +179,7 @@ async def run_once(
     if idempotency is None:
         response = await create(Attempt(request_id=uuid4().hex))
         return StoredResponse(response.model_dump_json(), status, response)
-    lease = Lease(session_factory, idempotency.row_id, uuid4(), status)
+    lease = Lease(session_factory, idempotency.row_id, uuid4(), status, idempotency.user_id)
     row, is_retry = await _acquire(lease, idempotency)
     if row.status is not None:
         return _replay(row.status, row.answer or "")
@@ -177,7 +189,7 @@ async def run_once(
     except ApiError as error:
         if error.error_type.code == "outcome_unknown":
             await lease.end()
-        elif error.error_type.status in _FINAL_STATUSES and "Retry-After" not in error.headers:
+        elif _is_final(error):
             await _store_error(lease, error)
         else:
             await _give_up(lease, outcome_known=not is_retry)
@@ -195,6 +207,13 @@ async def run_once(
     async with session_factory.begin() as database:
         await attempt.store_response(database, response)
     return StoredResponse(response.model_dump_json(), status, response)
+
+
+def _is_final(error: ApiError) -> bool:
+    # The operator or a later lookup can link the contact, so `contact_missing` is never stored.
+    if error.error_type.code == "contact_missing" or "Retry-After" in error.headers:
+        return False
+    return error.error_type.status in _FINAL_STATUSES
 
 
 async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:
@@ -217,6 +236,8 @@ async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyK
     )
     try:
         async with lease.session_factory.begin() as database:
+            if not await lease.has_user(database):  # another request has deleted the user account
+                raise ApiError("invalid_token")
             database.add(row)
         return row, False
     except IntegrityError:

@@ -6,7 +6,7 @@ from crm_api.database import SessionFactory
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinkResolver
+from crm_api.services.link_resolver import ContactLinkResolver
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from crm_api.errors import ApiError
 from crm_api.models import AuditEntry, Session
 from crm_api.schemas.export import MAX_ENTRIES, AuditRecord, PersonalExport, SessionRecord
 from crm_api.schemas.tickets import Ticket
@@ -33,14 +34,21 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
     """Return the caller's profile, sessions, audit entries, and their contact with its deals and tickets.
 
     Hashes of passwords and tokens are not included. Staff get only their own contact. Pages after the first one
-    continue the sessions and audit entries only. Raises 400 `invalid_cursor`.
+    continue the sessions and audit entries only. Raises 400 `invalid_cursor`, and 503 if the contact has been missing
+    for a short time only.
     """
     user = context.user
     position: dict[str, Any] = {}
-    contact, tickets, incomplete = None, [], False
+    record, contact, tickets, incomplete = None, None, [], False
     if cursor is not None:
         position = context.cursors.read(cursor, user.id, _ENDPOINT)
-    elif (record := await own_contact(context, associations=("deals", "tickets"))) is not None:
+    else:
+        try:
+            record = await own_contact(context, associations=("deals", "tickets"))
+        except ApiError:
+            if not context.links.is_long_lost(user):
+                raise
+    if record is not None:
         [contact] = await with_deals_and_tickets(context, [record])
         ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
         read = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())

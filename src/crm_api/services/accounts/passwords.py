@@ -19,12 +19,17 @@ _LIFETIME_MINUTES = int(mail_tokens.LIFETIMES["reset_password"].total_seconds() 
 
 
 async def change_password(
-    context: AccountContext, user: User, current: str, new: str, *, session_id: UUID
+    context: AccountContext, user: User, current: str, new: str, *, session_id: UUID, token_id: str
 ) -> None:
-    """Change the password and end the user's other sessions. Raises 400 for a wrong current or a weak new one."""
+    """Change the password and end the user's other sessions and this session's other access tokens.
+
+    Raises 400 for a wrong current or a weak new password.
+    """
     require_usable_password(new, field="new_password", email=user.email)
     is_correct, _ = await context.passwords.verify(current, user.password_hash)
     if not is_correct:
+        async with context.session_factory.begin() as database:
+            audit.record(database, "password_change_failed", user.id, origin=context.origin)
         raise _wrong_password()
     new_hash = await context.passwords.hash(new)
     async with context.session_factory.begin() as database:
@@ -38,6 +43,8 @@ async def change_password(
         if changed.first() is None:
             raise _wrong_password()
         await _end_sessions(database, user.id, except_id=session_id)
+        kept = {"generation": Session.generation + 1, "kept_token_id": token_id}
+        await database.execute(update(Session).where(Session.id == session_id).values(**kept))
         await database.execute(delete(MailToken).where(MailToken.user_id == user.id))
         audit.record(database, "password_changed", user.id, origin=context.origin)
     context.messages.password_changed(user.email)

@@ -45,8 +45,9 @@ async def update_profile(
 async def delete_user(context: AccountContext, user: User) -> None:
     """Delete the user with sessions, tokens and stored responses. The HubSpot contact and its records remain."""
     async with context.session_factory.begin() as database:
-        await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
+        # The user is deleted first: a create that stores its key waits for that and then finds no user.
         await database.execute(delete(User).where(User.id == user.id))
+        await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=context.origin)
 

@@ -62,6 +62,9 @@ async def _start_session(
     await database.flush()
     if new_hash is not None:
         await database.execute(update(User).where(User.id == user.id).values(password_hash=new_hash))
+    if user.lost_contact_id is not None:
+        # A contact that was missing may be back, so the next request looks it up without waiting for the backoff.
+        await database.execute(update(User).where(User.id == user.id).values(contact_lookup_at=None))
     _, tokens = _issue_tokens(database, session, started_at, rules)
     return tokens
 
@@ -185,7 +188,7 @@ def _issue_tokens(
         RefreshToken(id=token_id, session_id=session.id, token_hash=token_hash, expires_at=expires_at)
     )
     access_token = create_access_token(
-        AccessClaims(session.user_id, session.id),
+        AccessClaims(session.user_id, session.id, session.generation),
         rules.jwt_key,
         issued_at=issued_at,
         lifetime_seconds=rules.access_token_seconds,

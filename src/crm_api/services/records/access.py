@@ -6,16 +6,23 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.models import User
 from crm_api.services.records.associations import associated_ids
 from crm_api.services.records.context import RecordContext
+from crm_api.services.records.customer_records import own_contact
 
 
-def require_contact(user: User) -> str:
-    """Return the ID of the user's contact. Raises 409 `contact_missing` if there is none."""
-    if user.contact_id is None:
+async def own_contact_id(context: RecordContext) -> str:
+    """Return the ID of the caller's contact, for a write. Raises 409 `contact_missing`, with Retry-After if it is lost.
+
+    HubSpot accepts the old IDs of a merged contact, which may be another user's, so the link is verified first.
+    """
+    try:
+        await context.resolve_link()
+    except ApiError as error:
+        raise ApiError("contact_missing", headers=error.headers) from None
+    if context.user.contact_id is None:
         raise ApiError("contact_missing")
-    return user.contact_id
+    return context.user.contact_id
 
 
 async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
@@ -27,11 +34,11 @@ async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
         deal = await _read(context, "deals", deal_id, ("contacts",), properties=("hs_object_id",))
         return await associated_ids(context, "deals", deal, "contacts")
     # The contact is required first, so that without one the response is the same for every deal ID.
-    contact_id = require_contact(context.user)
-    if context.deal_ownership.contains(contact_id, deal_id):
-        return [contact_id]
+    if context.user.contact_id is None:
+        await own_contact_id(context)
     await visible_deal(context, deal_id, properties=("hs_object_id",))
-    return [require_contact(context.user)]
+    # This contact is the one that `visible_deal` found among the deal's contacts.
+    return [str(context.user.contact_id)]
 
 
 async def visible_record(context: RecordContext, object_type: ObjectType, record_id: str) -> CrmRecord:
@@ -41,6 +48,12 @@ async def visible_record(context: RecordContext, object_type: ObjectType, record
     if object_type == "deals":
         return await visible_deal(context, record_id)
     return await visible_ticket(context, record_id)
+
+
+async def require_visible(context: RecordContext, object_type: ObjectType, record_id: str) -> None:
+    """Raise 404 if a customer may not see the record now. Staff may see all records."""
+    if not context.is_staff:
+        await visible_record(context, object_type, record_id)
 
 
 async def visible_contact(
@@ -54,19 +67,12 @@ async def visible_contact(
         return await _read(context, "contacts", contact_id, associations)
     if contact_id != context.user.contact_id:
         # Every foreign ID causes the same calls, so that response times do not reveal which contacts exist.
-        await context.relink()
+        await _resolve_or_404(context)
         if contact_id != context.user.contact_id:
             raise ApiError("not_found")
-    try:
-        contact = await _read(context, "contacts", contact_id, associations)
-    except ApiError:
-        await context.relink()
-        raise
-    # HubSpot returns a merged contact under its new ID.
-    if contact.id != context.user.contact_id:
-        await context.relink()
-        if contact.id != context.user.contact_id:
-            raise ApiError("not_found")
+    contact = await own_contact(context, associations=associations)
+    if contact is None:
+        raise ApiError("not_found")
     return contact
 
 
@@ -84,19 +90,18 @@ async def visible_deal(
     if context.is_staff:
         return await _read(context, "deals", deal_id, associations, properties=properties)
     if context.user.contact_id is None:
-        raise ApiError("not_found")
+        await _resolve_or_404(context)
     try:
         deal = await _read(context, "deals", deal_id, ("contacts", *associations), properties=properties)
         contact_ids = await associated_ids(context, "deals", deal, "contacts")
     except ApiError:
         # A missing deal causes the same calls as a foreign one, so that response times do not reveal the difference.
-        await context.relink()
+        await context.resolve_link()
         raise
     if context.user.contact_id not in contact_ids:
-        await context.relink()
+        await context.resolve_link()
         if context.user.contact_id not in contact_ids:
             raise ApiError("not_found")
-    context.deal_ownership.add(context.user.contact_id, deal.id)
     return deal
 
 
@@ -108,20 +113,28 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
     if context.is_staff:
         return await _read(context, "tickets", ticket_id)
     if context.user.contact_id is None:
-        raise ApiError("not_found")
+        await _resolve_or_404(context)
     try:
         ticket = await _read(context, "tickets", ticket_id, ("contacts", "deals"))
         contact_ids = await associated_ids(context, "tickets", ticket, "contacts")
     except ApiError:
-        await context.relink()
+        await context.resolve_link()
         raise
-    if context.user.contact_id in contact_ids or await _is_on_own_deal(context, ticket):
+    contact_id = context.user.contact_id
+    if contact_id in contact_ids or await _is_on_own_deal(context, ticket):
         return ticket
-    if await context.relink() and (
+    await _resolve_or_404(context)
+    if context.user.contact_id != contact_id and (
         context.user.contact_id in contact_ids or await _is_on_own_deal(context, ticket)
     ):
         return ticket
     raise ApiError("not_found")
+
+
+async def _resolve_or_404(context: RecordContext) -> None:
+    await context.resolve_link()
+    if context.user.contact_id is None:
+        raise ApiError("not_found")
 
 
 async def _read(

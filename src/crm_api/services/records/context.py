@@ -9,12 +9,11 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
 from crm_api.services.audit import Origin
-from crm_api.services.contact_link import ContactLinkResolver
+from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
-from crm_api.services.records.deal_ownership import DealOwnershipCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,6 @@ class RecordContext:
     hubspot: HubSpotClient
     session_factory: SessionFactory
     fields: RecordFields
-    deal_ownership: DealOwnershipCache
     links: ContactLinkResolver
     cursors: Cursors
     customer_stages: CustomerStages
@@ -52,6 +50,6 @@ class RecordContext:
         objects = self.hubspot.objects(object_type)
         return await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
 
-    async def relink(self) -> bool:
-        """Resolve the caller's contact link again. Return True if it leads to another contact now."""
-        return await self.links.relink(self.hubspot, self.user, origin=self.origin)
+    async def resolve_link(self) -> None:
+        """Verify the caller's contact link in HubSpot and correct it. Raises 503 while the link is lost."""
+        await self.links.resolve(self.hubspot, self.user, origin=self.origin)

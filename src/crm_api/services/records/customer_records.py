@@ -5,10 +5,12 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
+from crm_api.services.link_resolver import MERGED_IDS
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
@@ -47,14 +49,16 @@ def fitting_page(records: Sequence[CrmRecord]) -> list[CrmRecord]:
 
 
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:
-    """Return the caller's contact, relinked if necessary; None without one."""
-    contact = await _read_contact(context, associations)
-    # HubSpot returns a merged contact under its new ID.
-    if contact is not None and contact.id == context.user.contact_id:
-        return contact
-    if await context.relink():
+    """Return the caller's contact; None if the user has none. Raises 503 while the link is lost."""
+    for _ in range(2):
         contact = await _read_contact(context, associations)
-    return contact if contact is not None and contact.id == context.user.contact_id else None
+        if contact is not None and await context.links.is_own(context.user, contact):
+            return contact
+        await context.resolve_link()
+        if context.user.contact_id is None:
+            return None
+    # HubSpot finds the contact and then does not, so neither an empty list nor a 404 would be true.
+    raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
 
 
 async def own_records(context: RecordContext, object_type: ObjectType) -> list[CrmRecord]:
@@ -127,7 +131,7 @@ async def _read_contact(context: RecordContext, associations: Sequence[ObjectTyp
     try:
         return await context.hubspot.contacts.get(
             context.user.contact_id,
-            properties=context.fields["contacts"].properties,
+            properties=(*context.fields["contacts"].properties, MERGED_IDS),
             associations=associations,
         )
     except HubSpotNotFoundError:

@@ -2,16 +2,15 @@
 
 from functools import partial
 
-from crm_api.errors import ApiError, invalid
+from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, invalid
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
-from crm_api.models import User
 from crm_api.schemas.common import or_none
 from crm_api.schemas.deals import Deal, DealCreate, DealResponse, SingleDeal
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.access import require_contact, visible_deal
+from crm_api.services.records.access import own_contact_id, visible_deal
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
@@ -34,22 +33,19 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
 async def _associations(
     context: RecordContext, deal: DealCreate, error: HubSpotValidationError | None
 ) -> list[NewAssociation]:
-    if error is not None:
-        if or_none(deal.contact_id):
-            raise invalid("contact_id", "is not a contact of this HubSpot account") from error
-        if not await context.relink():
-            raise ApiError("contact_missing") from error
-    return [NewAssociation("contacts", _contact_of(context.user, deal))]
-
-
-def _contact_of(user: User, deal: DealCreate) -> str:
-    if user.role != "staff":
-        if or_none(deal.contact_id):
-            raise ApiError(
-                "forbidden", "contact_id is only for staff; omit it to create the deal for your own contact."
-            )
-        return require_contact(user)
-    return or_none(deal.contact_id) or require_contact(user)
+    contact_id = or_none(deal.contact_id)
+    if contact_id and not context.is_staff:
+        raise ApiError(
+            "forbidden", "contact_id is only for staff; omit it to create the deal for your own contact."
+        )
+    if contact_id and error is not None:
+        raise invalid("contact_id", "is not a contact of this HubSpot account") from error
+    before = context.user.contact_id
+    contact_id = contact_id or await own_contact_id(context)
+    if error is not None and contact_id == before:
+        # HubSpot finds the contact and yet refuses the association, so the next attempt may succeed.
+        raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS) from error
+    return [NewAssociation("contacts", contact_id)]
 
 
 async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:

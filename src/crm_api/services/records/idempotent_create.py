@@ -61,9 +61,6 @@ async def create_record(
             if associate is None or not error.names_unknown_association:
                 raise write_error(error, fields, context.user.role) from error
             associations = await associate(error)
-    if object_type == "deals":
-        for contact in associations:
-            context.deal_ownership.add(contact.to_id, record.id)
     await note_write(context.session_factory, context.user, object_type, record.id)
     if context.is_staff:
         await audit.record_write(

@@ -32,8 +32,7 @@ async def _associations(
     context: RecordContext, deal_id: str, error: HubSpotValidationError | None
 ) -> list[NewAssociation]:
     if error is not None:
-        # HubSpot no longer knows the deal or the contact, so cached ownership may be out of date.
-        context.deal_ownership.invalidate(deal_id)
+        # The deal was archived after `ticket_contacts` had read it.
         raise ApiError("not_found") from error
     contact_ids = await ticket_contacts(context, deal_id)
     return [

@@ -76,8 +76,6 @@ async def archive_record(
     """
     async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
         await context.hubspot.objects(object_type).archive(record.id)
-    if object_type == "deals":
-        context.deal_ownership.invalidate(record.id)
     await audit.record_write(
         context.session_factory,
         "record_archived",
