@@ -1,4 +1,4 @@
-"""Shared cached reads."""
+"""Single-flight cache: shared loads, ages, errors and cancellation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -65,7 +65,7 @@ def test_stage_metadata_strings_determine_is_closed(metadata: dict[str, str], cl
     assert Stage.model_validate(stage("a") | {"metadata": metadata}).is_closed is closed
 
 
-async def test_pipelines_are_cached_until_max_age() -> None:
+async def test_pipelines_are_cached_per_object_type_within_max_age() -> None:
     clock = FakeClock()
     stub = Stub(pipelines("a"))
     api = build_client(stub, fake_clock=clock).pipelines
@@ -98,7 +98,7 @@ async def test_cached_pipelines_are_the_same_object() -> None:
     assert fresh.id == "b"
 
 
-async def test_list_many_reads_types_in_parallel_and_caches_them() -> None:
+async def test_list_many_reads_and_caches_each_object_type() -> None:
     stub = Stub(pipelines("a"))
     api = build_client(stub).pipelines
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Property definitions and the account."""
+"""Property definitions, and details of the HubSpot account."""
 
 import asyncio
 from typing import Any
@@ -108,7 +108,7 @@ async def test_create_of_existing_property_raises_conflict() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_property_update_sends_changes_and_all_options() -> None:
+async def test_property_update_sends_only_the_given_members() -> None:
     stub = Stub(ok(definition("a")))
     api = build_client(stub).properties
     await api.update(
