@@ -169,7 +169,7 @@ async def test_hanging_create_and_its_lookup_end_at_the_deadline(answer: Answer)
 
 
 @pytest.mark.parametrize("answer", [never, trickling_body])
-async def test_hanging_token_request_ends_at_deadline_without_a_call(
+async def test_call_with_hanging_token_request_ends_unsent_at_deadline(
     answer: Answer,
 ) -> None:
     async with serving(answer) as tokens, serving(record) as server:

@@ -179,7 +179,7 @@ async def test_rate_limit_headers_of_one_second_interval_are_ignored() -> None:
     assert quota.snapshot() == before
 
 
-async def test_limit_lowered_and_raised_by_headers_is_restored() -> None:
+async def test_headers_raise_lowered_limit_only_to_configured_limit() -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     quota.observe("burst", rate_headers(limit=190, remaining=190))

@@ -90,7 +90,7 @@ async def test_rate_limit_headers_of_one_redis_quota_limit_the_second(redis: Red
         await acquire(second, timeout_seconds=0.0)
 
 
-async def test_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: str) -> None:
+async def test_quota_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=1, burst_window_seconds=1.0)
     await acquire(quota)
     cancelled = asyncio.create_task(acquire(quota, caller="a"))

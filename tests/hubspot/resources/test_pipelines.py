@@ -123,7 +123,7 @@ async def test_pipeline_read_error_is_raised_for_every_waiting_caller() -> None:
     assert len(stub.requests) == 4
 
 
-async def test_cancelled_first_reader_does_not_cancel_the_shared_read() -> None:
+async def test_cancelled_caller_does_not_cancel_a_shared_pipeline_read() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -143,7 +143,7 @@ async def test_cancelled_first_reader_does_not_cancel_the_shared_read() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_callers_of_a_shared_read_have_separate_deadlines() -> None:
+async def test_callers_of_a_shared_pipeline_read_have_own_deadlines() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:

@@ -23,7 +23,7 @@ def definition(name: str, **members: Any) -> dict[str, Any]:
     }
 
 
-async def test_property_list_is_keyed_by_name_and_costs_one_call() -> None:
+async def test_concurrent_property_lists_share_one_call() -> None:
     stub = Stub(ok({"results": [definition("a"), definition("b")]}))
     api = build_client(stub).properties
     results = await asyncio.gather(*(api.list("deals", max_age_seconds=60) for _ in range(5)))

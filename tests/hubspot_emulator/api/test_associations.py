@@ -19,7 +19,7 @@ def created_ids(emulator: Emulator) -> dict[str, list[str]]:
     )
 
 
-async def test_batch_read_reports_records_without_associations(
+async def test_association_read_reports_record_without_associations(
     hubspot: httpx.AsyncClient, created_ids: dict[str, list[str]]
 ) -> None:
     one, two = created_ids["contacts"]
@@ -164,7 +164,7 @@ async def test_archived_record_is_not_in_associations(
     assert response.json()["properties"]["num_associated_deals"] == "4"
 
 
-async def test_merge_of_associated_contacts_removes_association(
+async def test_merge_of_associated_contacts_ends_their_association(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     one, two = created_ids["contacts"][:2]

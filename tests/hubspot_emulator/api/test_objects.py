@@ -334,7 +334,7 @@ class TestUpdate:
         await hubspot.patch(f"{CONTACTS}/{contact['id']}", json={"properties": {"email": "b@example.com"}})
         assert (await create_record(hubspot, CONTACTS, email="a@example.com"))["id"] != contact["id"]
 
-    async def test_earlier_lifecycle_stage_is_ignored_before_a_clear(
+    async def test_lifecycle_stage_moves_back_only_after_being_cleared(
         self, hubspot: httpx.AsyncClient
     ) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com", lifecyclestage="customer")
@@ -355,7 +355,7 @@ class TestUpdate:
         assert (await hubspot.delete(f"{CONTACTS}/999")).status_code == 204
         await create_record(hubspot, CONTACTS, email="a@example.com")
 
-    async def test_merge_creates_new_id_found_by_both_old_ids(
+    async def test_merged_contact_has_new_id_and_is_found_by_both_old_ids(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         deal = {"dealname": "d", "dealstage": "closedwon"}
@@ -398,7 +398,7 @@ class TestUpdate:
 
 
 class TestAdministratorRules:
-    async def test_required_property_rule_applies_from_2026_09_only(
+    async def test_required_property_rule_applies_to_2026_09_not_2026_03(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.switches.required_properties = {"contacts": ["phone"]}

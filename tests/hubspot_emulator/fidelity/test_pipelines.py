@@ -139,7 +139,7 @@ async def test_contacts_have_the_lifecycle_pipeline(hubspot: httpx.AsyncClient) 
     assert len(found["stages"]) == 8
 
 
-async def test_default_pipeline_was_created_at_the_epoch(hubspot: httpx.AsyncClient) -> None:
+async def test_default_pipeline_createdat_is_the_unix_epoch(hubspot: httpx.AsyncClient) -> None:
     found = (await hubspot.get(f"{PIPELINES}/tickets/0", headers={"Accept": "application/json"})).json()
     assert found["createdAt"] == "1970-01-01T00:00:00Z"
 

@@ -26,7 +26,7 @@ class TestRecords:
         created = await create_contact(hubspot, email=email.upper())
         assert created["properties"]["email"] == email
 
-    async def test_property_values_are_strings(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_returns_property_values_as_strings(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_deal(hubspot, amount="1500.50", closedate="1793750400000")
         read = (await hubspot.get(f"{DEALS}/{created['id']}")).json()
         assert read["properties"]["amount"] == "1500.50"
@@ -66,7 +66,7 @@ class TestRecords:
         await hubspot.patch(path, json={"properties": {"firstname": ""}})
         assert not (await hubspot.get(path)).json()["properties"]["firstname"]
 
-    async def test_deal_in_closed_stage_is_closed(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_deal_in_stage_closedwon_has_hs_is_closed_true(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_deal(hubspot, dealstage="closedwon")
         query = {"properties": "hs_is_closed,hs_is_closed_won,hs_deal_stage_probability"}
         properties = (await hubspot.get(f"{DEALS}/{created['id']}", params=query)).json()["properties"]
@@ -74,7 +74,9 @@ class TestRecords:
         assert properties["hs_is_closed_won"] == "true"
         assert float(properties["hs_deal_stage_probability"]) == 1.0
 
-    async def test_deal_without_stage_and_pipeline_has_neither(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_deal_created_without_stage_has_no_stage_or_pipeline(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         response = await hubspot.post(DEALS, json={"properties": {"dealname": "Fidelity", "amount": 10000}})
         assert response.status_code == 201
         created = response.json()["properties"]
