@@ -1,4 +1,4 @@
-"""The list of example calls is complete."""
+"""Check that `calls.py` has an example of every call of the client."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.hubspot.stubs import Stub, build_client, ok
 
 SOURCE = (Path(__file__).parent / "calls.py").read_text(encoding="utf-8")
-# Methods that send only calls of other methods, or none.
+# Methods that send nothing, or only calls of other methods.
 COMPOSED = {"aclose", "list_many", "token_scopes"}
 
 

@@ -129,7 +129,7 @@ def test_secured_operations_list_oauth2_before_bearer(document: dict[str, Any]) 
 
 
 def test_document_has_no_keyword_that_breaks_sdk_generators(document: dict[str, Any]) -> None:
-    """Generators fail on these keywords or lose types, and titles become class names."""
+    """SDK generators fail on these keywords or lose types, and make class names of titles."""
     refused = {"patternProperties", "propertyNames", "prefixItems", "itemSchema", "nullable"}
     for pointer, node in nodes(document):
         if pointer.endswith("/properties"):

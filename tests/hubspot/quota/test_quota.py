@@ -75,7 +75,7 @@ async def test_caller_does_not_wait_behind_a_flood_of_another_caller() -> None:
     started_at, before = time.now, len(order)
     await call("quiet")
     assert len(order) - before <= 3
-    assert time.now - started_at < 0.7  # three gaps at most
+    assert time.now - started_at < 0.7  # at most three intervals between requests
     await asyncio.gather(*flood)
 
 

@@ -34,7 +34,7 @@ def requested(request: httpx.Request) -> list[str]:
 
 
 class TestRead:
-    """`batch_read`."""
+    """`ObjectsApi.batch_read`: requests, results and errors."""
 
     async def test_batch_read_sends_unique_ids_and_properties(self) -> None:
         stub = Stub(found_and("2", "1"))
