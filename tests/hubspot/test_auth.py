@@ -167,7 +167,7 @@ async def finish_renewal(client: HubSpotClient) -> None:
         await asyncio.sleep(0)
 
 
-async def test_access_token_is_renewed_before_it_expires(hubspot: FakeHubSpot) -> None:
+async def test_access_token_is_renewed_before_its_expiry(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot, renew_margin_seconds=300)
     await call(client)
     hubspot.clock.now += 1499
@@ -228,7 +228,7 @@ async def test_failed_token_renewal_keeps_the_still_valid_token(hubspot: FakeHub
     assert await call(client) == "t3"
 
 
-async def test_permanent_401_requests_one_token_per_interval(hubspot: FakeHubSpot) -> None:
+async def test_repeated_401s_renew_the_token_again_only_after_a_pause(hubspot: FakeHubSpot) -> None:
     hubspot.revoked |= {f"t{number}" for number in range(100)}
     client = connect(hubspot)
     # One call more would open the account's circuit breaker.
@@ -298,7 +298,7 @@ async def test_token_renewal_continues_if_its_caller_is_cancelled(hubspot: FakeH
     assert len(hubspot.token_requests) == 1
 
 
-async def test_aclose_waits_briefly_for_a_running_token_renewal(hubspot: FakeHubSpot) -> None:
+async def test_aclose_waits_for_a_running_token_renewal(hubspot: FakeHubSpot) -> None:
     stored: list[str] = []
 
     async def store(refresh_token: str) -> None:
@@ -317,7 +317,7 @@ async def test_aclose_waits_briefly_for_a_running_token_renewal(hubspot: FakeHub
 
 
 class TestRefreshTokenRotatedByAnotherProcess:
-    """HubSpot rotated the refresh token for another process, which stored it; ours is rejected."""
+    """HubSpot rotated the refresh token for another process, which stored the new one, and rejects the old one."""
 
     async def test_stored_refresh_token_is_used_after_a_rejected_one(
         self, hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
@@ -343,7 +343,7 @@ class TestRefreshTokenRotatedByAnotherProcess:
         assert len(hubspot.token_requests) == 2
 
     @pytest.mark.parametrize("found", [None, "r1", RuntimeError("secret")])
-    async def test_rejected_refresh_token_without_stored_one_raises_error(
+    async def test_rejected_refresh_token_without_newer_one_raises_error(
         self, hubspot: FakeHubSpot, found: str | Exception | None, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def load() -> str | None:
@@ -386,7 +386,7 @@ async def test_observer_receives_the_outcome_of_each_token_request(hubspot: Fake
     assert outcomes == ["HubSpotServerError", "dead_grant", "ok"]
 
 
-async def test_rejected_grant_is_logged_once_and_not_requested_again(
+async def test_rejected_grant_is_logged_once_and_not_retried_at_once(
     hubspot: FakeHubSpot, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = connect(hubspot)
@@ -407,7 +407,7 @@ async def test_rejected_grant_is_logged_once_and_not_requested_again(
     assert len([line for line in caplog.records if "BAD_REFRESH_TOKEN" in line.getMessage()]) == 1
 
 
-async def test_rejected_grant_is_requested_again_after_a_minute(hubspot: FakeHubSpot) -> None:
+async def test_rejected_grant_is_retried_after_a_minute(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     hubspot.token_replies = [REJECTED]
     with pytest.raises(HubSpotGrantError):
@@ -446,7 +446,9 @@ async def test_403_of_the_token_endpoint_raises_grant_error(hubspot: FakeHubSpot
         httpx.RemoteProtocolError("gone"),
     ],
 )
-async def test_create_is_retried_after_failed_token_request(hubspot: FakeHubSpot, reply: Any) -> None:
+async def test_call_is_sent_after_the_retry_of_a_failed_token_request(
+    hubspot: FakeHubSpot, reply: Any
+) -> None:
     client = connect(hubspot)
     hubspot.token_replies = [reply]
     assert await call(client) == "t2"
@@ -484,7 +486,7 @@ async def test_waiting_calls_share_one_failed_token_renewal(hubspot: FakeHubSpot
     assert len(hubspot.token_requests) == 1
 
 
-async def test_waiting_calls_share_a_failed_token_connection(hubspot: FakeHubSpot) -> None:
+async def test_waiting_calls_share_token_requests_that_time_out(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot)
     hubspot.token_replies = [httpx.ReadTimeout("slow")] * 100
     await asyncio.gather(*(call(client) for _ in range(10)), return_exceptions=True)
@@ -492,7 +494,7 @@ async def test_waiting_calls_share_a_failed_token_connection(hubspot: FakeHubSpo
     assert len(hubspot.token_requests) <= 8
 
 
-async def test_hanging_token_endpoint_ends_calls_at_their_deadlines(hubspot: FakeHubSpot) -> None:
+async def test_calls_end_at_deadlines_while_the_token_endpoint_hangs(hubspot: FakeHubSpot) -> None:
     client = connect(hubspot, renewal_seconds=0.3)
     hubspot.token_replies = [lambda: asyncio.Event().wait()] * 100
     started = asyncio.get_running_loop().time()
@@ -527,7 +529,7 @@ async def test_rotated_refresh_token_is_stored_and_used(hubspot: FakeHubSpot) ->
     assert sent == [["r1"], ["r1"], ["r2"]]
 
 
-async def test_rotated_token_is_stored_if_its_caller_is_cancelled(
+async def test_rotated_token_is_stored_if_the_call_is_cancelled(
     hubspot: FakeHubSpot,
 ) -> None:
     started, go_on, stored = asyncio.Event(), asyncio.Event(), []
@@ -570,7 +572,7 @@ async def test_token_scopes_returns_the_scopes_of_the_token_response(hubspot: Fa
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "é"])
-def test_invalid_access_token_raises_error_without_quoting_it(token: str) -> None:
+def test_error_for_invalid_access_token_does_not_quote_the_token(token: str) -> None:
     with pytest.raises(ValueError, match="characters") as raised:
         StaticTokenAuth(token)
     assert not token.strip() or token not in str(raised.value)

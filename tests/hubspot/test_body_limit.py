@@ -51,7 +51,7 @@ async def test_body_is_read_with_and_without_gzip(encoding: str | None, body: by
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
-async def test_gzip_body_of_gigabytes_uses_little_memory(
+async def test_gzip_body_of_256_mib_is_refused_with_little_memory(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each received chunk of 64 KiB would expand to 64 MiB."""
@@ -69,13 +69,13 @@ async def test_gzip_body_of_gigabytes_uses_little_memory(
         tracemalloc.stop()
 
 
-async def test_plain_body_over_the_limit_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_plain_body_over_the_limit_raises_unreadable_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "MAX_BODY_BYTES", MEBIBYTE)
     with pytest.raises(HubSpotUnreadableError, match="ResponseTooLargeError"):
         await build_client(StreamTransport(bytes(MEBIBYTE + 1), encoding=None)).deals.get("1")
 
 
-async def test_token_response_over_the_limit_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_token_response_over_the_limit_raises_unreadable_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "MAX_BODY_BYTES", MEBIBYTE)
     auth = RefreshTokenAuth("id", "secret", "refresh", token_url("https://hubspot.test", "2026-09"))
     token = b'{"access_token": "t", "expires_in": 1800}' + b" " * 8 * MEBIBYTE
@@ -94,12 +94,12 @@ async def test_token_response_over_the_limit_is_unreadable(monkeypatch: pytest.M
         ("gzip", gzip.compress(RECORD)[:-30]),
     ],
 )
-async def test_other_encodings_and_broken_gzip_are_unreadable(encoding: str, body: bytes) -> None:
+async def test_unsupported_or_broken_encoding_raises_unreadable_error(encoding: str, body: bytes) -> None:
     with pytest.raises(HubSpotUnreadableError):
         await build_client(StreamTransport(body, encoding=encoding)).deals.get("1")
 
 
-async def test_gzip_error_body_is_parsed() -> None:
+async def test_403_with_a_gzip_body_raises_error_with_the_status() -> None:
     transport = StreamTransport(gzip.compress(refusal(403).content), encoding="gzip", status=403)
     with pytest.raises(HubSpotError) as failure:
         await build_client(transport).deals.get("1")

@@ -85,7 +85,7 @@ EXPECTED: dict[str, tuple[str, str, Any]] = {
 }
 
 
-def test_expected_requests_cover_every_client_call() -> None:
+def test_every_example_call_has_an_expected_request() -> None:
     assert set(EXPECTED) == set(CALLS)
 
 

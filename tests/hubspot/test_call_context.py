@@ -34,7 +34,7 @@ async def test_concurrent_tasks_have_separate_call_contexts() -> None:
     assert list(callers) == ["user:1", "user:2"]
 
 
-def test_no_call_context_exists_outside_its_block() -> None:
+def test_call_context_ends_with_its_block() -> None:
     with call_context(5.0):
         pass
     assert current_call_context() is None

@@ -1,4 +1,4 @@
-"""The list of example calls is complete."""
+"""Check that `calls.py` has an example of every call of the client."""
 
 import inspect
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 from tests.hubspot.stubs import Stub, build_client, ok
 
 SOURCE = (Path(__file__).parent / "calls.py").read_text(encoding="utf-8")
-# Methods that send only calls of other methods, or none.
+# Methods that send nothing, or only calls of other methods.
 COMPOSED = {"aclose", "list_many", "token_scopes"}
 
 
-async def test_list_of_calls_has_an_example_of_every_client_method() -> None:
+async def test_every_client_method_that_sends_a_call_has_an_example() -> None:
     client = build_client(Stub(ok({})))
     resources = {
         type(resource): [name for name, other in vars(client).items() if type(other) is type(resource)]

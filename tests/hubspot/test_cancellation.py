@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 class FakeHubSpot:
-    """Fake HubSpot that fails the first create, finds no record by our property, and yields before each response."""
+    """Fake HubSpot that fails the first create, finds no record by unique property, and yields before each response."""
 
     def __init__(self) -> None:
         self.creates = 0

@@ -103,7 +103,9 @@ def test_failures_of_calls_sent_before_opening_are_ignored(circuit: CircuitBreak
     assert circuit.state is CircuitState.CLOSED
 
 
-def test_circuit_check_does_not_use_up_the_probe(circuit: CircuitBreaker, clock: FakeClock) -> None:
+def test_check_of_a_half_open_circuit_does_not_use_its_probe(
+    circuit: CircuitBreaker, clock: FakeClock
+) -> None:
     open_circuit(circuit)
     clock.now += 2
     circuit.check()

@@ -27,7 +27,7 @@ from crm_api.hubspot.errors import (
 )
 
 DEADLINE_SECONDS = 0.4
-# The margin is for a busy machine; a hang would last for ever.
+# The margin is for a busy machine; without a deadline, the calls would never end.
 ALLOWED_SECONDS = DEADLINE_SECONDS + 0.5
 RECORD = (
     b'{"id":"512","properties":{"email":"a@b.example"},"createdAt":"2026-11-02T10:00:00Z",'
@@ -137,7 +137,7 @@ async def test_default_deadline_applies_without_a_call_context(answer: Answer) -
     assert seconds < ALLOWED_SECONDS
 
 
-async def test_unaccepted_connection_ends_at_the_deadline() -> None:
+async def test_wait_for_an_unaccepted_connection_ends_at_the_deadline() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -169,7 +169,7 @@ async def test_hanging_create_and_its_lookup_end_at_the_deadline(answer: Answer)
 
 
 @pytest.mark.parametrize("answer", [never, trickling_body])
-async def test_hanging_token_request_ends_at_deadline_without_a_call(
+async def test_call_with_hanging_token_request_ends_unsent_at_deadline(
     answer: Answer,
 ) -> None:
     async with serving(answer) as tokens, serving(record) as server:
@@ -192,7 +192,7 @@ async def test_connections_of_hanging_calls_are_free_after_deadline() -> None:
 
 
 async def test_connection_whose_closing_is_cancelled_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our timeout can cancel the closing that httpx's timeout started 10 ms earlier."""
+    """The client's deadline can cancel the closing that httpx's timeout started 10 ms earlier."""
     original = httpcore.AsyncHTTP11Connection._response_closed
 
     async def response_closed(connection: httpcore.AsyncHTTP11Connection) -> None:
@@ -218,7 +218,7 @@ async def test_connection_whose_closing_is_cancelled_is_replaced(monkeypatch: py
     assert all(task.cancelled() for task in cut_off)
 
 
-async def test_cancelled_calls_release_connections_and_permits() -> None:
+async def test_cancelled_calls_free_their_connections_for_new_calls() -> None:
     async with serving(never) as server, client_of(server.url, max_connections=2) as client:
         tasks = [asyncio.create_task(client.contacts.get("512")) for _ in range(6)]
         while server.open < 2:  # noqa: ASYNC110 - the server's tasks must run
@@ -248,7 +248,7 @@ async def test_sequential_calls_reuse_one_connection() -> None:
         assert server.connections == 1
 
 
-async def test_quota_wait_ends_at_deadline_with_retry_after() -> None:
+async def test_quota_wait_beyond_deadline_raises_unavailable_error() -> None:
     quota = LocalQuota(burst_limit=1)
     async with serving(record) as server, client_of(server.url, quota=quota) as client:
         await client.contacts.get("512")
@@ -272,7 +272,7 @@ async def test_429_with_retry_after_beyond_deadline_raises_at_once() -> None:
     assert seconds < DEADLINE_SECONDS
 
 
-async def test_parallel_calls_share_the_deadline_of_their_request() -> None:
+async def test_calls_of_one_call_context_share_its_deadline() -> None:
     async with serving(never) as server, client_of(server.url) as client:
         started = time.monotonic()
         with call_context(DEADLINE_SECONDS) as context:

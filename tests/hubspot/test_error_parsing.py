@@ -81,7 +81,7 @@ def error_from(
     ],
 )
 @pytest.mark.parametrize("body", [{}, b"", b"<html>Bad gateway</html>", b"\xff\xfe", [], "text", None])
-def test_status_of_unusable_body_determines_the_error_class(
+def test_status_determines_the_error_class_if_body_is_unusable(
     status: int, error_class: type[e.HubSpotError], body: object
 ) -> None:
     error = error_from(status, body)
@@ -117,7 +117,7 @@ def test_error_text_contains_no_values_of_the_error_body(secret: str) -> None:
         assert "-ß-" not in printed
 
 
-def test_error_has_the_fields_of_the_error_response() -> None:
+def test_error_has_category_correlation_id_and_operation() -> None:
     error = error_from(404, {"category": "OBJECT_NOT_FOUND", "correlationId": UUID, "message": "not found"})
     assert (error.category, error.correlation_id, error.operation) == (
         "OBJECT_NOT_FOUND",
@@ -230,7 +230,7 @@ def duplicate_text(kind: str, name: str, value: str) -> str:
 @pytest.mark.parametrize(
     "value", ["ada@example.com", "x} on 1. 2 already has that value. ", "a, propertyName=phone, value=x"]
 )
-def test_400_for_a_duplicate_email_is_a_conflict_with_its_holder(value: str) -> None:
+def test_400_for_duplicate_email_is_a_conflict_with_existing_id(value: str) -> None:
     body = {"category": "VALIDATION_ERROR", "message": duplicate_text("CONTACT", "email", value)}
     for operation in ("contacts.create", "contacts.update"):
         error = error_from_response(httpx.Response(400, json=body), operation=operation, now=NOW)
@@ -250,7 +250,7 @@ def test_400_for_a_duplicate_unique_value_names_its_property() -> None:
 
 
 @pytest.mark.parametrize("message", ['Property "x" does not exist', "x was not one of the allowed options"])
-def test_400_with_another_message_is_only_a_validation_error(message: str) -> None:
+def test_400_for_an_invalid_value_is_only_a_validation_error(message: str) -> None:
     error = error_from(400, {"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, e.HubSpotValidationError)
     assert not error.duplicate_unique_value

@@ -17,7 +17,7 @@ ALWAYS = "always"
 UNTIL_DEADLINE = "until the deadline"
 IF_IDEMPOTENT = "only if idempotent"
 
-# Whether each error class may be retried, in every relevant state.
+# The retry rule of each error class; it depends on the fields of some classes.
 RULE: list[tuple[str, e.HubSpotError, str]] = [
     ("connection never made", e.HubSpotConnectionError(sent=False), ALWAYS),
     ("connect timeout", e.HubSpotTimeoutError(sent=False), ALWAYS),
@@ -57,7 +57,7 @@ def test_retry_table_has_every_hubspot_error_class() -> None:
 @pytest.mark.parametrize("attempt", [1, 2, 3, 4, 5, 2000])
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize(("error", "rule"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_retry_policy_retries_the_errors_of_the_table(
+def test_retry_policy_follows_the_table_of_error_classes(
     error: e.HubSpotError, rule: str, *, idempotent: bool, attempt: int
 ) -> None:
     is_allowed = rule == ALWAYS or (rule == IF_IDEMPOTENT and idempotent)
@@ -104,7 +104,7 @@ def test_retry_delay_is_at_least_retry_after(error: e.HubSpotError) -> None:
     ],
     ids=["423", "search", "burst"],
 )
-def test_429_delay_without_retry_after_depends_on_the_limit(
+def test_delay_of_423_or_429_without_retry_after_is_in_range(
     error: e.HubSpotError, min_seconds: float, max_seconds: float
 ) -> None:
     for share in (0.0, 0.5, 1.0):

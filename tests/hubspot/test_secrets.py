@@ -73,7 +73,7 @@ async def test_error_from_response_shows_no_secret_or_personal_data(
         httpx.Response(200, content=f"<html>{EMAIL}".encode()),
     ],
 )
-async def test_error_from_transport_shows_no_secret_or_personal_data(failure: Any) -> None:
+async def test_transport_and_unreadable_errors_show_no_private_data(failure: Any) -> None:
     client = build_client(Stub(failure))
     for call in (
         client.contacts.get(EMAIL, id_property="email"),
@@ -109,7 +109,9 @@ async def test_repr_of_client_parts_and_errors_shows_no_credentials() -> None:
     assert_nothing_private(shown(raised.value))
 
 
-async def test_rejected_grant_shows_no_credentials(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_and_log_of_a_rejected_grant_show_no_credentials(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     auth = RefreshTokenAuth(
         "client-id", "s3cret", "refresh-secret", "https://hubspot.test/oauth/2026-09/token"
     )
@@ -121,7 +123,7 @@ async def test_rejected_grant_shows_no_credentials(caplog: pytest.LogCaptureFixt
     assert_nothing_private(caplog.text)
 
 
-def test_record_repr_shows_only_the_id() -> None:
+def test_record_repr_shows_the_id_and_no_personal_data() -> None:
     found = CrmRecord.model_validate(record("7", email=EMAIL, firstname="Ann Private"))
     assert_nothing_private(f"{found!r} {found}")
     assert "7" in repr(found)

@@ -74,7 +74,7 @@ async def test_request_body_is_compact_utf8_json() -> None:
     assert stub.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_query_parameters_with_none_are_omitted() -> None:
+async def test_query_parameters_that_are_none_are_omitted() -> None:
     stub = Stub(ok({}))
     await read(build_client(stub), params={"after": None, "limit": 5})
     assert stub.sent == [("GET", "/x?limit=5")]
@@ -93,7 +93,7 @@ async def test_redirect_from_hubspot_is_not_followed() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_idempotent_call_is_retried_until_it_succeeds() -> None:
+async def test_idempotent_call_succeeds_on_the_fourth_attempt() -> None:
     clock = FakeClock()
     stub = Stub(refusal(502), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("gone"), ok({"a": 1}))
     assert await read(build_client(stub, fake_clock=clock)) == {"a": 1}
@@ -105,7 +105,7 @@ async def test_idempotent_call_is_retried_until_it_succeeds() -> None:
     "failure",
     [refusal(502), httpx.Response(524, html="<html>"), httpx.ReadTimeout("slow"), httpx.ReadError("reset")],
 )
-async def test_create_is_not_retried_after_an_ambiguous_failure(failure: Any) -> None:
+async def test_non_idempotent_call_of_unknown_outcome_is_not_retried(failure: Any) -> None:
     stub = Stub(failure)
     with pytest.raises((HubSpotServerError, HubSpotConnectionError)) as raised:
         await read(build_client(stub), idempotent=False)
@@ -123,13 +123,13 @@ async def test_create_is_not_retried_after_an_ambiguous_failure(failure: Any) ->
         httpx.PoolTimeout("full"),
     ],
 )
-async def test_create_is_retried_if_hubspot_did_not_act_on_it(rejection: Any) -> None:
+async def test_rejected_or_unsent_non_idempotent_call_is_retried(rejection: Any) -> None:
     stub = Stub(rejection, ok({"a": 1}))
     assert await read(build_client(stub), idempotent=False) == {"a": 1}
     assert len(stub.requests) == 2
 
 
-async def test_retry_waits_for_retry_after_of_a_429() -> None:
+async def test_retry_of_a_429_waits_at_least_its_retry_after() -> None:
     clock = FakeClock()
     stub = Stub(refusal(429, headers={"Retry-After": "4"}), ok({}))
     await read(build_client(stub, fake_clock=clock), idempotent=False)
@@ -157,7 +157,7 @@ async def test_429_and_423_are_retried_until_the_deadline(
     assert 0 <= context.remaining() <= raised.value.retry_after
 
 
-async def test_retry_after_beyond_deadline_raises_429_at_once() -> None:
+async def test_retry_after_beyond_deadline_raises_quota_error_at_once() -> None:
     clock = FakeClock()
     stub = Stub(refusal(429, headers={"Retry-After": "600"}))
     with pytest.raises(HubSpotQuotaError) as raised:
@@ -170,7 +170,7 @@ async def test_retry_after_beyond_deadline_raises_429_at_once() -> None:
 
 
 @pytest.mark.parametrize(("policy", "pause"), [("TEN_SECONDLY_ROLLING", 10), ("SECONDLY", 1)])
-async def test_retry_after_in_milliseconds_pauses_for_one_window(policy: str, pause: int) -> None:
+async def test_retry_after_in_milliseconds_pauses_calls_for_one_window(policy: str, pause: int) -> None:
     clock = FakeClock()
     budget: Budget = "search" if policy == "SECONDLY" else "burst"
     stub = Stub(refusal(429, policyName=policy, headers={"Retry-After": "10000"}), ok({}))
@@ -208,7 +208,7 @@ async def test_account_migration_raises_unavailable_with_retry_after() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_all_attempts_share_one_deadline() -> None:
+async def test_attempts_of_one_call_share_one_deadline() -> None:
     clock = FakeClock()
 
     async def slow(request: httpx.Request) -> httpx.Response:
@@ -241,7 +241,7 @@ async def test_no_attempt_is_sent_after_the_deadline() -> None:
     ("deadline_seconds", "pause_seconds", "is_sent"),
     [(10.0, 8.9, True), (10.0, 9.1, False), (2.0, 1.4, True), (2.0, 1.6, False)],
 )
-async def test_no_attempt_is_sent_just_before_the_deadline(
+async def test_attempt_is_sent_only_if_enough_time_remains(
     deadline_seconds: float, pause_seconds: float, *, is_sent: bool
 ) -> None:
     stub, clock = Stub(ok({})), FakeClock()
@@ -271,7 +271,7 @@ async def test_httpx_timeouts_are_limited_to_the_remaining_time() -> None:
     assert usual == {"connect": 2, "pool": 1, "read": 4, "write": 4}
 
 
-async def test_refusal_after_an_ambiguous_attempt_has_sent_true() -> None:
+async def test_400_after_a_read_timeout_raises_error_with_sent_true() -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(400))
     with pytest.raises(HubSpotRequestError) as raised:
         await read(build_client(stub))
@@ -335,7 +335,7 @@ async def test_open_circuit_raises_unavailable_with_retry_after() -> None:
     assert circuits["objects"].state is CircuitState.CLOSED
 
 
-async def test_failing_search_does_not_stop_other_families() -> None:
+async def test_failing_searches_do_not_stop_calls_to_other_endpoints() -> None:
     stub = Stub(lambda request: refusal(503) if request.url.path.endswith("/search") else ok({"results": []}))
     client = build_client(stub, circuits=Circuits(failure_threshold=3))
     for _ in range(5):
@@ -374,7 +374,7 @@ async def test_account_wide_failures_open_the_circuit_of_all_calls(reply: Any) -
     assert client.sender.circuits["account"].state is CircuitState.CLOSED
 
 
-async def test_open_circuit_uses_no_quota() -> None:
+async def test_call_refused_by_an_open_circuit_uses_no_quota() -> None:
     clock = FakeClock()
     client = build_client(
         Stub(refusal(500)), fake_clock=clock, circuits=Circuits(failure_threshold=1, clock=clock)
@@ -386,7 +386,7 @@ async def test_open_circuit_uses_no_quota() -> None:
     assert client.sender.quota.snapshot()["burst_used"] == 1
 
 
-async def test_response_headers_correct_the_quota() -> None:
+async def test_rate_limit_headers_of_a_response_correct_the_quota() -> None:
     headers = {"X-HubSpot-RateLimit-Max": "90", "X-HubSpot-RateLimit-Remaining": "20"}
     client = build_client(Stub(httpx.Response(200, json={}, headers=headers)))
     await read(client)
@@ -395,7 +395,7 @@ async def test_response_headers_correct_the_quota() -> None:
 
 
 @pytest.mark.parametrize("answer", [refusal(400), refusal(404), refusal(409), refusal(429), refusal(401)])
-async def test_4xx_responses_do_not_open_the_circuit(answer: httpx.Response) -> None:
+async def test_4xx_responses_keep_the_circuit_of_objects_closed(answer: httpx.Response) -> None:
     stub = Stub(answer)
     clock = FakeClock()
     circuits = Circuits(failure_threshold=2, clock=clock)
@@ -434,7 +434,7 @@ async def test_probe_timeout_shortened_by_deadline_allows_next_probe() -> None:
     assert circuits["objects"].state is CircuitState.CLOSED
 
 
-async def test_cancelled_probe_allows_the_next_probe() -> None:
+async def test_cancelled_circuit_probe_allows_the_next_probe() -> None:
     clock = FakeClock()
     circuits = Circuits(failure_threshold=1, open_seconds=2, clock=clock)
     stub = Stub(refusal(500), lambda _: asyncio.Event().wait())
@@ -453,7 +453,7 @@ async def test_cancelled_probe_allows_the_next_probe() -> None:
     assert circuits["objects"].state is CircuitState.CLOSED
 
 
-async def test_call_after_a_cancelled_probe_succeeds() -> None:
+async def test_call_after_a_cancelled_circuit_probe_succeeds() -> None:
     clock = FakeClock()
     stub = Stub(refusal(500))
     circuits = Circuits(failure_threshold=1, open_seconds=1, clock=clock)
@@ -571,7 +571,7 @@ async def test_last_seen_is_ok_after_404_but_not_without_connection() -> None:
         (httpx.Response(200, content=b"<html>"), False),
     ],
 )
-async def test_last_seen_is_not_ok_only_for_account_wide_failures(
+async def test_last_seen_is_ok_unless_the_failure_affects_all_calls(
     response: httpx.Response, *, is_ok: bool
 ) -> None:
     client = build_client(Stub(response))
@@ -594,7 +594,7 @@ async def test_client_objects_returns_the_resource_of_the_type() -> None:
     assert (await client.deals.get("7")).id == "7"
 
 
-def test_hubspot_package_contains_no_undated_path() -> None:
+def test_hubspot_package_contains_no_path_with_v1_to_v4() -> None:
     sources = Path(package.__file__).parent.rglob("*.py")
     undated = re.compile(r"/v[1-4](/|\b)(?!.*guide)")
     for source in sources:

@@ -53,7 +53,7 @@ async def test_patch_of_settings_changes_switches_and_limits(
     assert (await hubspot.get(CONTACTS)).status_code == 200
 
 
-async def test_records_are_seeded_changed_archived_and_reset(hubspot: httpx.AsyncClient) -> None:
+async def test_control_paths_seed_change_and_reset_records(hubspot: httpx.AsyncClient) -> None:
     created_ids = (
         await hubspot.post("/_emulator/seed", json={"contacts": [{"email": "a@example.com"}]})
     ).json()
@@ -102,7 +102,7 @@ async def test_records_are_seeded_changed_archived_and_reset(hubspot: httpx.Asyn
         ("GET", "nothing", b""),
     ],
 )
-async def test_invalid_control_request_changes_nothing(
+async def test_invalid_control_request_keeps_settings_and_faults(
     hubspot: httpx.AsyncClient, method: str, path: str, body: bytes
 ) -> None:
     async def state() -> list[Any]:

@@ -272,7 +272,7 @@ class TestSearch:
 
 
 class TestAssociations:
-    def test_deal_created_with_contact_returns_association(self, crm: Any) -> None:
+    def test_deal_created_with_contact_is_read_with_association(self, crm: Any) -> None:
         contact = create_contact(crm)
         association_type = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}
         deal = create_deal(crm, associations=[{"to": {"id": contact.id}, "types": [association_type]}])
@@ -358,7 +358,7 @@ class TestSchema:
         assert crm.tickets.basic_api.get_by_id("one", id_property=name).id == ticket.id
         assert status_of(lambda: crm.tickets.basic_api.create(body)) == 400
 
-    def test_property_options_are_replaced(self, crm: Any) -> None:
+    def test_property_update_stores_the_given_options(self, crm: Any) -> None:
         before = crm.properties.core_api.get_by_name("tickets", "hs_ticket_category").options
         option = OptionInput(label="Delivery", value="DELIVERY", display_order=9, hidden=False)
         crm.properties.core_api.update(

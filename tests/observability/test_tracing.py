@@ -167,7 +167,7 @@ async def test_otel_environment_overrides_the_service_name(
     assert names == ["crm-api", "our-crm"]
 
 
-async def test_tracing_is_off_without_its_setting(
+async def test_tracing_is_off_without_the_endpoint_setting(
     settings: Settings, emulator: Emulator, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # FastAPI's own switch would send queries and invalid values.
@@ -180,7 +180,9 @@ async def test_tracing_is_off_without_its_setting(
     assert collector.bodies == []
 
 
-async def test_unreachable_collector_does_not_affect_requests(settings: Settings, emulator: Emulator) -> None:
+async def test_unreachable_trace_collector_does_not_fail_requests(
+    settings: Settings, emulator: Emulator
+) -> None:
     async with asyncio.timeout(60):
         async with served(settings, emulator, "http://127.0.0.1:9") as (_, client):
             caller = await register_caller(client, "ada@example.com")

@@ -54,7 +54,7 @@ def bounds_of(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
 
 
 def fields(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the schemas of a field. String alternatives are left out: a text beyond one may match another."""
+    """Yield the schemas of a field. Skip alternative string schemas: a text beyond one's bound may match another."""
     alternatives = schema.get("anyOf", [schema])
     strings = [branch for branch in alternatives if branch.get("type") == "string"]
     for branch in alternatives:

@@ -164,7 +164,7 @@ async def test_request_examples_succeed_in_sequence(examples: ExampleClient, sta
         response = await examples.send("logIn", "request", changes={"password": new_password})
         examples.headers = {"Authorization": f"Bearer {response.json()['data']['access_token']}"}
         assert (await examples.send(name, example)).is_success
-    # These need a mailed token, see `TestEmailVerification`.
+    # These operations need a mailed token: `TestEmailVerification` sends their examples.
     assert set(operations()) - examples.succeeded == {"verifyEmail", "resetPassword"}
 
 

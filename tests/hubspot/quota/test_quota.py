@@ -50,7 +50,7 @@ async def test_searches_do_not_use_the_burst_quota() -> None:
     assert await quota.acquire("search", caller=None, timeout_seconds=10) == pytest.approx(1.15, abs=0.02)
 
 
-async def test_wait_beyond_timeout_raises_at_once_with_retry_after() -> None:
+async def test_quota_wait_beyond_timeout_raises_with_retry_after() -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=1)
     await acquire(quota)
@@ -75,7 +75,7 @@ async def test_caller_does_not_wait_behind_a_flood_of_another_caller() -> None:
     started_at, before = time.now, len(order)
     await call("quiet")
     assert len(order) - before <= 3
-    assert time.now - started_at < 0.7  # three gaps at most
+    assert time.now - started_at < 0.7  # at most three intervals between requests
     await asyncio.gather(*flood)
 
 
@@ -147,7 +147,7 @@ async def test_search_429_does_not_pause_the_burst_budget() -> None:
     assert await acquire(quota) == 0.0
 
 
-async def test_429_of_the_token_endpoint_pauses_no_budget() -> None:
+async def test_429_of_the_token_endpoint_does_not_pause_burst_budget() -> None:
     quota = quota_on(FakeClock())
     quota.on_rate_limited("token", 5.0)
     assert await acquire(quota) == 0.0
@@ -163,7 +163,7 @@ async def test_daily_limit_resets_on_a_new_day() -> None:
     assert await acquire(quota) == 0.0
 
 
-async def test_rate_limit_headers_for_another_interval_are_ignored() -> None:
+async def test_rate_limit_headers_of_one_second_interval_are_ignored() -> None:
     quota = quota_on(FakeClock())
     before = quota.snapshot()
     quota.observe(
@@ -179,7 +179,7 @@ async def test_rate_limit_headers_for_another_interval_are_ignored() -> None:
     assert quota.snapshot() == before
 
 
-async def test_limit_lowered_and_raised_by_headers_is_restored() -> None:
+async def test_headers_raise_lowered_limit_only_to_configured_limit() -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
     quota.observe("burst", rate_headers(limit=10, remaining=10))
     quota.observe("burst", rate_headers(limit=190, remaining=190))
@@ -258,7 +258,7 @@ async def test_quota_timeout_releases_the_connection_slot() -> None:
     assert not slot.locked()
 
 
-async def test_wait_for_a_connection_slot_raises_quota_timeout() -> None:
+async def test_long_wait_for_a_connection_slot_raises_quota_timeout() -> None:
     quota = LocalQuota()
     slot = asyncio.Semaphore(1)
     await slot.acquire()
@@ -268,7 +268,7 @@ async def test_wait_for_a_connection_slot_raises_quota_timeout() -> None:
     await quota.acquire("burst", caller=None, timeout_seconds=1, connection_slot=slot)
 
 
-async def test_wait_for_the_turn_raises_quota_timeout() -> None:
+async def test_long_wait_behind_another_caller_raises_quota_timeout() -> None:
     quota = LocalQuota(burst_limit=1)
     await acquire(quota)
     first = asyncio.create_task(quota.acquire("burst", caller="a", timeout_seconds=60))

@@ -1,4 +1,4 @@
-"""Quota shared by several processes, in a real Valkey."""
+"""Quota that several processes share through a real Valkey; most tests use several `RedisQuota` in one process."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ async def acquire(quota: RedisQuota, *, timeout_seconds: float = 30.0, caller: s
     return await quota.acquire("burst", caller=caller, timeout_seconds=timeout_seconds)
 
 
-async def test_two_processes_share_one_quota(redis: Redis, key: str) -> None:
+async def test_two_redis_quotas_of_one_account_share_one_limit(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key, burst_limit=1), quota_of(redis, key, burst_limit=1)
     await acquire(first)
     with pytest.raises(QuotaTimeout) as refusal:
@@ -58,7 +58,7 @@ async def test_burst_and_search_have_separate_redis_quotas(redis: Redis, key: st
     assert await quota.acquire("search", caller=None, timeout_seconds=0.5) < 0.2
 
 
-async def test_processes_together_stay_within_the_limit_in_any_window(redis: Redis, key: str) -> None:
+async def test_four_redis_quotas_together_stay_within_the_limit(redis: Redis, key: str) -> None:
     quotas = [quota_of(redis, key, burst_limit=20, burst_window_seconds=2.0) for _ in range(4)]
     sent: list[float] = []
 
@@ -72,7 +72,7 @@ async def test_processes_together_stay_within_the_limit_in_any_window(redis: Red
     assert sent[-1] - sent[0] < 7  # 48 calls at 20 per 2.15 s take 5.2 s, so little quota is wasted
 
 
-async def test_429_in_one_process_pauses_the_other_processes(redis: Redis, key: str) -> None:
+async def test_429_of_one_redis_quota_pauses_the_second_quota(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key), quota_of(redis, key)
     first.on_rate_limited("burst", 0.6)
     waiting = asyncio.create_task(acquire(first))
@@ -81,7 +81,7 @@ async def test_429_in_one_process_pauses_the_other_processes(redis: Redis, key: 
     await waiting
 
 
-async def test_rate_limit_headers_apply_to_the_other_processes(redis: Redis, key: str) -> None:
+async def test_rate_limit_headers_of_one_redis_quota_limit_the_second(redis: Redis, key: str) -> None:
     first, second = quota_of(redis, key, burst_limit=100), quota_of(redis, key, burst_limit=100)
     headers = {"x-hubspot-ratelimit-max": "100", "x-hubspot-ratelimit-remaining": "0"}
     first.observe("burst", httpx.Headers(headers))
@@ -90,7 +90,7 @@ async def test_rate_limit_headers_apply_to_the_other_processes(redis: Redis, key
         await acquire(second, timeout_seconds=0.0)
 
 
-async def test_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: str) -> None:
+async def test_quota_reservation_of_a_cancelled_caller_is_reused(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=1, burst_window_seconds=1.0)
     await acquire(quota)
     cancelled = asyncio.create_task(acquire(quota, caller="a"))
@@ -160,7 +160,7 @@ async def test_one_slow_redis_response_keeps_the_quota_shared(
     proxy.close()
 
 
-async def test_redis_quota_admits_half_at_once_and_paces_the_rest(redis: Redis, key: str) -> None:
+async def test_redis_quota_admits_half_the_limit_at_once_then_paces(redis: Redis, key: str) -> None:
     quota = quota_of(redis, key, burst_limit=100)
     assert sum([await acquire(quota) for _ in range(50)]) < 2
     assert 0.1 < await acquire(quota) < 0.4

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crm_api.hubspot.quota.window import SlidingWindow, guard_seconds
 
-# These tests reserve half of the guard for network jitter.
+# Share of `guard_seconds` that these tests use as network jitter.
 ALLOWED_JITTER_SHARE = 0.5
 
 

@@ -62,7 +62,7 @@ async def test_target_with_several_labels_is_returned_once() -> None:
     assert (await read(Stub(ok({"results": [entry("1", "5", 6, 5)]})), "1")).targets == {"1": ["5", "6"]}
 
 
-async def test_next_pages_are_read_only_for_records_that_have_one() -> None:
+async def test_next_association_page_is_read_only_for_records_with_one() -> None:
     stub = Stub(
         ok({"results": [entry("1", "a", after="NTI1Cg%3D%3D"), entry("2", "x"), entry("3", "p", after="q")]}),
         ok({"results": [entry("1", "b", after="m"), entry("3", "p", "r")]}),

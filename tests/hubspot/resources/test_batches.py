@@ -34,7 +34,7 @@ def requested(request: httpx.Request) -> list[str]:
 
 
 class TestRead:
-    """`batch_read`."""
+    """`ObjectsApi.batch_read`: requests, results and errors."""
 
     async def test_batch_read_sends_unique_ids_and_properties(self) -> None:
         stub = Stub(found_and("2", "1"))
@@ -74,7 +74,7 @@ class TestRead:
         assert list(result.records) == ids
         assert all(item == found.id for item, found in result.records.items())
 
-    async def test_failed_batch_call_is_raised_and_cancels_the_others(self) -> None:
+    async def test_failed_batch_call_raises_and_cancels_the_parallel_call(self) -> None:
         ended = 0
 
         async def answer(request: httpx.Request) -> httpx.Response:
@@ -126,7 +126,7 @@ class TestRead:
         result = await build_client(stub).deals.batch_read(["1", "2", "3"])
         assert {item: found.id for item, found in result.records.items()} == {"1": "1", "2": "99"}
 
-    async def test_partial_read_reports_ids_of_failed_calls(self) -> None:
+    async def test_partial_batch_read_reports_ids_of_failed_calls(self) -> None:
         stub = Stub(
             lambda request: refusal(400) if "0" in requested(request) else found_and(*requested(request))
         )
@@ -135,6 +135,6 @@ class TestRead:
         assert list(result.records) == ids[100:]
         assert result.failed == set(ids[:100])
 
-    async def test_partial_read_raises_credentials_errors(self) -> None:
+    async def test_partial_batch_read_raises_credentials_error(self) -> None:
         with pytest.raises(HubSpotCredentialsError):
             await build_client(Stub(refusal(403))).deals.batch_read(["1"], allow_partial=True)

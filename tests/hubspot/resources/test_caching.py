@@ -1,4 +1,4 @@
-"""Shared cached reads."""
+"""Single-flight cache: shared loads, ages, errors and cancellation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ def source() -> Source:
     return source
 
 
-async def test_concurrent_reads_share_one_load() -> None:
+async def test_concurrent_cache_reads_share_one_load() -> None:
     source, reader = Source(), Reader()
     readers = [asyncio.create_task(reader.get(source.read, max_age=0)) for _ in range(10)]
     await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_cached_value_is_loaded_again_after_max_age(source: Source) -> Non
     assert await reader.get(source.read) == 2
 
 
-async def test_max_age_zero_forces_a_load(source: Source) -> None:
+async def test_cache_read_with_max_age_zero_loads_the_value_again(source: Source) -> None:
     reader = Reader()
     await reader.get(source.read)
     assert await reader.get(source.read, max_age=0) == 2
@@ -82,7 +82,7 @@ async def test_load_error_is_raised_for_all_waiters_and_not_cached() -> None:
     assert await reader.get(source.read) == 2
 
 
-async def test_cancelled_first_caller_does_not_cancel_the_shared_load() -> None:
+async def test_cancelled_caller_does_not_cancel_the_shared_cache_load() -> None:
     source, reader = Source(), Reader()
     first = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_waiters_of_a_shared_load_have_separate_timeouts() -> None:
     assert await patient == 1
 
 
-async def test_invalidated_key_is_loaded_again() -> None:
+async def test_invalidated_cache_key_is_loaded_again() -> None:
     source, reader = Source(), Reader()
     before = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)
@@ -117,7 +117,7 @@ async def test_invalidated_key_is_loaded_again() -> None:
     assert await reader.get(source.read) == 2
 
 
-async def test_aclose_cancels_running_loads() -> None:
+async def test_cache_aclose_cancels_a_running_load() -> None:
     source, reader = Source(), Reader()
     waiting = asyncio.create_task(reader.get(source.read))
     await asyncio.sleep(0)

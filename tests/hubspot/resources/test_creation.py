@@ -73,7 +73,7 @@ async def test_association_type_id_depends_on_direction(from_type: Any, to_type:
     assert stub.body()["associations"][0]["types"][0]["associationTypeId"] == type_id
 
 
-async def test_create_without_associations_sends_none() -> None:
+async def test_create_without_associations_omits_the_member() -> None:
     stub = Stub(ok(record(), 201))
     await create(build_client(stub), unique=None)
     assert stub.body() == {"properties": {"dealname": "A"}}
@@ -87,7 +87,7 @@ async def test_record_created_before_a_lost_response_is_returned(lost: Any) -> N
 
 
 @pytest.mark.parametrize("lost", LOST)
-async def test_create_is_retried_if_lookup_finds_no_record(lost: Any) -> None:
+async def test_lost_create_is_retried_if_lookup_finds_no_record(lost: Any) -> None:
     stub = Stub(lost, refusal(404), ok(record("9"), 201))
     assert (await create(build_client(stub))).id == "9"
     assert stub.sent == [CREATE, LOOKUP, CREATE]
@@ -112,7 +112,7 @@ async def test_retried_create_refused_as_duplicate_returns_the_record(
         {"context": {"INVALID_OBJECT_IDS": ["5"]}},
     ],
 )
-async def test_retried_create_refused_for_other_reason_raises_it(members: dict[str, Any]) -> None:
+async def test_retried_create_refused_as_invalid_raises_the_400(members: dict[str, Any]) -> None:
     refused = refusal(400, category="VALIDATION_ERROR", **members)
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), refused, refusal(404))
     with pytest.raises(HubSpotValidationError):
@@ -168,14 +168,14 @@ def duplicate_of(name: str) -> httpx.Response:
     return refusal(400, message, category="VALIDATION_ERROR")
 
 
-async def test_first_400_for_a_duplicate_email_is_a_conflict() -> None:
+async def test_400_for_duplicate_email_on_first_attempt_is_a_conflict() -> None:
     stub = Stub(duplicate_of("email"))
     with pytest.raises(HubSpotConflictError) as raised:
         await build_client(stub).contacts.create({}, unique=EMAIL)
     assert (raised.value.existing_id, raised.value.sent, len(stub.sent)) == ("51", False, 1)
 
 
-async def test_first_create_with_existing_email_raises_conflict() -> None:
+async def test_409_for_existing_email_on_first_attempt_is_a_conflict() -> None:
     stub = Stub(refusal(409, "Contact already exists. Existing ID: 51", category="CONFLICT"))
     with pytest.raises(HubSpotConflictError) as raised:
         await build_client(stub).contacts.create({}, unique=EMAIL)
@@ -200,13 +200,13 @@ async def test_409_after_a_429_raises_conflict_without_a_lookup() -> None:
         duplicate_of("crm_api_request_id"),
     ],
 )
-async def test_first_duplicate_of_the_request_id_returns_the_record(taken: httpx.Response) -> None:
+async def test_duplicate_request_id_on_first_attempt_returns_record(taken: httpx.Response) -> None:
     stub = Stub(taken, ok(record("9")))
     assert (await create(build_client(stub))).id == "9"
     assert stub.sent == [CREATE, LOOKUP]
 
 
-async def test_first_duplicate_without_a_record_raises_the_400() -> None:
+async def test_duplicate_request_id_without_a_record_raises_the_400() -> None:
     stub = Stub(TAKEN, refusal(404))
     with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
@@ -226,7 +226,7 @@ DUPLICATES_OF_ANOTHER_PROPERTY = [
 
 
 @pytest.mark.parametrize("rejection", DUPLICATES_OF_ANOTHER_PROPERTY)
-async def test_duplicate_of_another_unique_property_is_raised(rejection: httpx.Response) -> None:
+async def test_duplicate_erp_number_raises_validation_error(rejection: httpx.Response) -> None:
     stub = Stub(rejection)
     with pytest.raises(HubSpotValidationError):
         await create(build_client(stub))
@@ -254,7 +254,7 @@ async def test_create_that_hubspot_did_not_act_on_is_retried() -> None:
     assert stub.sent == [CREATE] * 3
 
 
-async def test_failed_lookup_of_a_created_record_is_unknown_outcome() -> None:
+async def test_failed_lookup_after_a_lost_create_is_unknown_outcome() -> None:
     stub = Stub(httpx.ReadTimeout("slow"), refusal(503))
     with pytest.raises(HubSpotOutcomeUnknownError) as raised:
         await create(build_client(stub))
@@ -271,14 +271,14 @@ async def test_create_with_only_lost_responses_is_unknown_outcome() -> None:
     assert stub.sent[-1] == LOOKUP
 
 
-async def test_429_after_an_ambiguous_create_is_unknown_outcome() -> None:
+async def test_daily_429_after_a_lost_create_is_unknown_outcome() -> None:
     daily = refusal(429, "You have reached your daily limit.", policyName="DAILY")
     stub = Stub(httpx.ReadTimeout("slow"), refusal(404), daily)
     with pytest.raises(HubSpotOutcomeUnknownError):
         await create(build_client(stub))
 
 
-async def test_create_with_long_retry_after_has_sent_false() -> None:
+async def test_create_refused_with_long_retry_after_has_sent_false() -> None:
     stub = Stub(refusal(429, headers={"Retry-After": "100"}))
     with pytest.raises(HubSpotQuotaError) as raised:
         await create(build_client(stub))
@@ -348,7 +348,7 @@ class TestContactByEmail:
         created = await build_client(stub).contacts.create(self.properties, unique=self.key)
         assert created.id == "9"
 
-    async def test_looked_up_contact_with_other_values_raises_conflict(self) -> None:
+    async def test_looked_up_contact_with_different_values_raises_conflict(self) -> None:
         stub = Stub(httpx.ReadTimeout("slow"), ok(record("9", email="a@b.co", firstname="Bob")))
         with pytest.raises(HubSpotConflictError) as raised:
             await build_client(stub).contacts.create(self.properties, unique=self.key)

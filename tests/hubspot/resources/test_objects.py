@@ -35,7 +35,7 @@ async def test_get_sends_properties_and_associations() -> None:
     ("value", "on_the_wire"),
     [("a+b@x.co", "a%2Bb@x.co"), ("a/b%c@x.co", "a%2Fb%25c@x.co"), ("a b?#", "a%20b%3F%23"), ("é", "%C3%A9")],
 )
-async def test_get_by_unique_value_quotes_it_in_the_path(value: str, on_the_wire: str) -> None:
+async def test_get_by_unique_value_quotes_the_value_in_the_path(value: str, on_the_wire: str) -> None:
     stub = Stub(ok(record()))
     await build_client(stub).contacts.get(value, id_property="email")
     target = stub.sent[0][1].replace("%40", "@")
@@ -69,7 +69,7 @@ async def test_update_and_archive_are_retried_after_lost_response() -> None:
     assert stub.requests[0].content == b""
 
 
-async def test_list_page_sends_parameters_and_returns_after() -> None:
+async def test_list_page_sends_parameters_and_returns_next_cursor() -> None:
     stub, api = deals(ok(page("1", "2", after="2")))
     found = await api.list_page(limit=2, after="0", properties=["dealname"], associations=["contacts"])
     assert [item.id for item in found.results] == ["1", "2"]
@@ -79,7 +79,7 @@ async def test_list_page_sends_parameters_and_returns_after() -> None:
 
 
 @pytest.mark.parametrize("last", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": None}}])
-async def test_list_page_returns_no_after_on_the_last_page(last: dict[str, Any]) -> None:
+async def test_last_list_page_has_no_next_cursor(last: dict[str, Any]) -> None:
     _, api = deals(ok({"results": [], **last}))
     assert (await api.list_page(limit=1)).after is None
 
@@ -150,11 +150,11 @@ async def test_api_version_changes_the_paths() -> None:
 
 
 @pytest.mark.parametrize("properties", [{"a": None}, {"a": ""}, {}])
-def test_record_get_returns_none_for_null_empty_and_absent(properties: dict[str, str | None]) -> None:
+def test_record_get_returns_none_for_null_empty_or_absent_value(properties: dict[str, str | None]) -> None:
     assert CrmRecord.model_validate(record() | {"properties": properties}).get("a") is None
 
 
-def test_inline_associations_are_unique_and_have_after() -> None:
+def test_inline_associations_have_unique_ids_and_next_cursor() -> None:
     rows = [
         {"id": "5", "type": "deal_to_contact"},
         {"id": 6},

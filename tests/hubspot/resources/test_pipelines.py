@@ -65,7 +65,7 @@ def test_stage_metadata_strings_determine_is_closed(metadata: dict[str, str], cl
     assert Stage.model_validate(stage("a") | {"metadata": metadata}).is_closed is closed
 
 
-async def test_pipelines_are_cached_until_max_age() -> None:
+async def test_pipelines_are_cached_per_object_type_within_max_age() -> None:
     clock = FakeClock()
     stub = Stub(pipelines("a"))
     api = build_client(stub, fake_clock=clock).pipelines
@@ -98,7 +98,7 @@ async def test_cached_pipelines_are_the_same_object() -> None:
     assert fresh.id == "b"
 
 
-async def test_list_many_reads_types_in_parallel_and_caches_them() -> None:
+async def test_list_many_reads_and_caches_each_object_type() -> None:
     stub = Stub(pipelines("a"))
     api = build_client(stub).pipelines
     for _ in range(2):
@@ -123,7 +123,7 @@ async def test_pipeline_read_error_is_raised_for_every_waiting_caller() -> None:
     assert len(stub.requests) == 4
 
 
-async def test_cancelled_first_reader_does_not_cancel_the_shared_read() -> None:
+async def test_cancelled_caller_does_not_cancel_a_shared_pipeline_read() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
@@ -143,7 +143,7 @@ async def test_cancelled_first_reader_does_not_cancel_the_shared_read() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_callers_of_a_shared_read_have_separate_deadlines() -> None:
+async def test_callers_of_a_shared_pipeline_read_have_own_deadlines() -> None:
     answer = asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:

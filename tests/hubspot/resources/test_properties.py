@@ -1,4 +1,4 @@
-"""Property definitions and the account."""
+"""Property definitions, and details of the HubSpot account."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ def definition(name: str, **members: Any) -> dict[str, Any]:
     }
 
 
-async def test_property_list_is_keyed_by_name_and_costs_one_call() -> None:
+async def test_concurrent_property_lists_share_one_call() -> None:
     stub = Stub(ok({"results": [definition("a"), definition("b")]}))
     api = build_client(stub).properties
     results = await asyncio.gather(*(api.list("deals", max_age_seconds=60) for _ in range(5)))
@@ -108,7 +108,7 @@ async def test_create_of_existing_property_raises_conflict() -> None:
     assert len(stub.requests) == 1
 
 
-async def test_property_update_sends_changes_and_all_options() -> None:
+async def test_property_update_sends_only_the_given_members() -> None:
     stub = Stub(ok(definition("a")))
     api = build_client(stub).properties
     await api.update(

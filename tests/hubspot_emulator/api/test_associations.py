@@ -19,7 +19,7 @@ def created_ids(emulator: Emulator) -> dict[str, list[str]]:
     )
 
 
-async def test_batch_read_reports_records_without_associations(
+async def test_association_read_reports_record_without_associations(
     hubspot: httpx.AsyncClient, created_ids: dict[str, list[str]]
 ) -> None:
     one, two = created_ids["contacts"]
@@ -36,7 +36,7 @@ async def test_batch_read_reports_records_without_associations(
     assert row["context"] == {"fromObjectId": [two], "fromObjectType": ["contact"], "toObjectType": ["deal"]}
 
 
-async def test_association_batch_read_pages_each_source_record(
+async def test_association_batch_read_returns_pages_of_a_record(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     emulator.switches.association_page_size = 2
@@ -65,7 +65,7 @@ async def test_association_batch_read_has_v3_and_v4_response_shapes(
     assert v3["results"][0]["to"][0] == {"id": created_ids["deals"][0], "type": "contact_to_deal"}
 
 
-async def test_put_default_twice_associates_both_ways_once(
+async def test_default_association_put_twice_exists_once_both_ways(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     [ticket_id], deal_id = created_ids["tickets"], created_ids["deals"][0]
@@ -83,7 +83,7 @@ async def test_put_default_twice_associates_both_ways_once(
     assert emulator.associations("tickets", ticket_id, "deals") == []
 
 
-async def test_put_default_with_unknown_record_returns_404(
+async def test_default_association_to_unknown_record_returns_404(
     hubspot: httpx.AsyncClient, created_ids: dict[str, list[str]]
 ) -> None:
     path = f"/crm/objects/2026-09/deals/{created_ids['deals'][0]}/associations/default/contacts/1"
@@ -164,7 +164,7 @@ async def test_archived_record_is_not_in_associations(
     assert response.json()["properties"]["num_associated_deals"] == "4"
 
 
-async def test_merge_of_associated_contacts_removes_association(
+async def test_merge_of_associated_contacts_ends_their_association(
     hubspot: httpx.AsyncClient, emulator: Emulator, created_ids: dict[str, list[str]]
 ) -> None:
     one, two = created_ids["contacts"][:2]

@@ -60,7 +60,7 @@ class TestRead:
         assert response.status_code == 400
         assert "The maximum number of inputs supported in a batch is 100" in response.json()["message"]
 
-    async def test_batch_read_with_history_of_51_ids_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_batch_read_with_history_of_51_ids_is_refused(self, hubspot: httpx.AsyncClient) -> None:
         body = {
             "inputs": [{"id": str(record_id)} for record_id in range(51)],
             "propertiesWithHistory": ["email"],
@@ -118,7 +118,7 @@ class TestUpdate:
         assert (await hubspot.post(f"{CONTACTS}/update", json={"inputs": inputs})).status_code == 400
         assert {record.properties["firstname"] for record in emulator.records("contacts")} == {"A"}
 
-    async def test_batch_update_of_contacts_by_email_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_batch_update_of_contacts_by_email_is_refused(self, hubspot: httpx.AsyncClient) -> None:
         inputs = [{"id": "a@example.com", "idProperty": "email", "properties": {"firstname": "B"}}]
         response = await hubspot.post(f"{CONTACTS}/update", json={"inputs": inputs})
         assert "non-unique 0-1 property email" in response.json()["message"]
@@ -188,7 +188,7 @@ async def test_batch_with_malformed_inputs_returns_400(
 
 
 class TestDuplicateUniqueValues:
-    async def test_batch_upsert_of_same_new_email_creates_nothing(
+    async def test_batch_upsert_of_two_ids_to_one_email_creates_nothing(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         inputs = [

@@ -70,14 +70,14 @@ async def test_request_without_access_token_returns_401(emulator: Emulator, head
     assert (response.status_code, response.json()["category"]) == (401, "INVALID_AUTHENTICATION")
 
 
-async def test_token_missing_in_access_tokens_setting_returns_401(build: Build) -> None:
+async def test_token_not_in_the_access_tokens_setting_returns_401(build: Build) -> None:
     emulator = build(access_tokens=["right"])
     for token, status in (("right", 200), ("wrong", 401)):
         async with hubspot_client(emulator, token) as hubspot:
             assert (await hubspot.get(CONTACTS)).status_code == status
 
 
-async def test_rotated_refresh_token_is_refused(build: Build) -> None:
+async def test_old_refresh_token_is_refused_after_rotation(build: Build) -> None:
     async with hubspot_client(build(rotate_refresh_tokens=True)) as hubspot:
         successor = (await hubspot.post(TOKEN, data=REFRESH)).json()["refresh_token"]
         assert (await hubspot.post(TOKEN, data=REFRESH)).json()["status"] == "BAD_REFRESH_TOKEN"

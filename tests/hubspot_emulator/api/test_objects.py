@@ -191,7 +191,7 @@ class TestCreate:
             (b"[" * 100_000, "Invalid input JSON"),
         ],
     )
-    async def test_create_with_malformed_json_returns_400(
+    async def test_create_with_malformed_body_returns_400(
         self, hubspot: httpx.AsyncClient, content: bytes, message: str
     ) -> None:
         response = await hubspot.post(CONTACTS, content=content, headers=JSON)
@@ -205,7 +205,9 @@ class TestRead:
         response = await hubspot.get(f"{CONTACTS}/a%2Bb%2Fc%40Example.com", params={"idProperty": "email"})
         assert response.json()["id"] == contact["id"]
 
-    async def test_read_returns_null_if_unset_and_empty_if_cleared(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_returns_null_for_unset_and_empty_for_cleared_value(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com", firstname="A")
         path = f"{CONTACTS}/{contact['id']}"
         assert (await hubspot.patch(path, json={"properties": {"firstname": ""}})).status_code == 200
@@ -315,7 +317,7 @@ class TestUpdate:
         assert response.json()["properties"]["lastname"] == "L"
 
     @pytest.mark.parametrize("status", [409, 400])
-    async def test_update_to_duplicate_email_names_its_holder(
+    async def test_update_to_duplicate_email_names_the_existing_contact(
         self, hubspot: httpx.AsyncClient, emulator: Emulator, status: int
     ) -> None:
         emulator.switches.duplicate_email_is_400 = status == 400
@@ -332,7 +334,7 @@ class TestUpdate:
         await hubspot.patch(f"{CONTACTS}/{contact['id']}", json={"properties": {"email": "b@example.com"}})
         assert (await create_record(hubspot, CONTACTS, email="a@example.com"))["id"] != contact["id"]
 
-    async def test_earlier_lifecycle_stage_is_ignored_unless_cleared(
+    async def test_lifecycle_stage_moves_back_only_after_being_cleared(
         self, hubspot: httpx.AsyncClient
     ) -> None:
         contact = await create_record(hubspot, CONTACTS, email="a@example.com", lifecyclestage="customer")
@@ -353,7 +355,7 @@ class TestUpdate:
         assert (await hubspot.delete(f"{CONTACTS}/999")).status_code == 204
         await create_record(hubspot, CONTACTS, email="a@example.com")
 
-    async def test_merge_creates_new_id_found_by_both_old_ids(
+    async def test_merged_contact_has_new_id_and_is_found_by_both_old_ids(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         deal = {"dealname": "d", "dealstage": "closedwon"}
@@ -396,7 +398,7 @@ class TestUpdate:
 
 
 class TestAdministratorRules:
-    async def test_required_property_rule_applies_from_2026_09_only(
+    async def test_required_property_rule_applies_to_2026_09_not_2026_03(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.switches.required_properties = {"contacts": ["phone"]}

@@ -62,7 +62,7 @@ class TestPipelines:
         response = await hubspot.post(DEALS, json={"properties": {**deal, "pipeline": "default"}})
         assert response.json()["errors"][0]["code"] == "INVALID_OPTION"
 
-    async def test_stage_of_archived_record_is_not_in_use(
+    async def test_stage_of_an_archived_deal_can_be_deleted(
         self, hubspot: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         stages = f"{PIPELINES}/deals/default/stages"
@@ -94,7 +94,9 @@ class TestPipelines:
         assert (await hubspot.put(path, json={"label": "Signed"})).status_code == 400
         assert (await hubspot.put(path, json={**STAGE, "label": "Signed"})).json()["label"] == "Signed"
 
-    async def test_deleted_default_pipeline_stays_deleted(self, build: Build, tmp_path: Path) -> None:
+    async def test_deleted_default_pipeline_stays_deleted_after_restart(
+        self, build: Build, tmp_path: Path
+    ) -> None:
         first = build(tmp_path / "state.db")
         async with hubspot_client(first) as hubspot:
             assert (await hubspot.delete(f"{PIPELINES}/tickets/0")).status_code == 204
@@ -212,7 +214,7 @@ class TestProperties:
         assert (await hubspot.post(f"{PROPERTIES}/deals", json=UNIQUE_PROPERTY)).status_code == 201
         assert (await hubspot.post(DEALS, json={"properties": deal})).status_code == 201
 
-    async def test_property_group_and_batch_create_and_batch_read_succeed(
+    async def test_property_batches_create_in_new_group_and_report_unknown(
         self, hubspot: httpx.AsyncClient
     ) -> None:
         group = {"name": "ours", "label": "Ours"}

@@ -36,7 +36,9 @@ class TestAssociations:
             0
         ].items()
 
-    async def test_batch_read_reports_record_without_associations(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_association_read_reports_record_without_associations(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         deal = (await create_deal(hubspot))["id"]
         path = "/crm/associations/2026-09/deals/contacts/batch/read"
         response = await hubspot.post(path, json={"inputs": [{"id": deal}]})

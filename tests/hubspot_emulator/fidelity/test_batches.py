@@ -25,7 +25,7 @@ class TestBatches:
         assert response.status_code == 200
         assert "errors" not in response.json()
 
-    async def test_batch_of_101_inputs_returns_400(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_batch_read_of_101_ids_returns_400(self, hubspot: httpx.AsyncClient) -> None:
         inputs = [{"id": str(1_000_000 + number)} for number in range(101)]
         response = await hubspot.post(f"{CONTACTS}/batch/read", json={"inputs": inputs, "properties": []})
         assert response.status_code == 400

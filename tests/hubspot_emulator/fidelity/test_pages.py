@@ -8,7 +8,9 @@ from tests.hubspot_emulator.fidelity.records import CONTACTS, DEALS, create_cont
 
 
 @pytest.mark.parametrize("path", [CONTACTS, "/crm/v3/objects/contacts"])
-async def test_link_of_list_repeats_query_on_same_server(hubspot: httpx.AsyncClient, path: str) -> None:
+async def test_next_link_of_list_has_the_query_and_the_same_server(
+    hubspot: httpx.AsyncClient, path: str
+) -> None:
     for _ in range(3):
         await create_contact(hubspot)
     query = {"limit": "1", "properties": "email,phone", "associations": "deals", "archived": "false"}
@@ -25,7 +27,7 @@ async def test_link_of_list_repeats_query_on_same_server(hubspot: httpx.AsyncCli
         seen, link = record["id"], page.get("paging", {}).get("next", {}).get("link", link)
 
 
-async def test_link_of_associations_leads_to_next_page(hubspot: httpx.AsyncClient) -> None:
+async def test_next_link_of_associations_leads_to_the_next_page(hubspot: httpx.AsyncClient) -> None:
     contact = (await create_contact(hubspot))["id"]
     deals = [(await create_deal(hubspot))["id"] for _ in range(2)]
     for deal in deals:
@@ -37,7 +39,7 @@ async def test_link_of_associations_leads_to_next_page(hubspot: httpx.AsyncClien
     assert {str(row["toObjectId"]) for row in page["results"]} == set(deals)
 
 
-async def test_search_has_cursor_without_link(hubspot: httpx.AsyncClient) -> None:
+async def test_search_page_has_next_cursor_without_link(hubspot: httpx.AsyncClient) -> None:
     for _ in range(2):
         await create_deal(hubspot)
     page = (await hubspot.post(f"{DEALS}/search", json={"limit": 1})).json()

@@ -1,4 +1,4 @@
-"""Paths of older versions, unknown object types, owners and the type of a body."""
+"""Paths of older versions, unknown object types, owners and the content type of a body."""
 
 import httpx
 import pytest
@@ -8,7 +8,7 @@ V3_ASSOCIATIONS = "/crm/v3/associations/contacts/deals/batch"
 UNKNOWN_ID = "999999999999"
 
 
-async def test_v4_lists_records(hubspot: httpx.AsyncClient) -> None:
+async def test_v4_object_path_lists_contacts(hubspot: httpx.AsyncClient) -> None:
     await create_contact(hubspot)
     response = await hubspot.get("/crm/v4/objects/contacts", params={"limit": "1"})
     assert response.status_code == 200
@@ -34,7 +34,7 @@ async def test_unknown_object_type_returns_400(hubspot: httpx.AsyncClient, name:
         assert "category" not in response.json()
 
 
-async def test_v3_batch_associates_and_returns_both_directions(hubspot: httpx.AsyncClient) -> None:
+async def test_v3_association_batch_returns_both_directions(hubspot: httpx.AsyncClient) -> None:
     contact, deal = (await create_contact(hubspot))["id"], (await create_deal(hubspot))["id"]
     inputs = [{"from": {"id": contact}, "to": {"id": deal}, "type": "contact_to_deal"}]
     response = await hubspot.post(f"{V3_ASSOCIATIONS}/create", json={"inputs": inputs})
@@ -43,7 +43,7 @@ async def test_v3_batch_associates_and_returns_both_directions(hubspot: httpx.As
     assert sorted(rows) == sorted([(contact, deal, "contact_to_deal"), (deal, contact, "deal_to_contact")])
 
 
-async def test_v3_batch_reports_each_missing_record(hubspot: httpx.AsyncClient) -> None:
+async def test_v3_association_batch_reports_each_missing_record(hubspot: httpx.AsyncClient) -> None:
     inputs = [{"from": {"id": UNKNOWN_ID}, "to": {"id": UNKNOWN_ID}, "type": "contact_to_deal"}]
     response = await hubspot.post(f"{V3_ASSOCIATIONS}/create", json={"inputs": inputs})
     assert response.status_code == 207
@@ -57,7 +57,7 @@ async def test_v3_batch_reports_each_missing_record(hubspot: httpx.AsyncClient) 
     assert second["subCategory"] == "crm.associations.TO_OBJECT_NOT_FOUND"
 
 
-async def test_v3_associations_of_one_record_by_name(hubspot: httpx.AsyncClient) -> None:
+async def test_v3_association_paths_create_list_and_delete(hubspot: httpx.AsyncClient) -> None:
     contact = (await create_contact(hubspot))["id"]
     deals = [(await create_deal(hubspot))["id"] for _ in range(2)]
     path = f"/crm/v3/objects/contacts/{contact}/associations/deals"

@@ -54,7 +54,7 @@ async def test_invalid_pipeline_returns_400(
     assert message in response.json()["message"]
 
 
-async def test_id_of_other_pipeline_or_stage_returns_409(hubspot: httpx.AsyncClient) -> None:
+async def test_pipeline_with_id_of_stage_or_deal_pipeline_returns_409(hubspot: httpx.AsyncClient) -> None:
     with_stage = ticket_pipeline(("Done", CLOSED))
     with_stage["stages"][0]["stageId"] = "4"
     for body in (with_stage, ticket_pipeline(("Done", CLOSED), pipelineId="default")):
@@ -63,7 +63,7 @@ async def test_id_of_other_pipeline_or_stage_returns_409(hubspot: httpx.AsyncCli
         assert response.json()["subCategory"] == "PipelineError.STAGE_ID_EXISTS_IN_ANOTHER_PIPELINE"
 
 
-async def test_stage_with_id_of_other_pipeline_returns_400(
+async def test_stage_with_id_of_another_pipelines_stage_returns_400(
     hubspot: httpx.AsyncClient, pipeline: dict[str, Any]
 ) -> None:
     stage = {"label": "Other", "displayOrder": 5, "metadata": OPEN, "stageId": "4"}
@@ -73,7 +73,7 @@ async def test_stage_with_id_of_other_pipeline_returns_400(
     assert "category" not in response.json()
 
 
-async def test_last_closed_stage_of_tickets_cannot_be_removed(
+async def test_last_closed_ticket_stage_cannot_be_deleted_or_opened(
     hubspot: httpx.AsyncClient, pipeline: dict[str, Any]
 ) -> None:
     stages = f"{PIPELINES}/tickets/{pipeline['id']}/stages"
@@ -104,13 +104,13 @@ async def test_deleted_pipeline_cannot_be_restored(
     assert (await hubspot.get(path)).status_code == 404
 
 
-async def test_delete_of_unknown_stage_returns_204(hubspot: httpx.AsyncClient) -> None:
+async def test_delete_of_stage_with_unknown_id_or_pipeline_returns_204(hubspot: httpx.AsyncClient) -> None:
     for path in ("tickets/0/stages/no-such-stage", "tickets/no-such-pipeline/stages/4"):
         assert (await hubspot.delete(f"{PIPELINES}/{path}")).status_code == 204
     assert (await hubspot.get(f"{PIPELINES}/tickets/0/stages/4")).status_code == 200
 
 
-async def test_stage_in_use_is_named_with_its_records(hubspot: httpx.AsyncClient) -> None:
+async def test_delete_of_stage_in_use_names_the_stage_and_records(hubspot: httpx.AsyncClient) -> None:
     stages = f"{PIPELINES}/deals/default/stages"
     stage = (await hubspot.post(stages, json=deal_stage(label=uuid.uuid4().hex))).json()["id"]
     deal = {"dealname": "Fidelity", "dealstage": stage}
@@ -125,7 +125,7 @@ async def test_stage_in_use_is_named_with_its_records(hubspot: httpx.AsyncClient
     assert (await hubspot.delete(f"{stages}/{stage}")).status_code == 204
 
 
-async def test_unknown_metadata_keys_are_dropped(
+async def test_unknown_stage_metadata_keys_are_dropped(
     hubspot: httpx.AsyncClient, pipeline: dict[str, Any]
 ) -> None:
     path = f"{PIPELINES}/tickets/{pipeline['id']}/stages/{pipeline['stages'][0]['id']}"
@@ -139,7 +139,7 @@ async def test_contacts_have_the_lifecycle_pipeline(hubspot: httpx.AsyncClient) 
     assert len(found["stages"]) == 8
 
 
-async def test_default_pipeline_was_created_at_the_epoch(hubspot: httpx.AsyncClient) -> None:
+async def test_default_pipeline_createdat_is_the_unix_epoch(hubspot: httpx.AsyncClient) -> None:
     found = (await hubspot.get(f"{PIPELINES}/tickets/0", headers={"Accept": "application/json"})).json()
     assert found["createdAt"] == "1970-01-01T00:00:00Z"
 
@@ -157,7 +157,7 @@ async def test_delete_of_unknown_property_returns_404(hubspot: httpx.AsyncClient
     assert (await hubspot.delete(f"{PROPERTIES}/deals/no_such_property_at_all")).status_code == 404
 
 
-async def test_name_of_association_label_is_unique(hubspot: httpx.AsyncClient) -> None:
+async def test_association_label_with_existing_name_is_refused(hubspot: httpx.AsyncClient) -> None:
     labels = "/crm/associations/2026-09/contacts/deals/labels"
     body = {"label": f"Fidelity {uuid.uuid4().hex}", "name": f"fidelity_{uuid.uuid4().hex[:20]}"}
     created = await hubspot.post(labels, json=body)

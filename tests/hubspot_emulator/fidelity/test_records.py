@@ -15,18 +15,18 @@ from tests.hubspot_emulator.fidelity.records import (
 )
 
 
-def test_fidelity_suite_ran_on_a_real_account() -> None:
+def test_skip_reports_that_fidelity_ran_only_on_the_emulator() -> None:
     if not TOKEN:
         pytest.skip(f"{TOKEN_VARIABLE} is not set: the fidelity suite ran on the emulator alone")
 
 
 class TestRecords:
-    async def test_email_is_stored_in_lower_case(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_created_email_is_returned_in_lower_case(self, hubspot: httpx.AsyncClient) -> None:
         email = unique_email()
         created = await create_contact(hubspot, email=email.upper())
         assert created["properties"]["email"] == email
 
-    async def test_property_values_are_strings(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_returns_property_values_as_strings(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_deal(hubspot, amount="1500.50", closedate="1793750400000")
         read = (await hubspot.get(f"{DEALS}/{created['id']}")).json()
         assert read["properties"]["amount"] == "1500.50"
@@ -34,7 +34,7 @@ class TestRecords:
         assert all(value is None or isinstance(value, str) for value in read["properties"].values())
         assert read["properties"]["hs_object_id"] == read["id"]
 
-    async def test_read_returns_default_properties(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_contact_read_returns_default_properties(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_contact(hubspot)
         read = (await hubspot.get(f"{CONTACTS}/{created['id']}")).json()
         assert set(read["properties"]) == {
@@ -47,7 +47,7 @@ class TestRecords:
         }
         assert not read["properties"]["firstname"]
 
-    async def test_read_drops_unknown_property(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_omits_unknown_property(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_contact(hubspot)
         query = {"properties": "phone,no_such_property_at_all"}
         read = (await hubspot.get(f"{CONTACTS}/{created['id']}", params=query)).json()
@@ -55,7 +55,9 @@ class TestRecords:
         assert "no_such_property_at_all" not in read["properties"]
         assert {"createdate", "lastmodifieddate", "hs_object_id"} <= set(read["properties"])
 
-    async def test_null_keeps_a_value_and_empty_string_clears_it(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_update_with_null_keeps_and_empty_text_clears_value(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         created = await create_contact(hubspot, firstname="Ada")
         path = f"{CONTACTS}/{created['id']}"
         response = await hubspot.patch(path, json={"properties": {"firstname": None}})
@@ -64,7 +66,7 @@ class TestRecords:
         await hubspot.patch(path, json={"properties": {"firstname": ""}})
         assert not (await hubspot.get(path)).json()["properties"]["firstname"]
 
-    async def test_deal_in_closed_stage_is_closed(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_deal_in_stage_closedwon_has_hs_is_closed_true(self, hubspot: httpx.AsyncClient) -> None:
         created = await create_deal(hubspot, dealstage="closedwon")
         query = {"properties": "hs_is_closed,hs_is_closed_won,hs_deal_stage_probability"}
         properties = (await hubspot.get(f"{DEALS}/{created['id']}", params=query)).json()["properties"]
@@ -72,7 +74,9 @@ class TestRecords:
         assert properties["hs_is_closed_won"] == "true"
         assert float(properties["hs_deal_stage_probability"]) == 1.0
 
-    async def test_deal_without_stage_and_pipeline_has_neither(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_deal_created_without_stage_has_no_stage_or_pipeline(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         response = await hubspot.post(DEALS, json={"properties": {"dealname": "Fidelity", "amount": 10000}})
         assert response.status_code == 201
         created = response.json()["properties"]
@@ -90,7 +94,7 @@ class TestRecords:
         assert error["message"] == "No properties found to update, please provide at least one."
         assert (error["category"], error["context"]) == ("VALIDATION_ERROR", {"properties": ["{}"]})
 
-    async def test_archived_record_is_found_with_archived_only(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_read_of_archived_record_needs_archived_true(self, hubspot: httpx.AsyncClient) -> None:
         path = f"{CONTACTS}/{(await create_contact(hubspot))['id']}"
         assert (await hubspot.delete(path)).status_code == 204
         assert (await hubspot.get(path)).status_code == 404
@@ -137,7 +141,9 @@ class TestErrors:
         assert code in response.text
         assert response.headers["x-hubspot-correlation-id"] == response.json()["correlationId"]
 
-    async def test_missing_member_is_named_after_a_full_stop(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_missing_properties_member_is_named_in_the_message(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         response = await hubspot.post(CONTACTS, json={})
         assert response.status_code == 400
         text = "Invalid input JSON on line 1, column 2. Some required fields were not set: [properties]"
@@ -153,7 +159,7 @@ class TestErrors:
 
 
 class TestMerge:
-    async def test_both_merged_ids_return_the_survivor(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_both_merged_ids_return_the_surviving_contact(self, hubspot: httpx.AsyncClient) -> None:
         primary, merged = await create_contact(hubspot), await create_contact(hubspot)
         body = {"primaryObjectId": primary["id"], "objectIdToMerge": merged["id"]}
         response = await hubspot.post(f"{CONTACTS}/merge", json=body)

@@ -9,7 +9,7 @@ from tests.hubspot_emulator.fidelity.records import TICKETS, is_emulator
 
 
 class TestSchema:
-    async def test_stage_metadata_values_are_strings(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_ticket_stage_metadata_values_are_strings(self, hubspot: httpx.AsyncClient) -> None:
         rows = (await hubspot.get("/crm/pipelines/2026-09/tickets")).json()["results"]
         stages = [stage for pipeline in rows for stage in pipeline["stages"]]
         assert {stage["metadata"]["ticketState"] for stage in stages} == {"OPEN", "CLOSED"}
@@ -55,7 +55,9 @@ class TestSchema:
         response = (await hubspot.get("/account-info/2026-09/details")).json()
         assert isinstance(response["portalId"], int)
 
-    async def test_invalid_field_type_lists_the_valid_ones(self, hubspot: httpx.AsyncClient) -> None:
+    async def test_error_for_invalid_field_type_lists_valid_field_types(
+        self, hubspot: httpx.AsyncClient
+    ) -> None:
         definition = {
             "groupName": "ticketinformation",
             "name": "crm_api_fidelity_field",

@@ -57,8 +57,6 @@ class TestSearch:
         ],
         ids=["limit", "ceiling", "groups", "filters", "total", "query", "property", "operator"],
     )
-    async def test_search_beyond_a_limit_returns_400(
-        self, hubspot: httpx.AsyncClient, body: dict[str, Any]
-    ) -> None:
+    async def test_invalid_search_returns_400(self, hubspot: httpx.AsyncClient, body: dict[str, Any]) -> None:
         response = await hubspot.post(f"{CONTACTS}/search", json=body)
         assert response.status_code == 400

@@ -28,7 +28,7 @@ class TestInProcess:
             ("hang_after", httpx.ReadTimeout, 1),
         ],
     )
-    async def test_lost_response_fault_commits_only_kinds_named_after(
+    async def test_lost_response_faults_commit_unless_named_before(
         self,
         hubspot: httpx.AsyncClient,
         emulator: Emulator,
@@ -236,7 +236,7 @@ class TestOverSocket:
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 httpx.delete(f"{address}{CONTACTS}/1", headers=HEADERS)
 
-    def test_hang_fault_ends_when_the_caller_disconnects(self, build: Build, http: str) -> None:
+    def test_hang_fault_of_disconnected_caller_does_not_delay_stop(self, build: Build, http: str) -> None:
         emulator = build()
         with served(emulator, http=http) as address:
             emulator.fail_next("POST", CONTACTS, kind="hang_after", seconds=60)

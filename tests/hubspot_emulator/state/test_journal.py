@@ -24,7 +24,7 @@ JSON = {"Content-Type": "application/json"}
 HEADERS = {"Authorization": "Bearer demo-access-token"}
 
 
-async def test_restarted_emulator_loads_everything_from_the_state_file(build: Build, tmp_path: Path) -> None:
+async def test_restarted_emulator_loads_records_and_schema_from_file(build: Build, tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     first = build(file)
     deal = {"dealname": "d", "dealstage": "closedwon"}
@@ -196,7 +196,7 @@ def test_state_file_without_application_id_is_read(build: Build, tmp_path: Path)
     assert [record.id for record in build(file).records("contacts")] == created_ids["contacts"]
 
 
-async def test_history_survives_restart_and_older_format(build: Build, tmp_path: Path) -> None:
+async def test_property_history_is_read_from_an_older_state_file(build: Build, tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     first = build(file)
     [contact] = first.seed({"contacts": [{"email": "a@example.com", "firstname": "A"}]})["contacts"]
@@ -271,7 +271,7 @@ ESCAPED_SURROGATE = b'"\\ud83d"'
 @pytest.mark.parametrize(
     "surrogate", [ESCAPED_SURROGATE, b'"\xed\xa0\xbd"', b'"\xff"'], ids=["escaped", "raw", "no text"]
 )
-async def test_unpaired_surrogate_returns_400_and_stores_nothing(
+async def test_unpaired_surrogate_or_invalid_utf8_returns_400(
     build: Build, tmp_path: Path, path: str, body: bytes, surrogate: bytes
 ) -> None:
     emulator = build(tmp_path / "state.db")
@@ -285,13 +285,13 @@ async def test_unpaired_surrogate_returns_400_and_stores_nothing(
         assert (await hubspot.get("/_emulator/requests")).status_code == 200
 
 
-async def test_escaped_surrogate_pair_is_stored_as_one_character(hubspot: httpx.AsyncClient) -> None:
+async def test_escaped_surrogate_pair_is_returned_as_one_character(hubspot: httpx.AsyncClient) -> None:
     body = b'{"properties": {"firstname": "\\ud83d\\ude80"}}'
     response = await hubspot.post(CONTACTS, content=body, headers=JSON)
     assert response.json()["properties"]["firstname"] == "\N{ROCKET}"
 
 
-def test_reset_empties_the_state_file(build: Build, tmp_path: Path) -> None:
+def test_reset_removes_the_records_from_the_state_file(build: Build, tmp_path: Path) -> None:
     first = build(tmp_path / "state.db")
     first.seed({"contacts": [{"email": "a@example.com"}]})
     first.reset()

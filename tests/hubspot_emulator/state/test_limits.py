@@ -29,7 +29,7 @@ async def test_burst_limit_uses_a_sliding_window(build: Build) -> None:
         assert (await hubspot.get(CONTACTS)).status_code == 429
 
 
-async def test_search_limit_is_separate_and_sends_no_rate_headers(build: Build) -> None:
+async def test_search_limit_is_separate_and_sends_no_rate_limit_header(build: Build) -> None:
     clock = ManualClock()
     limits = EmulatorLimits(burst_per_10s=100, search_per_second=2)
     emulator = build(clock=clock, monotonic=clock.monotonic, limits=limits)
@@ -76,7 +76,7 @@ async def test_daily_limit_ignores_requests_refused_by_burst(build: Build) -> No
         assert (last.status_code, last.headers["x-hubspot-ratelimit-daily-remaining"]) == (200, "0")
 
 
-async def test_oauth_token_gets_no_daily_headers(build: Build) -> None:
+async def test_request_with_oauth_token_gets_no_daily_headers(build: Build) -> None:
     emulator = build(limits=EmulatorLimits(burst_per_10s=10, daily=100))
     refresh = {
         "grant_type": "refresh_token",
@@ -94,6 +94,6 @@ async def test_oauth_token_gets_no_daily_headers(build: Build) -> None:
     assert issued.headers["x-hubspot-ratelimit-remaining"] == "8"
 
 
-async def test_unlimited_account_sends_no_rate_headers(hubspot: httpx.AsyncClient) -> None:
+async def test_emulator_without_limits_sends_no_rate_limit_headers(hubspot: httpx.AsyncClient) -> None:
     response = await hubspot.get(CONTACTS)
     assert not any(name.startswith("x-hubspot-ratelimit") for name in response.headers)
