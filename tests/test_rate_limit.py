@@ -33,7 +33,7 @@ def an_address() -> str:
 
 
 class TestLimits:
-    async def test_registrations_and_mails_share_a_limit_per_address(
+    async def test_registrations_and_mails_share_limit_per_network_address(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
@@ -83,7 +83,7 @@ class TestLimits:
     async def test_successful_response_has_rate_limit_policy_header(self, customer: Caller) -> None:
         assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'
 
-    async def test_token_refreshes_are_limited_per_address(
+    async def test_token_refreshes_are_limited_per_network_address(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
@@ -103,7 +103,7 @@ class TestLimits:
         fail_statements("")  # type: ignore[operator]
         assert await guess(customer.client, customer.email) == 401
 
-    async def test_disabled_rate_limits_count_nothing(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_disabled_rate_limits_refuse_no_login(self, settings: Settings, emulator: Emulator) -> None:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         async with app_client(free, emulator) as client:
             assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}

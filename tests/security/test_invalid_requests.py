@@ -35,7 +35,7 @@ def request_models() -> Iterator[type[RequestModel]]:
 
 
 @pytest.mark.parametrize("model", list(request_models()), ids=lambda model: model.__name__)
-def test_object_with_too_many_members_lists_no_member(model: type[RequestModel]) -> None:
+def test_object_with_too_many_members_gets_no_error_per_member(model: type[RequestModel]) -> None:
     bodies: list[Any] = [
         MANY,
         *({name: value} for name in model.model_fields for value in (MANY, [MANY] * 200)),

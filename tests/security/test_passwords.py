@@ -29,7 +29,7 @@ def test_password_outside_the_list_is_not_common(password: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["bcrypt", "bcrypt_sha256"])
-async def test_wrong_password_takes_equal_time_for_old_hash_and_none(scheme: str) -> None:
+async def test_wrong_password_takes_equal_time_with_old_or_no_hash(scheme: str) -> None:
     old_hash = getattr(passlib.hash, scheme).using(rounds=5).hash("right")
     passwords = Passwords(rounds=10, workers=1)
 

@@ -24,7 +24,7 @@ async def test_fair_semaphore_serves_waiting_callers_in_turns() -> None:
     assert served == ["many", "many", "one", "two", "many", "many", "many"]
 
 
-async def test_fair_semaphore_passes_turn_of_cancelled_caller_on() -> None:
+async def test_turn_of_cancelled_caller_passes_to_the_next_caller() -> None:
     semaphore = FairSemaphore(1)
     await semaphore.acquire("holder")
     waiting, granted, last = [asyncio.create_task(semaphore.acquire(name)) for name in ("a", "b", "b")]
