@@ -1,4 +1,4 @@
-"""Which part may import which. The tables are design: change them only with a reason."""
+"""Allowed imports between parts of the packages. The tables are design: change them only with a reason."""
 
 import ast
 import re
@@ -77,7 +77,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
 }
-# The parts of two packages, lowest first. A part imports itself and parts of lower levels only.
+# The parts of three packages by level, lowest first. A part imports itself and parts of lower levels only.
 SERVICE_LEVELS: tuple[set[str], ...] = (
     {"audit", "health", "idempotency", "properties"},
     {"link_resolver"},
@@ -113,13 +113,13 @@ def part_of(module: str, package: str) -> str:
 
 
 @pytest.mark.parametrize("module", sorted(module_paths("crm_api")))
-def test_module_imports_only_parts_of_the_table(module: str) -> None:
+def test_module_imports_only_parts_that_the_table_allows(module: str) -> None:
     part = part_of(module, "crm_api")
     targets = {part_of(target, "crm_api") for target in import_graph("crm_api")[module]} - {part, ""}
     assert targets <= ALLOWED_IMPORTS.get(part, set())
 
 
-def test_table_of_imports_names_existing_parts_only() -> None:
+def test_table_of_imports_names_exactly_the_existing_parts() -> None:
     assert {part_of(module, "crm_api") for module in module_paths("crm_api")} - {""} == set(ALLOWED_IMPORTS)
 
 
@@ -152,7 +152,7 @@ def test_table_allows_no_imports_for_library_packages(library: str) -> None:
     assert ALLOWED_IMPORTS[library] == set()
 
 
-def test_only_the_cli_imports_the_emulator() -> None:
+def test_only_cli_imports_emulator_which_imports_no_crm_api() -> None:
     assert importers("hubspot_emulator", of="crm_api") == set()
     assert {part_of(module, "crm_api") for module in importers("crm_api", of="hubspot_emulator")} == {"cli"}
 
@@ -199,7 +199,7 @@ def test_no_middleware_uses_base_http_middleware() -> None:
         assert "BaseHTTPMiddleware" not in path.read_text(encoding="utf-8"), path
 
 
-def test_hubspot_paths_have_dated_versions() -> None:
+def test_hubspot_paths_have_no_v1_to_v4_versions() -> None:
     for path in (SOURCE / "hubspot").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not any(f"/v{number}/" in text for number in range(1, 5)), path

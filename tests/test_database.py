@@ -38,7 +38,7 @@ async def test_read_session_does_not_wait_for_a_writer(engine: AsyncEngine, data
 
 @on_postgresql
 @pytest.mark.parametrize("single", [True, False])
-async def test_read_session_runs_without_a_transaction(engine: AsyncEngine, *, single: bool) -> None:
+async def test_only_read_session_runs_without_a_transaction(engine: AsyncEngine, *, single: bool) -> None:
     async with (create_read_session_factory if single else create_session_factory)(engine)() as reading:
         transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
     assert (transactions[0] != transactions[1]) is single

@@ -29,7 +29,7 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_to_files_and_headings(name: str) -> None:
+def test_document_links_lead_to_existing_files_and_headings(name: str) -> None:
     text = without_code((ROOT / name).read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target:

@@ -57,7 +57,7 @@ async def test_mail_arrives_as_text_and_html(mailbox: Mailbox) -> None:
     assert mail["Date"]
 
 
-async def test_send_returns_at_once_if_smtp_server_is_unresponsive(mailbox: Mailbox) -> None:
+async def test_mail_queue_send_does_not_wait_for_smtp_server(mailbox: Mailbox) -> None:
     mailbox.accepting.clear()
     queue = queue_for(mailbox.url)
     queue.start()
@@ -91,7 +91,9 @@ async def test_mail_queue_close_stops_at_flush_timeout(
     assert "mails lost at shutdown" in caplog.text
 
 
-async def test_full_mail_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_full_mail_queue_drops_further_mails(
+    mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = queue_for(mailbox.url, max_pending=3)
     for _ in range(5):
         queue.send(**MAIL)
@@ -101,7 +103,7 @@ async def test_full_mail_queue_drops_mails(mailbox: Mailbox, caplog: pytest.LogC
     assert len(mailbox.mails) == 3
 
 
-async def test_one_recipient_has_a_share_of_the_queue(
+async def test_one_recipient_cannot_fill_the_mail_queue(
     mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = queue_for(mailbox.url, max_pending=8)
@@ -113,7 +115,7 @@ async def test_one_recipient_has_a_share_of_the_queue(
     queue.start()
     await queue.flush()
     assert (len(mailbox.mails), len(mailbox.mails_to("other@example.com"))) == (6, 1)
-    queue.send(**MAIL)  # the share is free again
+    queue.send(**MAIL)  # accepted, because the earlier mails to this recipient were sent
     await queue.aclose()
     assert len(mailbox.mails) == 7
     assert not queue._pending_per_recipient
@@ -204,7 +206,7 @@ async def test_production_without_smtp_logs_no_link(
         ("smtps://u:p@mail.example", ("mail.example", 465, "u", "p", True, False)),
     ],
 )
-def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]) -> None:
+def test_smtp_url_gives_server_port_login_and_tls(url: str, expected: tuple[Any, ...]) -> None:
     server = SmtpServer.of(url)
     assert (
         server.hostname,
@@ -222,7 +224,7 @@ def test_smtp_url_with_password_requires_tls(url: str, expected: tuple[Any, ...]
     ("url", "start_tls"),
     [("smtp://mail.example:25", True), ("smtp://127.0.0.1:25", None), ("smtps://mail.example", False)],
 )
-def test_production_requires_tls_except_on_loopback(url: str, start_tls: bool | None) -> None:
+def test_production_requires_smtp_tls_except_on_loopback(url: str, start_tls: bool | None) -> None:
     server = queue_for(url, environment="production")._server
     assert server is not None
     assert (server.start_tls, server.use_tls) == (start_tls, url.startswith("smtps"))

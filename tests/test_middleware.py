@@ -14,7 +14,7 @@ from hubspot_emulator import Emulator
 
 
 class TestHeaders:
-    async def test_every_response_has_a_request_id(self, client: httpx.AsyncClient) -> None:
+    async def test_success_and_error_responses_have_a_request_id(self, client: httpx.AsyncClient) -> None:
         for path in ("/healthz", "/api/me", "/nothing", "/docs"):
             assert len((await client.get(path)).headers["x-request-id"]) == 32
 
@@ -27,7 +27,7 @@ class TestHeaders:
             response = await client.get("/healthz", headers={"X-Request-ID": invalid})
             assert response.headers["x-request-id"] != invalid
 
-    async def test_success_and_error_have_security_headers(self, client: httpx.AsyncClient) -> None:
+    async def test_response_401_has_security_headers(self, client: httpx.AsyncClient) -> None:
         headers = (await client.get("/api/me")).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
@@ -43,7 +43,7 @@ class TestHeaders:
 class TestTraces:
     TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
-    async def test_traceparent_is_continued_with_a_new_span_id(
+    async def test_hubspot_calls_continue_traceparent_with_new_span_id(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -59,7 +59,7 @@ class TestTraces:
     @pytest.mark.parametrize(
         "traceparent", ["", "nonsense", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{PARENT}"]
     )
-    async def test_invalid_traceparent_is_ignored(
+    async def test_invalid_traceparent_is_not_sent_to_hubspot(
         self, customer: Caller, emulator: Emulator, traceparent: str
     ) -> None:
         await customer.client.get(
@@ -75,9 +75,7 @@ class TestDeadline:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"request_deadline_seconds": 0.2})
 
-    async def test_request_body_that_never_ends_returns_503(
-        self, client: httpx.AsyncClient, app: FastAPI
-    ) -> None:
+    async def test_route_that_never_returns_gives_503(self, client: httpx.AsyncClient, app: FastAPI) -> None:
         ended = asyncio.Event()
 
         @app.get("/endless")
@@ -93,7 +91,7 @@ class TestDeadline:
         assert response.headers["retry-after"] == "5"
         assert ended.is_set()
 
-    async def test_slow_client_network_does_not_count_as_timeout(
+    async def test_slow_upload_and_download_do_not_time_out(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         @app.post("/echo")

@@ -109,7 +109,7 @@ async def test_database_outage_returns_503_and_recovers(
             recovered_at = time.monotonic()
             await asyncio.sleep(0.5)
         refusals = [response for _, _, response in load.results if response.status_code != 200]
-        # Requests wait through a short silence.
+        # If the database is unresponsive for a short time, requests wait and succeed.
         assert refusals or (outage == "unresponsive" and OUTAGE_SECONDS < 5)
         assert {response.status_code for response in refusals} <= {503}
         assert {response.json()["code"] for response in refusals} <= {"service_unavailable"}
@@ -169,7 +169,9 @@ async def test_unknown_database_host_returns_503(settings: Settings, emulator: E
         assert (await client.get("/readyz")).json()["database"]["problem"] == "gaierror"
 
 
-async def test_unresponsive_database_ends_at_the_deadline(settings: Settings, emulator: Emulator) -> None:
+async def test_unresponsive_database_returns_503_near_the_deadline(
+    settings: Settings, emulator: Emulator
+) -> None:
     parts = urlsplit(settings.database_url)
     proxy = TcpProxy(parts.port or 5432)
     await proxy.open()
@@ -219,7 +221,7 @@ async def test_requests_succeed_during_a_redis_outage(
 
 
 @pytest.mark.parametrize("outage", ["closed", "unresponsive"])
-async def test_account_operations_succeed_during_a_hubspot_outage(
+async def test_login_refresh_and_me_succeed_during_hubspot_outage(
     settings: Settings, emulator: Emulator, outage: ProxyState
 ) -> None:
     with served(emulator) as url:
@@ -249,7 +251,7 @@ async def test_account_operations_succeed_during_a_hubspot_outage(
                 recovered_at = time.monotonic()
                 await asyncio.sleep(0.5)
             assert set(load.statuses()) <= {200, 502, 503, 504}
-            # In a short silence too few calls time out to open the circuit breaker.
+            # If HubSpot is unresponsive for a short time, too few calls time out to open the circuit breaker.
             assert load.statuses()[503] > 0 or (outage == "unresponsive" and OUTAGE_SECONDS < 10)
             assert load.max_seconds < settings.request_deadline_seconds + 0.5
             assert set(load.statuses(since=recovered_at + 0.2)) == {200}

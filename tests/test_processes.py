@@ -71,7 +71,9 @@ async def test_kill_after_hubspots_create_makes_no_duplicate(tmp_path: Path, dat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_all_workers_serve_and_stop_on_sigterm(tmp_path: Path, database_url: str, workers: int) -> None:
+async def test_service_serves_and_all_workers_stop_on_sigterm(
+    tmp_path: Path, database_url: str, workers: int
+) -> None:
     with (
         emulator_process(tmp_path) as emulator,
         service_process(
@@ -89,7 +91,7 @@ async def test_all_workers_serve_and_stop_on_sigterm(tmp_path: Path, database_ur
         assert "ada@example.com" not in service.output
 
 
-def test_worker_excludes_startup_objects_from_collections(tmp_path: Path) -> None:
+def test_worker_excludes_startup_objects_from_garbage_collection(tmp_path: Path) -> None:
     code = (
         "import gc; from crm_api.cli.serve import create_worker; create_worker();"
         "print(gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 1_000, gc.get_threshold()[0])"
@@ -107,7 +109,7 @@ def test_worker_excludes_startup_objects_from_collections(tmp_path: Path) -> Non
     assert done.stdout == "True True 5000\n"
 
 
-def test_unmigrated_database_stops_the_start(tmp_path: Path) -> None:
+def test_unmigrated_database_prevents_the_start(tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="crm-api migrate"),
         service_process(
@@ -117,7 +119,7 @@ def test_unmigrated_database_stops_the_start(tmp_path: Path) -> None:
         pass
 
 
-def test_unsafe_production_settings_stop_the_start(tmp_path: Path, database_url: str) -> None:
+def test_unsafe_production_settings_prevent_the_start(tmp_path: Path, database_url: str) -> None:
     with (
         pytest.raises(AssertionError, match=r"(?s)SECRET_KEY is not set.*JWT_SECRET_KEY.*HUBSPOT_BASE_URL"),
         service_process(
@@ -127,7 +129,7 @@ def test_unsafe_production_settings_stop_the_start(tmp_path: Path, database_url:
         pass
 
 
-async def test_hanging_hubspot_returns_504_near_the_deadline(tmp_path: Path, database_url: str) -> None:
+async def test_hanging_hubspot_gives_hubspot_timeout_near_deadline(tmp_path: Path, database_url: str) -> None:
     with (
         emulator_process(tmp_path) as emulator,
         service_process(

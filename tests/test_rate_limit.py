@@ -33,7 +33,7 @@ def an_address() -> str:
 
 
 class TestLimits:
-    async def test_registrations_and_mails_share_a_limit_per_address(
+    async def test_registrations_and_mails_share_limit_per_network_address(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         strict = settings.model_copy(update={"rate_limit_registrations": "3 per 1 hour"})
@@ -83,7 +83,7 @@ class TestLimits:
     async def test_successful_response_has_rate_limit_policy_header(self, customer: Caller) -> None:
         assert (await customer.get("/api/me")).headers["ratelimit-policy"] == '"user_requests";q=120;w=60'
 
-    async def test_token_refreshes_are_limited_per_address(
+    async def test_token_refreshes_are_limited_per_network_address(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
@@ -103,7 +103,7 @@ class TestLimits:
         fail_statements("")  # type: ignore[operator]
         assert await guess(customer.client, customer.email) == 401
 
-    async def test_disabled_rate_limits_count_nothing(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_disabled_rate_limits_refuse_no_login(self, settings: Settings, emulator: Emulator) -> None:
         free = settings.model_copy(update={"rate_limit_enabled": False})
         async with app_client(free, emulator) as client:
             assert {await guess(client, "ada@example.com") for _ in range(30)} == {401}
@@ -119,7 +119,7 @@ class TestHubSpotCalls:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"hubspot_daily_limit_per_user": 6})
 
-    async def test_user_over_the_daily_limit_of_calls_gets_429(
+    async def test_user_over_daily_limit_of_hubspot_calls_gets_429(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         responses = [await customer.get("/api/deals") for _ in range(10)]
@@ -137,11 +137,11 @@ class TestHubSpotCalls:
         assert (await customer.get("/api/me")).status_code == 200
         assert (await other_customer.get("/api/deals")).status_code == 200
 
-    async def test_failed_requests_count_their_calls(self, customer: Caller) -> None:
+    async def test_requests_with_404_count_their_hubspot_calls(self, customer: Caller) -> None:
         statuses = [(await customer.get("/api/deals/999999")).status_code for _ in range(10)]
         assert set(statuses) == {404, 429}
 
-    def test_default_is_a_twentieth_of_the_daily_limit(self) -> None:
+    def test_default_limit_per_user_is_a_twentieth_of_daily_limit(self) -> None:
         settings = Settings(_env_file=None, environment="development", hubspot_daily_limit=1000)
         assert settings.hubspot_daily_limit_per_user == 50
 
@@ -151,7 +151,7 @@ def emulator_contacts(emulator: Emulator) -> list[dict[str, str]]:
 
 
 class TestRedis:
-    async def test_two_processes_share_rate_limits_in_redis(
+    async def test_two_applications_share_rate_limits_in_redis(
         self, settings: Settings, emulator: Emulator, valkey_url: str
     ) -> None:
         shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})

@@ -116,6 +116,8 @@ def test_emulator_stops_if_the_demo_is_killed(tmp_path: Path) -> None:
         except httpx.TransportError:
             break
         time.sleep(0.05)
+    else:
+        pytest.fail("the emulator still runs")
     with demo(tmp_path) as served:
         assert httpx.get(served.url + "/readyz").status_code == 200
 

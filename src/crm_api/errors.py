@@ -216,7 +216,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
 
 def _message(failure: Mapping[str, Any]) -> str:
     failure_type, context = failure["type"], failure.get("ctx", {})
-    # Pydantic calls a secret "Value".
+    # Only lengths of texts are counted in characters. Pydantic's `field_type` of a secret is "Value".
     is_text = failure_type.startswith("string_") or context.get("field_type") == "Value"
     if failure_type in _MESSAGES:
         return _MESSAGES[failure_type]

@@ -279,7 +279,7 @@ class RateLimits:
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         if self._redis is not None:
-            # The storages have no close method.
+            # `limits` cannot close its Redis storages, so their clients are closed directly.
             bridge: Any = self._redis.bridge
             await bridge.storage.aclose()
             synchronous: Any = self._limiter._storage  # noqa: SLF001

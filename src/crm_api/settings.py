@@ -33,7 +33,7 @@ PLACEHOLDERS = ("change-me", "changeme", "placeholder", "secret-key", "your-", "
 MIN_SECRET_LENGTH = 32
 MIN_BCRYPT_ROUNDS = 10
 PRODUCTION_REGISTRATIONS = "10 per 1 hour"
-# HubSpot refuses URLs that are too long (414), and the URL of every read contains the names.
+# HubSpot refuses URLs that are too long (414), and the URL of a list or of a single read contains the names.
 # https://developers.hubspot.com/docs/api-reference/error-handling
 MAX_PROPERTY_NAMES_LENGTH = 6_000
 # Printable characters without space: a token with a pasted line break is no valid header.

@@ -55,7 +55,7 @@ async def test_connections_of_all_addresses_are_limited() -> None:
         ("", None, False),
     ],
 )
-def test_trusted_proxy_has_no_connection_limit_per_address(
+def test_connection_limit_per_address_excepts_trusted_proxies(
     trusted: str, address: str | None, is_limited: bool
 ) -> None:
     clients = ClientConnections(max_per_address=1, trusted_proxies=trusted)

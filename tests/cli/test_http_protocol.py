@@ -45,14 +45,14 @@ async def served() -> AsyncGenerator[Served, None]:
         post(b"Content-Length: 0").replace(b"\r\n", b"\n") + SMUGGLED,
     ],
 )
-async def test_ambiguous_request_length_is_rejected(served: Served, request_bytes: bytes) -> None:
+async def test_ambiguous_request_length_smuggles_no_request(served: Served, request_bytes: bytes) -> None:
     # A proxy may read such a request differently: https://www.rfc-editor.org/rfc/rfc9112#section-11.2
     statuses = await served.send(request_bytes)
     assert statuses in ([400], [200, 400], [])
     assert ("/smuggled", b"") not in served.received
 
 
-async def test_pipelined_requests_are_both_answered(served: Served) -> None:
+async def test_two_pipelined_requests_get_two_responses(served: Served) -> None:
     assert await served.send(ONE + SMUGGLED, responses=2) == [200, 200]
 
 
@@ -72,7 +72,7 @@ def endless(begin: bytes, piece: bytes = PIECE) -> Callable[[], list[bytes]]:
     ],
     ids=["line", "header", "headers", "trailers", "extension", "extensions"],
 )
-async def test_endless_request_head_closes_connection(
+async def test_endless_head_trailer_or_chunk_closes_connection(
     served: Served, pieces: Callable[[], list[bytes]]
 ) -> None:
     assert await served.send(*pieces()) in ([], [400])
@@ -85,19 +85,19 @@ def head_of(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [MAX_NON_BODY_BYTES + 500, 70_000, 200_000])
-async def test_head_over_limit_in_one_read_is_refused(served: Served, size: int) -> None:
+async def test_head_over_limit_in_one_read_returns_400(served: Served, size: int) -> None:
     assert await served.send(head_of(size)) == [400]
     assert served.received == []
 
 
-async def test_incomplete_large_head_after_request_is_refused(served: Served) -> None:
+async def test_incomplete_large_head_after_request_closes_connection(served: Served) -> None:
     connection = await served.connect(ONE, head_of(80_000)[:75_000])
     while await connection.status() is not None:
         pass
     assert served.received in ([("/one", b"")], [])
 
 
-async def test_head_below_the_limit_and_large_body_are_accepted(served: Served) -> None:
+async def test_head_below_the_limit_and_large_body_return_200(served: Served) -> None:
     body = b"x" * (20 * MAX_NON_BODY_BYTES)
     header = b"X-A: " + b"a" * (MAX_NON_BODY_BYTES - 1000)
     length = b"Content-Length: " + str(len(body)).encode()
@@ -114,7 +114,7 @@ async def test_head_below_the_limit_and_large_body_are_accepted(served: Served) 
 @pytest.mark.parametrize(
     "partial_request", [b"GET /one HT", post(b"Content-Length: 10", body=b"x"), ONE + b"GET /one HT"], ids=str
 )
-async def test_incomplete_request_closes_connection(partial_request: bytes) -> None:
+async def test_incomplete_request_closes_connection_at_deadline(partial_request: bytes) -> None:
     async with serving(ClientConnections(request_seconds=REQUEST_SECONDS)) as served:
         connection = await served.connect(partial_request)
         if partial_request.startswith(ONE):
@@ -145,7 +145,7 @@ async def test_pipelined_requests_over_limit_close_connection(served: Served, pi
     assert await served.send(ONE, responses=1) == [200]
 
 
-async def test_invalid_pipelined_request_closes_connection_silently(served: Served) -> None:
+async def test_invalid_pipelined_request_closes_without_response(served: Served) -> None:
     connection = await served.connect(HELD)
     await served.wait_until(lambda: bool(served.received))
     connection.writer.write(b"NOT HTTP\r\n\r\n")
@@ -163,7 +163,7 @@ async def test_invalid_pipelined_request_closes_connection_silently(served: Serv
     ids=["length", "chunked"],
 )
 @pytest.mark.parametrize("pieces", ["one", "two", "bytes"])
-async def test_request_with_upgrade_offer_is_served(
+async def test_request_with_upgrade_header_is_served_with_its_body(
     served: Served, protocol: bytes, framing: bytes, wire_body: bytes, pieces: str
 ) -> None:
     # A server may ignore the offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
@@ -180,7 +180,7 @@ async def test_request_with_upgrade_offer_is_served(
 
 
 @pytest.mark.parametrize("connection", [b"Upgrade", b"upgrade, close"])
-async def test_upgrade_offer_does_not_change_body_length(served: Served, connection: bytes) -> None:
+async def test_upgrade_header_does_not_change_body_length(served: Served, connection: bytes) -> None:
     length = b"Content-Length: " + str(len(SMUGGLED)).encode()
     offer = (b"Connection: " + connection, b"Upgrade: h2c")
     await served.send(post(*offer, length, body=SMUGGLED) + b"x\r\n\r\n")
@@ -189,7 +189,7 @@ async def test_upgrade_offer_does_not_change_body_length(served: Served, connect
     assert await served.send(refused) == [400]
 
 
-async def test_connect_method_is_refused_with_400(served: Served) -> None:
+async def test_connect_method_returns_400(served: Served) -> None:
     for target in (b"crm.example:443", b"/one"):
         assert await served.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: crm.example\r\n\r\n" + ONE) == [
             400
@@ -212,7 +212,7 @@ def curl_has_http2() -> bool:
 @pytest.mark.parametrize(
     "options", [(), ("--header", "Transfer-Encoding: chunked")], ids=["length", "chunked"]
 )
-async def test_curl_with_http2_posts_its_body(served: Served, options: tuple[str, ...]) -> None:
+async def test_curl_offering_http2_posts_its_body(served: Served, options: tuple[str, ...]) -> None:
     body = b'{"everywhere": true}'
     url = f"http://127.0.0.1:{served.port}/one"
     command = [

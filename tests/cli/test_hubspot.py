@@ -52,7 +52,7 @@ def test_second_provision_command_changes_nothing(run: Callable[..., Result], em
     assert run("check").exit_code == 0
 
 
-def test_provision_succeeds_after_lost_hubspot_response(
+def test_second_provision_succeeds_after_lost_hubspot_response(
     run: Callable[..., Result], emulator: Emulator
 ) -> None:
     emulator.fail_next("POST", "/crm/properties/*/deals", kind="drop_after")
@@ -83,7 +83,7 @@ def test_provision_reports_property_without_unique_values(
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_hubspot_error_is_reported_in_one_line(
+def test_provision_reports_hubspot_error_in_one_line(
     run: Callable[..., Result], emulator: Emulator, status: int
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=status, times=10)

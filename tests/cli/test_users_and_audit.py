@@ -38,9 +38,7 @@ class TestUsers:
         await command("users", "demote", customer.email)  # type: ignore[operator]
         assert (await customer.get("/api/me")).json()["data"]["role"] == "customer"
 
-    async def test_logout_command_ends_all_sessions_of_the_user(
-        self, customer: Caller, command: object
-    ) -> None:
+    async def test_logout_command_ends_the_users_session(self, customer: Caller, command: object) -> None:
         result = await command("users", "logout", customer.email)  # type: ignore[operator]
         assert result.exit_code == 0, result.output
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
@@ -64,7 +62,7 @@ class TestLinks:
             monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "test-access-token")
             yield command
 
-    async def test_link_and_unlink_apply_from_next_request(
+    async def test_link_and_unlink_commands_apply_to_next_request(
         self, customer: Caller, command: object, emulator: Emulator
     ) -> None:
         [contact_id] = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"]
@@ -80,7 +78,7 @@ class TestLinks:
         assert f"by=operator  detail=was {customer.contact_id}, is {contact_id}" in lines[-2]
         assert f"by=operator  detail=was {contact_id}, is None" in lines[-1]
 
-    async def test_link_uses_the_current_id_of_a_merged_contact(
+    async def test_link_command_uses_surviving_id_of_merged_contact(
         self, customer: Caller, command: object, emulator: Emulator
     ) -> None:
         await command("users", "unlink", customer.email)  # type: ignore[operator]
@@ -89,7 +87,7 @@ class TestLinks:
         result = await command("users", "link", customer.email, customer.contact_id)  # type: ignore[operator]
         assert result.output == f"The user is linked to contact {survivor} now.\n"
 
-    async def test_link_to_contact_of_other_user_is_refused(
+    async def test_other_users_contact_is_linkable_only_after_lost_link(
         self, customer: Caller, other_customer: Caller, command: object, emulator: Emulator
     ) -> None:
         arguments = ("users", "link", customer.email, other_customer.contact_id)
@@ -112,7 +110,7 @@ class TestLinks:
             ("nobody@example.com", "", "there is no user"),
         ],
     )
-    async def test_unusable_link_is_an_error(
+    async def test_link_command_fails_for_invalid_contact_or_unknown_user(
         self, customer: Caller, command: object, email: str, contact_id: str, message: str
     ) -> None:
         arguments = ("users", "link", email, contact_id or customer.contact_id)

@@ -183,21 +183,21 @@ async def owned(customer: Caller) -> Owned:
     return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
 
 
-def test_operations_and_policies_have_the_same_ids() -> None:
+def test_policies_name_exactly_the_documented_operations() -> None:
     assert {operation.id for operation in OPERATIONS} == set(POLICIES)
 
 
-def test_operation_needs_token_unless_its_policy_is_anyone() -> None:
+def test_document_requires_token_unless_policy_is_anyone() -> None:
     for operation in OPERATIONS:
         assert operation.secured == (POLICIES[operation.id] != "anyone"), operation.id
 
 
-def test_only_operations_with_a_record_id_have_record_policy() -> None:
+def test_exactly_operations_with_id_in_path_have_record_policy() -> None:
     for operation in OPERATIONS:
         assert ("{id}" in operation.path) == (POLICIES[operation.id] == "record"), operation.id
 
 
-async def test_every_route_is_documented(app: FastAPI) -> None:
+async def test_every_route_except_documentation_pages_is_documented(app: FastAPI) -> None:
     paths = {context.path for context in iter_route_contexts(app.routes)}
     assert paths - {operation.path for operation in OPERATIONS} <= UNDOCUMENTED
 
@@ -243,7 +243,7 @@ async def test_other_customers_record_returns_same_404_as_unknown(
     assert own.status_code in (200, 201, 204), own.text
 
 
-async def test_ticket_on_deal_of_former_owner_is_refused_at_once(
+async def test_customer_gets_404_for_deal_moved_to_other_contact(
     customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
     deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -278,7 +278,7 @@ async def test_malformed_record_id_makes_no_hubspot_call(
 
 
 @by_policy("staff")
-async def test_staff_operation_returns_403_to_customer(
+async def test_staff_policy_operation_returns_403_to_customer(
     operation: Operation, customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
@@ -290,7 +290,7 @@ async def test_staff_operation_returns_403_to_customer(
 
 
 @by_policy("user")
-async def test_user_operation_returns_no_data_of_other_customers(
+async def test_user_policy_operation_hides_other_customers_data(
     operation: Operation, customer: Caller, other_customer: Caller, owned: Owned, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
@@ -302,5 +302,5 @@ async def test_user_operation_returns_no_data_of_other_customers(
         for record_id in (owned.contact, owned.deal, owned.ticket):
             assert record_id not in request.path
             assert record_id not in str(request.body)
-    # The owner can still log in.
+    # The first customer's user and session still exist.
     assert (await customer.get("/api/me")).status_code == 200

@@ -62,7 +62,7 @@ class TestPlainText:
             ("/api/login", {"email": "a\x00@example.com", "password": "x"}, "email"),
         ],
     )
-    async def test_nul_character_returns_400(
+    async def test_nul_character_in_text_field_returns_400(
         self, customer: Caller, emulator: Emulator, path: str, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -84,7 +84,9 @@ class TestPlainText:
             ("/api/deals", "dealname"),
         ],
     )
-    async def test_lone_surrogate_returns_400(self, customer: Caller, path: str, field: str) -> None:
+    async def test_unpaired_surrogate_in_text_field_returns_400(
+        self, customer: Caller, path: str, field: str
+    ) -> None:
         """JSON can represent a lone surrogate; UTF-8 and the databases cannot."""
         bodies = {
             "/api/register": registration_body(),
@@ -109,7 +111,7 @@ class TestPlainText:
             "http://x.y",
         ],
     )
-    async def test_markup_or_control_characters_in_name_return_400(
+    async def test_markup_url_or_control_character_in_name_returns_400(
         self, client: httpx.AsyncClient, name: str
     ) -> None:
         response = await client.post("/api/register", json=registration_body(firstname=name))
@@ -166,7 +168,7 @@ class TestMassAssignment:
         ],
         ids=str,
     )
-    async def test_read_only_property_is_rejected_by_name(
+    async def test_write_of_disallowed_field_returns_400_naming_the_field(
         self, customer: Caller, emulator: Emulator, extra: dict[str, Any]
     ) -> None:
         deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -192,7 +194,7 @@ class TestMassAssignment:
         written = [sent for sent in emulator.requests if sent.method in ("POST", "PATCH")]
         assert [sent for sent in written if not sent.path.endswith(("/batch/read", "/search"))] == []
 
-    async def test_customer_cannot_create_deal_for_other_contact(
+    async def test_customer_creating_deal_for_other_contact_gets_403(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         response = await customer.post("/api/deals", deal_body(contact_id=other_customer.contact_id))
@@ -222,7 +224,7 @@ class TestHiddenProperties:
 
     @pytest.mark.parametrize("name", [*HIDDEN, "dealtype", "properties.dealtype"])
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_hidden_property_cannot_be_filtered_or_sorted(
+    async def test_filter_or_sort_by_unsearchable_property_returns_400(
         self, customer: Caller, staff: Caller, emulator: Emulator, name: str, role: str
     ) -> None:
         caller = {"customer": customer, "staff": staff}[role]
@@ -246,7 +248,7 @@ class TestHiddenProperties:
 
 
 class TestOverwriting:
-    async def test_deals_of_two_customers_with_one_name_are_separate(
+    async def test_same_deal_name_of_two_customers_makes_two_deals(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
@@ -263,7 +265,7 @@ class TestOverwriting:
         assert_problem(await other_customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
-    async def test_idempotency_key_of_other_user_is_not_replayed(
+    async def test_idempotency_key_of_other_user_replays_no_response(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         headers = {"Idempotency-Key": "guessable"}
@@ -275,8 +277,6 @@ class TestOverwriting:
 
 
 class TestCursors:
-    PATHS = ("/api/deals", "/api/tickets")
-
     @pytest.fixture
     async def cursor(self, customer: Caller) -> str:
         for number in range(3):
@@ -285,7 +285,7 @@ class TestCursors:
         assert page["next_cursor"]
         return str(page["next_cursor"])
 
-    async def test_cursor_is_accepted_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
+    async def test_cursor_returns_200_for_its_user_and_list(self, customer: Caller, cursor: str) -> None:
         response = await customer.get("/api/deals", params={"limit": 1, "cursor": cursor})
         assert response.status_code == 200
 

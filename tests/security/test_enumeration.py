@@ -119,7 +119,7 @@ async def addresses(app: FastAPI, client: httpx.AsyncClient, mailbox: Mailbox) -
     ],
     ids=["register", "login", "resend", "forgot"],
 )
-async def test_known_pending_and_unknown_emails_get_same_response(
+async def test_response_and_work_are_equal_for_known_and_unknown_email(
     observe: Callable[..., Awaitable[Observed]], path: str, body: dict[str, Any], mails: int, hashes: int
 ) -> None:
     seen = [await observe(path, body | {"email": email}) for email in (KNOWN, PENDING, UNKNOWN)]
@@ -143,7 +143,7 @@ async def test_guessed_idempotency_key_reveals_no_registration(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_token_form_with_known_or_unknown_email_responds_equally(
+async def test_token_form_responds_equally_to_known_and_unknown_email(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     seen = [
@@ -186,7 +186,7 @@ def form_of(email: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_unknown_link_and_wrong_password_get_same_response(
+async def test_unknown_mail_link_and_wrong_password_get_same_response(
     observe: Callable[..., Awaitable[Observed]],
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -208,7 +208,7 @@ async def test_unknown_link_and_wrong_password_get_same_response(
 
 
 @pytest.mark.usefixtures("addresses")
-async def test_login_before_verification_equals_wrong_password(
+async def test_login_before_verification_responds_as_for_unknown_email(
     observe: Callable[..., Awaitable[Observed]],
 ) -> None:
     """The password is the one of the pending registration."""

@@ -32,7 +32,7 @@ class TestCors:
         # Tokens are sent in a header, not in a cookie.
         assert "access-control-allow-credentials" not in response.headers
 
-    async def test_allowed_cors_origin_can_read_every_error(
+    async def test_errors_500_413_404_have_cors_header_for_allowed_origin(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         @app.get("/broken")
@@ -68,7 +68,7 @@ class TestCors:
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]
     )
-    async def test_origin_not_allowed_gets_no_cors_headers(
+    async def test_origin_not_allowed_gets_no_allow_origin_header(
         self, client: httpx.AsyncClient, origin: str
     ) -> None:
         response = await client.get("/healthz", headers={"Origin": origin})
@@ -76,7 +76,7 @@ class TestCors:
 
 
 class TestHeaders:
-    async def test_every_response_has_security_headers(
+    async def test_success_and_error_responses_have_security_headers(
         self, client: httpx.AsyncClient, customer: Caller
     ) -> None:
         responses = [
@@ -96,7 +96,7 @@ class TestHeaders:
             assert "strict-transport-security" not in response.headers
             assert "server" not in response.headers
 
-    async def test_production_sends_strict_transport_security(
+    async def test_production_sends_strict_transport_security_header(
         self, settings: Settings, emulator: Emulator
     ) -> None:
         production = settings.model_copy(
@@ -123,7 +123,7 @@ class TestHeaders:
 
 class TestHostHeader:
     @pytest.mark.parametrize("path", ["/api/me/", "/api/deals/", "/docs/", "/healthz/"])
-    async def test_trailing_slash_does_not_redirect_to_host_header(
+    async def test_path_with_trailing_slash_returns_404_without_redirect(
         self, client: httpx.AsyncClient, path: str
     ) -> None:
         response = await client.get(path, headers={"Host": "evil.example"})

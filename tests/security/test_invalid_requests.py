@@ -1,4 +1,4 @@
-"""Invalid requests that cost work before anybody has logged in."""
+"""Invalid requests, most of them without a login: their size, their errors and their limits."""
 
 import importlib
 import json
@@ -35,7 +35,7 @@ def request_models() -> Iterator[type[RequestModel]]:
 
 
 @pytest.mark.parametrize("model", list(request_models()), ids=lambda model: model.__name__)
-def test_too_many_members_give_one_error_per_object(model: type[RequestModel]) -> None:
+def test_object_with_too_many_members_gets_no_error_per_member(model: type[RequestModel]) -> None:
     bodies: list[Any] = [
         MANY,
         *({name: value} for name in model.model_fields for value in (MANY, [MANY] * 200)),
@@ -48,7 +48,7 @@ def test_too_many_members_give_one_error_per_object(model: type[RequestModel]) -
         assert not [error for error in refused.value.errors() if MANY.keys() & set(error["loc"])]
 
 
-def test_from_validation_builds_100_details() -> None:
+def test_from_validation_of_5000_failures_builds_100_details() -> None:
     read = []
 
     class Failure(dict[str, Any]):
@@ -63,7 +63,7 @@ def test_from_validation_builds_100_details() -> None:
 
 
 class TestAccountBodies:
-    def test_account_paths_are_those_of_account_operations(self) -> None:
+    def test_account_paths_match_exactly_the_account_operations(self) -> None:
         account = {path for _, path, operation in operations().values() if operation["tags"] == ["Account"]}
         small = {path for _, path, _ in operations().values() if path.startswith(ACCOUNT_PATHS)}
         assert small == account
@@ -90,7 +90,7 @@ class TestAccountBodies:
         response = await customer.client.request(method, path, content=body, headers=headers)
         assert_problem(response, 413, "request_too_large")
 
-    async def test_record_body_over_16_kib_is_accepted(self, customer: Caller) -> None:
+    async def test_deal_body_over_16_kib_returns_201(self, customer: Caller) -> None:
         body = deal_body(description="x" * MAX_ACCOUNT_BODY_BYTES)
         assert (await customer.post("/api/deals", body)).status_code == 201
 
@@ -112,19 +112,21 @@ class TestInvalidRequests:
         async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as other:
             assert (await other.post("/api/login", json={})).status_code == 400
 
-    async def test_invalid_form_counts_as_invalid_request(self, client: httpx.AsyncClient) -> None:
+    async def test_61st_invalid_token_form_from_one_address_returns_429(
+        self, client: httpx.AsyncClient
+    ) -> None:
         headers = {"Content-Type": "multipart/form-data"}
         statuses = [
             (await client.post("/api/token", content=b"x", headers=headers)).status_code for _ in range(61)
         ]
         assert statuses == [400] * 60 + [429]
 
-    async def test_invalid_requests_of_a_user_count_for_the_user(self, customer: Caller) -> None:
+    async def test_invalid_requests_of_a_user_do_not_limit_the_network(self, customer: Caller) -> None:
         statuses = {(await customer.post("/api/deals", {})).status_code for _ in range(70)}
         assert statuses == {400}
         assert (await customer.client.post("/api/login", json={})).status_code == 400
 
-    async def test_invalid_requests_from_one_48_network_add_up(self, app: FastAPI) -> None:
+    async def test_invalid_requests_from_one_ipv6_48_prefix_add_up(self, app: FastAPI) -> None:
         settings = app.state.settings.model_copy(update={"rate_limit_invalid_requests": "2 per 1 minute"})
         app.state.rate_limits = RateLimits(settings)
         statuses = []

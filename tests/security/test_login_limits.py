@@ -35,7 +35,7 @@ def change_limits(app: FastAPI, **limits: str) -> None:
 
 
 class TestLogins:
-    async def test_correct_logins_are_limited_per_address(
+    async def test_correct_logins_are_limited_per_network_address(
         self, customer: Caller, other_customer: Caller, app: FastAPI
     ) -> None:
         change_limits(app, rate_limit_logins_per_address="4 per 1 minute")
@@ -43,25 +43,31 @@ class TestLogins:
         assert [await log_in(app, "203.0.113.1", email) for email in emails] == [200] * 4 + [429] * 2
         assert await log_in(app, "203.0.113.2", customer.email) == 200
 
-    async def test_wrong_guesses_lock_the_owner_out_at_one_address_only(
+    async def test_wrong_passwords_block_logins_only_from_same_address(
         self, customer: Caller, app: FastAPI
     ) -> None:
         statuses = [await log_in(app, "203.0.113.1", customer.email, "guess") for _ in range(7)]
         assert statuses == [401] * 5 + [429] * 2
         assert await log_in(app, "203.0.113.2", customer.email) == 200
 
-    async def test_guesses_from_many_addresses_reach_the_total(self, customer: Caller, app: FastAPI) -> None:
+    async def test_wrong_passwords_from_many_addresses_return_429(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         change_limits(app, rate_limit_failed_logins_per_account_total="8 per 1 minute")
         statuses = [await log_in(app, f"203.0.113.{number}", customer.email, "guess") for number in range(10)]
         assert statuses == [401] * 8 + [429] * 2
 
-    async def test_one_address_alone_cannot_reach_the_total(self, customer: Caller, app: FastAPI) -> None:
+    async def test_one_address_cannot_use_up_the_total_of_failed_logins(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         change_limits(app, rate_limit_failed_logins_per_account_total="8 per 1 minute")
         for _ in range(19):
             await log_in(app, "203.0.113.1", customer.email, "guess")
         assert await log_in(app, "203.0.113.2", customer.email) == 200
 
-    async def test_session_continues_while_logins_are_refused(self, customer: Caller, app: FastAPI) -> None:
+    async def test_session_can_change_password_while_logins_get_429(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         change_limits(
             app,
             rate_limit_failed_logins_per_account_total="8 per 1 minute",
@@ -83,7 +89,7 @@ class TestSessions:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"max_sessions_per_user": 3})
 
-    async def test_login_over_the_maximum_ends_the_oldest_session(
+    async def test_login_over_maximum_ends_the_users_oldest_session(
         self, customer: Caller, other_customer: Caller, app: FastAPI
     ) -> None:
         later = [
@@ -97,7 +103,9 @@ class TestSessions:
             ended = select(AuditEntry.detail).where(AuditEntry.event == "session_revoked")
             assert list((await database.execute(ended)).scalars()) == ["the user has the maximum of sessions"]
 
-    async def test_logins_and_logouts_end_no_other_session(self, customer: Caller, app: FastAPI) -> None:
+    async def test_five_logins_with_logouts_keep_an_earlier_session(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         for _ in range(5):
             caller = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
             assert (await caller.post("/api/logout")).status_code == 204
@@ -111,7 +119,7 @@ class TestMails:
     def settings(self, settings: Settings, mailbox: Mailbox) -> Settings:
         return with_email_verification(settings, mailbox, rate_limit_registrations="1000 per 1 hour")
 
-    async def test_mails_are_limited_per_recipient(
+    async def test_requested_mails_are_limited_per_recipient(
         self, settings: Settings, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         async with app_client(settings, emulator) as client:
@@ -134,7 +142,7 @@ class TestMails:
         assert {known[-1], unknown[-1]} == {(429, "ratelimit exceeded 5 per 1 hour")}
         assert len(mailbox.mails_to("unknown@example.com")) == 5
 
-    async def test_requests_for_mails_from_one_48_network_add_up(
+    async def test_mail_requests_from_one_ipv6_48_prefix_add_up(
         self, settings: Settings, emulator: Emulator, app: FastAPI
     ) -> None:
         change_limits(app, rate_limit_registrations="1 per 1 hour")

@@ -28,7 +28,7 @@ class TestManyLogins:
             }
         )
 
-    async def test_other_routes_respond_while_hash_threads_are_busy(
+    async def test_requests_without_hashing_succeed_during_60_logins(
         self, customer: Caller, app: FastAPI
     ) -> None:
         begun, go_on = asyncio.Event(), threading.Event()

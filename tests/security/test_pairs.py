@@ -74,9 +74,7 @@ async def contacts(hubspot_url: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_registrations_in_two_processes_at_once_make_one_user(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_same_registration_in_two_processes_makes_one_user(database_url: str, tmp_path: Path) -> None:
     with (
         emulator_process(tmp_path) as hubspot,
         service_process(
@@ -93,7 +91,7 @@ async def test_registrations_in_two_processes_at_once_make_one_user(
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"])
-async def test_verifications_in_two_processes_at_once_make_one_user(
+async def test_two_mail_links_used_in_two_processes_make_one_user(
     database_url: str, tmp_path: Path, mailbox: Mailbox
 ) -> None:
     verification = WITHOUT_LIMITS | {"EMAIL_VERIFICATION": "required", "SMTP_URL": mailbox.url}
@@ -107,7 +105,7 @@ async def test_verifications_in_two_processes_at_once_make_one_user(
         statuses = await register_pairs([one.url, other.url])
         assert Counter(statuses) == {(202, 202): PAIRS}
         async with asyncio.timeout(20):
-            while len(mailbox.mails) < 2 * PAIRS:  # noqa: ASYNC110 - another thread takes them
+            while len(mailbox.mails) < 2 * PAIRS:  # noqa: ASYNC110 - another thread receives the mails
                 await asyncio.sleep(0.05)
         verified = await verify_pairs([one.url, other.url], mailbox)
         assert all(sum(status == 200 for status in pair) == 1 for pair in verified)

@@ -34,14 +34,16 @@ UNUSABLE = [
         ({"https_proxy": "", "HTTPS_PROXY": PROXY}, None),
     ],
 )
-def test_proxy_variable_of_the_scheme_has_priority(environment: dict[str, str], proxy: str | None) -> None:
+def test_proxy_for_uses_variable_of_scheme_then_all_proxy(
+    environment: dict[str, str], proxy: str | None
+) -> None:
     assert proxy_for(HUBSPOT, environment) == proxy
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8100", "http://localhost:1", "http://[::1]:8100", "http://a.localhost"]
 )
-def test_loopback_has_no_proxy(url: str) -> None:
+def test_loopback_url_has_no_proxy(url: str) -> None:
     assert proxy_for(url, {"HTTP_PROXY": PROXY, "ALL_PROXY": "socks5://proxy:1"}) is None
 
 
@@ -60,12 +62,12 @@ def test_loopback_has_no_proxy(url: str) -> None:
         ("10.0.0.0/8", "https://11.1.2.3", False),
     ],
 )
-def test_no_proxy_excludes_hosts_and_networks(no_proxy: str, url: str, *, is_excluded: bool) -> None:
+def test_no_proxy_variable_excludes_hosts_and_networks(no_proxy: str, url: str, *, is_excluded: bool) -> None:
     assert (proxy_for(url, {"ALL_PROXY": PROXY, "NO_PROXY": no_proxy}) is None) == is_excluded
 
 
 @pytest.mark.parametrize("proxy", UNUSABLE)
-def test_unusable_proxy_is_one_line_without_its_value(
+def test_unusable_proxy_url_gives_one_problem_without_the_url(
     proxy: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ProxyError):
@@ -79,7 +81,7 @@ def test_unusable_proxy_is_one_line_without_its_value(
     assert proxy not in problem
 
 
-async def test_client_ignores_proxies_for_loopback(
+async def test_hubspot_client_connects_to_loopback_without_proxy(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {

@@ -205,7 +205,7 @@ def settings(settings: Settings) -> Settings:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=plans(), limit=st.integers(1, 3))
-async def test_responses_contain_exactly_the_callers_visible_records(
+async def test_lists_return_exactly_the_callers_visible_records(
     app: FastAPI, emulator: Emulator, customer: Caller, staff: Caller, plan: Plan, limit: int
 ) -> None:
     account = build(emulator, plan)

@@ -73,7 +73,7 @@ def test_repr_hides_secrets_and_personal_data(cls: type) -> None:
     assert shown - HARMLESS == set()
 
 
-def test_repr_of_contract_models_has_no_values() -> None:
+def test_repr_of_token_models_contains_no_token_or_email() -> None:
     grant = TokenGrant(grant_type="refresh_token", username="ada@example.com", refresh_token=MARK)
     tokens = Tokens(access_token=MARK, expires_in=1800, refresh_token="rt_" + MARK)
     refresh = TokenRefresh(refresh_token="rt_" + MARK * 2)
@@ -82,6 +82,6 @@ def test_repr_of_contract_models_has_no_values() -> None:
     assert not [text for text in texts if MARK in text or "ada" in text]
 
 
-def test_list_of_classes_is_complete() -> None:
+def test_checked_classes_include_settings_tokens_and_records() -> None:
     found = {cls.__name__ for cls in classes()}
     assert found >= {"Settings", "Tokens", "TokenRefresh", "NewUser", "CrmRecord", "Mail", "Origin"}

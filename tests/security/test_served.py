@@ -75,7 +75,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
 
         async def mailed(number: int) -> str:
             async with asyncio.timeout(10):
-                while len(mailbox.mails) < number:  # noqa: ASYNC110 - another thread takes them
+                while len(mailbox.mails) < number:  # noqa: ASYNC110 - another thread receives the mails
                     await asyncio.sleep(0.02)
             return token_of(mailbox.mails[number - 1])
 

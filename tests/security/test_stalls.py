@@ -40,19 +40,23 @@ async def longest_stall(request: Awaitable[httpx.Response]) -> float:
 
 
 @pytest.mark.parametrize("path", ["/api/search?q=x", "/api/deals?sort=description"])
-async def test_marks_in_a_record_do_not_stall_others(customer: Caller, emulator: Emulator, path: str) -> None:
+async def test_combining_marks_in_record_do_not_stall_event_loop(
+    customer: Caller, emulator: Emulator, path: str
+) -> None:
     seed_deals(emulator, customer.contact_id, 2, description=LONG_TEXT)
     assert await longest_stall(customer.get(path)) < MAX_STALL_SECONDS
 
 
-async def test_marks_in_filter_values_do_not_stall_others(customer: Caller, emulator: Emulator) -> None:
+async def test_combining_marks_in_filter_do_not_stall_event_loop(
+    customer: Caller, emulator: Emulator
+) -> None:
     seed_deals(emulator, customer.contact_id, 100)
     values = [MARKS * 245 + f" {index}" for index in range(50)]
     body: dict[str, Any] = {"filters": [condition("dealname", "IN", values=values)] * 5}
     assert await longest_stall(customer.post("/api/deals/search", body)) < MAX_STALL_SECONDS
 
 
-async def test_marks_in_a_recent_write_do_not_stall_others(staff: Caller, emulator: Emulator) -> None:
+async def test_combining_marks_in_new_deal_do_not_stall_event_loop(staff: Caller, emulator: Emulator) -> None:
     await create_deal_as(staff, contact_id=staff.contact_id, description=LONG_TEXT)
     seed_deals(emulator, staff.contact_id, 5, description=LONG_TEXT)
     emulator.settle_search()

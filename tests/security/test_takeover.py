@@ -59,7 +59,7 @@ class TestWithVerification:
         assert_problem(response, 400, "invalid_link")
         assert (await users(app), emulator.records("contacts")) == ([], [])
 
-    async def test_later_registration_does_not_change_a_pending_one(
+    async def test_later_registrations_keep_earlier_mail_link_valid(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body(email=VICTIM))
@@ -70,7 +70,7 @@ class TestWithVerification:
         response = await client.post("/api/email/verify", json={"token": token, "password": PASSWORD})
         assert response.status_code == 200
 
-    async def test_registration_does_not_change_existing_contact(
+    async def test_unverified_registration_does_not_change_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.seed({"contacts": [{"email": VICTIM, "firstname": "Vera", "phone": "+1 555 0100 111"}]})
@@ -83,7 +83,7 @@ class TestWithVerification:
         assert dict(emulator.records("contacts")[0].properties) == before_properties
         assert await login(client, VICTIM, PASSWORD) == 401
 
-    async def test_registration_does_not_change_existing_user(
+    async def test_registration_of_known_email_does_not_change_the_user(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         victim = await verified_caller(app, client, mailbox, VICTIM)
@@ -133,11 +133,13 @@ class TestWithVerification:
             "victim@example.com.",
         ],
     )
-    async def test_look_alike_email_is_rejected(self, client: httpx.AsyncClient, address: str) -> None:
+    async def test_registration_with_look_alike_email_returns_400(
+        self, client: httpx.AsyncClient, address: str
+    ) -> None:
         response = await client.post("/api/register", json=registration_body(email=address))
         assert_problem(response, 400, "validation_error", fields=["email"])
 
-    async def test_unicode_and_punycode_domains_are_one_address(
+    async def test_unicode_and_punycode_domain_are_one_email_address(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await verified_caller(app, client, mailbox, "ada@xn--strae-oqa.example")
@@ -165,7 +167,7 @@ class TestWithVerification:
         [own] = [record for record in emulator.records("contacts") if record.properties["email"] == address]
         assert caller.contact_id == own.id
 
-    async def test_user_of_verified_secondary_email_gets_no_contact(
+    async def test_user_verified_by_secondary_email_gets_no_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         owner = await verified_caller(app, client, mailbox, VICTIM)
@@ -209,7 +211,7 @@ class TestWithoutVerification:
         assert response.json()["data"]["contact"] is None
         assert [dict(record.properties) for record in emulator.records("contacts")] == before
 
-    async def test_register_with_email_in_another_case_returns_409(self, customer: Caller) -> None:
+    async def test_register_with_known_email_in_upper_case_returns_409(self, customer: Caller) -> None:
         response = await customer.client.post(
             "/api/register", json=registration_body(email=customer.email.upper())
         )
@@ -235,7 +237,7 @@ class TestBruteForce:
         ]
         assert statuses == [401] * 5 + [429] * 2
 
-    async def test_guesses_at_one_user_on_all_routes_share_one_limit(self, customer: Caller) -> None:
+    async def test_guesses_by_login_and_token_form_share_one_limit(self, customer: Caller) -> None:
         statuses = []
         for number in range(7):
             form = {"grant_type": "password", "username": customer.email, "password": f"guess {number}"}
@@ -245,13 +247,13 @@ class TestBruteForce:
                 statuses.append(await login(customer.client, customer.email, f"guess {number}"))
         assert statuses == [401, 400, 401, 400, 401, 429, 429]
 
-    async def test_guesses_at_many_users_from_one_network_are_limited(
+    async def test_guesses_at_many_users_from_one_address_are_limited(
         self, client: httpx.AsyncClient
     ) -> None:
         statuses = [await login(client, f"user{number}@example.com", "guess") for number in range(25)]
         assert statuses == [401] * 20 + [429] * 5
 
-    async def test_guesses_from_one_ipv6_network_are_limited(self, app: FastAPI) -> None:
+    async def test_guesses_from_one_ipv6_64_prefix_are_limited(self, app: FastAPI) -> None:
         statuses = []
         for number in range(25):
             transport = httpx.ASGITransport(app=app, client=(f"2001:db8:1:2::{number:x}", 1234))

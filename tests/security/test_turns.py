@@ -1,4 +1,4 @@
-"""Turns of callers at the semaphore, and at the hash threads."""
+"""Fair order of waiting callers: at the semaphore, and at the threads that hash passwords."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.support.callers import Caller
 from crm_api.security.turns import FairSemaphore
 
 
-async def test_waiting_callers_take_turns() -> None:
+async def test_fair_semaphore_serves_waiting_callers_in_turns() -> None:
     semaphore = FairSemaphore(1)
     served: list[str] = []
 
@@ -24,7 +24,7 @@ async def test_waiting_callers_take_turns() -> None:
     assert served == ["many", "many", "one", "two", "many", "many", "many"]
 
 
-async def test_cancelled_callers_lose_no_turn() -> None:
+async def test_turn_of_cancelled_caller_passes_to_the_next_caller() -> None:
     semaphore = FairSemaphore(1)
     await semaphore.acquire("holder")
     waiting, granted, last = [asyncio.create_task(semaphore.acquire(name)) for name in ("a", "b", "b")]
@@ -48,7 +48,7 @@ async def wait_for_logins(semaphore: FairSemaphore, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_logins_of_one_address_delay_others_by_one_turn(customer: Caller, app: FastAPI) -> None:
+async def test_logins_of_one_address_delay_another_by_one_login(customer: Caller, app: FastAPI) -> None:
     pool = app.state.passwords
     pool._free_workers = FairSemaphore(0)
     verified: list[bytes] = []

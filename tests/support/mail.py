@@ -25,7 +25,7 @@ WAIT_SECONDS = 5.0
 
 @dataclass
 class Mailbox:
-    """Mails that the SMTP server received; `replies` are sent first, one per mail, instead of accepting it."""
+    """Mails that the SMTP server accepted. It refuses the first mails with `replies`, one reply for each mail."""
 
     url: str = ""
     mails: list[EmailMessage] = field(default_factory=list)

@@ -32,7 +32,7 @@ class StartError(Exception):
 
 
 class Supervisor:
-    """Owner of the server's process and folder; `close` deletes both."""
+    """Owner of the server's process and folder; `close` stops the process and deletes the folder."""
 
     def __init__(self, binaries: Path, *, uid: int | None, copied_folders: list[str], password: str) -> None:
         self._binaries = binaries

@@ -8,7 +8,7 @@ ProxyState = Literal["open", "closed", "unresponsive"]
 
 
 class TcpProxy:
-    """Forwards TCP connections to a port of the loopback address.
+    """Proxy that forwards TCP connections to a port of the loopback address.
 
     `closed` drops every connection and refuses new ones; `unresponsive` accepts connections and forwards nothing.
     """

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 
-# The list grows when a reader stumbles; rephrase a false hit.
+# Words that readers did not understand. If a word is right in a sentence, rephrase the sentence.
 BANNED: Final[tuple[str, ...]] = (
     r"mend(?:s|ed|ing)?",
     r"anew",
@@ -123,7 +123,7 @@ def openapi_texts(source: str) -> Iterator[Text]:
 
 
 def markdown_lines(source: str) -> Iterator[Text]:
-    """Yield each line; of a table whose last column is headed "Not", the other columns."""
+    """Yield each line; the last column of a table is left out if its heading is "Not"."""
     in_glossary = False
     for number, line in enumerate(source.splitlines(), start=1):
         in_glossary = line.startswith("|") and (in_glossary or line.endswith("| Not |"))

@@ -159,7 +159,7 @@ def hubspot() -> None:
 
 @hubspot.command()
 def provision() -> None:
-    """Create what the service needs in the HubSpot account: a unique property and two ticket categories."""
+    """Create what the service needs in the HubSpot account: a unique property and ticket categories."""
     from crm_api.cli.hubspot import provision_account
 
     provision_account(_hubspot_settings())

@@ -75,7 +75,10 @@ class ClientConnections:
             del self._count_by_network[network]
 
     def add_unread(self, connection: "BoundedProtocol") -> None:
-        """Add a connection whose client has to read, and abort the longest waiting ones over the memory limit."""
+        """Add a connection that waits until its client reads.
+
+        While all unread responses exceed `MAX_UNSENT_BYTES`, abort the connection that has waited longest.
+        """
         self.unread[connection] = None
         unsent = sum(unread.transport.get_write_buffer_size() for unread in self.unread)
         for longest_waiting in list(self.unread)[:-1]:
@@ -155,7 +158,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_deadline()
         self._end_write_timer()
         self._unset_keepalive_if_required()
-        # uvicorn disconnects only the newest pipelined request; the running one would write and raise.
+        # uvicorn marks only the newest pipelined request as disconnected. The running one would write to the closed
+        # connection and raise, so it is marked here.
         self.pipeline.clear()
         if self._running_cycle is not None and not self._running_cycle.response_complete:
             self._running_cycle.disconnected = True

@@ -47,7 +47,7 @@ class Workers(Multiprocess):
 
 
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until a signal arrives; running requests then have `drain_seconds` to finish."""
+    """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish."""
     configure_logging(settings)
     problem = run_with_database(settings, database_problem)
     if problem is not None and "crm-api migrate" in problem:

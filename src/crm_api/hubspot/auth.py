@@ -59,11 +59,12 @@ class StaticTokenAuth(httpx.Auth):
 class RefreshTokenAuth(httpx.Auth):
     """Access tokens from a refresh token, renewed before they expire by one token request at a time.
 
-    A renewal runs in its own task, so a cancelled caller neither stops it for the others nor loses a rotated refresh
-    token. While the current token is valid, no call waits for a renewal. A 401 leads to one renewal and one retry, if
-    the rejected token is still the current one. If HubSpot rejects the refresh token, it is loaded again, because
-    another process may have stored a rotated one. If that does not help, the error is logged once, and calls fail
-    without a token request for `rejected_seconds`. Errors raised here have `sent` False: the call was not sent.
+    A renewal runs in its own task: if a caller is cancelled, the other callers still get the token, and a rotated
+    refresh token is still stored. While the current token is valid, no call waits for a renewal. A 401 leads to one
+    renewal and one retry, if the rejected token is still the current one. If HubSpot rejects the refresh token, it is
+    loaded again, because another process may have stored a rotated one. If that does not help, the error is logged
+    once, and calls fail without a token request for `rejected_seconds`. Errors raised here have `sent` False: the call
+    was not sent, or HubSpot refused it with a 401.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ ASSOCIATION_TYPE_IDS: Final[dict[tuple[ObjectType, ObjectType], int]] = {
     ("tickets", "tickets"): 452,
 }
 
-# An e-mail address may belong to a contact that existed before; our own unique properties are set by us only.
+# Unique properties that not only this service sets: a contact with the same e-mail address may have existed before.
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide
 SHARED_IDENTIFIERS: Final = frozenset({"email"})
 

@@ -18,7 +18,8 @@ from crm_api.hubspot.errors import (
 # HubSpot asks for up to a day while it moves an account.
 # https://developers.hubspot.com/docs/api-reference/error-handling
 MAX_RETRY_AFTER_SECONDS = 86_400.0
-# Records stay locked for about two seconds (same page).
+# Wait before the retry of a 423 without `Retry-After`: HubSpot locks a record for about two seconds.
+# https://developers.hubspot.com/docs/api-reference/error-handling
 LOCKED_SECONDS = 2.0
 MAX_DOUBLINGS = 30
 

@@ -249,7 +249,8 @@ class Sender:
             outcome = error_from_transport(error, operation=call.operation)
         except (httpx.HTTPError, httpx.StreamError) as error:  # for example a body that does not decompress
             outcome = HubSpotUnreadableError(type(error).__name__, operation=call.operation)
-        except HubSpotError as error:  # raised by the authentication
+        except HubSpotError as error:
+            # The authentication failed: the call was not sent, or HubSpot refused it with a 401.
             was_sent = False
             error.operation = call.operation
             outcome = error.with_traceback(None)
@@ -324,7 +325,8 @@ def _is_account_wide_failure(outcome: object) -> bool:
 def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:
     """Return whether the outcome is a failure for the circuits of its family and of the account.
 
-    None means that it says nothing: the deadline made the timeout short, or the other circuit counts it.
+    None means that this circuit ignores the outcome: the deadline made the timeout short, or the outcome is counted
+    by the other circuit.
     """
     if (
         isinstance(outcome, HubSpotTimeoutError | HubSpotDeadlineError)

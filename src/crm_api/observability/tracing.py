@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Paths and queries contain personal data, such as IDs and search words; `http.route` has the template.
+# Paths and queries contain personal data, such as IDs and search words, so these attributes become `REDACTED`.
+# `http.route` has the path without IDs.
 _PERSONAL_ATTRIBUTES: Final = ("url.path", "url.query")
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 # Shorter waits are only the time of the quota code itself.
@@ -42,7 +43,7 @@ class Tracing(Observer):
             tracer_provider=self._provider,
             tracing=True,
             metrics=False,  # Prometheus serves metrics
-            logs=False,  # validation errors in logs would contain values
+            logs=False,  # these logs would contain invalid values that callers sent
             auto_configure=False,
             exclude=_is_probe,
         )

@@ -219,7 +219,7 @@ def _summary(description: str) -> str:
 
 
 def _complete_schema(root: dict[str, Any]) -> None:
-    """Drop titles, and add the bounds, formats and examples that generators need."""
+    """Drop titles, and add the bounds, formats and examples that SDK generators need."""
     for schema in _subschemas(root):
         schema.pop("title", None)
         # Generators split a model with write-only members in two; no model here is both sent and returned.

@@ -23,7 +23,8 @@ async def get_readiness(
 ) -> Readiness:
     """Check readiness.
 
-    Lists each dependency with its state. The states of HubSpot and Redis are the last known ones.
+    Lists each dependency with its state. The database and Redis are asked now; HubSpot's state comes from earlier
+    calls.
     """
     readiness = await health.readiness(
         session_factory,

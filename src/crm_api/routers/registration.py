@@ -45,9 +45,10 @@ async def register(
 ) -> Response:
     """Register a user and create or link their contact in the CRM.
 
-    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses, and a mail has
-    the link that completes the registration. Otherwise an existing contact with this address is linked and updated. If
-    the request fails, send it again: the result is one user and one contact.
+    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses. A mail has
+    the link that completes the registration, or says that the address already has an account. Without e-mail
+    verification, an existing contact with this address is linked and updated. If the request fails, send it again: the
+    result is one user and one contact.
     """
     requires_verification = settings.email_verification == "required"
     if requires_verification:

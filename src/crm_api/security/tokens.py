@@ -17,7 +17,7 @@ ALGORITHM: Final = "HS256"
 MAX_TOKEN_LENGTH: Final = 2048
 # A caller sends the same token for half an hour. A full cache takes about 1 MB.
 _MAX_CACHED_TOKENS: Final = 1024
-# Without these options, python-jose accepts tokens that lack the claims; it ignores PyJWT's names for them.
+# python-jose accepts tokens without these claims unless these options are set. It ignores PyJWT's option `require`.
 _DECODE_OPTIONS: Final = {
     f"require_{claim}": True for claim in ("exp", "sub", "iat", "jti", "aud", "iss")
 } | {"leeway": 0}

@@ -122,11 +122,11 @@ class Idempotency:
         path_id: str = "",
         lease_seconds: float,
     ) -> "Idempotency":
-        """Return the key as HMACs, so that the table contains neither keys nor bodies.
+        """Return the key with HMACs of key and body, so that the table contains neither keys nor request bodies.
 
-        Without a login, a caller could probe whether the owner has used a key: `scope_secret`, which only the owner
-        knows, prevents that. `path_id` is the ID in the path and counts as part of the body. The owner is the ID of a
-        user, or the e-mail address of a registration.
+        The stored response repeats created values. Without a login, a caller could probe whether the owner has used a
+        key: `scope_secret`, which only the owner knows, prevents that. `path_id` is the ID in the path and counts as
+        part of the body. The owner is the ID of a user, or the e-mail address of a registration.
         """
         # The draft writes the key as a quoted string; most clients send it bare.
         bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
@@ -156,7 +156,7 @@ async def delete_keys(database: AsyncSession, secret: str, owners: Collection[st
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse(Generic[Response]):
-    """The stored response to a creating request."""
+    """The response to a creating request, which is stored if the request has an idempotency key."""
 
     body: str = field(repr=False)
     status: int

@@ -38,7 +38,10 @@ def normalise_email(text: str) -> str:
 def to_stored_value(
     definition: Mapping[str, Any], raw: Any, *, options: Mapping[str, str], current: str | None = None
 ) -> str:
-    """Return the text that HubSpot stores. `options` are {value: label}. Raises BadValueError if `raw` is not valid."""
+    """Return the text that HubSpot stores. Raises BadValueError if `raw` is not valid.
+
+    `options` are {value: label}. `current` is the stored value, to which a leading `;` in `raw` adds options.
+    """
     text = _text(raw)
     if text == "":
         return ""

@@ -1,1 +1,1 @@
-"""State of the emulator: records, schema, tokens, limits, faults, recorded requests and the file that keeps them."""
+"""State of the emulator, including limits, faults and recorded requests; a file stores records, schema and tokens."""

@@ -191,7 +191,7 @@ def definitions(object_type: str) -> Iterator[dict[str, Any]]:
                 "calculated": read_only and name not in ("hs_object_id", "createdate"),
                 "externalOptions": name == "hubspot_owner_id",
                 "archived": False,
-                # The definition of `email` has no `hasUniqueValue` although `email` identifies a contact.
+                # `hasUniqueValue` of `email` is false, although `email` identifies a contact.
                 "hasUniqueValue": name in ("hs_object_id", "hs_ticket_id"),
                 "hidden": False,
                 "hubspotDefined": True,

@@ -33,7 +33,7 @@ class RecordedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Request and response, passed to listeners."""
+    """A request and its response, as the listeners of `RequestLog` get them."""
 
     request: RecordedRequest
     reply: Reply

@@ -123,7 +123,7 @@ def _object_type(name: str) -> str | None:
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-# JSON escape of a UTF-16 surrogate, which UTF-8 cannot hold unless it is one of a pair.
+# JSON escape of a UTF-16 surrogate: UTF-8 can encode a pair of them, but not a single one.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

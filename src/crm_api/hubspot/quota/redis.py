@@ -166,7 +166,8 @@ class RedisQuota(Quota):
         try:
             await self._sleep(seconds)
         except asyncio.CancelledError:
-            # Redis has counted this request, so the next one in the queue may use its time.
+            # Redis has counted the request of the cancelled caller, so the next request of this budget takes over
+            # the reserved time.
             self._unused_reservations[budget] = reserved
             raise
 

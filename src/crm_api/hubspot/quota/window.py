@@ -36,7 +36,7 @@ class SlidingWindow:
 
     @property
     def unpaced(self) -> int:
-        """Number of requests that may be sent at once."""
+        """Number of requests in one window that may be sent without a gap between them."""
         if self.window_seconds < MIN_PACED_WINDOW_SECONDS:
             return self.limit
         return max(1, int(self.limit * UNPACED_SHARE))

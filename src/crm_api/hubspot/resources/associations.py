@@ -29,8 +29,8 @@ class AssociationsApi:
     ) -> AssociationResult:
         """Return all target IDs of every ID, without duplicates and in HubSpot's order.
 
-        IDs whose targets could not all be read are in `failed`; their known targets are returned too. A call's error
-        is raised if it fails on its first page.
+        IDs whose targets could not all be read are in `failed`; their known targets are returned too. If the
+        first page of a call cannot be read, the error is raised.
         """
         requested = list(dict.fromkeys(record_id for record_id in ids if record_id))
         results = await run_together(

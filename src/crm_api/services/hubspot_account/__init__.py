@@ -1,1 +1,1 @@
-"""The HubSpot account as a whole: its binding to the database, and checking and providing what the service needs."""
+"""The HubSpot account: its binding to the database, the check of what the service needs, and the creation of that."""

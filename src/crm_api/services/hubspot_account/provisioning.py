@@ -1,4 +1,4 @@
-"""Provides what the service needs in the HubSpot account: the idempotency property and two ticket categories."""
+"""Provides what the service needs in the HubSpot account: the idempotency property and ticket categories."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -120,7 +120,7 @@ class ObjectFields:
 
     @cached_property
     def nested(self) -> tuple[Field, ...]:
-        """The fields that the operator's settings added."""
+        """The fields that the operator's settings added; requests and responses have them under `properties`."""
         return tuple(field for field in self.fields if field.nested)
 
     @cached_property

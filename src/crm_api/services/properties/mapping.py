@@ -57,12 +57,15 @@ def from_record(
 
 
 def category_from_wire(value: str | None, categories: Mapping[str, str]) -> str | None:
-    """Return the contract's category, or HubSpot's value if it has none (or is several, `A;B`)."""
+    """Return the contract's name of a category.
+
+    HubSpot's value is returned if the contract has no name for it, or if it holds several categories (`A;B`).
+    """
     return next((name for name, wire_value in categories.items() if wire_value == value), value)
 
 
 def plain_number(value: str | None) -> str | None:
-    """Return a number without an exponent, with HubSpot's digits otherwise unchanged."""
+    """Return a number without an exponent (up to about 100 digits), with HubSpot's digits otherwise unchanged."""
     if value is None or "e" not in value.lower():
         return value
     try:

@@ -95,7 +95,7 @@ async def visible_deal(
         deal = await _read(context, "deals", deal_id, ("contacts", *associations), properties=properties)
         contact_ids = await associated_ids(context, "deals", deal, "contacts")
     except ApiError:
-        # A missing deal causes the same calls as a foreign one, so that response times do not reveal the difference.
+        # A missing deal causes a link check too, as a foreign one does, so that their response times differ little.
         await context.resolve_link()
         raise
     if context.user.contact_id not in contact_ids:

@@ -73,7 +73,7 @@ async def own_records(context: RecordContext, object_type: ObjectType) -> list[C
 
 
 async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
-    """Return the ascending IDs of the caller's deals, or of the tickets of the caller and of those deals.
+    """Return the ascending IDs of the caller's deals, or of all tickets of the caller's contact and deals.
 
     Costs one call, two for tickets of a caller with deals, and more if HubSpot pages the associations.
     """

@@ -32,8 +32,9 @@ async def update_record(
 ) -> tuple[Model, str]:
     """Update a record and return it with its ETag. Omitted fields are unchanged; null clears a field.
 
-    Costs two calls, or one if no value differs. Raises 404 if the caller cannot see the record, 412 if `if_match` does
-    not match, 409 `contact_exists` if another contact has the e-mail address, 400 with the invalid fields.
+    Costs two calls, or one if no value differs; more if a customer's ticket is associated only with a deal, and for
+    definitions that are not cached. Raises 404 if the caller cannot see the record, 412 if `if_match` does not match,
+    409 `contact_exists` if another contact has the e-mail address, 400 with the invalid fields.
     """
     fields = context.fields[model.OBJECT_TYPE]
     properties = body_to_properties(
