@@ -40,7 +40,7 @@ class TestGetDeal:
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
 
-    async def test_staff_read_any_deal(self, customer: Caller, staff: Caller) -> None:
+    async def test_staff_can_read_the_deal_of_a_customer(self, customer: Caller, staff: Caller) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
@@ -153,7 +153,7 @@ class TestUpdateDeal:
             ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
         ],
     )
-    async def test_invalid_field_of_deal_update_is_named_without_a_write(
+    async def test_400_names_invalid_field_of_deal_update_without_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -162,7 +162,7 @@ class TestUpdateDeal:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_stage_of_another_pipeline_needs_the_pipeline_too(
+    async def test_deal_changes_pipeline_only_with_pipeline_and_stage(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
@@ -187,7 +187,7 @@ class TestUpdateDeal:
         deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
-    async def test_hubspot_refusal_of_deal_update_names_the_api_field(
+    async def test_400_names_field_required_by_hubspot_rule_on_update(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -315,14 +315,16 @@ class TestArchiveDeal:
         assert_problem(raised, 404, "not_found")
         assert writes(emulator) == []
 
-    async def test_staff_archive_any_deal(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_can_archive_the_deal_of_a_customer(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
         assert emulator.records("deals") == []
 
 
 class TestUpdateErrors:
-    async def test_failed_deal_update_releases_the_record_lease(
+    async def test_deal_can_be_updated_after_a_failed_update(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

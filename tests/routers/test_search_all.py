@@ -37,7 +37,7 @@ class TestSearchEverything:
         assert data["failed"] == []
         assert len(calls(emulator)) == 4
 
-    async def test_staff_search_of_everything_costs_one_call_per_type(
+    async def test_staff_search_everything_makes_1_call_per_object_type(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 8)
@@ -80,7 +80,7 @@ class TestSearchEverything:
         ("params", "field"),
         [({}, "q"), ({"q": ""}, "q"), ({"q": "x" * 501}, "q"), ({"q": "x", "limit": "21"}, "limit")],
     )
-    async def test_search_everything_names_invalid_parameter(
+    async def test_400_of_search_everything_names_the_invalid_parameter(
         self, customer: Caller, params: dict[str, str], field: str
     ) -> None:
         response = await customer.get("/api/search", params=params)
