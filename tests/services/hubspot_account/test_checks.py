@@ -40,7 +40,7 @@ async def findings(
     )
 
 
-async def test_new_hubspot_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
+async def test_check_of_new_account_reports_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
@@ -55,7 +55,7 @@ async def test_provisioned_hubspot_account_passes_all_checks(app: FastAPI) -> No
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_hubspot_checks_stop_after_invalid_credentials(
+async def test_hubspot_checks_end_if_account_info_is_not_readable(
     app: FastAPI, emulator: Emulator, status: int
 ) -> None:
     emulator.fail_next("*", "/account-info/*", status=status, times=20)
@@ -88,7 +88,7 @@ async def test_end_of_api_version_support_is_reported(
 
 
 @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-async def test_403_on_a_read_reports_the_missing_scope(
+async def test_hubspot_check_reports_missing_scope_if_a_list_gets_403(
     app: FastAPI, emulator: Emulator, object_type: str
 ) -> None:
     emulator.fail_next("GET", f"/crm/objects/*/{object_type}", status=403, times=1)
