@@ -123,7 +123,7 @@ class TestListContacts:
         assert_problem(await client.get("/api/contacts"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_contact_list_of_customer_has_only_their_contact(
+    async def test_contact_list_of_customer_has_only_own_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         [contact] = await list_all(customer, "/api/contacts")
@@ -157,7 +157,7 @@ class TestGetContact:
             await other_customer.get(f"/api/contacts/{customer.contact_id}"),
             await other_customer.get("/api/contacts/99999999"),
         )
-        # Both cause the same call, so that response times do not reveal which contact exists.
+        # Both requests cause the same call, so that response times do not reveal which contact exists.
         assert calls(emulator) == 2 * [f"GET objects/contacts/{other_customer.contact_id}"]
 
     async def test_get_own_contact_returns_deals_and_tickets(
@@ -341,7 +341,7 @@ class TestSearchContacts:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_contact_search_of_customer_finds_only_their_contact(
+    async def test_contact_search_of_customer_finds_only_own_contact(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         results = await search_all(customer, "/api/contacts/search", query="example.com")

@@ -65,7 +65,7 @@ class TestGetDeal:
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
-    async def test_get_deal_returns_no_property_outside_the_contract(
+    async def test_get_deal_omits_next_step_and_probability(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
@@ -215,7 +215,7 @@ class TestIfMatch:
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
 
-    async def test_if_match_after_a_change_in_hubspot_returns_412(
+    async def test_update_with_etag_older_than_hubspot_change_returns_412(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -224,7 +224,7 @@ class TestIfMatch:
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(response, 412, "precondition_failed")
 
-    async def test_change_of_a_property_not_returned_keeps_the_etag(
+    async def test_change_of_property_not_returned_keeps_etag_of_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

@@ -193,7 +193,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("sort", [None, "amount"])
     @pytest.mark.parametrize("change", ["archive", "merge"])
-    async def test_deal_list_is_current_if_deal_ends_or_merges_during_read(
+    async def test_deal_list_is_current_after_archive_or_merge_during_read(
         self, customer: Caller, emulator: Emulator, change: str, sort: str | None
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 4)

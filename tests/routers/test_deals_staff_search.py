@@ -157,7 +157,7 @@ class TestReadYourOwnWrites:
         assert record_ids(results) == created[-50:]
 
     @pytest.mark.parametrize("operation", ["list", "search"])
-    async def test_recent_deal_is_on_page_2_after_a_short_page_1(
+    async def test_recent_deal_is_on_page_2_if_hubspots_page_1_is_short(
         self, operation: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = await create_deal_as(staff, contact_id=customer.contact_id)

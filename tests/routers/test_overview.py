@@ -52,7 +52,7 @@ class TestListCrmObjects:
         assert_problem(await client.get("/api/new-crm-objects"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_overview_of_customer_has_only_their_contact(
+    async def test_overview_of_customer_has_only_own_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
@@ -73,7 +73,9 @@ class TestListCrmObjects:
             None,
         )
 
-    async def test_overview_of_10_contacts_costs_four_calls(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_of_10_contacts_makes_4_hubspot_calls(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
         seed_contacts(emulator, 10)
         emulator.clear_requests()
@@ -88,7 +90,7 @@ class TestListCrmObjects:
         ]
         assert calls(emulator)[3:] == ["objects/tickets/batch/read"]
 
-    async def test_overview_of_100_contacts_costs_eleven_calls(
+    async def test_overview_of_100_contacts_makes_11_hubspot_calls(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
@@ -216,7 +218,7 @@ class TestListCrmObjects:
         response = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
         assert_problem(response, 400, "invalid_cursor")
 
-    async def test_overview_returns_502_or_503_for_hubspot_errors(
+    async def test_overview_returns_502_or_503_if_hubspot_returns_502(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("GET", "/crm/objects/*", status=502, times=50)

@@ -47,7 +47,7 @@ class TestChange:
         mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Your password was changed"
 
-    async def test_password_change_ends_other_sessions(self, customer: Caller) -> None:
+    async def test_password_change_ends_another_session_of_the_user(self, customer: Caller) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id=customer.contact_id)
         assert (await self.change(customer)).status_code == 204
         assert_problem(await other.get("/api/me"), 401, "invalid_token")
@@ -171,7 +171,7 @@ class TestReset:
         assert (await customer.post("/api/me/password", body)).status_code == 204
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_expired_reset_token_returns_400(
+    async def test_expired_password_reset_token_returns_400(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         token = await self.token(customer, app, mailbox)

@@ -100,7 +100,7 @@ class TestCustomerStages:
         )
         return str(response.id)
 
-    async def test_customers_see_only_allowed_pipelines(
+    async def test_pipeline_list_of_customer_has_only_allowed_pipelines(
         self, customer: Caller, staff: Caller, other_pipeline: str
     ) -> None:
         [visible] = (await customer.get("/api/pipelines")).json()["data"]["deals"]

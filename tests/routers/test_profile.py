@@ -273,7 +273,9 @@ class TestExportMe:
         assert (export["contact"], export["tickets"]) == (None, [])
         assert export["profile"]["email"] == customer.email
 
-    async def test_export_pages_sessions_and_audit_entries(self, customer: Caller, app: FastAPI) -> None:
+    async def test_export_returns_sessions_and_audit_entries_in_pages(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         user_id = (await customer.get("/api/me")).json()["data"]["id"]
         entry = {"event": "logged_out", "user_id": UUID(user_id), "actor": "user"}
         session = {"user_id": UUID(user_id), "expires_at": now()}

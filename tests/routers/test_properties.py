@@ -304,7 +304,7 @@ class TestRuleForStaffField:
         added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_hubspot_rule_for_staff_property_is_502_for_customers(
+    async def test_hubspot_rule_for_staff_property_gives_customers_502(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"

@@ -51,7 +51,7 @@ class TestSearchEverything:
         ]
 
     @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-    async def test_search_everything_names_failed_type_for_staff(
+    async def test_search_everything_names_failed_object_type_for_staff(
         self, staff: Caller, emulator: Emulator, object_type: str
     ) -> None:
         emulator.fail_next("POST", f"/crm/objects/*/{object_type}/search", status=500, times=12)
@@ -61,7 +61,7 @@ class TestSearchEverything:
         assert (response.status_code, data["failed"], data[object_type]) == (200, [object_type], [])
         assert object_type == "contacts" or data["contacts"]
 
-    async def test_search_everything_names_failed_type_for_customer(
+    async def test_search_everything_names_failed_object_type_for_customer(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))

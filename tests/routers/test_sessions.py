@@ -156,7 +156,7 @@ class TestRefresh:
         assert second != first
         third = await self.refresh(customer, second)
         assert third.status_code == 200
-        # The successor was used, so no response was lost: the second use is theft and ends the session.
+        # The second token was used, so its response was not lost: another use of the first token is theft.
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert_problem(
             await self.refresh(customer, third.json()["data"]["refresh_token"]), 401, "invalid_token"
@@ -227,7 +227,7 @@ class TestRefresh:
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
-    async def test_refresh_while_its_session_ends_returns_no_valid_token(
+    async def test_refresh_while_the_session_ends_returns_no_valid_token(
         self, customer: Caller, app: FastAPI, ends: str
     ) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")

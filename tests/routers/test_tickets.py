@@ -182,7 +182,7 @@ class TestGetTicket:
             await other_customer.get("/api/tickets/99999999"),
         )
 
-    async def test_ticket_of_own_contact_or_own_deal_is_visible(
+    async def test_customer_can_read_ticket_of_own_contact_or_own_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -346,7 +346,9 @@ class TestArchiveTicket:
         )
         assert writes(emulator) == []
 
-    async def test_archived_ticket_returns_404_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_of_archived_ticket_returns_404_at_once(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []

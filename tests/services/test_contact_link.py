@@ -175,7 +175,7 @@ class TestLostContact:
         for _ in range(2):
             assert_lost(await customer.get(path))
 
-    async def test_restored_contact_is_found_after_backoff(
+    async def test_restored_contact_is_linked_again_after_backoff(
         self, customer: Caller, app: FastAPI, emulator: Emulator, clock: UtcClock
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -249,7 +249,7 @@ class TestLostContact:
         await link_contact(sessions, app.state.hubspot, email, customer.contact_id, origin=OPERATOR)
         assert (await customer.post("/api/deals", deal_body(), headers=key)).status_code == 201
 
-    async def test_one_404_for_an_existing_contact_still_returns_200(
+    async def test_one_hubspot_404_for_existing_contact_still_returns_200(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404)

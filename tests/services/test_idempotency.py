@@ -232,7 +232,7 @@ class TestRunOnce:
     async def test_retry_after_header_is_age_of_request_up_to_lease_end(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
-        """The wait is as long as the request has run, but not longer than its lease."""
+        """The wait is as long as the request has run, but not longer than its remaining lease."""
 
         async def create(attempt: Attempt) -> BaseModel:
             until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
@@ -294,7 +294,7 @@ async def another_process(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
-        app.state.startup_checks.cancel()  # it reads the schema too, which would disturb the test
+        app.state.startup_checks.cancel()  # these checks would read the schema during the test
         await asyncio.gather(app.state.startup_checks, return_exceptions=True)
         yield client
 

@@ -40,7 +40,7 @@ async def findings(
     )
 
 
-async def test_check_of_new_account_reports_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
+async def test_check_of_new_account_reports_missing_definitions(app: FastAPI, emulator: Emulator) -> None:
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
@@ -66,7 +66,7 @@ async def test_hubspot_checks_end_if_account_info_is_not_readable(
 @pytest.mark.parametrize(
     ("version", "end"), [("2026-09", (2028, 3)), ("2026-03", (2027, 9)), ("2027-03-beta", (2028, 9))]
 )
-def test_api_version_is_supported_for_18_months(version: str, end: tuple[int, int]) -> None:
+def test_end_of_support_is_18_months_after_api_version(version: str, end: tuple[int, int]) -> None:
     assert end_of_support(version) == end
 
 

@@ -21,7 +21,7 @@ async def no_sleep(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_second_writer_waits_for_the_record_lease(app: FastAPI) -> None:
+async def test_concurrent_writers_hold_the_record_lease_one_at_a_time(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     order: list[str] = []
 
