@@ -64,7 +64,7 @@ class TestCreateContact:
         problem = assert_problem(response, 409, "contact_exists")
         assert problem["error"] == "Contact already exists"
 
-    async def test_400_for_an_existing_email_returns_409(
+    async def test_hubspot_400_for_an_existing_email_returns_409(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         body = duplicate_email_body(customer.email, holder_id=customer.contact_id)
@@ -107,7 +107,7 @@ class TestCreateContact:
             ({"properties": {"hubspot_owner_id": "1"}}, "properties.hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_of_new_contact_is_named_without_a_write(
+    async def test_400_names_invalid_field_of_new_contact_without_a_write(
         self, staff: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -123,7 +123,7 @@ class TestListContacts:
         assert_problem(await client.get("/api/contacts"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_contact_list_of_customer_has_only_their_contact(
+    async def test_contact_list_of_customer_has_only_own_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         [contact] = await list_all(customer, "/api/contacts")
@@ -157,7 +157,7 @@ class TestGetContact:
             await other_customer.get(f"/api/contacts/{customer.contact_id}"),
             await other_customer.get("/api/contacts/99999999"),
         )
-        # Both cause the same call, so that response times do not reveal which contact exists.
+        # Both requests cause the same call, so that response times do not reveal which contact exists.
         assert calls(emulator) == 2 * [f"GET objects/contacts/{other_customer.contact_id}"]
 
     async def test_get_own_contact_returns_deals_and_tickets(
@@ -175,7 +175,7 @@ class TestGetContact:
         assert (deal["id"], deal["tickets"][0]["id"]) == (deal_id, ticket_id)
         assert len(calls(emulator)) == 4
 
-    async def test_staff_read_any_contact(self, staff: Caller, customer: Caller) -> None:
+    async def test_staff_can_read_the_contact_of_a_customer(self, staff: Caller, customer: Caller) -> None:
         response = await staff.get(f"/api/contacts/{customer.contact_id}")
         assert response.json()["data"]["contact"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
@@ -202,7 +202,7 @@ class TestGetContact:
         assert emulator.used_faults()
         assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
 
-    async def test_failed_batch_of_deals_leaves_other_batches_complete(
+    async def test_one_failed_batch_read_omits_only_the_deals_in_it(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 250)
@@ -221,7 +221,7 @@ class TestGetContact:
         assert [deal["id"] for deal in contact["deals"]] == [*created[:100], *created[200:]]
         assert contact["incomplete"] is True
 
-    async def test_unreadable_tickets_make_deals_incomplete(
+    async def test_unreadable_tickets_make_deal_of_contact_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer))
@@ -249,7 +249,7 @@ class TestUpdateContact:
         )
         assert writes(emulator) == []
 
-    async def test_customer_updates_own_contact(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_can_update_own_contact(self, customer: Caller, emulator: Emulator) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         response = await customer.patch(path, {"firstname": "Augusta", "phone": None})
         assert response.status_code == 200, response.text
@@ -266,7 +266,7 @@ class TestUpdateContact:
             ("hs_lead_status", "OPEN"),
         ],
     )
-    async def test_update_of_staff_field_by_customer_returns_400(
+    async def test_update_of_field_not_writable_by_customer_returns_400(
         self, customer: Caller, emulator: Emulator, name: str, value: str
     ) -> None:
         emulator.clear_requests()
@@ -274,7 +274,7 @@ class TestUpdateContact:
         assert_problem(response, 400, "validation_error", fields=[name])
         assert writes(emulator) == []
 
-    async def test_staff_update_email_and_lifecyclestage(
+    async def test_staff_can_update_email_and_lifecyclestage_of_contact(
         self, staff: Caller, customer: Caller, other_customer: Caller
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
@@ -308,7 +308,7 @@ class TestUpdateContact:
 class TestReadYourOwnWrites:
     """HubSpot's search index lags 30 seconds behind writes."""
 
-    async def test_contacts_missing_in_hubspots_index_are_listed_once(
+    async def test_own_contact_writes_not_in_hubspot_index_are_listed_once(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -325,7 +325,9 @@ class TestReadYourOwnWrites:
         [results] = await search_all(staff, "/api/contacts/search", query="hopper")
         assert results["id"] == created
 
-    async def test_own_profile_change_shows_in_staff_search(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_profile_change_of_staff_shows_in_their_contact_search(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.switches.search_lag_seconds = 30.0
         assert (await staff.patch("/api/me", {"lastname": "King"})).status_code == 200
         [results] = await search_all(staff, "/api/contacts/search", query="king")
@@ -339,7 +341,7 @@ class TestSearchContacts:
         assert_problem(await client.post("/api/contacts/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_contact_search_of_customer_finds_only_their_contact(
+    async def test_contact_search_of_customer_finds_only_own_contact(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         results = await search_all(customer, "/api/contacts/search", query="example.com")

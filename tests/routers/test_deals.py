@@ -131,13 +131,13 @@ class TestCreateDeal:
         path = f"/api/deals/{created.json()['data']['deal']['id']}"
         assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
 
-    async def test_validation_error_does_not_contain_the_invalid_value(self, customer: Caller) -> None:
+    async def test_invalid_closedate_message_does_not_contain_the_value(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
             response = await customer.post("/api/deals", deal_body(closedate=wrong))
             [detail] = assert_problem(response, 400, "validation_error", fields=["closedate"])["details"]
             assert detail["message"] == "is not a date or time that exists between the years 1 and 9999"
 
-    async def test_unknown_stage_forces_one_pipeline_read_before_the_400(
+    async def test_unknown_stage_reads_pipelines_again_and_returns_400(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -148,7 +148,7 @@ class TestCreateDeal:
         assert problem["error"] == "Validation error"
         assert calls(emulator) == [f"GET objects/contacts/{customer.contact_id}", "GET pipelines/deals"]
 
-    async def test_stage_of_a_pipeline_created_since_is_accepted(
+    async def test_stage_of_pipeline_created_after_caching_is_accepted(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipelines, "MIN_REFRESH_SECONDS", 0.0)
@@ -221,7 +221,7 @@ class TestCreateDeal:
             ({"hs_deal_stage_probability": "1"}, "hs_deal_stage_probability"),
         ],
     )
-    async def test_invalid_field_of_new_deal_is_named_without_a_write(
+    async def test_400_names_invalid_field_and_no_deal_is_created(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         response = await customer.post("/api/deals", deal_body(**change))
@@ -235,7 +235,7 @@ class TestCreateDeal:
         assert_problem(response, 403, "forbidden")
         assert emulator.records("deals") == []
 
-    async def test_staff_create_a_deal_for_another_contact(
+    async def test_deal_created_by_staff_is_associated_with_contact_id(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         response = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
@@ -251,7 +251,7 @@ class TestCreateDeal:
         assert_problem(response, 400, "validation_error", fields=["contact_id"])
         assert emulator.records("deals") == []
 
-    async def test_create_deal_costs_two_calls_with_cached_pipelines(
+    async def test_create_deal_with_cached_pipelines_makes_2_hubspot_calls(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -276,7 +276,7 @@ class TestCreateDealErrors:
             ({"status": 403}, 502, "hubspot_credentials_refused"),
         ],
     )
-    async def test_hubspot_error_of_create_deal_is_mapped_to_a_status(
+    async def test_hubspot_failure_of_create_deal_returns_502_or_504(
         self, customer: Caller, emulator: Emulator, fault: dict[str, Any], status: int, code: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -287,15 +287,16 @@ class TestCreateDealErrors:
         # The account has no idempotency property, so the create is not retried.
         assert len(emulator.records("deals")) <= 1
 
-    async def test_create_deal_waits_for_retry_after_of_a_429(
+    async def test_create_deal_is_retried_after_a_429_from_hubspot(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
         emulator.fail_next("POST", "/crm/objects/*/deals", status=429, headers={"Retry-After": "0"})
         assert (await customer.post("/api/deals", deal_body())).status_code == 201
+        assert emulator.used_faults()
         assert len(emulator.records("deals")) == 1
 
-    async def test_create_deal_with_429_beyond_deadline_returns_503(
+    async def test_hubspot_retry_after_beyond_deadline_returns_503(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")

@@ -40,7 +40,7 @@ class TestGetDeal:
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
 
-    async def test_staff_read_any_deal(self, customer: Caller, staff: Caller) -> None:
+    async def test_staff_can_read_the_deal_of_a_customer(self, customer: Caller, staff: Caller) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
@@ -65,7 +65,7 @@ class TestGetDeal:
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
-    async def test_get_deal_returns_no_property_outside_the_contract(
+    async def test_get_deal_omits_next_step_and_probability(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1, hs_next_step="call the boss")
@@ -153,7 +153,7 @@ class TestUpdateDeal:
             ({"properties": {"x" * 300: "x"}}, "properties." + "x" * 100),
         ],
     )
-    async def test_invalid_field_of_deal_update_is_named_without_a_write(
+    async def test_400_names_invalid_field_of_deal_update_without_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -162,7 +162,7 @@ class TestUpdateDeal:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_stage_of_another_pipeline_needs_the_pipeline_too(
+    async def test_deal_changes_pipeline_only_with_pipeline_and_stage(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer, dealstage="contractsent")
@@ -187,7 +187,7 @@ class TestUpdateDeal:
         deal = response.json()["data"]["deal"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
-    async def test_hubspot_refusal_of_deal_update_names_the_api_field(
+    async def test_400_names_field_required_by_hubspot_rule_on_update(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -215,7 +215,7 @@ class TestIfMatch:
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
 
-    async def test_if_match_after_a_change_in_hubspot_returns_412(
+    async def test_update_with_etag_older_than_hubspot_change_returns_412(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -224,7 +224,7 @@ class TestIfMatch:
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(response, 412, "precondition_failed")
 
-    async def test_change_of_a_property_not_returned_keeps_the_etag(
+    async def test_change_of_property_not_returned_keeps_etag_of_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -315,14 +315,16 @@ class TestArchiveDeal:
         assert_problem(raised, 404, "not_found")
         assert writes(emulator) == []
 
-    async def test_staff_archive_any_deal(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_can_archive_the_deal_of_a_customer(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
         deal_id = await create_deal_as(customer)
         assert (await staff.delete(f"/api/deals/{deal_id}")).status_code == 204
         assert emulator.records("deals") == []
 
 
 class TestUpdateErrors:
-    async def test_failed_deal_update_releases_the_record_lease(
+    async def test_deal_can_be_updated_after_a_failed_update(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

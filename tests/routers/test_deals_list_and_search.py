@@ -28,14 +28,16 @@ class TestListDeals:
         assert_problem(await client.get("/api/deals"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_customers_get_only_their_own_deals(self, customer: Caller, other_customer: Caller) -> None:
+    async def test_deal_list_of_customer_has_only_own_deals(
+        self, customer: Caller, other_customer: Caller
+    ) -> None:
         own_ids = [await create_deal_as(customer) for _ in range(3)]
         foreign_id = await create_deal_as(other_customer)
         assert record_ids(await list_all(customer, "/api/deals")) == own_ids
         assert record_ids(await list_all(other_customer, "/api/deals")) == [foreign_id]
 
     @pytest.mark.parametrize("params", [{}, {"sort": "hs_object_id"}])
-    async def test_pages_are_shorter_if_records_are_large(
+    async def test_deal_list_pages_are_shorter_if_deals_are_large(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, params: dict[str, str]
     ) -> None:
         monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
@@ -51,7 +53,7 @@ class TestListDeals:
             cursor = {"cursor": page["next_cursor"]}
         assert (sizes, record_ids(records)) == ([2, 2, 1], created)
 
-    async def test_deal_page_of_a_customer_costs_two_calls(
+    async def test_deal_list_page_of_a_customer_makes_two_hubspot_calls(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 30)
@@ -65,7 +67,9 @@ class TestListDeals:
         ]
         assert len(emulator.requests[-1].body["inputs"]) == 10
 
-    async def test_pages_list_each_of_250_deals_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_deal_list_pages_have_each_of_250_deals_once(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         created = seed_deals(emulator, customer.contact_id, 250)
         assert record_ids(await list_all(customer, "/api/deals", limit=100)) == created
         assert (
@@ -84,7 +88,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("change", ["archived", "moved back", "moved on"])
     @pytest.mark.parametrize("sort", ["amount", "-amount", "description"])
-    async def test_change_of_last_listed_deal_hides_no_other_deal(
+    async def test_change_of_last_deal_of_a_page_hides_no_other_deal(
         self, customer: Caller, emulator: Emulator, sort: str, change: str
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 6, amount="5", description="x" * 5)
@@ -99,7 +103,7 @@ class TestListDeals:
         results = record_ids(await list_all(customer, "/api/deals", **params))
         assert [record for record in results if record != created[1]] == created[2:]
 
-    async def test_sort_values_too_long_for_a_cursor_are_paged(
+    async def test_deals_are_paged_by_sort_values_too_long_for_a_cursor(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         long = "é" * 300
@@ -157,7 +161,7 @@ class TestListDeals:
         assert record_ids(by_amount)[:12] == won
         assert len(set(record_ids(by_amount))) == 24
 
-    async def test_deal_cursor_is_bound_to_user_endpoint_and_query(
+    async def test_deal_cursor_of_other_user_path_or_query_returns_400(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         seed_deals(emulator, customer.contact_id, 5)
@@ -189,7 +193,7 @@ class TestListDeals:
 
     @pytest.mark.parametrize("sort", [None, "amount"])
     @pytest.mark.parametrize("change", ["archive", "merge"])
-    async def test_deal_archived_or_merged_during_the_list_is_omitted(
+    async def test_deal_list_is_current_after_archive_or_merge_during_read(
         self, customer: Caller, emulator: Emulator, change: str, sort: str | None
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 4)
@@ -228,13 +232,13 @@ class TestSearchDeals:
         assert_problem(await client.post("/api/deals/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_search_finds_no_deals_of_another_customer(
+    async def test_deal_search_finds_no_deals_of_another_customer(
         self, customer: Caller, other_customer: Caller
     ) -> None:
         await create_deal_as(customer, dealname="Secret plan")
         assert await search_all(other_customer, "/api/deals/search", query="secret") == []
 
-    async def test_customer_search_does_not_use_hubspot_search(
+    async def test_deal_search_of_customer_does_not_call_hubspot_search(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
@@ -274,7 +278,7 @@ class TestSearchDeals:
             ),
         ],
     )
-    async def test_search_filters_select_matching_deals(
+    async def test_deal_search_filters_select_matching_deals(
         self,
         role: str,
         filters: list[dict[str, Any]],
@@ -317,7 +321,7 @@ class TestSearchDeals:
             ({"filter": []}, "filter"),
         ],
     )
-    async def test_invalid_field_of_deal_search_is_named_without_a_call(
+    async def test_400_names_invalid_search_field_without_hubspot_call(
         self, staff: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         emulator.clear_requests()
@@ -325,7 +329,7 @@ class TestSearchDeals:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert emulator.requests == []
 
-    async def test_staff_deal_search_costs_one_call(
+    async def test_deal_search_page_of_staff_makes_one_hubspot_call(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 12)
@@ -337,7 +341,7 @@ class TestSearchDeals:
         assert calls(emulator) == ["POST objects/deals/search"]
         assert record_ids(await search_all(staff, "/api/deals/search", query="deal", limit=5)) == created
 
-    async def test_search_beyond_hubspots_length_limit_returns_400(
+    async def test_deal_search_longer_than_hubspot_allows_returns_400(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -347,7 +351,7 @@ class TestSearchDeals:
         assert emulator.requests == []
 
     @pytest.mark.parametrize("text", ["é", "👩", "\N{COMBINING ACUTE ACCENT}"])
-    async def test_search_text_of_500_characters_of_any_script_succeeds(
+    async def test_staff_search_text_of_500_non_ascii_characters_succeeds(
         self, staff: Caller, emulator: Emulator, text: str
     ) -> None:
         for response in (
@@ -357,7 +361,7 @@ class TestSearchDeals:
             assert response.status_code == 200, response.text
 
     @pytest.mark.parametrize("query", ["josé", "JOSÉ", "jose\N{COMBINING ACUTE ACCENT}", "é m"])
-    async def test_search_matches_combining_and_composed_accents(
+    async def test_deal_search_matches_combining_and_composed_accents(
         self, customer: Caller, emulator: Emulator, query: str
     ) -> None:
         created = [await create_deal_as(customer, dealname=name) for name in ("José Meza", "Jose\u0301 Meza")]

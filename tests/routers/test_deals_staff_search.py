@@ -52,7 +52,7 @@ class TestManyAddedProperties:
         everything = (await staff.get("/api/search", params={"q": "deal"})).json()["data"]
         assert (record_ids(everything["deals"]), everything["failed"]) == (created, [])
 
-    async def test_deal_archived_before_batch_read_keeps_its_position(
+    async def test_deal_archived_before_batch_read_stays_in_search_results(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 5)
@@ -93,7 +93,7 @@ class TestSearchLimit:
             assert page["total"] == 10_050
             body["cursor"] = page["next_cursor"]
 
-    async def test_sorted_staff_list_beyond_10000_returns_400(self, staff: Caller) -> None:
+    async def test_sorted_staff_list_beyond_10000_deals_returns_400(self, staff: Caller) -> None:
         params: dict[str, Any] = {"limit": 100, "sort": "amount"}
         for _ in range(100):
             page = (await staff.get("/api/deals", params=params)).json()["data"]
@@ -101,7 +101,9 @@ class TestSearchLimit:
         response = await staff.get("/api/deals", params=params)
         assert_problem(response, 400, "validation_error", fields=["cursor"])
 
-    async def test_filtered_staff_list_pages_by_the_last_id(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_filtered_staff_list_pages_by_id_of_last_deal(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         params: dict[str, Any] = {"limit": 100, "pipeline": "default"}
         for _ in range(2):
             params["cursor"] = (await staff.get("/api/deals", params=params)).json()["data"]["next_cursor"]
@@ -145,7 +147,7 @@ class TestReadYourOwnWrites:
         assert (await staff.post("/api/deals/search", {"filters": filters})).json()["data"]["total"] == 5
         assert created in record_ids(await search_all(staff, "/api/deals/search", query="fleet"))
 
-    async def test_staff_search_adds_latest_50_writes_and_fits_cursor(
+    async def test_staff_search_adds_only_the_latest_50_own_writes(
         self, staff: Caller, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         created = [await create_deal_as(staff, contact_id=customer.contact_id) for _ in range(55)]
@@ -155,7 +157,7 @@ class TestReadYourOwnWrites:
         assert record_ids(results) == created[-50:]
 
     @pytest.mark.parametrize("operation", ["list", "search"])
-    async def test_short_search_page_is_not_filled_with_later_deals(
+    async def test_recent_deal_is_on_page_2_if_hubspots_page_1_is_short(
         self, operation: str, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = await create_deal_as(staff, contact_id=customer.contact_id)
@@ -176,7 +178,7 @@ class TestReadYourOwnWrites:
             remaining = await staff.post("/api/deals/search", {"cursor": page["next_cursor"]})
         assert record_ids(remaining.json()["data"]["results"]) == [created]
 
-    async def test_deals_written_between_pages_have_current_values(
+    async def test_deals_written_between_search_pages_have_current_values(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 0.0
@@ -202,7 +204,7 @@ class TestReadYourOwnWrites:
         await staff.post("/api/deals/search", {})
         assert calls(emulator) == ["POST objects/deals/search"]
 
-    async def test_staff_search_after_own_writes_costs_one_more_call(
+    async def test_staff_search_after_own_write_makes_two_hubspot_calls(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         await create_deal_as(staff, contact_id=customer.contact_id)

@@ -28,7 +28,9 @@ class TestDocs:
         assert (await client.get("/docs/assets/..%2f..%2fmain.py")).status_code == 404
         assert (await client.get("/")).headers["location"] == "docs"
 
-    async def test_docs_can_be_disabled(self, settings: Settings, emulator: Emulator) -> None:
+    async def test_docs_return_404_if_disabled_by_setting(
+        self, settings: Settings, emulator: Emulator
+    ) -> None:
         without_docs = settings.model_copy(update={"docs_enabled": False})
         app = create_app(without_docs, hubspot_transport=EmulatorTransport(emulator))
         async with httpx.AsyncClient(

@@ -34,7 +34,7 @@ class TestReadiness:
         assert response.status_code == 200
         assert (response.json()["status"], response.json()["hubspot"]["state"]) == ("degraded", "degraded")
 
-    async def test_open_search_circuit_is_degraded_with_200(
+    async def test_readyz_shows_hubspot_degraded_if_search_circuit_is_open(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         circuit = app.state.hubspot.sender.circuits["search"]
@@ -45,7 +45,7 @@ class TestReadiness:
         assert (response.status_code, hubspot["state"]) == (200, "degraded")
         assert hubspot["problem"] == "circuit breaker open: search"
 
-    async def test_pause_after_a_429_is_degraded_with_200(
+    async def test_readyz_is_degraded_with_200_while_calls_are_paused(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         app.state.hubspot.sender.quota.on_rate_limited("burst", 9.5)

@@ -47,7 +47,7 @@ async def end_leases(app: FastAPI) -> None:
 
 
 class TestSameKey:
-    async def test_second_request_with_a_key_replays_the_response(
+    async def test_second_request_with_same_key_replays_the_response(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         first = await customer.post("/api/deals", deal_body(), headers=KEY)
@@ -58,10 +58,10 @@ class TestSameKey:
         assert "idempotency-replayed" not in first.headers
         assert again.headers["idempotency-replayed"] == "true"
         assert again.headers["content-type"] == "application/json"
-        # The replay reads the record, because the caller may have lost access to it.
+        # The service reads the record again, because the caller may have lost access to it.
         assert [request.method for request in emulator.requests] == ["GET"]
 
-    async def test_record_taken_from_the_caller_is_not_replayed(
+    async def test_replay_of_record_no_longer_associated_returns_404(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = (await customer.post("/api/deals", deal_body(), headers=KEY)).json()["data"]["deal"]["id"]
@@ -73,7 +73,7 @@ class TestSameKey:
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 404, "not_found")
         assert_problem(await customer.post(path, ticket_body(), headers=KEY), 404, "not_found")
 
-    async def test_record_of_former_staff_is_not_replayed(
+    async def test_replay_after_loss_of_staff_role_returns_404(
         self, customer: Caller, staff: Caller, app: FastAPI
     ) -> None:
         body = deal_body(contact_id=customer.contact_id)
@@ -83,7 +83,7 @@ class TestSameKey:
         assert_problem(await staff.post("/api/deals", body, headers=KEY), 404, "not_found")
 
     @pytest.mark.parametrize("step", ["_acquire", "create_record"])
-    async def test_create_of_deleted_user_stores_nothing(
+    async def test_user_deleted_during_create_leaves_no_idempotency_row(
         self, customer: Caller, app: FastAPI, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         """Another request deletes the user before the key is stored, or before the record is created."""
@@ -106,7 +106,7 @@ class TestSameKey:
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}"])
-    async def test_idempotency_key_with_another_body_returns_422(
+    async def test_idempotency_key_with_changed_request_returns_422(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -167,7 +167,7 @@ class TestSameKey:
         assert again.headers["idempotency-replayed"] == "true"
         assert emulator.requests == []
 
-    async def test_502_releases_the_idempotency_key_for_a_retry(
+    async def test_create_can_be_retried_with_same_key_after_502(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -191,15 +191,15 @@ class TestSameKey:
         response = await customer.post("/api/deals", deal_body(), headers={"Idempotency-Key": key})
         assert_problem(response, 400, "validation_error", fields=["Idempotency-Key"])
 
-    async def test_database_contains_no_idempotency_keys_or_bodies(
+    async def test_idempotency_row_id_and_fingerprint_hide_key_and_body(
         self, customer: Caller, app: FastAPI
     ) -> None:
         await customer.post("/api/deals", deal_body(dealname="Hidden name"), headers=KEY)
         [row] = await rows(app)
-        assert KEY["Idempotency-Key"] not in row.id
+        assert KEY["Idempotency-Key"] not in row.fingerprint + row.id
         assert "Hidden" not in row.fingerprint + row.id
 
-    async def test_repeated_registration_with_a_key_replays_the_201(
+    async def test_repeated_registration_with_same_key_replays_the_201(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         first = await client.post("/api/register", json=registration_body(), headers=KEY)
@@ -216,7 +216,7 @@ class TestLostResponses:
     @pytest.mark.parametrize(
         "kind", ["drop_before", "drop_after", "truncated_json", "hang_after", "invalid_json"]
     )
-    async def test_create_with_lost_response_succeeds_if_provisioned(
+    async def test_lost_hubspot_response_creates_one_deal_if_provisioned(
         self, customer: Caller, emulator: Emulator, provisioned: list[str], kind: str
     ) -> None:
         await customer.get("/api/pipelines")
@@ -229,7 +229,7 @@ class TestLostResponses:
         assert len(emulator.used_faults()) == 1
 
     @pytest.mark.parametrize("path", ["/api/deals", "/api/tickets/{deal}", "/api/register", "/api/contacts"])
-    async def test_create_with_lost_response_returns_the_usual_body(
+    async def test_create_returns_same_body_after_lost_hubspot_response(
         self, staff: Caller, emulator: Emulator, provisioned: list[str], path: str
     ) -> None:
         deal = (await staff.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -250,7 +250,7 @@ class TestLostResponses:
         assert len(emulator.used_faults()) == 1
         assert responses[0] == responses[1]
 
-    async def test_lost_response_is_outcome_unknown_if_not_provisioned(
+    async def test_lost_hubspot_response_returns_504_if_not_provisioned(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -261,7 +261,7 @@ class TestLostResponses:
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("committed", [True, False])
-    async def test_expired_key_lease_is_taken_over_with_same_request_id(
+    async def test_retry_after_crash_and_expired_lease_leaves_one_deal(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: list[str], committed: bool
     ) -> None:
         # A crash after HubSpot's commit leaves a row with a lease and without a response.
@@ -283,7 +283,9 @@ class TestLostResponses:
 
 
 class TestProvision:
-    async def test_second_provision_creates_no_definitions(self, app: FastAPI, emulator: Emulator) -> None:
+    async def test_second_provision_changes_nothing_in_hubspot(
+        self, app: FastAPI, emulator: Emulator
+    ) -> None:
         done = await provision(app.state.hubspot, TICKET_CATEGORIES)
         assert any("crm_api_request_id created" in line for line in done)
         assert sum("category" in line for line in done) == 2
@@ -300,14 +302,14 @@ class TestProvision:
         assert values[len(before.options) :] == ["SERVICE_REQUEST", "MEETING"]
 
     @pytest.mark.parametrize("category", sorted(TICKET_CATEGORIES))
-    async def test_every_category_is_accepted_after_provision(
+    async def test_every_ticket_category_is_accepted_after_provision(
         self, customer: Caller, provisioned: list[str], category: str
     ) -> None:
         deal: dict[str, Any] = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category=category))
         assert (response.status_code, response.json()["data"]["ticket"]["category"]) == (201, category)
 
-    async def test_category_missing_in_hubspot_returns_400(self, customer: Caller) -> None:
+    async def test_new_ticket_with_category_not_in_hubspot_returns_400(self, customer: Caller) -> None:
         deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
         response = await customer.post(f"/api/tickets/{deal['id']}", ticket_body(category="meeting"))
         assert_problem(response, 400, "validation_error", fields=["category"])

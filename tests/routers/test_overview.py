@@ -52,7 +52,7 @@ class TestListCrmObjects:
         assert_problem(await client.get("/api/new-crm-objects"), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_overview_of_customer_has_only_their_contact(
+    async def test_overview_of_customer_has_only_own_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
@@ -73,7 +73,9 @@ class TestListCrmObjects:
             None,
         )
 
-    async def test_overview_of_10_contacts_costs_four_calls(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_of_10_contacts_makes_4_hubspot_calls(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
         seed_contacts(emulator, 10)
         emulator.clear_requests()
@@ -88,7 +90,7 @@ class TestListCrmObjects:
         ]
         assert calls(emulator)[3:] == ["objects/tickets/batch/read"]
 
-    async def test_overview_of_100_contacts_costs_eleven_calls(
+    async def test_overview_of_100_contacts_makes_11_hubspot_calls(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", staff.contact_id)
@@ -99,7 +101,7 @@ class TestListCrmObjects:
         assert sum(len(deal["tickets"]) for contact in contacts for deal in contact["deals"]) == 600
         assert len(emulator.requests) == 11
 
-    async def test_overview_lists_each_contact_on_one_page(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_overview_pages_list_each_contact_once(self, staff: Caller, emulator: Emulator) -> None:
         seed_contacts(emulator, 23, deals=0)
         seen: list[str] = []
         cursor: str | None = None
@@ -112,14 +114,16 @@ class TestListCrmObjects:
                 break
         assert seen == sorted({record.id for record in emulator.records("contacts")}, key=int)
 
-    async def test_overview_contact_has_all_250_deals(self, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_overview_returns_all_250_deals_of_a_contact(
+        self, staff: Caller, emulator: Emulator
+    ) -> None:
         seed_contacts(emulator, 1, deals=250, tickets=0)
         response = await staff.get("/api/new-crm-objects", params={"limit": 100})
         contact = response.json()["data"]["data"]["contacts"][-1]
         assert len(contact["deals"]) == 250
         assert contact["incomplete"] is False
 
-    async def test_deal_merged_during_the_overview_is_incomplete(
+    async def test_deal_merged_while_overview_is_read_is_incomplete(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         one, other, third = seed_deals(emulator, customer.contact_id, 3)
@@ -141,7 +145,7 @@ class TestListCrmObjects:
         assert ({ticket["id"] for ticket in deal["tickets"]}, deal["incomplete"]) == (set(tickets), False)
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_overview_above_maximum_of_children_is_incomplete(
+    async def test_overview_with_too_many_deals_or_tickets_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, object_type: str
     ) -> None:
         monkeypatch.setattr(associations, "MAX_CHILDREN", 3)
@@ -155,7 +159,7 @@ class TestListCrmObjects:
         assert (len(nested[object_type]), nested["incomplete"]) == (3, True)
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_children_too_large_for_a_response_are_incomplete(
+    async def test_overview_with_too_large_deals_or_tickets_is_incomplete(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, object_type: str
     ) -> None:
         monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
@@ -171,7 +175,7 @@ class TestListCrmObjects:
             True,
         )
 
-    async def test_reading_stops_at_the_size_of_a_response(
+    async def test_overview_stops_reading_deals_at_maximum_response_size(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
@@ -182,7 +186,7 @@ class TestListCrmObjects:
         assert (len(contact["deals"]), contact["incomplete"]) == (2, True)
         assert calls(emulator).count("objects/deals/batch/read") == 2
 
-    async def test_ticket_of_several_deals_counts_each_time(
+    async def test_overview_size_counts_a_ticket_once_per_deal(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
@@ -214,7 +218,7 @@ class TestListCrmObjects:
         response = await other_customer.get("/api/new-crm-objects", params={"cursor": cursor})
         assert_problem(response, 400, "invalid_cursor")
 
-    async def test_overview_returns_502_or_503_for_hubspot_errors(
+    async def test_overview_returns_502_or_503_if_hubspot_returns_502(
         self, staff: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("GET", "/crm/objects/*", status=502, times=50)

@@ -38,7 +38,7 @@ class TestChange:
         response = await client.post("/api/me/password", json={"current_password": "x", "new_password": NEW})
         assert_problem(response, 401, "invalid_token")
 
-    async def test_login_accepts_only_the_new_password(
+    async def test_login_after_password_change_accepts_only_new_password(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         assert (await self.change(customer)).status_code == 204
@@ -47,7 +47,7 @@ class TestChange:
         mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Your password was changed"
 
-    async def test_password_change_ends_other_sessions(self, customer: Caller) -> None:
+    async def test_password_change_ends_another_session_of_the_user(self, customer: Caller) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id=customer.contact_id)
         assert (await self.change(customer)).status_code == 204
         assert_problem(await other.get("/api/me"), 401, "invalid_token")
@@ -57,7 +57,7 @@ class TestChange:
         mine = {"refresh_token": customer.tokens["refresh_token"]}
         assert (await customer.client.post("/api/token/refresh", json=mine)).status_code == 200
 
-    async def test_password_change_ends_other_tokens_of_the_session(self, customer: Caller) -> None:
+    async def test_password_change_ends_other_access_tokens_of_session(self, customer: Caller) -> None:
         body = {"refresh_token": customer.tokens["refresh_token"]}
         refreshed = (await customer.client.post("/api/token/refresh", json=body)).json()["data"]
         other = replace(customer, tokens=refreshed)
@@ -77,18 +77,20 @@ class TestChange:
         assert events.count("password_change_failed") == 1
         assert await status_of_login(customer, PASSWORD) == 200
 
-    async def test_current_password_guesses_have_a_limit_of_their_own(self, customer: Caller) -> None:
+    async def test_sixth_wrong_current_password_gets_429_but_login_works(self, customer: Caller) -> None:
         statuses = [(await self.change(customer, current=f"guess {n}")).status_code for n in range(6)]
         assert statuses == [400] * 5 + [429]
         assert await status_of_login(customer, PASSWORD) == 200
 
     @pytest.mark.parametrize("new", ["short", "password1", "customer@example.com", "Customer", "x" * 129])
-    async def test_weak_new_password_is_rejected_and_not_counted(self, customer: Caller, new: str) -> None:
+    async def test_weak_new_password_returns_400_and_is_not_rate_limited(
+        self, customer: Caller, new: str
+    ) -> None:
         for _ in range(6):
             response = await self.change(customer, new=new)
             assert_problem(response, 400, "validation_error", fields=["new_password"])
 
-    async def test_only_one_concurrent_password_change_succeeds(self, customer: Caller) -> None:
+    async def test_one_of_three_concurrent_password_changes_succeeds(self, customer: Caller) -> None:
         passwords = [f"a harbour number {n}" for n in range(3)]
         responses = await asyncio.gather(*(self.change(customer, new=password) for password in passwords))
         assert sorted(response.status_code for response in responses) == [204, 400, 400]
@@ -108,14 +110,17 @@ class TestChange:
 
 
 class TestForgot:
-    async def test_forgot_password_sends_link(self, customer: Caller, app: FastAPI, mailbox: Mailbox) -> None:
+    async def test_forgot_password_sends_mail_with_link(
+        self, customer: Caller, app: FastAPI, mailbox: Mailbox
+    ) -> None:
         response = await customer.client.post("/api/password/forgot", json={"email": customer.email})
         assert response.status_code == 202
         assert response.json() == {"message": "Check your e-mail to finish", "data": None}
         mail = await wait_for_mail(app, mailbox, customer.email)
         assert mail["Subject"] == "Choose a new password"
+        assert token_of(mail)
 
-    async def test_forgot_password_informs_unknown_address_by_mail(
+    async def test_forgot_password_for_unknown_email_mails_no_user_exists(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/password/forgot", json={"email": "nobody@example.com"})
@@ -131,7 +136,7 @@ class TestReset:
     async def reset(self, caller: Caller, token: str, password: str = NEW) -> httpx.Response:
         return await caller.client.post("/api/password/reset", json={"token": token, "password": password})
 
-    async def test_password_reset_ends_all_sessions_and_verifies_email(
+    async def test_password_reset_ends_the_session_and_verifies_email(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         response = await self.reset(customer, await self.token(customer, app, mailbox))
@@ -166,7 +171,7 @@ class TestReset:
         assert (await customer.post("/api/me/password", body)).status_code == 204
         assert_problem(await self.reset(customer, token), 400, "invalid_link")
 
-    async def test_expired_reset_token_returns_400(
+    async def test_expired_password_reset_token_returns_400(
         self, customer: Caller, app: FastAPI, mailbox: Mailbox
     ) -> None:
         token = await self.token(customer, app, mailbox)

@@ -38,7 +38,7 @@ class TestListPipelines:
         assert (tickets["id"], [stage["id"] for stage in tickets["stages"]]) == ("0", ["1", "2", "3", "4"])
         assert [stage["id"] for stage in tickets["stages"] if stage["is_closed"]] == ["4"]
 
-    async def test_concurrent_pipeline_requests_share_two_calls(
+    async def test_ten_concurrent_pipeline_lists_share_two_hubspot_calls(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -70,7 +70,7 @@ class TestListPipelines:
         await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
         assert await labels() == ["Renamed"]
 
-    async def test_pipelines_with_invalid_json_from_hubspot_returns_502(
+    async def test_list_pipelines_with_invalid_hubspot_json_returns_502(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("GET", "/crm/pipelines/*", kind="invalid_json", times=50)
@@ -100,7 +100,7 @@ class TestCustomerStages:
         )
         return str(response.id)
 
-    async def test_customers_see_only_allowed_pipelines(
+    async def test_pipeline_list_of_customer_has_only_allowed_pipelines(
         self, customer: Caller, staff: Caller, other_pipeline: str
     ) -> None:
         [visible] = (await customer.get("/api/pipelines")).json()["data"]["deals"]
@@ -113,7 +113,7 @@ class TestCustomerStages:
         assert {pipeline["id"] for pipeline in all_pipelines} == {"default", other_pipeline}
         assert all(stage["may_set"] for pipeline in all_pipelines for stage in pipeline["stages"])
 
-    async def test_stage_outside_customer_stages_is_for_staff_only(
+    async def test_stage_outside_customer_stages_can_be_set_only_by_staff(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         response = await customer.post("/api/deals", deal_body(dealstage="closedwon"))
@@ -125,14 +125,14 @@ class TestCustomerStages:
         by_staff = await staff.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})
         assert by_staff.status_code == 200, by_staff.text
 
-    async def test_hidden_pipeline_returns_400_to_customers(
+    async def test_customer_creating_deal_in_hidden_pipeline_gets_400(
         self, customer: Caller, emulator: Emulator, other_pipeline: str
     ) -> None:
         response = await customer.post("/api/deals", deal_body(pipeline=other_pipeline))
         assert_problem(response, 400, "validation_error", fields=["pipeline"])
         assert emulator.records("deals") == []
 
-    async def test_stage_options_of_customers_are_the_allowed_stages(
+    async def test_property_list_of_customers_has_only_allowed_stages(
         self, customer: Caller, staff: Caller, other_pipeline: str
     ) -> None:
         offered = {}
@@ -166,7 +166,9 @@ class TestCustomerStages:
         assert (await customer.patch(path, body)).status_code == 200
 
 
-async def test_too_long_pipeline_labels_are_cut(customer: Caller, emulator: Emulator) -> None:
+async def test_pipeline_and_stage_labels_are_cut_to_500_characters(
+    customer: Caller, emulator: Emulator
+) -> None:
     stage = {"id": "1", "label": "s" * 600, "displayOrder": -7, "metadata": {}}
     pipeline = {"id": "p", "label": "p" * 600, "displayOrder": 2**40, "stages": [stage]}
     emulator.fail_next("GET", "/crm/pipelines/*", status=200, body={"results": [pipeline]}, times=2)

@@ -59,7 +59,7 @@ class TestReadMe:
 
 
 async def lose_contact_for_long(app: FastAPI) -> None:
-    """Let the lost link look as if HubSpot had not found the contact for a day."""
+    """Set the time at which HubSpot first did not find the contact to a day ago."""
     async with app.state.session_factory.begin() as database:
         await database.execute(update(User).values(contact_lost_at=now() - timedelta(days=1)))
 
@@ -110,14 +110,14 @@ class TestUpdateMe:
             {"password": "a harbour in the morning"},
         ],
     )
-    async def test_profile_update_of_invalid_or_read_only_field_fails(
+    async def test_update_of_invalid_or_read_only_profile_field_gets_400(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any]
     ) -> None:
         emulator.clear_requests()
         assert_problem(await self.patch(customer, **change), 400, "validation_error", fields=list(change))
         assert emulator.requests == []
 
-    async def test_profile_update_with_hubspot_failure_changes_nothing(
+    async def test_hubspot_failure_of_profile_update_keeps_old_profile(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("PATCH", "/crm/objects/*", status=403)
@@ -133,7 +133,7 @@ class TestUpdateMe:
         assert (await self.patch(customer, firstname="Augusta")).json()["data"]["firstname"] == "Augusta"
         assert emulator.records("contacts")[0].properties["firstname"] == "Augusta"
 
-    async def test_profile_update_succeeds_after_contact_is_archived(
+    async def test_profile_update_succeeds_a_day_after_contact_is_archived(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -227,7 +227,7 @@ class TestDeleteMe:
         assert "idempotency-replayed" not in again.headers
         assert len(await users_of(app)) == 1
 
-    async def test_email_can_be_registered_after_user_is_deleted(self, customer: Caller) -> None:
+    async def test_email_can_be_registered_again_after_user_is_deleted(self, customer: Caller) -> None:
         await self.delete(customer)
         again = await customer.client.post("/api/register", json=registration_body(email=customer.email))
         assert again.status_code == 201
@@ -273,7 +273,9 @@ class TestExportMe:
         assert (export["contact"], export["tickets"]) == (None, [])
         assert export["profile"]["email"] == customer.email
 
-    async def test_export_pages_sessions_and_audit_entries(self, customer: Caller, app: FastAPI) -> None:
+    async def test_export_returns_sessions_and_audit_entries_in_pages(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         user_id = (await customer.get("/api/me")).json()["data"]["id"]
         entry = {"event": "logged_out", "user_id": UUID(user_id), "actor": "user"}
         session = {"user_id": UUID(user_id), "expires_at": now()}

@@ -52,7 +52,9 @@ class TestListProperties:
         await customer.get("/api/properties/tickets")
         assert emulator.requests == []
 
-    async def test_writable_of_a_property_depends_on_the_role(self, customer: Caller, staff: Caller) -> None:
+    async def test_listed_writability_of_properties_depends_on_role(
+        self, customer: Caller, staff: Caller
+    ) -> None:
         for caller, writable in ((customer, False), (staff, True)):
             results = (await caller.get("/api/properties/contacts")).json()["data"]["results"]
             listed = {item["name"]: item["writable"] for item in results}
@@ -82,7 +84,7 @@ class TestAddedProperties:
         }
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_added_properties_are_read_and_written_as_nested_fields(
+    async def test_added_properties_are_read_and_written_in_properties(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
@@ -108,7 +110,7 @@ class TestAddedProperties:
         assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
         assert writes(emulator) == []
 
-    async def test_added_property_writable_by_staff_is_400_for_customers(
+    async def test_customer_writing_property_only_for_staff_gets_400(
         self, customer: Caller, staff: Caller
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -120,7 +122,7 @@ class TestAddedProperties:
         assert_problem(response, 400, "validation_error", fields=["properties.hs_is_closed"])
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_only_properties_in_the_setting_are_filterable(
+    async def test_added_property_is_filterable_only_if_set_as_filterable(
         self, role: str, customer: Caller, staff: Caller
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -283,7 +285,7 @@ class TestEveryType:
         in_order = await list_all(caller, "/api/deals", sort=f"-{name}")
         assert [deal["id"] for deal in in_order] == [matching_id, empty_id]
 
-    async def test_hubspot_rule_is_400_only_if_the_property_is_writable(
+    async def test_hubspot_rule_returns_400_for_writable_fields_else_502(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
@@ -302,7 +304,7 @@ class TestRuleForStaffField:
         added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_hubspot_rule_for_staff_property_is_502_for_customers(
+    async def test_hubspot_rule_for_staff_property_gives_customers_502(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"

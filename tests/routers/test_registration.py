@@ -78,11 +78,13 @@ class TestRegister:
         assert len(emulator.records("contacts")) == 1
 
     @pytest.mark.parametrize("name", ["O'Brien", "José", "Mary Ann", "Anne-Marie", "Ñandú", "王", "D’Arcy"])
-    async def test_international_name_is_stored_unchanged(self, client: httpx.AsyncClient, name: str) -> None:
+    async def test_register_returns_international_name_unchanged(
+        self, client: httpx.AsyncClient, name: str
+    ) -> None:
         response = await client.post("/api/register", json=registration_body(firstname=name))
         assert response.json()["data"]["contact"]["firstname"] == name
 
-    async def test_registered_name_is_stored_in_composed_form(self, client: httpx.AsyncClient) -> None:
+    async def test_register_returns_name_in_composed_unicode_form(self, client: httpx.AsyncClient) -> None:
         response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
@@ -104,7 +106,7 @@ class TestRegister:
         assert (after.properties["firstname"], after.properties["phone"]) == ("Ada", "+44 20 7946 0018")
         assert after.properties["company"] == "Analytical Engines"
 
-    async def test_registered_email_returns_409_without_hubspot_call(
+    async def test_register_known_email_returns_409_without_hubspot_call(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.clear_requests()
@@ -151,7 +153,7 @@ class TestRegister:
             ({"role": "staff"}, "role"),
         ],
     )
-    async def test_invalid_field_of_registration_is_named_without_a_write(
+    async def test_400_names_invalid_field_of_registration_without_write(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         response = await client.post("/api/register", json=registration_body(**change))
@@ -161,7 +163,7 @@ class TestRegister:
         assert writes(emulator) == []
 
     @pytest.mark.parametrize("missing", ["email", "firstname", "lastname", "password", "phone"])
-    async def test_missing_field_of_registration_is_named(
+    async def test_400_names_missing_field_of_registration(
         self, client: httpx.AsyncClient, missing: str
     ) -> None:
         body = registration_body()
@@ -192,7 +194,7 @@ class TestRegisterWithFailures:
             ({"kind": "drop_before", "times": 50}, 502, "hubspot_error"),
         ],
     )
-    async def test_registration_can_be_retried_after_hubspot_failure(
+    async def test_registration_failed_by_hubspot_leaves_no_user(
         self,
         client: httpx.AsyncClient,
         app: FastAPI,
@@ -237,7 +239,7 @@ class TestRegisterWithFailures:
         assert (user.status, user.lastname) == ("registering", "Later")
         assert len(emulator.records("contacts")) == 1
 
-    async def test_lost_hubspot_response_creates_one_contact(
+    async def test_lost_hubspot_response_of_register_creates_one_contact(
         self, client: httpx.AsyncClient, emulator: Emulator
     ) -> None:
         emulator.fail_next("POST", "/crm/objects/*/contacts", kind="drop_after")

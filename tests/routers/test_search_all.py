@@ -37,7 +37,7 @@ class TestSearchEverything:
         assert data["failed"] == []
         assert len(calls(emulator)) == 4
 
-    async def test_staff_search_of_everything_costs_one_call_per_type(
+    async def test_staff_search_everything_makes_1_call_per_object_type(
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         created = seed_deals(emulator, customer.contact_id, 8)
@@ -51,7 +51,7 @@ class TestSearchEverything:
         ]
 
     @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-    async def test_search_everything_names_failed_type_for_staff(
+    async def test_search_everything_names_failed_object_type_for_staff(
         self, staff: Caller, emulator: Emulator, object_type: str
     ) -> None:
         emulator.fail_next("POST", f"/crm/objects/*/{object_type}/search", status=500, times=12)
@@ -61,7 +61,7 @@ class TestSearchEverything:
         assert (response.status_code, data["failed"], data[object_type]) == (200, [object_type], [])
         assert object_type == "contacts" or data["contacts"]
 
-    async def test_search_everything_names_failed_type_for_customer(
+    async def test_search_everything_names_failed_object_type_for_customer(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer, dealname="vans"))
@@ -80,7 +80,7 @@ class TestSearchEverything:
         ("params", "field"),
         [({}, "q"), ({"q": ""}, "q"), ({"q": "x" * 501}, "q"), ({"q": "x", "limit": "21"}, "limit")],
     )
-    async def test_search_everything_names_invalid_parameter(
+    async def test_400_of_search_everything_names_the_invalid_parameter(
         self, customer: Caller, params: dict[str, str], field: str
     ) -> None:
         response = await customer.get("/api/search", params=params)

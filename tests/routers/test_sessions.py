@@ -31,7 +31,7 @@ def claims_of(settings: Settings, token: str) -> dict[str, Any]:
 
 
 class TestLogIn:
-    async def test_login_returns_working_tokens(self, customer: Caller) -> None:
+    async def test_login_returns_working_access_and_refresh_tokens(self, customer: Caller) -> None:
         response = await customer.client.post(
             "/api/login", json={"email": customer.email, "password": PASSWORD}
         )
@@ -45,8 +45,10 @@ class TestLogIn:
             "/api/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}
         )
         assert me.status_code == 200
+        refresh = {"refresh_token": tokens["refresh_token"]}
+        assert (await customer.client.post("/api/token/refresh", json=refresh)).status_code == 200
 
-    async def test_wrong_password_and_unknown_email_get_same_response(self, customer: Caller) -> None:
+    async def test_login_error_is_same_for_wrong_password_and_unknown_user(self, customer: Caller) -> None:
         wrong = await customer.client.post(
             "/api/login", json={"email": customer.email, "password": "wrong-one"}
         )
@@ -60,14 +62,14 @@ class TestLogIn:
         del one["request_id"], other["request_id"]
         assert one == other
 
-    async def test_login_accepts_both_unicode_forms_of_the_password(self, client: httpx.AsyncClient) -> None:
+    async def test_login_accepts_composed_and_combining_accents(self, client: httpx.AsyncClient) -> None:
         body = registration_body(password="caf\u00e9 in the harbour")
         assert (await client.post("/api/register", json=body)).status_code == 201
         for spelling in ("caf\u00e9 in the harbour", "cafe\u0301 in the harbour"):
             login = {"email": body["email"], "password": spelling}
             assert (await client.post("/api/login", json=login)).status_code == 200
 
-    async def test_failed_logins_of_one_user_are_rate_limited(self, customer: Caller) -> None:
+    async def test_sixth_failed_login_of_one_user_returns_429(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
         for _ in range(5):
             assert_problem(await customer.client.post("/api/login", json=bad), 401, "invalid_credentials")
@@ -77,7 +79,7 @@ class TestLogIn:
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert refused.headers["ratelimit-policy"] == '"default";q=5;w=60'
 
-    async def test_concurrent_failed_logins_all_count(self, customer: Caller) -> None:
+    async def test_concurrent_failed_logins_after_the_fifth_return_429(self, customer: Caller) -> None:
         bad = {"email": customer.email, "password": "wrong-one"}
         responses = await asyncio.gather(*(customer.client.post("/api/login", json=bad) for _ in range(15)))
         assert sorted(response.status_code for response in responses) == [401] * 5 + [429] * 10
@@ -91,14 +93,14 @@ class TestLogIn:
             assert len((await database.execute(select(Session))).all()) == 1
             assert len((await database.execute(select(RefreshToken))).all()) == 1
 
-    async def test_successful_logins_do_not_count_as_failed(self, customer: Caller) -> None:
+    async def test_eight_successful_logins_are_not_rate_limited(self, customer: Caller) -> None:
         good = {"email": customer.email, "password": PASSWORD}
         statuses = [(await customer.client.post("/api/login", json=good)).status_code for _ in range(8)]
         assert statuses == [200] * 8
 
 
 class TestToken:
-    async def test_password_grant_returns_plain_oauth2_tokens(self, customer: Caller) -> None:
+    async def test_password_grant_returns_tokens_without_envelope(self, customer: Caller) -> None:
         form = {"grant_type": "password", "username": customer.email, "password": PASSWORD}
         response = await customer.client.post("/api/token", data=form)
         assert response.status_code == 200
@@ -135,7 +137,7 @@ class TestToken:
             ({"scope": ["", ""], "grant_type": "password"}, "invalid_request"),
         ],
     )
-    async def test_token_endpoint_error_is_a_problem_with_oauth2_error(
+    async def test_token_endpoint_error_returns_400_with_oauth2_code(
         self, customer: Caller, form: dict[str, Any], code: str
     ) -> None:
         response = await customer.client.post("/api/token", data=form)
@@ -146,20 +148,22 @@ class TestRefresh:
     async def refresh(self, caller: Caller, token: str) -> httpx.Response:
         return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
 
-    async def test_refresh_token_reuse_ends_the_session(self, customer: Caller, app: FastAPI) -> None:
+    async def test_refresh_token_reuse_after_successor_use_ends_session(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         assert second != first
         third = await self.refresh(customer, second)
         assert third.status_code == 200
-        # The successor was used, so no response was lost: the second use is theft and ends the session.
+        # The second token was used, so its response was not lost: another use of the first token is theft.
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert_problem(
             await self.refresh(customer, third.json()["data"]["refresh_token"]), 401, "invalid_token"
         )
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_replayed_refresh_token_invalidates_unused_successor(self, customer: Caller) -> None:
+    async def test_second_use_of_refresh_token_ends_its_unused_successor(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         lost = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         again = await self.refresh(customer, first)
@@ -167,12 +171,14 @@ class TestRefresh:
         assert (await self.refresh(customer, again.json()["data"]["refresh_token"])).status_code == 200
         assert_problem(await self.refresh(customer, lost), 401, "invalid_token")
 
-    async def test_refresh_token_is_replayed_at_most_once(self, customer: Caller) -> None:
+    async def test_third_use_of_a_refresh_token_returns_401(self, customer: Caller) -> None:
         first = customer.tokens["refresh_token"]
         statuses = [(await self.refresh(customer, first)).status_code for _ in range(3)]
         assert statuses == [200, 200, 401]
 
-    async def test_refresh_token_replay_fails_after_10_seconds(self, customer: Caller, app: FastAPI) -> None:
+    async def test_second_use_of_refresh_token_after_11_s_returns_401(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         first = customer.tokens["refresh_token"]
         await self.refresh(customer, first)
         async with app.state.session_factory.begin() as database:
@@ -182,7 +188,7 @@ class TestRefresh:
             )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
 
-    async def test_two_concurrent_refreshes_leave_one_unused_token(
+    async def test_two_concurrent_refreshes_leave_one_unused_refresh_token(
         self, customer: Caller, app: FastAPI
     ) -> None:
         """Two browser tabs refresh at once: both get tokens, and only the later refresh token is valid."""
@@ -194,7 +200,7 @@ class TestRefresh:
             assert len((await database.execute(unused)).all()) == 1
 
     @pytest.mark.parametrize("database_backend", ["postgresql"])
-    async def test_deadlock_on_refresh_returns_503_and_retry_works(
+    async def test_database_deadlock_on_refresh_gives_503_and_retry_works(
         self, customer: Caller, app: FastAPI
     ) -> None:
         """A concurrent deletion of the user locks the session first and then its tokens."""
@@ -221,7 +227,7 @@ class TestRefresh:
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
     @pytest.mark.parametrize("ends", ["logout", "everywhere", "password", "operator", "deletion"])
-    async def test_refresh_during_the_end_of_its_session_gets_no_access(
+    async def test_refresh_while_the_session_ends_returns_no_valid_token(
         self, customer: Caller, app: FastAPI, ends: str
     ) -> None:
         other = await Caller.log_in(customer.client, customer.email, PASSWORD, contact_id="")
@@ -268,7 +274,7 @@ class TestRefresh:
 
 
 class TestAccessToken:
-    """Every kind of invalid access token returns the same 401."""
+    """Validation of access tokens."""
 
     def forged(self, settings: Settings, token: str, defect: str) -> str:
         claims, key = claims_of(settings, token), settings.jwt_secret_key.get_secret_value()
@@ -414,7 +420,7 @@ class TestEffectOnTheNextRequest:
                 again = await customer.client.get("/api/me", headers=headers)
                 assert_problem(again, 401, "invalid_token")
 
-    async def test_demoted_staff_lose_access_at_once(self, staff: Caller, app: FastAPI) -> None:
+    async def test_demoted_staff_lose_staff_access_on_next_request(self, staff: Caller, app: FastAPI) -> None:
         assert (await staff.get("/api/contacts")).status_code == 200
         everybody = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         assert await set_role(app.state.session_factory, staff.email, "customer")
@@ -424,13 +430,13 @@ class TestEffectOnTheNextRequest:
         assert [contact["id"] for contact in own] == [staff.contact_id]
         assert everybody
 
-    async def test_end_sessions_by_operator_ends_all_sessions_of_a_user(
+    async def test_access_token_returns_401_after_operator_ends_sessions(
         self, customer: Caller, app: FastAPI
     ) -> None:
         assert await end_sessions(app.state.session_factory, customer.email, origin=OPERATOR)
         assert_problem(await customer.get("/api/me"), 401, "invalid_token")
 
-    async def test_login_fails_if_password_changes_during_verification(
+    async def test_login_returns_401_if_password_changes_during_login(
         self, customer: Caller, app: FastAPI
     ) -> None:
         """Another request changes the password while the login verifies the old one."""

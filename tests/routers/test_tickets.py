@@ -75,7 +75,7 @@ class TestCreateTicket:
         assert emulator.associations("tickets", record.id, "deals") == [deal_id]
         assert emulator.associations("tickets", record.id, "contacts") == [customer.contact_id]
 
-    async def test_ticket_of_staff_is_associated_with_deals_contacts(
+    async def test_ticket_created_by_staff_is_associated_with_deal_contact(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -106,7 +106,7 @@ class TestCreateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_of_new_ticket_is_named_without_a_write(
+    async def test_400_names_invalid_field_and_no_ticket_is_created(
         self, customer: Caller, emulator: Emulator, change: dict[str, Any], field: str
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -182,7 +182,7 @@ class TestGetTicket:
             await other_customer.get("/api/tickets/99999999"),
         )
 
-    async def test_ticket_of_own_contact_or_own_deal_is_visible(
+    async def test_customer_can_read_ticket_of_own_contact_or_own_deal(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -195,7 +195,7 @@ class TestGetTicket:
         assert calls(emulator) == [f"GET objects/tickets/{ticket_id}"]
         assert (await customer.get(f"/api/tickets/{on_deal}")).status_code == 200
 
-    async def test_staff_read_any_ticket(self, customer: Caller, staff: Caller) -> None:
+    async def test_staff_can_read_the_ticket_of_a_customer(self, customer: Caller, staff: Caller) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await staff.get(f"/api/tickets/{ticket_id}")).status_code == 200
         assert_problem(await staff.get("/api/tickets/99999999"), 404, "not_found")
@@ -219,7 +219,7 @@ class TestUpdateTicket:
         )
         assert writes(emulator) == []
 
-    async def test_customer_updates_own_ticket(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_customer_can_update_own_ticket(self, customer: Caller, emulator: Emulator) -> None:
         ticket_id = await create_ticket_as(
             customer, await create_deal_as(customer), hs_ticket_priority="HIGH"
         )
@@ -256,7 +256,7 @@ class TestUpdateTicket:
             ({"hubspot_owner_id": "1"}, "hubspot_owner_id"),
         ],
     )
-    async def test_invalid_field_of_ticket_update_is_named_without_write(
+    async def test_400_names_invalid_field_of_ticket_update_without_write(
         self, customer: Caller, emulator: Emulator, body: dict[str, Any], field: str
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -265,7 +265,9 @@ class TestUpdateTicket:
         assert_problem(response, 400, "validation_error", fields=[field])
         assert writes(emulator) == []
 
-    async def test_staff_update_any_ticket(self, customer: Caller, staff: Caller, emulator: Emulator) -> None:
+    async def test_staff_can_update_the_ticket_of_a_customer(
+        self, customer: Caller, staff: Caller, emulator: Emulator
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer), category="billing")
         emulator.clear_requests()
         body = {"category": None, "hs_pipeline_stage": "4", "subject": "Third van is late"}
@@ -276,7 +278,7 @@ class TestUpdateTicket:
         sent = {"properties": {"hs_ticket_category": "", "hs_pipeline_stage": "4"}}
         assert emulator.requests[-1].body == sent
 
-    async def test_update_and_archive_with_outdated_etag_return_412(
+    async def test_ticket_update_or_archive_with_outdated_etag_returns_412(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/tickets/{await create_ticket_as(customer, await create_deal_as(customer))}"
@@ -291,7 +293,7 @@ class TestUpdateTicket:
         current = {"If-Match": first.headers["etag"]}
         assert (await customer.delete(path, headers=current)).status_code == 204
 
-    async def test_update_to_category_missing_in_hubspot_returns_400(
+    async def test_ticket_update_to_category_not_in_hubspot_returns_400(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -304,7 +306,7 @@ class TestUpdateTicket:
 class TestRequiredProperties:
     """Since version 2026-09 HubSpot enforces properties that an administrator has made required."""
 
-    async def test_field_required_by_hubspot_is_named_if_missing(
+    async def test_400_names_missing_ticket_field_required_by_hubspot(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -344,13 +346,15 @@ class TestArchiveTicket:
         )
         assert writes(emulator) == []
 
-    async def test_archived_ticket_returns_404_at_once(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_get_of_archived_ticket_returns_404_at_once(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
         assert (await customer.delete(f"/api/tickets/{ticket_id}")).status_code == 204
         assert emulator.records("tickets") == []
         assert_problem(await customer.get(f"/api/tickets/{ticket_id}"), 404, "not_found")
 
-    async def test_staff_archive_any_ticket(
+    async def test_staff_can_archive_the_ticket_of_a_customer(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         ticket_id = await create_ticket_as(customer, await create_deal_as(customer))
@@ -359,9 +363,9 @@ class TestArchiveTicket:
 
 
 class TestCategories:
-    """Options of the HubSpot account without an API name, and several options in one value."""
+    """Ticket categories without an API name, and tickets with several categories."""
 
-    async def test_categories_without_mapping_are_returned_unchanged(
+    async def test_ticket_category_without_api_name_is_returned_unchanged(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -375,7 +379,7 @@ class TestCategories:
                 "category"
             ] == category
 
-    async def test_category_filter_matches_one_of_several_categories(
+    async def test_category_filter_matches_one_of_a_tickets_categories(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -400,7 +404,7 @@ class TestConfiguredCategories:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"hubspot_ticket_categories": {"meeting": "FEATURE_REQUEST"}})
 
-    async def test_category_of_the_setting_is_translated_everywhere(
+    async def test_configured_category_works_in_create_read_and_search(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -431,7 +435,7 @@ class TestSearchTickets:
         assert_problem(await client.post("/api/tickets/search", json={}), 401, "invalid_token")
         assert emulator.requests == []
 
-    async def test_ticket_writes_of_staff_show_before_hubspot_index_does(
+    async def test_staff_search_shows_own_ticket_writes_not_yet_in_index(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -448,7 +452,7 @@ class TestSearchTickets:
         assert [record["id"] for record in everywhere["tickets"]] == [old[0], old[2], created_id]
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_category_filter_uses_api_names(
+    async def test_ticket_search_filters_by_api_name_of_category(
         self, role: str, customer: Caller, other_customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         caller = customer if role == "customer" else staff

@@ -65,7 +65,7 @@ class TestRegister:
         await client.post("/api/register", json=registration_body())
         assert_problem(await login(client), 401, "invalid_credentials")
 
-    async def test_registration_replayed_by_key_sends_one_mail(
+    async def test_registration_sent_twice_with_one_key_sends_one_mail(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         headers = {"Idempotency-Key": "once-only"}
@@ -87,12 +87,14 @@ class TestRegister:
         mailbox.accepting.set()
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "Finish your registration"
 
-    async def test_invalid_registration_returns_400(self, client: httpx.AsyncClient, app: FastAPI) -> None:
+    async def test_registration_with_common_password_returns_400(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
         response = await client.post("/api/register", json=registration_body(password="password1"))
         assert_problem(response, 400, "validation_error", fields=["password"])
         assert await rows(app, PendingRegistration) == []
 
-    async def test_expired_pending_registration_is_deleted(
+    async def test_registration_deletes_expired_pending_registrations(
         self, client: httpx.AsyncClient, app: FastAPI
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -104,7 +106,7 @@ class TestRegister:
 
 
 class TestVerify:
-    async def test_verify_creates_user_and_contact(
+    async def test_email_verification_creates_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -118,7 +120,7 @@ class TestVerify:
         assert (await login(client)).status_code == 200
         assert await rows(app, PendingRegistration) == await rows(app, MailToken) == []
 
-    async def test_verify_fills_only_empty_values_of_existing_contact(
+    async def test_email_verification_fills_only_empty_contact_values(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         emulator.seed({"contacts": [{"email": ADDRESS, "firstname": "Augusta", "company": "Engines"}]})
@@ -153,7 +155,7 @@ class TestVerify:
         assert (await verify(client, token)).status_code == 200
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_concurrent_verifications_create_one_user(
+    async def test_concurrent_verifications_create_one_user_and_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -164,7 +166,7 @@ class TestVerify:
         assert set(statuses[1:]) <= {400, 409}
         assert len(await rows(app, User)) == len(emulator.records("contacts")) == 1
 
-    async def test_verify_returns_403_if_registration_is_closed_now(
+    async def test_verification_of_domain_no_longer_allowed_returns_403(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -174,7 +176,7 @@ class TestVerify:
         assert await rows(app, User) == []
         assert emulator.requests == []
 
-    async def test_verify_returns_400_if_registration_is_deleted_meanwhile(
+    async def test_registration_deleted_during_verification_returns_400(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -200,7 +202,7 @@ class TestVerify:
             await database.execute(update(MailToken).values(expires_at=now() - timedelta(seconds=1)))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_reset_token_is_not_valid_for_verification(
+    async def test_password_reset_token_used_for_verification_returns_400(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await verified_caller(app, client, mailbox, ADDRESS)
@@ -208,7 +210,7 @@ class TestVerify:
         token = token_of(await wait_for_mail(app, mailbox, ADDRESS))
         assert_problem(await verify(client, token), 400, "invalid_link")
 
-    async def test_mail_token_is_stored_as_hash(
+    async def test_mail_token_is_not_stored_in_plain_text(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -228,7 +230,7 @@ class TestVerify:
         assert await rows(app, User) == []
         assert (await verify(client, token)).status_code == 200
 
-    async def test_verify_with_lost_hubspot_response_creates_one_contact(
+    async def test_lost_hubspot_response_of_verify_creates_one_contact(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -266,7 +268,7 @@ class TestLaterRegistrations:
         assert first != second
         return first, second
 
-    async def test_link_of_earlier_registration_creates_its_user(
+    async def test_earlier_of_two_registrations_can_be_verified(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         first, second = await self.both(client, app, mailbox)
@@ -276,7 +278,7 @@ class TestLaterRegistrations:
         assert_problem(await login(client, OTHER_PASSWORD), 401, "invalid_credentials")
         assert (await login(client)).status_code == 200
 
-    async def test_link_of_later_registration_creates_its_user(
+    async def test_later_of_two_registrations_can_be_verified(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         _, second = await self.both(client, app, mailbox)
@@ -290,7 +292,7 @@ class TestResend:
     async def resend(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/api/email/verify/resend", json={"email": ADDRESS})
 
-    async def test_resend_sends_another_link_and_keeps_the_earlier_valid(
+    async def test_resend_sends_new_link_and_keeps_earlier_link_valid(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await client.post("/api/register", json=registration_body())
@@ -302,14 +304,14 @@ class TestResend:
         assert (await verify(client, first)).status_code == 200
         assert_problem(await verify(client, second), 400, "invalid_link")
 
-    async def test_resend_informs_registered_address_by_mail(
+    async def test_resend_for_registered_address_mails_that_user_exists(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await verified_caller(app, client, mailbox, ADDRESS)
         await self.resend(client)
         assert (await wait_for_mail(app, mailbox, ADDRESS))["Subject"] == "You already have an account"
 
-    async def test_resend_informs_unknown_address_by_mail(
+    async def test_resend_for_unknown_address_mails_that_no_user_exists(
         self, client: httpx.AsyncClient, app: FastAPI, mailbox: Mailbox
     ) -> None:
         await self.resend(client)

@@ -49,7 +49,7 @@ def assert_lost(response: httpx.Response) -> str:
 
 
 class TestMergedContact:
-    async def test_lists_use_surviving_contact_after_merge(
+    async def test_overview_shows_surviving_contact_after_merge(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -60,7 +60,9 @@ class TestMergedContact:
         assert await contact_of(customer) == survivor
         assert "contact_linked" in await audit(app)
 
-    async def test_ticket_on_own_deal_works_after_merge(self, customer: Caller, emulator: Emulator) -> None:
+    async def test_ticket_after_merge_is_associated_with_surviving_contact(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
         [deal_id] = emulator.seed({"deals": [{"dealname": "D", "dealstage": "qualifiedtobuy"}]})["deals"]
         emulator.link(("contacts", customer.contact_id), ("deals", deal_id))
         survivor = emulator.merge("contacts", other_contact(emulator), customer.contact_id)
@@ -69,7 +71,7 @@ class TestMergedContact:
         [ticket] = emulator.records("tickets")
         assert emulator.associations("tickets", ticket.id, "contacts") == [survivor]
 
-    async def test_merge_of_two_users_contacts_keeps_one_contact_link(
+    async def test_merge_of_two_users_contacts_keeps_only_earlier_link(
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         survivor = emulator.merge("contacts", other_customer.contact_id, customer.contact_id)
@@ -86,7 +88,7 @@ class TestMergedContact:
         assert "contact_link_lost" in await audit(app)
 
     @pytest.mark.parametrize("keeps_id", [False, True])
-    async def test_later_user_cannot_write_to_surviving_contact(
+    async def test_user_whose_link_ended_cannot_write_to_merged_contact(
         self, customer: Caller, other_customer: Caller, emulator: Emulator, keeps_id: bool
     ) -> None:
         emulator.switches.merge_keeps_primary_id = keeps_id
@@ -102,7 +104,7 @@ class TestMergedContact:
         assert (await customer.post("/api/deals", deal_body())).status_code == 201
         assert len((await customer.get("/api/deals")).json()["data"]["results"]) == 1
 
-    async def test_list_after_merge_and_earlier_404_is_complete(
+    async def test_deal_list_is_complete_after_a_404_and_a_merge(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
@@ -129,7 +131,7 @@ class TestDeletedContact:
         ]
         assert await contact_of(customer) == new_contact
 
-    async def test_user_with_unverified_email_is_not_linked_again(
+    async def test_user_with_unverified_email_is_not_linked_to_new_contact(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -137,7 +139,7 @@ class TestDeletedContact:
         assert_problem(await customer.post("/api/deals", deal_body()), 409, "contact_missing")
         assert emulator.records("deals") == []
 
-    async def test_contact_merged_into_another_users_one_is_not_linked(
+    async def test_contact_merged_into_other_users_contact_is_not_linked(
         self, customer: Caller, other_customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         """The other user is still linked to the ID that the merge replaced."""
@@ -166,14 +168,14 @@ class TestLostContact:
     @pytest.mark.parametrize(
         "path", ["/api/deals", "/api/contacts", "/api/tickets/1", "/api/search?q=x", "/api/me/export"]
     )
-    async def test_reads_are_503_and_never_empty(
+    async def test_reads_return_503_after_contact_is_archived(
         self, customer: Caller, emulator: Emulator, path: str
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
         for _ in range(2):
             assert_lost(await customer.get(path))
 
-    async def test_restored_contact_is_found_after_backoff(
+    async def test_restored_contact_is_linked_again_after_backoff(
         self, customer: Caller, app: FastAPI, emulator: Emulator, clock: UtcClock
     ) -> None:
         await customer.post("/api/deals", deal_body())
@@ -191,7 +193,7 @@ class TestLostContact:
         assert await contact_of(customer) == customer.contact_id
         assert (await audit(app))[-1] == "contact_linked"
 
-    async def test_login_triggers_a_lookup(
+    async def test_login_triggers_a_lookup_of_the_lost_contact(
         self, customer: Caller, emulator: Emulator, clock: UtcClock
     ) -> None:
         emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404, times=2)
@@ -211,7 +213,7 @@ class TestLostContact:
         assert (await customer.get("/api/deals")).status_code == 200
         assert await contact_of(customer) == new_contact
 
-    async def test_lost_contact_is_not_given_to_other_user(
+    async def test_lost_contact_is_not_linked_to_user_with_its_new_email(
         self, customer: Caller, emulator: Emulator, clock: UtcClock
     ) -> None:
         """The lost contact comes back with the address of a person who then registers."""
@@ -225,7 +227,7 @@ class TestLostContact:
         clock.seconds += 2
         assert (await customer.get("/api/deals")).status_code == 200
 
-    async def test_creates_are_not_stored_while_link_is_lost(
+    async def test_409_for_lost_contact_link_is_not_replayed(
         self, customer: Caller, emulator: Emulator, clock: UtcClock
     ) -> None:
         emulator.archive_as_other_actor("contacts", customer.contact_id)
@@ -239,7 +241,7 @@ class TestLostContact:
         created = await customer.post("/api/deals", deal_body(), headers=key)
         assert created.status_code == 201, created.text
 
-    async def test_missing_contact_is_not_stored_for_replay(self, customer: Caller, app: FastAPI) -> None:
+    async def test_409_for_unlinked_user_is_not_replayed(self, customer: Caller, app: FastAPI) -> None:
         sessions, email, key = app.state.session_factory, customer.email, {"Idempotency-Key": "before-link"}
         assert await unlink_contact(sessions, email, origin=OPERATOR)
         refused = await customer.post("/api/deals", deal_body(), headers=key)
@@ -247,7 +249,7 @@ class TestLostContact:
         await link_contact(sessions, app.state.hubspot, email, customer.contact_id, origin=OPERATOR)
         assert (await customer.post("/api/deals", deal_body(), headers=key)).status_code == 201
 
-    async def test_single_stray_404_does_not_reach_the_caller(
+    async def test_one_hubspot_404_for_existing_contact_still_returns_200(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.fail_next("GET", "/crm/objects/*/contacts/*", status=404)
@@ -257,7 +259,7 @@ class TestLostContact:
         assert (await customer.get(path)).status_code == 200
 
 
-async def test_foreign_and_missing_deals_make_the_same_calls(
+async def test_ticket_on_foreign_or_missing_deal_makes_2_hubspot_calls(
     customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
     deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]

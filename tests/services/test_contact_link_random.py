@@ -1,4 +1,4 @@
-"""Random merges, archives, restores, stray 404s, new contacts and logins: each customer sees exactly their records."""
+"""Random merges, archives, restores, stray 404s, new contacts and logins: each customer lists exactly their deals."""
 
 import asyncio
 import random
@@ -37,13 +37,13 @@ class Model:
         self.ranks[email] = len(self.ranks) + max(self.ranks.values(), default=0)
 
     def current_id(self, email: str) -> str | None:
-        """Return the ID of the contact after merges, None if an earlier link has taken it."""
+        """Return the ID of the contact after merges, None if the link has ended."""
         contact_id = self.contact_ids[email]
         record = self.emulator.record("contacts", contact_id) if contact_id else None
         return record.id if record else None
 
     def end_later_links(self) -> None:
-        """Apply the rule after a merge."""
+        """After a merge, end all links to the surviving contact except the earliest."""
         current = {email: self.current_id(email) for email in self.contact_ids}
         for email, contact_id in current.items():
             if any(
@@ -209,7 +209,7 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_customers_see_exactly_their_records(
+async def test_customers_list_exactly_own_deals_after_random_changes(
     client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, seed: int
 ) -> None:
     clock = UtcClock()

@@ -388,7 +388,9 @@ class TestWithEmailVerification:
         )
 
     @pytest.mark.parametrize("row", WITH_VERIFICATION, ids=row_name)
-    async def test_operation_with_verification_makes_listed_calls(self, row: Row, scenario: Scenario) -> None:
+    async def test_operation_with_email_verification_makes_listed_calls(
+        self, row: Row, scenario: Scenario
+    ) -> None:
         await assert_call_count(row, scenario)
 
 

@@ -52,7 +52,7 @@ async def expire_leases(app: FastAPI) -> None:
 class TestHubSpotAccountChanges:
     """The idempotency property becomes available or unavailable between two attempts."""
 
-    async def test_create_without_property_is_not_retried_after_provision(
+    async def test_create_lost_before_provision_returns_504_on_retry(
         self, customer: Caller, app: FastAPI, emulator: Emulator
     ) -> None:
         await customer.get("/api/pipelines")
@@ -62,7 +62,7 @@ class TestHubSpotAccountChanges:
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_create_sent_without_readable_schema_is_not_retried(
+    async def test_create_lost_without_schema_access_returns_504_on_retry(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
@@ -74,7 +74,7 @@ class TestHubSpotAccountChanges:
         assert_problem(await customer.post("/api/deals", deal_body(), headers=KEY), 504, "outcome_unknown")
         assert len(emulator.records("deals")) == 1
 
-    async def test_schema_read_error_creates_nothing_and_frees_the_key(
+    async def test_create_can_be_retried_after_schema_read_error(
         self, customer: Caller, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         async with another_process(settings, emulator) as other:
@@ -87,7 +87,7 @@ class TestHubSpotAccountChanges:
         assert len(emulator.records("deals")) == 1
 
     @pytest.mark.parametrize("object_type", ["deals", "tickets"])
-    async def test_retry_returns_created_record_if_input_is_invalid_now(
+    async def test_retry_returns_created_record_after_contact_is_unlinked(
         self, customer: Caller, app: FastAPI, emulator: Emulator, provisioned: None, object_type: str
     ) -> None:
         post = await posting(object_type, customer)
@@ -106,7 +106,7 @@ class TestHubSpotAccountChanges:
 class TestLeaseTakeover:
     """Another process takes over the key while the first, slow request is still running."""
 
-    async def test_slow_request_and_its_takeover_return_the_same_record(
+    async def test_slow_request_and_lease_takeover_return_the_same_record(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator, provisioned: None
     ) -> None:
         slow = HeldTransport(emulator)
@@ -127,10 +127,10 @@ class TestLeaseTakeover:
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
 
-    async def test_takeover_without_property_creates_no_second_record(
+    async def test_lease_takeover_makes_no_second_deal_if_not_provisioned(
         self, customer: Caller, app: FastAPI, settings: Settings, emulator: Emulator
     ) -> None:
-        """Without the property, only the first request creates a record."""
+        """Without the idempotency property, only the slow first request creates a deal."""
         slow = HeldTransport(emulator)
         async with another_process(settings, emulator, transport=slow) as other:
             first = asyncio.create_task(
@@ -229,10 +229,10 @@ class TestRunOnce:
     """Errors of `create`, and the key's row afterwards."""
 
     @pytest.mark.parametrize(("seconds_ago", "retry_after"), [(0, 1), (3, 4), (9, 7), (14, 2)])
-    async def test_retry_after_is_running_time_up_to_the_lease_end(
+    async def test_retry_after_header_is_age_of_request_up_to_lease_end(
         self, app: FastAPI, seconds_ago: int, retry_after: int
     ) -> None:
-        """The wait grows with the running time, but ends with the lease."""
+        """The wait is as long as the request has run, but not longer than its remaining lease."""
 
         async def create(attempt: Attempt) -> BaseModel:
             until = now() + timedelta(seconds=a_key().lease_seconds - seconds_ago)
@@ -246,7 +246,7 @@ class TestRunOnce:
 
         await run_once(app.state.session_factory, a_key(), create)
 
-    async def test_retry_after_unexpected_error_has_the_same_request_id(self, app: FastAPI) -> None:
+    async def test_attempt_after_unexpected_error_has_the_same_request_id(self, app: FastAPI) -> None:
         attempts: list[Attempt] = []
 
         async def create(attempt: Attempt) -> BaseModel:
@@ -294,7 +294,7 @@ async def another_process(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://crm.example") as client,
     ):
-        app.state.startup_checks.cancel()  # it reads the schema too, which would disturb the test
+        app.state.startup_checks.cancel()  # these checks would read the schema during the test
         await asyncio.gather(app.state.startup_checks, return_exceptions=True)
         yield client
 

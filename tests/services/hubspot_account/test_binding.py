@@ -47,9 +47,7 @@ async def test_same_hubspot_account_is_accepted_after_restart(
         assert app.state.account_binding.mismatch is None
 
 
-async def test_hubspot_account_without_readable_id_is_not_checked(
-    settings: Settings, emulator: Emulator
-) -> None:
+async def test_unreadable_hubspot_account_id_is_no_mismatch(settings: Settings, emulator: Emulator) -> None:
     emulator.fail_next("GET", "/account-info/*", status=403, times=10)
     app = create_app(settings, hubspot_transport=EmulatorTransport(emulator))
     async with app.router.lifespan_context(app):
@@ -67,7 +65,7 @@ async def test_changed_refresh_token_is_stored_encrypted(app: FastAPI) -> None:
         assert "na1-changed" not in str(row.refresh_token)
 
 
-async def test_stored_token_is_ignored_if_configured_token_changed(app: FastAPI) -> None:
+async def test_stored_refresh_token_is_ignored_after_settings_change(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
     assert await stored_refresh_token(session_factory, SECRET, "na1-new") is None

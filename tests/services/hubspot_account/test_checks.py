@@ -40,7 +40,7 @@ async def findings(
     )
 
 
-async def test_new_hubspot_account_lacks_property_and_categories(app: FastAPI, emulator: Emulator) -> None:
+async def test_check_of_new_account_reports_missing_definitions(app: FastAPI, emulator: Emulator) -> None:
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
@@ -55,7 +55,7 @@ async def test_provisioned_hubspot_account_passes_all_checks(app: FastAPI) -> No
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_hubspot_checks_stop_after_invalid_credentials(
+async def test_hubspot_checks_end_if_account_info_is_not_readable(
     app: FastAPI, emulator: Emulator, status: int
 ) -> None:
     emulator.fail_next("*", "/account-info/*", status=status, times=20)
@@ -66,7 +66,7 @@ async def test_hubspot_checks_stop_after_invalid_credentials(
 @pytest.mark.parametrize(
     ("version", "end"), [("2026-09", (2028, 3)), ("2026-03", (2027, 9)), ("2027-03-beta", (2028, 9))]
 )
-def test_api_version_is_supported_for_18_months(version: str, end: tuple[int, int]) -> None:
+def test_end_of_support_is_18_months_after_api_version(version: str, end: tuple[int, int]) -> None:
     assert end_of_support(version) == end
 
 
@@ -88,7 +88,7 @@ async def test_end_of_api_version_support_is_reported(
 
 
 @pytest.mark.parametrize("object_type", ["contacts", "deals", "tickets"])
-async def test_403_on_a_read_reports_the_missing_scope(
+async def test_hubspot_check_reports_missing_scope_if_a_list_gets_403(
     app: FastAPI, emulator: Emulator, object_type: str
 ) -> None:
     emulator.fail_next("GET", f"/crm/objects/*/{object_type}", status=403, times=1)

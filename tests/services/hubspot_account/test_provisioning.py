@@ -9,7 +9,7 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 
-async def test_concurrent_provisioning_creates_each_property_once(app: FastAPI, emulator: Emulator) -> None:
+async def test_concurrent_provisioning_adds_each_category_once(app: FastAPI, emulator: Emulator) -> None:
     await asyncio.gather(*(provision(app.state.hubspot, TICKET_CATEGORIES) for _ in range(2)))
     assert 409 in {request.status for request in emulator.requests}
     category = await app.state.hubspot.properties.get("tickets", "hs_ticket_category")

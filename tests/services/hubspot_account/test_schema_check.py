@@ -14,7 +14,7 @@ from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 
-async def test_schema_check_of_provisioned_account_finds_nothing(app: FastAPI) -> None:
+async def test_schema_check_of_provisioned_account_finds_no_problem(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     assert await check_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES)) == []
 
@@ -60,7 +60,7 @@ async def test_schema_check_refused_with_403_is_logged_and_ends(
     assert "not checked" in caplog.text
 
 
-async def test_category_is_accepted_at_once_after_provisioning(
+async def test_ticket_category_is_accepted_at_once_after_provisioning(
     app: FastAPI, customer: Caller, emulator: Emulator
 ) -> None:
     body: dict[str, Any] = {

@@ -111,7 +111,7 @@ def is_match(properties: dict[str, Any], condition: Condition) -> bool:
     st.none() | st.sampled_from(["a", "ALPHA", "beta ", "ss", "x", "osé", "OSE\u0301", "jose"]),
     st.none() | st.tuples(st.sampled_from(sorted(VALUES)), st.booleans()),
 )
-async def test_record_query_selects_what_a_simple_filter_selects(
+async def test_record_query_selects_same_records_as_simple_reference(
     rows: list[dict[str, Any]],
     filters: list[Condition],
     text: str | None,
@@ -144,7 +144,7 @@ async def test_record_query_selects_what_a_simple_filter_selects(
             assert first < second
 
 
-async def test_query_folds_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_record_query_casefolds_each_value_once_per_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     folded: list[str] = []
 
     def count(text: str) -> str:
@@ -178,7 +178,7 @@ def test_filter_datetimes_are_epoch_milliseconds() -> None:
     assert epoch_milliseconds(to_wire("datetime", "2026-01-01T01:00:00.5+01:00")) == "1767225600500"
 
 
-def test_values_equal_ignores_notation() -> None:
+def test_values_equal_ignores_formats_of_numbers_and_times() -> None:
     assert values_equal("number", "1500", "1500.00")
     assert values_equal("datetime", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z")
     assert values_equal("text", "", None)
@@ -214,6 +214,6 @@ def test_to_wire_returns_hubspots_format(value_type: ValueType, value: str, wire
         ("datetime", "0001-01-01T00:00:00+14:00"),
     ],
 )
-def test_to_wire_raises_for_invalid_value(value_type: ValueType, value: str) -> None:
+def test_to_wire_raises_value_error_for_invalid_value(value_type: ValueType, value: str) -> None:
     with pytest.raises(ValueError):
         to_wire(value_type, value)

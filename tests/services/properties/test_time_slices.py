@@ -13,12 +13,12 @@ def compute(item: int) -> int:
     return -item
 
 
-async def test_results_are_in_the_order_of_the_items() -> None:
+async def test_time_slices_map_returns_results_in_item_order() -> None:
     assert await TimeSlices().map(compute, range(3)) == [0, -1, -2]
     assert await TimeSlices().map(compute, []) == []
 
 
-async def test_other_tasks_run_between_slices() -> None:
+async def test_event_loop_runs_other_tasks_between_time_slices() -> None:
     task = asyncio.create_task(TimeSlices().map(compute, range(10)))
     switches = 0
     while not task.done():
@@ -27,7 +27,7 @@ async def test_other_tasks_run_between_slices() -> None:
     assert switches >= 10
 
 
-async def test_concurrent_requests_take_turns() -> None:
+async def test_concurrent_computations_run_in_alternating_slices() -> None:
     slices = TimeSlices()
     order: list[str] = []
 
@@ -39,7 +39,7 @@ async def test_concurrent_requests_take_turns() -> None:
     assert order == ["a", "b"] * 3
 
 
-async def test_deadline_cancels_a_long_computation() -> None:
+async def test_timeout_cancels_a_computation_in_time_slices() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

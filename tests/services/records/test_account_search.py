@@ -82,7 +82,7 @@ def settings(settings: Settings) -> Settings:
     limit=st.integers(1, 4),
     descending=st.booleans(),
 )
-async def test_staff_search_finds_each_match_once_and_up_to_date(
+async def test_staff_search_finds_each_match_once_with_current_values(
     app: FastAPI,
     emulator: Emulator,
     customer: Caller,
@@ -138,7 +138,7 @@ async def test_staff_search_finds_each_match_once_and_up_to_date(
     limit=st.integers(1, 2),
     sort=st.sampled_from([None, "ascending", "descending"]),
 )
-async def test_writes_between_pages_hide_and_repeat_no_other_record(
+async def test_writes_between_pages_hide_or_repeat_no_other_deal(
     app: FastAPI,
     emulator: Emulator,
     customer: Caller,

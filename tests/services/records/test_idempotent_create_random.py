@@ -189,7 +189,7 @@ def deal_counts(emulator: Emulator) -> Counter[str | None]:
     return Counter(record.properties["dealname"] for record in emulator.records("deals"))
 
 
-async def test_each_idempotency_key_creates_one_record(
+async def test_each_key_creates_one_record_despite_random_faults(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, transport: FaultyTransport
 ) -> None:
     await provision(hubspot, TICKET_CATEGORIES)
@@ -205,7 +205,7 @@ async def test_each_idempotency_key_creates_one_record(
     assert len(outcomes) > 3, outcomes
 
 
-async def test_no_key_creates_two_records_if_property_is_added_later(
+async def test_no_key_creates_two_records_if_provisioned_later(
     app: FastAPI, hubspot: HubSpotClient, emulator: Emulator, transport: FaultyTransport
 ) -> None:
     clients = await send_all(app.state.session_factory, hubspot, transport)

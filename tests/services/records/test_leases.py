@@ -21,7 +21,7 @@ async def no_sleep(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_second_writer_waits_for_the_record_lease(app: FastAPI) -> None:
+async def test_concurrent_writers_hold_the_record_lease_one_at_a_time(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     order: list[str] = []
 
@@ -78,7 +78,7 @@ async def test_expired_record_lease_is_taken_over(app: FastAPI) -> None:
         pass
 
 
-async def test_former_holder_does_not_release_a_lease_taken_over(app: FastAPI) -> None:
+async def test_former_holder_does_not_release_record_lease_taken_over(app: FastAPI) -> None:
     session_factory = app.state.session_factory
     async with record_lease(session_factory, "deals", "1", lease_seconds=-1):
         successor = record_lease(session_factory, "deals", "1", lease_seconds=15)
@@ -88,7 +88,7 @@ async def test_former_holder_does_not_release_a_lease_taken_over(app: FastAPI) -
     await successor.__aexit__(None, None, None)
 
 
-async def test_write_succeeds_if_the_lease_cannot_be_released(
+async def test_update_succeeds_if_the_record_lease_cannot_be_released(
     customer: Caller, emulator: Emulator, app: FastAPI, fail_statements: Callable[[str], None]
 ) -> None:
     deal_id = await create_deal_as(customer)
@@ -101,7 +101,7 @@ async def test_write_succeeds_if_the_lease_cannot_be_released(
     assert lease.lease_until > now()
 
 
-async def test_all_ids_of_a_merged_record_share_one_lease(
+async def test_all_ids_of_a_merged_record_share_one_record_lease(
     customer: Caller, staff: Caller, emulator: Emulator
 ) -> None:
     one, other = seed_deals(emulator, customer.contact_id, 2)
