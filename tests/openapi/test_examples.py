@@ -198,6 +198,7 @@ class TestErrors:
         "createTicket": {"changes": {"hs_pipeline_stage": "nowhere"}},
         "updateTicket": {"changes": {"hs_pipeline_stage": "nowhere"}},
         "updateContact": {"changes": {"email": "another@example.com"}},
+        "exportMe": {"query": {"cursor": "!"}},
         "listProperties": {"object_type": "companies"},
         **{
             name: {"changes": {"filters": [{"property": "nothing", "operator": "EQ", "value": "1"}]}}

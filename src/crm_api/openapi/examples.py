@@ -124,6 +124,7 @@ _INVALID_FIELDS: Final = {
     "createTicket": ("hs_pipeline_stage", _UNKNOWN_STAGE),
     "updateTicket": ("hs_pipeline_stage", _UNKNOWN_STAGE),
     "updateContact": ("email", "may not be changed by you"),
+    "exportMe": ("cursor", "has characters that are not allowed here"),
     "searchEverything": ("q", "is required"),
     "searchDeals": ("filters.0.property", "is not filterable; GET /api/properties/deals lists what is"),
     "searchTickets": ("filters.0.property", "is not filterable; GET /api/properties/tickets lists what is"),

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -34,7 +34,7 @@ class AccessClaims:
     user_id: UUID
     session_id: UUID
     generation: int = 0
-    token_id: str = ""
+    token_id: str = field(default="", repr=False)
     """The token's `jti`; set when a token is read."""
 
 
