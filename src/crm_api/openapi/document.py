@@ -97,7 +97,13 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         contact={"name": "Support", "url": settings.support_url},
         terms_of_service=settings.terms_url,
         license_info={"name": "MIT", "identifier": "MIT"},
-        servers=[{"url": "/", "description": "The service that serves this document.", "x-internal": False}],
+        servers=[
+            {
+                "url": "/",
+                "description": "The service that serves this document, in production or development.",
+                "x-internal": False,
+            }
+        ],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
