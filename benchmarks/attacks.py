@@ -229,8 +229,9 @@ async def expensive_texts(target: Target) -> Counter[int]:
 
 
 async def expensive_filters(target: Target) -> Counter[int]:
-    """Filter 100 deals by 250 values of 490 combining marks, 16 searches at a time."""
-    values = [MARKS * 245 + f" {index}" for index in range(50)]
+    """Filter 100 deals by 245 values of 490 combining marks, 16 searches at a time."""
+    # The last value matches all deals, so the service compares every filter.
+    values = [*(MARKS * 245 + f" {index}" for index in range(49)), "Van"]
     condition = {"property": "dealname", "operator": "IN", "values": values}
     content = json.dumps({"filters": [condition] * 5}, ensure_ascii=False).encode()
     search = Message("POST", "/api/deals/search", "ordinary-deals", content)
@@ -363,8 +364,7 @@ async def run(folder: Path, attacks: list[str]) -> list[dict[str, Any]]:
             {
                 "email": f"{name}@example.com",
                 "deals": [
-                    {"dealname": f"Van {n}", "dealstage": "closedwon", "description": text}
-                    for n in range(count)
+                    {"dealname": "Van", "dealstage": "closedwon", "description": text} for n in range(count)
                 ],
             }
             for name, (count, text) in ATTACKERS.items()

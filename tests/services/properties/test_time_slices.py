@@ -39,6 +39,17 @@ async def test_concurrent_requests_take_turns() -> None:
     assert order == ["a", "b"] * 3
 
 
+async def test_no_slice_starts_during_a_pause() -> None:
+    slices = TimeSlices()
+    computations = asyncio.gather(*(slices.map(compute, range(5)) for _ in range(4)))
+    iterations = 0
+    while not computations.done():
+        await asyncio.sleep(0)
+        iterations += 1
+    # Without pauses there are at most two iterations for each of the 20 slices.
+    assert iterations >= 200
+
+
 async def test_deadline_cancels_a_long_computation() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):
