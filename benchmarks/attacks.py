@@ -364,7 +364,7 @@ async def run(folder: Path, attacks: list[str]) -> list[dict[str, Any]]:
             {
                 "email": f"{name}@example.com",
                 "deals": [
-                    {"dealname": "Van", "dealstage": "closedwon", "description": text} for n in range(count)
+                    {"dealname": "Van", "dealstage": "closedwon", "description": text} for _ in range(count)
                 ],
             }
             for name, (count, text) in ATTACKERS.items()
