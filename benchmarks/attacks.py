@@ -262,7 +262,7 @@ async def audit_export(target: Target) -> Counter[int]:
     headers = {"Authorization": target.authorization("audited")}
     async with open_client(target) as client:
         while pages[200] == 0 or cursor is not None:
-            params = {} if cursor is None else {"cursor": cursor}
+            params: dict[str, str] = {} if cursor is None else {"cursor": cursor}
             response = await client.get("/api/me/export", params=params, headers=headers)
             response.raise_for_status()
             pages[response.status_code] += 1
