@@ -46,14 +46,17 @@ def add_exception_handlers(app: FastAPI) -> None:
         return _respond(request, errors.from_hubspot(error))
 
     async def on_invalid_request(request: Request, error: Any) -> Response:
+        failures = error.errors()
+        for raised in (error, *(failure.get("ctx", {}).get("error") for failure in failures)):
+            _end_reference_cycle(raised)
         if (refused := await _refusal(request)) is not None:
             return _respond(request, refused)
-        failures = error.errors()
         if not _is_json(request) and any(failure["loc"] == ("body",) for failure in failures):
             return _respond(request, ApiError("unsupported_media_type"))
         return _respond(request, errors.from_validation(failures))
 
     async def on_http_exception(request: Request, error: Any) -> Response:
+        _end_reference_cycle(error)
         if error.status_code == 400 and (refused := await _refusal(request)) is not None:
             return _respond(request, refused)
         return _respond(request, _from_http_exception(request, error))
@@ -75,6 +78,12 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
     for error_class in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError, socket.gaierror):
         app.add_exception_handler(error_class, on_outage)
+
+
+def _end_reference_cycle(error: object) -> None:
+    """Let Python free the body at once: FastAPI's frames refer to the error, and its traceback to the frames."""
+    if isinstance(error, BaseException):
+        error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 def _is_outage(error: DBAPIError) -> bool:

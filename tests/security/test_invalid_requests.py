@@ -1,5 +1,6 @@
 """Invalid requests, most of them without a login: their size, their errors and their limits."""
 
+import gc
 import importlib
 import json
 import pkgutil
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from tests.support.builders import deal_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.openapi import operations
@@ -60,6 +62,23 @@ def test_from_validation_of_5000_failures_builds_100_details() -> None:
     failures = [Failure(type="missing", loc=("body", f"field{number}"), msg="") for number in range(5000)]
     assert len(from_validation(failures).details) == MAX_DETAILS
     assert len(read) == MAX_DETAILS
+
+
+@pytest.mark.parametrize("content", [json.dumps({"properties": MANY}).encode(), b"{", b"\xff"])
+async def test_refused_body_is_freed_at_once(customer: Caller, content: bytes) -> None:
+    def count_errors() -> int:
+        return sum(isinstance(kept, ValueError | HTTPException) for kept in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = count_errors()
+        response = await customer.client.post("/api/deals", content=content, headers=customer.headers | JSON)
+        after = count_errors()
+    finally:
+        gc.enable()
+    assert response.status_code == 400
+    assert after == before
 
 
 class TestAccountBodies:

@@ -39,6 +39,17 @@ async def test_concurrent_computations_run_in_alternating_slices() -> None:
     assert order == ["a", "b"] * 3
 
 
+async def test_no_time_slice_starts_during_a_pause() -> None:
+    slices = TimeSlices()
+    computations = asyncio.gather(*(slices.map(compute, range(5)) for _ in range(4)))
+    iterations = 0
+    while not computations.done():
+        await asyncio.sleep(0)
+        iterations += 1
+    # Without pauses there are at most two iterations for each of the 20 slices.
+    assert iterations >= 200
+
+
 async def test_timeout_cancels_a_computation_in_time_slices() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):

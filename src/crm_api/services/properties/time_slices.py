@@ -27,6 +27,7 @@ class TimeSlices:
                 end = time.perf_counter() + SLICE_SECONDS
                 while pending and time.perf_counter() < end:
                     results.append(function(pending.popleft()))
-            if pending:
-                await asyncio.sleep(0)
+                if pending:
+                    # Other requests need several iterations of the event loop, and no slice may start in this time.
+                    await asyncio.sleep(SLICE_SECONDS)
         return results
