@@ -99,7 +99,8 @@ def test_error_statuses_match_parameters_body_and_security(document: dict[str, A
         body = operation.get("requestBody", {}).get("content", {})
         assert ("413" in statuses) == bool(body), name
         assert ("415" in statuses) == ("application/json" in body), name
-        assert ("404" in statuses) == ("{id}" in path), name
+        # A replay of `createDeal` is 404 if the caller may not see the deal any more.
+        assert ("404" in statuses) == ("{id}" in path or name == "createDeal"), name
         parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
         assert ("422" in statuses) == ("Idempotency-Key" in parameters), name
         assert ("412" in statuses) == ("If-Match" in parameters), name

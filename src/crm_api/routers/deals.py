@@ -58,7 +58,13 @@ async def list_deals(
     status_code=status.HTTP_201_CREATED,
     response_model=DealResponse,
     responses=responses(
-        "forbidden", "contact_missing", *CREATE_ERRORS, message=DealResponse.CREATED, status=201
+        # 404: a replay of a create whose deal the caller may not see any more.
+        "forbidden",
+        "not_found",
+        "contact_missing",
+        *CREATE_ERRORS,
+        message=DealResponse.CREATED,
+        status=201,
     ),
 )
 async def create_deal(
