@@ -163,7 +163,7 @@ class TestRecords:
         crm.contacts.basic_api.archive(created.id)
         assert status_of(lambda: crm.contacts.basic_api.get_by_id(created.id)) == 404
 
-    def test_contact_is_read_and_updated_by_email(self, crm: Any) -> None:
+    def test_read_and_update_by_email_return_the_same_contact(self, crm: Any) -> None:
         created = create_contact(crm)
         email = created.properties["email"]
         assert crm.contacts.basic_api.get_by_id(email, id_property="email").id == created.id

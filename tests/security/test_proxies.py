@@ -1,6 +1,7 @@
 """Proxy variables of the environment."""
 
-import httpx
+import asyncio
+
 import pytest
 from pydantic import SecretStr
 
@@ -90,9 +91,18 @@ async def test_hubspot_client_connects_to_loopback_without_proxy(
         "HTTP_PROXY": PROXY,
     }.items():
         monkeypatch.setenv(name, value)
-    local = settings.model_copy(update={"hubspot_base_url": "http://127.0.0.1:9"})
-    local.require_hubspot()
-    hubspot = create_hubspot(local, StaticTokenAuth("token"))
-    with hubspot._connections.acquire() as client, pytest.raises(httpx.ConnectError):
-        await client.get("/x")
-    await hubspot.aclose()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        local = settings.model_copy(update={"hubspot_base_url": f"http://127.0.0.1:{port}"})
+        local.require_hubspot()
+        hubspot = create_hubspot(local, StaticTokenAuth("token"))
+        with hubspot._connections.acquire() as client:
+            response = await client.get("/x")
+        await hubspot.aclose()
+    assert response.status_code == 204

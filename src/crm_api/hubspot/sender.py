@@ -336,7 +336,7 @@ def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | Non
     if isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES:
         return None, True
     if isinstance(outcome, HubSpotConnectionError) and not outcome.sent:
-        return None, True  # all families have the same host
+        return None, True  # the circuits of all endpoint families have the same host
     if isinstance(outcome, OUTAGES):
         # An attempt that the deadline ended may not have reached HubSpot.
         return True, None if isinstance(outcome, HubSpotDeadlineError) else False

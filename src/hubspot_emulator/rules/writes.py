@@ -157,8 +157,7 @@ def _checked_values(
             problems.append(
                 (name, "READ_ONLY_VALUE", f'"{name}" is a calculated property; its value cannot be set.')
             )
-        elif value is not None:
-            # HubSpot ignores null: https://github.com/HubSpot/hubspot-api-nodejs/issues/324
+        elif value is not None:  # a null is ignored: https://github.com/HubSpot/hubspot-api-nodejs/issues/324
             options = schema.option_labels(object_type, name) if definition["type"] == "enumeration" else {}
             current = record.properties.get(name) if record else None
             try:

@@ -233,8 +233,6 @@ class Store:
         table = self.records[object_type]
         return (table[str(number)] for number in self._live_ids[object_type])
 
-    # Unique values
-
     def add_unique_index(self, object_type: str, name: str) -> None:
         if (object_type, name) not in self._by_value:
             self._by_value[object_type, name] = {
