@@ -85,7 +85,7 @@ class _SweptMemory(MemoryStorage):
 
 
 class _AlwaysRunning:
-    """Substitute for the timer that `limits` starts if it is not running."""
+    """Timer that claims to run, so that the library `limits` does not start its own thread."""
 
     def is_alive(self) -> bool:
         return True
