@@ -246,7 +246,11 @@ class TestErrors:
             if changes is None and detail["message"] == "is required":
                 changes = {"without": detail["field"]}
             elif changes is None:
-                changes = {"query": {"limit": "0"}} if detail["field"] == "limit" else {"id": "x"}
+                changes = {
+                    "limit": {"query": {"limit": "0"}},
+                    "id": {"id": "x"},
+                    "page": {"query": {"page": "2"}},
+                }[detail["field"]]
             self.expect(name, await ada.send(name, example, **changes), "validation_error")
 
     async def test_body_error_examples_match_real_responses(

@@ -130,6 +130,7 @@ class TestRegister:
         [
             ({"email": "not an address"}, "email"),
             ({"email": "ada@localhost"}, "email"),
+            ({"email": "ada@test"}, "email"),
             ({"email": "ädä@example.com"}, "email"),
             ({"email": "a" * 250 + "@example.com"}, "email"),
             ({"email": 7}, "email"),
