@@ -93,7 +93,7 @@ async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealS
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
 async def get_deal(id: DealId, context: RecordContextDep, response: Response) -> DealDetailResponse:
-    """Get a deal with its tickets."""
+    """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
