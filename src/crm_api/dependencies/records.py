@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.schemas.common import NO_NUL, Cursor, Limit
+from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
@@ -20,8 +20,24 @@ _ETags = Annotated[
 _SortName = Annotated[str, Field(max_length=101, pattern=r"^-?[a-z][a-z0-9_]*$")]
 FilterText = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 
-LimitParameter = Annotated[Limit, Query()]
-CursorParameter = Annotated[Cursor | SkipJsonSchema[None], Query()]
+
+def _default_if_blank(default: int | None) -> BeforeValidator:
+    """Return a validator that replaces an empty value and `null`, which some front ends send for "no value"."""
+    return BeforeValidator(lambda value: default if value in ("", "null") else value)
+
+
+LimitParameter = Annotated[Limit, _default_if_blank(DEFAULT_LIMIT), Query()]
+OverviewLimit = Annotated[
+    int,
+    Field(ge=1, le=2_147_483_647),
+    AfterValidator(lambda limit: min(limit, MAX_LIMIT)),
+    _default_if_blank(DEFAULT_LIMIT),
+    Query(
+        description="Maximum number of contacts. A number above 100 means 100; an empty value or `null` means 10.",
+        examples=[10],
+    ),
+]
+CursorParameter = Annotated[OptionalCursor | SkipJsonSchema[None], _default_if_blank(None), Query()]
 IfMatch = Annotated[
     _ETags | SkipJsonSchema[None],
     Header(
