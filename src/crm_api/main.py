@@ -28,8 +28,9 @@ from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
 from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
 from crm_api.observability.logging import configure_logging
-from crm_api.observability.metrics import Metrics, remove_worker_gauges
+from crm_api.observability.metrics import Metrics
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
+from crm_api.observability.worker_metrics import remove_worker_gauges
 from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
 from crm_api.routers import (

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -130,16 +130,15 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
     folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     # prometheus_client reads the variable when it is imported, here and in every worker.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from crm_api.observability.metrics import serve_metrics
+    from crm_api.observability.worker_metrics import serve_metrics
 
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            serve_metrics(settings.metrics_host, settings.metrics_port, folder)
+            stack.enter_context(serve_metrics(settings.metrics_host, settings.metrics_port, folder))
         except OSError as error:
             raise click.ClickException(
                 f"METRICS_PORT: {settings.metrics_host}:{settings.metrics_port} cannot be listened on "
                 f"({error.strerror})"
             ) from None
         yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
