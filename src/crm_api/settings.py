@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = "production"
     """`production` refuses to start with unsafe settings."""
     secret_key: SecretStr = SecretStr("")
-    """Signs cursors, keys HMACs and encrypts a refresh token that HubSpot rotated; at least 32 characters."""
+    """Signs cursors, keys HMACs and encrypts refresh tokens; at least 32 characters."""
     jwt_secret_key: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters, different from SECRET_KEY."""
 
