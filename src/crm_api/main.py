@@ -63,6 +63,12 @@ GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
 )  # fmt: skip
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
+    # Tracing and monitoring tools in browsers, and HTTP libraries, add these headers to every request.
+    "traceparent", "tracestate", "baggage", "sentry-trace", "If-None-Match", "Cache-Control", "Pragma",
+    "X-Requested-With",
+)  # fmt: skip
 # Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
     registration, profile, pipelines, overview, deals, tickets, search_all, contacts, properties, health, sessions,
@@ -200,7 +206,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )
