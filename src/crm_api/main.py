@@ -26,7 +26,12 @@ from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
+from crm_api.middleware import (
+    ErrorBoundaryMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+    SecurityHeadersMiddleware,
+)
 from crm_api.observability.logging import configure_logging
 from crm_api.observability.metrics import Metrics, remove_worker_gauges
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
@@ -196,6 +201,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # Starlette makes the last middleware the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
@@ -205,7 +211,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,

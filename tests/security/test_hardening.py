@@ -52,7 +52,7 @@ class TestCors:
             assert response.headers["x-request-id"]
             assert response.headers["x-content-type-options"] == "nosniff"
 
-    @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+    @pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "DELETE"])
     async def test_preflight_of_allowed_method_and_headers_returns_200(
         self, client: httpx.AsyncClient, method: str
     ) -> None:

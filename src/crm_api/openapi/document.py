@@ -28,7 +28,7 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
 * A list has `results` and a `next_cursor`: send it as `cursor` to get the next page, until it is null.
 * Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
 * Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
-  an `Allow` header.
+  an `Allow` header. `HEAD` is allowed wherever `GET` is; its response has no body.
 
 <details><summary>All errors</summary>
 
