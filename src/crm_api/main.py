@@ -26,7 +26,12 @@ from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
+from crm_api.middleware import (
+    ErrorBoundaryMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+    SecurityHeadersMiddleware,
+)
 from crm_api.observability.logging import configure_logging
 from crm_api.observability.metrics import Metrics
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
@@ -63,6 +68,12 @@ logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+)  # fmt: skip
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
+    # Tracing and monitoring tools in browsers, and HTTP libraries, add these headers to every request.
+    "traceparent", "tracestate", "baggage", "sentry-trace", "If-None-Match", "Cache-Control", "Pragma",
+    "X-Requested-With",
 )  # fmt: skip
 # Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
@@ -191,6 +202,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # Starlette makes the last middleware the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
@@ -200,8 +212,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )

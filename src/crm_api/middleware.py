@@ -1,4 +1,4 @@
-"""ASGI middleware: request ID, deadline and access log; error boundary; security headers."""
+"""ASGI middleware: request ID, deadline and access log; error boundary; HEAD; security headers."""
 
 import asyncio
 import logging
@@ -177,6 +177,24 @@ class ErrorBoundaryMiddleware:
 def _content_length(scope: Scope) -> int:
     length = dict(scope["headers"]).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
+
+
+class HeadMiddleware:
+    """ASGI middleware that routes HEAD as GET; the server sends the headers without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        # The server reads the method of its own scope when it sends, so that scope keeps HEAD.
+        routed: Scope = {**scope, "method": "GET"}
+        try:
+            await self._app(routed, receive, send)
+        finally:
+            scope["route"] = routed.get("route")
 
 
 class SecurityHeadersMiddleware:

@@ -45,7 +45,8 @@ IfMatch = Annotated[
         description=(
             "ETag of this record; if the record has changed since, nothing is written and the response is a 412. "
             "Changes through this service are always detected; a change made in HubSpot is not detected if it "
-            "happens between this service's read and its write."
+            "happens between this service's read and its write. "
+            'The forms into which a compressing proxy changes an ETag, `W/"..."` and `"...-gzip"`, match too.'
         ),
         examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
     ),

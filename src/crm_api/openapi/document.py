@@ -29,7 +29,7 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
   An empty `cursor` or `limit`, or the word `null`, counts as absent.
 * Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
 * Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
-  an `Allow` header.
+  an `Allow` header. `HEAD` is allowed wherever `GET` is; its response has no body.
 
 <details><summary>All errors</summary>
 
