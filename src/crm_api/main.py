@@ -55,6 +55,7 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
+from crm_api.security.turns import SemaphorePerCaller
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
@@ -114,6 +115,7 @@ def create_app(
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.time_slices = TimeSlices()
+    app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)

@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     max_connections_per_address: Annotated[int, Field(ge=1)] = 100
     """Maximum connections of one process from one network address (IPv6: one /64 network); the addresses in
     FORWARDED_ALLOW_IPS have no limit of their own."""
+    max_record_requests_per_user: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Maximum simultaneous requests of one user for records in one process; further ones wait."""
     write_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     """Time in which a client must read 64 KiB of a response that waits for it; otherwise its connection is closed."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
