@@ -164,7 +164,8 @@ class Settings(BaseSettings):
     hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
     """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
-    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
+    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options:
+    `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
     An object type that is not listed is unrestricted; an empty list allows all stages."""
