@@ -99,7 +99,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "MIT", "identifier": "MIT"},
         servers=[
             {
-                "url": "/",
+                "url": settings.root_path or "/",
                 "description": "The service that serves this document, in production or development.",
                 "x-internal": False,
             }
@@ -109,6 +109,9 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
     components["headers"] = HEADERS
+    for flow in components["securitySchemes"]["oauth2"]["flows"].values():
+        for name in flow.keys() & {"tokenUrl", "refreshUrl"}:
+            flow[name] = settings.root_path + flow[name]
     # Swagger UI users paste tokens here; it comes second because generators use the first scheme.
     components["securitySchemes"]["bearerAuth"] = _BEARER_SCHEME
     document["security"] = []
