@@ -30,6 +30,7 @@ from crm_api.middleware import (
     ErrorBoundaryMiddleware,
     HeadMiddleware,
     RequestContextMiddleware,
+    RootPathMiddleware,
     SecurityHeadersMiddleware,
 )
 from crm_api.observability.logging import configure_logging
@@ -227,3 +228,5 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)

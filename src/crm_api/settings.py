@@ -25,6 +25,7 @@ from crm_api.setting_checks import (
     is_web_address,
     mail_sender,
     normalised_domain,
+    path_prefix,
     rate_limit,
     similar_secrets,
 )
@@ -105,6 +106,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 4012
     """Port to listen on."""
+    root_path: Annotated[str, Field(max_length=100), AfterValidator(path_prefix)] = ""
+    """Path under which a proxy serves this service, such as `/crm`; the proxy may remove it from requests or not."""
     docs_enabled: bool = True
     """Serve `/docs` and `/openapi.json`."""
     support_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/support"
