@@ -17,6 +17,7 @@ from crm_api.bootstrap import (
     account_rules,
     create_hubspot,
     create_redis,
+    customer_stages,
     hubspot_auth,
     hubspot_quota,
     record_fields,
@@ -61,7 +62,6 @@ from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import Settings
@@ -114,7 +114,7 @@ def create_app(
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
     app.state.record_fields = record_fields(settings)
-    app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.customer_stages = customer_stages(settings)
     app.state.time_slices = TimeSlices()
     app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
@@ -187,7 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 async def _check_account(app: FastAPI) -> None:
     """Read the HubSpot account, retrying until it responds, and then check its schema."""
     await app.state.account_binding.watch()
-    await watch_schema(app.state.hubspot, app.state.record_fields)
+    await watch_schema(app.state.hubspot, app.state.record_fields, app.state.customer_stages)
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:

@@ -171,7 +171,8 @@ class Settings(BaseSettings):
     `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
-    An object type that is not listed is unrestricted; an empty list allows all stages."""
+    Deals and tickets in other pipelines do not exist for customers. An object type that is not listed is unrestricted;
+    an empty list allows all stages."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
