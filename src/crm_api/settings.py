@@ -138,7 +138,8 @@ class Settings(BaseSettings):
     load balancer needs to notice. By default 5 in production and 0 in development."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process. It accepts libpq's parameters,
+    such as `?sslmode=verify-full&sslrootcert=system`; a transaction pooler needs `?statement_cache_size=0`."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
     redis_url: SecretStr | None = None
