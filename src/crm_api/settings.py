@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: SecretStr | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
