@@ -63,6 +63,7 @@ from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.time_slices import TimeSlices
+from crm_api.services.purge import purge_hourly
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import Settings
 
@@ -164,15 +165,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     # The service starts without HubSpot and reads the account in the background.
     startup_checks = app.state.startup_checks = asyncio.create_task(_check_account(app))
     gauge_updates = asyncio.create_task(_update_gauges(app, engine))
+    purges = asyncio.create_task(
+        purge_hourly(session_factory, audit_retention_days=settings.audit_retention_days)
+    )
     app.state.mail.start()
     drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
         app.state.draining = True
-        for task in (startup_checks, gauge_updates):
+        background_tasks = (startup_checks, gauge_updates, purges)
+        for task in background_tasks:
             task.cancel()
-        await asyncio.gather(startup_checks, gauge_updates, return_exceptions=True)
+        await asyncio.gather(*background_tasks, return_exceptions=True)
         await app.state.mail.aclose()
         await hubspot.aclose()
         if redis is not None:

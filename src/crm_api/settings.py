@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     such as `?sslmode=verify-full&sslrootcert=system`; a transaction pooler needs `?statement_cache_size=0`."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: SecretStr | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
@@ -227,6 +229,9 @@ class Settings(BaseSettings):
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
+    metrics_folder: str | None = None
+    """Folder in which each start creates a folder for its metric files, 3 MiB for each worker; by default the system's
+    folder of temporary files."""
     otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
