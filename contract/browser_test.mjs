@@ -251,14 +251,30 @@ await screenshot(page, "portal-deals.png");
 
 // An expired access token is refreshed once, even if several requests need it at the same time.
 let refreshCount = 0;
-page.on("request", (request) => (refreshCount += request.method() === "POST" && request.url().endsWith("/api/token/refresh") ? 1 : 0));
-await page.evaluate(() => {
-  const [[name, stored]] = Object.entries(sessionStorage);
-  sessionStorage.setItem(name, JSON.stringify({ ...JSON.parse(stored), access_token: "ended" }));
-});
+const countRefresh = (request) => (refreshCount += request.method() === "POST" && request.url().endsWith("/api/token/refresh") ? 1 : 0);
+const endAccessToken = () => {
+  const [[name, stored]] = Object.entries(localStorage);
+  localStorage.setItem(name, JSON.stringify({ ...JSON.parse(stored), access_token: "ended" }));
+};
+page.on("request", countRefresh);
+await page.evaluate(endAccessToken);
 await page.reload();
 await page.waitForSelector("[data-deal]");
 assert.equal(refreshCount, 1);
+
+// Four tabs that need a refresh at the same time send one, and all stay logged in.
+const tabs = [];
+for (let count = 0; count < 3; count++) {
+  const tab = await open(portal, 860);
+  tab.on("request", countRefresh);
+  await tab.waitForSelector("[data-deal]");
+  tabs.push(tab);
+}
+await page.evaluate(endAccessToken);
+await Promise.all([page, ...tabs].map((tab) => tab.reload()));
+await Promise.all([page, ...tabs].map((tab) => tab.waitForSelector("[data-deal]")));
+assert.equal(refreshCount, 2);
+for (const tab of tabs) await tab.close();
 
 // A service that is briefly unreachable ends no session.
 const errorsBefore = errors.length;

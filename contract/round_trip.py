@@ -30,7 +30,6 @@ from crm_api_client.models import (
     RegistrationResponse,
     SessionsToEnd,
     TicketCreate,
-    TicketCreateCategory,
     TicketResponse,
     TokenGrant,
     TokenGrantGrantType,
@@ -150,7 +149,7 @@ def main() -> None:
         subject="Spare part",
         description="Needed soon",
         hs_pipeline_stage=ticket_stage,
-        category=TicketCreateCategory.TECHNICAL_ISSUE,
+        category="technical_issue",
     )
     expect_success(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
     for number in range(4):

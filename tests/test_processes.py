@@ -16,7 +16,7 @@ from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 
 KEY = {"Idempotency-Key": "the-same-key"}
 

@@ -15,7 +15,7 @@ from crm_api.models import IdempotencyKey, now
 from crm_api.services import idempotency
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.records import deals
 from hubspot_emulator import Emulator
 

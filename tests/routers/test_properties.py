@@ -47,6 +47,7 @@ class TestListProperties:
             "general_inquiry",
             "technical_issue",
             "billing",
+            "FEATURE_REQUEST",
         }
         emulator.clear_requests()
         await customer.get("/api/properties/tickets")

@@ -26,7 +26,7 @@ from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 

@@ -28,7 +28,7 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
   An empty `cursor` or `limit`, or the word `null`, counts as absent.
 * Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
 * Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
-  an `Allow` header.
+  an `Allow` header. `HEAD` is allowed wherever `GET` is; its response has no body.
 
 <details><summary>All errors</summary>
 
@@ -64,19 +64,12 @@ _BEARER_SCHEME: Final = {
 }
 # Objects that `dump` does not sort: readers see these members in the order of the code.
 _UNSORTED: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
-_SERVERS: Final = [
-    {
-        "url": "/",
-        "description": "The service that serves this document, in production or development.",
-        "x-internal": False,
-    },
-    {
-        # Tools that import the document as a file need a host.
-        "url": "http://localhost:4012",
-        "description": "The local demo of `make run`.",
-        "x-internal": False,
-    },
-]
+_DEMO_SERVER: Final = {
+    # Tools that import the document as a file need a host.
+    "url": "http://localhost:4012",
+    "description": "The local demo of `make run`.",
+    "x-internal": False,
+}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 # HubSpot's maximum for a string property, used for strings without a bound of their own.
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
@@ -110,12 +103,22 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         contact={"name": "Support", "url": settings.support_url},
         terms_of_service=settings.terms_url,
         license_info={"name": "MIT", "identifier": "MIT"},
-        servers=_SERVERS,
+        servers=[
+            {
+                "url": settings.root_path or "/",
+                "description": "The service that serves this document, in production or development.",
+                "x-internal": False,
+            },
+            _DEMO_SERVER,
+        ],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
     components["headers"] = HEADERS
+    for flow in components["securitySchemes"]["oauth2"]["flows"].values():
+        for name in flow.keys() & {"tokenUrl", "refreshUrl"}:
+            flow[name] = settings.root_path + flow[name]
     # Swagger UI users paste tokens here; it comes second because generators use the first scheme.
     components["securitySchemes"]["bearerAuth"] = _BEARER_SCHEME
     document["security"] = []

@@ -30,7 +30,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Location": {
         "description": "Path of the new record.",
         "required": True,
-        "schema": {"type": "string", "maxLength": 200, "pattern": "^/api/[a-z]+/[0-9]+$"},
+        "schema": {"type": "string", "maxLength": 200, "pattern": "^(/[A-Za-z0-9._~-]+)*/api/[a-z]+/[0-9]+$"},
         "example": "/api/deals/9001",
     },
     "RateLimit": {
