@@ -169,19 +169,19 @@ const withDefaults = await send("createDeal");
 assert.equal(withDefaults.status, 201, JSON.stringify(withDefaults.body));
 const created = await send("createDeal", { body: { dealname: `Docs ${stamp}`, dealstage: "qualifiedtobuy", amount: 1500.5 } });
 assert.equal(created.status, 201, JSON.stringify(created.body));
-const ticket = await send("createTicket", { parameters: { id: created.body.data.deal.id } });
+const ticket = await send("createTicket", { parameters: { id: created.body.data.id } });
 assert.equal(ticket.status, 201, JSON.stringify(ticket.body));
 const listed = await send("listDeals");
 assert.equal(listed.status, 200, JSON.stringify(listed.body));
-const detail = await send("getDeal", { parameters: { id: created.body.data.deal.id } });
-assert.equal(detail.body.data.deal.tickets.length, 1);
+const detail = await send("getDeal", { parameters: { id: created.body.data.id } });
+assert.equal(detail.body.data.tickets.length, 1);
 
 // Try it out for every operation with its default values; operations that end the session come last.
 const profile = (await send("getMe")).body.data;
 const ids = {
   contacts: profile.contact_id,
-  deals: created.body.data.deal.id,
-  tickets: ticket.body.data.ticket.id,
+  deals: created.body.data.id,
+  tickets: ticket.body.data.id,
 };
 const ending = ["archiveTicket", "archiveDeal", "changePassword", "logOut", "deleteMe"];
 const last = ([name]) => ending.indexOf(name);

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from tests.support.callers import Caller, assert_problem
 from tests.support.processes import service_process
 
@@ -163,3 +164,34 @@ class TestHead:
                 assert (response.status, response.headers["Content-Length"]) == (200, "18")
                 assert response.read() == (b'{"status":"alive"}' if method == "GET" else b"")
             connection.close()
+
+
+class TestLargeResponses:
+    """A server returns from the second `send` of a body when the client has read most of the first."""
+
+    @pytest.mark.parametrize(
+        ("size", "expected"), [(65_536, [(65_536, False)]), (65_537, [(65_537, True), (0, False)])]
+    )
+    async def test_end_of_large_response_is_sent_separately(
+        self, app: FastAPI, size: int, expected: list[tuple[int, bool]]
+    ) -> None:
+        @app.get("/large")
+        async def large() -> Response:
+            return Response(b"a" * size)
+
+        messages: list[dict[str, Any]] = []
+
+        async def record(scope: Any, receive: Any, send: Any) -> None:
+            async def send_and_record(message: Any) -> None:
+                messages.append(message)
+                await send(message)
+
+            await app(scope, receive, send_and_record)
+
+        transport = httpx.ASGITransport(app=record)
+        async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client:
+            response = await client.get("/large")
+        assert len(response.content) == size
+        bodies = [message for message in messages if message["type"] == "http.response.body"]
+        sent = [(len(message.get("body", b"")), message.get("more_body", False)) for message in bodies]
+        assert sent == expected

@@ -32,6 +32,8 @@ ACCOUNT_PATHS = (
     "/api/password/",
 )
 MAX_ACCOUNT_BODY_BYTES = 16_384
+# A server does not wait until a client has read fewer bytes than these.
+MAX_UNREAD_BYTES = 65_536
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 
@@ -151,6 +153,11 @@ class ErrorBoundaryMiddleware:
             response_started = True
             if not limit.expired():
                 limit.reschedule(None)
+            if len(message.get("body", b"")) > MAX_UNREAD_BYTES and not message.get("more_body", False):
+                # A server waits with the next message until the client has read most of this one. So the request ends
+                # with the response, and not as soon as the response is in the server's memory.
+                await send({**message, "more_body": True})
+                message = {"type": "http.response.body"}
             await send(message)
 
         if _content_length(scope) > max_body_bytes:

@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     max_connections_per_address: Annotated[int, Field(ge=1)] = 100
     """Maximum connections of one process from one network address (IPv6: one /64 network); the addresses in
     FORWARDED_ALLOW_IPS have no limit of their own."""
+    max_record_requests_per_user: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Maximum simultaneous requests of one user for records in one process; further ones wait."""
     write_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     """Time in which a client must read 64 KiB of a response that waits for it; otherwise its connection is closed."""
     request_deadline_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
@@ -136,9 +138,12 @@ class Settings(BaseSettings):
     load balancer needs to notice. By default 5 in production and 0 in development."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process. It accepts libpq's parameters,
+    such as `?sslmode=verify-full&sslrootcert=system`; a transaction pooler needs `?statement_cache_size=0`."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: SecretStr | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
@@ -165,10 +170,12 @@ class Settings(BaseSettings):
     hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
     """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
-    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
+    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options:
+    `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
-    An object type that is not listed is unrestricted; an empty list allows all stages."""
+    Deals and tickets in other pipelines do not exist for customers. An object type that is not listed is unrestricted;
+    an empty list allows all stages."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
@@ -222,6 +229,9 @@ class Settings(BaseSettings):
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
+    metrics_folder: str | None = None
+    """Folder in which each start creates a folder for its metric files, 3 MiB for each worker; by default the system's
+    folder of temporary files."""
     otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
