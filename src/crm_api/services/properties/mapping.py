@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from crm_api.errors import ApiError, invalid_fields
@@ -54,7 +54,7 @@ def plain_number(value: str | None) -> str | None:
         return value
     try:
         number = Decimal(value)
-    except InvalidOperation:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return value
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
@@ -71,7 +71,7 @@ def parse_datetime(value: str | None) -> datetime | None:
             return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return None
 
 
