@@ -80,7 +80,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
 }
 # The parts of three packages by level, lowest first. A part imports itself and parts of lower levels only.
 SERVICE_LEVELS: tuple[set[str], ...] = (
-    {"audit", "health", "idempotency", "properties"},
+    {"audit", "health", "idempotency", "properties", "purge"},
     {"link_resolver"},
     {"contact_link", "hubspot_account"},
     {"records"},
