@@ -116,7 +116,7 @@ async def test_lists_of_customer_have_no_hidden_records(
             assert not records.hidden.isdisjoint(found)
 
 
-async def test_hidden_records_are_missing_for_every_operation_of_customer(
+async def test_hidden_records_are_missing_for_every_operation(
     customer: Caller, staff: Caller, records: Records, emulator: Emulator
 ) -> None:
     emulator.clear_requests()
