@@ -49,7 +49,7 @@ async def create_pipeline(app: FastAPI, object_type: str) -> Pipeline:
         {"label": state, "displayOrder": position, "metadata": {name: state}}
         for position, state in enumerate(states.split())
     ]
-    return await app.state.hubspot.sender.request(
+    created: Pipeline = await app.state.hubspot.sender.request(
         "POST",
         f"/crm/pipelines/2026-09/{object_type}",
         operation="test",
@@ -57,6 +57,7 @@ async def create_pipeline(app: FastAPI, object_type: str) -> Pipeline:
         idempotent=False,
         response=Pipeline,
     )
+    return created
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class TestCustomerStages:
         response = await customer.post("/api/deals", deal_body(dealstage="closedwon"))
         assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert emulator.records("deals") == []
-        created = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
+        created = (await customer.post("/api/deals", deal_body())).json()["data"]
         moved = await customer.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})
         assert_problem(moved, 400, "validation_error", fields=["dealstage"])
         by_staff = await staff.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})

@@ -13,7 +13,6 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     text,
 )
@@ -87,13 +86,7 @@ class Ticket(RecordModel):
     properties: PropertyTexts
 
 
-class SingleTicket(ResponseModel):
-    """One ticket."""
-
-    ticket: Ticket
-
-
-class TicketResponse(Envelope[SingleTicket]):
+class TicketResponse(Envelope[Ticket]):
     """The ticket with its current values."""
 
     CREATED: ClassVar = "Ticket created successfully"

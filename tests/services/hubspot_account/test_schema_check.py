@@ -84,7 +84,7 @@ async def test_ticket_category_is_accepted_at_once_after_provisioning(
         "category": "meeting",
     }
     deal = (await customer.post("/api/deals", {"dealname": "d", "dealstage": "closedwon"})).json()["data"]
-    path = f"/api/tickets/{deal['deal']['id']}"
+    path = f"/api/tickets/{deal['id']}"
     assert (await customer.post(path, body)).status_code == 400
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     assert (await customer.post(path, body)).status_code == 201
