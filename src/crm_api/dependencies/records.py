@@ -8,7 +8,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
-from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.auth import CurrentUser, CurrentUserIfSent
+from crm_api.models import User
 from crm_api.schemas.common import NO_NUL, Cursor, Limit
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
@@ -73,3 +74,11 @@ async def get_record_context(request: Request, user: CurrentUser) -> RecordConte
 
 
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
+
+
+async def get_record_context_if_sent(request: Request, user: CurrentUserIfSent) -> RecordContext:
+    """Return the context of the caller, or that of a new customer for a request without a login."""
+    return await get_record_context(request, user or User(role="customer"))
+
+
+RecordContextIfSentDep = Annotated[RecordContext, Depends(get_record_context_if_sent)]

@@ -7,6 +7,7 @@ from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
+from crm_api.services.properties.fields import RecordFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,5 @@ class AccountContext:
     rules: AccountRules
     messages: Messages
     links: ContactLinkResolver
+    fields: RecordFields
     origin: Origin

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from crm_api.errors import invalid_fields
+from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError
 from crm_api.hubspot.names import ObjectType
@@ -19,6 +19,8 @@ from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_t
 MAX_AGE_SECONDS: Final = 300.0
 # If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
 MIN_REFRESH_SECONDS: Final = 1.0
+# Operators grant scopes by hand.
+RETRY_AFTER_SECONDS: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -102,7 +104,9 @@ async def load_schema(
     """Return the property definitions by name; empty if the credentials may not read them."""
     try:
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
-    except HubSpotCredentialsError:
+    except HubSpotCredentialsError as error:
+        if error.status_code != 403:
+            raise
         return {}
 
 
@@ -111,10 +115,24 @@ async def load_schema_for(
 ) -> Mapping[str, Property]:
     """Return the property definitions, or nothing if no name is an operator's property.
 
-    The types of the built-in properties are known without a call.
+    The types of the built-in properties are known without a call. Raises 503 if the credentials may not read the
+    definitions: without its type a value would be compared and written as text.
     """
     nested = {field.name for field in fields.nested}
-    return {} if nested.isdisjoint(names) else await load_schema(hubspot, fields.object_type)
+    if nested.isdisjoint(names):
+        return {}
+    schema = await load_schema(hubspot, fields.object_type)
+    if not schema:
+        raise _unknown_types(fields.object_type)
+    return schema
+
+
+def _unknown_types(object_type: ObjectType) -> ApiError:
+    detail = (
+        "The service may not read the types of the HubSpot account's properties; the operator has to grant the scope "
+        f"crm.schemas.{object_type}.read."
+    )
+    return ApiError("service_unavailable", detail, retry_after=RETRY_AFTER_SECONDS)
 
 
 async def require_valid(
@@ -122,7 +140,8 @@ async def require_valid(
 ) -> dict[str, str]:
     """Return the values in HubSpot's format, by HubSpot's property names.
 
-    Raises a 400 that names every invalid field. If a value is invalid by the cached schema, read the schema again.
+    Raises a 400 that names every invalid field, 503 if the types of operators' properties are not readable. If a value
+    is invalid by the cached schema, read the schema again.
     """
     if not values:
         return {}
@@ -130,6 +149,8 @@ async def require_valid(
     if schema and _problems(fields, values, schema):
         schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
     if not schema:
+        if any(fields.by_property[name].nested for name in values):
+            raise _unknown_types(fields.object_type)
         return dict(values)
     problems = _problems(fields, values, schema)
     if problems:
