@@ -22,7 +22,7 @@ from crm_api.schemas.common import (
     text,
 )
 
-_AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
+_AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
@@ -39,12 +39,12 @@ def plain_amount(value: Any) -> str:
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
-        plain = format(exact, "f").removeprefix("-") if exact.is_zero() else format(exact, "f")
+        plain = format(exact, "f")
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
-        raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
-    return plain
+        raise ValueError("must have at most 15 digits before the decimal point and six after it")
+    return plain if plain.strip("-0.") else plain.removeprefix("-")
 
 
 Amount = Annotated[
@@ -53,8 +53,8 @@ Amount = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22},
-                {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999},
+                {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 23},
+                {"type": "number", "minimum": -999_999_999_999_999, "maximum": 999_999_999_999_999},
             ],
             "examples": ["1500.50", 1500.5],
         }
