@@ -30,7 +30,6 @@ from crm_api_client.models import (
     Registration,
     RegistrationResponse,
     TicketCreate,
-    TicketCreateCategory,
     TicketResponse,
     TokenGrant,
     TokenGrantGrantType,
@@ -110,10 +109,10 @@ def main() -> None:
     key = f"key-{time.time_ns()}"
     deal = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
-    ).data.deal
+    ).data
     again = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
-    ).data.deal
+    ).data
     assert again.id == deal.id
     assert deal.closedate == body.closedate
     other = DealCreate(dealname="Other", dealstage=stage)
@@ -143,13 +142,13 @@ def main() -> None:
     cleared = expect_success(
         update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount=None)), DealResponse
     )
-    assert cleared.data.deal.amount is None
+    assert cleared.data.amount is None
 
     ticket = TicketCreate(
         subject="Spare part",
         description="Needed soon",
         hs_pipeline_stage=ticket_stage,
-        category=TicketCreateCategory.TECHNICAL_ISSUE,
+        category="technical_issue",
     )
     expect_success(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
     for number in range(4):
@@ -158,7 +157,7 @@ def main() -> None:
     assert len({deal.id for deal in list_all_deals(client)}) == 5
     expect_problem(list_deals.sync_detailed(client=client, cursor="made-up"), 400, "invalid_cursor")
     detail = expect_success(get_deal.sync_detailed(deal.id, client=client), DealDetailResponse)
-    assert [ticket.subject for ticket in detail.data.deal.tickets] == ["Spare part"]
+    assert [ticket.subject for ticket in detail.data.tickets] == ["Spare part"]
     matches = expect_success(
         search_deals.sync_detailed(client=client, body=RecordSearch(query="annual")), DealSearchResponse
     )

@@ -139,4 +139,6 @@ def _allowed_methods(request: Request) -> list[str]:
         match, _ = context.matches(request.scope)
         if match is not Match.NONE:
             methods |= context.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
     return sorted(methods)

@@ -26,10 +26,16 @@ from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
+from crm_api.middleware import (
+    ErrorBoundaryMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+    SecurityHeadersMiddleware,
+)
 from crm_api.observability.logging import configure_logging
-from crm_api.observability.metrics import Metrics, remove_worker_gauges
+from crm_api.observability.metrics import Metrics
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
+from crm_api.observability.worker_metrics import remove_worker_gauges
 from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
 from crm_api.routers import (
@@ -49,6 +55,7 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
+from crm_api.security.turns import SemaphorePerCaller
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
@@ -62,6 +69,12 @@ logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+)  # fmt: skip
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
+    # Tracing and monitoring tools in browsers, and HTTP libraries, add these headers to every request.
+    "traceparent", "tracestate", "baggage", "sentry-trace", "If-None-Match", "Cache-Control", "Pragma",
+    "X-Requested-With",
 )  # fmt: skip
 # Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
@@ -102,6 +115,7 @@ def create_app(
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
     app.state.time_slices = TimeSlices()
+    app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.mail = MailQueue(settings)
@@ -190,6 +204,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # Starlette makes the last middleware the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
@@ -199,8 +214,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )

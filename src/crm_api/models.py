@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0007"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -112,10 +112,12 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
+    successor: Mapped[str | None] = mapped_column(Text)
+    """Successor, encrypted; the key contains this token, which the database has only as a hash."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """Token that replaced this one; if it is unused, a second use of this token is a retry and not theft."""
+    """Row of the successor, which only processes of the previous version read."""
     replayed: Mapped[bool] = mapped_column(default=False)
-    """Whether this token was accepted a second time, after a lost response."""
+    """Flag that only processes of the previous version read."""
 
 
 class IdempotencyKey(Base):

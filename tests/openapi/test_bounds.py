@@ -125,10 +125,10 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 async def service(client: httpx.AsyncClient, customer: Caller, staff: Caller) -> Service:
     deal = await customer.post("/api/deals", {"dealname": "Fleet", "dealstage": "qualifiedtobuy"})
-    deal_id = deal.json()["data"]["deal"]["id"]
+    deal_id = deal.json()["data"]["id"]
     body = {"subject": "Late", "description": "Late", "hs_pipeline_stage": "1"}
     ticket = await customer.post(f"/api/tickets/{deal_id}", body)
-    return Service(client, customer, staff, deal_id, ticket.json()["data"]["ticket"]["id"])
+    return Service(client, customer, staff, deal_id, ticket.json()["data"]["id"])
 
 
 def bounded_fields() -> Iterator[tuple[str, str, str, dict[str, Any]]]:

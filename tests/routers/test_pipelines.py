@@ -119,7 +119,7 @@ class TestCustomerStages:
         response = await customer.post("/api/deals", deal_body(dealstage="closedwon"))
         assert_problem(response, 400, "validation_error", fields=["dealstage"])
         assert emulator.records("deals") == []
-        created = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]
+        created = (await customer.post("/api/deals", deal_body())).json()["data"]
         moved = await customer.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})
         assert_problem(moved, 400, "validation_error", fields=["dealstage"])
         by_staff = await staff.patch(f"/api/deals/{created['id']}", {"dealstage": "closedwon"})
@@ -154,10 +154,10 @@ class TestCustomerStages:
             for pipeline in await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
             if pipeline.id == other_pipeline
         ]
-        path = f"/api/deals/{(await customer.post('/api/deals', deal_body())).json()['data']['deal']['id']}"
+        path = f"/api/deals/{(await customer.post('/api/deals', deal_body())).json()['data']['id']}"
         moved = {"pipeline": other_pipeline, "dealstage": hidden}
         emulator.edit_as_other_actor("deals", path.rpartition("/")[2], moved)
-        deal = (await customer.get(path)).json()["data"]["deal"]
+        deal = (await customer.get(path)).json()["data"]
         assert (deal["pipeline"], deal["dealstage"]) == (other_pipeline, hidden)
         assert (await customer.patch(path, {"dealname": "Other", "dealstage": hidden})).status_code == 200
         unknown = await customer.patch(path, {"dealstage": "qualifiedtobuy"})

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from crm_api.bootstrap import record_fields
 from crm_api.cli.database import run_with_database
 from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
 from crm_api.observability.logging import configure_logging
@@ -49,6 +50,7 @@ class Workers(Multiprocess):
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish."""
     configure_logging(settings)
+    record_fields(settings)  # refuses settings here, because a worker that refuses them is started again
     problem = run_with_database(settings, database_problem)
     if problem is not None and "crm-api migrate" in problem:
         raise click.ClickException(f"the database is not usable: {problem}")
@@ -130,16 +132,15 @@ def _metrics(settings: Settings) -> Generator[None, None, None]:
     folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     # prometheus_client reads the variable when it is imported, here and in every worker.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from crm_api.observability.metrics import serve_metrics
+    from crm_api.observability.worker_metrics import serve_metrics
 
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            serve_metrics(settings.metrics_host, settings.metrics_port, folder)
+            stack.enter_context(serve_metrics(settings.metrics_host, settings.metrics_port, folder))
         except OSError as error:
             raise click.ClickException(
                 f"METRICS_PORT: {settings.metrics_host}:{settings.metrics_port} cannot be listened on "
                 f"({error.strerror})"
             ) from None
         yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -86,10 +86,8 @@ class IdempotentCreate:
 
 def _record_id(stored: StoredResponse[Envelope[Any]]) -> str:
     if stored.created is None:
-        [record] = json.loads(stored.body)["data"].values()
-        return str(record["id"])
-    [(_, record)] = stored.created.data
-    return str(record.id)
+        return str(json.loads(stored.body)["data"]["id"])
+    return str(stored.created.data.id)
 
 
 async def get_idempotent_create(

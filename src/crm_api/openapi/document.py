@@ -26,9 +26,10 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
 * Send `Authorization: Bearer <access_token>`; get the token from `POST /api/login`, renew it with
   `POST /api/token/refresh`.
 * A list has `results` and a `next_cursor`: send it as `cursor` to get the next page, until it is null.
+  An empty `cursor` or `limit`, or the word `null`, counts as absent.
 * Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
 * Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
-  an `Allow` header.
+  an `Allow` header. `HEAD` is allowed wherever `GET` is; its response has no body.
 
 <details><summary>All errors</summary>
 
@@ -214,7 +215,7 @@ def _links(operation_id: str) -> dict[str, Any]:
     return {
         target: {
             "operationId": target,
-            "parameters": {"id": f"$response.body#/data/{record}/id"},
+            "parameters": {"id": "$response.body#/data/id"},
             "description": f"Takes the ID of this {record}.",
         }
         for target in targets

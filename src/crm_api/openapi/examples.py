@@ -209,7 +209,7 @@ def _invalid_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[
         return schemas[_name(content["schema"])]["required"][0], "is required"
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "limit":
-            return "limit", "should be less than or equal to 100"
+            return "limit", "should be greater than or equal to 1"
     return "id", "has characters that are not allowed here"
 
 

@@ -90,8 +90,8 @@ async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
 async def refresh_token(body: TokenRefresh, response: Response, context: AccountContextDep) -> TokensResponse:
     """Exchange a refresh token for new tokens.
 
-    A refresh token is valid for one use. If the response was lost, send the token again within 10 seconds; any later
-    use ends the session.
+    A refresh token is valid for one use. For 10 seconds after that use it returns the same successor again, for other
+    tabs of a browser and for a lost response; any later use ends the session.
     """
     response.headers["Cache-Control"] = "no-store"
     tokens = await service.refresh(context, body.refresh_token)

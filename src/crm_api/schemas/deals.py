@@ -16,7 +16,6 @@ from crm_api.schemas.common import (
     RecordId,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     parse_rfc3339,
     text,
@@ -124,13 +123,7 @@ class Deal(RecordModel):
     properties: PropertyTexts
 
 
-class SingleDeal(ResponseModel):
-    """One deal."""
-
-    deal: Deal
-
-
-class DealResponse(Envelope[SingleDeal]):
+class DealResponse(Envelope[Deal]):
     """The deal with its current values."""
 
     CREATED: ClassVar = "Deal created successfully"

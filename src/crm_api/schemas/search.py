@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from crm_api.schemas.common import (
+    DEFAULT_LIMIT,
     Cursor,
     Envelope,
     Limit,
@@ -115,7 +116,7 @@ class RecordSearch(RequestModel):
     filters: Annotated[list[SearchFilter], Field(max_length=5)] | MISSING = MISSING
     sort: SearchSort | MISSING = MISSING
     """Default: by ascending ID."""
-    limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = 10
+    limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = DEFAULT_LIMIT
     cursor: Cursor | MISSING = MISSING
 
 

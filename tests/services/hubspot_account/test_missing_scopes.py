@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from prometheus_client import generate_latest
 from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import create_deal_as, writes
+from tests.support.records import create_deal_as, create_ticket_as, writes
 
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
@@ -77,8 +77,9 @@ class TestWithoutSchemas:
 
     @pytest.fixture(autouse=True)
     def _forget_definitions(self, app: FastAPI, emulator: Emulator, customer: Caller) -> None:
-        emulator.switches.scopes = {scope for scope in ALL if not scope.startswith("crm.schemas.deals")}
-        app.state.hubspot.properties._cache.invalidate("deals")
+        emulator.switches.scopes = {scope for scope in ALL if not scope.startswith("crm.schemas")}
+        for object_type in ("deals", "tickets"):
+            app.state.hubspot.properties._cache.invalidate(object_type)
 
     async def test_write_of_added_property_is_503_without_its_type(
         self, customer: Caller, emulator: Emulator
@@ -119,3 +120,16 @@ class TestWithoutSchemas:
         assert found.json()["data"]["total"] == 1
         listed = (await customer.get("/api/properties/deals")).json()["data"]["results"]
         assert "hs_priority" in [item["name"] for item in listed]
+
+    async def test_option_of_the_account_is_503_without_its_type(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        deal_id = await create_deal_as(customer)
+        path = f"/api/tickets/{await create_ticket_as(customer, deal_id, category='billing')}"
+        # HubSpot would add the option to the current ones.
+        problem = assert_problem(
+            await customer.patch(path, {"category": ";FEATURE_REQUEST"}), 503, "service_unavailable"
+        )
+        assert "crm.schemas.tickets.read" in problem["detail"]
+        assert (await customer.patch(path, {"category": "technical_issue"})).status_code == 200
+        assert emulator.records("tickets")[0].properties["hs_ticket_category"] == "PRODUCT_ISSUE"

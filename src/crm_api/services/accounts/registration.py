@@ -87,7 +87,7 @@ async def contact_properties(
     Raises a 400 that names every property that customers may not write and every invalid value.
     """
     body = ContactUpdate(properties=registration.properties)
-    properties = body_to_properties(body, fields, role="customer", categories={})
+    properties = body_to_properties(body, fields, role="customer")
     return await require_valid(hubspot, fields, {name: value for name, value in properties.items() if value})
 
 

@@ -10,6 +10,7 @@ from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpo
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.required_check import check_required
 from crm_api.services.hubspot_account.schema_check import check_schema
+from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ async def check_account(
     on_step("properties")
     findings += await _check_schema(hubspot, fields)
     findings += await _check_required(hubspot, fields)
+    findings += await _check_settings(hubspot, fields)
     for object_type in ("deals", "tickets"):
         findings.append(await _check_request_id(hubspot, object_type))
     on_step("pipelines")
@@ -188,6 +190,15 @@ async def _check_required(hubspot: HubSpotClient, fields: RecordFields) -> list[
     if not problems:
         return [Finding("ok", subject, "customers can set all that new records need")]
     return [Finding(state, subject, problem) for state, problem in problems]
+
+
+async def _check_settings(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
+    problems, unread = await _read(lambda: check_settings(hubspot, fields))
+    if problems is None:
+        return [Finding("warning", "settings", unread)]
+    if not problems:
+        return [Finding("ok", "settings", "name what the account has")]
+    return [Finding("failed", "settings", problem) for problem in problems]
 
 
 async def _check_request_id(hubspot: HubSpotClient, object_type: ObjectType) -> Finding:

@@ -41,9 +41,7 @@ async def create_record(
         created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
         if created is not None:
             return created
-    properties = body_to_properties(
-        body, fields, role=context.user.role, categories=context.fields.categories
-    )
+    properties = body_to_properties(body, fields, role=context.user.role)
     associations = [] if associate is None else await associate(None)
     pipeline = await _chosen_pipeline(context, fields, properties)
     properties = await require_valid(context.hubspot, fields, properties) | pipeline

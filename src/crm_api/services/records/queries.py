@@ -71,7 +71,7 @@ async def search_records(
     Raises 400 with the location of an invalid filter, and 400 `invalid_cursor`.
     """
     object_type = model.OBJECT_TYPE
-    query = await parse_search(context.hubspot, context.fields, context.fields[object_type], search)
+    query = await parse_search(context.hubspot, context.fields[object_type], search)
     result, next_cursor = await find_records(
         context, object_type, query, limit=search.limit, cursor=or_none(search.cursor)
     )
