@@ -14,6 +14,7 @@ from crm_api_client.api.overview import search_everything
 from crm_api_client.api.schema import list_pipelines
 from crm_api_client.api.tickets import create_ticket
 from crm_api_client.models import (
+    Credentials,
     Deal,
     DealCreate,
     DealDetailResponse,
@@ -22,13 +23,12 @@ from crm_api_client.models import (
     DealSearchResponse,
     DealUpdate,
     FoundRecordsResponse,
-    Login,
-    Logout,
     PipelinesResponse,
     Problem,
     RecordSearch,
     Registration,
     RegistrationResponse,
+    SessionsToEnd,
     TicketCreate,
     TicketResponse,
     TokenGrant,
@@ -81,14 +81,15 @@ def main() -> None:
     )
     expect_success(register.sync_detailed(client=anonymous, body=registration), RegistrationResponse)
     expect_problem(register.sync_detailed(client=anonymous, body=registration), 409, "user_exists")
-    wrong_login = Login(email=EMAIL, password="wrong")
+    wrong_login = Credentials(email=EMAIL, password="wrong")
     expect_problem(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
     grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password=PASSWORD)
     expect_success(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
     wrong_grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password="wrong")
     expect_problem(create_token.sync_detailed(client=anonymous, body=wrong_grant), 400, "invalid_grant")
     login = expect_success(
-        log_in.sync_detailed(client=anonymous, body=Login(email=EMAIL, password=PASSWORD)), TokensResponse
+        log_in.sync_detailed(client=anonymous, body=Credentials(email=EMAIL, password=PASSWORD)),
+        TokensResponse,
     )
     refreshed = expect_success(
         refresh_token.sync_detailed(client=anonymous, body=TokenRefresh(login.data.refresh_token)),
@@ -167,12 +168,12 @@ def main() -> None:
     )
     assert len(everything.data.tickets) == 1
 
-    guess = Login(email=f"nobody-{EMAIL}", password="wrong")
+    guess = Credentials(email=f"nobody-{EMAIL}", password="wrong")
     responses = [log_in.sync_detailed(client=anonymous, body=guess) for _ in range(6)]
     limited = expect_problem(responses[-1], 429, "rate_limit_exceeded")
     assert limited.error.startswith("ratelimit exceeded 5 per 1 minute")
     assert int(responses[-1].headers["Retry-After"]) > 0
-    assert log_out.sync_detailed(client=client, body=Logout(everywhere=True)).status_code == 204
+    assert log_out.sync_detailed(client=client, body=SessionsToEnd(everywhere=True)).status_code == 204
     expect_problem(get_me.sync_detailed(client=client), 401, "invalid_token")
     print("openapi-python-client: round trip done")
 

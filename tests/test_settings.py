@@ -125,6 +125,21 @@ def test_registration_domains_are_normalised(domains: str, expected: list[str]) 
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ""),
+        ("/", ""),
+        ("/crm", "/crm"),
+        ("/crm/", "/crm"),
+        ("/a/b-1.2_~", "/a/b-1.2_~"),
+        ("/apis", "/apis"),
+    ],
+)
+def test_root_path_is_normalised(value: str, expected: str) -> None:
+    assert make(root_path=value).root_path == expected
+
+
+@pytest.mark.parametrize(
     ("origins", "expected"),
     [
         ("https://portal.example/", ["https://portal.example"]),
@@ -188,6 +203,23 @@ def test_refused_cors_origin_does_not_show_its_password() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
+        *(
+            {"root_path": path}
+            for path in (
+                "crm",
+                "//",
+                "/crm//",
+                "/a//b",
+                "/..",
+                "/a/./b",
+                "/a b",
+                "/a?b",
+                "/%61",
+                "/api",
+                "/docs/x",
+                "/\u00e9",
+            )
+        ),
         {"registration_email_domains": "*.example.org"},
         {"registration_email_domains": "ada@example.org"},
         {"registration_email_domains": "localhost"},

@@ -19,6 +19,7 @@ from crm_api.services.hubspot_account.checks import UNLIMITED
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.properties.categories import TICKET_CATEGORIES, duplicate_words
 from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.settings import Settings, SettingsRefusedError
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def record_fields(settings: Settings) -> RecordFields:
         categories,
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
     )
+
+
+def customer_stages(settings: Settings) -> CustomerStages:
+    """Return the pipelines and stages that customers may use."""
+    return CustomerStages(dict(settings.customer_stages.items()))
 
 
 def account_rules(settings: Settings) -> AccountRules:

@@ -92,7 +92,7 @@ class Session(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     generation: Mapped[int] = mapped_column(default=0, server_default="0")
     """Number of password changes in this session; access tokens of earlier generations are refused."""
@@ -109,7 +109,7 @@ class RefreshToken(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
     successor: Mapped[str | None] = mapped_column(Text)
@@ -232,3 +232,14 @@ class RecordLease(Base):
     record_id: Mapped[str] = mapped_column(String(20), primary_key=True)
     lease_id: Mapped[UUID] = mapped_column(Uuid)
     lease_until: Mapped[datetime]
+
+
+class JobLease(Base):
+    """Lock on a background job that one process at a time runs, and when it runs next."""
+
+    __tablename__ = "job_leases"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    lease_id: Mapped[UUID] = mapped_column(Uuid)
+    lease_until: Mapped[datetime]
+    next_run_at: Mapped[datetime]

@@ -18,6 +18,7 @@ _MAPPED_IPV4 = ipaddress.IPv6Network("::ffff:0:0/96")
 # A browser's Origin header: in lower case and ASCII, without path and default port.
 _ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_ROOT_PATH = re.compile(r"(?!/(?:api|docs)(?:/|$))(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 # Two random keys share less than half of their characters.
 _MAX_SIMILARITY = 0.8
 _MAX_COMPARED_CHARACTERS = 256
@@ -69,6 +70,17 @@ def browser_origin(value: str) -> str:
         )
     suffix = "" if port == _DEFAULT_PORTS[match[1]] else f":{port}"
     return f"{match[1]}://{match[2]}{suffix}"
+
+
+def path_prefix(value: str) -> str:
+    """Return the path without a slash at the end. Raises `ValueError`.
+
+    A prefix that is a path of the service would make paths ambiguous: not every proxy removes the prefix.
+    """
+    path = value.removesuffix("/")
+    if path and not _ROOT_PATH.fullmatch(path):
+        raise ValueError("write it as /crm; /api and /docs are paths of the service")
+    return path
 
 
 def is_web_address(url: str) -> bool:

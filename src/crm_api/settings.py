@@ -25,6 +25,7 @@ from crm_api.setting_checks import (
     is_web_address,
     mail_sender,
     normalised_domain,
+    path_prefix,
     rate_limit,
     similar_secrets,
 )
@@ -105,6 +106,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 4012
     """Port to listen on."""
+    root_path: Annotated[str, Field(max_length=100), AfterValidator(path_prefix)] = ""
+    """Path under which a proxy serves this service, such as `/crm`; the proxy may remove it from requests or not."""
     docs_enabled: bool = True
     """Serve `/docs` and `/openapi.json`."""
     support_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/support"
@@ -135,9 +138,12 @@ class Settings(BaseSettings):
     load balancer needs to notice. By default 5 in production and 0 in development."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process. It accepts libpq's parameters,
+    such as `?sslmode=verify-full&sslrootcert=system`; a transaction pooler needs `?statement_cache_size=0`."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: SecretStr | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
@@ -168,7 +174,8 @@ class Settings(BaseSettings):
     `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
-    An object type that is not listed is unrestricted; an empty list allows all stages."""
+    Deals and tickets in other pipelines do not exist for customers. An object type that is not listed is unrestricted;
+    an empty list allows all stages."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
@@ -222,6 +229,9 @@ class Settings(BaseSettings):
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
+    metrics_folder: str | None = None
+    """Folder in which each start creates a folder for its metric files, 3 MiB for each worker; by default the system's
+    folder of temporary files."""
     otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""

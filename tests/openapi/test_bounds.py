@@ -55,6 +55,8 @@ def bounds_of(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
 
 def fields(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the schemas of a field. Skip alternative string schemas: a text beyond one's bound may match another."""
+    if isinstance(schema.get("type"), list):
+        schema = schema | {"type": next(name for name in schema["type"] if name != "null")}
     alternatives = schema.get("anyOf", [schema])
     strings = [branch for branch in alternatives if branch.get("type") == "string"]
     for branch in alternatives:

@@ -80,7 +80,7 @@ class IdempotentCreate:
         if require_access is not None and stored.created is None:
             await require_access(_record_id(stored))
         if location_prefix and stored.status == 201:
-            headers["Location"] = f"{location_prefix}/{_record_id(stored)}"
+            headers["Location"] = f"{self._settings.root_path}{location_prefix}/{_record_id(stored)}"
         return Response(stored.body, stored.status, headers, "application/json")
 
 

@@ -2,14 +2,17 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 # Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -32,10 +35,13 @@ class AllWorkersCollector(MultiProcessCollector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the current metrics; a file that stays unreadable is left out and logged once."""
-        for file in self._folder.glob("gauge_live*_*.db"):
+        for file in self._folder.glob("*.db"):
             pid = file.stem.rpartition("_")[2]
             if pid.isdecimal() and not _is_alive(int(pid)):
-                file.unlink(missing_ok=True)
+                if file.name.startswith("gauge_live"):
+                    file.unlink(missing_ok=True)
+                else:
+                    _free_reserved_space(file)
         for _ in range(READ_ATTEMPTS):
             try:
                 return self._merged(self._folder.glob("*.db"))
@@ -65,11 +71,27 @@ class AllWorkersCollector(MultiProcessCollector):
         return readable
 
 
+class WorkerDeaths(Collector):
+    """Counter of dead workers, in the supervisor's memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def increment(self) -> None:
+        """Count a dead worker."""
+        self._count += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the counter."""
+        yield CounterMetricFamily("crm_api_worker_deaths", "Workers that ended unexpectedly.", self._count)
+
+
 @contextmanager
-def serve_metrics(host: str, port: int, folder: Path) -> Generator[int, None, None]:
+def serve_metrics(host: str, port: int, folder: Path, *collectors: Collector) -> Generator[int, None, None]:
     """Serve the metrics in the folder from a thread and yield the port. Raises `OSError` if the port is in use."""
     registry = CollectorRegistry()
-    registry.register(AllWorkersCollector(folder))
+    for collector in (AllWorkersCollector(folder), *collectors):
+        registry.register(collector)
     server, thread = start_http_server(port, host, registry)
     try:
         yield int(server.server_port)
@@ -86,6 +108,14 @@ def remove_worker_gauges() -> None:
     if folder:
         for file in Path(folder).glob(f"gauge_live*_{os.getpid()}.db"):
             file.unlink(missing_ok=True)  # a scrape may remove it at the same time
+
+
+def _free_reserved_space(file: Path) -> None:
+    """Shorten a dead worker's file to its used part, whose length its first four bytes contain."""
+    with suppress(OSError), file.open("r+b") as content:
+        used = int.from_bytes(content.read(4), sys.byteorder)
+        if 0 < used < content.seek(0, os.SEEK_END):
+            content.truncate(used)
 
 
 def _is_alive(pid: int) -> bool:

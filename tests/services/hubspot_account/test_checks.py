@@ -21,6 +21,7 @@ from crm_api.services.hubspot_account.checks import (
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -37,6 +38,7 @@ async def findings(
         app.state.hubspot,
         api_version="2026-09",
         fields=app.state.record_fields,
+        stages=app.state.customer_stages,
         limits=limits,
         today=today,
     )
@@ -246,3 +248,20 @@ async def test_hubspot_check_names_category_setting_before_provision(app: FastAP
     assert finding.state == "warning"
     assert setting < provisioning
     assert "INVOICES, DELIVERY" in finding.finding
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ({"deals": {"default": ["closedwon"]}, "tickets": {"0": []}}, []),
+        ({"deals": {"deleted": []}}, ["no deals pipeline deleted; it has default"]),
+        ({"tickets": {"0": ["1", "9"]}}, ["no tickets stage 9 of pipeline 0; it has 1, 2, 3, 4"]),
+    ],
+)
+async def test_hubspot_check_fails_for_unknown_pipelines_and_stages(
+    app: FastAPI, allowed: dict[str, dict[str, list[str]]], expected: list[str]
+) -> None:
+    app.state.customer_stages = CustomerStages(allowed)
+    found = [finding for finding in await findings(app) if finding.subject == "settings"]
+    assert [finding.state for finding in found] == (["failed"] * len(expected) or ["ok"])
+    assert all(text in finding.finding for text, finding in zip(expected, found, strict=False))

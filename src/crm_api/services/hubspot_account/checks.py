@@ -12,6 +12,7 @@ from crm_api.services.hubspot_account.required_check import check_required
 from crm_api.services.hubspot_account.schema_check import check_schema
 from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
+from crm_api.services.properties.pipelines import CustomerStages
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ async def check_account(
     *,
     api_version: str,
     fields: RecordFields,
+    stages: CustomerStages,
     limits: Limits,
     today: date,
     on_step: Callable[[str], None] = lambda _: None,
@@ -78,7 +80,7 @@ async def check_account(
     on_step("properties")
     findings += await _check_schema(hubspot, fields)
     findings += await _check_required(hubspot, fields)
-    findings += await _check_settings(hubspot, fields)
+    findings += await _check_settings(hubspot, fields, stages)
     for object_type in ("deals", "tickets"):
         findings.append(await _check_request_id(hubspot, object_type))
     on_step("pipelines")
@@ -192,8 +194,10 @@ async def _check_required(hubspot: HubSpotClient, fields: RecordFields) -> list[
     return [Finding(state, subject, problem) for state, problem in problems]
 
 
-async def _check_settings(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
-    problems, unread = await _read(lambda: check_settings(hubspot, fields))
+async def _check_settings(
+    hubspot: HubSpotClient, fields: RecordFields, stages: CustomerStages
+) -> list[Finding]:
+    problems, unread = await _read(lambda: check_settings(hubspot, fields, stages))
     if problems is None:
         return [Finding("warning", "settings", unread)]
     if not problems:

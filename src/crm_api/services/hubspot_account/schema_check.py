@@ -16,6 +16,7 @@ from crm_api.services.properties.fields import (
     ValueType,
     value_type_of,
 )
+from crm_api.services.properties.pipelines import CustomerStages
 
 logger = logging.getLogger(__name__)
 MAX_LISTED_OPTIONS: Final = 10
@@ -79,14 +80,18 @@ def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> li
 
 
 async def watch_schema(
-    hubspot: HubSpotClient, fields: RecordFields, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    hubspot: HubSpotClient,
+    fields: RecordFields,
+    stages: CustomerStages,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Try to check properties and settings until HubSpot responds, then log each difference."""
     wait_seconds = 1.0
     while True:
         try:
             problems = await check_schema(hubspot, fields)
-            setting_problems = await check_settings(hubspot, fields)
+            setting_problems = await check_settings(hubspot, fields, stages)
         except HubSpotCredentialsError:
             logger.warning("these credentials may not read the properties; they are not checked")
             return

@@ -40,6 +40,8 @@ async def create_record(
         # Look up the record before validating: input that was valid on the first attempt may be invalid now.
         created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
         if created is not None:
+            if not context.sees(object_type, created):
+                raise ApiError("not_found")
             return created
     properties = body_to_properties(body, fields, role=context.user.role)
     associations = [] if associate is None else await associate(None)
