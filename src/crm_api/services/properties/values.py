@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
-from crm_api.hubspot.errors import HubSpotCredentialsError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotGrantError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
@@ -107,7 +107,7 @@ async def load_schema(
     try:
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
     except HubSpotCredentialsError as error:
-        if error.status_code != 403:
+        if error.status_code == 401 or isinstance(error, HubSpotGrantError):
             raise
         return {}
 
