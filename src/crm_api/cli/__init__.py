@@ -166,7 +166,7 @@ def purge(*, dry_run: bool) -> None:
 
 @main.group()
 def hubspot() -> None:
-    """Check and provision the HubSpot account."""
+    """Check, provision and change the HubSpot account."""
 
 
 @hubspot.command()
@@ -185,6 +185,28 @@ def check(*, as_json: bool) -> None:
 
     if not print_checks(_hubspot_settings(), as_json=as_json):
         sys.exit(1)
+
+
+@hubspot.command()
+def account() -> None:
+    """Print the HubSpot account that the database is bound to."""
+    from crm_api.cli.hubspot import print_account
+
+    print_account(Settings.load())
+
+
+@hubspot.command()
+@click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
+def move(*, yes: bool) -> None:
+    """Bind the database to the HubSpot account of the credentials. Stop the service first.
+
+    Ends the links of all users to contacts and links users with a verified e-mail address again.
+    """
+    from crm_api.cli.hubspot import move_account
+
+    settings = _hubspot_settings()
+    settings.require_startable()
+    move_account(settings, confirmed=yes)
 
 
 @main.command()

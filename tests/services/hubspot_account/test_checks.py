@@ -9,8 +9,10 @@ from pydantic import SecretStr
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
+from crm_api.services.hubspot_account.binding import bound_account
 from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
+    Binding,
     Finding,
     Limits,
     check_account,
@@ -37,6 +39,7 @@ async def findings(
         fields=app.state.record_fields,
         limits=limits,
         today=today,
+        binding=Binding(await bound_account(app.state.session_factory)),
     )
 
 
