@@ -74,15 +74,18 @@ def demo(folder: Path, port: int, emulator_port: int | None) -> None:
 
 @main.command()
 def migrate() -> None:
-    """Migrate the database to the newest version."""
+    """Migrate the database to the newest version. Exits with 3 if its schema is newer than this version."""
     from crm_api.cli.migrations import upgrade
 
     settings = Settings.load()
     if not settings.database_url:
         raise click.ClickException("DATABASE_URL is not set")
     with Progress("migrating"):
-        upgrade(settings.database_url)
-    click.echo("The database is up to date.")
+        before, after = upgrade(settings.database_url)
+    if before == after:
+        click.echo(f"The database is up to date, at revision {after}.")
+    else:
+        click.echo(f"The database was migrated from {before or 'an empty database'} to revision {after}.")
 
 
 @main.group()
