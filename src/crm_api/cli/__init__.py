@@ -21,7 +21,8 @@ class _Commands(click.Group):
         except SettingsRefusedError as error:
             click.echo(str(error), err=True)
             sys.exit(2)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        # BrokenPipeError: `head` has closed the output, and click ends the command without a message.
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             from sqlalchemy.exc import SQLAlchemyError

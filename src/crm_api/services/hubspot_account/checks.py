@@ -6,7 +6,12 @@ from datetime import date
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from crm_api.hubspot import HubSpotClient
-from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
+from crm_api.hubspot.errors import (
+    HubSpotCertificateError,
+    HubSpotCredentialsError,
+    HubSpotError,
+    HubSpotScopeError,
+)
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.schema_check import check_schema
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
@@ -242,6 +247,11 @@ def describe_error(error: HubSpotError) -> str:
         return f"a scope is missing: {', '.join(error.required_scopes) or 'HubSpot does not name it'}"
     if isinstance(error, HubSpotCredentialsError):
         return f"HubSpot rejected the credentials ({type(error).__name__})"
+    if isinstance(error, HubSpotCertificateError):
+        return (
+            f"HubSpot's certificate is not trusted ({error.reason}): if a proxy replaces it, set SSL_CERT_FILE to a "
+            "file with the proxy's CA certificate and the public ones"
+        )
     if error.status_code is not None:
         return f"HubSpot returned {error.status_code} ({type(error).__name__})"
     return f"HubSpot could not be reached ({type(error).__name__})"
