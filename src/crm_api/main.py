@@ -17,6 +17,7 @@ from crm_api.bootstrap import (
     account_rules,
     create_hubspot,
     create_redis,
+    customer_stages,
     hubspot_auth,
     hubspot_quota,
     record_fields,
@@ -26,7 +27,13 @@ from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
+from crm_api.middleware import (
+    ErrorBoundaryMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+    RootPathMiddleware,
+    SecurityHeadersMiddleware,
+)
 from crm_api.observability.logging import configure_logging
 from crm_api.observability.metrics import Metrics
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
@@ -50,11 +57,11 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
+from crm_api.security.turns import SemaphorePerCaller
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.purge import purge_hourly
 from crm_api.services.records.cursors import Cursors
@@ -64,6 +71,12 @@ logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+)  # fmt: skip
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
+    # Tracing and monitoring tools in browsers, and HTTP libraries, add these headers to every request.
+    "traceparent", "tracestate", "baggage", "sentry-trace", "If-None-Match", "Cache-Control", "Pragma",
+    "X-Requested-With",
 )  # fmt: skip
 # Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
@@ -102,8 +115,9 @@ def create_app(
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
     app.state.record_fields = record_fields(settings)
-    app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.customer_stages = customer_stages(settings)
     app.state.time_slices = TimeSlices()
+    app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
     app.state.metrics = Metrics(version=app.version)
@@ -178,7 +192,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 async def _check_account(app: FastAPI) -> None:
     """Read the HubSpot account, retrying until it responds, and then check its schema."""
     await app.state.account_binding.watch()
-    await watch_schema(app.state.hubspot, app.state.record_fields)
+    await watch_schema(app.state.hubspot, app.state.record_fields, app.state.customer_stages)
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
@@ -197,6 +211,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # Starlette makes the last middleware the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
@@ -206,8 +221,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )
@@ -219,3 +234,5 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -112,10 +112,12 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
+    successor: Mapped[str | None] = mapped_column(Text)
+    """Successor, encrypted; the key contains this token, which the database has only as a hash."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """Token that replaced this one; if it is unused, a second use of this token is a retry and not theft."""
+    """Row of the successor, which only processes of the previous version read."""
     replayed: Mapped[bool] = mapped_column(default=False)
-    """Whether this token was accepted a second time, after a lost response."""
+    """Flag that only processes of the previous version read."""
 
 
 class IdempotencyKey(Base):
@@ -183,6 +185,8 @@ class PendingRegistration(Base):
     lastname: Mapped[str] = mapped_column(String(100))
     phone: Mapped[str] = mapped_column(String(20))
     password_hash: Mapped[str] = mapped_column(String(255))
+    properties: Mapped[str | None] = mapped_column(Text)
+    """Other values of the new contact, as a JSON object of texts."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

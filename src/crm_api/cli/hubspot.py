@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_api.bootstrap import open_database, open_hubspot, record_fields
+from crm_api.bootstrap import customer_stages, open_database, open_hubspot, record_fields
 from crm_api.cli.database import run_with_database
 from crm_api.cli.progress import Progress
 from crm_api.errors import cause_of
@@ -29,7 +29,7 @@ from crm_api.services.hubspot_account.provisioning import ProvisioningError, pro
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
-_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
+_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "unknown": "?"}
 
 
 def provision_account(settings: Settings) -> None:
@@ -144,6 +144,7 @@ async def _check(settings: Settings) -> list[Finding]:
                 hubspot,
                 api_version=settings.hubspot_api_version,
                 fields=record_fields(settings),
+                stages=customer_stages(settings),
                 limits=limits,
                 today=datetime.now(UTC).date(),
                 binding=await _binding(settings),

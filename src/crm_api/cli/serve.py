@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
+from crm_api.bootstrap import record_fields
 from crm_api.cli.database import run_with_database
 from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
 from crm_api.cli.metrics_folder import FOLDER_VARIABLE, metrics_folder, reserve_metrics_space
@@ -42,6 +43,7 @@ GC_THRESHOLD = 5_000
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish."""
     configure_logging(settings)
+    record_fields(settings)  # refuses settings here, because a worker that refuses them is started again
     problem = run_with_database(settings, database_problem)
     if problem is not None and "crm-api migrate" in problem:
         raise click.ClickException(f"the database is not usable: {problem}")

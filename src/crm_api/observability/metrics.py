@@ -59,6 +59,12 @@ class Metrics(Observer):
         self._rate_limited = counter(
             "rate_limited_requests", "Requests over one of the service's rate limits.", "route"
         )
+        self._missing_scope = gauge(
+            "hubspot_missing_scope",
+            "1 after HubSpot refused a call without the scope, 0 after such a call succeeded.",
+            "livemax",
+            "scope",
+        )
         self._pool_used = gauge("pool_used", "Used connections or threads of a pool.", "livesum", "pool")
         self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
         info = gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
@@ -135,3 +141,6 @@ class Metrics(Observer):
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        self._missing_scope.labels(scope).set(1 if is_missing else 0)
