@@ -27,6 +27,7 @@ from crm_api.setting_checks import (
     normalised_domain,
     path_prefix,
     rate_limit,
+    redis_address,
     similar_secrets,
 )
 
@@ -147,7 +148,7 @@ class Settings(BaseSettings):
     """Maximum connections of one process to PostgreSQL."""
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     """Days after which the service deletes an audit entry, with the network address in it."""
-    redis_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(redis_address)] | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
     hubspot_base_url: str = "https://api.hubapi.com"

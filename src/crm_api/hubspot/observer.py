@@ -16,6 +16,9 @@ class Observer:
     def circuit_changed(self, *, circuit: str, state: str) -> None:
         """Record a circuit's new state: `open`, `half_open` or `closed`."""
 
+    def credentials_checked(self, *, refused: bool) -> None:
+        """Record whether HubSpot accepted the credentials of an attempt that it responded to."""
+
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
 
@@ -44,6 +47,10 @@ class Observers(Observer):
     def circuit_changed(self, *, circuit: str, state: str) -> None:
         for observer in self._observers:
             observer.circuit_changed(circuit=circuit, state=state)
+
+    def credentials_checked(self, *, refused: bool) -> None:
+        for observer in self._observers:
+            observer.credentials_checked(refused=refused)
 
     def token_refreshed(self, *, outcome: str) -> None:
         for observer in self._observers:

@@ -294,6 +294,8 @@ class Sender:
     def _report(self, call: _Call[Any], attempt: int, outcome: object, seconds: float) -> None:
         name = type(outcome).__name__ if isinstance(outcome, HubSpotError) else "ok"
         self._observer.call_finished(operation=call.operation, outcome=name, attempt=attempt, seconds=seconds)
+        if (refused := _are_credentials_refused(outcome)) is not None:
+            self._observer.credentials_checked(refused=refused)
         if isinstance(outcome, HubSpotScopeError):
             self._add_missing_scope(outcome, call.operation)
         elif self._missing_scopes and not isinstance(outcome, HubSpotError):
@@ -345,6 +347,16 @@ def _is_account_wide_failure(outcome: object) -> bool:
     if isinstance(outcome, OUTAGES | HubSpotGrantError):
         return True
     return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
+
+
+def _are_credentials_refused(outcome: object) -> bool | None:
+    """Return whether HubSpot refused the credentials, None if it did not respond."""
+    if not isinstance(outcome, HubSpotError):
+        return False
+    if isinstance(outcome, HubSpotGrantError) or outcome.status_code == 401:
+        return True
+    # A server error may come from a proxy that does not check credentials.
+    return None if outcome.status_code is None or outcome.status_code >= 500 else False
 
 
 def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:
