@@ -116,6 +116,7 @@ async def _record_context(request: Request, user: User) -> RecordContext:
         links=state.contact_links,
         cursors=state.cursors,
         customer_stages=state.customer_stages,
+        customer_operations=settings.customer_operations,
         time_slices=state.time_slices,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         # The origin needs the user, so `get_origin` is called here instead of being a dependency.

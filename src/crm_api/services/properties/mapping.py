@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from crm_api.hubspot import CrmRecord
@@ -47,7 +47,7 @@ def plain_number(value: str | None) -> str | None:
         return value
     try:
         number = Decimal(value)
-    except InvalidOperation:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return value
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
@@ -64,7 +64,7 @@ def parse_datetime(value: str | None) -> datetime | None:
             return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return None
 
 

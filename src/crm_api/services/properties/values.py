@@ -92,7 +92,7 @@ def _options(value: str) -> list[str]:
 def _date_to_wire(value: str) -> str:
     try:
         day = date.fromisoformat(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         day = None
     # Python also accepts 20261231 and 2026-W53-4.
     if day is None or day.isoformat() != value:
