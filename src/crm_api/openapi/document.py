@@ -185,7 +185,7 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
         content["examples"] = request_examples(content["schema"], schemas)
     if operation.get("security"):
         # An empty requirement makes the login optional. It comes last because generators use the first scheme.
-        optional = [{}] if operation.pop("x-optional-login", False) else []
+        optional: list[dict[str, list[str]]] = [{}] if operation.pop("x-optional-login", False) else []
         operation["security"] = [{"oauth2": []}, {"bearerAuth": []}, *optional]
     for status, response in responses.items():
         if "x-codes" not in response:
