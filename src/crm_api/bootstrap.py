@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,16 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_api.database import SessionFactory, create_engine, create_session_factory
-from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
+from crm_api.hubspot import (
+    HubSpotClient,
+    LocalQuota,
+    MemoryStore,
+    Observer,
+    Quota,
+    ReadCache,
+    RefreshTokenAuth,
+    StaticTokenAuth,
+)
 from crm_api.security.crypto import keyed_hash
 from crm_api.security.proxies import proxy_for
 from crm_api.services.accounts.context import AccountRules
@@ -127,6 +136,27 @@ def create_hubspot(
         quota=quota or hubspot_quota(settings),
         observer=observer,
         default_deadline_seconds=settings.request_deadline_seconds,
+    )
+
+
+def create_read_cache(
+    settings: Settings,
+    hubspot: HubSpotClient,
+    *,
+    charge_calls: Callable[[str, int], Awaitable[None]],
+    observer: Observer,
+) -> ReadCache | None:
+    """Build the cache of customers' reads; None if it is off."""
+    if settings.read_cache_seconds == 0:
+        return None
+    stale_seconds = max(settings.read_cache_seconds, settings.read_cache_stale_seconds)
+    return ReadCache(
+        hubspot.sender,
+        MemoryStore(max_bytes=settings.read_cache_max_bytes, max_age_seconds=stale_seconds),
+        fresh_seconds=settings.read_cache_seconds,
+        stale_seconds=stale_seconds,
+        charge_calls=charge_calls,
+        observer=observer,
     )
 
 

@@ -1,14 +1,17 @@
 """Dependencies and parameters of the record operations."""
 
+import math
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser
+from crm_api.hubspot import CachedReads, ReadCache
 from crm_api.schemas.common import NO_NUL, Cursor, Limit
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
@@ -69,7 +72,29 @@ async def get_record_context(request: Request, user: CurrentUser) -> RecordConte
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         # The origin needs the user, so `get_origin` is called here instead of being a dependency.
         origin=await get_origin(request),
+        versions=state.record_versions,
     )
 
 
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
+
+
+async def get_cached_record_context(
+    request: Request, response: Response, context: RecordContextDep
+) -> RecordContext:
+    """Return the context of a GET or search, which may use cached reads if the caller is a customer."""
+    cache: ReadCache | None = request.app.state.read_cache
+    if cache is None or context.is_staff:
+        return context
+    oldest = 0.0
+
+    def note_age(age: float) -> None:
+        nonlocal oldest
+        oldest = max(oldest, age)
+        response.headers["Age"] = str(math.ceil(oldest))
+        response.headers["Cache-Control"] = "private"
+
+    return replace(context, cached_reads=CachedReads(cache, note_age))
+
+
+CachedRecordContextDep = Annotated[RecordContext, Depends(get_cached_record_context)]

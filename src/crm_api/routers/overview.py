@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from crm_api.dependencies.records import CursorParameter, LimitParameter, RecordContextDep
+from crm_api.dependencies.records import CachedRecordContextDep, CursorParameter, LimitParameter
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 
 @router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     limit: LimitParameter = 10,
     cursor: CursorParameter = None,
 ) -> CrmObjectsResponse:

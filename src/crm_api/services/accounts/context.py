@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from crm_api.database import SessionFactory
+from crm_api.hubspot import ReadCache
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
+from crm_api.services.record_versions import RecordVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +38,7 @@ class AccountContext:
     rules: AccountRules
     messages: Messages
     links: ContactLinkResolver
+    versions: RecordVersions
+    read_cache: ReadCache | None
+    """Cache of customers' reads; None if it is off."""
     origin: Origin
