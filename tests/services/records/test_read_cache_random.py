@@ -200,6 +200,7 @@ async def test_write_of_a_crashed_process_is_visible(
     await program.register(1)
     [caller] = program.callers
     increment = record_versions.RecordVersions.increment
+    count = 0
 
     async def lose_second(self: Any, user: Any, contact_ids: Any = ()) -> None:
         nonlocal count
