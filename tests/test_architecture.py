@@ -87,7 +87,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
 )
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
     {"body_limit", "errors", "names", "observer", "call_context", "read_cache_store", "search"},
-    {"wire", "retry", "circuit", "connections", "quota"},
+    {"wire", "retry", "circuit", "connections", "quota", "read_cache_redis"},
     {"auth", "error_parsing"},
     {"sender"},
     {"resources"},

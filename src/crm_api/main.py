@@ -151,7 +151,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     )
     app.state.record_versions = RecordVersions(session_factory, is_enabled=settings.read_cache_seconds > 0)
     read_cache = app.state.read_cache = create_read_cache(
-        settings, hubspot, charge_calls=app.state.rate_limits.count_hubspot_calls, observer=observer
+        settings, hubspot, redis, charge_calls=app.state.rate_limits.count_hubspot_calls, observer=observer
     )
     app.state.account_binding = AccountBinding(session_factory, hubspot)
     # The service starts without HubSpot and reads the account in the background.

@@ -13,7 +13,7 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
 3. No customer gets a response that was cached for another one, and no user gets one of a contact that is no longer
    theirs: user and contact are part of the key.
 4. Only reads through `CachedReads` use the cache; everything else is live. Errors are never cached, so a 404 of
-   HubSpot is always live. Whoever derives a 404 from a cached response reads it live first.
+   HubSpot is always live. A service that derives a 404 from a cached response reads it live first.
 """
 
 import asyncio
