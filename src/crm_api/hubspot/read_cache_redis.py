@@ -103,7 +103,9 @@ class RedisStore(CacheStore):
         name, started = self._name(owner, key), self._clock()
         # One transaction, so that both replies belong to the same body.
         async with self._redis.pipeline(transaction=True) as pipeline:
-            sealed, milliseconds = await pipeline.get(name).pttl(name).execute()
+            pipeline.get(name)
+            pipeline.pttl(name)
+            sealed, milliseconds = await pipeline.execute()
         opened = self._decrypt(sealed) if sealed is not None else None
         label = _label(owner, key)
         if opened is None or not opened.startswith(label):
