@@ -39,6 +39,7 @@ ATTACK_SECONDS: Final = 8.0
 FLOODING_CONNECTIONS: Final = 16
 PIPELINED_BYTES: Final = 250_000
 PAGES: Final = 100
+SIMULTANEOUS_PAGES: Final = 60
 PARALLEL_SEARCHES: Final = 16
 INVALID_CONNECTIONS: Final = 3
 AUDIT_ENTRIES: Final = 100_000
@@ -48,6 +49,7 @@ EXPENSIVE: Final = "a" + MARKS * 32_767
 # Number of deals of each attacker, and the description of each deal.
 ATTACKERS: Final[dict[str, tuple[int, str]]] = {
     "small-pages": (20, LONG),
+    "large-pages": (100, LONG),
     "one-expensive-deal": (1, EXPENSIVE),
     "expensive-deals": (100, EXPENSIVE),
     "ordinary-deals": (100, "Three vans and a lorry"),
@@ -183,6 +185,13 @@ async def unread_pages(target: Target) -> None:
         client.close()
 
 
+async def simultaneous_pages(target: Target) -> None:
+    """Request 60 pages of 6 MB at the same time and read nothing, twice."""
+    page = request("/api/deals?limit=100", f"Authorization: {target.authorization('large-pages')}")
+    for _ in range(2):
+        await keep_unread(target, page, SIMULTANEOUS_PAGES)
+
+
 async def pipelined_requests(target: Target) -> None:
     """Send 250 KB of pipelined requests on each of 16 connections."""
     content = request("/healthz")
@@ -269,6 +278,7 @@ ATTACKS: Final[dict[str, Callable[[Target], Coroutine[Any, Any, Counter[int] | N
     for attack in (
         unread_connections,
         unread_pages,
+        simultaneous_pages,
         pipelined_requests,
         pipelined_profiles,
         upgrade_offers,

@@ -22,7 +22,7 @@ from tests.support.processes import Process, service_process
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
 from crm_api.main import create_app
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 

@@ -55,7 +55,6 @@ def test_valid_production_settings_are_startable() -> None:
         ),
         ({"bcrypt_rounds": 9}, "BCRYPT_ROUNDS is below 10"),
         ({"cors_origins": "*"}, "CORS_ORIGINS contains *"),
-        ({"cors_origins": "https://*.example"}, "CORS_ORIGINS contains https://*.example"),
         ({"cors_origins": "https://a.example, http://b.example"}, "CORS_ORIGINS contains http://b.example"),
         ({"app_public_url": "http://portal.example", "smtp_url": None}, "APP_PUBLIC_URL is not https"),
         ({"new_user_role": "staff"}, "NEW_USER_ROLE=staff"),
@@ -126,8 +125,101 @@ def test_registration_domains_are_normalised(domains: str, expected: list[str]) 
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ""),
+        ("/", ""),
+        ("/crm", "/crm"),
+        ("/crm/", "/crm"),
+        ("/a/b-1.2_~", "/a/b-1.2_~"),
+        ("/apis", "/apis"),
+    ],
+)
+def test_root_path_is_normalised(value: str, expected: str) -> None:
+    assert make(root_path=value).root_path == expected
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [
+        ("https://portal.example/", ["https://portal.example"]),
+        ("HTTPS://Portal.Example", ["https://portal.example"]),
+        (
+            "https://portal.example:443, http://portal.example:80/",
+            ["https://portal.example", "http://portal.example"],
+        ),
+        ("https://portal.example:08443", ["https://portal.example:8443"]),
+        ("http://portal.example:443", ["http://portal.example:443"]),
+        ("http://localhost:4013", ["http://localhost:4013"]),
+        ("http://[2001:DB8::1]:4013/", ["http://[2001:db8::1]:4013"]),
+        ("*", ["*"]),
+    ],
+)
+def test_cors_origins_are_normalised_to_the_form_of_browsers(origins: str, expected: list[str]) -> None:
+    assert make(environment="development", cors_origins=origins).cors_origins == expected
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        '"https://portal.example"',
+        "'https://portal.example'",
+        '["https://portal.example"]',
+        "https://portal.example/app",
+        "https://portal.example?x",
+        "https://portal.example#x",
+        "https://portal.example https://other.example",
+        "portal.example",
+        "//portal.example",
+        "ftp://portal.example",
+        "null",
+        "https://*.example",
+        "https://portal.example:0",
+        "https://portal.example:65536",
+        "https://portal.example:x",
+        "https://b\u00fccher.example",
+        "https://",
+    ],
+)
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_cors_origin_that_no_browser_sends_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: str, origin: str
+) -> None:
+    for name, value in (GOOD | {"environment": environment, "cors_origins": origin}).items():
+        monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(SettingsRefusedError) as refused:
+        Settings.load()
+    [problem] = refused.value.problems
+    assert problem.startswith("CORS_ORIGINS: 0: ")
+    assert f"{origin} is not an origin" in problem
+
+
+def test_refused_cors_origin_does_not_show_its_password() -> None:
+    with pytest.raises(ValueError, match="cors_origins") as refused:
+        make(cors_origins="https://user:hidden" + "@portal.example")
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
+        *(
+            {"root_path": path}
+            for path in (
+                "crm",
+                "//",
+                "/crm//",
+                "/a//b",
+                "/..",
+                "/a/./b",
+                "/a b",
+                "/a?b",
+                "/%61",
+                "/api",
+                "/docs/x",
+                "/\u00e9",
+            )
+        ),
         {"registration_email_domains": "*.example.org"},
         {"registration_email_domains": "ada@example.org"},
         {"registration_email_domains": "localhost"},

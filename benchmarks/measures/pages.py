@@ -79,7 +79,7 @@ def _prepare_ticket_create(contestant: Contestant) -> PrepareRound:
         # crm-api caches deal ownership for ten seconds, longer than a round; a round uses one connection, so one
         # process.
         response = await contestant.request_json("POST", "/api/deals", CUSTOMER, json=deal_body())
-        deal_id = response["id"] if contestant.name == LOWER_BOUND else response["data"]["deal"]["id"]
+        deal_id = response["id"] if contestant.name == LOWER_BOUND else response["data"]["id"]
         return lambda _number: contestant.send("POST", f"/api/tickets/{deal_id}", CUSTOMER, json=body)
 
     return prepare

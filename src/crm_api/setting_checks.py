@@ -1,6 +1,7 @@
 """Checks of single values of the settings."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from email.headerregistry import Address
@@ -14,6 +15,10 @@ from email_validator import EmailNotValidError, validate_email
 # Shortest prefixes of networks that one operator can own: 10.0.0.0/8 and fc00::/7.
 _MIN_PREFIXES = {4: 8, 6: 7}
 _MAPPED_IPV4 = ipaddress.IPv6Network("::ffff:0:0/96")
+# A browser's Origin header: in lower case and ASCII, without path and default port.
+_ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ROOT_PATH = re.compile(r"(?!/(?:api|docs)(?:/|$))(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 # Two random keys share less than half of their characters.
 _MAX_SIMILARITY = 0.8
 _MAX_COMPARED_CHARACTERS = 256
@@ -49,6 +54,33 @@ def mail_sender(value: str) -> str:
     if not (sender.username and sender.domain):
         raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
     return value
+
+
+def browser_origin(value: str) -> str:
+    """Return the origin as browsers send it. Raises `ValueError` if no browser can send it."""
+    if value == "*":
+        return value
+    match = _ORIGIN.fullmatch(value.lower())
+    port = int(match[3] or _DEFAULT_PORTS[match[1]]) if match else 0
+    if match is None or not 0 < port < 65536:
+        # A user name and password are not shown.
+        shown = value.rpartition("@")[2]
+        raise ValueError(
+            f"{shown} is not an origin; write https://portal.example.com, without path and quotes"
+        )
+    suffix = "" if port == _DEFAULT_PORTS[match[1]] else f":{port}"
+    return f"{match[1]}://{match[2]}{suffix}"
+
+
+def path_prefix(value: str) -> str:
+    """Return the path without a slash at the end. Raises `ValueError`.
+
+    A prefix that is a path of the service would make paths ambiguous: not every proxy removes the prefix.
+    """
+    path = value.removesuffix("/")
+    if path and not _ROOT_PATH.fullmatch(path):
+        raise ValueError("write it as /crm; /api and /docs are paths of the service")
+    return path
 
 
 def is_web_address(url: str) -> bool:

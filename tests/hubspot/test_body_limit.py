@@ -1,7 +1,10 @@
 """Limit of response bodies, with and without compression."""
 
+import contextlib
+import gc
 import gzip
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import AsyncIterator
 
@@ -35,10 +38,13 @@ class StreamTransport(httpx.AsyncBaseTransport):
         self._status = status
         self._headers = {"content-encoding": encoding} if encoding else {}
         self.requests: list[httpx.Request] = []
+        self.responses: list[weakref.ref[httpx.Response]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        return httpx.Response(self._status, headers=self._headers, stream=Chunks(self._body))
+        response = httpx.Response(self._status, headers=self._headers, stream=Chunks(self._body))
+        self.responses.append(weakref.ref(response))
+        return response
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,16 @@ async def test_403_with_a_gzip_body_raises_error_with_the_status() -> None:
     with pytest.raises(HubSpotError) as failure:
         await build_client(transport).deals.get("1")
     assert failure.value.status_code == 403
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_body_is_freed_at_once_after_the_call(status: int) -> None:
+    transport = StreamTransport(RECORD, encoding=None, status=status)
+    # Without the cyclic garbage collector, only an object without reference cycles is freed.
+    gc.disable()
+    try:
+        with contextlib.suppress(HubSpotError):
+            await build_client(transport).deals.get("1")
+        assert [response() for response in transport.responses] == [None]
+    finally:
+        gc.enable()

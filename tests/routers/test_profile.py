@@ -242,7 +242,7 @@ class TestExportMe:
         self, customer: Caller, other_customer: Caller
     ) -> None:
         for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
-            deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["deal"]["id"]
+            deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["id"]
             assert (await caller.post(f"/api/tickets/{deal}", ticket_body(subject=name))).status_code == 201
         response = await customer.get("/api/me/export")
         assert response.status_code == 200, response.text

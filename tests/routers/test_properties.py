@@ -47,6 +47,7 @@ class TestListProperties:
             "general_inquiry",
             "technical_issue",
             "billing",
+            "FEATURE_REQUEST",
         }
         emulator.clear_requests()
         await customer.get("/api/properties/tickets")
@@ -89,7 +90,7 @@ class TestAddedProperties:
     ) -> None:
         created = await customer.post("/api/deals", deal_body(properties={"dealtype": "newbusiness"}))
         assert created.status_code == 201, created.text
-        deal = created.json()["data"]["deal"]
+        deal = created.json()["data"]
         assert deal["properties"] == {
             "dealtype": "newbusiness",
             "hs_next_step": None,
@@ -98,7 +99,7 @@ class TestAddedProperties:
         }
         path = f"/api/deals/{deal['id']}"
         changed = await customer.patch(path, {"properties": {"dealtype": None}})
-        assert changed.json()["data"]["deal"]["properties"]["dealtype"] is None
+        assert changed.json()["data"]["properties"]["dealtype"] is None
         assert emulator.requests[-1].body == {"properties": {"dealtype": ""}}
 
     async def test_invalid_option_of_added_property_is_not_written(
@@ -210,9 +211,9 @@ class TestEveryType:
         emulator.clear_requests()
         for _ in range(2):
             response = await customer.patch(path, {"properties": {name: sent}})
-            assert response.json()["data"]["deal"]["properties"][name] == read
+            assert response.json()["data"]["properties"][name] == read
         assert len(writes(emulator)) == 1
-        assert (await customer.get(path)).json()["data"]["deal"]["properties"][name] == read
+        assert (await customer.get(path)).json()["data"]["properties"][name] == read
 
     @pytest.mark.parametrize(
         ("name", "sent"),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 import httpx
@@ -42,7 +43,7 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
     if "database_url" not in settings.model_fields_set:
         # A database belongs to one HubSpot account, so the emulator's has its own.
         name = "own-account.db" if own_account else "crm-api.db"
-        os.environ["DATABASE_URL"] = f"sqlite:///{folder.resolve()}/{name}"
+        os.environ["DATABASE_URL"] = f"sqlite:///{quote(str(folder.resolve() / name))}"
     if own_account:
         _serve(port, f"HubSpot is {settings.hubspot_base_url}, as configured; no demo records.")
         return

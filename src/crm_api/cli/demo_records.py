@@ -19,7 +19,7 @@ from crm_api.services.audit import SYSTEM
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.record_versions import RecordVersions
 from crm_api.settings import Settings
 

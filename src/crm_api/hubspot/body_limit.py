@@ -49,6 +49,8 @@ class _LimitedStream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        # httpx's stream refers to the response: without this cycle, Python frees the body at once.
+        del self._stream
 
     async def _decompressed(self) -> AsyncIterator[bytes]:
         if self._encoding not in ("gzip", "x-gzip"):

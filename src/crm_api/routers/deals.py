@@ -17,7 +17,7 @@ from crm_api.dependencies.records import (
     SortBy,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import RecordId
+from crm_api.schemas.common import DEFAULT_LIMIT, RecordId
 from crm_api.schemas.deals import (
     Deal,
     DealCreate,
@@ -25,9 +25,8 @@ from crm_api.schemas.deals import (
     DealPageResponse,
     DealResponse,
     DealUpdate,
-    SingleDeal,
 )
-from crm_api.schemas.overview import DealDetail, DealDetailResponse
+from crm_api.schemas.overview import DealDetailResponse
 from crm_api.schemas.search import DealSearchPage, DealSearchResponse, RecordSearch
 from crm_api.services.records import deals
 from crm_api.services.records.access import require_visible
@@ -42,7 +41,7 @@ DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
 async def list_deals(
     context: CachedRecordContextDep,
-    limit: LimitParameter = 10,
+    limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: DealPipelineFilter = None,
     dealstage: DealStageFilter = None,
@@ -97,7 +96,7 @@ async def search_deals(search: RecordSearch, context: CachedRecordContextDep) ->
 async def get_deal(id: DealId, context: CachedRecordContextDep, response: Response) -> DealDetailResponse:
     """Get a deal with its tickets."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
-    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=DealDetail(deal=deal))
+    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
 
 @router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True))
@@ -106,7 +105,7 @@ async def update_deal(
 ) -> DealResponse:
     """Update a deal. Omitted fields are unchanged; null clears a field."""
     deal, response.headers["ETag"] = await update_record(context, Deal, id, changes, if_match=if_match)
-    return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
+    return DealResponse(message=DealResponse.UPDATED, data=deal)
 
 
 @router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))

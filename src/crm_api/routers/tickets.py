@@ -17,10 +17,9 @@ from crm_api.dependencies.records import (
     TicketStageFilter,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import RecordId
+from crm_api.schemas.common import DEFAULT_LIMIT, RecordId
 from crm_api.schemas.search import RecordSearch, TicketSearchPage, TicketSearchResponse
 from crm_api.schemas.tickets import (
-    SingleTicket,
     Ticket,
     TicketCreate,
     TicketPage,
@@ -42,7 +41,7 @@ TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", example
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
     context: CachedRecordContextDep,
-    limit: LimitParameter = 10,
+    limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: TicketPipelineFilter = None,
     hs_pipeline_stage: TicketStageFilter = None,
@@ -100,7 +99,7 @@ async def create_ticket(
 async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
     """Get a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
-    return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
 
 @router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
@@ -113,7 +112,7 @@ async def update_ticket(
 ) -> TicketResponse:
     """Update a ticket. Omitted fields are unchanged; null clears a field."""
     ticket, response.headers["ETag"] = await update_record(context, Ticket, id, changes, if_match=if_match)
-    return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.UPDATED, data=ticket)
 
 
 @router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))

@@ -16,7 +16,6 @@ from crm_api.schemas.common import (
     RecordId,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     parse_rfc3339,
     text,
@@ -50,25 +49,16 @@ def plain_amount(value: Any) -> str:
 Amount = Annotated[
     str,
     BeforeValidator(plain_amount),
+    # The document has no union of string and number: some generators make an empty type of it.
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22},
-                {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999},
-            ],
-            "examples": ["1500.50", 1500.5],
-        }
+        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22, "examples": ["1500.50"]},
     ),
 ]
 CloseDate = Annotated[
     datetime,
     BeforeValidator(parse_rfc3339),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
-            "examples": ["2026-12-31T17:00:00Z", "2026-12-31"],
-        }
-    ),
+    # The document has one format, so that generated clients have a type for timestamps.
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T17:00:00Z"]}),
 ]
 PipelineId = Annotated[
     str, text(100, minimum=1, example="default", description="ID of a pipeline in `GET /api/pipelines`.")
@@ -84,10 +74,10 @@ class DealCreate(RequestModel):
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
     dealstage: StageId
     amount: Amount | MISSING = MISSING
-    """In the HubSpot account's currency. For more than 15 significant digits send a string; responses have a string."""
+    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """Expected closing time, to the millisecond; a date means 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
     pipeline: PipelineId | MISSING = MISSING
     """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
@@ -103,8 +93,10 @@ class DealUpdate(RequestModel):
     pipeline: PipelineId | MISSING = MISSING
     """Another pipeline needs one of its stages in the same request."""
     amount: Amount | MISSING | None = MISSING
+    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
     properties: PropertyChanges | MISSING = MISSING
 
 
@@ -124,13 +116,7 @@ class Deal(RecordModel):
     properties: PropertyTexts
 
 
-class SingleDeal(ResponseModel):
-    """One deal."""
-
-    deal: Deal
-
-
-class DealResponse(Envelope[SingleDeal]):
+class DealResponse(Envelope[Deal]):
     """The deal with its current values."""
 
     CREATED: ClassVar = "Deal created successfully"

@@ -1,7 +1,8 @@
-"""Semaphore whose callers take turns."""
+"""Semaphores for callers: one whose callers take turns, and one for each caller."""
 
 import asyncio
 from collections import OrderedDict, deque
+from weakref import WeakValueDictionary
 
 
 class FairSemaphore:
@@ -42,3 +43,15 @@ class FairSemaphore:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class SemaphorePerCaller:
+    """Limit of simultaneous requests for each caller; further requests of a caller wait in the order of arrival."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+        self._semaphores: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, caller: str) -> asyncio.Semaphore:
+        """Return the caller's semaphore, which exists as long as a request of the caller refers to it."""
+        return self._semaphores.setdefault(caller, asyncio.Semaphore(self._value))

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from tests.support.emulator_transport import EmulatorTransport
 
+from crm_api.hubspot import PropertyOption
 from crm_api.main import create_app
 from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
@@ -18,7 +19,8 @@ from crm_api.services.hubspot_account.checks import (
     end_of_support,
 )
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
+from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -35,6 +37,7 @@ async def findings(
         app.state.hubspot,
         api_version="2026-09",
         fields=app.state.record_fields,
+        stages=app.state.customer_stages,
         limits=limits,
         today=today,
     )
@@ -44,7 +47,7 @@ async def test_check_of_new_account_reports_missing_definitions(app: FastAPI, em
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
-    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 2
+    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 1
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
@@ -164,3 +167,40 @@ def test_hubspot_check_compares_limits_with_the_settings() -> None:
         ),
         search,
     ]
+
+
+async def test_hubspot_check_fails_if_a_category_hides_an_option(app: FastAPI) -> None:
+    options = [PropertyOption(label=value, value=value) for value in ("billing", "BILLING_ISSUE")]
+    await app.state.hubspot.properties.update("tickets", "hs_ticket_category", options=options)
+    [finding] = [finding for finding in await findings(app) if finding.subject == "settings"]
+    assert finding.state == "failed"
+    assert "billing means BILLING_ISSUE" in finding.finding
+
+
+async def test_hubspot_check_names_category_setting_before_provision(app: FastAPI) -> None:
+    options = [PropertyOption(label=value, value=value) for value in ("INVOICES", "DELIVERY")]
+    await app.state.hubspot.properties.update("tickets", "hs_ticket_category", options=options)
+    [finding] = [item for item in await findings(app) if "hs_ticket_category" in item.finding]
+    setting, provisioning = (
+        finding.finding.index(name) for name in ("HUBSPOT_TICKET_CATEGORIES", "provision")
+    )
+    assert finding.state == "warning"
+    assert setting < provisioning
+    assert "INVOICES, DELIVERY" in finding.finding
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ({"deals": {"default": ["closedwon"]}, "tickets": {"0": []}}, []),
+        ({"deals": {"deleted": []}}, ["no deals pipeline deleted; it has default"]),
+        ({"tickets": {"0": ["1", "9"]}}, ["no tickets stage 9 of pipeline 0; it has 1, 2, 3, 4"]),
+    ],
+)
+async def test_hubspot_check_fails_for_unknown_pipelines_and_stages(
+    app: FastAPI, allowed: dict[str, dict[str, list[str]]], expected: list[str]
+) -> None:
+    app.state.customer_stages = CustomerStages(allowed)
+    found = [finding for finding in await findings(app) if finding.subject == "settings"]
+    assert [finding.state for finding in found] == (["failed"] * len(expected) or ["ok"])
+    assert all(text in finding.finding for text, finding in zip(expected, found, strict=False))

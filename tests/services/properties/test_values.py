@@ -7,8 +7,8 @@ import pytest
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient, Property, PropertyOption
 from crm_api.hubspot.errors import HubSpotScopeError
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.services.properties.values import require_valid
 
 ADDED = {"deals": {"readable": ["size", "count", "due", "tags", "total"]}}

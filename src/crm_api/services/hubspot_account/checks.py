@@ -9,7 +9,9 @@ from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.schema_check import check_schema
+from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
+from crm_api.services.properties.pipelines import CustomerStages
 
 T = TypeVar("T")
 
@@ -56,6 +58,7 @@ async def check_account(
     *,
     api_version: str,
     fields: RecordFields,
+    stages: CustomerStages,
     limits: Limits,
     today: date,
     on_step: Callable[[str], None] = lambda _: None,
@@ -75,6 +78,7 @@ async def check_account(
     findings.append(await _check_scopes(hubspot))
     on_step("properties")
     findings += await _check_schema(hubspot, fields)
+    findings += await _check_settings(hubspot, fields, stages)
     for object_type in ("deals", "tickets"):
         findings.append(await _check_request_id(hubspot, object_type))
     on_step("pipelines")
@@ -173,6 +177,17 @@ async def _check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[Fi
     if not problems:
         return [Finding("ok", "properties", "all exist with the expected types")]
     return [Finding("warning", "properties", problem) for problem in problems]
+
+
+async def _check_settings(
+    hubspot: HubSpotClient, fields: RecordFields, stages: CustomerStages
+) -> list[Finding]:
+    problems, unread = await _read(lambda: check_settings(hubspot, fields, stages))
+    if problems is None:
+        return [Finding("warning", "settings", unread)]
+    if not problems:
+        return [Finding("ok", "settings", "name what the account has")]
+    return [Finding("failed", "settings", problem) for problem in problems]
 
 
 async def _check_request_id(hubspot: HubSpotClient, object_type: ObjectType) -> Finding:

@@ -12,21 +12,13 @@ from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import RecordModel
 from crm_api.schemas.problems import FieldProblem
+from crm_api.services.properties.categories import TICKET_CATEGORIES, words_from_wire
 from crm_api.services.properties.fields import ObjectFields, RecordFields
 
 logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Every HubSpot account has the first three options by default; `crm-api hubspot provision` adds the other two.
-# https://developers.hubspot.com/docs/api-reference/crm-tickets-v3/guide
-TICKET_CATEGORIES: Final[Mapping[str, str]] = {
-    "general_inquiry": "GENERAL_INQUIRY",
-    "technical_issue": "PRODUCT_ISSUE",
-    "billing": "BILLING_ISSUE",
-    "service_request": "SERVICE_REQUEST",
-    "meeting": "MEETING",
-}
 # Without the properties that operators add.
 BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
 CONTACT_PROPERTIES: Final = BUILT_IN_FIELDS["contacts"].properties
@@ -46,22 +38,14 @@ def from_record(
             values[field.name] = parse_datetime(value)
         elif field.value_type == "number":
             values[field.name] = plain_number(value)
-        elif field.name == "category":
-            values[field.name] = category_from_wire(value, fields.categories)
+        elif field.words:
+            values[field.name] = words_from_wire(value, field.words)
         else:
             values[field.name] = value
     values["createdate"] = values["createdate"] or record.created_at
     changed = "lastmodifieddate" if model.OBJECT_TYPE == "contacts" else "hs_lastmodifieddate"
     values[changed] = values[changed] or record.updated_at
     return model(**values | {"id": record.id, "hs_object_id": record.id, "properties": nested} | children)
-
-
-def category_from_wire(value: str | None, categories: Mapping[str, str]) -> str | None:
-    """Return the contract's name of a category.
-
-    HubSpot's value is returned if the contract has no name for it, or if it holds several categories (`A;B`).
-    """
-    return next((name for name, wire_value in categories.items() if wire_value == value), value)
 
 
 def plain_number(value: str | None) -> str | None:

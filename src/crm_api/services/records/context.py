@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from crm_api.database import SessionFactory
-from crm_api.hubspot import CachedReads, HubSpotClient, Partition, PartitionReads
+from crm_api.hubspot import CachedReads, CrmRecord, HubSpotClient, Partition, PartitionReads
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
@@ -72,10 +72,24 @@ class RecordContext:
     async def batch_read(
         self, object_type: ObjectType, ids: Sequence[str], *, allow_partial: bool = False
     ) -> BatchReadResult:
-        """Return the records with these IDs and all readable properties, as `ObjectsApi.batch_read` does."""
+        """Return the records with these IDs and all readable properties, as `ObjectsApi.batch_read` does.
+
+        Records in a pipeline that is hidden from the caller are missing, as if they did not exist.
+        """
         properties = self.fields[object_type].properties
         objects = self.reads.objects(object_type)
-        return await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
+        result = await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
+        if not self.stages.is_restricted(object_type):
+            return result
+        visible = {key: record for key, record in result.records.items() if self.sees(object_type, record)}
+        return BatchReadResult(visible, result.failed)
+
+    def sees(self, object_type: ObjectType, record: CrmRecord) -> bool:
+        """Return whether the caller sees the record's pipeline; the record must have been read with it."""
+        if not self.stages.is_restricted(object_type):
+            return True
+        pipeline = self.fields[object_type].by_name["pipeline"].wire_name
+        return self.stages.is_visible(object_type, record.get(pipeline) or "")
 
     async def resolve_link(self) -> None:
         """Verify the caller's contact link in HubSpot and correct it. Raises 503 while the link is lost."""

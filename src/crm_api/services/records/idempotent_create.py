@@ -42,10 +42,10 @@ async def create_record(
         if created is not None:
             # The earlier attempt may have ended between its write and its second increment.
             await context.versions.increment(context.user)
+            if not context.sees(object_type, created):
+                raise ApiError("not_found")
             return created
-    properties = body_to_properties(
-        body, fields, role=context.user.role, categories=context.fields.categories
-    )
+    properties = body_to_properties(body, fields, role=context.user.role)
     associations = [] if associate is None else await associate(None)
     pipeline = await _chosen_pipeline(context, fields, properties)
     properties = await require_valid(context.hubspot, fields, properties) | pipeline

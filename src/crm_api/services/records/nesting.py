@@ -45,9 +45,15 @@ async def with_own_tickets(
     )
     ticket_ids = sorted_ids([*own_ids.targets[contact.id], *deals.all_ticket_ids])
     tickets = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
-    incomplete = bool(tickets.failed or own_ids.failed or deals.ticket_ids.failed or deals.deal_ids.failed)
+    parts = (
+        tickets.failed,
+        own_ids.failed,
+        deals.deal_ids.failed,
+        deals.deals.failed,
+        deals.ticket_ids.failed,
+    )
     [nested] = _nested(context, [contact], deals, tickets)
-    return nested, records_in_order(tickets, ticket_ids), incomplete
+    return nested, records_in_order(tickets, ticket_ids), any(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,9 @@ class _Deals:
 
     @property
     def all_ticket_ids(self) -> list[str]:
-        return _distinct(self.ticket_ids.targets.values())
+        # Hidden deals are not among the records, so their tickets are not read.
+        targets = self.ticket_ids.targets.items()
+        return _distinct(ids for deal_id, ids in targets if deal_id in self.deals.records)
 
 
 async def _read_deals(context: RecordContext, contacts: Sequence[CrmRecord], budget: ByteBudget) -> _Deals:
