@@ -81,6 +81,13 @@ _LINKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "createTicket": ("ticket", ("getTicket", "updateTicket", "archiveTicket")),
     "createContact": ("contact", ("getContact", "updateContact")),
 }
+# Operations that may use the read cache for customers.
+CACHED_OPERATIONS: Final = frozenset({
+    "listContacts", "getContact", "searchContacts",
+    "listDeals", "getDeal", "searchDeals",
+    "listTickets", "getTicket", "searchTickets",
+    "listCrmObjects", "searchEverything",
+})  # fmt: skip
 
 
 def operation_id(route: APIRoute) -> str:
@@ -207,6 +214,8 @@ def _finish_success(
     if status == 201 and operation["operationId"] != "register":
         names.append("Location")
         response["links"] = _links(operation["operationId"])
+    if operation["operationId"] in CACHED_OPERATIONS:
+        names.append("Age")
     headers = response.setdefault("headers", {})
     headers.update(header_references(*names))
     message = response.pop("x-message", None)

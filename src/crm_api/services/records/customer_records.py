@@ -57,6 +57,7 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
         await context.resolve_link()
         if context.user.contact_id is None:
             return None
+        context = context.live()
     # HubSpot finds the contact and then does not, so neither an empty list nor a 404 would be true.
     raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
 
@@ -127,7 +128,7 @@ async def _read_contact(context: RecordContext, associations: Sequence[ObjectTyp
     if context.user.contact_id is None:
         return None
     try:
-        return await context.hubspot.contacts.get(
+        return await context.reads.objects("contacts").get(
             context.user.contact_id,
             properties=(*context.fields["contacts"].properties, MERGED_IDS),
             associations=associations,
