@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from crm_api.database import async_url
+from crm_api.database import parse_database_url
 from crm_api.models import Base, UtcDateTime
 
 
@@ -33,7 +33,8 @@ def _render_plain_types(item_type: str, item: Any, _context: Any) -> str | bool:
 
 async def run_online() -> None:
     """Connect and run all migrations in one transaction."""
-    engine = create_async_engine(async_url(os.environ["DATABASE_URL"]))
+    target = parse_database_url(os.environ["DATABASE_URL"])
+    engine = create_async_engine(target.url, connect_args=target.connect_args)
     if engine.dialect.name == "sqlite":
         # Copying a table with foreign keys enabled would delete the rows that refer to it.
         event.listen(engine.sync_engine, "connect", _without_foreign_keys)

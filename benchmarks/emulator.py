@@ -7,7 +7,7 @@ from benchmarks.load import Client
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 
 LATENCY_SECONDS: Final = 0.05
 

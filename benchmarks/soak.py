@@ -14,7 +14,7 @@ from tests.support.fault_run import FAULTS, FaultRun
 from crm_api.cli.migrations import upgrade
 from crm_api.main import create_app
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import create_emulator
 

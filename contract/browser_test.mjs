@@ -169,19 +169,19 @@ const withDefaults = await send("createDeal");
 assert.equal(withDefaults.status, 201, JSON.stringify(withDefaults.body));
 const created = await send("createDeal", { body: { dealname: `Docs ${stamp}`, dealstage: "qualifiedtobuy", amount: 1500.5 } });
 assert.equal(created.status, 201, JSON.stringify(created.body));
-const ticket = await send("createTicket", { parameters: { id: created.body.data.deal.id } });
+const ticket = await send("createTicket", { parameters: { id: created.body.data.id } });
 assert.equal(ticket.status, 201, JSON.stringify(ticket.body));
 const listed = await send("listDeals");
 assert.equal(listed.status, 200, JSON.stringify(listed.body));
-const detail = await send("getDeal", { parameters: { id: created.body.data.deal.id } });
-assert.equal(detail.body.data.deal.tickets.length, 1);
+const detail = await send("getDeal", { parameters: { id: created.body.data.id } });
+assert.equal(detail.body.data.tickets.length, 1);
 
 // Try it out for every operation with its default values; operations that end the session come last.
 const profile = (await send("getMe")).body.data;
 const ids = {
   contacts: profile.contact_id,
-  deals: created.body.data.deal.id,
-  tickets: ticket.body.data.ticket.id,
+  deals: created.body.data.id,
+  tickets: ticket.body.data.id,
 };
 const ending = ["archiveTicket", "archiveDeal", "changePassword", "logOut", "deleteMe"];
 const last = ([name]) => ending.indexOf(name);
@@ -251,14 +251,30 @@ await screenshot(page, "portal-deals.png");
 
 // An expired access token is refreshed once, even if several requests need it at the same time.
 let refreshCount = 0;
-page.on("request", (request) => (refreshCount += request.method() === "POST" && request.url().endsWith("/api/token/refresh") ? 1 : 0));
-await page.evaluate(() => {
-  const [[name, stored]] = Object.entries(sessionStorage);
-  sessionStorage.setItem(name, JSON.stringify({ ...JSON.parse(stored), access_token: "ended" }));
-});
+const countRefresh = (request) => (refreshCount += request.method() === "POST" && request.url().endsWith("/api/token/refresh") ? 1 : 0);
+const endAccessToken = () => {
+  const [[name, stored]] = Object.entries(localStorage);
+  localStorage.setItem(name, JSON.stringify({ ...JSON.parse(stored), access_token: "ended" }));
+};
+page.on("request", countRefresh);
+await page.evaluate(endAccessToken);
 await page.reload();
 await page.waitForSelector("[data-deal]");
 assert.equal(refreshCount, 1);
+
+// Four tabs that need a refresh at the same time send one, and all stay logged in.
+const tabs = [];
+for (let count = 0; count < 3; count++) {
+  const tab = await open(portal, 860);
+  tab.on("request", countRefresh);
+  await tab.waitForSelector("[data-deal]");
+  tabs.push(tab);
+}
+await page.evaluate(endAccessToken);
+await Promise.all([page, ...tabs].map((tab) => tab.reload()));
+await Promise.all([page, ...tabs].map((tab) => tab.waitForSelector("[data-deal]")));
+assert.equal(refreshCount, 2);
+for (const tab of tabs) await tab.close();
 
 // A service that is briefly unreachable ends no session.
 const errorsBefore = errors.length;

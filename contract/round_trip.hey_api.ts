@@ -40,10 +40,10 @@ assert.ok(dealStage && ticketStage);
 const headers = { "Idempotency-Key": `key-${Date.now()}` };
 const body = { dealname: "Fleet renewal", dealstage: dealStage.id, amount: "1500.50", closedate: "2026-12-31" };
 const created = await api.createDeal({ body, headers, throwOnError: true });
-const deal = created.data.data.deal;
+const deal = created.data.data;
 assert.equal(deal.amount, "1500.50");
 const replayed = await api.createDeal({ body, headers, throwOnError: true });
-assert.equal(replayed.data.data.deal.id, deal.id);
+assert.equal(replayed.data.data.id, deal.id);
 assert.equal(replayed.response.headers.get("Idempotency-Replayed"), "true");
 expectProblem(await api.createDeal({ body: { ...body, dealname: "Other" }, headers }), 422, "idempotency_key_reused");
 const wrongStage = expectProblem(await api.createDeal({ body: { ...body, dealstage: "nowhere" } }), 400, "validation_error");
@@ -56,14 +56,14 @@ await fetch(`${emulator}/_emulator/faults`, { method: "POST", body: JSON.stringi
 expectProblem(await api.getDeal({ path: { id: deal.id } }), 502, "hubspot_credentials_refused");
 expectProblem(await api.updateDeal({ path: { id: deal.id }, body: { amount: "1" }, headers: { "If-Match": '"0"' } }), 412, "precondition_failed");
 const updated = await api.updateDeal({ path: { id: deal.id }, body: { amount: null }, throwOnError: true });
-assert.equal(updated.data.data.deal.amount, null);
+assert.equal(updated.data.data.amount, null);
 
 const ticket = await api.createTicket({
   path: { id: deal.id },
   body: { subject: "Late", description: "Since Monday", hs_pipeline_stage: ticketStage.id, category: "technical_issue" },
   throwOnError: true,
 });
-assert.equal(ticket.data.data.ticket.category, "technical_issue");
+assert.equal(ticket.data.data.category, "technical_issue");
 for (let number = 0; number < 4; number++) {
   await api.createDeal({ body: { ...body, dealname: `Deal ${number}` }, throwOnError: true });
 }
@@ -79,7 +79,7 @@ assert.equal(new Set(deals.map(({ id }) => id)).size, 5);
 expectProblem(await api.listDeals({ query: { cursor: "made-up" } }), 400, "invalid_cursor");
 
 const detail = await api.getDeal({ path: { id: deal.id }, throwOnError: true });
-assert.deepEqual(detail.data.data.deal.tickets.map(({ subject }) => subject), ["Late"]);
+assert.deepEqual(detail.data.data.tickets.map(({ subject }) => subject), ["Late"]);
 assert.match(detail.response.headers.get("ETag") ?? "", /^"[0-9a-f]+"$/);
 const matches = await api.searchDeals({
   body: { query: "fleet", filters: [{ property: "dealstage", operator: "EQ", value: dealStage.id }] },

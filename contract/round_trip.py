@@ -14,6 +14,7 @@ from crm_api_client.api.overview import search_everything
 from crm_api_client.api.schema import list_pipelines
 from crm_api_client.api.tickets import create_ticket
 from crm_api_client.models import (
+    Credentials,
     Deal,
     DealCreate,
     DealDetailResponse,
@@ -22,15 +23,13 @@ from crm_api_client.models import (
     DealSearchResponse,
     DealUpdate,
     FoundRecordsResponse,
-    Login,
-    Logout,
     PipelinesResponse,
     Problem,
     RecordSearch,
     Registration,
     RegistrationResponse,
+    SessionsToEnd,
     TicketCreate,
-    TicketCreateCategory,
     TicketResponse,
     TokenGrant,
     TokenGrantGrantType,
@@ -82,14 +81,15 @@ def main() -> None:
     )
     expect_success(register.sync_detailed(client=anonymous, body=registration), RegistrationResponse)
     expect_problem(register.sync_detailed(client=anonymous, body=registration), 409, "user_exists")
-    wrong_login = Login(email=EMAIL, password="wrong")
+    wrong_login = Credentials(email=EMAIL, password="wrong")
     expect_problem(log_in.sync_detailed(client=anonymous, body=wrong_login), 401, "invalid_credentials")
     grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password=PASSWORD)
     expect_success(create_token.sync_detailed(client=anonymous, body=grant), Tokens)
     wrong_grant = TokenGrant(grant_type=TokenGrantGrantType.PASSWORD, username=EMAIL, password="wrong")
     expect_problem(create_token.sync_detailed(client=anonymous, body=wrong_grant), 400, "invalid_grant")
     login = expect_success(
-        log_in.sync_detailed(client=anonymous, body=Login(email=EMAIL, password=PASSWORD)), TokensResponse
+        log_in.sync_detailed(client=anonymous, body=Credentials(email=EMAIL, password=PASSWORD)),
+        TokensResponse,
     )
     refreshed = expect_success(
         refresh_token.sync_detailed(client=anonymous, body=TokenRefresh(login.data.refresh_token)),
@@ -110,10 +110,10 @@ def main() -> None:
     key = f"key-{time.time_ns()}"
     deal = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
-    ).data.deal
+    ).data
     again = expect_success(
         create_deal.sync_detailed(client=client, body=body, idempotency_key=key), DealResponse
-    ).data.deal
+    ).data
     assert again.id == deal.id
     assert deal.closedate == body.closedate
     other = DealCreate(dealname="Other", dealstage=stage)
@@ -143,13 +143,13 @@ def main() -> None:
     cleared = expect_success(
         update_deal.sync_detailed(deal.id, client=client, body=DealUpdate(amount=None)), DealResponse
     )
-    assert cleared.data.deal.amount is None
+    assert cleared.data.amount is None
 
     ticket = TicketCreate(
         subject="Spare part",
         description="Needed soon",
         hs_pipeline_stage=ticket_stage,
-        category=TicketCreateCategory.TECHNICAL_ISSUE,
+        category="technical_issue",
     )
     expect_success(create_ticket.sync_detailed(deal.id, client=client, body=ticket), TicketResponse)
     for number in range(4):
@@ -158,7 +158,7 @@ def main() -> None:
     assert len({deal.id for deal in list_all_deals(client)}) == 5
     expect_problem(list_deals.sync_detailed(client=client, cursor="made-up"), 400, "invalid_cursor")
     detail = expect_success(get_deal.sync_detailed(deal.id, client=client), DealDetailResponse)
-    assert [ticket.subject for ticket in detail.data.deal.tickets] == ["Spare part"]
+    assert [ticket.subject for ticket in detail.data.tickets] == ["Spare part"]
     matches = expect_success(
         search_deals.sync_detailed(client=client, body=RecordSearch(query="annual")), DealSearchResponse
     )
@@ -168,12 +168,12 @@ def main() -> None:
     )
     assert len(everything.data.tickets) == 1
 
-    guess = Login(email=f"nobody-{EMAIL}", password="wrong")
+    guess = Credentials(email=f"nobody-{EMAIL}", password="wrong")
     responses = [log_in.sync_detailed(client=anonymous, body=guess) for _ in range(6)]
     limited = expect_problem(responses[-1], 429, "rate_limit_exceeded")
     assert limited.error.startswith("ratelimit exceeded 5 per 1 minute")
     assert int(responses[-1].headers["Retry-After"]) > 0
-    assert log_out.sync_detailed(client=client, body=Logout(everywhere=True)).status_code == 204
+    assert log_out.sync_detailed(client=client, body=SessionsToEnd(everywhere=True)).status_code == 204
     expect_problem(get_me.sync_detailed(client=client), 401, "invalid_token")
     print("openapi-python-client: round trip done")
 

@@ -7,7 +7,7 @@ from tests.support.callers import register_caller
 from tests.support.fault_run import FAULTS, FaultRun
 
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 USERS = 20

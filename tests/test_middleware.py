@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from tests.support.callers import Caller, assert_problem
+from tests.support.processes import service_process
 
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
@@ -113,6 +116,54 @@ class TestDeadline:
 
         response = await client.post("/echo", content=upload(), headers={"Content-Type": "application/json"})
         assert (response.status_code, response.text) == (200, "abc")
+
+
+class TestHead:
+    @pytest.mark.parametrize("role", ["anonymous", "customer", "staff"])
+    async def test_head_has_status_and_headers_of_get_without_body(
+        self, client: httpx.AsyncClient, customer: Caller, staff: Caller, app: FastAPI, role: str
+    ) -> None:
+        headers = {"anonymous": {}, "customer": customer.headers, "staff": staff.headers}[role]
+        document = (await client.get("/openapi.json")).json()
+        paths = [path for path, item in document["paths"].items() if "get" in item]
+        assert {"/healthz", "/readyz", "/api/deals", "/api/deals/{id}"} <= set(paths)
+        for template in (*paths, "/", "/docs", "/openapi.json", "/docs/assets/start.js"):
+            path = template.replace("{id}", "1").replace("{object_type}", "deals")
+            head = await client.head(path, headers=headers)
+            get = await client.get(path, headers=headers)
+            assert (head.status_code, head.content) == (get.status_code, b""), path
+            changing = {"x-request-id", "content-length"}
+            assert set(head.headers) == set(get.headers), path
+            for name in set(get.headers) - changing:
+                assert head.headers[name] == get.headers[name], (path, name)
+
+    async def test_head_of_path_without_get_returns_405(self, client: httpx.AsyncClient) -> None:
+        response = await client.head("/api/login")
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+        assert (await client.head("/nothing")).status_code == 404
+
+    async def test_allow_lists_head_where_get_is_allowed(self, client: httpx.AsyncClient) -> None:
+        assert (await client.put("/healthz")).headers["allow"] == "GET, HEAD"
+        assert (await client.put("/api/deals")).headers["allow"] == "GET, HEAD, POST"
+
+    async def test_head_is_counted_with_its_method_and_route(self, customer: Caller, app: FastAPI) -> None:
+        await customer.client.head("/api/deals/1", headers=customer.headers)
+        labels = {"method": "HEAD", "route": "/api/deals/{id}", "status": "404"}
+        assert app.state.metrics.registry.get_sample_value("crm_api_requests_total", labels) == 1
+
+    @pytest.mark.parametrize("database_backend", ["sqlite"])
+    async def test_served_head_sends_no_body(self, database_url: str, tmp_path: Path) -> None:
+        with service_process(
+            tmp_path, database_url=database_url, hubspot_url="http://127.0.0.1:9"
+        ) as service:
+            connection = HTTPConnection(httpx.URL(service.url).netloc.decode(), timeout=30)
+            # A body would be read as the beginning of the next response on this connection.
+            for method in ("HEAD", "HEAD", "GET"):
+                connection.request(method, "/healthz")
+                response = connection.getresponse()
+                assert (response.status, response.headers["Content-Length"]) == (200, "18")
+                assert response.read() == (b'{"status":"alive"}' if method == "GET" else b"")
+            connection.close()
 
 
 class TestLargeResponses:

@@ -16,7 +16,7 @@ from tests.support.processes import emulator_process, service_process
 
 from crm_api.hubspot import HubSpotClient, StaticTokenAuth
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 
 KEY = {"Idempotency-Key": "the-same-key"}
 
@@ -67,7 +67,7 @@ async def test_kill_after_hubspots_create_makes_no_duplicate(tmp_path: Path, dat
                 assert len(conflicts) < 8
                 assert response.status_code == 201, response.text
                 [record] = (await client.get(f"{emulator.url}/_emulator/records/deals")).json()["results"]
-                assert response.json()["data"]["deal"]["id"] == record["id"]
+                assert response.json()["data"]["id"] == record["id"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

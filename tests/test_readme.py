@@ -122,6 +122,14 @@ def test_emulator_stops_if_the_demo_is_killed(tmp_path: Path) -> None:
         assert httpx.get(served.url + "/readyz").status_code == 200
 
 
+def test_demo_runs_in_a_folder_with_special_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "50% #1? a%41"
+    folder.mkdir()
+    with demo(folder) as served:
+        assert httpx.get(served.url + "/readyz").status_code == 200
+    assert {path.name for path in folder.glob(".demo/*.db")} == {"crm-api.db", "hubspot.db"}
+
+
 def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

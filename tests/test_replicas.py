@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ from tests.support.processes import Process, service_process
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
 from crm_api.main import create_app
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -218,7 +219,7 @@ async def test_without_redis_each_of_three_processes_has_all_limits(
 
 @asynccontextmanager
 async def three_processes(
-    folder: Path, database_url: str, emulator: Emulator, mailbox: Mailbox, limits: dict[str, str]
+    folder: Path, database_url: str, emulator: Emulator, mailbox: Mailbox, limits: dict[str, Any]
 ) -> AsyncGenerator[httpx.AsyncClient, None]:
     """Start three processes with these limits and yield a client that uses them in turn."""
     with served(emulator) as hubspot_url, ExitStack() as stack:

@@ -22,7 +22,7 @@ WRITES_ON_BOTH = """
 import asyncio
 import pytest
 import sqlalchemy
-from crm_api.database import async_url, create_engine
+from crm_api.database import create_engine
 
 def test_without_a_database():
     pass

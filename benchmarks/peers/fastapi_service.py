@@ -89,12 +89,12 @@ def create_app() -> FastAPI:
     @app.post("/api/deals", status_code=201)
     def create_deal(deal: DealCreate, claims: Caller) -> dict[str, Any]:
         created = crm.create_deal(claims["contact_id"], deal.model_dump())
-        return {"message": "Deal created successfully", "data": {"deal": created}}
+        return {"message": "Deal created successfully", "data": created}
 
     @app.post("/api/tickets/{deal_id}", status_code=201)
     def create_ticket(deal_id: str, ticket: TicketCreate, claims: Caller) -> dict[str, Any]:
         properties = ticket.model_dump(exclude={"description"}) | {"content": ticket.description}
         created = crm.create_ticket(claims["contact_id"], deal_id, properties)
-        return {"message": "Ticket created successfully", "data": {"ticket": created}}
+        return {"message": "Ticket created successfully", "data": created}
 
     return app

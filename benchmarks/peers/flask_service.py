@@ -57,13 +57,13 @@ def create_app() -> Flask:
     @app.post("/api/deals")
     def create_deal() -> tuple[Response, int]:
         deal = crm.create_deal(caller()["contact_id"], request.get_json())
-        return jsonify(message="Deal created successfully", data={"deal": deal}), 201
+        return jsonify(message="Deal created successfully", data=deal), 201
 
     @app.post("/api/tickets/<deal_id>")
     def create_ticket(deal_id: str) -> tuple[Response, int]:
         body = request.get_json()
         body["content"] = body.pop("description")
         ticket = crm.create_ticket(caller()["contact_id"], deal_id, body)
-        return jsonify(message="Ticket created successfully", data={"ticket": ticket}), 201
+        return jsonify(message="Ticket created successfully", data=ticket), 201
 
     return app

@@ -4,11 +4,15 @@ import { logOut, refreshToken } from "../../sdk/hey-api/sdk.gen";
 import type { Problem, Tokens } from "../../sdk/hey-api/types.gen";
 
 const STORAGE_KEY = "crm-portal-tokens";
-let tokens: Tokens | null = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "null") as Tokens | null;
+
+// All tabs share the local storage, so that a refresh in one tab serves the others.
+function storedTokens(): Tokens | null {
+  return JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null") as Tokens | null;
+}
 
 client.setConfig({
   baseUrl: document.querySelector<HTMLMetaElement>('meta[name="crm-api"]')?.content ?? "",
-  auth: () => tokens?.access_token,
+  auth: () => storedTokens()?.access_token,
 });
 
 /** Error response, with the message of each field. */
@@ -19,13 +23,12 @@ export class ProblemError extends Error {
 }
 
 export function isLoggedIn(): boolean {
-  return tokens !== null;
+  return storedTokens() !== null;
 }
 
-export function storeTokens(newTokens: Tokens | null): void {
-  tokens = newTokens;
-  if (newTokens) sessionStorage.setItem(STORAGE_KEY, JSON.stringify(newTokens));
-  else sessionStorage.removeItem(STORAGE_KEY);
+export function storeTokens(tokens: Tokens | null): void {
+  if (tokens) localStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
+  else localStorage.removeItem(STORAGE_KEY);
 }
 
 interface Result<Data> {
@@ -34,26 +37,24 @@ interface Result<Data> {
   response?: Response;
 }
 
-let pendingRefresh: Promise<void> | null = null;
-
-/** Refreshes the tokens; parallel callers share one request, because a refresh token is valid once. */
-function refreshOnce(refresh_token: string): Promise<void> {
-  pendingRefresh ??= refreshToken({ body: { refresh_token } })
-    .then(({ data, response }) => {
-      if (data || response?.status === 401) storeTokens(data?.data ?? null);
-    })
-    .finally(() => (pendingRefresh = null));
-  return pendingRefresh;
+/** Refreshes the tokens, in one tab and for one request at a time, because a refresh token is valid for one use. */
+async function refreshOnce(before: Tokens): Promise<void> {
+  await navigator.locks.request(STORAGE_KEY, async () => {
+    // Another request or tab may have refreshed the tokens while this one waited for the lock.
+    if (storedTokens()?.refresh_token !== before.refresh_token) return;
+    const { data, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
+    if (data || response?.status === 401) storeTokens(data?.data ?? null);
+  });
 }
 
 /** Returns the data of an operation; refreshes an expired access token once. */
 export async function request<Data>(operation: () => Promise<Result<{ data: Data }>>): Promise<Data> {
-  const before = tokens;
+  const before = storedTokens();
   let result = await operation();
   if (result.error?.code === "invalid_token" && before) {
-    // A parallel request may have refreshed the token already.
-    if (tokens === before) await refreshOnce(before.refresh_token);
-    if (tokens && tokens !== before) result = await operation();
+    await refreshOnce(before);
+    const after = storedTokens();
+    if (after && after.refresh_token !== before.refresh_token) result = await operation();
   }
   if (result.data) return result.data.data;
   if (result.error?.code) throw new ProblemError(result.error);

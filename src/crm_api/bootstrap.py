@@ -17,9 +17,10 @@ from crm_api.services.accounts.context import AccountRules
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
 from crm_api.services.hubspot_account.checks import UNLIMITED
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
+from crm_api.services.properties.categories import TICKET_CATEGORIES, duplicate_words
 from crm_api.services.properties.fields import RecordFields
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
-from crm_api.settings import Settings
+from crm_api.services.properties.pipelines import CustomerStages
+from crm_api.settings import Settings, SettingsRefusedError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -28,11 +29,23 @@ logger = logging.getLogger(__name__)
 
 
 def record_fields(settings: Settings) -> RecordFields:
-    """Return the fields of records, including those that the operator adds."""
+    """Return the fields of records, including those that the operator adds.
+
+    Raises `SettingsRefusedError` if two ticket categories would read as one value.
+    """
+    categories: dict[str, str] = {**TICKET_CATEGORIES}
+    categories.update(settings.hubspot_ticket_categories.items())
+    if problems := duplicate_words(categories):
+        raise SettingsRefusedError(problems)
     return RecordFields(
-        {**TICKET_CATEGORIES, **dict(settings.hubspot_ticket_categories.items())},
+        categories,
         {name: lists.model_dump() for name, lists in settings.hubspot_properties.items()},
     )
+
+
+def customer_stages(settings: Settings) -> CustomerStages:
+    """Return the pipelines and stages that customers may use."""
+    return CustomerStages(dict(settings.customer_stages.items()))
 
 
 def account_rules(settings: Settings) -> AccountRules:
@@ -41,6 +54,7 @@ def account_rules(settings: Settings) -> AccountRules:
         registration_open=settings.registration == "open",
         email_domains=frozenset(settings.registration_email_domains),
         new_user_role=settings.new_user_role,
+        customer_operations=settings.customer_operations,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         access_token_seconds=settings.access_token_seconds,
         refresh_token_days=settings.refresh_token_days,

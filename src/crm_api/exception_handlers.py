@@ -2,30 +2,24 @@
 
 import logging
 import socket
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
 from crm_api import errors
+from crm_api.database import is_outage
 from crm_api.errors import ApiError, problem_response
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.observability.logging import log_without_message
 
 logger = logging.getLogger(__name__)
-
-# SQLSTATE classes: connection, credentials, unknown database, resources, starting or stopping, system error.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
-
-# Transactions that PostgreSQL rolled back because of another one: serialization_failure, deadlock_detected.
-_CONFLICTS: Final = frozenset({"40001", "40P01"})
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -62,7 +56,7 @@ def add_exception_handlers(app: FastAPI) -> None:
         return _respond(request, _from_http_exception(request, error))
 
     async def on_outage(request: Request, error: Any) -> Response:
-        if isinstance(error, DBAPIError) and not _is_outage(error):
+        if isinstance(error, DBAPIError) and not is_outage(error):
             log_without_message(logger, error)
             return _respond(request, ApiError("internal_server_error"))
         # Tracebacks are left out: in an outage they would fill the disk.
@@ -84,17 +78,6 @@ def _end_reference_cycle(error: object) -> None:
     """Let Python free the body at once: FastAPI's frames refer to the error, and its traceback to the frames."""
     if isinstance(error, BaseException):
         error.__traceback__ = error.__cause__ = error.__context__ = None
-
-
-def _is_outage(error: DBAPIError) -> bool:
-    """Return True for a database outage, False for an error in a statement."""
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    return (
-        error.connection_invalidated
-        or isinstance(error, (OperationalError, InterfaceError))
-        or state[:2] in _OUTAGE_CLASSES
-        or state in _CONFLICTS
-    )
 
 
 async def _refusal(request: Request) -> ApiError | None:
@@ -139,4 +122,6 @@ def _allowed_methods(request: Request) -> list[str]:
         match, _ = context.matches(request.scope)
         if match is not Match.NONE:
             methods |= context.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
     return sorted(methods)

@@ -17,6 +17,7 @@ from crm_api.bootstrap import (
     account_rules,
     create_hubspot,
     create_redis,
+    customer_stages,
     hubspot_auth,
     hubspot_quota,
     record_fields,
@@ -26,10 +27,17 @@ from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
-from crm_api.middleware import ErrorBoundaryMiddleware, RequestContextMiddleware, SecurityHeadersMiddleware
+from crm_api.middleware import (
+    ErrorBoundaryMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+    RootPathMiddleware,
+    SecurityHeadersMiddleware,
+)
 from crm_api.observability.logging import configure_logging
-from crm_api.observability.metrics import Metrics, remove_worker_gauges
+from crm_api.observability.metrics import Metrics
 from crm_api.observability.tracing import NOT_TRACED, start_tracing
+from crm_api.observability.worker_metrics import remove_worker_gauges
 from crm_api.openapi import document
 from crm_api.rate_limit import RateLimits
 from crm_api.routers import (
@@ -54,8 +62,8 @@ from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
+from crm_api.services.purge import purge_hourly
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import Settings
 
@@ -63,6 +71,12 @@ logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
     "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+)  # fmt: skip
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
+    # Tracing and monitoring tools in browsers, and HTTP libraries, add these headers to every request.
+    "traceparent", "tracestate", "baggage", "sentry-trace", "If-None-Match", "Cache-Control", "Pragma",
+    "X-Requested-With",
 )  # fmt: skip
 # Starlette tries routes in this order: record routes come before those of logins and passwords.
 ROUTER_MODULES = (
@@ -101,7 +115,7 @@ def create_app(
     app.state.draining = False
     app.state.cursors = Cursors(settings.secret_key.get_secret_value())
     app.state.record_fields = record_fields(settings)
-    app.state.customer_stages = CustomerStages(dict(settings.customer_stages.items()))
+    app.state.customer_stages = customer_stages(settings)
     app.state.time_slices = TimeSlices()
     app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
@@ -151,15 +165,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     # The service starts without HubSpot and reads the account in the background.
     startup_checks = app.state.startup_checks = asyncio.create_task(_check_account(app))
     gauge_updates = asyncio.create_task(_update_gauges(app, engine))
+    purges = asyncio.create_task(
+        purge_hourly(session_factory, audit_retention_days=settings.audit_retention_days)
+    )
     app.state.mail.start()
     drain_on_sigterm(app, notice_seconds=settings.shutdown_notice_seconds or 0.0)
     try:
         yield
     finally:
         app.state.draining = True
-        for task in (startup_checks, gauge_updates):
+        background_tasks = (startup_checks, gauge_updates, purges)
+        for task in background_tasks:
             task.cancel()
-        await asyncio.gather(startup_checks, gauge_updates, return_exceptions=True)
+        await asyncio.gather(*background_tasks, return_exceptions=True)
         await app.state.mail.aclose()
         await hubspot.aclose()
         if redis is not None:
@@ -174,7 +192,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 async def _check_account(app: FastAPI) -> None:
     """Read the HubSpot account, retrying until it responds, and then check its schema."""
     await app.state.account_binding.watch()
-    await watch_schema(app.state.hubspot, app.state.record_fields)
+    await watch_schema(app.state.hubspot, app.state.record_fields, app.state.customer_stages)
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
@@ -192,6 +210,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     # Starlette makes the last middleware the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         ErrorBoundaryMiddleware,
         max_body_bytes=settings.max_body_bytes,
@@ -201,8 +220,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )
@@ -214,3 +233,5 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         on_finished=app.state.metrics.request_finished,
     )
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)

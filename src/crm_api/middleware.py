@@ -1,4 +1,4 @@
-"""ASGI middleware: request ID, deadline and access log; error boundary; security headers."""
+"""ASGI middleware: request ID, deadline and access log; error boundary; HEAD; path prefix; security headers."""
 
 import asyncio
 import logging
@@ -134,7 +134,7 @@ class ErrorBoundaryMiddleware:
         received = 0
         response_started = False
         max_body_bytes = self._max_body_bytes
-        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(ACCOUNT_PATHS):
+        if scope["path"].startswith(ACCOUNT_PATHS):
             max_body_bytes = min(max_body_bytes, MAX_ACCOUNT_BODY_BYTES)
 
         async def receive_within_limit() -> Message:
@@ -184,6 +184,40 @@ class ErrorBoundaryMiddleware:
 def _content_length(scope: Scope) -> int:
     length = dict(scope["headers"]).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
+
+
+class HeadMiddleware:
+    """ASGI middleware that routes HEAD as GET; the server sends the headers without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        # The server reads the method of its own scope when it sends, so that scope keeps HEAD.
+        routed: Scope = {**scope, "method": "GET"}
+        try:
+            await self._app(routed, receive, send)
+        finally:
+            scope["route"] = routed.get("route")
+
+
+class RootPathMiddleware:
+    """ASGI middleware that removes the prefix ROOT_PATH from paths, if the proxy has not removed it.
+
+    Routes and all other middleware see the same path in both cases; probes may leave the prefix out.
+    """
+
+    def __init__(self, app: ASGIApp, *, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{self._root_path}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._root_path) or "/"}
+        await self._app(scope, receive, send)
 
 
 class SecurityHeadersMiddleware:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0007"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -92,7 +92,7 @@ class Session(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     generation: Mapped[int] = mapped_column(default=0, server_default="0")
     """Number of password changes in this session; access tokens of earlier generations are refused."""
@@ -109,13 +109,15 @@ class RefreshToken(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
+    successor: Mapped[str | None] = mapped_column(Text)
+    """Successor, encrypted; the key contains this token, which the database has only as a hash."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """Token that replaced this one; if it is unused, a second use of this token is a retry and not theft."""
+    """Row of the successor, which only processes of the previous version read."""
     replayed: Mapped[bool] = mapped_column(default=False)
-    """Whether this token was accepted a second time, after a lost response."""
+    """Flag that only processes of the previous version read."""
 
 
 class IdempotencyKey(Base):
@@ -183,6 +185,8 @@ class PendingRegistration(Base):
     lastname: Mapped[str] = mapped_column(String(100))
     phone: Mapped[str] = mapped_column(String(20))
     password_hash: Mapped[str] = mapped_column(String(255))
+    properties: Mapped[str | None] = mapped_column(Text)
+    """Other values of the new contact, as a JSON object of texts."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -228,3 +232,14 @@ class RecordLease(Base):
     record_id: Mapped[str] = mapped_column(String(20), primary_key=True)
     lease_id: Mapped[UUID] = mapped_column(Uuid)
     lease_until: Mapped[datetime]
+
+
+class JobLease(Base):
+    """Lock on a background job that one process at a time runs, and when it runs next."""
+
+    __tablename__ = "job_leases"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    lease_id: Mapped[UUID] = mapped_column(Uuid)
+    lease_until: Mapped[datetime]
+    next_run_at: Mapped[datetime]

@@ -19,11 +19,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from crm_api.security.proxies import ProxyError, proxy_for
 from crm_api.setting_checks import (
+    browser_origin,
     ineffective_limits,
     is_trust_of_everybody,
     is_web_address,
     mail_sender,
     normalised_domain,
+    path_prefix,
     rate_limit,
     similar_secrets,
 )
@@ -51,8 +53,12 @@ class SettingsRefusedError(ValueError):
 
 
 TicketCategory = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
+CustomerOperation = Literal[
+    "create_deal", "update_deal", "archive_deal", "create_ticket", "update_ticket", "archive_ticket"
+]
 RateLimit = Annotated[str, AfterValidator(rate_limit)]
 Domain = Annotated[str, AfterValidator(normalised_domain)]
+Origin = Annotated[str, AfterValidator(browser_origin)]
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
@@ -95,7 +101,7 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = "production"
     """`production` refuses to start with unsafe settings."""
     secret_key: SecretStr = SecretStr("")
-    """Signs cursors, keys HMACs and encrypts a refresh token that HubSpot rotated; at least 32 characters."""
+    """Signs cursors, keys HMACs and encrypts refresh tokens; at least 32 characters."""
     jwt_secret_key: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters, different from SECRET_KEY."""
 
@@ -103,6 +109,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 4012
     """Port to listen on."""
+    root_path: Annotated[str, Field(max_length=100), AfterValidator(path_prefix)] = ""
+    """Path under which a proxy serves this service, such as `/crm`; the proxy may remove it from requests or not."""
     docs_enabled: bool = True
     """Serve `/docs` and `/openapi.json`."""
     support_url: Annotated[str, Field(pattern=r"^https?://\S+$")] = "https://example.com/support"
@@ -111,8 +119,9 @@ class Settings(BaseSettings):
     """Terms of use that `/openapi.json` names."""
     forwarded_allow_ips: str = ""
     """Addresses of proxies whose `X-Forwarded-For` is trusted, separated by commas; no proxy by default."""
-    cors_origins: Annotated[list[str], NoDecode] = []
-    """Origins of front ends that browsers may call from (CORS), separated by commas; no origin by default."""
+    cors_origins: Annotated[list[Origin], NoDecode] = []
+    """Origins of front ends that browsers may call from (CORS), such as `https://portal.example.com`, separated by
+    commas; no origin by default."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     """Maximum size of a request body; a larger one gets 413. Account operations accept at most 16 KiB."""
     max_connections: Annotated[int, Field(ge=1)] = 800
@@ -132,9 +141,12 @@ class Settings(BaseSettings):
     load balancer needs to notice. By default 5 in production and 0 in development."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process."""
+    """`postgresql://user:password@host/name`, or `sqlite:///path` for a single process. It accepts libpq's parameters,
+    such as `?sslmode=verify-full&sslrootcert=system`; a transaction pooler needs `?statement_cache_size=0`."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Maximum connections of one process to PostgreSQL."""
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: SecretStr | None = None
     """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
 
@@ -161,10 +173,20 @@ class Settings(BaseSettings):
     hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
     """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
-    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options."""
+    """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options:
+    `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""
     customer_stages: dict[Literal["deals", "tickets"], dict[str, list[str]]] = {}
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
-    An object type that is not listed is unrestricted; an empty list allows all stages."""
+    Deals and tickets in other pipelines do not exist for customers. An object type that is not listed is unrestricted;
+    an empty list allows all stages."""
+    customer_operations: Annotated[list[CustomerOperation], NoDecode] = [
+        "create_deal",
+        "update_deal",
+        "create_ticket",
+        "update_ticket",
+    ]
+    """What customers may do with deals and tickets, separated by commas; `none` forbids all changes. Also possible:
+    `archive_deal` and `archive_ticket`, which let every contact of a deal archive it."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
@@ -218,6 +240,9 @@ class Settings(BaseSettings):
     """Port that serves the Prometheus metrics of all workers; no metrics by default."""
     metrics_host: str = "127.0.0.1"
     """Address that serves the metrics."""
+    metrics_folder: str | None = None
+    """Folder in which each start creates a folder for its metric files, 3 MiB for each worker; by default the system's
+    folder of temporary files."""
     otel_exporter_otlp_endpoint: Annotated[str | None, Field(repr=False)] = None
     """OpenTelemetry collector for traces (OTLP over HTTP), such as `http://collector:4318`; no traces by default.
     Needs `crm-api[otel]`."""
@@ -226,12 +251,18 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """Format of log lines. By default `json` in production and `text` in development."""
 
-    @field_validator("cors_origins", "registration_email_domains", mode="before")
+    @field_validator("cors_origins", "registration_email_domains", "customer_operations", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         return (
             [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("customer_operations", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        # Runs before `_split_on_commas`, because Pydantic calls the last validator first.
+        return [] if value == "none" else value
 
     @field_validator("app_public_url")
     @classmethod
@@ -380,7 +411,7 @@ def _production_problems(settings: Settings) -> list[str]:
     problems += [
         f"CORS_ORIGINS contains {origin}; list the https origins of the front ends"
         for origin in settings.cors_origins
-        if not origin.startswith("https://") or "*" in origin
+        if not origin.startswith("https://")
     ]
     if is_trust_of_everybody(settings.forwarded_allow_ips):
         problems.append("FORWARDED_ALLOW_IPS lets every caller choose an address; list the proxies")

@@ -14,8 +14,10 @@ from tests.support.callers import register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
+from crm_api.cli.metrics_folder import FILE_BYTES
 from crm_api.main import create_app
 from crm_api.observability.metrics import Metrics
+from crm_api.observability.worker_metrics import WorkerDeaths
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -52,7 +54,7 @@ async def test_metrics_endpoint_sums_the_values_of_all_workers(
             hubspot_url=emulator.url,
             workers=workers,
             METRICS_PORT=str(port),
-            PROMETHEUS_MULTIPROC_DIR=str(folder),
+            METRICS_FOLDER=str(folder),
             REDIS_URL=valkey_url,
         ) as service,
     ):
@@ -103,6 +105,7 @@ def test_killed_worker_keeps_counters_but_not_gauges(tmp_path: Path, database_ur
         hubspot_url="http://127.0.0.1:9",
         workers=2,
         METRICS_PORT=str(port),
+        METRICS_FOLDER=str(tmp_path),
     ) as service:
 
         def scrape() -> dict[str, float]:
@@ -121,7 +124,16 @@ def test_killed_worker_keeps_counters_but_not_gauges(tmp_path: Path, database_ur
         os.kill(worker_pids(service)[0], signal.SIGKILL)
         wait_for(3)
         assert scrape()[HEALTH] == before + 10
-        assert "died" in service.output
+        assert scrape()["crm_api_worker_deaths_total"] == 1
+        killed = worker_pids(service)[0]
+        assert f"worker died: pid={killed} cause=SIGKILL" in service.output
+        [folder] = tmp_path.glob("crm-api-metrics-*")
+        # A dead worker's files need no space for further series.
+        assert (folder / f"counter_{killed}.db").stat().st_size < FILE_BYTES["counter"]
+        for pid in worker_pids(service)[1:]:
+            for name, size in FILE_BYTES.items():
+                # A write to a sparse page kills the process if the disk is full.
+                assert (folder / f"{name}_{pid}.db").stat().st_blocks * 512 >= size
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
@@ -170,8 +182,6 @@ def test_monitoring_document_lists_every_metric() -> None:
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `crm_api_")]
     named = {name for row in rows for name in re.findall(r"`(crm_api_\w+)`", row)}
-    known = {
-        f"{family.name}_total" if family.type == "counter" else family.name
-        for family in Metrics().registry.collect()
-    }
+    families = [*Metrics().registry.collect(), *WorkerDeaths().collect()]
+    known = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert named == known

@@ -136,7 +136,7 @@ async def test_traces_contain_no_personal_data(
             raise RuntimeError("a secret value")
 
         caller = await register_caller(client, "ada@example.com")
-        deal = (await caller.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        deal = (await caller.post("/api/deals", deal_body())).json()["data"]["id"]
         await caller.get(f"/api/deals/{deal}")
         await caller.get("/api/search", params={"q": "Lovelace"})
         await caller.post("/api/deals", {"dealname": "Something private"})

@@ -55,6 +55,8 @@ def bounds_of(schema: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
 
 def fields(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the schemas of a field. Skip alternative string schemas: a text beyond one's bound may match another."""
+    if isinstance(schema.get("type"), list):
+        schema = schema | {"type": next(name for name in schema["type"] if name != "null")}
     alternatives = schema.get("anyOf", [schema])
     strings = [branch for branch in alternatives if branch.get("type") == "string"]
     for branch in alternatives:
@@ -125,10 +127,10 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 async def service(client: httpx.AsyncClient, customer: Caller, staff: Caller) -> Service:
     deal = await customer.post("/api/deals", {"dealname": "Fleet", "dealstage": "qualifiedtobuy"})
-    deal_id = deal.json()["data"]["deal"]["id"]
+    deal_id = deal.json()["data"]["id"]
     body = {"subject": "Late", "description": "Late", "hs_pipeline_stage": "1"}
     ticket = await customer.post(f"/api/tickets/{deal_id}", body)
-    return Service(client, customer, staff, deal_id, ticket.json()["data"]["ticket"]["id"])
+    return Service(client, customer, staff, deal_id, ticket.json()["data"]["id"])
 
 
 def bounded_fields() -> Iterator[tuple[str, str, str, dict[str, Any]]]:

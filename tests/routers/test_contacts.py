@@ -52,7 +52,7 @@ class TestCreateContact:
         response = await staff.post("/api/contacts", GRACE | {"lifecyclestage": "customer"})
         assert response.status_code == 201, response.text
         assert response.json()["message"] == "Contact created successfully"
-        contact = response.json()["data"]["contact"]
+        contact = response.json()["data"]
         assert set(contact) == KEYS
         assert (contact["email"], contact["lifecyclestage"]) == ("grace@example.com", "customer")
         assert emulator.records("contacts")[-1].id == contact["id"]
@@ -169,7 +169,7 @@ class TestGetContact:
         response = await customer.get(f"/api/contacts/{customer.contact_id}")
         assert response.status_code == 200, response.text
         assert response.json()["message"] == "Contact retrieved successfully"
-        contact = response.json()["data"]["contact"]
+        contact = response.json()["data"]
         assert set(contact) == KEYS | {"deals", "incomplete"}
         [deal] = contact["deals"]
         assert (deal["id"], deal["tickets"][0]["id"]) == (deal_id, ticket_id)
@@ -177,7 +177,7 @@ class TestGetContact:
 
     async def test_staff_can_read_the_contact_of_a_customer(self, staff: Caller, customer: Caller) -> None:
         response = await staff.get(f"/api/contacts/{customer.contact_id}")
-        assert response.json()["data"]["contact"]["email"] == customer.email
+        assert response.json()["data"]["email"] == customer.email
         assert_problem(await staff.get("/api/contacts/99999999"), 404, "not_found")
 
     async def test_get_contact_returns_all_250_deals(
@@ -186,7 +186,7 @@ class TestGetContact:
         created = seed_deals(emulator, customer.contact_id, 250)
         for caller in (customer, staff):
             response = await caller.get(f"/api/contacts/{customer.contact_id}")
-            contact = response.json()["data"]["contact"]
+            contact = response.json()["data"]
             assert {deal["id"] for deal in contact["deals"]} == set(created)
             assert contact["incomplete"] is False
 
@@ -198,7 +198,7 @@ class TestGetContact:
     ) -> None:
         seed_deals(emulator, customer.contact_id, 250)
         emulator.fail_next("POST", path, status=500, times=12)
-        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]
         assert emulator.used_faults()
         assert (contact["incomplete"], len(contact["deals"]) < 250) == (True, True)
 
@@ -217,7 +217,7 @@ class TestGetContact:
             return await handle_request(self, request)
 
         monkeypatch.setattr(EmulatorTransport, "handle_async_request", handle)
-        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]
         assert [deal["id"] for deal in contact["deals"]] == [*created[:100], *created[200:]]
         assert contact["incomplete"] is True
 
@@ -226,7 +226,7 @@ class TestGetContact:
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer))
         emulator.fail_next("POST", "/crm/associations/*/deals/tickets/batch/read", status=500, times=12)
-        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]["contact"]
+        contact = (await customer.get(f"/api/contacts/{customer.contact_id}")).json()["data"]
         [deal] = contact["deals"]
         assert (contact["incomplete"], deal["incomplete"], deal["tickets"]) == (False, True, [])
 
@@ -253,7 +253,7 @@ class TestUpdateContact:
         path = f"/api/contacts/{customer.contact_id}"
         response = await customer.patch(path, {"firstname": "Augusta", "phone": None})
         assert response.status_code == 200, response.text
-        contact = response.json()["data"]["contact"]
+        contact = response.json()["data"]
         assert (contact["firstname"], contact["lastname"], contact["phone"]) == ("Augusta", "Lovelace", None)
         assert emulator.requests[-1].body == {"properties": {"firstname": "Augusta", "phone": ""}}
 
@@ -279,7 +279,7 @@ class TestUpdateContact:
     ) -> None:
         path = f"/api/contacts/{customer.contact_id}"
         response = await staff.patch(path, {"email": "New@Example.com", "lifecyclestage": "customer"})
-        contact = response.json()["data"]["contact"]
+        contact = response.json()["data"]
         assert (contact["email"], contact["lifecyclestage"]) == ("new@example.com", "customer")
         assert_problem(await staff.patch(path, {"email": other_customer.email}), 409, "contact_exists")
         assert_problem(await staff.patch(path, {"email": None}), 400, "validation_error", fields=["email"])
@@ -301,7 +301,7 @@ class TestUpdateContact:
         other = emulator.seed({"contacts": [{"email": "other@example.com"}]})["contacts"][0]
         survivor = emulator.merge("contacts", other, customer.contact_id)
         response = await customer.get(f"/api/contacts/{customer.contact_id}")
-        assert response.json()["data"]["contact"]["id"] == survivor
+        assert response.json()["data"]["id"] == survivor
         assert (await customer.get(f"/api/contacts/{survivor}")).status_code == 200
 
 
@@ -312,7 +312,7 @@ class TestReadYourOwnWrites:
         self, staff: Caller, customer: Caller, emulator: Emulator
     ) -> None:
         emulator.switches.search_lag_seconds = 30.0
-        created = (await staff.post("/api/contacts", GRACE)).json()["data"]["contact"]["id"]
+        created = (await staff.post("/api/contacts", GRACE)).json()["data"]["id"]
         path = f"/api/contacts/{customer.contact_id}"
         assert (
             await staff.patch(path, {"lastname": "King", "lifecyclestage": "customer"})

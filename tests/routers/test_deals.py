@@ -42,7 +42,7 @@ class TestCreateDeal:
         response = await customer.post("/api/deals", deal_body())
         assert response.status_code == 201
         assert response.json()["message"] == "Deal created successfully"
-        deal = response.json()["data"]["deal"]
+        deal = response.json()["data"]
         assert set(deal) == KEYS
         [record] = emulator.records("deals")
         assert deal["id"] == record.id
@@ -52,7 +52,7 @@ class TestCreateDeal:
         sent = deal_body(
             amount="1500.50", description="=SUM(A1) <b>é</b> 🎉", closedate="2026-12-31", pipeline="default"
         )
-        deal = (await customer.post("/api/deals", sent)).json()["data"]["deal"]
+        deal = (await customer.post("/api/deals", sent)).json()["data"]
         assert Decimal(deal["amount"]) == Decimal("1500.50")
         assert deal["description"] == "=SUM(A1) <b>é</b> 🎉"
         assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
@@ -76,6 +76,11 @@ class TestCreateDeal:
             ("007.10", "007.10"),
             (123456789012345, "123456789012345"),
             ("999999999999999.999999", "999999999999999.999999"),
+            (-1, "-1"),
+            (-1500.5, "-1500.5"),
+            ("-999999999999999.999999", "-999999999999999.999999"),
+            ("-0", "0"),
+            ("-0.00", "0.00"),
         ],
     )
     async def test_deal_amount_is_sent_to_hubspot_as_plain_decimal(
@@ -108,8 +113,8 @@ class TestCreateDeal:
     async def test_closedate_of_new_deal_is_returned_in_utc(
         self, customer: Caller, closedate: str, expected: str
     ) -> None:
-        created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]["deal"]
-        again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]["deal"]
+        created = (await customer.post("/api/deals", deal_body(closedate=closedate))).json()["data"]
+        again = (await customer.get(f"/api/deals/{created['id']}")).json()["data"]
         assert (created["closedate"], again["closedate"]) == (expected, expected)
 
     @pytest.mark.parametrize(
@@ -128,8 +133,8 @@ class TestCreateDeal:
         self, customer: Caller, description: str
     ) -> None:
         created = await customer.post("/api/deals", deal_body(description=description))
-        path = f"/api/deals/{created.json()['data']['deal']['id']}"
-        assert (await customer.get(path)).json()["data"]["deal"]["description"] == description
+        path = f"/api/deals/{created.json()['data']['id']}"
+        assert (await customer.get(path)).json()["data"]["description"] == description
 
     async def test_invalid_closedate_message_does_not_contain_the_value(self, customer: Caller) -> None:
         for wrong in ("2026-02-30", "2026-01-01T00:00:00+24:00", "0000-01-01", "2026-13-01T00:00:00Z"):
@@ -166,7 +171,7 @@ class TestCreateDeal:
         sent = deal_body(pipeline=created_pipeline.id, dealstage=created_pipeline.stages[0].id)
         response = await customer.post("/api/deals", sent)
         assert response.status_code == 201, response.text
-        deal = response.json()["data"]["deal"]
+        deal = response.json()["data"]
         assert (deal["pipeline"], deal["dealstage"]) == (sent["pipeline"], sent["dealstage"])
         # Without `pipeline` the stage must be in the HubSpot account's first pipeline.
         alone = await customer.post("/api/deals", deal_body(dealstage=sent["dealstage"]))
@@ -195,9 +200,9 @@ class TestCreateDeal:
             ({"amount": "1234567890123456"}, "amount"),
             ({"amount": "0.1234567"}, "amount"),
             ({"amount": 1e-7}, "amount"),
-            ({"amount": "-0"}, "amount"),
+            ({"amount": "--1"}, "amount"),
+            ({"amount": "-"}, "amount"),
             ({"amount": ""}, "amount"),
-            ({"amount": -1}, "amount"),
             ({"amount": True}, "amount"),
             ({"amount": None}, "amount"),
             ({"amount": 12345678901234567890}, "amount"),
@@ -241,7 +246,7 @@ class TestCreateDeal:
         response = await staff.post("/api/deals", deal_body(contact_id=customer.contact_id))
         assert response.status_code == 201
         assert emulator.associations("contacts", customer.contact_id, "deals") == [
-            response.json()["data"]["deal"]["id"]
+            response.json()["data"]["id"]
         ]
 
     async def test_create_deal_for_unknown_contact_returns_400(

@@ -35,21 +35,21 @@ class TestGetDeal:
         response = await customer.get(f"/api/deals/{deal_id}")
         assert response.status_code == 200, response.text
         assert response.json()["message"] == "Deal retrieved successfully"
-        deal = response.json()["data"]["deal"]
+        deal = response.json()["data"]
         assert (deal["id"], deal["amount"], deal["incomplete"]) == (deal_id, "10.50", False)
         assert [ticket["id"] for ticket in deal["tickets"]] == [ticket_id]
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", "POST objects/tickets/batch/read"]
 
     async def test_staff_can_read_the_deal_of_a_customer(self, customer: Caller, staff: Caller) -> None:
         deal_id = await create_deal_as(customer)
-        assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]["id"] == deal_id
+        assert (await staff.get(f"/api/deals/{deal_id}")).json()["data"]["id"] == deal_id
         assert_problem(await staff.get("/api/deals/99999999"), 404, "not_found")
 
     async def test_get_deal_returns_all_600_tickets(self, customer: Caller, emulator: Emulator) -> None:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         created = seed_tickets(emulator, 600, to=[("deals", deal_id)])
         emulator.clear_requests()
-        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]
         assert {ticket["id"] for ticket in deal["tickets"]} == set(created)
         assert deal["incomplete"] is False
         # About 100 IDs come with the deal, the others in pages of 500.
@@ -61,7 +61,7 @@ class TestGetDeal:
         [deal_id] = seed_deals(emulator, customer.contact_id, 1)
         seed_tickets(emulator, 150, to=[("deals", deal_id)])
         emulator.fail_next("POST", "/crm/objects/*/tickets/batch/read", status=500, times=12)
-        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]
         assert emulator.used_faults()
         assert (deal["incomplete"], len(deal["tickets"]) < 150) == (True, True)
 
@@ -102,6 +102,16 @@ class TestUpdateDeal:
         )
         assert writes(emulator) == []
 
+    async def test_negative_amount_can_be_written_back(self, customer: Caller, emulator: Emulator) -> None:
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1, amount="-250.75")
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]
+        assert deal["amount"] == "-250.75"
+        body = {"amount": deal["amount"], "description": "refund"}
+        response = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert response.status_code == 200, response.text
+        assert (await customer.patch(f"/api/deals/{deal_id}", {"amount": -1.5})).status_code == 200
+        assert emulator.records("deals")[0].properties["amount"] == "-1.5"
+
     async def test_update_deal_clears_nulls_and_sends_only_changed_values(
         self, customer: Caller, emulator: Emulator
     ) -> None:
@@ -118,7 +128,7 @@ class TestUpdateDeal:
         )
         assert response.status_code == 200, response.text
         assert response.json()["message"] == "Deal updated successfully"
-        deal = response.json()["data"]["deal"]
+        deal = response.json()["data"]
         assert (deal["dealname"], deal["description"], deal["amount"]) == ("Renewal", None, "1500.00")
         assert deal["closedate"] == "2026-12-31T00:00:00.000Z"
         assert calls(emulator) == [f"GET objects/deals/{deal_id}", f"PATCH objects/deals/{deal_id}"]
@@ -184,7 +194,7 @@ class TestUpdateDeal:
         assert (await customer.patch(path, {"dealstage": "closedwon"})).status_code == 200
         assert emulator.requests[-1].body == {"properties": {"dealstage": "closedwon"}}
         response = await customer.patch(path, {"pipeline": partners, "dealstage": offer})
-        deal = response.json()["data"]["deal"]
+        deal = response.json()["data"]
         assert (deal["pipeline"], deal["dealstage"]) == (partners, offer)
 
     async def test_400_names_field_required_by_hubspot_rule_on_update(
@@ -194,7 +204,7 @@ class TestUpdateDeal:
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
         problem = assert_problem(response, 400, "validation_error", fields=["description"])
-        assert problem["details"][0]["message"] == "is required by a rule of this account"
+        assert problem["details"][0]["message"] == "(Description) is required by a rule of this account"
 
 
 class TestIfMatch:
@@ -232,7 +242,7 @@ class TestIfMatch:
         await asyncio.sleep(0.002)  # HubSpot's timestamps have milliseconds
         emulator.edit_as_other_actor("deals", deal_id, {"hs_next_step": "call"})
         again = await customer.get(f"/api/deals/{deal_id}")
-        changed = [response.json()["data"]["deal"]["hs_lastmodifieddate"] for response in (read, again)]
+        changed = [response.json()["data"]["hs_lastmodifieddate"] for response in (read, again)]
         assert changed[0] != changed[1]
         assert read.headers["etag"] == again.headers["etag"]
 
@@ -263,9 +273,9 @@ class TestIfMatch:
         )
         assert {response.status_code for response in responses} == {200}
         for number, response in enumerate(responses, start=1):
-            deal = response.json()["data"]["deal"]
+            deal = response.json()["data"]
             assert (deal["amount"], deal["description"]) == (str(number), f"of {number}")
-        last = (await customer.get(path)).json()["data"]["deal"]
+        last = (await customer.get(path)).json()["data"]
         assert last["description"] == f"of {last['amount']}"
 
     @pytest.mark.parametrize("wrong", ["abc", '"a" "b"', ""])
@@ -273,13 +283,26 @@ class TestIfMatch:
         response = await customer.patch("/api/deals/1", {"amount": 1}, headers={"If-Match": wrong})
         assert_problem(response, 400, "validation_error", fields=["If-Match"])
 
-    async def test_weak_etag_in_if_match_returns_412(self, customer: Caller) -> None:
-        deal_id = await create_deal_as(customer)
-        etag = (await customer.get(f"/api/deals/{deal_id}")).headers["etag"]
-        response = await customer.patch(
-            f"/api/deals/{deal_id}", {"amount": 1}, headers={"If-Match": f"W/{etag}"}
-        )
-        assert_problem(response, 412, "precondition_failed")
+    @pytest.mark.parametrize(
+        "form", ['W/"{}"', '"{}-gzip"', 'W/"{}-gzip"', '"{}-br"', '"{};gzip"', '"0", W/"{}"']
+    )
+    async def test_etag_changed_by_compressing_proxy_allows_one_update(
+        self, customer: Caller, form: str
+    ) -> None:
+        path = f"/api/deals/{await create_deal_as(customer)}"
+        tag = (await customer.get(path)).headers["etag"].strip('"')
+        headers = {"If-Match": form.format(tag)}
+        assert (await customer.patch(path, {"amount": 1}, headers=headers)).status_code == 200
+        late = await customer.patch(path, {"amount": 2}, headers=headers)
+        assert_problem(late, 412, "precondition_failed")
+        assert_problem(await customer.delete(path, headers=headers), 412, "precondition_failed")
+
+    @pytest.mark.parametrize("form", ['"{}-other"', '"x{}"', '"{}-gzip-gzip"', 'W/"{}x"'])
+    async def test_other_change_of_etag_returns_412(self, customer: Caller, form: str) -> None:
+        path = f"/api/deals/{await create_deal_as(customer)}"
+        tag = (await customer.get(path)).headers["etag"].strip('"')
+        late = await customer.patch(path, {"amount": 1}, headers={"If-Match": form.format(tag)})
+        assert_problem(late, 412, "precondition_failed")
 
 
 class TestArchiveDeal:

@@ -26,7 +26,7 @@ class TestDocs:
         for link in links:
             assert (await client.get(f"/{link}")).status_code == 200, link
         assert (await client.get("/docs/assets/..%2f..%2fmain.py")).status_code == 404
-        assert (await client.get("/")).headers["location"] == "docs"
+        assert (await client.get("/")).headers["location"] == "/docs"
 
     async def test_docs_return_404_if_disabled_by_setting(
         self, settings: Settings, emulator: Emulator

@@ -56,9 +56,7 @@ class TestListCrmObjects:
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
         for caller in (customer, other_customer):
-            deal = (await caller.post("/api/deals", deal_body(dealname=f"of {caller.email}"))).json()["data"][
-                "deal"
-            ]
+            deal = (await caller.post("/api/deals", deal_body(dealname=f"of {caller.email}"))).json()["data"]
             assert (await caller.post(f"/api/tickets/{deal['id']}", ticket_body())).status_code == 201
         response = await customer.get("/api/new-crm-objects")
         assert response.status_code == 200
@@ -185,9 +183,9 @@ class TestListCrmObjects:
         sizes: list[int] = []
         cursor: dict[str, str] = {}
         while not sizes or cursor:
-            page = (await staff.get("/api/new-crm-objects", params=cursor)).json()["data"]
-            sizes.append(len(page["data"]["contacts"]))
-            cursor = {"cursor": page["next_after"]} if page.get("next_after") else {}
+            page = (await staff.get("/api/new-crm-objects", params=cursor)).json()["data"]["data"]
+            sizes.append(len(page["contacts"]))
+            cursor = {"cursor": page["next_after"]} if page["next_after"] else {}
         assert (max(sizes), sum(sizes)) == (3, len(emulator.records("contacts")))
 
     async def test_overview_stops_reading_deals_at_maximum_response_size(
@@ -212,7 +210,7 @@ class TestListCrmObjects:
         shown = [(len(deal["tickets"]), deal["incomplete"]) for deal in contact["deals"]]
         assert shown == [(1, False), (1, False), (0, True)]
 
-    @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", ""])
+    @pytest.mark.parametrize("limit", ["0", "-1", "ten", "1.5", "2147483648"])
     async def test_overview_with_invalid_limit_returns_400(
         self, customer: Caller, emulator: Emulator, limit: str
     ) -> None:

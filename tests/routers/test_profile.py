@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import httpx
@@ -14,6 +14,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import seed_tickets
 
 from crm_api.models import AuditEntry, Base, PendingRegistration, Session, User, now
+from crm_api.schemas.accounts import CustomerOperation
 from crm_api.schemas.export import MAX_ENTRIES
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.records import customer_records
@@ -48,6 +49,7 @@ class TestReadMe:
         assert profile.pop("id")
         assert profile == {
             "email": "customer@example.com",
+            "operations": list(get_args(CustomerOperation)),
             "firstname": "Ada",
             "lastname": "Lovelace",
             "phone": "+44 20 7946 0018",
@@ -242,7 +244,7 @@ class TestExportMe:
         self, customer: Caller, other_customer: Caller
     ) -> None:
         for caller, name in ((customer, "Mine"), (other_customer, "Not mine")):
-            deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["deal"]["id"]
+            deal = (await caller.post("/api/deals", deal_body(dealname=name))).json()["data"]["id"]
             assert (await caller.post(f"/api/tickets/{deal}", ticket_body(subject=name))).status_code == 201
         response = await customer.get("/api/me/export")
         assert response.status_code == 200, response.text

@@ -178,9 +178,9 @@ class Owned:
 @pytest.fixture
 async def owned(customer: Caller) -> Owned:
     deal = await customer.post("/api/deals", deal_body(dealname="Only mine", description="Only for me"))
-    deal_id = deal.json()["data"]["deal"]["id"]
+    deal_id = deal.json()["data"]["id"]
     ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body(subject="Only mine"))
-    return Owned(customer.contact_id, deal_id, ticket.json()["data"]["ticket"]["id"])
+    return Owned(customer.contact_id, deal_id, ticket.json()["data"]["id"])
 
 
 def test_policies_name_exactly_the_documented_operations() -> None:
@@ -246,7 +246,7 @@ async def test_other_customers_record_returns_same_404_as_unknown(
 async def test_customer_gets_404_for_deal_moved_to_other_contact(
     customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
-    deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["id"]
     assert (await customer.get(f"/api/deals/{deal_id}")).status_code == 200
     # An employee associates the deal with another contact in HubSpot.
     emulator.unlink(("contacts", customer.contact_id), ("deals", deal_id))

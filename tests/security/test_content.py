@@ -36,7 +36,7 @@ class TestPlainText:
     ) -> None:
         created = await customer.post("/api/deals", deal_body(dealname=f"x{text}", description=text))
         assert created.status_code == 201, created.text
-        deal_id = created.json()["data"]["deal"]["id"]
+        deal_id = created.json()["data"]["id"]
         ticket = await customer.post(
             f"/api/tickets/{deal_id}", ticket_body(subject=f"x{text}", description=text)
         )
@@ -46,7 +46,7 @@ class TestPlainText:
             assert response.headers["content-type"] == "application/json"
             assert response.headers["x-content-type-options"] == "nosniff"
             assert response.headers["content-security-policy"].startswith("default-src 'none'")
-        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["deal"]
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]
         assert (deal["dealname"], deal["description"]) == (f"x{text}", text)
         [record] = emulator.records("deals")
         assert record.properties["description"] == text
@@ -171,9 +171,9 @@ class TestMassAssignment:
     async def test_write_of_disallowed_field_returns_400_naming_the_field(
         self, customer: Caller, emulator: Emulator, extra: dict[str, Any]
     ) -> None:
-        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["id"]
         ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        ticket_id = ticket.json()["data"]["ticket"]["id"]
+        ticket_id = ticket.json()["data"]["id"]
         emulator.clear_requests()
         requests = [
             ("POST", "/api/deals", deal_body()),
@@ -253,7 +253,7 @@ class TestOverwriting:
     ) -> None:
         first = await customer.post("/api/deals", deal_body(dealname="Renewal", amount="10"))
         second = await other_customer.post("/api/deals", deal_body(dealname="Renewal", amount="99"))
-        first_id, second_id = (created.json()["data"]["deal"]["id"] for created in (first, second))
+        first_id, second_id = (created.json()["data"]["id"] for created in (first, second))
         assert first_id != second_id
         amounts = {record.id: record.properties["amount"] for record in emulator.records("deals")}
         assert amounts == {first_id: "10", second_id: "99"}
@@ -261,7 +261,7 @@ class TestOverwriting:
     async def test_ticket_on_other_customers_deal_returns_404(
         self, customer: Caller, other_customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["id"]
         assert_problem(await other_customer.post(f"/api/tickets/{deal_id}", ticket_body()), 404, "not_found")
         assert emulator.records("tickets") == []
 
@@ -272,7 +272,7 @@ class TestOverwriting:
         mine = await customer.post("/api/deals", deal_body(), headers=headers)
         theirs = await other_customer.post("/api/deals", deal_body(), headers=headers)
         assert (mine.status_code, theirs.status_code) == (201, 201)
-        assert mine.json()["data"]["deal"]["id"] != theirs.json()["data"]["deal"]["id"]
+        assert mine.json()["data"]["id"] != theirs.json()["data"]["id"]
         assert "idempotency-replayed" not in theirs.headers
 
 

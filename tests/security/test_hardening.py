@@ -52,7 +52,7 @@ class TestCors:
             assert response.headers["x-request-id"]
             assert response.headers["x-content-type-options"] == "nosniff"
 
-    @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+    @pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "DELETE"])
     async def test_preflight_of_allowed_method_and_headers_returns_200(
         self, client: httpx.AsyncClient, method: str
     ) -> None:
@@ -64,6 +64,30 @@ class TestCors:
         response = await client.options("/api/me", headers=headers)
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == ORIGIN
+
+    @pytest.mark.parametrize(
+        "added",
+        [
+            "traceparent, tracestate, baggage",
+            "sentry-trace, baggage",
+            "if-none-match, cache-control, pragma",
+            "x-request-id, x-requested-with",
+        ],
+    )
+    async def test_preflight_allows_headers_of_browser_tools(
+        self, client: httpx.AsyncClient, added: str
+    ) -> None:
+        headers = {
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": f"authorization, {added}",
+        }
+        response = await client.options("/api/deals", headers=headers)
+        assert response.status_code == 200, response.text
+        allowed = {
+            name.strip() for name in response.headers["access-control-allow-headers"].lower().split(",")
+        }
+        assert set(added.split(", ")) <= allowed
 
     @pytest.mark.parametrize(
         "origin", ["https://portal.example.evil", "http://portal.example", "https://evil.example", "null"]

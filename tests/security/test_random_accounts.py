@@ -15,8 +15,8 @@ from tests.support.callers import Caller
 from tests.support.records import list_all, search_all
 
 from crm_api.models import User
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 

@@ -93,7 +93,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
         secrets += [tokens["access_token"], tokens["refresh_token"]]
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         deal = await client.post("/api/deals", json=deal_body(description="private words"))
-        deal_id = deal.json()["data"]["deal"]["id"]
+        deal_id = deal.json()["data"]["id"]
         await client.post(f"/api/tickets/{deal_id}", json=ticket_body(subject="private words"))
         await client.get("/api/search", params={"q": "private words"})
         await client.patch("/api/me", json={"phone": "+44 20 7946 0999"})

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from tests.support.builders import PASSWORD, registration_body
-from tests.support.callers import Caller, app_client, assert_problem
+from tests.support.callers import Caller, app_client, assert_problem, end_grace_period
 from tests.support.mail import Mailbox, token_of, verified_caller, wait_for_mail, with_email_verification
 
 from crm_api.models import User
@@ -282,21 +282,40 @@ class TestStolenRefreshToken:
     async def refresh(self, caller: Caller, token: str) -> httpx.Response:
         return await caller.client.post("/api/token/refresh", json={"refresh_token": token})
 
-    async def test_session_ends_if_thief_uses_refresh_token_after_owner(self, customer: Caller) -> None:
+    async def test_session_ends_if_thief_uses_refresh_token_after_owner(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         stolen = customer.tokens["refresh_token"]
         mine = (await self.refresh(customer, stolen)).json()["data"]
         mine = (await self.refresh(customer, mine["refresh_token"])).json()["data"]
+        await end_grace_period(app)
         assert_problem(await self.refresh(customer, stolen), 401, "invalid_token")
         assert_problem(await self.refresh(customer, mine["refresh_token"]), 401, "invalid_token")
         headers = {"Authorization": f"Bearer {mine['access_token']}"}
         assert_problem(await customer.client.get("/api/me", headers=headers), 401, "invalid_token")
 
-    async def test_session_ends_if_thief_uses_refresh_token_before_owner(self, customer: Caller) -> None:
+    async def test_session_ends_if_thief_uses_refresh_token_before_owner(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
         stolen = customer.tokens["refresh_token"]
         thiefs = (await self.refresh(customer, stolen)).json()["data"]["refresh_token"]
         thiefs = (await self.refresh(customer, thiefs)).json()["data"]["refresh_token"]
+        await end_grace_period(app)
         assert_problem(await self.refresh(customer, stolen), 401, "invalid_token")
         assert_problem(await self.refresh(customer, thiefs), 401, "invalid_token")
+
+    async def test_session_ends_if_thief_uses_token_within_grace_period(
+        self, customer: Caller, app: FastAPI
+    ) -> None:
+        """Thief and owner get the same successor; the second of them to use it later ends the session."""
+        stolen = customer.tokens["refresh_token"]
+        mine = (await self.refresh(customer, stolen)).json()["data"]["refresh_token"]
+        assert (await self.refresh(customer, stolen)).json()["data"]["refresh_token"] == mine
+        await end_grace_period(app)
+        newest = (await self.refresh(customer, mine)).json()["data"]["refresh_token"]
+        await end_grace_period(app)
+        assert_problem(await self.refresh(customer, mine), 401, "invalid_token")
+        assert_problem(await self.refresh(customer, newest), 401, "invalid_token")
 
     async def test_access_token_is_not_accepted_as_refresh_token(self, customer: Caller) -> None:
         response = await self.refresh(customer, customer.tokens["access_token"])

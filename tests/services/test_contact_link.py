@@ -107,7 +107,7 @@ class TestMergedContact:
     async def test_deal_list_is_complete_after_a_404_and_a_merge(
         self, customer: Caller, emulator: Emulator
     ) -> None:
-        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+        deal_id = (await customer.post("/api/deals", deal_body())).json()["data"]["id"]
         assert_problem(await customer.get("/api/deals/99999999"), 404, "not_found")
         emulator.merge("contacts", other_contact(emulator), customer.contact_id)
         key = {"Idempotency-Key": "after-the-merge"}
@@ -126,9 +126,7 @@ class TestDeletedContact:
         [new_contact] = emulator.seed({"contacts": [{"email": customer.email}]})["contacts"]
         response = await customer.post("/api/deals", deal_body())
         assert response.status_code == 201, response.text
-        assert emulator.associations("deals", response.json()["data"]["deal"]["id"], "contacts") == [
-            new_contact
-        ]
+        assert emulator.associations("deals", response.json()["data"]["id"], "contacts") == [new_contact]
         assert await contact_of(customer) == new_contact
 
     async def test_user_with_unverified_email_is_not_linked_to_new_contact(
@@ -262,7 +260,7 @@ class TestLostContact:
 async def test_ticket_on_foreign_or_missing_deal_makes_2_hubspot_calls(
     customer: Caller, other_customer: Caller, emulator: Emulator
 ) -> None:
-    deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    deal_id = (await other_customer.post("/api/deals", deal_body())).json()["data"]["id"]
     for target in (deal_id, "99999999", deal_id):
         emulator.clear_requests()
         assert_problem(await customer.post(f"/api/tickets/{target}", ticket_body()), 404, "not_found")

@@ -164,7 +164,7 @@ class Run:
         key = {"Idempotency-Key": f"deal-{self.dice.random()}"}
         response = await caller.post("/api/deals", deal_body(), headers=key)
         if response.status_code == 201:
-            deal_id = response.json()["data"]["deal"]["id"]
+            deal_id = response.json()["data"]["id"]
             assert self.emulator.associations("deals", deal_id, "contacts") == [contact_id]
         else:
             assert response.status_code in (409, 503), response.text
@@ -179,7 +179,7 @@ class Run:
         deal_id = self.dice.choice(self.emulator.records("deals")).id
         response = await caller.post(f"/api/tickets/{deal_id}", ticket_body())
         if response.status_code == 201:
-            ticket_id = response.json()["data"]["ticket"]["id"]
+            ticket_id = response.json()["data"]["id"]
             contact_id = self.model.current_id(caller.email)
             assert self.emulator.associations("tickets", ticket_id, "contacts") == [contact_id]
             assert deal_id in self.model.deals(caller.email)

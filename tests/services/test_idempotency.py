@@ -26,7 +26,7 @@ from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -122,7 +122,7 @@ class TestLeaseTakeover:
             response = await first
         [record] = emulator.records("deals")
         assert response.status_code == 201, response.text
-        assert {created.json()["data"]["deal"]["id"] for created in (response, second)} == {record.id}
+        assert {created.json()["data"]["id"] for created in (response, second)} == {record.id}
         replayed = await customer.post("/api/deals", deal_body(), headers=KEY)
         assert replayed.headers["idempotency-replayed"] == "true"
         assert replayed.content == second.content
@@ -303,7 +303,7 @@ async def posting(object_type: str, customer: Caller) -> Post:
     """Return a function that sends the creating request with a key."""
     if object_type == "deals":
         return lambda: customer.post("/api/deals", deal_body(), headers=KEY)
-    deal = (await customer.post("/api/deals", deal_body())).json()["data"]["deal"]["id"]
+    deal = (await customer.post("/api/deals", deal_body())).json()["data"]["id"]
     return lambda: customer.post(f"/api/tickets/{deal}", ticket_body(), headers=KEY)
 
 
@@ -331,5 +331,5 @@ async def check_converges(post: Post, object_type: str, customer: Caller, emulat
     response = await post()
     assert response.status_code == 201, response.text
     [record] = emulator.records(object_type)
-    assert response.json()["data"][object_type.removesuffix("s")]["id"] == record.id
+    assert response.json()["data"]["id"] == record.id
     assert emulator.associations(object_type, record.id, "contacts") == [customer.contact_id]

@@ -3,13 +3,17 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 
 import httpx
+from fastapi import FastAPI
+from sqlalchemy import update
 from tests.support.builders import PASSWORD, registration_body
 from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
+from crm_api.models import RefreshToken, now
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -93,3 +97,10 @@ def assert_same_not_found(first: httpx.Response, second: httpx.Response) -> None
     """Assert that both are 404 responses with equal bodies, except for the request ID."""
     bodies = [assert_problem(response, 404, "not_found") for response in (first, second)]
     assert bodies[0] | {"request_id": ""} == bodies[1] | {"request_id": ""}
+
+
+async def end_grace_period(app: FastAPI) -> None:
+    """Set the replacement of all replaced refresh tokens 11 seconds back."""
+    async with app.state.session_factory.begin() as database:
+        replaced = update(RefreshToken).where(RefreshToken.replaced_at.is_not(None))
+        await database.execute(replaced.values(replaced_at=now() - timedelta(seconds=11)))

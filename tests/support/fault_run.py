@@ -63,7 +63,7 @@ class FaultRun:
 
     async def _create_deal(self, caller: Caller, name: str) -> str:
         created = await self._until_created(caller, "/api/deals", deal_body(dealname=name), name)
-        self.deals[name] = str(created["deal"]["id"])
+        self.deals[name] = str(created["id"])
         self.contact_ids[name] = caller.contact_id
         return self.deals[name]
 
@@ -71,7 +71,7 @@ class FaultRun:
         created = await self._until_created(
             caller, f"/api/tickets/{deal_id}", ticket_body(subject=subject), subject
         )
-        self.tickets[subject] = (str(created["ticket"]["id"]), deal_id)
+        self.tickets[subject] = (str(created["id"]), deal_id)
         self.contact_ids[subject] = caller.contact_id
 
     async def _until_created(

@@ -145,10 +145,30 @@ def start_postgres(environ: Mapping[str, str] = os.environ) -> PostgresServer:
     """
     if url := environ.get("TEST_DATABASE_URL"):
         return _connect(_plain(url))
+    return start_installation(environ)
+
+
+def start_installation(
+    environ: Mapping[str, str] = os.environ,
+    *,
+    settings: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    primary: PostgresServer | None = None,
+) -> PostgresServer:
+    """Start the first installation that works with these settings and these files in the data folder.
+
+    With `primary`, the server is a standby with a copy of its data, which receives no later changes.
+    Raises `PostgresUnavailableError`.
+    """
+    options: dict[str, Any] = {"settings": dict(settings or {}), "files": dict(files or {})}
+    password = secrets.token_urlsafe(16)
+    if primary is not None:
+        options |= {"primary": primary.url, "files": {"standby.signal": ""}}
+        password = urlsplit(primary.url).password or ""
     problems = []
     for installation in find_installations(environ):
         try:
-            return _start(installation)
+            return _start(installation, options, password)
         except PostgresUnavailableError as error:
             problems.append(f"{installation.source}: {error}")
     raise PostgresUnavailableError("; ".join(problems) or "not installed: install the dev dependencies")
@@ -198,16 +218,16 @@ def _number(name: str) -> int:
     return int((re.findall(r"\d+", name) or ["0"])[-1])
 
 
-def _start(installation: Installation) -> PostgresServer:
+def _start(installation: Installation, options: Mapping[str, Any], password: str) -> PostgresServer:
     uid = NOBODY_UID if hasattr(os, "geteuid") and os.geteuid() == 0 else None
     unreachable = uid is not None and not readable_by_others(installation.binaries / "postgres")
     options = {
+        **options,
         "binaries": str(installation.binaries),
         "uid": uid,
         "ports": [free_port() for _ in range(PORT_ATTEMPTS)],
         "copied_folders": [str(folder) for folder in installation.folders] if unreachable else [],
     }
-    password = secrets.token_urlsafe(16)
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", str(postgres_supervisor.__file__), json.dumps(options)],
         stdin=subprocess.PIPE,

@@ -34,8 +34,21 @@ class StartError(Exception):
 class Supervisor:
     """Owner of the server's process and folder; `close` stops the process and deletes the folder."""
 
-    def __init__(self, binaries: Path, *, uid: int | None, copied_folders: list[str], password: str) -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        *,
+        uid: int | None,
+        copied_folders: list[str],
+        password: str,
+        settings: dict[str, str] | None = None,
+        files: dict[str, str] | None = None,
+        primary: str | None = None,
+    ) -> None:
         self._binaries = binaries
+        self._settings = SERVER_SETTINGS | (settings or {})
+        self._files = files or {}
+        self._primary = primary
         self._uid = uid
         self._copied_folders = copied_folders
         self._password = password
@@ -54,15 +67,34 @@ class Supervisor:
             os.chown(self.folder, self._uid, self._uid)
             os.chown(password_file, self._uid, self._uid)
         cluster = self.folder / "cluster"
-        initialise = [
-            *("initdb", "--pgdata", str(cluster), "--username", USER, "--pwfile", str(password_file)),
-            # The password keeps other users of this machine out.
-            *("--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
-        ]
+        if self._primary is None:
+            initialise = [
+                *("initdb", "--pgdata", str(cluster), "--username", USER, "--pwfile", str(password_file)),
+                # The password keeps other users of this machine out.
+                *(
+                    "--auth",
+                    "password",
+                    "--encoding",
+                    "UTF8",
+                    "--locale",
+                    "C",
+                    "--no-sync",
+                    "--no-instructions",
+                ),
+            ]
+        else:
+            initialise = ["pg_basebackup", "--pgdata", str(cluster), "--dbname", self._primary]
+            initialise += ["--checkpoint", "fast", "--no-sync"]
         if self._run(initialise).wait() != 0:
-            raise StartError(self._last_log_line("initdb failed"))
+            raise StartError(self._last_log_line(f"{initialise[0]} failed"))
+        for name, content in self._files.items():
+            path = cluster / name
+            path.write_text(content)
+            path.chmod(0o600)
+            if self._uid is not None:
+                os.chown(path, self._uid, self._uid)
         for port in ports:
-            settings = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
+            settings = [f"--{name}={value}" for name, value in self._settings.items()]
             self._run(["postgres", "-D", str(cluster), f"--port={port}", *settings])
             if self._wait_until_ready(cluster / "postmaster.pid"):
                 return port
@@ -111,10 +143,10 @@ class Supervisor:
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            # Line 8 is the server's state:
+            # Line 8 is the server's state, `ready` or that of a standby, `standby`:
             # https://github.com/postgres/postgres/blob/REL_18_0/src/include/utils/pidfile.h
             lines = pid_file.read_text().splitlines() if pid_file.exists() else []
-            if len(lines) >= 8 and lines[7].strip() == "ready":
+            if len(lines) >= 8 and lines[7].strip() in ("ready", "standby"):
                 return True
             time.sleep(0.01)
         return False
@@ -167,6 +199,9 @@ def main(arguments: str) -> int:
         uid=options["uid"],
         copied_folders=options["copied_folders"],
         password=sys.stdin.readline().strip(),
+        settings=options["settings"],
+        files=options["files"],
+        primary=options.get("primary"),
     )
 
     def close_when_the_suite_ends() -> None:

@@ -24,6 +24,15 @@ def free_port() -> int:
         return port
 
 
+def is_listening(port: int) -> bool:
+    """Return True if a server accepts connections on this port of the loopback address."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 class Process:
     """Server process; the constructor returns when it accepts requests."""
 

@@ -67,14 +67,14 @@ async def create_deal_as(caller: Caller, **changes: Any) -> str:
     """Create a deal as this caller and return its ID."""
     response = await caller.post("/api/deals", deal_body(**changes))
     assert response.status_code == 201, response.text
-    return str(response.json()["data"]["deal"]["id"])
+    return str(response.json()["data"]["id"])
 
 
 async def create_ticket_as(caller: Caller, deal_id: str, **changes: Any) -> str:
     """Create a ticket as this caller and return its ID."""
     response = await caller.post(f"/api/tickets/{deal_id}", ticket_body(**changes))
     assert response.status_code == 201, response.text
-    return str(response.json()["data"]["ticket"]["id"])
+    return str(response.json()["data"]["id"])
 
 
 async def list_all(caller: Caller, path: str, **params: Any) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ class TcpProxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._target_port = port
+        self.target_port = port
+        """Port to which new connections are forwarded."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -36,12 +37,22 @@ class TcpProxy:
         else:
             await self.close()
 
+    def forget_connections(self) -> None:
+        """Swallow all later bytes of the open connections, as a firewall that forgot them; new ones are forwarded."""
+        self._forwarding.clear()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
+
+    def drop_connections(self) -> None:
+        """Drop all connections, but accept new ones."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
     async def close(self) -> None:
         """Drop all connections and stop listening."""
         if self._server is not None:
             self._server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        self.drop_connections()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -54,11 +65,14 @@ class TcpProxy:
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
+        forwarding = self._forwarding
         try:
-            await self._forwarding.wait()
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            await forwarding.wait()
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             self._writers.add(target_writer)
-            await asyncio.gather(self._pipe(reader, target_writer), self._pipe(target_reader, writer))
+            await asyncio.gather(
+                self._pipe(reader, target_writer, forwarding), self._pipe(target_reader, writer, forwarding)
+            )
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -66,10 +80,12 @@ class TcpProxy:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pipe(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwarding: asyncio.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65_536):
-                await self._forwarding.wait()
+                await forwarding.wait()
                 writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()

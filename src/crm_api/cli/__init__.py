@@ -152,6 +152,18 @@ def audit(email: str | None, event: str | None, since: datetime | None, limit: i
     print_audit(email=email, event=event, since=since, limit=limit, as_json=as_json)
 
 
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
+def purge(*, dry_run: bool) -> None:
+    """Delete what has expired: sessions, tokens, keys, registrations, old audit entries.
+
+    The service does the same once an hour.
+    """
+    from crm_api.cli.purge import print_purge
+
+    print_purge(dry_run=dry_run)
+
+
 @main.group()
 def hubspot() -> None:
     """Check and provision the HubSpot account."""

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.bootstrap import account_rules, open_database, open_hubspot
+from crm_api.bootstrap import account_rules, open_database, open_hubspot, record_fields
 from crm_api.hubspot import HubSpotClient, NewAssociation
 from crm_api.models import User
 from crm_api.schemas.registration import Registration
@@ -19,7 +19,7 @@ from crm_api.services.audit import SYSTEM
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
 
 STAFF_EMAIL = "staff@example.com"
@@ -56,6 +56,7 @@ async def seed(settings: Settings) -> None:
             rules=account_rules(settings.model_copy(update=open_to_all)),
             messages=Messages(settings.app_public_url, lambda **_mail: None),
             links=ContactLinkResolver(session_factory),
+            fields=record_fields(settings),
             origin=SYSTEM,
         )
         people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from crm_api.bootstrap import open_hubspot, record_fields
+from crm_api.bootstrap import customer_stages, open_hubspot, record_fields
 from crm_api.cli.progress import Progress
 from crm_api.hubspot import call_context
 from crm_api.hubspot.errors import HubSpotError, HubSpotScopeError
@@ -16,7 +16,7 @@ from crm_api.services.hubspot_account.provisioning import ProvisioningError, pro
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
-_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
+_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "unknown": "?"}
 
 
 def provision_account(settings: Settings) -> None:
@@ -72,6 +72,7 @@ async def _check(settings: Settings) -> list[Finding]:
                 hubspot,
                 api_version=settings.hubspot_api_version,
                 fields=record_fields(settings),
+                stages=customer_stages(settings),
                 limits=limits,
                 today=datetime.now(UTC).date(),
                 on_step=lambda step: progress(f"checking {step}"),

@@ -1,13 +1,13 @@
 """Serving with uvicorn: configuration, worker processes, metrics and shutdown."""
 
 import gc
+import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -16,17 +16,23 @@ import click
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
+from crm_api.bootstrap import record_fields
 from crm_api.cli.database import run_with_database
 from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
+from crm_api.cli.metrics_folder import FOLDER_VARIABLE, metrics_folder, reserve_metrics_space
+from crm_api.cli.workers import Workers, end_with_supervisor
 from crm_api.observability.logging import configure_logging
 from crm_api.services.health import database_problem
 from crm_api.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 MIN_DRAIN_SECONDS = 15
 # Password hashing and database waits come on top of the request's deadline, which limits HubSpot calls.
 DRAIN_MARGIN_SECONDS = 5
+# After the last request, the queue of mails is flushed and connections are closed.
+STOP_SECONDS = 30
 # Load balancers usually close idle connections after 60 s. The service must close them later, or a balancer may send
 # a request on a connection that is being closed.
 KEEP_ALIVE_SECONDS = 75
@@ -34,21 +40,10 @@ KEEP_ALIVE_SECONDS = 75
 GC_THRESHOLD = 5_000
 
 
-class Workers(Multiprocess):
-    """Supervisor of uvicorn that closes the listening socket when it stops its workers.
-
-    While the supervisor holds the socket, the system accepts connections that no worker will serve.
-    """
-
-    def terminate_all(self) -> None:
-        super().terminate_all()
-        for socket in self.sockets:
-            socket.close()
-
-
 def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish."""
     configure_logging(settings)
+    record_fields(settings)  # refuses settings here, because a worker that refuses them is started again
     problem = run_with_database(settings, database_problem)
     if problem is not None and "crm-api migrate" in problem:
         raise click.ClickException(f"the database is not usable: {problem}")
@@ -78,11 +73,11 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds(settings),
     )
-    with _metrics(settings):
+    with _metrics(settings, workers=workers) as on_death:
         if workers == 1:
             _serve_alone(config)
         else:
-            _serve_with_workers(config)
+            _serve_with_workers(config, on_death)
 
 
 def create_worker() -> FastAPI:
@@ -91,9 +86,13 @@ def create_worker() -> FastAPI:
     The application's objects live as long as the process, so they are frozen: a full collection would block all
     requests for about 50 ms. Reference counting frees most objects of requests.
     """
+    problem = reserve_metrics_space()
     from crm_api.main import create_app  # not needed by the supervisor
 
     app = create_app()
+    if problem is not None:
+        logger.error("%s", problem)
+    end_with_supervisor(grace_seconds=drain_seconds(app.state.settings) + STOP_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 10, 10)
@@ -113,33 +112,39 @@ def _serve_alone(config: uvicorn.Config) -> None:
         sys.exit(STARTUP_FAILURE)
 
 
-def _serve_with_workers(config: uvicorn.Config) -> None:
-    parent = Workers(config, sockets=[config.bind_socket()])
+def _serve_with_workers(config: uvicorn.Config, on_death: Callable[[], None]) -> None:
+    parent = Workers(config, [config.bind_socket()], on_death=on_death)
     parent.run()
     if any(process.exitcode == STARTUP_FAILURE for process in parent.processes):
         sys.exit(STARTUP_FAILURE)
 
 
 @contextmanager
-def _metrics(settings: Settings) -> Generator[None, None, None]:
-    """Serve the metrics, if configured, from a folder shared by all workers."""
+def _metrics(settings: Settings, *, workers: int) -> Generator[Callable[[], None], None, None]:
+    """Serve the metrics, if configured, from a folder shared by all workers. Yields the counter of dead workers."""
     if settings.metrics_port is None:
-        yield
+        yield lambda: None
         return
-    # Each start uses a new folder, or the counters of an earlier start would be added.
-    folder = Path(tempfile.mkdtemp(prefix="crm-api-metrics-", dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
-    # prometheus_client reads the variable when it is imported, here and in every worker.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from crm_api.observability.metrics import serve_metrics
-
-    try:
+    parent = Path(settings.metrics_folder or tempfile.gettempdir())
+    with ExitStack() as stack:
         try:
-            serve_metrics(settings.metrics_host, settings.metrics_port, folder)
+            folder = stack.enter_context(metrics_folder(parent))
+        except OSError as error:
+            raise click.ClickException(
+                f"METRICS_FOLDER: no folder can be created in {parent} ({error.strerror})"
+            ) from None
+        # prometheus_client reads the variable when it is imported, here and in every worker.
+        os.environ[FOLDER_VARIABLE] = str(folder)
+        if workers == 1 and (problem := reserve_metrics_space()):
+            logger.error("%s", problem)
+        from crm_api.observability.worker_metrics import WorkerDeaths, serve_metrics
+
+        deaths = WorkerDeaths()
+        try:
+            stack.enter_context(serve_metrics(settings.metrics_host, settings.metrics_port, folder, deaths))
         except OSError as error:
             raise click.ClickException(
                 f"METRICS_PORT: {settings.metrics_host}:{settings.metrics_port} cannot be listened on "
                 f"({error.strerror})"
             ) from None
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield deaths.increment

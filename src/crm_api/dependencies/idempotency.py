@@ -80,16 +80,14 @@ class IdempotentCreate:
         if require_access is not None and stored.created is None:
             await require_access(_record_id(stored))
         if location_prefix and stored.status == 201:
-            headers["Location"] = f"{location_prefix}/{_record_id(stored)}"
+            headers["Location"] = f"{self._settings.root_path}{location_prefix}/{_record_id(stored)}"
         return Response(stored.body, stored.status, headers, "application/json")
 
 
 def _record_id(stored: StoredResponse[Envelope[Any]]) -> str:
     if stored.created is None:
-        [record] = json.loads(stored.body)["data"].values()
-        return str(record["id"])
-    [(_, record)] = stored.created.data
-    return str(record.id)
+        return str(json.loads(stored.body)["data"]["id"])
+    return str(stored.created.data.id)
 
 
 async def get_idempotent_create(

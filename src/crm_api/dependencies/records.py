@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
-from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.auth import CurrentUser, CurrentUserIfSent
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
 from crm_api.hubspot import current_call_context
-from crm_api.schemas.common import NO_NUL, Cursor, Limit
+from crm_api.models import User
+from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
@@ -24,8 +26,24 @@ _ETags = Annotated[
 _SortName = Annotated[str, Field(max_length=101, pattern=r"^-?[a-z][a-z0-9_]*$")]
 FilterText = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 
-LimitParameter = Annotated[Limit, Query()]
-CursorParameter = Annotated[Cursor | SkipJsonSchema[None], Query()]
+
+def _default_if_blank(default: int | None) -> BeforeValidator:
+    """Return a validator that replaces an empty value and `null`, which some front ends send for "no value"."""
+    return BeforeValidator(lambda value: default if value in ("", "null") else value)
+
+
+LimitParameter = Annotated[Limit, _default_if_blank(DEFAULT_LIMIT), Query()]
+OverviewLimit = Annotated[
+    int,
+    Field(ge=1, le=2_147_483_647),
+    AfterValidator(lambda limit: min(limit, MAX_LIMIT)),
+    _default_if_blank(DEFAULT_LIMIT),
+    Query(
+        description="Maximum number of contacts. A number above 100 means 100; an empty value or `null` means 10.",
+        examples=[10],
+    ),
+]
+CursorParameter = Annotated[OptionalCursor | SkipJsonSchema[None], _default_if_blank(None), Query()]
 IfMatch = Annotated[
     _ETags | SkipJsonSchema[None],
     Header(
@@ -33,7 +51,8 @@ IfMatch = Annotated[
         description=(
             "ETag of this record; if the record has changed since, nothing is written and the response is a 412. "
             "Changes through this service are always detected; a change made in HubSpot is not detected if it "
-            "happens between this service's read and its write."
+            "happens between this service's read and its write. "
+            'The forms into which a compressing proxy changes an ETag, `W/"..."` and `"...-gzip"`, match too.'
         ),
         examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
     ),
@@ -62,9 +81,7 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
 
     Waits while the user has too many such requests. Raises 503 if that takes longer than the deadline.
     """
-    state = request.app.state
-    settings = await get_settings(request)
-    simultaneous: asyncio.Semaphore = state.record_requests.of(str(user.id))
+    simultaneous: asyncio.Semaphore = request.app.state.record_requests.of(str(user.id))
     call_context = current_call_context()
     try:
         async with asyncio.timeout(call_context.remaining() if call_context is not None else None):
@@ -72,21 +89,40 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
     except TimeoutError:
         raise ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS) from None
     try:
-        yield RecordContext(
-            user=user,
-            hubspot=await get_hubspot(request),
-            session_factory=await get_session_factory(request),
-            fields=state.record_fields,
-            links=state.contact_links,
-            cursors=state.cursors,
-            customer_stages=state.customer_stages,
-            time_slices=state.time_slices,
-            lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-            # The origin needs the user, so `get_origin` is called here instead of being a dependency.
-            origin=await get_origin(request),
-        )
+        yield await _record_context(request, user)
     finally:
         simultaneous.release()
 
 
+async def get_record_context_if_sent(
+    request: Request, user: CurrentUserIfSent
+) -> AsyncGenerator[RecordContext, None]:
+    """Provide the context of the caller, or that of a new customer for a request without a login."""
+    if user is None:
+        yield await _record_context(request, User(role="customer"))
+        return
+    async with asynccontextmanager(get_record_context)(request, user) as context:
+        yield context
+
+
+async def _record_context(request: Request, user: User) -> RecordContext:
+    state = request.app.state
+    settings = await get_settings(request)
+    return RecordContext(
+        user=user,
+        hubspot=await get_hubspot(request),
+        session_factory=await get_session_factory(request),
+        fields=state.record_fields,
+        links=state.contact_links,
+        cursors=state.cursors,
+        customer_stages=state.customer_stages,
+        customer_operations=settings.customer_operations,
+        time_slices=state.time_slices,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        # The origin needs the user, so `get_origin` is called here instead of being a dependency.
+        origin=await get_origin(request),
+    )
+
+
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
+RecordContextIfSentDep = Annotated[RecordContext, Depends(get_record_context_if_sent)]

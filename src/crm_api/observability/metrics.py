@@ -1,17 +1,12 @@
 """Prometheus metrics: requests, HubSpot calls and quota, pools."""
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crm_api.hubspot import CIRCUITS, Observer
 
-# Folder in which workers store their metrics; prometheus_client reads the variable when it is imported.
-MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
@@ -51,6 +46,12 @@ class Metrics(Observer):
             "hubspot_quota_shared",
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
             "livemin",
+        )
+        self._missing_scope = gauge(
+            "hubspot_missing_scope",
+            "1 after HubSpot refused a call without the scope, 0 after such a call succeeded.",
+            "livemax",
+            "scope",
         )
         self._pool_used = gauge("pool_used", "Used connections or threads of a pool.", "livesum", "pool")
         self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
@@ -112,43 +113,5 @@ class Metrics(Observer):
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()
 
-
-class _AllWorkers(MultiProcessCollector):
-    """Collector of all workers' metrics; it removes the gauges of killed workers."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(None, str(folder))  # type: ignore[no-untyped-call]
-        self._folder = folder
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the current metrics."""
-        for file in self._folder.glob("gauge_live*_*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            if not _is_alive(pid):
-                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
-        metrics: Iterable[Metric] = super().collect()  # type: ignore[no-untyped-call]
-        return metrics
-
-
-def serve_metrics(host: str, port: int, folder: Path) -> int:
-    """Serve the metrics in the folder from a thread and return the port. Raises `OSError` if the port is in use."""
-    registry = CollectorRegistry()
-    registry.register(_AllWorkers(folder))
-    server, _ = start_http_server(port, host, registry)
-    return int(server.server_port)
-
-
-def remove_worker_gauges() -> None:
-    """Remove this worker's gauges; its counters stay."""
-    if os.environ.get(MULTIPROCESS_VARIABLE):
-        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        self._missing_scope.labels(scope).set(1 if is_missing else 0)

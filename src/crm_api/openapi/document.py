@@ -14,7 +14,6 @@ from crm_api.errors import ERROR_TYPES
 from crm_api.openapi.examples import request_examples, success_example
 from crm_api.openapi.headers import COMMON_HEADERS, HEADERS, header_references
 from crm_api.openapi.responses import add_error_responses
-from crm_api.schemas.common import NO_NUL
 from crm_api.schemas.problems import FieldProblem, Problem
 
 TITLE: Final = "crm-api"
@@ -26,9 +25,10 @@ DESCRIPTION: Final = """Register, log in, create deals, create tickets on deals,
 * Send `Authorization: Bearer <access_token>`; get the token from `POST /api/login`, renew it with
   `POST /api/token/refresh`.
 * A list has `results` and a `next_cursor`: send it as `cursor` to get the next page, until it is null.
+  An empty `cursor` or `limit`, or the word `null`, counts as absent.
 * Send an `Idempotency-Key` with requests that create a record; a retry with the same key creates nothing.
 * Each operation lists its specific errors. Unknown paths return 404; a known path with another method returns 405 with
-  an `Allow` header.
+  an `Allow` header. `HEAD` is allowed wherever `GET` is; its response has no body.
 
 <details><summary>All errors</summary>
 
@@ -64,6 +64,12 @@ _BEARER_SCHEME: Final = {
 }
 # Objects that `dump` does not sort: readers see these members in the order of the code.
 _UNSORTED: Final = frozenset({"paths", "properties", "examples", "securitySchemes"})
+_DEMO_SERVER: Final = {
+    # Tools that import the document as a file need a host.
+    "url": "http://localhost:4012",
+    "description": "The local demo of `make run`.",
+    "x-internal": False,
+}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 # HubSpot's maximum for a string property, used for strings without a bound of their own.
 # https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
@@ -99,16 +105,20 @@ def build_document(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "MIT", "identifier": "MIT"},
         servers=[
             {
-                "url": "/",
+                "url": settings.root_path or "/",
                 "description": "The service that serves this document, in production or development.",
                 "x-internal": False,
-            }
+            },
+            _DEMO_SERVER,
         ],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
     components["headers"] = HEADERS
+    for flow in components["securitySchemes"]["oauth2"]["flows"].values():
+        for name in flow.keys() & {"tokenUrl", "refreshUrl"}:
+            flow[name] = settings.root_path + flow[name]
     # Swagger UI users paste tokens here; it comes second because generators use the first scheme.
     components["securitySchemes"]["bearerAuth"] = _BEARER_SCHEME
     document["security"] = []
@@ -151,10 +161,12 @@ def _error_table() -> str:
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
+    """Add the error body, whose codes are in the error table."""
     for model in (Problem, FieldProblem):
         schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
+    schemas["Problem"]["properties"]["code"]["enum"] = list(ERROR_TYPES)
 
 
 def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> None:
@@ -172,7 +184,9 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
         _complete_schema(content["schema"])
         content["examples"] = request_examples(content["schema"], schemas)
     if operation.get("security"):
-        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
+        # An empty requirement makes the login optional. It comes last because generators use the first scheme.
+        optional = [{}] if operation.pop("x-optional-login", False) else []
+        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}, *optional]
     for status, response in responses.items():
         if "x-codes" not in response:
             _finish_success(operation, int(status), response, schemas)
@@ -212,7 +226,7 @@ def _links(operation_id: str) -> dict[str, Any]:
     return {
         target: {
             "operationId": target,
-            "parameters": {"id": f"$response.body#/data/{record}/id"},
+            "parameters": {"id": "$response.body#/data/id"},
             "description": f"Takes the ID of this {record}.",
         }
         for target in targets
@@ -226,14 +240,14 @@ def _summary(description: str) -> str:
 
 def _complete_schema(root: dict[str, Any]) -> None:
     """Drop titles, and add the bounds, formats and examples that SDK generators need."""
-    for schema in _subschemas(root):
+    for schema in list(_subschemas(root)):
         schema.pop("title", None)
         # Generators split a model with write-only members in two; no model here is both sent and returned.
         schema.pop("writeOnly", None)
         value_type = schema.get("type")
         if value_type == "string":
             _complete_string(schema)
-        elif value_type in {"integer", "number"}:
+        elif value_type in ("integer", "number"):
             _complete_number(schema)
         if "enum" in schema:
             schema.setdefault("examples", [schema["enum"][0]])
@@ -245,6 +259,16 @@ def _complete_schema(root: dict[str, Any]) -> None:
             schema.setdefault("examples", [None])
         elif schema.get("format") == "password":
             schema.setdefault("examples", ["correct horse battery"])
+    for schema in list(_subschemas(root)):
+        _merge_null(schema)
+
+
+def _merge_null(schema: dict[str, Any]) -> None:
+    """Write a nullable string as one schema with two types: some generators make a class of each union."""
+    match schema.get("anyOf"):
+        case [{"type": "string"} as text, {"type": "null"}] if "enum" not in text:
+            del schema["anyOf"]
+            schema.update({**text, **schema, "type": ["string", "null"]})
 
 
 def _complete_string(schema: dict[str, Any]) -> None:
@@ -259,8 +283,6 @@ def _complete_string(schema: dict[str, Any]) -> None:
     if "pattern" in schema:
         # ECMA 262 with the u flag does not allow these escapes; Python does.
         schema["pattern"] = re.sub(r"""\\(["'#&~])""", r"\1", schema["pattern"])
-    elif "format" not in schema:
-        schema["pattern"] = NO_NUL
 
 
 def _complete_number(schema: dict[str, Any]) -> None:

@@ -61,6 +61,12 @@ _RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
 }
 # Bodies of requests for which the fields' examples together would be refused or unusual.
 _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
+    "Registration": {
+        "request": {
+            "email": "ada@example.com", "firstname": "Ada", "lastname": "Lovelace",
+            "password": "correct horse battery", "phone": "+44 20 7946 0018",
+        }
+    },
     "PasswordChange": {
         "request": {"current_password": "correct horse battery", "new_password": "a lighthouse in the fog"}
     },
@@ -72,10 +78,9 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     "DealCreate": {
         "deal": {
             "dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": "1500.50",
-            "closedate": "2026-12-31", "description": "Twelve vans",
+            "closedate": "2026-12-31T00:00:00Z", "description": "Twelve vans",
         },
         "shortest": {"dealname": "Fleet renewal", "dealstage": "appointmentscheduled"},
-        "amount_as_number": {"dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": 1500.5},
     },
     "DealUpdate": {
         "next_stage": {"dealstage": "presentationscheduled"},
@@ -91,7 +96,7 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
     "ContactCreate": {"contact": {"email": "grace@example.com", "firstname": "Grace", "lastname": "Hopper"}},
     "ContactUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
     "ProfileUpdate": {"phone": {"phone": "+44 20 7946 0099"}},
-    "Logout": {"this_session": {"everywhere": False}, "all_sessions": {"everywhere": True}},
+    "SessionsToEnd": {"this_session": {"everywhere": False}, "all_sessions": {"everywhere": True}},
     "RecordSearch": {
         "text": {"query": "fleet", "limit": 10},
         "filters": {
@@ -143,15 +148,29 @@ def request_examples(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[st
 
 
 def success_example(message: str | None, status: int, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """Return the `examples` of a successful response, or of a 503 of the readiness probe."""
+    """Return the `examples` of a successful response, or of a 503 of the readiness probe.
+
+    A page of a list has a second example, without a next page.
+    """
     value = sample(schema, schemas)
     if message is not None:
         value["message"] = message
     if status != 503:
-        return {"success": {"summary": "Success", "value": value}}
+        examples = {"success": {"summary": "Success", "value": value}}
+        last_page = _without_cursor(value)
+        if last_page != value:
+            examples["last_page"] = {"summary": "Last page", "value": last_page}
+        return examples
     database = {**value["database"], "state": "down", "problem": "TimeoutError"}
     value = {**value, "status": "unavailable", "database": database}
     return {"unavailable": {"summary": "Unavailable", "value": value}}
+
+
+def _without_cursor(value: Any) -> Any:
+    if isinstance(value, dict):
+        cursors = {"next_cursor", "next_after"}
+        return {key: None if key in cursors else _without_cursor(inner) for key, inner in value.items()}
+    return value
 
 
 def error_examples(
@@ -203,7 +222,7 @@ def _invalid_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[
         return schemas[_name(content["schema"])]["required"][0], "is required"
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "limit":
-            return "limit", "should be less than or equal to 100"
+            return "limit", "should be greater than or equal to 1"
     return "id", "has characters that are not allowed here"
 
 

@@ -10,11 +10,6 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         "example": "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11",
     },
-    "Access-Control-Allow-Origin": {
-        "description": "The request's origin, if the operator allows it.",
-        "schema": {"type": "string", "maxLength": 300, "pattern": "^\\S+$"},
-        "example": "https://portal.example.com",
-    },
     "Cache-Control": {
         "description": "Responses must not be cached.",
         "required": True,
@@ -35,7 +30,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Location": {
         "description": "Path of the new record.",
         "required": True,
-        "schema": {"type": "string", "maxLength": 200, "pattern": "^/api/[a-z]+/[0-9]+$"},
+        "schema": {"type": "string", "maxLength": 200, "pattern": "^(/[A-Za-z0-9._~-]+)*/api/[a-z]+/[0-9]+$"},
         "example": "/api/deals/9001",
     },
     "RateLimit": {
@@ -61,7 +56,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": 'Bearer realm="crm-api"',
     },
 }
-COMMON_HEADERS: Final = ("X-Request-ID", "Access-Control-Allow-Origin", "Cache-Control")
+COMMON_HEADERS: Final = ("X-Request-ID", "Cache-Control")
 ERROR_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate", "RateLimit-Policy"),
     409: ("Retry-After", "RateLimit-Policy"),

@@ -17,7 +17,7 @@ from crm_api.dependencies.records import (
     SortBy,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import RecordId
+from crm_api.schemas.common import DEFAULT_LIMIT, RecordId
 from crm_api.schemas.contacts import (
     Contact,
     ContactCreate,
@@ -25,9 +25,8 @@ from crm_api.schemas.contacts import (
     ContactPageResponse,
     ContactResponse,
     ContactUpdate,
-    SingleContact,
 )
-from crm_api.schemas.overview import ContactDetail, ContactDetailResponse
+from crm_api.schemas.overview import ContactDetailResponse
 from crm_api.schemas.search import ContactSearchPage, ContactSearchResponse, RecordSearch
 from crm_api.services.records import contacts
 from crm_api.services.records.queries import list_records, search_records
@@ -40,7 +39,7 @@ ContactId = Annotated[RecordId, Path(description="ID of the contact.", examples=
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
 async def list_contacts(
     context: RecordContextDep,
-    limit: LimitParameter = 10,
+    limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     lifecyclestage: Annotated[
         FilterText | SkipJsonSchema[None],
@@ -94,7 +93,7 @@ async def search_contacts(search: RecordSearch, context: RecordContextDep) -> Co
 async def get_contact(id: ContactId, context: RecordContextDep, response: Response) -> ContactDetailResponse:
     """Get a contact with its deals and their tickets."""
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
-    return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=ContactDetail(contact=contact))
+    return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
 
 
 @router.patch(
@@ -110,4 +109,4 @@ async def update_contact(
 ) -> ContactResponse:
     """Update a contact. Omitted fields are unchanged; null clears a field. Only staff can change the e-mail address."""
     contact, response.headers["ETag"] = await contacts.update_contact(context, id, changes, if_match=if_match)
-    return ContactResponse(message=ContactResponse.UPDATED, data=SingleContact(contact=contact))
+    return ContactResponse(message=ContactResponse.UPDATED, data=contact)

@@ -16,7 +16,7 @@ from crm_api.dependencies.records import (
     SortBy,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import RecordId
+from crm_api.schemas.common import DEFAULT_LIMIT, RecordId
 from crm_api.schemas.deals import (
     Deal,
     DealCreate,
@@ -24,9 +24,8 @@ from crm_api.schemas.deals import (
     DealPageResponse,
     DealResponse,
     DealUpdate,
-    SingleDeal,
 )
-from crm_api.schemas.overview import DealDetail, DealDetailResponse
+from crm_api.schemas.overview import DealDetailResponse
 from crm_api.schemas.search import DealSearchPage, DealSearchResponse, RecordSearch
 from crm_api.services.records import deals
 from crm_api.services.records.access import require_visible
@@ -41,7 +40,7 @@ DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
 async def list_deals(
     context: RecordContextDep,
-    limit: LimitParameter = 10,
+    limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: DealPipelineFilter = None,
     dealstage: DealStageFilter = None,
@@ -75,6 +74,7 @@ async def create_deal(
     A customer creates it for their own contact; staff can name the contact in `contact_id`.
     Two deals may have the same name.
     """
+    context.require_operation("create_deal")
     return await idempotent_create.execute(
         partial(deals.create_deal, context, deal),
         operation="create_deal",
@@ -96,19 +96,28 @@ async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealS
 async def get_deal(id: DealId, context: RecordContextDep, response: Response) -> DealDetailResponse:
     """Get a deal with its tickets."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
-    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=DealDetail(deal=deal))
+    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
 
-@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True))
+@router.patch(
+    "/{id}",
+    responses=responses("forbidden", *HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True),
+)
 async def update_deal(
     id: DealId, changes: DealUpdate, context: RecordContextDep, response: Response, if_match: IfMatch = None
 ) -> DealResponse:
     """Update a deal. Omitted fields are unchanged; null clears a field."""
+    context.require_operation("update_deal")
     deal, response.headers["ETag"] = await update_record(context, Deal, id, changes, if_match=if_match)
-    return DealResponse(message=DealResponse.UPDATED, data=SingleDeal(deal=deal))
+    return DealResponse(message=DealResponse.UPDATED, data=deal)
 
 
-@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses("forbidden", *HUBSPOT_ERRORS),
+)
 async def archive_deal(id: DealId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a deal. The company can restore it in HubSpot for 90 days."""
+    context.require_operation("archive_deal")
     await archive_record(context, "deals", id, if_match=if_match)

@@ -41,8 +41,8 @@ _PAGE = """<!doctype html>
 
 
 @router.get("/")
-async def read_root() -> RedirectResponse:
-    return RedirectResponse("docs")
+async def read_root(settings: SettingsDep) -> RedirectResponse:
+    return RedirectResponse(f"{settings.root_path}/docs")
 
 
 @router.get("/docs")

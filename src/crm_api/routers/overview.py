@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from crm_api.dependencies.records import CursorParameter, LimitParameter, RecordContextDep
+from crm_api.dependencies.records import CursorParameter, OverviewLimit, RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
+from crm_api.schemas.common import DEFAULT_LIMIT
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
 from crm_api.services.records import overview
 
@@ -13,7 +14,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 @router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
     context: RecordContextDep,
-    limit: LimitParameter = 10,
+    limit: OverviewLimit = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
 ) -> CrmObjectsResponse:
     """List contacts with their deals and tickets.

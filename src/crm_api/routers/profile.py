@@ -1,16 +1,12 @@
 """Routes for the caller's profile: get, update, delete, export."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, status
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import APIRouter, status
 
 from crm_api.dependencies.accounts import AccountContextDep
-from crm_api.dependencies.app_state import HubSpotDep
+from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.records import RecordContextDep
+from crm_api.dependencies.records import CursorParameter, RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import Cursor
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
 from crm_api.services.accounts import export, profile
@@ -19,9 +15,13 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 
 @router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
-async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Get your profile. It is stored in the service's database, so it can be read while HubSpot is unavailable."""
-    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=profile.profile_of(user))
+async def get_me(user: CurrentUser, settings: SettingsDep) -> ProfileResponse:
+    """Get your profile and what you may do.
+
+    It is stored in the service's database, so it can be read while HubSpot is unavailable.
+    """
+    own = profile.profile_of(user, settings.customer_operations)
+    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=own)
 
 
 @router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))
@@ -46,9 +46,7 @@ async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
 
 
 @router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))
-async def export_me(
-    context: RecordContextDep, cursor: Annotated[Cursor | SkipJsonSchema[None], Query()] = None
-) -> PersonalExportResponse:
+async def export_me(context: RecordContextDep, cursor: CursorParameter = None) -> PersonalExportResponse:
     """Export everything that is stored about you.
 
     The export has your profile, sessions, audit log and records in the CRM.

@@ -11,7 +11,14 @@ from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests, re
 from crm_api.errors import ApiError
 from crm_api.openapi.responses import responses
 from crm_api.schemas.accounts import normalise_email
-from crm_api.schemas.sessions import Login, Logout, TokenGrant, TokenRefresh, Tokens, TokensResponse
+from crm_api.schemas.sessions import (
+    Credentials,
+    SessionsToEnd,
+    TokenGrant,
+    TokenRefresh,
+    Tokens,
+    TokensResponse,
+)
 from crm_api.services.accounts import sessions as service
 
 router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
@@ -19,7 +26,7 @@ router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse
 
 @router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))
 async def log_in(
-    login: Login, response: Response, context: AccountContextDep, limit_guesses: LimitGuessesDep
+    login: Credentials, response: Response, context: AccountContextDep, limit_guesses: LimitGuessesDep
 ) -> TokensResponse:
     """Log in with e-mail address and password.
 
@@ -90,8 +97,8 @@ async def _as_oauth2(issuing: Awaitable[Tokens]) -> Tokens:
 async def refresh_token(body: TokenRefresh, response: Response, context: AccountContextDep) -> TokensResponse:
     """Exchange a refresh token for new tokens.
 
-    A refresh token is valid for one use. If the response was lost, send the token again within 10 seconds; any later
-    use ends the session.
+    A refresh token is valid for one use. For 10 seconds after that use it returns the same successor again, for other
+    tabs of a browser and for a lost response; any later use ends the session.
     """
     response.headers["Cache-Control"] = "no-store"
     tokens = await service.refresh(context, body.refresh_token)
@@ -100,7 +107,7 @@ async def refresh_token(body: TokenRefresh, response: Response, context: Account
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(
-    request: Request, user: CurrentUser, context: AccountContextDep, body: Logout | None = None
+    request: Request, user: CurrentUser, context: AccountContextDep, body: SessionsToEnd | None = None
 ) -> None:
     """Log out.
 

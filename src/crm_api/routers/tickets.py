@@ -16,10 +16,9 @@ from crm_api.dependencies.records import (
     TicketStageFilter,
 )
 from crm_api.openapi.responses import CREATE_ERRORS, HUBSPOT_ERRORS, responses
-from crm_api.schemas.common import RecordId
+from crm_api.schemas.common import DEFAULT_LIMIT, RecordId
 from crm_api.schemas.search import RecordSearch, TicketSearchPage, TicketSearchResponse
 from crm_api.schemas.tickets import (
-    SingleTicket,
     Ticket,
     TicketCreate,
     TicketPage,
@@ -41,7 +40,7 @@ TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", example
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
     context: RecordContextDep,
-    limit: LimitParameter = 10,
+    limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: TicketPipelineFilter = None,
     hs_pipeline_stage: TicketStageFilter = None,
@@ -70,7 +69,9 @@ async def search_tickets(search: RecordSearch, context: RecordContextDep) -> Tic
     "/{id}",
     status_code=status.HTTP_201_CREATED,
     response_model=TicketResponse,
-    responses=responses("contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201),
+    responses=responses(
+        "forbidden", "contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201
+    ),
 )
 async def create_ticket(
     id: Annotated[
@@ -84,6 +85,7 @@ async def create_ticket(
 
     The ticket is associated with the deal and with your contact; if staff create it, with the deal's contacts.
     """
+    context.require_operation("create_ticket")
     return await idempotent_create.execute(
         partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
@@ -99,10 +101,13 @@ async def create_ticket(
 async def get_ticket(id: TicketId, context: RecordContextDep, response: Response) -> TicketResponse:
     """Get a ticket."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
-    return TicketResponse(message=TicketResponse.RETRIEVED, data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
 
-@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
+@router.patch(
+    "/{id}",
+    responses=responses("forbidden", *HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True),
+)
 async def update_ticket(
     id: TicketId,
     changes: TicketUpdate,
@@ -111,11 +116,17 @@ async def update_ticket(
     if_match: IfMatch = None,
 ) -> TicketResponse:
     """Update a ticket. Omitted fields are unchanged; null clears a field."""
+    context.require_operation("update_ticket")
     ticket, response.headers["ETag"] = await update_record(context, Ticket, id, changes, if_match=if_match)
-    return TicketResponse(message=TicketResponse.UPDATED, data=SingleTicket(ticket=ticket))
+    return TicketResponse(message=TicketResponse.UPDATED, data=ticket)
 
 
-@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses("forbidden", *HUBSPOT_ERRORS),
+)
 async def archive_ticket(id: TicketId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a ticket. The company can restore it in HubSpot for 90 days."""
+    context.require_operation("archive_ticket")
     await archive_record(context, "tickets", id, if_match=if_match)

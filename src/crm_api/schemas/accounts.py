@@ -8,6 +8,10 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 Role = Literal["customer", "staff"]
+CustomerOperation = Literal[
+    "create_deal", "update_deal", "archive_deal", "create_ticket", "update_ticket", "archive_ticket"
+]
+"""What the operator may forbid customers."""
 # Letters need \p{L}, which Python's and many JSON Schema validators' regular expressions lack, so the pattern
 # excludes characters and `_only_name_characters` checks the letters.
 _NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,./0-9:;<=>?@\[\\\]^_`{|}~]+$"

@@ -125,6 +125,7 @@ RecordId = Annotated[
     ),
 ]
 SameId = Annotated[RecordId, Field(description="The same ID under HubSpot's name.")]
+_CURSOR_EXAMPLE = "eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"
 Cursor = Annotated[
     str,
     Field(
@@ -132,9 +133,19 @@ Cursor = Annotated[
         max_length=2048,
         pattern=r"^[A-Za-z0-9_.~-]+$",
         description="Opaque position in a list: the `next_cursor` of the previous page.",
-        examples=["eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"],
+        examples=[_CURSOR_EXAMPLE],
     ),
 ]
+OptionalCursor = Annotated[
+    str,
+    Field(
+        max_length=2048,
+        pattern=r"^[A-Za-z0-9_.~-]*$",
+        description="Opaque position in a list: the `next_cursor` of the previous page. Empty for the first page.",
+        examples=[_CURSOR_EXAMPLE],
+    ),
+]
+"""Cursor in a query string, where an empty value counts as absent."""
 NextCursor = Annotated[
     Cursor | None, Field(description="The `cursor` of the next page; null on the last page.")
 ]
@@ -166,7 +177,9 @@ class SearchPage(ResponseModel, Generic[Data]):
     results: Annotated[list[Data], Field(max_length=100)]
 
 
-Limit = Annotated[int, Field(ge=1, le=100, description="Maximum number of results.", examples=[10])]
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 100
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Maximum number of results.", examples=[10])]
 
 # NUL is refused because PostgreSQL cannot store it. The pattern means the same in Rust, JavaScript and Python.
 NO_NUL = r"^[^\x00]*$"

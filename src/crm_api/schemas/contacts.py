@@ -11,7 +11,6 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     text,
 )
@@ -72,13 +71,7 @@ class ContactUpdate(RequestModel):
     properties: PropertyChanges | MISSING = MISSING
 
 
-class SingleContact(ResponseModel):
-    """One contact."""
-
-    contact: Contact
-
-
-class ContactResponse(Envelope[SingleContact]):
+class ContactResponse(Envelope[Contact]):
     """The contact with its current values."""
 
     CREATED: ClassVar = "Contact created successfully"

@@ -16,13 +16,12 @@ from crm_api.schemas.common import (
     RecordId,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     parse_rfc3339,
     text,
 )
 
-_AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
+_AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
@@ -39,36 +38,27 @@ def plain_amount(value: Any) -> str:
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
-        plain = format(exact, "f").removeprefix("-") if exact.is_zero() else format(exact, "f")
+        plain = format(exact, "f")
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
-        raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
-    return plain
+        raise ValueError("must have at most 15 digits before the decimal point and six after it")
+    return plain if plain.strip("-0.") else plain.removeprefix("-")
 
 
 Amount = Annotated[
     str,
     BeforeValidator(plain_amount),
+    # The document has no union of string and number: some generators make an empty type of it.
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22},
-                {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999},
-            ],
-            "examples": ["1500.50", 1500.5],
-        }
+        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 23, "examples": ["1500.50"]},
     ),
 ]
 CloseDate = Annotated[
     datetime,
     BeforeValidator(parse_rfc3339),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
-            "examples": ["2026-12-31T17:00:00Z", "2026-12-31"],
-        }
-    ),
+    # The document has one format, so that generated clients have a type for timestamps.
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T17:00:00Z"]}),
 ]
 PipelineId = Annotated[
     str, text(100, minimum=1, example="default", description="ID of a pipeline in `GET /api/pipelines`.")
@@ -84,10 +74,10 @@ class DealCreate(RequestModel):
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
     dealstage: StageId
     amount: Amount | MISSING = MISSING
-    """In the HubSpot account's currency. For more than 15 significant digits send a string; responses have a string."""
+    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """Expected closing time, to the millisecond; a date means 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
     pipeline: PipelineId | MISSING = MISSING
     """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
@@ -103,8 +93,10 @@ class DealUpdate(RequestModel):
     pipeline: PipelineId | MISSING = MISSING
     """Another pipeline needs one of its stages in the same request."""
     amount: Amount | MISSING | None = MISSING
+    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
     properties: PropertyChanges | MISSING = MISSING
 
 
@@ -124,13 +116,7 @@ class Deal(RecordModel):
     properties: PropertyTexts
 
 
-class SingleDeal(ResponseModel):
-    """One deal."""
-
-    deal: Deal
-
-
-class DealResponse(Envelope[SingleDeal]):
+class DealResponse(Envelope[Deal]):
     """The deal with its current values."""
 
     CREATED: ClassVar = "Deal created successfully"

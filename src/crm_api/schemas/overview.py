@@ -45,28 +45,16 @@ class CrmObjects(ResponseModel):
 class CrmObjectsResponse(Envelope[CrmObjects]):
     """A page of contacts with deals and tickets."""
 
-    MESSAGE: ClassVar = "CRM objects retrieved successfully"
+    MESSAGE: ClassVar = "Contacts retrieved successfully"
 
 
-class ContactDetail(ResponseModel):
-    """One contact with its deals and their tickets."""
-
-    contact: ContactWithDeals
-
-
-class ContactDetailResponse(Envelope[ContactDetail]):
+class ContactDetailResponse(Envelope[ContactWithDeals]):
     """The contact with its deals and their tickets."""
 
     MESSAGE: ClassVar = "Contact retrieved successfully"
 
 
-class DealDetail(ResponseModel):
-    """One deal with its tickets."""
-
-    deal: DealWithTickets
-
-
-class DealDetailResponse(Envelope[DealDetail]):
+class DealDetailResponse(Envelope[DealWithTickets]):
     """The deal with its tickets."""
 
     MESSAGE: ClassVar = "Deal retrieved successfully"

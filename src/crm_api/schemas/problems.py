@@ -32,7 +32,7 @@ class Problem(ResponseModel):
     error: Annotated[str, Field(max_length=100, examples=["Validation error"])]
     """The title; on 429 the exceeded rate limit."""
     code: Annotated[str, Field(max_length=50, pattern=r"^[a-z_]+$", examples=["validation_error"])]
-    """Error code for programs; it never changes."""
+    """Error code for programs. Later versions can add codes: handle an unknown code by its `status`."""
     details: Annotated[list[FieldProblem], Field(max_length=100)]
     """The fields that are not valid; empty for other errors."""
     request_id: Annotated[str, Field(max_length=64, examples=["5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"])]

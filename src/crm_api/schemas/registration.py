@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import MISSING, Field, SecretStr, ValidationInfo, WithJsonSchema, field_validator
 
 from crm_api.schemas.accounts import Email, NewPassword, PersonName, Phone
-from crm_api.schemas.common import Envelope, RequestModel, ResponseModel
+from crm_api.schemas.common import Envelope, PropertyChanges, RequestModel, ResponseModel
 from crm_api.schemas.contacts import Contact
 
 
@@ -18,6 +18,7 @@ class Registration(RequestModel):
     lastname: Annotated[PersonName, Field(examples=["Lovelace"])]
     password: NewPassword
     phone: Phone
+    properties: PropertyChanges | MISSING = MISSING
 
     @field_validator("password")
     @classmethod
@@ -45,3 +46,9 @@ class AcceptedResponse(Envelope[None]):
     """A mail has the next step. The response is the same for known and unknown addresses."""
 
     MESSAGE: ClassVar = "Check your e-mail to finish"
+    # Generators have no type for a schema that only null matches, so the document says: an empty object or null.
+    data: Annotated[
+        None,
+        WithJsonSchema({"type": ["object", "null"], "additionalProperties": False, "examples": [None]}),
+    ]
+    """Always null."""

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import MISSING, BeforeValidator, Field, model_validator
 
 from crm_api.schemas.common import (
+    DEFAULT_LIMIT,
     Cursor,
     Envelope,
     Limit,
@@ -41,21 +42,7 @@ def _refuse_boolean_and_text(value: Any) -> Any:
     return value
 
 
-FilterValue = Annotated[
-    str,
-    BeforeValidator(_to_text),
-    text(500, minimum=1, example="1500"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 500},
-                {"type": "number", "minimum": -_MAX_NUMBER, "maximum": _MAX_NUMBER},
-                {"type": "boolean"},
-            ],
-            "examples": ["1500"],
-        }
-    ),
-]
+FilterValue = Annotated[str, text(500, minimum=1, example="1500"), BeforeValidator(_to_text)]
 FieldName = Annotated[
     str,
     Field(
@@ -83,18 +70,23 @@ class SearchFilter(RequestModel):
     property: FieldName
     operator: Operator
     value: FilterValue | MISSING = MISSING
-    """For EQ, NEQ, LT, LTE, GT, GTE; the lower end for BETWEEN."""
+    """For EQ, NEQ, LT, LTE, GT, GTE; the lower end for BETWEEN. JSON numbers and booleans are accepted too."""
     high_value: FilterValue | MISSING = MISSING
-    """The upper end for BETWEEN; both ends are included."""
-    values: Annotated[list[FilterValue], Field(min_length=1, max_length=50)] | MISSING = MISSING
-    """For IN."""
+    """The upper end for BETWEEN; both ends are included. JSON numbers are accepted too."""
+    values: Annotated[list[FilterValue], Field(max_length=50)] | MISSING = MISSING
+    """For IN. JSON numbers and booleans are accepted too; with other operators an empty list counts as absent."""
 
     @model_validator(mode="after")
     def _require_fields_of_operator(self) -> "SearchFilter":
         expected = {"BETWEEN": {"value", "high_value"}, "IN": {"values"}}.get(self.operator, {"value"})
         if self.operator.endswith("HAS_PROPERTY"):
             expected = set()
-        sent = {name for name in ("value", "high_value", "values") if getattr(self, name) is not MISSING}
+        # Some generated clients send every list, also an empty one.
+        sent = {
+            name
+            for name in ("value", "high_value", "values")
+            if getattr(self, name) is not MISSING and getattr(self, name) != []
+        }
         if sent != expected:
             names = " and ".join(sorted(expected, reverse=True)) or "no value"
             raise ValueError(f"{self.operator} takes {names}")
@@ -115,7 +107,7 @@ class RecordSearch(RequestModel):
     filters: Annotated[list[SearchFilter], Field(max_length=5)] | MISSING = MISSING
     sort: SearchSort | MISSING = MISSING
     """Default: by ascending ID."""
-    limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = 10
+    limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = DEFAULT_LIMIT
     cursor: Cursor | MISSING = MISSING
 
 

@@ -17,8 +17,8 @@ RefreshToken = Annotated[
 ]
 
 
-class Login(RequestModel):
-    """Credentials."""
+class Credentials(RequestModel):
+    """E-mail address and password of a user."""
 
     email: Email
     password: Password
@@ -61,7 +61,7 @@ class TokenRefresh(RequestModel):
     refresh_token: RefreshToken
 
 
-class Logout(RequestModel):
+class SessionsToEnd(RequestModel):
     """Sessions to end."""
 
     everywhere: StrictBool = False

@@ -1,6 +1,6 @@
 """Contract of the ticket operations."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import MISSING, Field
 
@@ -13,13 +13,26 @@ from crm_api.schemas.common import (
     PropertyTexts,
     RecordModel,
     RequestModel,
-    ResponseModel,
     Timestamp,
     text,
 )
 
-Category = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
-Priority = Literal["LOW", "MEDIUM", "HIGH", "URGENT"]
+Category = Annotated[
+    str,
+    AS_SENT,
+    text(
+        65_536,
+        minimum=1,
+        example="technical_issue",
+        description="`general_inquiry`, `technical_issue`, `billing`, `service_request`, `meeting`, or another option "
+        "in `GET /api/properties/tickets`; several are joined by `;`.",
+    ),
+]
+Priority = Annotated[
+    str,
+    AS_SENT,
+    text(65_536, minimum=1, example="HIGH", description="An option in `GET /api/properties/tickets`."),
+]
 Subject = Annotated[str, text(500, minimum=1, example="Third van is late")]
 TicketText = Annotated[str, AS_SENT, text(65_536, minimum=1, example="It was due on Monday."), NOT_BLANK]
 TicketPipelineId = Annotated[
@@ -64,7 +77,7 @@ class Ticket(RecordModel):
     subject: Annotated[str | None, Field(examples=["Third van is late"])]
     description: Annotated[str | None, Field(examples=["It was due on Monday."])]
     category: Annotated[str | None, Field(examples=["technical_issue"])]
-    """A category of `TicketCreate`, or another option of the HubSpot account."""
+    """As in `TicketCreate`."""
     pipeline: Annotated[str | None, Field(examples=["0"])]
     hs_pipeline_stage: Annotated[str | None, Field(examples=["1"])]
     hs_ticket_priority: Annotated[str | None, Field(examples=["HIGH"])]
@@ -73,13 +86,7 @@ class Ticket(RecordModel):
     properties: PropertyTexts
 
 
-class SingleTicket(ResponseModel):
-    """One ticket."""
-
-    ticket: Ticket
-
-
-class TicketResponse(Envelope[SingleTicket]):
+class TicketResponse(Envelope[Ticket]):
     """The ticket with its current values."""
 
     CREATED: ClassVar = "Ticket created successfully"

@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_api.database import SessionFactory
+from crm_api.database import SessionFactory, is_read_only
 from crm_api.errors import cause_of
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import SCHEMA_REVISION, now
@@ -44,7 +44,8 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
-    problems = [*filter(None, [seen.error]), *_pauses(hubspot), *_open_circuits(hubspot)]
+    scopes = [f"missing scope: {scope}" for scope in hubspot.sender.missing_scopes]
+    problems = [*filter(None, [seen.error]), *scopes, *_pauses(hubspot), *_open_circuits(hubspot)]
     if problems:
         return Dependency(state="degraded", seen_at=seen.at, problem="; ".join(problems))
     return Dependency(state="unknown" if seen.ok is None else "ok", seen_at=seen.at, problem=None)
@@ -78,19 +79,23 @@ async def _redis_state(ping: Callable[[], Awaitable[object]] | None) -> Dependen
 
 
 async def database_problem(session_factory: SessionFactory) -> str | None:
-    """Return the problem with the database, or None if it is reachable and has the required schema."""
+    """Return the problem with the database, or None if it is writable and has the required schema."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), session_factory() as database:
             revision: str | None = (
                 await database.execute(text("SELECT version_num FROM alembic_version"))
             ).scalar()
+            # A newer schema is an upgrade in progress: each version's schema also works for the version before it.
+            if revision is None or not revision.isdecimal() or int(revision) < int(SCHEMA_REVISION):
+                return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
+            # A standby refuses this statement although it deletes nothing.
+            await database.execute(text("DELETE FROM record_leases WHERE 1 = 0"))
     except SQLAlchemyError as error:
+        if is_read_only(error):
+            return "it is read-only, perhaps a standby"
         # The messages of PostgreSQL and SQLite name the missing table.
         missing = "alembic_version" in str(getattr(error, "orig", ""))
         return "its schema is missing: run crm-api migrate" if missing else cause_of(error)
     except (OSError, TimeoutError) as error:
         return cause_of(error)
-    # A newer schema is an upgrade in progress: each version's schema also works for the version before it.
-    if revision is None or not revision.isdecimal() or int(revision) < int(SCHEMA_REVISION):
-        return f"its schema is at {revision}, not {SCHEMA_REVISION}: run crm-api migrate"
     return None

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from tests.support.emulator_transport import EmulatorTransport
 
+from crm_api.hubspot import PropertyOption
 from crm_api.main import create_app
 from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
@@ -18,7 +19,9 @@ from crm_api.services.hubspot_account.checks import (
     end_of_support,
 )
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
+from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -35,6 +38,7 @@ async def findings(
         app.state.hubspot,
         api_version="2026-09",
         fields=app.state.record_fields,
+        stages=app.state.customer_stages,
         limits=limits,
         today=today,
     )
@@ -44,13 +48,15 @@ async def test_check_of_new_account_reports_missing_definitions(app: FastAPI, em
     emulator.clear_requests()
     problems = [finding.finding for finding in await findings(app) if finding.state != "ok"]
     assert sum("crm_api_request_id is missing" in problem for problem in problems) == 2
-    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 2
+    assert sum("hs_ticket_category has no option" in problem for problem in problems) == 1
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
 async def test_provisioned_hubspot_account_passes_all_checks(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     states = {finding.subject: finding.state for finding in await findings(app)}
+    # HubSpot does not report the scopes of a static token.
+    assert states.pop("scopes") == "unknown"
     assert set(states.values()) == {"ok"}
 
 
@@ -95,6 +101,64 @@ async def test_hubspot_check_reports_missing_scope_if_a_list_gets_403(
     found = {finding.subject: finding for finding in await findings(app)}
     assert found["scopes"].state == "failed"
     assert "missing: " in found["scopes"].finding
+
+
+@pytest.mark.parametrize(
+    ("object_type", "name", "state", "text"),
+    [
+        ("contacts", "company", "failed", "nobody can set it: every registration is refused"),
+        ("contacts", "jobtitle", "failed", "only staff can set it: every registration is refused"),
+        ("contacts", "lifecyclestage", "failed", "only staff can set it: every registration is refused"),
+        ("deals", "hs_next_step", "failed", "nobody can set it: callers cannot create deals"),
+        ("deals", "dealtype", "warning", "only staff can set it: customers cannot create deals"),
+        ("tickets", "source_type", "failed", "nobody can set it: callers cannot create tickets"),
+        ("contacts", "email", "ok", ""),
+        ("contacts", "phone", "ok", ""),
+        ("contacts", "city", "ok", ""),
+        ("deals", "amount", "ok", ""),
+        ("tickets", "hs_ticket_category", "ok", ""),
+    ],
+)
+async def test_check_reports_required_property_that_cannot_be_set(
+    app: FastAPI, emulator: Emulator, object_type: str, name: str, state: str, text: str
+) -> None:
+    app.state.record_fields = RecordFields(
+        TICKET_CATEGORIES,
+        {
+            "contacts": {
+                "readable": ["jobtitle", "city"],
+                "writable_by_customer": ["city"],
+                "writable_by_staff": ["jobtitle", "city"],
+            },
+            "deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]},
+        },
+    )
+    emulator.switches.required_properties = {object_type: [name]}
+    found = {finding.subject: finding for finding in await findings(app)}["required properties"]
+    assert found.state == state
+    assert text in found.finding
+    assert state == "ok" or f"({name})" in found.finding
+
+
+async def test_check_says_if_required_properties_are_not_known(app: FastAPI, emulator: Emulator) -> None:
+    emulator.fail_next("GET", "/crm-object-schemas/*", status=403, times=10)
+    found = {finding.subject: finding for finding in await findings(app)}["required properties"]
+    assert (found.state, found.finding[:10]) == ("unknown", "not known:")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "subjects"),
+    [
+        ({"crm.objects.contacts.read", "crm.objects.deals.read", "crm.objects.tickets.read"}, {"properties"}),
+        ({f"crm.schemas.{name}.read" for name in ("contacts", "deals", "tickets")}, {"scopes"}),
+    ],
+)
+async def test_check_fails_if_the_token_cannot_read(
+    app: FastAPI, emulator: Emulator, scopes: set[str], subjects: set[str]
+) -> None:
+    emulator.switches.scopes = scopes
+    failed = {finding.subject for finding in await findings(app) if finding.state == "failed"}
+    assert subjects <= failed
 
 
 class TestOAuth:
@@ -164,3 +228,40 @@ def test_hubspot_check_compares_limits_with_the_settings() -> None:
         ),
         search,
     ]
+
+
+async def test_hubspot_check_fails_if_a_category_hides_an_option(app: FastAPI) -> None:
+    options = [PropertyOption(label=value, value=value) for value in ("billing", "BILLING_ISSUE")]
+    await app.state.hubspot.properties.update("tickets", "hs_ticket_category", options=options)
+    [finding] = [finding for finding in await findings(app) if finding.subject == "settings"]
+    assert finding.state == "failed"
+    assert "billing means BILLING_ISSUE" in finding.finding
+
+
+async def test_hubspot_check_names_category_setting_before_provision(app: FastAPI) -> None:
+    options = [PropertyOption(label=value, value=value) for value in ("INVOICES", "DELIVERY")]
+    await app.state.hubspot.properties.update("tickets", "hs_ticket_category", options=options)
+    [finding] = [item for item in await findings(app) if "hs_ticket_category" in item.finding]
+    setting, provisioning = (
+        finding.finding.index(name) for name in ("HUBSPOT_TICKET_CATEGORIES", "provision")
+    )
+    assert finding.state == "warning"
+    assert setting < provisioning
+    assert "INVOICES, DELIVERY" in finding.finding
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ({"deals": {"default": ["closedwon"]}, "tickets": {"0": []}}, []),
+        ({"deals": {"deleted": []}}, ["no deals pipeline deleted; it has default"]),
+        ({"tickets": {"0": ["1", "9"]}}, ["no tickets stage 9 of pipeline 0; it has 1, 2, 3, 4"]),
+    ],
+)
+async def test_hubspot_check_fails_for_unknown_pipelines_and_stages(
+    app: FastAPI, allowed: dict[str, dict[str, list[str]]], expected: list[str]
+) -> None:
+    app.state.customer_stages = CustomerStages(allowed)
+    found = [finding for finding in await findings(app) if finding.subject == "settings"]
+    assert [finding.state for finding in found] == (["failed"] * len(expected) or ["ok"])
+    assert all(text in finding.finding for text, finding in zip(expected, found, strict=False))

@@ -5,7 +5,7 @@ import asyncio
 from fastapi import FastAPI
 
 from crm_api.services.hubspot_account.provisioning import provision
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from hubspot_emulator import Emulator
 
 

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from tests.support.callers import Caller
+from tests.support.emulator_transport import EmulatorTransport
 
+from crm_api.main import create_app
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.hubspot_account.schema_check import check_schema, watch_schema
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.pipelines import UNRESTRICTED
+from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 
@@ -31,7 +35,6 @@ async def test_schema_check_returns_one_line_for_each_problem(app: FastAPI) -> N
         ["deals:", "no_such_property"],
         ["deals:", "hs_is_closed"],
         ["tickets:", "hs_ticket_category"],
-        ["tickets:", "hs_ticket_category"],
     ]
 
 
@@ -46,9 +49,9 @@ async def test_schema_check_is_retried_after_error(
         emulator.reset_faults()
 
     with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
-        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), sleep=sleep)
+        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), UNRESTRICTED, sleep=sleep)
     assert waits == [1.0]
-    assert "no option MEETING" in caplog.text
+    assert "meeting (MEETING)" in caplog.text
 
 
 async def test_schema_check_refused_with_403_is_logged_and_ends(
@@ -56,8 +59,19 @@ async def test_schema_check_refused_with_403_is_logged_and_ends(
 ) -> None:
     emulator.fail_next("GET", "/crm/properties/*", status=403, times=3)
     with caplog.at_level(logging.WARNING, logger="crm_api.services.hubspot_account.schema_check"):
-        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES))
+        await watch_schema(app.state.hubspot, RecordFields(TICKET_CATEGORIES), UNRESTRICTED)
     assert "not checked" in caplog.text
+
+
+async def test_unknown_pipeline_of_setting_is_logged_at_start(
+    settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = settings.model_copy(update={"customer_stages": {"deals": {"deleted": []}}})
+    app = create_app(stale, hubspot_transport=EmulatorTransport(emulator))
+    async with app.router.lifespan_context(app):
+        await app.state.startup_checks
+    logged = capsys.readouterr().out
+    assert "setting: CUSTOMER_STAGES: the HubSpot account has no deals pipeline deleted" in logged
 
 
 async def test_ticket_category_is_accepted_at_once_after_provisioning(
@@ -70,7 +84,7 @@ async def test_ticket_category_is_accepted_at_once_after_provisioning(
         "category": "meeting",
     }
     deal = (await customer.post("/api/deals", {"dealname": "d", "dealstage": "closedwon"})).json()["data"]
-    path = f"/api/tickets/{deal['deal']['id']}"
+    path = f"/api/tickets/{deal['id']}"
     assert (await customer.post(path, body)).status_code == 400
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     assert (await customer.post(path, body)).status_code == 201

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from crm_api.hubspot import CrmRecord
 from crm_api.services.properties import values as values_module
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields, ValueType
 from crm_api.services.properties.filters import Condition, Order, RecordQuery
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
 from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import epoch_milliseconds, to_wire, values_equal
@@ -166,7 +166,12 @@ async def test_values_of_two_filters_are_never_casefolded_in_one_item(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folded: list[str] = []
-    monkeypatch.setattr(values_module, "casefold_text", lambda text: folded.append(text) or text)
+
+    def count(text: str) -> str:
+        folded.append(text)
+        return text
+
+    monkeypatch.setattr(values_module, "casefold_text", count)
     folded_by_item: list[int] = []
 
     class RecordingSlices(TimeSlices):

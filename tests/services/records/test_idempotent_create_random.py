@@ -27,7 +27,7 @@ from crm_api.hubspot import (
 from crm_api.models import IdempotencyKey, now
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
-from crm_api.services.properties.mapping import TICKET_CATEGORIES
+from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.records.idempotent_create import reserve_idempotency_property
 from hubspot_emulator import Emulator
 

@@ -1,4 +1,4 @@
-"""Login sessions: log in, refresh with single-use refresh tokens, log out."""
+"""Login sessions: log in, refresh with rotating refresh tokens, log out."""
 
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,13 +10,14 @@ from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.models import RefreshToken, Session, User, now
 from crm_api.schemas.sessions import Tokens
+from crm_api.security.crypto import decrypt, encrypt
 from crm_api.security.tokens import AccessClaims, create_access_token, hash_token, new_refresh_token
 from crm_api.services import audit
 from crm_api.services.accounts.context import AccountContext, AccountRules
 from crm_api.services.audit import Origin
 
-# A client that lost the response may use the replaced token again within this time.
-REPLAY_SECONDS = 10.0
+# Other tabs, and a client that lost the response, may send the replaced token again within this time.
+GRACE_SECONDS = 10.0
 
 
 async def log_in(context: AccountContext, email: str, password: str) -> Tokens:
@@ -115,8 +116,8 @@ async def end_sessions(session_factory: SessionFactory, email: str, *, origin: O
 async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
     """Exchange a refresh token for its successor and an access token. Raises 401 `invalid_token` if it is not valid.
 
-    A replaced token is accepted once more within 10 seconds while its successor is unused, because the client may
-    have lost the response. Any other second use counts as theft and ends the session.
+    Within 10 seconds after the first use, every use returns the same successor, because several tabs of a browser may
+    refresh at once and a client may lose the response. Any later use counts as theft and ends the session.
     """
     used_at = now()
     async with context.session_factory.begin() as database:
@@ -128,7 +129,7 @@ async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
             .with_for_update()
         )
         row = (await database.execute(query)).one_or_none()
-        tokens = await _exchange(database, context, *row, used_at) if row is not None else None
+        tokens = await _exchange(database, context, refresh_token, *row, used_at) if row is not None else None
     # The error is raised after the transaction, so that the end of a stolen session is committed.
     if tokens is None:
         raise ApiError("invalid_token", "The refresh token is not valid; log in again.")
@@ -138,43 +139,44 @@ async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
 async def _exchange(
     database: AsyncSession,
     context: AccountContext,
+    refresh_token: str,
     stored: RefreshToken,
     session: Session,
     used_at: datetime,
 ) -> Tokens | None:
     if session.revoked_at is not None or session.expires_at <= used_at or stored.expires_at <= used_at:
         return None
-    if stored.replaced_at is not None and not await _may_replay(database, stored, used_at):
+    grace_start = used_at - timedelta(seconds=GRACE_SECONDS)
+    if stored.replaced_at is not None and stored.replaced_at < grace_start:
         session.revoked_at = used_at
-        detail = "a refresh token was used twice"
+        detail = "a refresh token was used again after its replacement"
         audit.record(database, "session_revoked", session.user_id, origin=context.origin, detail=detail)
         return None
     user = await database.get(User, session.user_id)
     if user is None or user.status != "active":
         return None
-    # Expired tokens are refused anyway, so they are not needed to detect theft.
-    expired = delete(RefreshToken).where(
-        RefreshToken.session_id == session.id, RefreshToken.expires_at <= used_at
-    )
-    await database.execute(expired)
-    if stored.successor_id is not None:
-        stored.replayed = True
-        # Using the lost successor beside the new one would be theft too, so it is marked as replaced.
-        lost = await database.get(RefreshToken, stored.successor_id)
-        if lost is not None:
-            lost.replaced_at, lost.replayed = used_at, True
-    stored.successor_id, tokens = _issue_tokens(database, session, used_at, context.rules)
-    stored.replaced_at = stored.replaced_at or used_at
+    rules = context.rules
+    purpose = f"successor of {refresh_token}"
+    if stored.replaced_at is not None:
+        successor = decrypt(rules.secret_key, purpose, stored.successor) if stored.successor else None
+        # SECRET_KEY was changed, or a process of the previous version replaced the token: neither is theft.
+        return _tokens(session, successor, used_at, rules) if successor is not None else None
+    await _delete_outdated_tokens(database, session.id, used_at, grace_start)
+    stored.successor_id, tokens = _issue_tokens(database, session, used_at, rules)
+    stored.successor = encrypt(rules.secret_key, purpose, tokens.refresh_token)
+    stored.replaced_at = used_at
     return tokens
 
 
-async def _may_replay(database: AsyncSession, stored: RefreshToken, used_at: datetime) -> bool:
-    if stored.replayed or stored.replaced_at is None or stored.successor_id is None:
-        return False
-    if used_at - stored.replaced_at > timedelta(seconds=REPLAY_SECONDS):
-        return False
-    successor = await database.get(RefreshToken, stored.successor_id)
-    return successor is not None and successor.replaced_at is None
+async def _delete_outdated_tokens(
+    database: AsyncSession, session_id: UUID, used_at: datetime, grace_start: datetime
+) -> None:
+    """Delete the session's expired tokens, and the encrypted successors that no client may ask for any more."""
+    of_session = RefreshToken.session_id == session_id
+    # Expired tokens are refused anyway, so they are not needed to detect theft.
+    await database.execute(delete(RefreshToken).where(of_session, RefreshToken.expires_at <= used_at))
+    replaced = update(RefreshToken).where(of_session, RefreshToken.successor.is_not(None))
+    await database.execute(replaced.where(RefreshToken.replaced_at < grace_start).values(successor=None))
 
 
 def _issue_tokens(
@@ -187,12 +189,17 @@ def _issue_tokens(
     database.add(
         RefreshToken(id=token_id, session_id=session.id, token_hash=token_hash, expires_at=expires_at)
     )
+    return token_id, _tokens(session, refresh_token, issued_at, rules)
+
+
+def _tokens(session: Session, refresh_token: str, issued_at: datetime, rules: AccountRules) -> Tokens:
+    """Return the tokens for the client, with a new access token."""
     access_token = create_access_token(
         AccessClaims(session.user_id, session.id, session.generation),
         rules.jwt_key,
         issued_at=issued_at,
         lifetime_seconds=rules.access_token_seconds,
     )
-    return token_id, Tokens(
+    return Tokens(
         access_token=access_token, expires_in=rules.access_token_seconds, refresh_token=refresh_token
     )

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
+from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import (
     OBJECT_TYPES,
     PROPERTY_TYPES,
@@ -15,8 +16,10 @@ from crm_api.services.properties.fields import (
     ValueType,
     value_type_of,
 )
+from crm_api.services.properties.pipelines import CustomerStages
 
 logger = logging.getLogger(__name__)
+MAX_LISTED_OPTIONS: Final = 10
 # Types that a built-in field accepts because their values compare alike.
 _COMPATIBLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
     "choice": frozenset({"choice", "choices", "text"}),
@@ -37,14 +40,25 @@ async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str
         problems += _schema_problems(fields[object_type], schema)
     category = schemas[OBJECT_TYPES.index("tickets")].get("hs_ticket_category")
     if category is not None:
-        present = {option.value for option in category.options}
-        problems += [
-            f"tickets: hs_ticket_category has no option {value}, so category {name} is rejected; "
-            "crm-api hubspot provision adds it"
-            for name, value in fields.categories.items()
-            if value not in present
-        ]
+        problems += _category_problems(fields.categories, [option.value for option in category.options])
     return problems
+
+
+def _category_problems(categories: Mapping[str, str], options: Sequence[str]) -> list[str]:
+    missing = [
+        f"{word} ({option})"
+        for word, option in categories.items()
+        if option not in options and word not in options
+    ]
+    if not missing:
+        return []
+    present = ", ".join(options[:MAX_LISTED_OPTIONS]) or "none"
+    problem = (
+        f"tickets: hs_ticket_category has no option for {', '.join(missing)}, so these categories are rejected: "
+        f"set HUBSPOT_TICKET_CATEGORIES to options of this account ({present}), or add the missing ones with "
+        "crm-api hubspot provision"
+    )
+    return [problem]
 
 
 def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> list[str]:
@@ -66,13 +80,18 @@ def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> li
 
 
 async def watch_schema(
-    hubspot: HubSpotClient, fields: RecordFields, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    hubspot: HubSpotClient,
+    fields: RecordFields,
+    stages: CustomerStages,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Try to check the properties until HubSpot responds, then log each difference as a warning."""
+    """Try to check properties and settings until HubSpot responds, then log each difference."""
     wait_seconds = 1.0
     while True:
         try:
             problems = await check_schema(hubspot, fields)
+            setting_problems = await check_settings(hubspot, fields, stages)
         except HubSpotCredentialsError:
             logger.warning("these credentials may not read the properties; they are not checked")
             return
@@ -81,6 +100,8 @@ async def watch_schema(
         else:
             for problem in problems:
                 logger.warning("schema: %s", problem)
+            for problem in setting_problems:
+                logger.error("setting: %s", problem)
             return
         await sleep(wait_seconds)
         wait_seconds = min(60.0, wait_seconds * 2)

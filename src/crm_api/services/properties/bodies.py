@@ -1,6 +1,5 @@
 """Translation of request bodies to HubSpot properties."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +7,11 @@ from pydantic import MISSING, BaseModel
 
 from crm_api.errors import invalid_fields
 from crm_api.schemas.problems import FieldProblem
-from crm_api.services.properties.fields import Field, ObjectFields
+from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.mapping import datetime_to_wire
 
 
-def body_to_properties(
-    body: BaseModel, fields: ObjectFields, *, role: str, categories: Mapping[str, str]
-) -> dict[str, str]:
+def body_to_properties(body: BaseModel, fields: ObjectFields, *, role: str) -> dict[str, str]:
     """Return the HubSpot properties that a request body sets; "" clears a property, null would not.
 
     https://github.com/HubSpot/hubspot-api-nodejs/issues/324
@@ -29,7 +26,7 @@ def body_to_properties(
         elif role not in field.writers:
             problems.append(FieldProblem(field=path, message="may not be changed by you"))
         else:
-            properties[field.wire_name] = _to_wire(field, value, categories)
+            properties[field.wire_name] = _to_wire(value)
     if problems:
         raise invalid_fields(problems)
     return properties
@@ -52,9 +49,9 @@ def _printable(name: str) -> str:
     return "".join(char for char in name[:1000] if char.isprintable())[:100]
 
 
-def _to_wire(field: Field, value: Any, categories: Mapping[str, str]) -> str:
+def _to_wire(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
         return datetime_to_wire(value)
-    return categories[value] if field.name == "category" else str(value)
+    return str(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Final, Literal
 
@@ -35,6 +36,8 @@ class Field:
     """Whether text searches include the field."""
     nested: bool = False
     """Whether the operator's settings added the field; it is under `properties` in requests and responses."""
+    words: Mapping[str, str] = dataclass_field(default_factory=dict, compare=False)
+    """The API's words for options, with the option of each."""
 
     @property
     def path(self) -> str:
@@ -146,7 +149,7 @@ class RecordFields:
     ) -> None:
         self.categories = dict(categories)
         self._tables = {
-            object_type: _table(object_type, (added or {}).get(object_type, {}))
+            object_type: _table(object_type, (added or {}).get(object_type, {}), self.categories)
             for object_type in OBJECT_TYPES
         }
 
@@ -154,8 +157,13 @@ class RecordFields:
         return self._tables[object_type]
 
 
-def _table(object_type: ObjectType, added: Mapping[str, Sequence[str]]) -> ObjectFields:
-    base = _BUILT_IN[object_type]
+def _table(
+    object_type: ObjectType, added: Mapping[str, Sequence[str]], categories: Mapping[str, str]
+) -> ObjectFields:
+    base = [
+        replace(field, words=categories) if field.name == "category" else field
+        for field in _BUILT_IN[object_type]
+    ]
     known = {field.wire_name for field in base} | {field.name for field in base}
     nested = [
         Field(

@@ -16,7 +16,8 @@ from crm_api.hubspot import CrmRecord, Filter, HubSpotClient, Property
 from crm_api.hubspot import Sort as WireSort
 from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, SearchFilter
-from crm_api.services.properties.fields import Field, ObjectFields, RecordFields, with_value_type
+from crm_api.services.properties.categories import words_to_wire
+from crm_api.services.properties.fields import Field, ObjectFields, with_value_type
 from crm_api.services.properties.text import casefold_text
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import comparison_key, epoch_milliseconds, load_schema_for, to_wire
@@ -205,9 +206,7 @@ def value_of(record: CrmRecord, field: Field) -> str | None:
     return record.id if field.wire_name == "hs_object_id" else record.get(field.wire_name)
 
 
-async def parse_search(
-    hubspot: HubSpotClient, fields: RecordFields, table: ObjectFields, search: RecordSearch
-) -> RecordQuery:
+async def parse_search(hubspot: HubSpotClient, table: ObjectFields, search: RecordSearch) -> RecordQuery:
     """Return the query of a search request. Raises a 400 that names the invalid filter."""
     filters, sort = or_none(search.filters) or [], or_none(search.sort)
     names = [item.property for item in filters] + ([sort.property] if sort else [])
@@ -215,7 +214,7 @@ async def parse_search(
     conditions = []
     for index, item in enumerate(filters):
         field = _filterable_field(table, schema, item.property, f"filters.{index}.property")
-        conditions.append(_condition(item, field, index, fields))
+        conditions.append(_condition(item, field, index, schema))
     order = None
     if sort:
         field = _filterable_field(table, schema, sort.property, "sort.property")
@@ -244,13 +243,13 @@ def _filterable_field(table: ObjectFields, schema: Mapping[str, Property], name:
     return with_value_type(field, schema)
 
 
-def _condition(item: SearchFilter, field: Field, index: int, fields: RecordFields) -> Condition:
+def _condition(item: SearchFilter, field: Field, index: int, schema: Mapping[str, Property]) -> Condition:
     values: list[str] = []
     for name in ("value", "high_value", "values"):
         operands: str | Sequence[str] = or_none(getattr(item, name)) or ()
         try:
             values += [
-                _to_wire(field, operand, fields)
+                _to_wire(field, operand, schema)
                 for operand in ([operands] if isinstance(operands, str) else operands)
             ]
         except ValueError as error:
@@ -258,7 +257,7 @@ def _condition(item: SearchFilter, field: Field, index: int, fields: RecordField
     return Condition(field, item.operator, tuple(values))
 
 
-def _to_wire(field: Field, value: str, fields: RecordFields) -> str:
-    if field.name == "category":
-        return fields.categories.get(value, value)
-    return to_wire(field.value_type, value)
+def _to_wire(field: Field, value: str, schema: Mapping[str, Property]) -> str:
+    definition = schema.get(field.wire_name)
+    options = {option.value for option in definition.options} if definition is not None else ()
+    return to_wire(field.value_type, words_to_wire(value, field.words, options))

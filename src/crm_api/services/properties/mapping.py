@@ -1,35 +1,20 @@
 """Translation between HubSpot records and the contract's contacts, deals and tickets."""
 
-import logging
 import re
-from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import CrmRecord
-from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import RecordModel
-from crm_api.schemas.problems import FieldProblem
-from crm_api.services.properties.fields import ObjectFields, RecordFields
+from crm_api.services.properties.categories import TICKET_CATEGORIES, words_from_wire
+from crm_api.services.properties.fields import RecordFields
 
-logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Every HubSpot account has the first three options by default; `crm-api hubspot provision` adds the other two.
-# https://developers.hubspot.com/docs/api-reference/crm-tickets-v3/guide
-TICKET_CATEGORIES: Final[Mapping[str, str]] = {
-    "general_inquiry": "GENERAL_INQUIRY",
-    "technical_issue": "PRODUCT_ISSUE",
-    "billing": "BILLING_ISSUE",
-    "service_request": "SERVICE_REQUEST",
-    "meeting": "MEETING",
-}
 # Without the properties that operators add.
 BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
-CONTACT_PROPERTIES: Final = BUILT_IN_FIELDS["contacts"].properties
 
 
 def from_record(
@@ -46,8 +31,8 @@ def from_record(
             values[field.name] = parse_datetime(value)
         elif field.value_type == "number":
             values[field.name] = plain_number(value)
-        elif field.name == "category":
-            values[field.name] = category_from_wire(value, fields.categories)
+        elif field.words:
+            values[field.name] = words_from_wire(value, field.words)
         else:
             values[field.name] = value
     values["createdate"] = values["createdate"] or record.created_at
@@ -56,21 +41,13 @@ def from_record(
     return model(**values | {"id": record.id, "hs_object_id": record.id, "properties": nested} | children)
 
 
-def category_from_wire(value: str | None, categories: Mapping[str, str]) -> str | None:
-    """Return the contract's name of a category.
-
-    HubSpot's value is returned if the contract has no name for it, or if it holds several categories (`A;B`).
-    """
-    return next((name for name, wire_value in categories.items() if wire_value == value), value)
-
-
 def plain_number(value: str | None) -> str | None:
     """Return a number without an exponent (up to about 100 digits), with HubSpot's digits otherwise unchanged."""
     if value is None or "e" not in value.lower():
         return value
     try:
         number = Decimal(value)
-    except InvalidOperation:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return value
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
@@ -87,33 +64,10 @@ def parse_datetime(value: str | None) -> datetime | None:
             return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return None
 
 
 def datetime_to_wire(value: datetime) -> str:
     """Return a datetime in HubSpot's format: ISO 8601, UTC, milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def map_validation_error(
-    error: HubSpotValidationError, fields: Collection[str], names: Mapping[str, str] | None = None
-) -> ApiError | None:
-    """Map HubSpot's validation error to a 400 on the caller's fields; None if it names none of them.
-
-    `names` maps HubSpot's property names to the contract's.
-    """
-    problems = []
-    for problem in error.problems:
-        field = (names or {}).get(problem.property or "", problem.property)
-        if field in fields:
-            problems.append(FieldProblem(field=field, message=problem.message))
-        else:
-            # The operator must act: a rule of the HubSpot account requires a value that callers cannot send.
-            logger.warning("HubSpot refuses %s: %s", problem.property, problem.code)
-    return invalid_fields(problems) if problems else None
-
-
-def write_error(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
-    """Return a 400 if HubSpot's error names a field that the role may write, else the original error."""
-    return map_validation_error(error, fields.writable(role), fields.paths) or error

@@ -1,6 +1,7 @@
 """Pipelines and stages of the HubSpot account, and which of them customers may use."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 
 from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import HubSpotClient
@@ -9,6 +10,8 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.pipelines import Pipeline, Pipelines, Stage
 from crm_api.services.properties.fields import STAGE_FIELDS
 
+logger = logging.getLogger(__name__)
+MAX_LISTED_IDS = 10
 MAX_AGE_SECONDS = 300.0
 # Unknown stages force a fresh read; concurrent ones share it.
 MIN_REFRESH_SECONDS = 1.0
@@ -17,21 +20,45 @@ MIN_REFRESH_SECONDS = 1.0
 class CustomerStages:
     """Pipelines and stages that customers may use, by object type: `{"deals": {pipeline: [stages]}}`.
 
-    An object type without an entry is unrestricted. In an entry, an omitted pipeline is hidden from customers, and they
-    may put records into the listed stages only; an empty list allows all stages.
+    An object type without an entry is unrestricted. In an entry, an omitted pipeline is hidden from customers: it does
+    not exist for them, nor do the records in it (`RecordContext.sees`). They may put records into the listed stages
+    only; an empty list allows all stages.
     """
 
     def __init__(self, allowed: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self._allowed = allowed
         self._converted: dict[ObjectType, tuple[Sequence[HubSpotPipeline], list[Pipeline]]] = {}
+        self._checked: dict[ObjectType, tuple[Sequence[HubSpotPipeline], list[str]]] = {}
+
+    def is_restricted(self, object_type: ObjectType) -> bool:
+        """Return whether pipelines of this type may be hidden from customers."""
+        return bool(self._allowed.get(object_type))
 
     def is_visible(self, object_type: ObjectType, pipeline_id: str) -> bool:
         """Return whether customers see the pipeline."""
         entry = self._allowed.get(object_type)
         return not entry or pipeline_id in entry
 
+    def unknown_ids(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[str]:
+        """Return one line for each pipeline and stage of the setting that the HubSpot account does not have."""
+        by_id = {pipeline.id: pipeline for pipeline in pipelines}
+        problems = []
+        for pipeline_id, stage_ids in self._allowed.get(object_type, {}).items():
+            pipeline = by_id.get(pipeline_id)
+            if pipeline is None:
+                problems.append(_unknown(object_type, f"pipeline {pipeline_id}", by_id))
+                continue
+            stages = [stage.id for stage in pipeline.stages]
+            problems += [
+                _unknown(object_type, f"stage {stage_id} of pipeline {pipeline_id}", stages)
+                for stage_id in stage_ids
+                if stage_id not in stages
+            ]
+        return problems
+
     def visible(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[HubSpotPipeline]:
-        """Return the pipelines that customers see."""
+        """Return the pipelines that customers see. Logs IDs that the HubSpot account has lost since the last call."""
+        self._log_lost_ids(object_type, pipelines)
         return [pipeline for pipeline in pipelines if self.is_visible(object_type, pipeline.id)]
 
     def may_set(self, object_type: ObjectType, pipeline_id: str, stage_id: str) -> bool:
@@ -49,6 +76,18 @@ class CustomerStages:
             self._converted[object_type] = (pipelines, converted)
         return converted
 
+    def _log_lost_ids(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> None:
+        if not self.is_restricted(object_type):
+            return
+        source, reported = self._checked.get(object_type, (None, None))
+        if source is not pipelines:
+            problems = self.unknown_ids(object_type, pipelines)
+            self._checked[object_type] = (pipelines, problems)
+            # The check at start has logged the first ones.
+            for problem in problems:
+                if reported is not None and problem not in reported:
+                    logger.error("setting: %s", problem)
+
     def _convert(self, object_type: ObjectType, pipeline: HubSpotPipeline) -> Pipeline:
         return Pipeline(
             id=pipeline.id,
@@ -65,6 +104,11 @@ class CustomerStages:
                 for stage in pipeline.stages
             ],
         )
+
+
+def _unknown(object_type: ObjectType, subject: str, present: Collection[str]) -> str:
+    listed = ", ".join(list(present)[:MAX_LISTED_IDS]) or "none"
+    return f"CUSTOMER_STAGES: the HubSpot account has no {object_type} {subject}; it has {listed}"
 
 
 # For staff.

@@ -1,24 +1,28 @@
 """Values of properties: comparison, translation to HubSpot's format, and validation before a call is made."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from crm_api.errors import invalid_fields
+from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
-from crm_api.hubspot.errors import HubSpotCredentialsError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotGrantError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
-from crm_api.services.properties.fields import Field, ObjectFields, ValueType, value_type_of
+from crm_api.services.properties.categories import words_to_wire
+from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, ValueType, value_type_of
 from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_text
 
 MAX_AGE_SECONDS: Final = 300.0
 # If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
 MIN_REFRESH_SECONDS: Final = 1.0
+# Operators grant scopes by hand.
+RETRY_AFTER_SECONDS: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -88,7 +92,7 @@ def _options(value: str) -> list[str]:
 def _date_to_wire(value: str) -> str:
     try:
         day = date.fromisoformat(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         day = None
     # Python also accepts 20261231 and 2026-W53-4.
     if day is None or day.isoformat() != value:
@@ -102,79 +106,126 @@ async def load_schema(
     """Return the property definitions by name; empty if the credentials may not read them."""
     try:
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
-    except HubSpotCredentialsError:
+    except HubSpotCredentialsError as error:
+        if error.status_code == 401 or isinstance(error, HubSpotGrantError):
+            raise
         return {}
 
 
 async def load_schema_for(
     hubspot: HubSpotClient, fields: ObjectFields, names: Iterable[str]
 ) -> Mapping[str, Property]:
-    """Return the property definitions, or nothing if no name is an operator's property.
+    """Return the property definitions, or nothing if no field needs them.
 
-    The types of the built-in properties are known without a call.
+    The types of the built-in properties are known without a call. Raises 503 if the credentials may not read the
+    definitions: without its type a value would be compared and written as text.
     """
-    nested = {field.name for field in fields.nested}
-    return {} if nested.isdisjoint(names) else await load_schema(hubspot, fields.object_type)
+    needed = {field.name for field in fields.fields if field.nested or field.words}
+    if needed.isdisjoint(names):
+        return {}
+    schema = await load_schema(hubspot, fields.object_type)
+    if not schema and any(field.nested and field.name in names for field in fields.fields):
+        raise _unknown_types(fields.object_type)
+    return schema
+
+
+def _unknown_types(object_type: ObjectType) -> ApiError:
+    detail = (
+        "The service may not read the types of the HubSpot account's properties; the operator has to grant the scope "
+        f"crm.schemas.{object_type}.read."
+    )
+    return ApiError("service_unavailable", detail, retry_after=RETRY_AFTER_SECONDS)
+
+
+@dataclass(frozen=True)
+class CheckedValues:
+    """Values in HubSpot's format and the problems that they have by the HubSpot account's schema.
+
+    Both are by the names of HubSpot's properties.
+    """
+
+    values: dict[str, str]
+    problems: dict[str, FieldProblem]
+
+    def require_valid(self, current: Mapping[str, str | None] | None = None) -> None:
+        """Raise a 400 that names every invalid field. A value that the record has now is valid."""
+        problems = [
+            problem
+            for name, problem in self.problems.items()
+            if not self.values[name] or self.values[name] != (current or {}).get(name)
+        ]
+        if problems:
+            raise invalid_fields(problems)
 
 
 async def require_valid(
     hubspot: HubSpotClient, fields: ObjectFields, values: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the values in HubSpot's format, by HubSpot's property names.
+    """Return the values in HubSpot's format. Raises a 400 that names every invalid field."""
+    checked = await check_values(hubspot, fields, values)
+    checked.require_valid()
+    return checked.values
 
-    Raises a 400 that names every invalid field. If a value is invalid by the cached schema, read the schema again.
+
+async def check_values(
+    hubspot: HubSpotClient, fields: ObjectFields, values: Mapping[str, str]
+) -> CheckedValues:
+    """Check values against the schema. If one is invalid by the cached schema, read the schema again.
+
+    Raises 503 if the credentials may not read the schema and a value needs its type.
     """
     if not values:
-        return {}
+        return CheckedValues({}, {})
     schema = await load_schema(hubspot, fields.object_type)
-    if schema and _problems(fields, values, schema):
+    if not schema and any(_needs_type(fields.by_property[name], value) for name, value in values.items()):
+        raise _unknown_types(fields.object_type)
+    checked = _check(fields, values, schema)
+    if checked.problems:
         schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
-    if not schema:
-        return dict(values)
-    problems = _problems(fields, values, schema)
-    if problems:
-        raise invalid_fields(problems)
-    return {
-        name: to_wire(value_type_of(schema[name]), value)
-        if value and fields.by_property[name].nested
-        else value
-        for name, value in values.items()
-    }
+        checked = _check(fields, values, schema)
+    return checked
 
 
-def _problems(
-    fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property]
-) -> list[FieldProblem]:
-    problems = []
+def _needs_type(field: Field, value: str) -> bool:
+    # HubSpot reads a leading `;` as "add to the current options", and one of our words has none.
+    is_own_option = field.words and value and value not in field.words
+    return field.nested or bool(is_own_option)
+
+
+def _check(fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property]) -> CheckedValues:
+    checked = CheckedValues({}, {})
     for name, value in values.items():
-        field = fields.by_property[name]
-        message = _problem(field, value, schema.get(name))
-        if message is not None:
-            problems.append(FieldProblem(field=field.path, message=message))
-    return problems
+        field, definition = fields.by_property[name], schema.get(name)
+        options = {option.value for option in definition.options} if definition is not None else set()
+        checked.values[name] = words_to_wire(value, field.words, options)
+        if schema:
+            try:
+                checked.values[name] = _to_wire(field, checked.values[name], definition)
+                _require_options(field, checked.values[name], definition, options)
+            except ValueError as error:
+                checked.problems[name] = FieldProblem(field=field.path, message=str(error))
+    return checked
 
 
-def _problem(field: Field, value: str, definition: Property | None) -> str | None:
+def _to_wire(field: Field, value: str, definition: Property | None) -> str:
     if definition is None or definition.archived:
-        return "is not a property of this account"
+        raise ValueError("is not a property of this account")
     if definition.is_read_only:
-        return "is calculated by HubSpot and cannot be set"
-    # Pipelines and stages are checked together, in `choose_stage`.
-    if not value or field.name in ("pipeline", "dealstage", "hs_pipeline_stage"):
-        return None
+        raise ValueError("is calculated by HubSpot and cannot be set")
+    # Values of other built-in properties are already in HubSpot's format.
+    is_text = field.nested or field.words
+    return to_wire(value_type_of(definition), value) if value and is_text else value
+
+
+def _require_options(field: Field, value: str, definition: Property | None, options: Collection[str]) -> None:
+    # Pipelines and stages are checked together, in `choose_stage`. HubSpot does not list the options of some
+    # properties, such as owners.
+    if not (value and definition and options) or field.name in ("pipeline", *STAGE_FIELDS.values()):
+        return
     value_type = value_type_of(definition)
-    try:
-        # Values of built-in properties are already in HubSpot's format.
-        wire_value = to_wire(value_type, value) if field.nested else value
-    except ValueError as error:
-        return str(error)
-    # HubSpot does not list the options of some properties, such as owners.
-    if value_type not in ("choice", "choices") or not definition.options:
-        return None
-    chosen = wire_value.split(";") if value_type == "choices" else [wire_value]
-    if {option.value for option in definition.options}.issuperset(chosen):
-        return None
-    return "is not one of the account's options; GET /api/properties lists them"
+    chosen = value.split(";") if value_type == "choices" else [value]
+    if value_type in ("choice", "choices") and not set(options).issuperset(chosen):
+        raise ValueError("is not one of the account's options; GET /api/properties lists them")
 
 
 def _number(value: str) -> Decimal | None:

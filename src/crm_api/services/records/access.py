@@ -6,7 +6,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.associations import associated_ids
+from crm_api.services.records.associations import associated_ids, visible_deal_ids
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact
 
@@ -36,7 +36,7 @@ async def ticket_contacts(context: RecordContext, deal_id: str) -> list[str]:
     # The contact is required first, so that without one the response is the same for every deal ID.
     if context.user.contact_id is None:
         await own_contact_id(context)
-    await visible_deal(context, deal_id, properties=("hs_object_id",))
+    await visible_deal(context, deal_id, properties=("hs_object_id", "pipeline"))
     # This contact is the one that `visible_deal` found among the deal's contacts.
     return [str(context.user.contact_id)]
 
@@ -148,15 +148,21 @@ async def _read(
     properties = properties or context.fields[object_type].properties
     objects = context.hubspot.objects(object_type)
     try:
-        return await objects.get(record_id, properties=properties, associations=associations)
+        record = await objects.get(record_id, properties=properties, associations=associations)
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
+    if not context.sees(object_type, record):
+        raise ApiError("not_found")
+    return record
 
 
 async def _is_on_own_deal(context: RecordContext, ticket: CrmRecord) -> bool:
     deal_ids = await associated_ids(context, "tickets", ticket, "deals")
     result = await context.hubspot.associations.batch_read("deals", "contacts", deal_ids)
-    if any(context.user.contact_id in contact_ids for contact_ids in result.targets.values()):
+    own_ids = [
+        deal_id for deal_id, contact_ids in result.targets.items() if context.user.contact_id in contact_ids
+    ]
+    if await visible_deal_ids(context, own_ids):
         return True
     if result.failed:
         # The deal may be the caller's, so a 404 could be wrong.

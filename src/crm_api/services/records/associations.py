@@ -36,8 +36,17 @@ async def deal_ids_of(context: RecordContext, contact: CrmRecord) -> list[str]:
     return sorted_ids(await associated_ids(context, "contacts", contact, "deals"))
 
 
+async def visible_deal_ids(context: RecordContext, deal_ids: Sequence[str]) -> list[str]:
+    """Return the IDs of the deals that the caller sees. Costs a batch read if pipelines are hidden from the caller."""
+    if not deal_ids or not context.stages.is_restricted("deals"):
+        return list(deal_ids)
+    visible = (await context.batch_read("deals", deal_ids)).records
+    return [deal_id for deal_id in deal_ids if deal_id in visible]
+
+
 async def ticket_ids_of(context: RecordContext, contact: CrmRecord, deal_ids: Sequence[str]) -> list[str]:
-    """Return the ascending IDs of the tickets of the contact and of its deals."""
+    """Return the ascending IDs of the tickets of the contact and of those of its deals that the caller sees."""
+    deal_ids = await visible_deal_ids(context, deal_ids)
     own, by_deal = await asyncio.gather(
         associated_ids(context, "contacts", contact, "tickets"),
         associations_by_id(context, "deals", deal_ids, "tickets"),

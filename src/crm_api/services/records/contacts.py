@@ -4,7 +4,7 @@ from crm_api.errors import ApiError, invalid
 from crm_api.hubspot import UniqueValue
 from crm_api.hubspot.errors import HubSpotConflictError
 from crm_api.schemas.accounts import normalise_email
-from crm_api.schemas.contacts import Contact, ContactCreate, ContactResponse, ContactUpdate, SingleContact
+from crm_api.schemas.contacts import Contact, ContactCreate, ContactResponse, ContactUpdate
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import from_record
@@ -25,7 +25,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, attempt
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
     created = from_record(Contact, record, context.fields)
-    return ContactResponse(message=ContactResponse.CREATED, data=SingleContact(contact=created))
+    return ContactResponse(message=ContactResponse.CREATED, data=created)
 
 
 async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactWithDeals, str]:

@@ -2,18 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, get_args
 
 from crm_api.database import SessionFactory
-from crm_api.hubspot import HubSpotClient
+from crm_api.errors import ApiError
+from crm_api.hubspot import CrmRecord, HubSpotClient
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
+from crm_api.schemas.accounts import CustomerOperation
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.records.cursors import Cursors
+
+_ALL_OPERATIONS: Final[Sequence[CustomerOperation]] = get_args(CustomerOperation)
+
+
+def allowed_operations(
+    role: str, customer_operations: Sequence[CustomerOperation]
+) -> list[CustomerOperation]:
+    """Return what a user of this role may do."""
+    return [name for name in _ALL_OPERATIONS if role == "staff" or name in customer_operations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,7 @@ class RecordContext:
     links: ContactLinkResolver
     cursors: Cursors
     customer_stages: CustomerStages
+    customer_operations: Sequence[CustomerOperation]
     time_slices: TimeSlices
     lease_seconds: float
     """Time after which another request may take over the lease of a record."""
@@ -42,13 +55,32 @@ class RecordContext:
         """Pipelines and stages that the caller may use."""
         return UNRESTRICTED if self.is_staff else self.customer_stages
 
+    def require_operation(self, operation: CustomerOperation) -> None:
+        """Raise 403 if the operator does not allow the caller this operation."""
+        if operation not in allowed_operations(self.user.role, self.customer_operations):
+            raise ApiError("forbidden")
+
     async def batch_read(
         self, object_type: ObjectType, ids: Sequence[str], *, allow_partial: bool = False
     ) -> BatchReadResult:
-        """Return the records with these IDs and all readable properties, as `ObjectsApi.batch_read` does."""
+        """Return the records with these IDs and all readable properties, as `ObjectsApi.batch_read` does.
+
+        Records in a pipeline that is hidden from the caller are missing, as if they did not exist.
+        """
         properties = self.fields[object_type].properties
         objects = self.hubspot.objects(object_type)
-        return await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
+        result = await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
+        if not self.stages.is_restricted(object_type):
+            return result
+        visible = {key: record for key, record in result.records.items() if self.sees(object_type, record)}
+        return BatchReadResult(visible, result.failed)
+
+    def sees(self, object_type: ObjectType, record: CrmRecord) -> bool:
+        """Return whether the caller sees the record's pipeline; the record must have been read with it."""
+        if not self.stages.is_restricted(object_type):
+            return True
+        pipeline = self.fields[object_type].by_name["pipeline"].wire_name
+        return self.stages.is_visible(object_type, record.get(pipeline) or "")
 
     async def resolve_link(self) -> None:
         """Verify the caller's contact link in HubSpot and correct it. Raises 503 while the link is lost."""

@@ -121,9 +121,7 @@ async def read_within_budget(
         if budget.is_exceeded:
             result.failed.update(round_ids)
             continue
-        read = await context.hubspot.objects(object_type).batch_read(
-            round_ids, properties=context.fields[object_type].properties, allow_partial=True
-        )
+        read = await context.batch_read(object_type, round_ids, allow_partial=True)
         fitting = {record.id for record in budget.fitting(records_in_order(read, round_ids))}
         for record_id, record in read.records.items():
             if record.id in fitting:

@@ -6,7 +6,7 @@ from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, invalid
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import or_none
-from crm_api.schemas.deals import Deal, DealCreate, DealResponse, SingleDeal
+from crm_api.schemas.deals import Deal, DealCreate, DealResponse
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import from_record
@@ -27,7 +27,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
     created = from_record(Deal, record, context.fields)
-    return DealResponse(message=DealResponse.CREATED, data=SingleDeal(deal=created))
+    return DealResponse(message=DealResponse.CREATED, data=created)
 
 
 async def _associations(

@@ -8,7 +8,8 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.services.properties.fields import ObjectFields
 
-_ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+# Proxies that compress responses weaken an ETag (W/"...") or append the coding to it, as Apache does ("...-gzip").
+_ETAG = re.compile(r'(?:W/)?"([0-9a-f]+)(?:[-;](?:gzip|deflate|br|zstd))?"')
 # HubSpot changes these again shortly after a write, although no other value changes.
 _UNSTABLE_PROPERTIES = frozenset({"lastmodifieddate", "hs_lastmodifieddate"})
 
@@ -21,9 +22,9 @@ def etag_of(record: CrmRecord, fields: ObjectFields) -> str:
 
 
 def require_match(if_match: str | None, record: CrmRecord, fields: ObjectFields) -> None:
-    """Raise 412 if If-Match does not contain the record's ETag; a weak ETag never matches."""
+    """Raise 412 if If-Match does not contain the record's ETag, in the form of the service or of a proxy."""
     if if_match is None or if_match.strip() == "*":
         return
-    strong = {f'"{match[2]}"' for match in _ETAG.finditer(if_match) if not match[1]}
-    if etag_of(record, fields) not in strong:
+    sent = {f'"{match[1]}"' for match in _ETAG.finditer(if_match)}
+    if etag_of(record, fields) not in sent:
         raise ApiError("precondition_failed")

@@ -28,7 +28,9 @@ async def with_deals_and_tickets(
         read_within_budget(context, "deals", all_deal_ids, budget),
         partial_associations_by_id(context, "deals", all_deal_ids, "tickets"),
     )
-    tickets = await read_within_budget(context, "tickets", _distinct(ticket_ids.targets.values()), budget)
+    # Hidden deals are not among the records, so their tickets are not read.
+    shown_ids = [ids for deal_id, ids in ticket_ids.targets.items() if deal_id in deals.records]
+    tickets = await read_within_budget(context, "tickets", _distinct(shown_ids), budget)
     # A record that is associated with several others is read once, but is in the response several times.
     budget = ByteBudget()
     nested = []

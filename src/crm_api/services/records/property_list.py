@@ -10,7 +10,6 @@ from crm_api.services.properties.fields import (
     PROPERTY_TYPES,
     STAGE_FIELDS,
     Field,
-    RecordFields,
     ValueType,
     value_type_of,
 )
@@ -31,6 +30,12 @@ async def list_properties(context: RecordContext, object_type: ObjectType) -> Re
     return RecordProperties(
         results=[_property(context, field, schema.get(field.wire_name), pipelines) for field in fields.fields]
     )
+
+
+async def list_registration_properties(context: RecordContext) -> RecordProperties:
+    """Return the contact properties that a registration may set, for callers without a login."""
+    listed = await list_properties(context, "contacts")
+    return RecordProperties(results=[item for item in listed.results if item.writable])
 
 
 async def _pipeline_options(
@@ -63,7 +68,7 @@ def _property(
         name=field.name,
         label=definition.label if definition is not None else field.label,
         type=PROPERTY_TYPES[value_type],
-        options=_options(context.fields, field, value_type, definition, pipelines),
+        options=_options(field, value_type, definition, pipelines),
         required=field.required,
         writable=context.user.role in field.writers and not read_only,
         filterable=field.filterable,
@@ -72,7 +77,6 @@ def _property(
 
 
 def _options(
-    fields: RecordFields,
     field: Field,
     value_type: ValueType,
     definition: Property | None,
@@ -86,12 +90,8 @@ def _options(
     options = [option for option in definition.options if not option.hidden]
     # HubSpot's -1 means that an option has no position, so such options come last.
     options.sort(key=lambda option: (option.display_order < 0, option.display_order))
-    names = {option.value: option.value for option in options}
-    if field.name == "category":
-        # Requests accept only the API's own category names.
-        names = {value: name for name, value in fields.categories.items()}
+    words = {option: word for word, option in field.words.items()}
     return [
-        RecordPropertyOption(value=names[option.value], label=option.label)
+        RecordPropertyOption(value=words.get(option.value, option.value), label=option.label)
         for option in options
-        if option.value in names
     ]

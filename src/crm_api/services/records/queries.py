@@ -74,7 +74,7 @@ async def search_records(
     Raises 400 with the location of an invalid filter, and 400 `invalid_cursor`.
     """
     object_type = model.OBJECT_TYPE
-    query = await parse_search(context.hubspot, context.fields, context.fields[object_type], search)
+    query = await parse_search(context.hubspot, context.fields[object_type], search)
     result, next_cursor = await find_records(
         context, object_type, query, limit=search.limit, cursor=or_none(search.cursor)
     )
@@ -123,7 +123,8 @@ async def _search_own(
 async def _list_own(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
-    if object_type == "contacts" or not query.is_empty:
+    # If pipelines are hidden, a page of IDs is not a page of records.
+    if object_type == "contacts" or not query.is_empty or context.stages.is_restricted(object_type):
         return await _search_own(context, object_type, query, limit, position)
     # Only the records of this page are read.
     after_id = int(position.get("id", "0"))

@@ -5,7 +5,7 @@ from functools import partial
 from crm_api.errors import ApiError
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
-from crm_api.schemas.tickets import SingleTicket, Ticket, TicketCreate, TicketResponse
+from crm_api.schemas.tickets import Ticket, TicketCreate, TicketResponse
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import ticket_contacts, visible_ticket
@@ -25,7 +25,7 @@ async def create_ticket(
         context, "tickets", ticket, attempt, associate=partial(_associations, context, deal_id)
     )
     created = from_record(Ticket, record, context.fields)
-    return TicketResponse(message=TicketResponse.CREATED, data=SingleTicket(ticket=created))
+    return TicketResponse(message=TicketResponse.CREATED, data=created)
 
 
 async def _associations(

@@ -17,9 +17,10 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
-from crm_api.services.properties.mapping import Model, from_record, write_error
+from crm_api.services.properties.mapping import Model, from_record
 from crm_api.services.properties.pipelines import choose_stage
-from crm_api.services.properties.values import load_schema_for, require_valid, values_equal
+from crm_api.services.properties.refusals import refused_write
+from crm_api.services.properties.values import check_values, load_schema_for, values_equal
 from crm_api.services.records.access import visible_record
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of, require_match
@@ -37,12 +38,13 @@ async def update_record(
     409 `contact_exists` if another contact has the e-mail address, 400 with the invalid fields.
     """
     fields = context.fields[model.OBJECT_TYPE]
-    properties = body_to_properties(
-        changes, fields, role=context.user.role, categories=context.fields.categories
-    )
-    properties = await require_valid(context.hubspot, fields, properties)
+    properties = body_to_properties(changes, fields, role=context.user.role)
+    checked = await check_values(context.hubspot, fields, properties)
+    properties = checked.values
     schema = await load_schema_for(context.hubspot, fields, properties)
     async with _leased_record(context, model.OBJECT_TYPE, record_id, if_match=if_match) as record:
+        # A record may hold an option that was deleted since, and clients send back what they read.
+        checked.require_valid(record.properties)
         await _require_stage(context, fields, record, properties)
         changed = {
             name: value
@@ -133,7 +135,8 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise write_error(error, fields, context.user.role) from error
+        settable = fields.writable(context.user.role)
+        raise await refused_write(context.hubspot, error, fields, settable) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from crm_api import database
 from crm_api.database import create_engine, create_read_session_factory, create_session_factory
+from crm_api.database import engine as engines
 
 on_sqlite = pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
@@ -61,16 +61,16 @@ async def test_read_session_leaves_other_sessions_transactional(engine: AsyncEng
 async def test_only_idle_database_connections_are_pinged(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, after_seconds: float, pings: int
 ) -> None:
-    monkeypatch.setattr(database, "PING_AFTER_SECONDS", after_seconds)
+    monkeypatch.setattr(engines, "PING_AFTER_SECONDS", after_seconds)
     ping_count = 0
-    ping = engine.dialect.do_ping
+    ping = engines._ping
 
-    def counting_ping(connection: object) -> bool:
+    async def counting_ping(connection: object) -> None:
         nonlocal ping_count
         ping_count += 1
-        return ping(connection)  # type: ignore[arg-type]
+        await ping(connection)
 
-    monkeypatch.setattr(engine.dialect, "do_ping", counting_ping)
+    monkeypatch.setattr(engines, "_ping", counting_ping)
     for _ in range(4):
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
@@ -81,7 +81,7 @@ async def test_only_idle_database_connections_are_pinged(
 async def test_closed_idle_database_connections_are_replaced(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PING_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(engines, "PING_AFTER_SECONDS", 0.0)
     async with engine.connect() as one, engine.connect() as another:
         pids = [
             (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
