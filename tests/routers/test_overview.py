@@ -173,7 +173,7 @@ class TestListCrmObjects:
             True,
         )
 
-    async def test_overview_page_of_staff_is_shorter_if_contacts_are_large(
+    async def test_staff_overview_is_shorter_if_contacts_are_large(
         self, staff: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         emulator.seed(

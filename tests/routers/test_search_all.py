@@ -88,7 +88,7 @@ class TestSearchEverything:
         assert_problem(response, 400, "validation_error", fields=[field])
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_search_everything_returns_fewer_records_if_they_are_large(
+    async def test_search_everything_is_shorter_if_records_are_large(
         self,
         customer: Caller,
         staff: Caller,
