@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -240,6 +241,16 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    time_zone: str = "UTC"
+    utc_offset_milliseconds: int = 0
+
+    @property
+    def zone(self) -> tzinfo:
+        """The account's time zone, or its present offset from UTC if this machine does not know the zone."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return timezone(timedelta(milliseconds=self.utc_offset_milliseconds))
 
 
 class NewAssociation(NamedTuple):

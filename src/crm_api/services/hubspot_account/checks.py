@@ -73,7 +73,7 @@ async def check_account(
     details, problem = await _read(hubspot.account.details)
     if details is None:
         return [*findings, Finding("failed", "credentials", problem)]
-    findings.append(Finding("ok", "credentials", f"account {details.portal_id}"))
+    findings.append(Finding("ok", "credentials", f"account {details.portal_id}, time zone {details.zone}"))
     on_step("scopes")
     findings.append(await _check_scopes(hubspot))
     on_step("properties")
