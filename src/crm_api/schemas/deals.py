@@ -85,8 +85,7 @@ class DealCreate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: the beginning of that
-    day in the HubSpot account's time zone."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     pipeline: PipelineId | MISSING = MISSING
     """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
@@ -105,8 +104,7 @@ class DealUpdate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: the beginning of that
-    day in the HubSpot account's time zone."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     properties: PropertyChanges | MISSING = MISSING
 
 

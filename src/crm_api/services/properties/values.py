@@ -163,8 +163,13 @@ async def check_values(
     """Check values against the schema. If one is invalid by the cached schema, read the schema again."""
     if not values:
         return CheckedValues({}, {})
-    zone = await hubspot.account.time_zone() if any(map(is_day, values.values())) else UTC
-    checked = _check(fields, values, await load_schema(hubspot, fields.object_type), zone)
+    schema = await load_schema(hubspot, fields.object_type)
+    has_day = any(
+        is_day(value) and with_value_type(fields.by_property[name], schema).value_type == "datetime"
+        for name, value in values.items()
+    )
+    zone = await hubspot.account.time_zone() if has_day else UTC
+    checked = _check(fields, values, schema, zone)
     if checked.problems:
         schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
         checked = _check(fields, values, schema, zone)
