@@ -60,7 +60,7 @@ class SmtpServer:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError:  # its message may contain a part of the password
+        except Exception:  # noqa: BLE001 - of any kind, and its message may contain a part of the password
             raise _malformed() from None
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise _malformed()

@@ -16,6 +16,7 @@ from tests.support.records import duplicate_email_body
 from crm_api.models import User, now
 from crm_api.services.accounts import registration
 from crm_api.services.accounts.context import AccountContext
+from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 
@@ -180,6 +181,79 @@ class TestRegister:
         )
         assert "sesam" not in response.text
         assert "nonsense-address" not in response.text
+
+
+class TestRequiredProperties:
+    """A HubSpot account whose contacts need a property that the service does not know by itself."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        added = {
+            "contacts": {
+                "readable": ["company", "jobtitle", "hs_lead_status"],
+                "writable_by_customer": ["company", "hs_lead_status"],
+                "writable_by_staff": ["jobtitle"],
+            }
+        }
+        return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
+
+    async def test_register_sets_properties_that_the_account_requires(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        response = await client.post("/api/register", json=registration_body())
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.company"])
+        assert problem["detail"] == "The company requires Company; send properties.company."
+        assert await users_of(app) == []
+        body = registration_body(properties={"company": "Analytical Engines", "hs_lead_status": None})
+        response = await client.post("/api/register", json=body)
+        assert response.status_code == 201, response.text
+        [record] = emulator.records("contacts")
+        assert record.properties["company"] == "Analytical Engines"
+        assert "hs_lead_status" not in record.properties
+
+    async def test_400_names_required_property_if_labels_are_unreadable(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        emulator.fail_next("GET", "/crm/properties/*", status=403, times=50)
+        response = await client.post("/api/register", json=registration_body())
+        assert_problem(response, 400, "validation_error", fields=["properties.company"])
+
+    async def test_registration_names_property_that_only_staff_may_write(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["jobtitle"]}
+        response = await client.post("/api/register", json=registration_body())
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.jobtitle"])
+        assert "you cannot set it; ask the company" in problem["details"][0]["message"]
+        assert await users_of(app) == []
+
+    @pytest.mark.parametrize(
+        ("properties", "field"),
+        [
+            ({"jobtitle": "x"}, "properties.jobtitle"),
+            ({"city": "x"}, "properties.city"),
+            ({"email": "x@example.com"}, "properties.email"),
+            ({"hs_lead_status": "no option"}, "properties.hs_lead_status"),
+            ({"company": 7}, "properties.company"),
+        ],
+    )
+    async def test_400_names_property_that_registration_may_not_set(
+        self, client: httpx.AsyncClient, emulator: Emulator, properties: dict[str, Any], field: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(properties=properties))
+        assert_problem(response, 400, "validation_error", fields=[field])
+        assert writes(emulator) == []
+
+    async def test_register_updates_properties_of_existing_contact(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.seed({"contacts": [{"email": "ada@example.com", "company": "Old"}]})
+        response = await client.post("/api/register", json=registration_body(properties={"company": "New"}))
+        assert response.json()["data"]["contact"]["properties"]["company"] == "New"
+        [record] = emulator.records("contacts")
+        assert record.properties["company"] == "New"
 
 
 class TestRegisterWithFailures:

@@ -16,7 +16,7 @@ from crm_api.services.hubspot_account.provisioning import ProvisioningError, pro
 from crm_api.settings import Settings
 
 DEADLINE_SECONDS = 120.0
-_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL"}
+_MARKS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "unknown": "?"}
 
 
 def provision_account(settings: Settings) -> None:

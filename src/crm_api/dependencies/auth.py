@@ -70,6 +70,19 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
 CurrentUser = Annotated[User, Depends(authenticate)]
 
 
+async def authenticate_if_sent(
+    request: Request, token: Annotated[str | None, Depends(oauth2)]
+) -> User | None:
+    """Return the caller, None without an Authorization header; count the request. Raises 401 for an invalid token."""
+    if "authorization" in request.headers:
+        return await authenticate(request, token)
+    await limit_requests(request)
+    return None
+
+
+CurrentUserIfSent = Annotated[User | None, Depends(authenticate_if_sent)]
+
+
 async def require_staff(user: CurrentUser) -> User:
     """Return the caller. Raises 403 unless they are staff."""
     if user.role != "staff":

@@ -210,15 +210,22 @@ def _problems(body: Mapping[str, Any], message: str | None) -> Iterator[Property
         names = _context(row, "propertyName") or [_text(row, "in") or ""]
         for name in names:
             found = True
-            yield _problem(code, name)
+            yield _problem(code, name, _text(row, "message"))
     if not found:
         for row in _embedded_rows(message):
-            yield _problem(_text(row, "error") or "", _text(row, "name") or "")
+            yield _problem(_text(row, "error") or "", _text(row, "name") or "", _text(row, "message"))
 
 
-def _problem(code: str, name: str) -> PropertyProblem:
+def _problem(code: str, name: str, text: str | None = None) -> PropertyProblem:
     code = code if _CODE.fullmatch(code) else "UNKNOWN"
-    return PropertyProblem(name if _PROPERTY_NAME.fullmatch(name) else None, code, problem_message(code))
+    # A text about a duplicate names another record.
+    is_explained = code in _PROBLEM_MESSAGES or not text or _DUPLICATE_VALUE.search(text) is not None
+    return PropertyProblem(
+        name if _PROPERTY_NAME.fullmatch(name) else None,
+        code,
+        problem_message(code),
+        None if is_explained else text,
+    )
 
 
 def _embedded_rows(message: str | None) -> Iterator[Mapping[str, Any]]:

@@ -24,7 +24,7 @@ and our own words.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypedDict, Unpack
 
 QuotaPolicy = Literal["burst", "search", "daily", "token", "unknown"]
@@ -176,6 +176,8 @@ class PropertyProblem:
     property: str | None
     code: str
     message: str
+    text: str | None = field(default=None, repr=False)
+    """HubSpot's text for a code that we have no text for. It may quote values, so only its caller may see it."""
 
 
 class HubSpotValidationError(HubSpotRequestError):
@@ -196,6 +198,8 @@ class HubSpotValidationError(HubSpotRequestError):
         """True if the record was to be associated with a record that does not exist."""
         self.duplicate_unique_value = duplicate_unique_value
         """True if another record has the same value of a unique property."""
+        self.is_about_values = bool(self.problems) or self.category == "VALIDATION_ERROR"
+        """False for a request that HubSpot could not read."""
         codes = dict.fromkeys(problem.code for problem in self.problems)
         self.reason = self.reason or ", ".join(codes)
 

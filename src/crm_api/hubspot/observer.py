@@ -19,6 +19,9 @@ class Observer:
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
 
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        """Record that HubSpot refused a call without this scope, or that such a call succeeded later."""
+
 
 class Observers(Observer):
     """Forwards every event to several observers."""
@@ -45,3 +48,7 @@ class Observers(Observer):
     def token_refreshed(self, *, outcome: str) -> None:
         for observer in self._observers:
             observer.token_refreshed(outcome=outcome)
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        for observer in self._observers:
+            observer.scope_missing(scope=scope, is_missing=is_missing)

@@ -47,6 +47,12 @@ class Metrics(Observer):
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
             "livemin",
         )
+        self._missing_scope = gauge(
+            "hubspot_missing_scope",
+            "1 after HubSpot refused a call without the scope, 0 after such a call succeeded.",
+            "livemax",
+            "scope",
+        )
         self._pool_used = gauge("pool_used", "Used connections or threads of a pool.", "livesum", "pool")
         self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
         info = gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
@@ -106,3 +112,6 @@ class Metrics(Observer):
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        self._missing_scope.labels(scope).set(1 if is_missing else 0)

@@ -184,7 +184,9 @@ def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> No
         _complete_schema(content["schema"])
         content["examples"] = request_examples(content["schema"], schemas)
     if operation.get("security"):
-        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}]
+        # An empty requirement makes the login optional. It comes last because generators use the first scheme.
+        optional = [{}] if operation.pop("x-optional-login", False) else []
+        operation["security"] = [{"oauth2": []}, {"bearerAuth": []}, *optional]
     for status, response in responses.items():
         if "x-codes" not in response:
             _finish_success(operation, int(status), response, schemas)

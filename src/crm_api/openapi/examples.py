@@ -61,6 +61,12 @@ _RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
 }
 # Bodies of requests for which the fields' examples together would be refused or unusual.
 _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
+    "Registration": {
+        "request": {
+            "email": "ada@example.com", "firstname": "Ada", "lastname": "Lovelace",
+            "password": "correct horse battery", "phone": "+44 20 7946 0018",
+        }
+    },
     "PasswordChange": {
         "request": {"current_password": "correct horse battery", "new_password": "a lighthouse in the fog"}
     },

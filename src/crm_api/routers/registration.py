@@ -56,7 +56,7 @@ async def register(
 
     async def create(attempt: Attempt) -> RegistrationResponse | AcceptedResponse:
         if requires_verification:
-            return await verification.request_registration(context, registration, attempt=attempt)
+            return await verification.request_registration(context, hubspot, registration, attempt=attempt)
         return await registration_service.register(context, hubspot, registration, attempt=attempt)
 
     return await idempotent_create.execute(

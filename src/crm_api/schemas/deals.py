@@ -21,7 +21,7 @@ from crm_api.schemas.common import (
     text,
 )
 
-_AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
+_AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
@@ -38,12 +38,12 @@ def plain_amount(value: Any) -> str:
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
-        plain = format(exact, "f").removeprefix("-") if exact.is_zero() else format(exact, "f")
+        plain = format(exact, "f")
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
-        raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
-    return plain
+        raise ValueError("must have at most 15 digits before the decimal point and six after it")
+    return plain if plain.strip("-0.") else plain.removeprefix("-")
 
 
 Amount = Annotated[
@@ -51,7 +51,7 @@ Amount = Annotated[
     BeforeValidator(plain_amount),
     # The document has no union of string and number: some generators make an empty type of it.
     WithJsonSchema(
-        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22, "examples": ["1500.50"]},
+        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 23, "examples": ["1500.50"]},
     ),
 ]
 

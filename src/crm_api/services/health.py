@@ -44,7 +44,8 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="degraded", seen_at=seen.at, problem=refused)
-    problems = [*filter(None, [seen.error]), *_pauses(hubspot), *_open_circuits(hubspot)]
+    scopes = [f"missing scope: {scope}" for scope in hubspot.sender.missing_scopes]
+    problems = [*filter(None, [seen.error]), *scopes, *_pauses(hubspot), *_open_circuits(hubspot)]
     if problems:
         return Dependency(state="degraded", seen_at=seen.at, problem="; ".join(problems))
     return Dependency(state="unknown" if seen.ok is None else "ok", seen_at=seen.at, problem=None)

@@ -9,6 +9,7 @@ from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
+from crm_api.services.properties.fields import RecordFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,5 @@ class AccountContext:
     rules: AccountRules
     messages: Messages
     links: ContactLinkResolver
+    fields: RecordFields
     origin: Origin

@@ -41,7 +41,10 @@ async def update_profile(
     changed: Mapping[str, str] = changes.model_dump(exclude_unset=True)
     if not changed:
         return profile_of(user, context.rules.customer_operations)
-    await update_own_contact(hubspot, user, changed, links=context.links, origin=context.origin)
+    fields = context.fields["contacts"]
+    await update_own_contact(
+        hubspot, user, changed, fields=fields, links=context.links, origin=context.origin
+    )
     if user.contact_id is not None:
         await note_write(context.session_factory, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
 from crm_api.hubspot.names import ObjectType
+from crm_api.services.hubspot_account.required_check import check_required
 from crm_api.services.hubspot_account.schema_check import check_schema
 from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
@@ -40,7 +41,7 @@ OPTIONAL_SCOPES: Final = frozenset(
 class Finding:
     """The result of one check."""
 
-    state: Literal["ok", "warning", "failed"]
+    state: Literal["ok", "warning", "failed", "unknown"]
     subject: str
     finding: str
 
@@ -78,6 +79,7 @@ async def check_account(
     findings.append(await _check_scopes(hubspot))
     on_step("properties")
     findings += await _check_schema(hubspot, fields)
+    findings += await _check_required(hubspot, fields)
     findings += await _check_settings(hubspot, fields, stages)
     for object_type in ("deals", "tickets"):
         findings.append(await _check_request_id(hubspot, object_type))
@@ -138,13 +140,15 @@ async def _check_reads(hubspot: HubSpotClient) -> Finding:
         except HubSpotScopeError as error:
             missing += error.required_scopes or [f"crm.objects.{object_type}.read"]
         except HubSpotError as error:
-            return Finding("warning", "scopes", describe_error(error))
+            is_refused = isinstance(error, HubSpotCredentialsError)
+            return Finding("failed" if is_refused else "warning", "scopes", describe_error(error))
     if missing:
         return Finding("failed", "scopes", f"missing: {', '.join(dict.fromkeys(missing))}")
     finding = (
-        "contacts, deals and tickets can be read; the token's other scopes are shown in HubSpot's settings"
+        "contacts, deals and tickets can be read; not known whether they can be written, because HubSpot does not "
+        "report the scopes of this kind of token: compare them in HubSpot's settings"
     )
-    return Finding("ok", "scopes", finding)
+    return Finding("unknown", "scopes", finding)
 
 
 def check_limits(snapshot: Mapping[str, float], limits: Limits) -> list[Finding]:
@@ -173,10 +177,21 @@ def _check_limit(name: str, allowed: float, configured: int, unit: str, remainin
 async def _check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
     problems, unread = await _read(lambda: check_schema(hubspot, fields))
     if problems is None:
-        return [Finding("warning", "properties", unread)]
+        finding = f"{unread}; requests with properties of HUBSPOT_PROPERTIES are refused"
+        return [Finding("failed", "properties", finding)]
     if not problems:
         return [Finding("ok", "properties", "all exist with the expected types")]
     return [Finding("warning", "properties", problem) for problem in problems]
+
+
+async def _check_required(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
+    subject = "required properties"
+    problems, unread = await _read(lambda: check_required(hubspot, fields))
+    if problems is None:
+        return [Finding("unknown", subject, f"not known: {unread}")]
+    if not problems:
+        return [Finding("ok", subject, "customers can set all that new records need")]
+    return [Finding(state, subject, problem) for state, problem in problems]
 
 
 async def _check_settings(
