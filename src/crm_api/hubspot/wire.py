@@ -5,8 +5,9 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -311,6 +312,16 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    time_zone: str = "UTC"
+    utc_offset_milliseconds: int = 0
+
+    @property
+    def zone(self) -> tzinfo:
+        """The account's time zone, or its present offset from UTC if this machine does not know the zone."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return timezone(timedelta(milliseconds=self.utc_offset_milliseconds))
 
 
 class NewAssociation(NamedTuple):

@@ -91,18 +91,13 @@ async def search_contacts(search: RecordSearch, context: CachedRecordContextDep)
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
-<<<<<<< HEAD
-async def get_contact(id: ContactId, context: RecordContextDep, response: Response) -> ContactDetailResponse:
+async def get_contact(
+    id: ContactId, context: CachedRecordContextDep, response: Response
+) -> ContactDetailResponse:
     """Get a contact with its deals and their tickets.
 
     The `ETag` header has the version of the contact, for `If-Match`.
     """
-=======
-async def get_contact(
-    id: ContactId, context: CachedRecordContextDep, response: Response
-) -> ContactDetailResponse:
-    """Get a contact with its deals and their tickets."""
->>>>>>> main
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
 

@@ -99,13 +99,8 @@ async def create_ticket(
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
-<<<<<<< HEAD
-async def get_ticket(id: TicketId, context: RecordContextDep, response: Response) -> TicketResponse:
-    """Get a ticket. The `ETag` header has its version, for `If-Match`."""
-=======
 async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
-    """Get a ticket."""
->>>>>>> main
+    """Get a ticket. The `ETag` header has its version, for `If-Match`."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
