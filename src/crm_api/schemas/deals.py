@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema
 
 from crm_api.schemas.common import (
+    AssociatedIds,
     Envelope,
     LongText,
     Page,
@@ -121,6 +122,8 @@ class Deal(RecordModel):
     description: Annotated[str | None, Field(examples=["Twelve vans"])]
     createdate: Timestamp | None
     hs_lastmodifieddate: Timestamp | None
+    contact_ids: AssociatedIds | None = None
+    """The deal's contacts, for a customer only their own. Null if not read: `include=associations` reads them."""
     properties: PropertyTexts
 
 

@@ -7,6 +7,7 @@ from pydantic import MISSING, Field
 from crm_api.schemas.common import (
     AS_SENT,
     NOT_BLANK,
+    AssociatedIds,
     Envelope,
     Page,
     PropertyChanges,
@@ -83,6 +84,10 @@ class Ticket(RecordModel):
     hs_ticket_priority: Annotated[str | None, Field(examples=["HIGH"])]
     createdate: Timestamp | None
     hs_lastmodifieddate: Timestamp | None
+    contact_ids: AssociatedIds | None = None
+    """The ticket's contacts, for a customer only their own. Null if not read: `include=associations` reads them."""
+    deal_ids: AssociatedIds | None = None
+    """The ticket's deals, for a customer only their own. Null if not read: `include=associations` reads them."""
     properties: PropertyTexts
 
 

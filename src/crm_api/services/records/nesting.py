@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.wire import BatchReadResult
@@ -10,6 +11,7 @@ from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import (
+    IdFields,
     partial_associations,
     partial_associations_by_id,
     sorted_ids,
@@ -100,13 +102,13 @@ def _nested(
     return nested
 
 
-async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
-    """Return a deal, which was read with its tickets' IDs, with its tickets."""
+async def with_tickets(context: RecordContext, deal: CrmRecord, id_fields: IdFields) -> DealWithTickets:
+    """Return a deal, which was read with its tickets' IDs, with its tickets and these ID fields."""
     ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
     tickets = await read_within_budget(
         context, "tickets", _distinct(ticket_ids.targets.values()), ByteBudget()
     )
-    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget())
+    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget(), id_fields)
 
 
 def _with_tickets(
@@ -115,6 +117,7 @@ def _with_tickets(
     ticket_ids: AssociationResult,
     tickets: BatchReadResult,
     budget: ByteBudget,
+    id_fields: IdFields = MappingProxyType({}),
 ) -> DealWithTickets:
     # A deal that was merged since has another ID than the one whose tickets were read.
     is_known = deal.id in ticket_ids.targets and deal.id not in ticket_ids.failed
@@ -128,6 +131,7 @@ def _with_tickets(
         context.fields,
         tickets=[from_record(Ticket, ticket, context.fields) for ticket in fitting],
         incomplete=is_cut or not is_known or not tickets.failed.isdisjoint(ids),
+        **id_fields,
     )
 
 

@@ -15,7 +15,7 @@ from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
+from crm_api.services.records.associations import deal_ids_of, own_tickets
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import ByteBudget, own_contact, read_records
 from crm_api.services.records.queries import find_records
@@ -82,7 +82,7 @@ async def _search_own(
     else:
         ids = await deal_ids
         if object_type == "tickets":
-            ids = await ticket_ids_of(context, contact, ids)
+            ids = (await own_tickets(context, contact, ids)).ids
         records = await read_records(context, object_type, ids)
     selected = await query.select(records, context.fields[object_type], context.time_slices)
     return selected[:limit]
