@@ -1,5 +1,6 @@
 """Fixtures: the application with its database and the emulator, and its callers."""
 
+import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, get_args
 
@@ -16,6 +17,8 @@ from crm_api.main import create_app
 from crm_api.settings import CustomerOperation, Settings
 from hubspot_emulator import Emulator, create_emulator
 
+# Tests count HubSpot calls and read what they have changed in HubSpot, so the cache is off unless this is set.
+READ_CACHE_SECONDS = float(os.environ.get("TEST_READ_CACHE_SECONDS", "0"))
 pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
 
 
@@ -41,6 +44,7 @@ def settings(database_url: str) -> Settings:
         hubspot_burst_limit=100_000,
         hubspot_search_limit=100_000,
         customer_operations=list(get_args(CustomerOperation)),
+        read_cache_seconds=READ_CACHE_SECONDS,
         log_level="WARNING",
     )
 

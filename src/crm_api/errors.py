@@ -125,6 +125,7 @@ _FROM_HUBSPOT: Final[Mapping[type[hubspot.HubSpotError], str]] = {
     hubspot.HubSpotError: "hubspot_error",
     hubspot.HubSpotConnectionError: "hubspot_error",
     hubspot.HubSpotTimeoutError: "hubspot_timeout",
+    hubspot.HubSpotCertificateError: "hubspot_error",
     hubspot.HubSpotServerError: "hubspot_error",
     hubspot.HubSpotUnreadableError: "hubspot_error",
     hubspot.HubSpotQuotaError: "hubspot_unavailable",

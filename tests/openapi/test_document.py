@@ -128,7 +128,7 @@ def test_secured_operations_list_oauth2_before_bearer(document: dict[str, Any]) 
     assert document["security"] == []
     for name, (_, _, operation) in operations().items():
         # Some generators use only the first scheme, and all of them can send a token of OAuth2.
-        schemes = [{"oauth2": []}, {"bearerAuth": []}]
+        schemes: list[dict[str, list[str]]] = [{"oauth2": []}, {"bearerAuth": []}]
         optional = [*schemes, {}]
         allowed = ([], schemes) if name != "listProperties" else (optional,)
         assert operation.get("security", []) in allowed, name

@@ -173,7 +173,7 @@ ACCOUNTS = [
     Row("getMe", "anyone", "", 0, get("/api/me")),
     Row("updateMe", "anyone", "", 2, patch("/api/me", {"firstname": "Augusta"})),
     Row("deleteMe", "anyone", "", 0, delete("/api/me")),
-    Row("exportMe", "customer", "", 6, get("/api/me/export")),
+    Row("exportMe", "customer", "", 4, get("/api/me/export")),
     Row(
         "changePassword",
         "anyone",

@@ -197,6 +197,11 @@ class BatchResponse(WireModel, Generic[T]):
     results: list[T]
     errors: Annotated[list[BatchItemError], BeforeValidator(_null_to_empty_list)] = []
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the errors only report missing records and associations, which the next response would too."""
+        return all(error.category == "OBJECT_NOT_FOUND" for error in self.errors)
+
 
 @dataclass(frozen=True, slots=True)
 class BatchReadResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property, partial
 from itertools import compress
-from operator import eq, ge, gt, le, lt, ne
+from operator import attrgetter, eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
 from crm_api.errors import invalid
@@ -63,11 +63,12 @@ class Condition:
         return Filter(self.field.wire_name, operator, low, high)
 
     @cached_property
-    def _operands(self) -> list[Any]:
+    def operands(self) -> list[Any]:
+        """Comparison keys of the values. Computing them is slow for many long texts."""
         return [comparison_key(self.field.value_type, value) for value in self.values]
 
     def _compare(self, key: Any) -> bool:
-        operands = self._operands
+        operands = self.operands
         if self.field.value_type == "choices":
             # One common option is enough. Sets of options have no order, so other operators match nothing.
             has_overlap = any(key & operand for operand in operands if operand)
@@ -160,6 +161,8 @@ class RecordQuery:
         self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
     ) -> list[CrmRecord]:
         """Return the matching records in the given order."""
+        # The values of all conditions together can take much longer than a slice, so each condition is an item.
+        await slices.map(attrgetter("operands"), self.conditions)
         matches = await slices.map(partial(self.matches, fields=fields), records)
         return list(compress(records, matches))
 
@@ -175,7 +178,7 @@ class RecordQuery:
         """Whether the query selects all records, in ascending order of their IDs."""
         return not self.conditions and self.order is None and self.text is None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash that binds a cursor to this query."""
         parts = (
