@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types openapi contract sdk browser-test soak bench bench-quick lock lock-contract licences clean
+.PHONY: help run test test-pythons check format lint types openapi contract sdk browser-test soak outages bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,8 +29,14 @@ run: $(BIN)/.runtime ## Serve the demo on http://localhost:4012 (SQLite and HubS
 test: check ## Lint, types, and all tests on SQLite, PostgreSQL and Valkey
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-pythons: ## Run the tests without servers on each Python from 3.11 on that is installed (PYTHONS=3.13 limits)
+	@tests/pythons.sh
+
 soak: $(BIN)/.dev ## Create 5,000 records while one HubSpot call in five fails
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+outages: $(BIN)/.dev ## Print who gets what during outages of 20 s of the database, Redis and HubSpot, three minutes (OUTAGES_ARGS=--seconds=5)
+	PYTHONPATH=. $(BIN)/python benchmarks/outages.py $(OUTAGES_ARGS)
 
 # The compared services need more packages, in the versions of the dev lock if it has them.
 $(BIN)/.bench: $(BIN)/.dev requirements/bench.lock
@@ -96,4 +102,4 @@ lock-contract: ## Resolve the lock of the contract's Python tools again
 	$(LOCK) contract/requirements.in -o contract/requirements.lock
 
 clean: ## Remove the environment and caches; .demo/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-pythons .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,57 +1,13 @@
 """Load generators: sequential requests, concurrent clients, or a fixed rate."""
 
 import asyncio
-import statistics
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import aiohttp
-
-NO_RESPONSE: Final = 599
-"""Status that stands for a broken connection."""
-
-
-@dataclass
-class Sample:
-    """Statuses of the responses, and the times of the successful ones."""
-
-    seconds: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    elapsed: float = 0.0
-
-    @property
-    def success_count(self) -> int:
-        return len(self.seconds)
-
-    @property
-    def rate(self) -> float:
-        """Return successes per second."""
-        return self.success_count / self.elapsed
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def quantile(self, share: float) -> float:
-        """Return the time within which this share of the successful responses arrived."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-    def add(self, status: int, seconds: float) -> None:
-        self.statuses[status] += 1
-        if status < 400:
-            self.seconds.append(seconds)
-
-    def require_success(self, name: str) -> Self:
-        """Return the sample. Raises `AssertionError` if a response was no success."""
-        if not self.seconds or self.success_count != self.statuses.total():
-            raise AssertionError(f"{name}: statuses were {dict(self.statuses)}")
-        return self
-
+from benchmarks.sample import NO_RESPONSE, Sample
 
 Send = Callable[[int], Awaitable[int]]
 """Function that sends a request of the client with this number and returns the status."""
@@ -88,7 +44,7 @@ class Client:
             async with self._session.request(method, path, headers=headers, json=json) as response:
                 await response.read()
                 return int(response.status)
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError, OSError):
             return NO_RESPONSE
 
     async def send_for_age(

@@ -1,5 +1,6 @@
 """Table of measurements and goals."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +11,13 @@ SERVICE: Final = "crm-api"
 FLASK: Final = "(a) Flask"
 FASTAPI: Final = "(b) FastAPI"
 LOWER_BOUND: Final = "(c) lower bound"
-CONTESTANTS: Final = (SERVICE, FLASK, FASTAPI, LOWER_BOUND)
+PEERS: Final = (FLASK, FASTAPI, LOWER_BOUND)
+CONTESTANTS: Final = (SERVICE, *PEERS)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One value for each round."""
+    """One value for each round; NaN for a round without a result."""
 
     values: tuple[float, ...]
     unit: str = ""
@@ -26,21 +28,28 @@ class Figure:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        return statistics.median(self.measured) if self.measured else math.nan
+
+    @property
+    def measured(self) -> list[float]:
+        """Return the values of the rounds with a result."""
+        return [value for value in self.values if not math.isnan(value)]
 
     def ratio_to(self, other: "Figure", unit: str = "x") -> "Figure":
         """Return the ratios of the values of the same round."""
         pairs = zip(self.values, other.values, strict=True)
-        return Figure(tuple(value / base for value, base in pairs), unit)
+        return Figure(tuple(value / base if base else math.nan for value, base in pairs), unit)
 
     def scaled(self, factor: float, unit: str) -> "Figure":
         """Return the figure in another unit."""
         return Figure(tuple(value * factor for value in self.values), unit)
 
     def __str__(self) -> str:
+        if not self.measured:
+            return "not measured"
         text = _number(self.median)
-        if len(self.values) > 1:
-            text += f" ({_number(min(self.values))}-{_number(max(self.values))})"
+        if len(self.measured) > 1:
+            text += f" ({_number(min(self.measured))}-{_number(max(self.measured))})"
         return f"{text} {self.unit}".strip()
 
 
@@ -82,8 +91,10 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Return True or False if the row has a goal, else None."""
-        return None if self.goal is None or self.figure is None else self.goal.is_reached_by(self.figure)
+        """Return True or False if the row has a goal and a figure, else None."""
+        if self.goal is None or self.figure is None or not self.figure.measured:
+            return None
+        return self.goal.is_reached_by(self.figure)
 
     @property
     def texts(self) -> tuple[str, ...]:

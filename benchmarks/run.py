@@ -1,14 +1,15 @@
 """One run: its settings, servers and contestants."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks.emulator import Emulator
-from benchmarks.load import Client, Sample
-from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, LOWER_BOUND, SERVICE, Figure, Report
+from benchmarks.load import Client
+from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, LOWER_BOUND, PEERS, SERVICE, Report
+from benchmarks.rounds import log_failure
 from benchmarks.servers import Server, Servers
 from benchmarks.users import User, lower_bound_headers, make_staff, register_users
 from tests.support.builders import deal_body
@@ -65,11 +66,20 @@ QUICK: Final = RunSettings(
 
 
 @dataclass(frozen=True)
+class MissingServer:
+    """Peer that did not start; requests to it get no response."""
+
+    name: str
+    url: str = "http://127.0.0.1:9"
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Contestant:
     """Server with its client and the users who call it."""
 
     name: str
-    server: Server
+    server: Server | MissingServer
     client: Client
     headers: Sequence[Mapping[str, str]]
     """Headers of each user."""
@@ -123,14 +133,21 @@ async def start_run(servers: Servers, settings: RunSettings) -> AsyncGenerator[R
     users: dict[str, list[User]] = {}
     contestants: dict[str, Contestant] = {}
     async with AsyncExitStack() as clients:
-        started = await asyncio.gather(*(asyncio.to_thread(starters[name]) for name in CONTESTANTS))
+        started = await asyncio.gather(
+            *(asyncio.to_thread(start_contestant, name, starters[name]) for name in CONTESTANTS)
+        )
         for name, server in zip(CONTESTANTS, started, strict=True):
             client = await clients.enter_async_context(Client(server.url))
+            headers: list[dict[str, str]] = [{} for _ in emails]
             if name == LOWER_BOUND:
                 headers = [lower_bound_headers(user) for user in users[SERVICE]]
             else:
-                users[name] = await register_users(client, emails)
-                headers = [dict(user.headers) for user in users[name]]
+                try:
+                    users[name] = await register_users(client, emails)
+                    headers = [dict(user.headers) for user in users[name]]
+                except Exception as error:  # noqa: BLE001 - `log_failure` raises those of crm-api
+                    # Its requests are refused then, which its cells show.
+                    log_failure(name, error)
             contestants[name] = Contestant(name, server, client, headers)
         await make_staff(database, emails[STAFF])
         # Each process reads the pipelines once; that is not part of the measures.
@@ -146,33 +163,19 @@ async def _warm_up(contestant: Contestant) -> None:
     sent = [contestant.send("POST", "/api/deals", user, json=deal_body()) for user in users]
     if contestant.name == SERVICE:  # the others check no stages
         sent += [contestant.send("GET", "/api/pipelines", user) for user in users]
-    assert set(await asyncio.gather(*sent)) <= {200, 201}, contestant.name
+    statuses = set(await asyncio.gather(*sent))
+    assert contestant.name in PEERS or statuses <= {200, 201}, statuses
+
+
+def start_contestant(name: str, start: Callable[[], Server]) -> Server | MissingServer:
+    """Start a server. A peer that does not start is missing in the run."""
+    try:
+        return start()
+    except Exception as error:  # noqa: BLE001 - `log_failure` raises those of crm-api
+        log_failure(name, error)
+        return MissingServer(name)
 
 
 def customer_index(number: int) -> int:
     """Return the customer that the client with this number uses."""
     return CUSTOMER + number % (USER_COUNT - 1)
-
-
-async def measure_in_rounds(
-    rounds: int, measures: Mapping[str, Callable[[], Awaitable[Sample]]]
-) -> dict[str, list[Sample]]:
-    """Take each measure once per round, starting with another one each time, so that drift affects all."""
-    names = list(measures)
-    samples: dict[str, list[Sample]] = {name: [] for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            sample = await measures[name]()
-            samples[name].append(sample.require_success(name))
-    return samples
-
-
-def medians(samples: Sequence[Sample]) -> Figure:
-    """Return the median time of each round."""
-    return Figure.of([sample.median for sample in samples], "s")
-
-
-def rates(samples: Sequence[Sample]) -> Figure:
-    """Return the successes per second of each round."""
-    return Figure.of([sample.rate for sample in samples], "/s")

@@ -1,7 +1,7 @@
 """Fixtures: the application with its database and the emulator, and its callers."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ from tests.support.foreign_changes import read_cache_seconds
 from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
-from crm_api.settings import Settings
+from crm_api.settings import CustomerOperation, Settings
 from hubspot_emulator import Emulator, create_emulator
 
 pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
@@ -41,6 +41,7 @@ def settings(database_url: str, request: pytest.FixtureRequest) -> Settings:
         bcrypt_rounds=4,
         hubspot_burst_limit=100_000,
         hubspot_search_limit=100_000,
+        customer_operations=list(get_args(CustomerOperation)),
         # Tests count HubSpot calls, so the cache is off unless TEST_READ_CACHE_SECONDS is set.
         read_cache_seconds=read_cache_seconds(request.node.nodeid),
         log_level="WARNING",

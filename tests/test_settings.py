@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ import pytest
 from crm_api import main
 from crm_api.cli.configuration import dotenv, markdown
 from crm_api.main import create_app
+from crm_api.security.networks import network_of
+from crm_api.services.properties import values
+from crm_api.services.properties.mapping import parse_datetime, plain_number
+from crm_api.setting_checks import is_trust_of_everybody
 from crm_api.settings import Settings, SettingsRefusedError
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -234,6 +240,59 @@ def test_invalid_setting_raises_error_naming_the_variable(changes: dict[str, str
     [name] = changes
     with pytest.raises(ValueError, match=name):
         make(**changes)
+
+
+class UnknownParserError(Exception):
+    """Error of a kind that no parser documents, such as `HeaderParseError` of Python 3.13."""
+
+
+@pytest.mark.parametrize(
+    ("parser", "changes"),
+    [
+        ("crm_api.setting_checks.parseaddr", {"mail_from": "no-reply@portal.example"}),
+        ("crm_api.setting_checks.Address", {"mail_from": "no-reply@portal.example"}),
+        ("crm_api.setting_checks.urlsplit", {"app_public_url": "https://portal.example"}),
+        ("crm_api.setting_checks.validate_email", {"registration_email_domains": "example.org"}),
+        ("crm_api.setting_checks.limits.parse_many", {"rate_limit_user": "1 per 1 second"}),
+        ("crm_api.mail.urlsplit", {"smtp_url": "smtp://mail.example"}),
+        ("crm_api.security.proxies.urlsplit", {"hubspot_base_url": "https://api.hubapi.com"}),
+    ],
+)
+def test_setting_is_refused_after_unknown_error_of_its_parser(
+    monkeypatch: pytest.MonkeyPatch, parser: str, changes: dict[str, str]
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise UnknownParserError
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    monkeypatch.setattr(parser, fail)
+    with pytest.raises(ValueError):
+        create_app(make(**changes))
+
+
+@pytest.mark.parametrize(
+    ("parser", "read"),
+    [
+        ("crm_api.services.properties.values.date", lambda: values._date_to_wire("2026-12-31")),
+        ("crm_api.setting_checks.ipaddress.ip_network", lambda: is_trust_of_everybody("10.0.0.1")),
+        ("crm_api.security.networks.ipaddress.ip_address", lambda: network_of("10.0.0.1")),
+        ("crm_api.services.properties.mapping.Decimal", lambda: plain_number("1e3")),
+        ("crm_api.services.properties.mapping.datetime", lambda: parse_datetime("2026-12-31T00:00:00Z")),
+    ],
+)
+def test_user_text_is_refused_after_unknown_error_of_its_parser(
+    monkeypatch: pytest.MonkeyPatch, parser: str, read: Callable[[], object]
+) -> None:
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            raise UnknownParserError
+
+        def __call__(self, *_arguments: object, **_options: object) -> object:
+            raise UnknownParserError
+
+    monkeypatch.setattr(parser, Failing())
+    with suppress(ValueError):
+        assert read() in (None, False, "10.0.0.1", "1e3")
 
 
 def test_all_problems_of_the_settings_are_reported_together() -> None:

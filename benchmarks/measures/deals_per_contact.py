@@ -5,7 +5,9 @@ from typing import Final
 
 from benchmarks.load import Client, run_sequentially
 from benchmarks.report import FASTAPI, FLASK, SERVICE, Row
+from benchmarks.rounds import cell, measure_one
 from benchmarks.run import Run
+from benchmarks.sample import Sample
 from benchmarks.users import register_users
 
 DEAL_COUNTS: Final = (10, 100, 1000)
@@ -29,24 +31,28 @@ async def _row(run: Run, number: int) -> None:
     names = (SERVICE, FLASK, FASTAPI) if with_peers else (SERVICE,)
     results = await asyncio.gather(*(_read(run, name, email) for name in names))
     cells = {}
-    for name, (seconds, calls) in zip(names, results, strict=True):
-        run.report.charts[CHART][name].append((number, seconds * 1000))
-        cells[name] = f"{calls} calls, {seconds * 1000:,.0f} ms"
+    for name, (sample, calls) in zip(names, results, strict=True):
+        cells[name] = cell(f"{calls} calls, {sample.median * 1000:,.0f} ms", [sample])
+        if sample.seconds:
+            run.report.charts[CHART][name].append((number, sample.median * 1000))
     run.report.rows.append(Row(f"`GET /api/new-crm-objects` of a contact with {number:,} deals", cells))
 
 
-async def _read(run: Run, name: str, email: str) -> tuple[float, int]:
-    """Return the seconds and the number of calls of one page."""
+async def _read(run: Run, name: str, email: str) -> tuple[Sample, int]:
+    """Return the sample and the number of calls of one page."""
     server = run.contestants[name].server
-    async with Client(server.url) as client:
-        [user] = await register_users(client, [email])
+    calls: list[int] = []
 
-        async def read(_number: int) -> int:
-            return await client.send("GET", "/api/new-crm-objects", headers=user.headers)
+    async def read_pages() -> Sample:
+        async with Client(server.url) as client:
+            [user] = await register_users(client, [email])
 
-        before = len(await run.emulator.calls_of(server.name))
-        sample = await run_sequentially(read, 1)
-        calls = len(await run.emulator.calls_of(server.name)) - before
-        if name == SERVICE:
-            sample = await run_sequentially(read, run.settings.requests)
-    return sample.require_success(name).median, calls
+            async def read(_number: int) -> int:
+                return await client.send("GET", "/api/new-crm-objects", headers=user.headers)
+
+            before = len(await run.emulator.calls_of(server.name))
+            sample = await run_sequentially(read, 1)
+            calls.append(len(await run.emulator.calls_of(server.name)) - before)
+            return await run_sequentially(read, run.settings.requests) if name == SERVICE else sample
+
+    return await measure_one(name, read_pages), sum(calls)

@@ -9,9 +9,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks.load import Client, Sample, run_all
+from benchmarks.load import Client, run_all
 from benchmarks.report import LOWER_BOUND, SERVICE, Figure, Row, at_least, at_most
 from benchmarks.run import Run
+from benchmarks.sample import Sample
 from benchmarks.servers import ROOT
 from benchmarks.users import register_users
 from tests.support.builders import PASSWORD

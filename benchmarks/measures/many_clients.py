@@ -1,13 +1,16 @@
 """Deals created by fifty clients, and response time by the number of clients."""
 
+import math
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from benchmarks.emulator import LATENCY_SECONDS
-from benchmarks.load import Sample, run_concurrently
+from benchmarks.load import run_concurrently
 from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, SERVICE, Figure, Row, at_least
-from benchmarks.run import PROCESSES, Contestant, Run, customer_index, measure_in_rounds, medians, rates
+from benchmarks.rounds import cell, measure_in_rounds, medians, rates
+from benchmarks.run import PROCESSES, Contestant, Run, customer_index
+from benchmarks.sample import Sample
 from benchmarks.servers import MAX_CONNECTIONS
 from tests.support.builders import deal_body
 
@@ -24,7 +27,7 @@ async def measure(run: Run) -> None:
             before = contestant.server.cpu_seconds
             sample = await _create_deals(contestant, CLIENTS, run.settings.seconds)()
             seconds = contestant.server.cpu_seconds - before
-            cpu_used[name].append(1000 * seconds / sample.require_success(name).success_count)
+            cpu_used[name].append(1000 * seconds / sample.success_count if sample.seconds else math.nan)
             return sample
 
         return create
@@ -33,7 +36,8 @@ async def measure(run: Run) -> None:
     samples = await measure_in_rounds(run.settings.rounds, measures)
     figures = {name: rates(values) for name, values in samples.items()}
     cells = {
-        name: f"{figure}, {Figure.of(cpu_used[name])} ms of CPU each" for name, figure in figures.items()
+        name: cell(f"{figure}, {Figure.of(cpu_used[name], 'ms')} of CPU each", samples[name])
+        for name, figure in figures.items()
     }
     name = f"{CLIENTS} clients on `POST /api/deals`, {PROCESSES} processes"
     bound = PROCESSES * MAX_CONNECTIONS / LATENCY_SECONDS
@@ -42,7 +46,7 @@ async def measure(run: Run) -> None:
         f"{MAX_CONNECTIONS} connections in each of {PROCESSES} processes at {1000 * LATENCY_SECONDS:.0f} ms a call "
         f"allow at most {bound:.0f}/s. Before that, CPU is the limit on {os.cpu_count()} cores that the emulator and "
         f"the load program share: {cpu[SERVICE]:.2g} ms per request here, {cpu[FASTAPI]:.2g} at (b), "
-        f"{cpu[LOWER_BOUND]:.2g} at (c). (c) reaches {figures[LOWER_BOUND].median / figures[FASTAPI].median:.2g} x (b)."
+        f"{cpu[LOWER_BOUND]:.2g} at (c). (c) reaches {figures[LOWER_BOUND].ratio_to(figures[FASTAPI])} (b)."
     )
     figure = figures[SERVICE].ratio_to(figures[FLASK], "x (a)")
     run.report.rows.append(Row(name, cells, figure, at_least(3, "x"), explanation))
@@ -71,8 +75,9 @@ async def _growth(run: Run) -> None:
         cells = {}
         for name, values in samples.items():
             time = medians(values).scaled(1000, "ms")
-            cells[name] = f"{time}, {rates(values)}"
-            lines[name].append((clients, time.median))
+            cells[name] = cell(f"{time}, {rates(values)}", values)
+            if time.measured:
+                lines[name].append((clients, time.median))
         users = "1 user" if clients == 1 else f"{clients} concurrent users"
         run.report.rows.append(Row(f"{users} on `POST /api/deals`", cells))
     run.report.charts[CHART] = lines

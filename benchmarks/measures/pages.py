@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from benchmarks.emulator import token_of
-from benchmarks.load import Client, Sample, Send, run_sequentially
+from benchmarks.load import Client, Send, run_sequentially
 from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, SERVICE, Row, at_most
-from benchmarks.run import CUSTOMER, STAFF, Contestant, Run, measure_in_rounds, medians
+from benchmarks.rounds import cell, measure_in_rounds, measure_one, medians
+from benchmarks.run import CUSTOMER, STAFF, Contestant, Run
+from benchmarks.sample import Sample
 from tests.support.builders import deal_body, ticket_body
 
 CONTACTS: Final = 100
@@ -125,7 +127,8 @@ async def _row(
     for name, values in samples.items():
         time = medians(values)
         number_of_calls = f"{calls[name]} call" + ("s" if calls[name] > 1 else "")
-        cells[name] = f"{number_of_calls}, {time.scaled(1000, 'ms')}, {time.median / base.median:.3g} x"
+        text = f"{number_of_calls}, {time.scaled(1000, 'ms')}, {time.median / base.median:.3g} x"
+        cells[name] = cell(text, values)
     figure = medians(samples[SERVICE]).ratio_to(base, f"x {ONE_CALL}")
     cpu = {
         name: 1000 * cpu_used[name] / (run.settings.rounds * run.settings.requests)
@@ -142,10 +145,14 @@ async def _count_calls(run: Run, name: str, prepare: PrepareRound) -> tuple[Samp
     """Send one request; return its sample and its number of calls, without those of the preparation."""
     server = run.contestants[name].server.name
     counts = [len(await run.emulator.calls_of(server))]
-    await prepare()
+
+    async def send_one() -> Sample:
+        await prepare()
+        counts.append(len(await run.emulator.calls_of(server)))
+        # The request must use the connection of its preparation, and so the same process.
+        send = await prepare()
+        return await run_sequentially(send, 1)
+
+    sample = await measure_one(name, send_one)
     counts.append(len(await run.emulator.calls_of(server)))
-    # The request must use the connection of its preparation, and so the same process.
-    send = await prepare()
-    sample = (await run_sequentially(send, 1)).require_success(name)
-    counts.append(len(await run.emulator.calls_of(server)))
-    return sample, (counts[2] - counts[1]) - (counts[1] - counts[0])
+    return sample, (counts[-1] - counts[1]) - (counts[1] - counts[0])

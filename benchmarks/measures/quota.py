@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from benchmarks.emulator import Emulator
-from benchmarks.load import Client, Sample, run_at_rate
+from benchmarks.load import Client, run_at_rate
 from benchmarks.report import FLASK, SERVICE, Figure, Row, at_least, at_most
+from benchmarks.rounds import log_failure
 from benchmarks.run import PROCESSES, STAFF, Run, customer_index
+from benchmarks.sample import Sample
 from benchmarks.servers import Server
 from tests.support.builders import deal_body
 from tests.support.processes import free_port
@@ -40,7 +42,9 @@ class _DemandResult:
 async def measure(run: Run) -> None:
     service, peer = await asyncio.gather(_measure_service(run), _measure_peer(run))
     cells = {SERVICE: f"responses {_status_counts(service.creates)}; {_wait_times(service.creates)}"}
-    if peer is not None:
+    if isinstance(peer, str):
+        cells[FLASK] = peer
+    elif peer is not None:
         cells[FLASK] = f"{100 * peer.used['burst']:.0f} % used, responses {_status_counts(peer.creates)}"
     name = f"demand of {DEMAND} x {BURST} calls per {WINDOW_SECONDS:.0f} s: quota used"
     used = Figure.of([100 * service.used["burst"]], "%")
@@ -51,7 +55,9 @@ async def measure(run: Run) -> None:
     run.report.rows.append(Row(name, cells, used, at_least(95, "%"), _explanation(SEARCHES_PER_SECOND, 1.0)))
     count = Figure.of([float(service.creates.statuses[429] + service.searches.statuses[429])])
     cells = {SERVICE: f"HubSpot sent {service.refused_count}"}
-    if peer is not None:
+    if isinstance(peer, str):
+        cells[FLASK] = peer
+    elif peer is not None:
         cells[FLASK] = f"HubSpot sent {peer.refused_count}, callers got a 500"
     run.report.rows.append(
         Row("HubSpot's 429 passed on to callers during this demand", cells, count, at_most(0))
@@ -95,16 +101,19 @@ async def _measure_service(run: Run) -> _DemandResult:
             server.close()
 
 
-async def _measure_peer(run: Run) -> _DemandResult | None:
-    """Measure peer (a) on two processes; None in a quick run."""
+async def _measure_peer(run: Run) -> _DemandResult | str | None:
+    """Measure peer (a) on two processes; its error if it fails, None in a quick run."""
     if not run.settings.includes_slow_peers:
         return None
     emulator = await _start_limited_emulator(run)
-    server = await asyncio.to_thread(run.servers.flask, emulator, workers=PROCESSES)
     try:
-        return await _send_demand(run, emulator, server, run.contestants[FLASK].headers)
-    finally:
-        server.close()
+        server = await asyncio.to_thread(run.servers.flask, emulator, workers=PROCESSES)
+        try:
+            return await _send_demand(run, emulator, server, run.contestants[FLASK].headers)
+        finally:
+            server.close()
+    except Exception as error:  # noqa: BLE001 - the run goes on without the peer
+        return log_failure(FLASK, error)
 
 
 async def _start_limited_emulator(run: Run) -> Emulator:

@@ -64,6 +64,7 @@ def account_rules(settings: Settings) -> AccountRules:
         registration_open=settings.registration == "open",
         email_domains=frozenset(settings.registration_email_domains),
         new_user_role=settings.new_user_role,
+        customer_operations=settings.customer_operations,
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         access_token_seconds=settings.access_token_seconds,
         refresh_token_days=settings.refresh_token_days,

@@ -123,9 +123,9 @@ def create_app(
     app.state.record_requests = SemaphorePerCaller(settings.max_record_requests_per_user)
     app.state.account_rules = account_rules(settings)
     app.state.rate_limits = RateLimits(settings)
-    app.state.mail = MailQueue(settings)
-    app.state.docs_assets = {}
     app.state.metrics = Metrics(version=app.version)
+    app.state.mail = MailQueue(settings, on_lost=app.state.metrics.mails_lost)
+    app.state.docs_assets = {}
     app.state.tracing = tracing
     app.state.openapi_document = document.lazy_document(app)
     for module in ROUTER_MODULES:
@@ -210,6 +210,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.sender.quota.snapshot())
+        metrics.account_mismatch(is_mismatch=app.state.account_binding.mismatch is not None)
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())

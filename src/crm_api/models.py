@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -187,6 +187,8 @@ class PendingRegistration(Base):
     lastname: Mapped[str] = mapped_column(String(100))
     phone: Mapped[str] = mapped_column(String(20))
     password_hash: Mapped[str] = mapped_column(String(255))
+    properties: Mapped[str | None] = mapped_column(Text)
+    """Other values of the new contact, as a JSON object of texts."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

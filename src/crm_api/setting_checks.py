@@ -10,7 +10,8 @@ from itertools import combinations
 from urllib.parse import urlsplit
 
 import limits
-from email_validator import EmailNotValidError, validate_email
+from email_validator import validate_email
+from pydantic import SecretStr
 
 # Shortest prefixes of networks that one operator can own: 10.0.0.0/8 and fc00::/7.
 _MIN_PREFIXES = {4: 8, 6: 7}
@@ -29,7 +30,7 @@ def rate_limit(value: str) -> str:
     """Return the limit. Raises `ValueError` if it is malformed."""
     try:
         limits.parse_many(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser are not documented
         raise ValueError("write it as `120 per 1 minute`") from None
     return value
 
@@ -40,19 +41,34 @@ def normalised_domain(domain: str) -> str:
         return validate_email(
             f"x@{domain.removeprefix('@')}", check_deliverability=False
         ).ascii_domain.lower()
-    except EmailNotValidError:
+    except Exception:  # noqa: BLE001 - besides EmailNotValidError, the codecs of domain names raise errors
         raise ValueError("write domains, such as example.com, example.org") from None
 
 
 def mail_sender(value: str) -> str:
     """Return the sender of mails. Raises `ValueError` if it is not an address with an optional name."""
-    name, address = parseaddr(value)
     try:
+        name, address = parseaddr(value)
         sender = Address(display_name=name, addr_spec=address)
-    except (ValueError, IndexError):
-        sender = Address()
-    if not (sender.username and sender.domain):
+        is_usable = bool(sender.username and sender.domain)
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
+        is_usable = False
+    if not is_usable:
         raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
+    return value
+
+
+def redis_address(value: SecretStr) -> SecretStr:
+    """Return the URL of Redis. Raises `ValueError`, without the URL, because that may contain a password."""
+    try:
+        parts = urlsplit(value.get_secret_value())
+        parts.port  # noqa: B018 - raises if it is not a number
+    except ValueError:
+        parts = urlsplit("")
+    if not (
+        (parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)
+    ):
+        raise ValueError("write redis://host:6379/0, rediss://... for TLS, or unix:///path")
     return value
 
 
@@ -87,12 +103,10 @@ def is_web_address(url: str) -> bool:
     """Return True for an http or https URL without query and fragment."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises if it is not a number
-    except ValueError:
+        is_complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
-    )
+    return is_complete and not parts.query and not parts.fragment
 
 
 def is_trust_of_everybody(proxies: str) -> bool:
@@ -103,7 +117,7 @@ def is_trust_of_everybody(proxies: str) -> bool:
 def _is_too_large(entry: str) -> bool:
     try:
         network = ipaddress.ip_network(entry, strict=False)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return False
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED_IPV4):
         return network.prefixlen - _MAPPED_IPV4.prefixlen < _MIN_PREFIXES[4]

@@ -27,6 +27,7 @@ from crm_api.setting_checks import (
     normalised_domain,
     path_prefix,
     rate_limit,
+    redis_address,
     similar_secrets,
 )
 
@@ -53,6 +54,9 @@ class SettingsRefusedError(ValueError):
 
 
 TicketCategory = Literal["general_inquiry", "technical_issue", "billing", "service_request", "meeting"]
+CustomerOperation = Literal[
+    "create_deal", "update_deal", "archive_deal", "create_ticket", "update_ticket", "archive_ticket"
+]
 RateLimit = Annotated[str, AfterValidator(rate_limit)]
 Domain = Annotated[str, AfterValidator(normalised_domain)]
 Origin = Annotated[str, AfterValidator(browser_origin)]
@@ -144,7 +148,7 @@ class Settings(BaseSettings):
     """Maximum connections of one process to PostgreSQL."""
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     """Days after which the service deletes an audit entry, with the network address in it."""
-    redis_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(redis_address)] | None = None
     """Redis in which processes share rate limits, HubSpot's quota and the read cache; without it each process has its
     own."""
 
@@ -184,6 +188,14 @@ class Settings(BaseSettings):
     """Pipelines that customers see and stages that they may set, as JSON: `{"deals": {"default": ["qualifiedtobuy"]}}`.
     Deals and tickets in other pipelines do not exist for customers. An object type that is not listed is unrestricted;
     an empty list allows all stages."""
+    customer_operations: Annotated[list[CustomerOperation], NoDecode] = [
+        "create_deal",
+        "update_deal",
+        "create_ticket",
+        "update_ticket",
+    ]
+    """What customers may do with deals and tickets, separated by commas; `none` forbids all changes. Also possible:
+    `archive_deal` and `archive_ticket`, which let every contact of a deal archive it."""
     hubspot_properties: dict[Literal["contacts", "deals", "tickets"], PropertyLists] = {}
     """Properties to add to records, as JSON: `{"deals": {"readable": ["dealtype"], "filterable": ["dealtype"]}}`."""
 
@@ -248,12 +260,18 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """Format of log lines. By default `json` in production and `text` in development."""
 
-    @field_validator("cors_origins", "registration_email_domains", mode="before")
+    @field_validator("cors_origins", "registration_email_domains", "customer_operations", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         return (
             [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("customer_operations", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        # Runs before `_split_on_commas`, because Pydantic calls the last validator first.
+        return [] if value == "none" else value
 
     @field_validator("app_public_url")
     @classmethod

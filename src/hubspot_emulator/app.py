@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 from hubspot_emulator import routes
 from hubspot_emulator.api.pipelines import HtmlNotFoundError
+from hubspot_emulator.rules.scopes import check_scopes
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.faults import COMMITTING_KINDS, Fault, Faults, scripted_reply
 from hubspot_emulator.state.journal import StateFileError
@@ -142,6 +143,8 @@ class EmulatorApp:
             rate_headers = self._account.limits.count_request(match.route.budget, is_oauth=is_oauth)
             if match.route.needs_token:
                 self._account.tokens.authorise(authorization)
+                pattern = "/".join(match.route.pattern)
+                check_scopes(self._account, method, match.area, pattern, match.path_parameters)
             call = Call(
                 method, path, match.version, match.area, match.path_parameters, query, headers, body, server
             )

@@ -54,6 +54,8 @@ def create_emulator(
     duplicate_email_is_400: bool = False,
     required_properties: Mapping[str, Collection[str]] | None = None,
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] | None = None,
+    validation_rules: Mapping[str, Mapping[str, Mapping[str, str]]] | None = None,
+    scopes: Collection[str] | None = None,
     compression: bool = True,
     max_recorded_requests: int = 10_000,
 ) -> Emulator:
@@ -72,6 +74,8 @@ def create_emulator(
         duplicate_email_is_400,
         required_properties or {},
         conditional_properties or {},
+        validation_rules or {},
+        scopes,
         compression,
     )
     tokens = Tokens(

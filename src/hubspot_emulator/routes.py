@@ -10,6 +10,7 @@ from hubspot_emulator.api import (
     associations_v3,
     batches,
     oauth,
+    object_schemas,
     objects,
     pipelines,
     properties,
@@ -149,6 +150,7 @@ _AREAS: dict[str, list[Route]] = {
         "none",
         token=False,
     ),
+    "crm-object-schemas": _routes([("GET", "schemas/{type}", object_schemas.read, _V3)]),
     "account-info": _routes([("GET", "details", account_info.details, _V3)]),
 }
 _CRM_AREAS = frozenset(("objects", "associations", "pipelines", "properties", "owners"))
@@ -181,7 +183,7 @@ def _split(path: str) -> tuple[str, ApiVersion, list[str]]:
         return third, ApiVersion(second), segments[3:]
     if first == "crm" and second in _CRM_AREAS and ApiVersion(third).is_dated:
         return second, ApiVersion(third), segments[3:]
-    if first in ("oauth", "account-info") and is_version(second):
+    if first in ("oauth", "account-info", "crm-object-schemas") and is_version(second):
         return first, ApiVersion(second), segments[2:]
     raise NotEmulatedError(path)
 

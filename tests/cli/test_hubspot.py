@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from crm_api.cli import main
 from hubspot_emulator import Emulator
 
 MARKER = "crm_api_request_id"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "hubspot-accounts.md"
 
 
 @pytest.fixture
@@ -103,3 +105,30 @@ def test_hubspot_check_accepts_a_refresh_token(
     result = run("check")
     [credentials] = [line for line in result.output.splitlines() if " credentials " in line]
     assert credentials.startswith("ok "), result.output
+
+
+@pytest.mark.parametrize(
+    ("heading", "switches", "status"),
+    [
+        ("Default account", {}, 0),
+        (
+            "Account with required properties",
+            {"required_properties": {"contacts": ["company"], "deals": ["dealtype"]}},
+            1,
+        ),
+        (
+            "Account with a restricted token",
+            {"scopes": [f"crm.objects.{name}.read" for name in ("contacts", "deals", "tickets")]},
+            1,
+        ),
+    ],
+)
+def test_check_prints_what_the_document_shows(
+    run: Callable[..., Result], emulator: Emulator, heading: str, switches: dict[str, Any], status: int
+) -> None:
+    emulator.switches.update(switches)
+    result = run("check")
+    section = DOCUMENT.read_text(encoding="utf-8").partition(f"### {heading}\n")[2]
+    shown = section.partition("```text\n")[2].partition("```")[0]
+    assert result.stdout == shown
+    assert result.exit_code == status

@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[HubSpotClient], Awaitable[Any]]] = {
         has_unique_value=True,
     ),
     "property update": lambda c: c.properties.update("tickets", "k", options=[OPTION]),
+    "object schema": lambda c: c.object_schemas.list("deals"),
     "account": lambda c: c.account.details(),
     "property group create": lambda c: c.properties.create_group("tickets", name="g", label="G"),
 }

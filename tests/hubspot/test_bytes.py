@@ -81,6 +81,14 @@ EXPECTED: dict[str, tuple[str, str, Any]] = {
         {"options": [{"label": "X", "value": "x", "displayOrder": -1, "hidden": False}]},
     ),
     "property group create": ("POST", "/crm/properties/2026-09/tickets/groups", {"name": "g", "label": "G"}),
+    "object schema": (
+        "GET",
+        (
+            "/crm-object-schemas/2026-09/schemas/deals?includePropertyDefinitions=false"
+            "&includeAssociationDefinitions=false&includeAuditMetadata=false"
+        ),
+        None,
+    ),
     "account": ("GET", "/account-info/2026-09/details", None),
 }
 

@@ -81,7 +81,9 @@ def test_every_operation_has_summary_description_and_tag(document: dict[str, Any
     used = set()
     for name, (_, _, operation) in operations().items():
         assert 0 < len(operation["summary"]) <= MAX_SUMMARY_LENGTH, name
-        assert operation["description"].startswith(operation["summary"]), name
+        assert not re.search(r"[.!?:]$", operation["summary"]), name
+        assert operation["description"], name
+        assert operation["summary"] not in operation["description"], name
         (tag,) = operation["tags"]
         assert tags[tag], name
         used.add(tag)
@@ -122,12 +124,14 @@ def test_info_has_licence_contact_terms_and_servers(document: dict[str, Any]) ->
 
 
 def test_secured_operations_list_oauth2_before_bearer(document: dict[str, Any]) -> None:
-    schemes = document["components"]["securitySchemes"]
-    assert schemes["oauth2"]["flows"]["password"]["refreshUrl"]
+    assert document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["refreshUrl"]
     assert document["security"] == []
     for name, (_, _, operation) in operations().items():
         # Some generators use only the first scheme, and all of them can send a token of OAuth2.
-        assert operation.get("security", []) in ([], [{"oauth2": []}, {"bearerAuth": []}]), name
+        schemes: list[dict[str, list[str]]] = [{"oauth2": []}, {"bearerAuth": []}]
+        optional = [*schemes, {}]
+        allowed = ([], schemes) if name != "listProperties" else (optional,)
+        assert operation.get("security", []) in allowed, name
 
 
 def test_document_has_no_keyword_that_breaks_sdk_generators(document: dict[str, Any]) -> None:

@@ -76,6 +76,11 @@ class TestCreateDeal:
             ("007.10", "007.10"),
             (123456789012345, "123456789012345"),
             ("999999999999999.999999", "999999999999999.999999"),
+            (-1, "-1"),
+            (-1500.5, "-1500.5"),
+            ("-999999999999999.999999", "-999999999999999.999999"),
+            ("-0", "0"),
+            ("-0.00", "0.00"),
         ],
     )
     async def test_deal_amount_is_sent_to_hubspot_as_plain_decimal(
@@ -195,9 +200,9 @@ class TestCreateDeal:
             ({"amount": "1234567890123456"}, "amount"),
             ({"amount": "0.1234567"}, "amount"),
             ({"amount": 1e-7}, "amount"),
-            ({"amount": "-0"}, "amount"),
+            ({"amount": "--1"}, "amount"),
+            ({"amount": "-"}, "amount"),
             ({"amount": ""}, "amount"),
-            ({"amount": -1}, "amount"),
             ({"amount": True}, "amount"),
             ({"amount": None}, "amount"),
             ({"amount": 12345678901234567890}, "amount"),

@@ -102,6 +102,16 @@ class TestUpdateDeal:
         )
         assert writes(emulator) == []
 
+    async def test_negative_amount_can_be_written_back(self, customer: Caller, emulator: Emulator) -> None:
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1, amount="-250.75")
+        deal = (await customer.get(f"/api/deals/{deal_id}")).json()["data"]
+        assert deal["amount"] == "-250.75"
+        body = {"amount": deal["amount"], "description": "refund"}
+        response = await customer.patch(f"/api/deals/{deal_id}", body)
+        assert response.status_code == 200, response.text
+        assert (await customer.patch(f"/api/deals/{deal_id}", {"amount": -1.5})).status_code == 200
+        assert emulator.records("deals")[0].properties["amount"] == "-1.5"
+
     async def test_update_deal_clears_nulls_and_sends_only_changed_values(
         self, customer: Caller, emulator: Emulator
     ) -> None:
@@ -194,7 +204,7 @@ class TestUpdateDeal:
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
         problem = assert_problem(response, 400, "validation_error", fields=["description"])
-        assert problem["details"][0]["message"] == "is required by a rule of this account"
+        assert problem["details"][0]["message"] == "(Description) is required by a rule of this account"
 
 
 class TestIfMatch:

@@ -49,7 +49,7 @@ async def create_pipeline(app: FastAPI, object_type: str) -> Pipeline:
         {"label": state, "displayOrder": position, "metadata": {name: state}}
         for position, state in enumerate(states.split())
     ]
-    return await app.state.hubspot.sender.request(
+    created: Pipeline = await app.state.hubspot.sender.request(
         "POST",
         f"/crm/pipelines/2026-09/{object_type}",
         operation="test",
@@ -57,6 +57,7 @@ async def create_pipeline(app: FastAPI, object_type: str) -> Pipeline:
         idempotent=False,
         response=Pipeline,
     )
+    return created
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ async def test_lists_of_customer_have_no_hidden_records(
             assert not records.hidden.isdisjoint(found)
 
 
-async def test_hidden_records_are_missing_for_every_operation_of_customer(
+async def test_hidden_records_are_missing_for_every_operation(
     customer: Caller, staff: Caller, records: Records, emulator: Emulator
 ) -> None:
     emulator.clear_requests()

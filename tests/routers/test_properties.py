@@ -10,6 +10,7 @@ from tests.support.callers import Caller, assert_problem
 from tests.support.records import create_deal_as, list_all, search_all, seed_deals, writes
 
 from crm_api.hubspot import PropertyOption
+from crm_api.rate_limit import RateLimits
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
@@ -20,6 +21,33 @@ class TestListProperties:
     ) -> None:
         assert_problem(await client.get("/api/properties/deals"), 401, "invalid_token")
         assert emulator.requests == []
+
+    async def test_anonymous_list_has_what_a_registration_may_set(
+        self, client: httpx.AsyncClient, customer: Caller
+    ) -> None:
+        response = await client.get("/api/properties/contacts")
+        assert response.status_code == 200, response.text
+        anonymous = response.json()["data"]["results"]
+        assert [item["name"] for item in anonymous] == ["firstname", "lastname", "phone"]
+        results = (await customer.get("/api/properties/contacts")).json()["data"]["results"]
+        assert anonymous == [item for item in results if item["writable"]]
+
+    @pytest.mark.parametrize("authorization", ["Bearer x", "Basic eDp4", "Bearer", ""])
+    async def test_contact_properties_with_invalid_token_return_401(
+        self, client: httpx.AsyncClient, emulator: Emulator, authorization: str
+    ) -> None:
+        headers = {"Authorization": authorization}
+        response = await client.get("/api/properties/contacts", headers=headers)
+        assert_problem(response, 401, "invalid_token")
+        assert emulator.requests == []
+
+    async def test_anonymous_property_lists_are_limited_per_network(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        settings = app.state.settings.model_copy(update={"rate_limit_user": "2 per 1 minute"})
+        app.state.rate_limits = RateLimits(settings)
+        statuses = [(await client.get("/api/properties/contacts")).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
 
     async def test_property_list_has_types_options_and_writability(
         self, customer: Caller, emulator: Emulator
@@ -286,15 +314,16 @@ class TestEveryType:
         in_order = await list_all(caller, "/api/deals", sort=f"-{name}")
         assert [deal["id"] for deal in in_order] == [matching_id, empty_id]
 
-    async def test_hubspot_rule_returns_400_for_writable_fields_else_502(
+    async def test_400_names_all_properties_that_a_rule_requires(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
         rules = {"amount": ["a_choice", "hubspot_owner_id"], "description": ["hubspot_owner_id"]}
         emulator.switches.conditional_properties = {"deals": rules}
         response = await customer.patch(path, {"amount": 5})
-        assert_problem(response, 400, "validation_error", fields=["properties.a_choice"])
-        assert_problem(await customer.patch(path, {"description": "x"}), 502, "hubspot_error")
+        assert_problem(response, 400, "validation_error", fields=["properties.a_choice", "body"])
+        response = await customer.patch(path, {"description": "x"})
+        assert_problem(response, 400, "validation_error", fields=["body"])
 
 
 class TestRuleForStaffField:
@@ -305,14 +334,19 @@ class TestRuleForStaffField:
         added = {"deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]}}
         return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
 
-    async def test_hubspot_rule_for_staff_property_gives_customers_502(
+    async def test_rule_for_staff_property_tells_customers_to_ask(
         self, customer: Caller, staff: Caller, emulator: Emulator
     ) -> None:
         path = f"/api/deals/{await create_deal_as(customer)}"
         emulator.switches.conditional_properties = {"deals": {"amount": ["dealtype"]}}
-        assert_problem(await customer.patch(path, {"amount": 5}), 502, "hubspot_error")
+        response = await customer.patch(path, {"amount": 5})
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
+        assert "you cannot set it; ask the company" in problem["details"][0]["message"]
+        assert problem["detail"] == "The company's rules for Dealtype do not allow this; ask the company."
         response = await staff.patch(path, {"amount": 5})
-        assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
+        assert problem["details"][0]["message"] == "(Dealtype) is required by a rule of this account"
+        assert problem["detail"] == "The company requires Dealtype; send properties.dealtype."
 
 
 @pytest.mark.parametrize(
@@ -323,7 +357,7 @@ class TestRuleForStaffField:
         {"readable": ["hubspot_owner_id"], "writable_by_customer": ["hubspot_owner_id"]},
         {"readable": [], "writable_by_staff": ["dealtype"]},
         {"readable": [], "filterable": ["dealtype"]},
-        {"readable": ["Deal Type"]},
+        {"readable": ["Dealtype"]},
         {"writeable": ["dealtype"]},
     ],
 )

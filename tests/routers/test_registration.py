@@ -16,6 +16,7 @@ from tests.support.records import duplicate_email_body
 from crm_api.models import User, now
 from crm_api.services.accounts import registration
 from crm_api.services.accounts.context import AccountContext
+from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 
@@ -88,6 +89,40 @@ class TestRegister:
         response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
+    @pytest.mark.parametrize(
+        ("name", "stored"),
+        [
+            ("Sammy Davis Jr.", "Sammy Davis Jr."),
+            ("J.R.R. Tolkien", "J.R.R. Tolkien"),
+            ("Anne\N{HYPHEN}Marie", "Anne-Marie"),
+            ("Anne\N{NON-BREAKING HYPHEN}Marie", "Anne-Marie"),
+            ("van\N{NO-BREAK SPACE}Gogh", "van Gogh"),
+            ("علی\N{ZERO WIDTH NON-JOINER}رضا", "علی\N{ZERO WIDTH NON-JOINER}رضا"),
+        ],
+    )
+    async def test_register_normalises_punctuation_of_names(
+        self, client: httpx.AsyncClient, name: str, stored: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(lastname=name))
+        assert response.json()["data"]["contact"]["lastname"] == stored
+
+    @pytest.mark.parametrize(
+        ("phone", "stored"),
+        [
+            ("020 7946 0018 x12", "020 7946 0018 x12"),
+            ("020 7946 0018x12", "020 7946 0018 x12"),
+            ("+44 20 7946 0018 ext. 12", "+44 20 7946 0018 x12"),
+            ("+44 20 7946 0018 EXT 1234", "+442079460018x1234"),
+            ("+442079460018;ext=12", "+442079460018 x12"),
+            ("030/123456", "030/123456"),
+        ],
+    )
+    async def test_register_normalises_extensions_of_phone_numbers(
+        self, client: httpx.AsyncClient, phone: str, stored: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(phone=phone))
+        assert response.json()["data"]["contact"]["phone"] == stored
+
     @pytest.mark.parametrize("duplicate_status", [409, 400])
     async def test_register_links_and_updates_existing_contact(
         self, client: httpx.AsyncClient, emulator: Emulator, duplicate_status: int
@@ -130,6 +165,7 @@ class TestRegister:
         [
             ({"email": "not an address"}, "email"),
             ({"email": "ada@localhost"}, "email"),
+            ({"email": "ada@test"}, "email"),
             ({"email": "ädä@example.com"}, "email"),
             ({"email": "a" * 250 + "@example.com"}, "email"),
             ({"email": 7}, "email"),
@@ -142,6 +178,11 @@ class TestRegister:
             ({"firstname": "R2D2"}, "firstname"),
             ({"lastname": "A\x00B"}, "lastname"),
             ({"lastname": None}, "lastname"),
+            ({"lastname": "example.com"}, "lastname"),
+            ({"lastname": "see t.co"}, "lastname"),
+            ({"lastname": "Jr.."}, "lastname"),
+            ({"lastname": "."}, "lastname"),
+            ({"lastname": "\N{ZERO WIDTH NON-JOINER}"}, "lastname"),
             ({"password": "short"}, "password"),
             ({"password": "x" * 129}, "password"),
             ({"password": "password1"}, "password"),
@@ -149,6 +190,9 @@ class TestRegister:
             ({"phone": "12"}, "phone"),
             ({"phone": "call me maybe"}, "phone"),
             ({"phone": "1" * 21}, "phone"),
+            ({"phone": "020 7946 0018 x"}, "phone"),
+            ({"phone": "1234 x1234567"}, "phone"),
+            ({"phone": "1234 x12"}, "phone"),
             ({"lifecyclestage": "customer"}, "lifecyclestage"),
             ({"role": "staff"}, "role"),
         ],
@@ -180,6 +224,79 @@ class TestRegister:
         )
         assert "sesam" not in response.text
         assert "nonsense-address" not in response.text
+
+
+class TestRequiredProperties:
+    """A HubSpot account whose contacts need a property that the service does not know by itself."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        added = {
+            "contacts": {
+                "readable": ["company", "jobtitle", "hs_lead_status"],
+                "writable_by_customer": ["company", "hs_lead_status"],
+                "writable_by_staff": ["jobtitle"],
+            }
+        }
+        return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
+
+    async def test_register_sets_properties_that_the_account_requires(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        response = await client.post("/api/register", json=registration_body())
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.company"])
+        assert problem["detail"] == "The company requires Company; send properties.company."
+        assert await users_of(app) == []
+        body = registration_body(properties={"company": "Analytical Engines", "hs_lead_status": None})
+        response = await client.post("/api/register", json=body)
+        assert response.status_code == 201, response.text
+        [record] = emulator.records("contacts")
+        assert record.properties["company"] == "Analytical Engines"
+        assert "hs_lead_status" not in record.properties
+
+    async def test_400_names_required_property_if_labels_are_unreadable(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        emulator.fail_next("GET", "/crm/properties/*", status=403, times=50)
+        response = await client.post("/api/register", json=registration_body())
+        assert_problem(response, 400, "validation_error", fields=["properties.company"])
+
+    async def test_registration_names_property_that_only_staff_may_write(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["jobtitle"]}
+        response = await client.post("/api/register", json=registration_body())
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.jobtitle"])
+        assert "you cannot set it; ask the company" in problem["details"][0]["message"]
+        assert await users_of(app) == []
+
+    @pytest.mark.parametrize(
+        ("properties", "field"),
+        [
+            ({"jobtitle": "x"}, "properties.jobtitle"),
+            ({"city": "x"}, "properties.city"),
+            ({"email": "x@example.com"}, "properties.email"),
+            ({"hs_lead_status": "no option"}, "properties.hs_lead_status"),
+            ({"company": 7}, "properties.company"),
+        ],
+    )
+    async def test_400_names_property_that_registration_may_not_set(
+        self, client: httpx.AsyncClient, emulator: Emulator, properties: dict[str, Any], field: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(properties=properties))
+        assert_problem(response, 400, "validation_error", fields=[field])
+        assert writes(emulator) == []
+
+    async def test_register_updates_properties_of_existing_contact(
+        self, client: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.seed({"contacts": [{"email": "ada@example.com", "company": "Old"}]})
+        response = await client.post("/api/register", json=registration_body(properties={"company": "New"}))
+        assert response.json()["data"]["contact"]["properties"]["company"] == "New"
+        [record] = emulator.records("contacts")
+        assert record.properties["company"] == "New"
 
 
 class TestRegisterWithFailures:

@@ -312,16 +312,19 @@ class TestRequiredProperties:
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
         response = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
         problem = assert_problem(response, 400, "validation_error", fields=["category"])
-        assert problem["details"][0]["message"] == "is required by this account"
+        assert problem["details"][0]["message"] == "(Ticket category) is required by this account"
         assert emulator.records("tickets") == []
 
-    async def test_unsupported_property_required_by_hubspot_returns_502(
+    async def test_400_tells_to_ask_for_property_that_nobody_can_set(
         self, customer: Caller, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         deal_id = await create_deal_as(customer)
         emulator.switches.required_properties = {"tickets": ["source_type"]}
         response = await customer.post(f"/api/tickets/{deal_id}", ticket_body())
-        assert_problem(response, 502, "hubspot_error")
+        problem = assert_problem(response, 400, "validation_error", fields=["body"])
+        assert problem["details"][0]["message"] == (
+            "lacks Source type: the company requires it, and you cannot set it; ask the company"
+        )
         assert "source_type" not in response.text
         # The operator finds the property in the log.
         assert "HubSpot refuses source_type: MISSING_REQUIRED_PROPERTY" in caplog.text

@@ -46,6 +46,52 @@ async def login(client: httpx.AsyncClient, password: str = PASSWORD) -> httpx.Re
     return await client.post("/api/login", json={"email": ADDRESS, "password": password})
 
 
+class TestRequiredProperties:
+    """A HubSpot account whose contacts need a property that the operator has added."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        added = {"contacts": {"readable": ["company"], "writable_by_customer": ["company"]}}
+        return Settings(**(settings.model_dump() | {"_env_file": None, "hubspot_properties": added}))
+
+    async def test_verified_contact_has_properties_of_its_registration(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        body = registration_body(properties={"company": "Analytical Engines"})
+        assert (await client.post("/api/register", json=body)).status_code == 202
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert response.status_code == 200, response.text
+        [record] = emulator.records("contacts")
+        assert record.properties["company"] == "Analytical Engines"
+
+    async def test_verified_contact_keeps_values_that_it_already_had(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        emulator.seed({"contacts": [{"email": ADDRESS, "company": "Old"}]})
+        await client.post("/api/register", json=registration_body(properties={"company": "New"}))
+        await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        assert emulator.records("contacts")[0].properties["company"] == "Old"
+
+    async def test_verification_names_the_missing_required_property(
+        self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox
+    ) -> None:
+        emulator.switches.required_properties = {"contacts": ["company"]}
+        await client.post("/api/register", json=registration_body())
+        response = await verify(client, token_of(await wait_for_mail(app, mailbox, ADDRESS)))
+        problem = assert_problem(response, 400, "validation_error", fields=["properties.company"])
+        assert problem["detail"].endswith("register again.")
+        assert await rows(app, User) == []
+
+    async def test_invalid_property_sends_no_verification_mail(
+        self, client: httpx.AsyncClient, app: FastAPI
+    ) -> None:
+        body = registration_body(properties={"city": "London"})
+        response = await client.post("/api/register", json=body)
+        assert_problem(response, 400, "validation_error", fields=["properties.city"])
+        assert await rows(app, PendingRegistration) == []
+
+
 class TestRegister:
     async def test_register_sends_link_and_creates_no_user(
         self, client: httpx.AsyncClient, app: FastAPI, emulator: Emulator, mailbox: Mailbox

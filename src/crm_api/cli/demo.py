@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import click
@@ -19,7 +20,7 @@ from crm_api.cli.demo_records import CUSTOMER_EMAIL, PASSWORD, STAFF_EMAIL, seed
 from crm_api.cli.migrations import upgrade
 from crm_api.cli.progress import Progress
 from crm_api.cli.serve import serve_api
-from crm_api.settings import Settings
+from crm_api.settings import CustomerOperation, Settings
 
 EMULATOR_PORT = 8100
 
@@ -40,6 +41,8 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
     folder.mkdir(exist_ok=True)
     if "environment" not in settings.model_fields_set:
         os.environ["ENVIRONMENT"] = "development"
+    if "customer_operations" not in settings.model_fields_set:
+        os.environ["CUSTOMER_OPERATIONS"] = ",".join(get_args(CustomerOperation))
     if "database_url" not in settings.model_fields_set:
         # A database belongs to one HubSpot account, so the emulator's has its own.
         name = "own-account.db" if own_account else "crm-api.db"

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete
 
-from crm_api.bootstrap import account_rules, open_database, open_hubspot
+from crm_api.bootstrap import account_rules, open_database, open_hubspot, record_fields
 from crm_api.hubspot import HubSpotClient, NewAssociation
 from crm_api.models import User
 from crm_api.schemas.registration import Registration
@@ -57,6 +57,7 @@ async def seed(settings: Settings) -> None:
             rules=account_rules(settings.model_copy(update=open_to_all)),
             messages=Messages(settings.app_public_url, lambda **_mail: None),
             links=ContactLinkResolver(session_factory),
+            fields=record_fields(settings),
             versions=RecordVersions(session_factory, is_enabled=False),
             read_cache=None,
             origin=SYSTEM,

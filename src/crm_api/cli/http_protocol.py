@@ -110,7 +110,7 @@ class ClientConnections:
 def _parse_network(entry: str) -> IPv4Network | IPv6Network | None:
     try:
         return ip_network(entry)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,9 +13,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
-from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.auth import CurrentUser, CurrentUserIfSent
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
 from crm_api.hubspot import CachedReads, ReadCache, current_call_context
+from crm_api.models import User
 from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
@@ -81,9 +83,7 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
 
     Waits while the user has too many such requests. Raises 503 if that takes longer than the deadline.
     """
-    state = request.app.state
-    settings = await get_settings(request)
-    simultaneous: asyncio.Semaphore = state.record_requests.of(str(user.id))
+    simultaneous: asyncio.Semaphore = request.app.state.record_requests.of(str(user.id))
     call_context = current_call_context()
     try:
         async with asyncio.timeout(call_context.remaining() if call_context is not None else None):
@@ -91,25 +91,44 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
     except TimeoutError:
         raise ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS) from None
     try:
-        yield RecordContext(
-            user=user,
-            hubspot=await get_hubspot(request),
-            session_factory=await get_session_factory(request),
-            fields=state.record_fields,
-            links=state.contact_links,
-            cursors=state.cursors,
-            customer_stages=state.customer_stages,
-            time_slices=state.time_slices,
-            lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
-            # The origin needs the user, so `get_origin` is called here instead of being a dependency.
-            origin=await get_origin(request),
-            versions=state.record_versions,
-        )
+        yield await _record_context(request, user)
     finally:
         simultaneous.release()
 
 
+async def get_record_context_if_sent(
+    request: Request, user: CurrentUserIfSent
+) -> AsyncGenerator[RecordContext, None]:
+    """Provide the context of the caller, or that of a new customer for a request without a login."""
+    if user is None:
+        yield await _record_context(request, User(role="customer"))
+        return
+    async with asynccontextmanager(get_record_context)(request, user) as context:
+        yield context
+
+
+async def _record_context(request: Request, user: User) -> RecordContext:
+    state = request.app.state
+    settings = await get_settings(request)
+    return RecordContext(
+        user=user,
+        hubspot=await get_hubspot(request),
+        session_factory=await get_session_factory(request),
+        fields=state.record_fields,
+        links=state.contact_links,
+        cursors=state.cursors,
+        customer_stages=state.customer_stages,
+        customer_operations=settings.customer_operations,
+        time_slices=state.time_slices,
+        lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
+        # The origin needs the user, so `get_origin` is called here instead of being a dependency.
+        origin=await get_origin(request),
+        versions=state.record_versions,
+    )
+
+
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
+RecordContextIfSentDep = Annotated[RecordContext, Depends(get_record_context_if_sent)]
 
 
 async def get_cached_record_context(

@@ -15,6 +15,7 @@ from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import LocalQuota, Quota
 from crm_api.hubspot.resources.account import AccountApi
 from crm_api.hubspot.resources.associations import AssociationsApi
+from crm_api.hubspot.resources.object_schemas import ObjectSchemasApi
 from crm_api.hubspot.resources.objects import ObjectsApi
 from crm_api.hubspot.resources.pipelines import PipelinesApi
 from crm_api.hubspot.resources.properties import PropertiesApi
@@ -69,6 +70,7 @@ class HubSpotClient:
         self.associations = AssociationsApi(self.sender)
         self.pipelines = PipelinesApi(self.sender)
         self.properties = PropertiesApi(self.sender)
+        self.object_schemas = ObjectSchemasApi(self.sender)
         self.account = AccountApi(self.sender)
 
     def __repr__(self) -> str:
@@ -87,6 +89,7 @@ class HubSpotClient:
         """Cancel shared reads and close all connections."""
         await self.pipelines.aclose()
         await self.properties.aclose()
+        await self.object_schemas.aclose()
         if isinstance(self.sender.auth, RefreshTokenAuth):
             await self.sender.auth.aclose()
         await self._connections.aclose()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from crm_api.hubspot.errors import (
+    HubSpotCertificateError,
     HubSpotConflictError,
     HubSpotConnectionError,
     HubSpotCredentialsError,
@@ -71,9 +73,21 @@ def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubS
     never_sent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
     )
+    if problem := certificate_problem(error):
+        return HubSpotCertificateError(problem, operation=operation, sent=False)
     is_timeout = isinstance(error, httpx.TimeoutException)
     error_class = HubSpotTimeoutError if is_timeout else HubSpotConnectionError
     return error_class(type(error).__name__, operation=operation, sent=not never_sent)
+
+
+def certificate_problem(error: httpx.TransportError) -> str | None:
+    """Return OpenSSL's reason if the server's certificate is not trusted; httpx only keeps it as a cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def error_from_response(
@@ -210,15 +224,22 @@ def _problems(body: Mapping[str, Any], message: str | None) -> Iterator[Property
         names = _context(row, "propertyName") or [_text(row, "in") or ""]
         for name in names:
             found = True
-            yield _problem(code, name)
+            yield _problem(code, name, _text(row, "message"))
     if not found:
         for row in _embedded_rows(message):
-            yield _problem(_text(row, "error") or "", _text(row, "name") or "")
+            yield _problem(_text(row, "error") or "", _text(row, "name") or "", _text(row, "message"))
 
 
-def _problem(code: str, name: str) -> PropertyProblem:
+def _problem(code: str, name: str, text: str | None = None) -> PropertyProblem:
     code = code if _CODE.fullmatch(code) else "UNKNOWN"
-    return PropertyProblem(name if _PROPERTY_NAME.fullmatch(name) else None, code, problem_message(code))
+    # A text about a duplicate names another record.
+    is_explained = code in _PROBLEM_MESSAGES or not text or _DUPLICATE_VALUE.search(text) is not None
+    return PropertyProblem(
+        name if _PROPERTY_NAME.fullmatch(name) else None,
+        code,
+        problem_message(code),
+        None if is_explained else text,
+    )
 
 
 def _embedded_rows(message: str | None) -> Iterator[Mapping[str, Any]]:

@@ -2,7 +2,8 @@
 
     HubSpotError
      ├ HubSpotConnectionError        the connection failed: connect, read, write, protocol
-     │  └ HubSpotTimeoutError        one of our timeouts: connect, pool, read, write
+     │  ├ HubSpotTimeoutError        one of our timeouts: connect, pool, read, write
+     │  └ HubSpotCertificateError    the server's certificate is not trusted
      ├ HubSpotServerError            5xx and 52x
      │  └ HubSpotUnreadableError     a success response whose body cannot be read
      ├ HubSpotQuotaError             429
@@ -24,7 +25,7 @@ and our own words.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypedDict, Unpack
 
 QuotaPolicy = Literal["burst", "search", "daily", "token", "unknown"]
@@ -109,6 +110,10 @@ class HubSpotTimeoutError(HubSpotConnectionError):
     """One of our timeouts: connect, pool, read or write."""
 
 
+class HubSpotCertificateError(HubSpotConnectionError):
+    """The server's certificate is not trusted; `reason` is OpenSSL's."""
+
+
 class HubSpotServerError(HubSpotError):
     """5xx and 52x, often with an HTML body from a proxy. A gateway's error does not say what happened behind it."""
 
@@ -176,6 +181,8 @@ class PropertyProblem:
     property: str | None
     code: str
     message: str
+    text: str | None = field(default=None, repr=False)
+    """HubSpot's text for a code that we have no text for. It may quote values, so only its caller may see it."""
 
 
 class HubSpotValidationError(HubSpotRequestError):
@@ -196,6 +203,8 @@ class HubSpotValidationError(HubSpotRequestError):
         """True if the record was to be associated with a record that does not exist."""
         self.duplicate_unique_value = duplicate_unique_value
         """True if another record has the same value of a unique property."""
+        self.is_about_values = bool(self.problems) or self.category == "VALIDATION_ERROR"
+        """False for a request that HubSpot could not read."""
         codes = dict.fromkeys(problem.code for problem in self.problems)
         self.reason = self.reason or ", ".join(codes)
 

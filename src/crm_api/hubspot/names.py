@@ -9,6 +9,7 @@ _FAMILY_BY_API: Final[dict[str, EndpointFamily]] = {
     "associations": "associations",
     "pipelines": "schema",
     "properties": "schema",
+    "crm-object-schemas": "schema",
 }
 
 # Keys are (type of the record being written, type of the target). https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
@@ -40,7 +41,8 @@ def endpoint_family(path: str) -> EndpointFamily:
     """Return the family of a path's endpoint. HubSpot's families fail independently."""
     if path.endswith("/search"):
         return "search"
-    return _FAMILY_BY_API.get(path.removeprefix("/crm/").partition("/")[0], "objects")
+    api = path.removeprefix("/crm/").removeprefix("/").partition("/")[0]
+    return _FAMILY_BY_API.get(api, "objects")
 
 
 def is_path_segment(value: str) -> bool:
@@ -65,6 +67,10 @@ class Paths:
         self._version = segment(api_version)
         self.account_details = f"/account-info/{self._version}/details"
         self.token = f"/oauth/{self._version}/token"
+
+    def object_schema(self, object_type: ObjectType) -> str:
+        """Return the path of an object type's schema, which is outside `/crm`."""
+        return f"/crm-object-schemas/{self._version}/schemas/{object_type}"
 
     def crm(
         self, resource: Literal["associations", "objects", "pipelines", "properties"], *parts: str

@@ -16,11 +16,17 @@ class Observer:
     def circuit_changed(self, *, circuit: str, state: str) -> None:
         """Record a circuit's new state: `open`, `half_open` or `closed`."""
 
+    def credentials_checked(self, *, refused: bool) -> None:
+        """Record whether HubSpot accepted the credentials of an attempt that it responded to."""
+
     def cache_read(self, *, outcome: str) -> None:
         """Record a read through the read cache: `hit`, `miss` or `stale`."""
 
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        """Record that HubSpot refused a call without this scope, or that such a call succeeded later."""
 
 
 class Observers(Observer):
@@ -45,6 +51,10 @@ class Observers(Observer):
         for observer in self._observers:
             observer.circuit_changed(circuit=circuit, state=state)
 
+    def credentials_checked(self, *, refused: bool) -> None:
+        for observer in self._observers:
+            observer.credentials_checked(refused=refused)
+
     def cache_read(self, *, outcome: str) -> None:
         for observer in self._observers:
             observer.cache_read(outcome=outcome)
@@ -52,3 +62,7 @@ class Observers(Observer):
     def token_refreshed(self, *, outcome: str) -> None:
         for observer in self._observers:
             observer.token_refreshed(outcome=outcome)
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        for observer in self._observers:
+            observer.scope_missing(scope=scope, is_missing=is_missing)

@@ -30,6 +30,7 @@ from crm_api.hubspot.errors import (
     HubSpotError,
     HubSpotGrantError,
     HubSpotQuotaError,
+    HubSpotScopeError,
     HubSpotServerError,
     HubSpotTimeoutError,
     HubSpotUnavailableError,
@@ -39,6 +40,7 @@ from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
+from crm_api.hubspot.wire import read_response
 
 R = TypeVar("R", bound=BaseModel)
 OnBody = Callable[[bytes, float], None]
@@ -146,6 +148,12 @@ class Sender:
         self.in_flight = 0
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
+        self._missing_scopes: dict[str, set[str]] = {}
+
+    @property
+    def missing_scopes(self) -> list[str]:
+        """Scopes that HubSpot has named in a 403, until a call that needed them succeeds."""
+        return sorted(self._missing_scopes)
 
     def context(self) -> CallContext:
         """Return the incoming request's context, or a new one with the default deadline."""
@@ -315,7 +323,7 @@ class Sender:
         if response.is_success:
             body = response.content or b"{}"
             try:
-                read = call.response.model_validate_json(body)
+                read = read_response(call.response, body)
             except ValidationError:
                 # The original exception quotes the body.
                 return HubSpotUnreadableError(
@@ -334,8 +342,27 @@ class Sender:
     def _report(self, call: _Call[Any], attempt: int, outcome: object, seconds: float) -> None:
         name = type(outcome).__name__ if isinstance(outcome, HubSpotError) else "ok"
         self._observer.call_finished(operation=call.operation, outcome=name, attempt=attempt, seconds=seconds)
+        if (refused := _are_credentials_refused(outcome)) is not None:
+            self._observer.credentials_checked(refused=refused)
+        if isinstance(outcome, HubSpotScopeError):
+            self._add_missing_scope(outcome, call.operation)
+        elif self._missing_scopes and not isinstance(outcome, HubSpotError):
+            self._remove_missing_scopes(call.operation)
         is_failure = _is_account_wide_failure(outcome)
         self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
+
+    def _add_missing_scope(self, error: HubSpotScopeError, operation: str) -> None:
+        scope = " or ".join(error.required_scopes) or f"the scope of {operation}"
+        if scope not in self._missing_scopes:
+            logger.error("the HubSpot token lacks a scope: scope=%s operation=%s", scope, operation)
+            self._observer.scope_missing(scope=scope, is_missing=True)
+        self._missing_scopes.setdefault(scope, set()).add(operation)
+
+    def _remove_missing_scopes(self, operation: str) -> None:
+        for scope, operations in list(self._missing_scopes.items()):
+            if operation in operations:
+                del self._missing_scopes[scope]
+                self._observer.scope_missing(scope=scope, is_missing=False)
 
     def _circuit_changed(self, name: CircuitName, state: CircuitState) -> None:
         logger.warning("HubSpot circuit breaker changed: circuit=%s state=%s", name, state.value)
@@ -368,6 +395,16 @@ def _is_account_wide_failure(outcome: object) -> bool:
     if isinstance(outcome, OUTAGES | HubSpotGrantError):
         return True
     return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
+
+
+def _are_credentials_refused(outcome: object) -> bool | None:
+    """Return whether HubSpot refused the credentials, None if it did not respond."""
+    if not isinstance(outcome, HubSpotError):
+        return False
+    if isinstance(outcome, HubSpotGrantError) or outcome.status_code == 401:
+        return True
+    # A server error may come from a proxy that does not check credentials.
+    return None if outcome.status_code is None or outcome.status_code >= 500 else False
 
 
 def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:

@@ -1,17 +1,40 @@
 """HubSpot's JSON as Pydantic models."""
 
 import json
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from crm_api.hubspot.names import ASSOCIATION_TYPE_IDS, ObjectType
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+logger = logging.getLogger(__name__)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Members whose values HubSpot documents as text.
+_TEXT_MAPS = frozenset({"properties", "metadata"})
+_TIMESTAMPS = frozenset({"createdAt", "updatedAt"})
 
 
 class WireModel(BaseModel):
@@ -29,6 +52,20 @@ class WireModel(BaseModel):
     )
 
 
+class DefinitionModel(WireModel):
+    """Base of properties, pipelines and their parts. A null member is an absent one; the default label is the name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        members = {name: member for name, member in value.items() if member is not None}
+        if not members.get("label"):
+            members["label"] = members.get("name") or members.get("value") or members.get("id") or ""
+        return members
+
+
 class NoContent(WireModel):
     """Response whose body is empty or not needed."""
 
@@ -37,8 +74,21 @@ def _null_to_empty_list(value: Any) -> Any:
     return [] if value is None else value
 
 
-def _null_to_last(value: Any) -> Any:
-    return -1 if value is None else value
+def _only_valid(items: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Validate a list of definitions; leave out the items that are not valid.
+
+    One odd definition must not make all others unusable.
+    """
+    try:
+        return validate(items)
+    except ValidationError as error:
+        if not isinstance(items, list):
+            raise
+        invalid = {
+            line["loc"][0] for line in error.errors(include_url=False, include_input=False) if line["loc"]
+        }
+        logger.warning("definitions of HubSpot that cannot be read are left out: count=%s", len(invalid))
+        return validate([item for index, item in enumerate(items) if index not in invalid])
 
 
 def _texts(value: Any) -> Any:
@@ -58,7 +108,17 @@ After = Annotated[str | None, Field(default=None, validation_alias=AliasPath("pa
 class FullList(WireModel, Generic[T]):
     """Response with all items, such as an object type's pipelines or property definitions."""
 
-    results: list[T]
+    results: Annotated[list[T], WrapValidator(_only_valid)]
+
+
+def _to_utc(timestamp: datetime) -> datetime:
+    try:
+        return timestamp.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not in a year from 1 to 9999 in UTC") from None
+
+
+Timestamp = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 
 
 class InlineTarget(WireModel):
@@ -87,8 +147,8 @@ class CrmRecord(WireModel):
 
     id: str
     properties: dict[str, str | None] = Field(repr=False)
-    created_at: datetime = Field(repr=False)
-    updated_at: datetime = Field(repr=False)
+    created_at: Timestamp | None = Field(default=None, repr=False)
+    updated_at: Timestamp | None = Field(default=None, repr=False)
     archived: bool = False
     associations: dict[str, InlineAssociations] = Field(default={}, repr=False)
 
@@ -174,11 +234,11 @@ class AssociationResult:
     failed: set[str]
 
 
-class Stage(WireModel):
+class Stage(DefinitionModel):
     """Stage of a pipeline."""
 
     id: str
-    label: str
+    label: str = ""
     display_order: int = 0
     metadata: dict[str, str | None] = {}
     archived: bool = False
@@ -193,41 +253,41 @@ class Stage(WireModel):
         return stated == "true" or (not stated and self.metadata.get("ticketState") == "CLOSED")
 
 
-class Pipeline(WireModel):
+class Pipeline(DefinitionModel):
     """Pipeline of deals or tickets."""
 
     id: str
-    label: str
+    label: str = ""
     display_order: int = 0
-    stages: list[Stage]
+    stages: Annotated[list[Stage], WrapValidator(_only_valid)] = []
     archived: bool = False
 
 
-class PropertyOption(WireModel):
+class PropertyOption(DefinitionModel):
     """Allowed value of an enumeration property."""
 
-    label: str
+    label: str = ""
     value: str
-    display_order: Annotated[int, BeforeValidator(_null_to_last)] = -1
+    display_order: int = -1
     """Negative values sort last."""
     hidden: bool = False
     description: str | None = None
 
 
-class _ModificationMetadata(WireModel):
+class _ModificationMetadata(DefinitionModel):
     read_only_value: bool = False
 
 
-class Property(WireModel):
+class Property(DefinitionModel):
     """Definition of a property."""
 
     name: str
-    label: str
-    type: str
-    field_type: str
+    label: str = ""
+    type: str = "string"
+    field_type: str = "text"
     group_name: str | None = None
     description: str | None = None
-    options: Annotated[list[PropertyOption], BeforeValidator(_null_to_empty_list)] = []
+    options: Annotated[list[PropertyOption], WrapValidator(_only_valid)] = []
     calculated: bool = False
     hidden: bool = False
     has_unique_value: bool = False
@@ -241,10 +301,27 @@ class Property(WireModel):
         return self.calculated or (metadata is not None and metadata.read_only_value)
 
 
+class ObjectSchema(DefinitionModel):
+    """Schema of an object type, without its definitions."""
+
+    required_properties: list[str] = []
+    """Names of the properties that a new record needs."""
+
+
 class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    time_zone: str = "UTC"
+    utc_offset_milliseconds: int = 0
+
+    @property
+    def zone(self) -> tzinfo:
+        """The account's time zone, or its present offset from UTC if this machine does not know the zone."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return timezone(timedelta(milliseconds=self.utc_offset_milliseconds))
 
 
 class NewAssociation(NamedTuple):
@@ -279,3 +356,49 @@ def json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_response(response: type[M], content: bytes) -> M:
+    """Return a response as its model. Raises `ValidationError`.
+
+    Values that contradict HubSpot's documents are repaired, so that one of them does not hide all other records.
+    """
+    try:
+        return response.model_validate_json(content)
+    except ValidationError as error:
+        try:
+            body = _repaired(json.loads(content))
+        except (ValueError, RecursionError):
+            raise error from None
+        logger.warning("response of HubSpot repaired: model=%s", response.__name__)
+        return response.model_validate(body)
+
+
+def _repaired(node: Any, name: str = "") -> Any:
+    """Return JSON with valid Unicode, with texts as values of properties, and without timestamps that are none."""
+    if isinstance(node, str) and name != "archived":
+        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", node)
+        return None if name in _TIMESTAMPS and not _is_timestamp(text) else text
+    if isinstance(node, list):
+        return [_repaired(item) for item in node]
+    if isinstance(node, dict):
+        members = {_repaired(key): _repaired(value, key) for key, value in node.items()}
+        if name in _TEXT_MAPS:
+            return {key: _as_text(value) for key, value in members.items()}
+        return members
+    if name == "archived":
+        return node is True
+    return None if name in _TIMESTAMPS else node
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        TypeAdapter(Timestamp).validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a property's value in HubSpot's format."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

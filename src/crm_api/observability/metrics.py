@@ -9,6 +9,7 @@ from crm_api.hubspot import CIRCUITS, Observer
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
+_FAILED_LOGINS: Final = frozenset({"invalid_credentials", "invalid_grant"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -51,6 +52,23 @@ class Metrics(Observer):
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
             "livemin",
         )
+        self._credentials_refused = gauge(
+            "hubspot_credentials_refused", "1 while HubSpot refuses the credentials.", "livemax"
+        )
+        self._account_mismatch = gauge(
+            "hubspot_account_mismatch", "1 if the database is bound to another HubSpot account.", "livemax"
+        )
+        self._mails_lost = counter("mails_lost", "Mails that were not sent.", "reason")
+        self._failed_logins = counter("failed_logins", "Logins and token requests with wrong credentials.")
+        self._rate_limited = counter(
+            "rate_limited_requests", "Requests over one of the service's rate limits.", "route"
+        )
+        self._missing_scope = gauge(
+            "hubspot_missing_scope",
+            "1 after HubSpot refused a call without the scope, 0 after such a call succeeded.",
+            "livemax",
+            "scope",
+        )
         self._pool_used = gauge("pool_used", "Used connections or threads of a pool.", "livesum", "pool")
         self._pool_size = gauge("pool_size", "Maximum connections or threads of a pool.", "livesum", "pool")
         info = gauge("build_info", "Always 1; the label has the version.", "livemax", "version")
@@ -68,11 +86,28 @@ class Metrics(Observer):
         # The mode defines how the values of live workers are combined; those of dead workers are removed.
         return Gauge(f"crm_api_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
-    def request_finished(self, *, method: str, route: str, status: int, seconds: float) -> None:
-        """Record a finished request."""
+    def request_finished(
+        self, *, method: str, route: str, status: int, seconds: float, code: str | None = None
+    ) -> None:
+        """Record a finished request; `code` is that of its error."""
         method = method if method in _METHODS else "other"
         self._requests.labels(method, route, status).inc()
         self._request_seconds.labels(method, route).observe(seconds)
+        if code in _FAILED_LOGINS:
+            self._failed_logins.inc()
+        if code == "rate_limit_exceeded":
+            self._rate_limited.labels(route).inc()
+
+    def mails_lost(self, reason: str, count: int = 1) -> None:
+        """Record mails that were not sent."""
+        self._mails_lost.labels(reason).inc(count)
+
+    def account_mismatch(self, *, is_mismatch: bool) -> None:
+        """Update whether the database is bound to another HubSpot account."""
+        self._account_mismatch.set(is_mismatch)
+
+    def credentials_checked(self, *, refused: bool) -> None:
+        self._credentials_refused.set(refused)
 
     def quota(self, snapshot: Mapping[str, float]) -> None:
         """Update the quota gauges from a `Quota.snapshot`."""
@@ -117,3 +152,6 @@ class Metrics(Observer):
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()
+
+    def scope_missing(self, *, scope: str, is_missing: bool) -> None:
+        self._missing_scope.labels(scope).set(1 if is_missing else 0)

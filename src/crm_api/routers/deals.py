@@ -75,6 +75,7 @@ async def create_deal(
     A customer creates it for their own contact; staff can name the contact in `contact_id`.
     Two deals may have the same name.
     """
+    context.require_operation("create_deal")
     return await idempotent_create.execute(
         partial(deals.create_deal, context, deal),
         operation="create_deal",
@@ -94,21 +95,30 @@ async def search_deals(search: RecordSearch, context: CachedRecordContextDep) ->
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
 async def get_deal(id: DealId, context: CachedRecordContextDep, response: Response) -> DealDetailResponse:
-    """Get a deal with its tickets."""
+    """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
 
-@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True))
+@router.patch(
+    "/{id}",
+    responses=responses("forbidden", *HUBSPOT_ERRORS, message=DealResponse.UPDATED, etag=True),
+)
 async def update_deal(
     id: DealId, changes: DealUpdate, context: RecordContextDep, response: Response, if_match: IfMatch = None
 ) -> DealResponse:
     """Update a deal. Omitted fields are unchanged; null clears a field."""
+    context.require_operation("update_deal")
     deal, response.headers["ETag"] = await update_record(context, Deal, id, changes, if_match=if_match)
     return DealResponse(message=DealResponse.UPDATED, data=deal)
 
 
-@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses("forbidden", *HUBSPOT_ERRORS),
+)
 async def archive_deal(id: DealId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a deal. The company can restore it in HubSpot for 90 days."""
+    context.require_operation("archive_deal")
     await archive_record(context, "deals", id, if_match=if_match)

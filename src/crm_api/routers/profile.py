@@ -3,7 +3,7 @@
 from fastapi import APIRouter, status
 
 from crm_api.dependencies.accounts import AccountContextDep
-from crm_api.dependencies.app_state import HubSpotDep
+from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.auth import CurrentUser
 from crm_api.dependencies.records import CursorParameter, RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
@@ -15,9 +15,13 @@ router = APIRouter(prefix="/api", tags=["Account"])
 
 
 @router.get("/me", responses=responses(message=ProfileResponse.RETRIEVED))
-async def get_me(user: CurrentUser) -> ProfileResponse:
-    """Get your profile. It is stored in the service's database, so it can be read while HubSpot is unavailable."""
-    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=profile.profile_of(user))
+async def get_me(user: CurrentUser, settings: SettingsDep) -> ProfileResponse:
+    """Get your profile and what you may do.
+
+    It is stored in the service's database, so it can be read while HubSpot is unavailable.
+    """
+    own = profile.profile_of(user, settings.customer_operations)
+    return ProfileResponse(message=ProfileResponse.RETRIEVED, data=own)
 
 
 @router.patch("/me", responses=responses(*HUBSPOT_ERRORS, message=ProfileResponse.UPDATED))

@@ -70,11 +70,13 @@ async def search_tickets(search: RecordSearch, context: CachedRecordContextDep) 
     "/{id}",
     status_code=status.HTTP_201_CREATED,
     response_model=TicketResponse,
-    responses=responses("contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201),
+    responses=responses(
+        "forbidden", "contact_missing", *CREATE_ERRORS, message=TicketResponse.CREATED, status=201
+    ),
 )
 async def create_ticket(
     id: Annotated[
-        RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
+        RecordId, Path(description="**Deal** ID: the deal to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
     context: RecordContextDep,
@@ -84,6 +86,7 @@ async def create_ticket(
 
     The ticket is associated with the deal and with your contact; if staff create it, with the deal's contacts.
     """
+    context.require_operation("create_ticket")
     return await idempotent_create.execute(
         partial(tickets.create_ticket, context, id, ticket),
         operation="create_ticket",
@@ -97,12 +100,15 @@ async def create_ticket(
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
 async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
-    """Get a ticket."""
+    """Get a ticket. The `ETag` header has its version, for `If-Match`."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
 
-@router.patch("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True))
+@router.patch(
+    "/{id}",
+    responses=responses("forbidden", *HUBSPOT_ERRORS, message=TicketResponse.UPDATED, etag=True),
+)
 async def update_ticket(
     id: TicketId,
     changes: TicketUpdate,
@@ -111,11 +117,17 @@ async def update_ticket(
     if_match: IfMatch = None,
 ) -> TicketResponse:
     """Update a ticket. Omitted fields are unchanged; null clears a field."""
+    context.require_operation("update_ticket")
     ticket, response.headers["ETag"] = await update_record(context, Ticket, id, changes, if_match=if_match)
     return TicketResponse(message=TicketResponse.UPDATED, data=ticket)
 
 
-@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(*HUBSPOT_ERRORS))
+@router.delete(
+    "/{id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses("forbidden", *HUBSPOT_ERRORS),
+)
 async def archive_ticket(id: TicketId, context: RecordContextDep, if_match: IfMatch = None) -> None:
     """Archive a ticket. The company can restore it in HubSpot for 90 days."""
+    context.require_operation("archive_ticket")
     await archive_record(context, "tickets", id, if_match=if_match)

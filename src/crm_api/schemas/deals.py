@@ -1,7 +1,7 @@
 """Contract of the deal operations."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -21,7 +21,7 @@ from crm_api.schemas.common import (
     text,
 )
 
-_AMOUNT_PATTERN = r"^\d{1,15}(\.\d{1,6})?$"
+_AMOUNT_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 
 
 def plain_amount(value: Any) -> str:
@@ -38,12 +38,12 @@ def plain_amount(value: Any) -> str:
         exact = Decimal(repr(value))
         if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > 15:
             raise ValueError("must have at most 15 significant digits; send a string for more")
-        plain = format(exact, "f").removeprefix("-") if exact.is_zero() else format(exact, "f")
+        plain = format(exact, "f")
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
-        raise ValueError("must be from 0 to 999999999999999.999999 with at most six decimals")
-    return plain
+        raise ValueError("must have at most 15 digits before the decimal point and six after it")
+    return plain if plain.strip("-0.") else plain.removeprefix("-")
 
 
 Amount = Annotated[
@@ -51,12 +51,20 @@ Amount = Annotated[
     BeforeValidator(plain_amount),
     # The document has no union of string and number: some generators make an empty type of it.
     WithJsonSchema(
-        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 22, "examples": ["1500.50"]},
+        {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 23, "examples": ["1500.50"]},
     ),
 ]
+
+
+def _parse_close_date(value: Any) -> datetime | date:
+    """Return a datetime, or a date without time, whose beginning depends on the HubSpot account's time zone."""
+    parsed = parse_rfc3339(value)
+    return parsed.date() if len(value) == len("2026-12-31") else parsed
+
+
 CloseDate = Annotated[
-    datetime,
-    BeforeValidator(parse_rfc3339),
+    datetime | date,
+    BeforeValidator(_parse_close_date),
     # The document has one format, so that generated clients have a type for timestamps.
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T17:00:00Z"]}),
 ]
@@ -77,7 +85,7 @@ class DealCreate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     pipeline: PipelineId | MISSING = MISSING
     """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
@@ -96,7 +104,7 @@ class DealUpdate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     properties: PropertyChanges | MISSING = MISSING
 
 

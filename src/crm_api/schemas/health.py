@@ -20,7 +20,7 @@ class Dependency(ResponseModel):
     seen_at: Timestamp | None
     """When the last response or failure was seen; null before the first."""
     problem: Annotated[str | None, Field(examples=["TimeoutError"])]
-    """The last failure, pauses after HubSpot's 429, and open circuit breakers, without names or values."""
+    """The last failure, missing scopes, pauses after HubSpot's 429, and open circuit breakers, without values."""
 
 
 class Readiness(ResponseModel):

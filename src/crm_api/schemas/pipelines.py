@@ -10,7 +10,7 @@ from crm_api.schemas.common import DisplayOrder, Envelope, Label, ResponseModel
 class Stage(ResponseModel):
     """Stage of a pipeline."""
 
-    id: Annotated[str, Field(max_length=100, examples=["qualifiedtobuy"])]
+    id: Annotated[str, Field(max_length=1000, examples=["qualifiedtobuy"])]
     """Value for `dealstage` or `hs_pipeline_stage`."""
     label: Annotated[Label, Field(examples=["Qualified To Buy"])]
     display_order: DisplayOrder
@@ -23,18 +23,18 @@ class Stage(ResponseModel):
 class Pipeline(ResponseModel):
     """Pipeline of deals or tickets."""
 
-    id: Annotated[str, Field(max_length=100, examples=["default"])]
+    id: Annotated[str, Field(max_length=1000, examples=["default"])]
     label: Annotated[Label, Field(examples=["Sales Pipeline"])]
     display_order: Annotated[DisplayOrder, Field(examples=[0])]
-    stages: Annotated[list[Stage], Field(max_length=100)]
+    stages: Annotated[list[Stage], Field(max_length=1000)]
     """In display order."""
 
 
 class Pipelines(ResponseModel):
     """Pipelines of the HubSpot account in display order; the first of each type is the default."""
 
-    deals: Annotated[list[Pipeline], Field(max_length=100)]
-    tickets: Annotated[list[Pipeline], Field(max_length=100)]
+    deals: Annotated[list[Pipeline], Field(max_length=1000)]
+    tickets: Annotated[list[Pipeline], Field(max_length=1000)]
 
 
 class PipelinesResponse(Envelope[Pipelines]):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import MISSING, BeforeValidator, Field
 
-from crm_api.schemas.accounts import PersonName, Phone, Role
+from crm_api.schemas.accounts import CustomerOperation, PersonName, Phone, Role
 from crm_api.schemas.common import Envelope, RecordId, RequestModel, ResponseModel
 
 
@@ -32,6 +32,8 @@ class Profile(ResponseModel):
     """Whether the e-mail address is verified."""
     contact_id: RecordId | None
     """The user's HubSpot contact; null if no contact is linked."""
+    operations: Annotated[list[CustomerOperation], Field(max_length=6)]
+    """What the operator allows the user to do with the deals and tickets that they may read."""
 
 
 class ProfileResponse(Envelope[Profile]):

@@ -10,7 +10,7 @@ from crm_api.schemas.common import Envelope, Label, ResponseModel
 class RecordPropertyOption(ResponseModel):
     """Option of an enumeration."""
 
-    value: Annotated[str, Field(max_length=1000, examples=["lead"])]
+    value: Annotated[str, Field(max_length=65_536, examples=["lead"])]
     """Value in requests."""
     label: Annotated[Label, Field(examples=["Lead"])]
 
@@ -27,7 +27,7 @@ class RecordProperty(ResponseModel):
         Field(examples=["enumeration"]),
     ]
     """How to parse the value, which is a string or null."""
-    options: Annotated[list[RecordPropertyOption], Field(max_length=10_000)]
+    options: Annotated[list[RecordPropertyOption], Field(max_length=100_000)]
     """Options of an enumeration that you may set, in display order; empty for other types."""
     required: bool
     """Whether null is refused."""

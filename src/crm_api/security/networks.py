@@ -12,7 +12,7 @@ def networks_of(address: str, ipv6_prefixes: tuple[int, ...]) -> tuple[str, ...]
     """Return the IPv4 address, or the networks of an IPv6 address that have these prefix lengths."""
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return (address,)
     if parsed.version == 4:
         return (address,)

@@ -15,9 +15,12 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | No
 
     Loopback addresses never have a proxy.
     """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    if _is_loopback(host) or _is_excluded(host, parts.port, _variable(environment, "NO_PROXY")):
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
+        raise ProxyError("the URL of HubSpot cannot be parsed") from None
+    if _is_loopback(host) or _is_excluded(host, port, _variable(environment, "NO_PROXY")):
         return None
     for name in (f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"):
         if proxy := _variable(environment, name):
@@ -34,7 +37,7 @@ def _checked(name: str, proxy: str) -> str:
     try:
         parts = urlsplit(proxy)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         is_usable = False
     if not is_usable:
         raise ProxyError(
@@ -49,7 +52,7 @@ def _is_loopback(host: str) -> bool:
         return True
     try:
         return ip_address(host).is_loopback
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return False
 
 
@@ -64,8 +67,8 @@ def _matches(entry: str, host: str, port: int | None) -> bool:
         return True
     try:
         return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
-    except ValueError:
-        pass  # the host or the entry is a name
+    except Exception:  # noqa: BLE001, S110 - of any kind: the host or the entry is a name
+        pass
     name, _, entry_port = entry.rpartition(":")
     if name and entry_port.isdecimal():
         if port is not None and int(entry_port) != port:

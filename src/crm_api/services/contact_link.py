@@ -1,6 +1,6 @@
 """The contact of a user: created or found at registration, and updated with the profile."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from crm_api.database import SessionFactory
@@ -15,9 +15,9 @@ from crm_api.services.link_resolver import (
     is_claimed_by_other_user,
     merged_ids,
 )
-from crm_api.services.properties.mapping import CONTACT_PROPERTIES, map_validation_error
+from crm_api.services.properties.fields import ObjectFields
+from crm_api.services.properties.refusals import refused_write
 
-_READ_PROPERTIES = (*CONTACT_PROPERTIES, MERGED_IDS)
 PERSONAL_FIELDS = ("firstname", "lastname", "phone")
 
 
@@ -28,16 +28,22 @@ async def find_or_create_contact(
     email: str,
     values: Mapping[str, str],
     *,
+    fields: ObjectFields,
     overwrite: bool,
 ) -> CrmRecord | None:
     """Return the contact with this address, None if another user is linked to it.
 
     An existing contact gets the values of its empty properties, or all values if `overwrite` is set.
+    Raises 400 if HubSpot refuses a value or requires another property.
     """
+    read = (*fields.properties, MERGED_IDS)
+    settable = {"email", *fields.writable("customer")}
     try:
-        return await _create(hubspot, email, values)
+        return await _create(hubspot, email, values, read=read)
     except HubSpotConflictError as conflict:
-        record = await _get_existing(hubspot, email, conflict.existing_id)
+        record = await _get_existing(hubspot, email, conflict.existing_id, read=read)
+    except HubSpotValidationError as error:
+        raise await refused_write(hubspot, error, fields, settable) from error
     if await is_claimed_by_other_user(session_factory, merged_ids(record), user_id):
         return None
     changed = {
@@ -47,7 +53,7 @@ async def find_or_create_contact(
     }
     if not changed:
         return record
-    updated = await _update(hubspot, record.id, changed)
+    updated = await _update(hubspot, record.id, changed, fields=fields, settable=settable)
     # HubSpot's response to an update has only the changed properties and some of its own.
     return updated.model_copy(update={"properties": {**record.properties, **updated.properties}})
 
@@ -57,10 +63,14 @@ async def update_own_contact(
     user: User,
     changed: Mapping[str, str],
     *,
+    fields: ObjectFields,
     links: ContactLinkResolver,
     origin: Origin,
 ) -> None:
-    """Update the user's contact, if there is one. Raises 503 if it has been missing for a short time only."""
+    """Update the user's contact, if there is one.
+
+    Raises 503 if it has been missing for a short time only, 400 if HubSpot refuses a value.
+    """
     # HubSpot writes to the surviving contact under every old ID, and that may be another user's contact.
     try:
         await links.resolve(hubspot, user, origin=origin)
@@ -70,38 +80,40 @@ async def update_own_contact(
     if user.contact_id is None:
         return
     try:
-        await _update(hubspot, user.contact_id, changed)
+        await _update(hubspot, user.contact_id, changed, fields=fields, settable=PERSONAL_FIELDS)
     except HubSpotNotFoundError:
         await links.resolve(hubspot, user, origin=origin)
         raise
 
 
-async def _create(hubspot: HubSpotClient, email: str, values: Mapping[str, str]) -> CrmRecord:
-    try:
-        return await hubspot.contacts.create(
-            {"email": email, **values},
-            unique=UniqueValue("email", email),
-            lookup_properties=_READ_PROPERTIES,
-        )
-    except HubSpotValidationError as error:
-        if refusal := map_validation_error(error, ("email", *PERSONAL_FIELDS)):
-            raise refusal from error
-        raise
+async def _create(
+    hubspot: HubSpotClient, email: str, values: Mapping[str, str], *, read: Sequence[str]
+) -> CrmRecord:
+    return await hubspot.contacts.create(
+        {"email": email, **values}, unique=UniqueValue("email", email), lookup_properties=read
+    )
 
 
-async def _update(hubspot: HubSpotClient, contact_id: str, changed: Mapping[str, str]) -> CrmRecord:
+async def _update(
+    hubspot: HubSpotClient,
+    contact_id: str,
+    changed: Mapping[str, str],
+    *,
+    fields: ObjectFields,
+    settable: Collection[str],
+) -> CrmRecord:
     try:
         return await hubspot.contacts.update(contact_id, changed)
     except HubSpotValidationError as error:
-        if refusal := map_validation_error(error, PERSONAL_FIELDS):
-            raise refusal from error
-        raise
+        raise await refused_write(hubspot, error, fields, settable) from error
 
 
-async def _get_existing(hubspot: HubSpotClient, email: str, existing_id: str | None) -> CrmRecord:
+async def _get_existing(
+    hubspot: HubSpotClient, email: str, existing_id: str | None, *, read: Sequence[str]
+) -> CrmRecord:
     if existing_id is not None:
         try:
-            return await hubspot.contacts.get(existing_id, properties=_READ_PROPERTIES)
+            return await hubspot.contacts.get(existing_id, properties=read)
         except HubSpotNotFoundError:
             pass  # the contact was merged or archived after the conflict
-    return await hubspot.contacts.get(email, properties=_READ_PROPERTIES, id_property="email")
+    return await hubspot.contacts.get(email, properties=read, id_property="email")

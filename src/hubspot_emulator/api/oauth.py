@@ -59,7 +59,7 @@ def token(account: Account, call: Call) -> Reply:
             "token_use": "access_token",
             "hub_id": account.portal_id,
             "user_id": _USER_ID,
-            "scopes": _SCOPES,
+            "scopes": _scopes(account),
         },
     )
 
@@ -106,7 +106,7 @@ def _describe_token(account: Account, text: str) -> dict[str, Any] | None:
         "hub_domain": "demo.hubspot.example",
         "user_id": _USER_ID,
         "user": "demo@example.com",
-        "scopes": _SCOPES,
+        "scopes": _scopes(account),
         "is_private_distribution": True,
     }
     if account.tokens.is_valid_refresh_token(text):
@@ -115,6 +115,10 @@ def _describe_token(account: Account, text: str) -> dict[str, Any] | None:
     if seconds is None:
         return None
     return common | {"token_use": "access_token", "expires_in": seconds}
+
+
+def _scopes(account: Account) -> list[str]:
+    return _SCOPES if account.switches.scopes is None else list(account.switches.scopes)
 
 
 def _check_client(account: Account, form: dict[str, str]) -> None:

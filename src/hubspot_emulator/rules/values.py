@@ -1,7 +1,7 @@
 """Validation and normalisation of property values."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -57,6 +57,16 @@ def to_stored_value(
             )
         return text
     return _PARSERS[kind](text)
+
+
+def check_rules(value: str, rules: Mapping[str, str]) -> None:
+    """Raise BadValueError if the account's validation rules for the property do not allow the stored value.
+
+    https://developers.hubspot.com/docs/api-reference/legacy/crm/property-validations/guide
+    """
+    for rule, argument in rules.items():
+        if value and not _RULES[rule](value, argument):
+            raise BadValueError("FAILED_VALIDATION", _RULE_TEXTS[rule].format(argument))
 
 
 def _text(raw: Any) -> str:
@@ -164,4 +174,18 @@ def _refuse_date(text: str) -> NoReturn:
     raise BadValueError("INVALID_DATE", f"{text} is not a valid date")
 
 
+_RULES: Mapping[str, Callable[[str, str], bool]] = {
+    "MIN_NUMBER": lambda value, argument: Decimal(value) >= Decimal(argument),
+    "MAX_NUMBER": lambda value, argument: Decimal(value) <= Decimal(argument),
+    "MIN_LENGTH": lambda value, argument: len(value) >= int(argument),
+    "MAX_LENGTH": lambda value, argument: len(value) <= int(argument),
+    "REGEX": lambda value, argument: re.fullmatch(argument, value) is not None,
+}
+_RULE_TEXTS = {
+    "MIN_NUMBER": "must be at least {}",
+    "MAX_NUMBER": "must be at most {}",
+    "MIN_LENGTH": "must have at least {} characters",
+    "MAX_LENGTH": "must have at most {} characters",
+    "REGEX": "must match the pattern {}",
+}
 _PARSERS = {"number": _parse_number, "bool": _parse_bool, "date": _parse_date, "datetime": _parse_datetime}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubspot_emulator.rules import calculated
-from hubspot_emulator.rules.values import BadValueError, to_stored_value
+from hubspot_emulator.rules.values import BadValueError, check_rules, to_stored_value
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.state.store import AssociationType, Record, RecordKey
 from hubspot_emulator.wire.names import (
@@ -27,6 +27,12 @@ Link = tuple[str, str, AssociationType, AssociationType]
 # https://github.com/NangoHQ/integration-templates (mocks of create-deal)
 _REQUIRED = {"deals": ("dealname",), "tickets": ("subject", "hs_pipeline_stage")}
 _IDENTIFYING_PROPERTIES = ("email", "firstname", "lastname")
+
+
+def required_on_create(account: Account, object_type: str) -> list[str]:
+    """Return the properties that a new record needs: HubSpot's own, and those of the administrator."""
+    names = (*_REQUIRED.get(object_type, ()), *account.switches.required_properties.get(object_type, ()))
+    return list(dict.fromkeys(names))
 
 
 def check_create(
@@ -162,6 +168,9 @@ def _checked_values(
             current = record.properties.get(name) if record else None
             try:
                 values[name] = to_stored_value(definition, value, options=options, current=current)
+                check_rules(
+                    values[name], account.switches.validation_rules.get(object_type, {}).get(name, {})
+                )
             except BadValueError as error:
                 problems.append((name, error.code, error.message))
     if problems:
@@ -235,8 +244,9 @@ def _check_required_by_admin(
             for name in account.switches.required_properties.get(object_type, ())
             if not result.get(name)
         ]
-    for source, names in account.switches.conditional_properties.get(object_type, {}).items():
-        if values.get(source):
+    for condition, names in account.switches.conditional_properties.get(object_type, {}).items():
+        source, _, value = condition.partition("=")
+        if values.get(source) and value in ("", values[source]):
             errors += [
                 _required_error(
                     name,

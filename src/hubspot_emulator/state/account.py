@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from hubspot_emulator.state.faults import is_duration
 from hubspot_emulator.state.journal import Journal, StateFileError
@@ -20,6 +21,10 @@ from hubspot_emulator.state.store import Record, Store
 from hubspot_emulator.state.tokens import Tokens
 from hubspot_emulator.wire.names import OBJECT_TYPES
 from hubspot_emulator.wire.timestamps import format_timestamp
+
+# Some of HubSpot's rule types.
+# https://developers.hubspot.com/docs/api-reference/legacy/crm/property-validations/guide
+RULES = frozenset({"MIN_NUMBER", "MAX_NUMBER", "MIN_LENGTH", "MAX_LENGTH", "REGEX"})
 
 
 @dataclass(slots=True)
@@ -38,9 +43,18 @@ class Switches:
     required_properties: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By object type: properties that an administrator requires on create (from API version 2026-09 on)."""
     conditional_properties: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
-    """By object type and property: properties required if that property is set (from API version 2026-09 on)."""
+    """By object type: properties required if another one is set, `{"deals": {"dealstage=closedlost": ["dealtype"]}}`.
+
+    The condition is a property, or a property and its value. Enforced from API version 2026-09 on.
+    """
+    validation_rules: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    """By object type and property: rules for its values, `{"deals": {"amount": {"MIN_NUMBER": "100"}}}`."""
+    scopes: Collection[str] | None = None
+    """Scopes of every token; None means all."""
     compression: bool = True
     """Whether responses are compressed with gzip for callers who accept it."""
+    time_zone: str = "UTC"
+    """Time zone of the account, as in `Europe/Berlin`."""
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Apply all changes or none. Raises ValueError for an unknown switch or an invalid value."""
@@ -79,6 +93,14 @@ def _are_conditions(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_are_names, value.values()))
 
 
+def _are_rules(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(rules, Mapping)
+        and all(rule in RULES and isinstance(argument, str) for rule, argument in rules.items())
+        for rules in value.values()
+    )
+
+
 _VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "search_lag_seconds": is_duration,
     "latency_seconds": is_duration,
@@ -87,9 +109,12 @@ _VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "inline_association_page_size": _is_page_size,
     "merge_keeps_primary_id": _is_flag,
     "compression": _is_flag,
+    "time_zone": lambda value: isinstance(value, str) and value in available_timezones(),
+    "scopes": lambda value: value is None or _are_names(value),
     "duplicate_email_is_400": _is_flag,
     "required_properties": partial(_is_by_type, is_valid=_are_names),
     "conditional_properties": partial(_is_by_type, is_valid=_are_conditions),
+    "validation_rules": partial(_is_by_type, is_valid=_are_rules),
 }
 
 

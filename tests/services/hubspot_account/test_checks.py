@@ -10,8 +10,10 @@ from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot import PropertyOption
 from crm_api.main import create_app
+from crm_api.services.hubspot_account.binding import bound_account
 from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
+    Binding,
     Finding,
     Limits,
     check_account,
@@ -20,6 +22,7 @@ from crm_api.services.hubspot_account.checks import (
 )
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.categories import TICKET_CATEGORIES
+from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator
@@ -40,6 +43,7 @@ async def findings(
         stages=app.state.customer_stages,
         limits=limits,
         today=today,
+        binding=Binding(await bound_account(app.state.session_factory)),
     )
 
 
@@ -54,6 +58,8 @@ async def test_check_of_new_account_reports_missing_definitions(app: FastAPI, em
 async def test_provisioned_hubspot_account_passes_all_checks(app: FastAPI) -> None:
     await provision(app.state.hubspot, TICKET_CATEGORIES)
     states = {finding.subject: finding.state for finding in await findings(app)}
+    # HubSpot does not report the scopes of a static token.
+    assert states.pop("scopes") == "unknown"
     assert set(states.values()) == {"ok"}
 
 
@@ -98,6 +104,64 @@ async def test_hubspot_check_reports_missing_scope_if_a_list_gets_403(
     found = {finding.subject: finding for finding in await findings(app)}
     assert found["scopes"].state == "failed"
     assert "missing: " in found["scopes"].finding
+
+
+@pytest.mark.parametrize(
+    ("object_type", "name", "state", "text"),
+    [
+        ("contacts", "company", "failed", "nobody can set it: every registration is refused"),
+        ("contacts", "jobtitle", "failed", "only staff can set it: every registration is refused"),
+        ("contacts", "lifecyclestage", "failed", "only staff can set it: every registration is refused"),
+        ("deals", "hs_next_step", "failed", "nobody can set it: callers cannot create deals"),
+        ("deals", "dealtype", "warning", "only staff can set it: customers cannot create deals"),
+        ("tickets", "source_type", "failed", "nobody can set it: callers cannot create tickets"),
+        ("contacts", "email", "ok", ""),
+        ("contacts", "phone", "ok", ""),
+        ("contacts", "city", "ok", ""),
+        ("deals", "amount", "ok", ""),
+        ("tickets", "hs_ticket_category", "ok", ""),
+    ],
+)
+async def test_check_reports_required_property_that_cannot_be_set(
+    app: FastAPI, emulator: Emulator, object_type: str, name: str, state: str, text: str
+) -> None:
+    app.state.record_fields = RecordFields(
+        TICKET_CATEGORIES,
+        {
+            "contacts": {
+                "readable": ["jobtitle", "city"],
+                "writable_by_customer": ["city"],
+                "writable_by_staff": ["jobtitle", "city"],
+            },
+            "deals": {"readable": ["dealtype"], "writable_by_staff": ["dealtype"]},
+        },
+    )
+    emulator.switches.required_properties = {object_type: [name]}
+    found = {finding.subject: finding for finding in await findings(app)}["required properties"]
+    assert found.state == state
+    assert text in found.finding
+    assert state == "ok" or f"({name})" in found.finding
+
+
+async def test_check_says_if_required_properties_are_not_known(app: FastAPI, emulator: Emulator) -> None:
+    emulator.fail_next("GET", "/crm-object-schemas/*", status=403, times=10)
+    found = {finding.subject: finding for finding in await findings(app)}["required properties"]
+    assert (found.state, found.finding[:10]) == ("unknown", "not known:")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "subjects"),
+    [
+        ({"crm.objects.contacts.read", "crm.objects.deals.read", "crm.objects.tickets.read"}, {"properties"}),
+        ({f"crm.schemas.{name}.read" for name in ("contacts", "deals", "tickets")}, {"scopes"}),
+    ],
+)
+async def test_check_fails_if_the_token_cannot_read(
+    app: FastAPI, emulator: Emulator, scopes: set[str], subjects: set[str]
+) -> None:
+    emulator.switches.scopes = scopes
+    failed = {finding.subject for finding in await findings(app) if finding.state == "failed"}
+    assert subjects <= failed
 
 
 class TestOAuth:

@@ -97,9 +97,15 @@ async def test_unknown_option_is_accepted_after_another_schema_read() -> None:
     assert schema.reads == [300.0, 1.0]
 
 
-async def test_values_are_not_checked_if_schema_is_not_readable() -> None:
-    values = {"size": "whatever"}
+async def test_built_in_values_are_not_checked_without_schema() -> None:
+    values = {"amount": "whatever"}
     assert await require_valid(client(NoSchema({})), DEALS, values) == values
+
+
+async def test_values_of_added_properties_are_refused_without_schema() -> None:
+    with pytest.raises(ApiError) as error:
+        await require_valid(client(NoSchema({})), DEALS, {"size": "whatever"})
+    assert error.value.error_type.code == "service_unavailable"
 
 
 async def test_empty_number_and_option_values_are_valid() -> None:

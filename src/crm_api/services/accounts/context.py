@@ -1,13 +1,16 @@
 """The context of an account operation: the operator's rules and everything needed to serve the request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crm_api.database import SessionFactory
 from crm_api.hubspot import ReadCache
+from crm_api.schemas.accounts import CustomerOperation
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
+from crm_api.services.properties.fields import RecordFields
 from crm_api.services.record_versions import RecordVersions
 
 
@@ -19,6 +22,7 @@ class AccountRules:
     email_domains: frozenset[str]
     """Domains that may register; empty for all."""
     new_user_role: str
+    customer_operations: Sequence[CustomerOperation]
     lease_seconds: float
     """Maximum duration of a registration: the request's deadline plus a margin."""
     access_token_seconds: int
@@ -38,6 +42,7 @@ class AccountContext:
     rules: AccountRules
     messages: Messages
     links: ContactLinkResolver
+    fields: RecordFields
     versions: RecordVersions
     read_cache: ReadCache | None
     """Cache of customers' reads; None if it is off."""

@@ -60,7 +60,7 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
             position["audit"] = [entries[-1].at.isoformat(), str(entries[-1].id)]
         next_cursor = context.cursors.write(position, user.id, _ENDPOINT)
     return PersonalExport(
-        profile=profile_of(user),
+        profile=profile_of(user, context.customer_operations),
         registered_at=user.created_at,
         sessions=[SessionRecord.model_validate(session, from_attributes=True) for session in sessions],
         audit=[AuditRecord.model_validate(entry, from_attributes=True) for entry in entries],

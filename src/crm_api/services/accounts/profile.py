@@ -1,6 +1,6 @@
 """The caller's own profile: read, update, delete; and the role, which the operator sets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, update
 
@@ -8,18 +8,30 @@ from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import PendingRegistration, User
+from crm_api.schemas.accounts import CustomerOperation
 from crm_api.schemas.profile import Profile, ProfileUpdate
 from crm_api.services import audit
 from crm_api.services.accounts.context import AccountContext
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import update_own_contact
 from crm_api.services.idempotency import delete_keys
+from crm_api.services.records.context import allowed_operations
 from crm_api.services.records.recent_writes import note_write
 
 
-def profile_of(user: User) -> Profile:
+def profile_of(user: User, customer_operations: Sequence[CustomerOperation]) -> Profile:
     """Return the user's profile from the service's database."""
-    return Profile.model_validate(user, from_attributes=True)
+    return Profile(
+        id=str(user.id),
+        email=user.email,
+        firstname=user.firstname,
+        lastname=user.lastname,
+        phone=user.phone,
+        role="staff" if user.role == "staff" else "customer",
+        email_verified=user.email_verified,
+        contact_id=user.contact_id,
+        operations=allowed_operations(user.role, customer_operations),
+    )
 
 
 async def update_profile(
@@ -28,9 +40,12 @@ async def update_profile(
     """Update names and phone in HubSpot and then in the database, so that a retry repairs a partial update."""
     changed: Mapping[str, str] = changes.model_dump(exclude_unset=True)
     if not changed:
-        return profile_of(user)
+        return profile_of(user, context.rules.customer_operations)
+    fields = context.fields["contacts"]
     async with context.versions.writing(user, [user.contact_id] if user.contact_id else []):
-        await update_own_contact(hubspot, user, changed, links=context.links, origin=context.origin)
+        await update_own_contact(
+            hubspot, user, changed, fields=fields, links=context.links, origin=context.origin
+        )
     if user.contact_id is not None:
         await note_write(context.session_factory, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)
@@ -40,7 +55,7 @@ async def update_profile(
             raise ApiError("invalid_token")
         detail = ", ".join(sorted(changed))
         audit.record(database, "profile_changed", user.id, origin=context.origin, detail=detail)
-    return profile_of(stored)
+    return profile_of(stored, context.rules.customer_operations)
 
 
 async def delete_user(context: AccountContext, user: User) -> None:

@@ -1,7 +1,7 @@
 """Registration: reserve the e-mail address, create or link the HubSpot contact, activate the user."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -13,14 +13,17 @@ from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.models import User, now
-from crm_api.schemas.contacts import Contact
+from crm_api.schemas.contacts import Contact, ContactUpdate
 from crm_api.schemas.registration import Registered, Registration, RegistrationResponse
 from crm_api.services import audit
 from crm_api.services.accounts.context import AccountContext, AccountRules
 from crm_api.services.accounts.passwords import require_usable_password
-from crm_api.services.contact_link import find_or_create_contact
+from crm_api.services.contact_link import PERSONAL_FIELDS, find_or_create_contact
 from crm_api.services.idempotency import Attempt
+from crm_api.services.properties.bodies import body_to_properties
+from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.mapping import from_record
+from crm_api.services.properties.values import require_valid
 
 InTransaction = Callable[[AsyncSession, Contact | None], Awaitable[None]]
 
@@ -33,6 +36,13 @@ class NewUser:
     firstname: str = field(repr=False)
     lastname: str = field(repr=False)
     phone: str = field(repr=False)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Other values of the contact, in HubSpot's format."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The values that the user's row has, too."""
+        return {name: getattr(self, name) for name in ("email", *PERSONAL_FIELDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,13 @@ async def register(
     """Create the user, and create their HubSpot contact or update the one with their e-mail address.
 
     Raises 409 `user_exists` for a registered address, 403 `registration_closed` if the operator does not allow it,
-    400 for a weak password.
+    400 for a weak password, for properties that customers may not write, and if HubSpot refuses a value.
     """
     require_allowed(registration.email, context.rules)
     password = require_usable_password(registration.password.get_secret_value())
     await require_free(context.session_factory, registration.email)
-    new = NewUser(**registration.model_dump(exclude={"password"}))
+    properties = await contact_properties(hubspot, registration, context.fields["contacts"])
+    new = NewUser(**registration.model_dump(exclude={"password", "properties"}), properties=properties)
     response = RegistrationResponse(message=RegistrationResponse.MESSAGE, data=Registered(contact=None))
 
     async def store_response(database: AsyncSession, contact: Contact | None) -> None:
@@ -66,6 +77,18 @@ async def register(
         context, hubspot, new, password_hash, email_verified=False, in_transaction=store_response
     )
     return response
+
+
+async def contact_properties(
+    hubspot: HubSpotClient, registration: Registration, fields: ObjectFields
+) -> dict[str, str]:
+    """Return the other properties of the new contact in HubSpot's format; the definitions are read if there are any.
+
+    Raises a 400 that names every property that customers may not write and every invalid value.
+    """
+    body = ContactUpdate(properties=registration.properties)
+    properties = body_to_properties(body, fields, role="customer")
+    return await require_valid(hubspot, fields, {name: value for name, value in properties.items() if value})
 
 
 def require_allowed(email: str, rules: AccountRules) -> None:
@@ -105,16 +128,17 @@ async def create_user(
     """
     reservation = await reserve(context, new, password_hash)
     try:
-        values = asdict(new)
+        values = {name: value for name, value in new.columns.items() if name != "email"}
         record = await find_or_create_contact(
             context.session_factory,
             hubspot,
             reservation.user_id,
-            values.pop("email"),
-            values,
+            new.email,
+            {**values, **new.properties},
+            fields=context.fields["contacts"],
             overwrite=not email_verified,
         )
-        contact = from_record(Contact, record) if record else None
+        contact = from_record(Contact, record, context.fields) if record else None
         try:
             await _activate(context, reservation, contact, email_verified, in_transaction)
         except IntegrityError:
@@ -132,7 +156,7 @@ async def create_user(
 async def reserve(context: AccountContext, new: NewUser, password_hash: str) -> Reservation:
     """Insert the user's row, or take over the row of a failed registration. Raises 409 `user_exists` otherwise."""
     reservation = Reservation(uuid4(), uuid4())
-    values = asdict(new) | {
+    values = new.columns | {
         "password_hash": password_hash,
         "role": context.rules.new_user_role,
         "lease_id": reservation.lease_id,

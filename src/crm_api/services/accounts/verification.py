@@ -1,5 +1,6 @@
 """Registration with e-mail verification: the mailed link and the password create the user."""
 
+import json
 from uuid import uuid4
 
 from sqlalchemy import delete, select, update
@@ -16,7 +17,13 @@ from crm_api.services.accounts import mail_tokens
 from crm_api.services.accounts.context import AccountContext
 from crm_api.services.accounts.emails import accepted_response
 from crm_api.services.accounts.passwords import require_usable_password
-from crm_api.services.accounts.registration import NewUser, create_user, require_allowed, require_free
+from crm_api.services.accounts.registration import (
+    NewUser,
+    contact_properties,
+    create_user,
+    require_allowed,
+    require_free,
+)
 from crm_api.services.idempotency import Attempt
 
 _LIFETIME = mail_tokens.LIFETIMES["verify_email"]
@@ -24,18 +31,20 @@ _LIFETIME_HOURS = int(_LIFETIME.total_seconds() // 3600)
 
 
 async def request_registration(
-    context: AccountContext, registration: Registration, *, attempt: Attempt
+    context: AccountContext, hubspot: HubSpotClient, registration: Registration, *, attempt: Attempt
 ) -> AcceptedResponse:
-    """Store a pending registration and send the verification link. Makes no HubSpot call.
+    """Store a pending registration and send the verification link. Calls HubSpot only to check `properties`.
 
-    Raises 403 `registration_closed` if the operator does not allow the address, 400 for a weak password. Neither
-    depends on whether the address has a user.
+    Raises 403 `registration_closed` if the operator does not allow the address, 400 for a weak password or an invalid
+    property. None of them depends on whether the address has a user.
     """
     require_allowed(registration.email, context.rules)
     password = require_usable_password(registration.password.get_secret_value())
     response = accepted_response()
+    properties = await contact_properties(hubspot, registration, context.fields["contacts"])
     pending = PendingRegistration(
-        **registration.model_dump(exclude={"password"}),
+        **registration.model_dump(exclude={"password", "properties"}),
+        properties=json.dumps(properties) if properties else None,
         password_hash=await context.passwords.hash(password),
         expires_at=now() + _LIFETIME,
     )
@@ -88,7 +97,7 @@ async def verify_email(
 
     Only success consumes the token: it stays valid after a wrong password, a HubSpot error or a crash.
     Raises 400 `invalid_link` for an invalid token or a wrong password, 403 `registration_closed` if the operator no
-    longer allows the address, 409 `user_exists` if it has a user.
+    longer allows the address, 409 `user_exists` if it has a user, and 400 if HubSpot refuses the registration's values.
     """
     async with context.session_factory() as database:
         pending = await mail_tokens.find_registration(database, token)
@@ -97,7 +106,8 @@ async def verify_email(
         raise ApiError("invalid_link")
     require_allowed(pending.email, context.rules)
     await require_free(context.session_factory, pending.email)
-    user = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone)
+    properties = json.loads(pending.properties or "{}")
+    user = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone, properties)
 
     async def delete_pending(database: AsyncSession, _contact: Contact | None) -> None:
         deleted = delete(PendingRegistration).where(PendingRegistration.id == pending.id)
@@ -106,9 +116,14 @@ async def verify_email(
         # The address has a user now, so its other pending registrations cannot succeed.
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
 
-    contact = await create_user(
-        context, hubspot, user, pending.password_hash, email_verified=True, in_transaction=delete_pending
-    )
+    try:
+        contact = await create_user(
+            context, hubspot, user, pending.password_hash, email_verified=True, in_transaction=delete_pending
+        )
+    except ApiError as error:
+        if error.error_type.code == "validation_error":
+            error.detail = f"{error.detail} The values are those of the registration: register again."
+        raise
     return EmailVerifiedResponse(message=EmailVerifiedResponse.MESSAGE, data=Registered(contact=contact))
 
 

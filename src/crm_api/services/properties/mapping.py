@@ -1,27 +1,20 @@
 """Translation between HubSpot records and the contract's contacts, deals and tickets."""
 
-import logging
 import re
-from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import CrmRecord
-from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import RecordModel
-from crm_api.schemas.problems import FieldProblem
 from crm_api.services.properties.categories import TICKET_CATEGORIES, words_from_wire
-from crm_api.services.properties.fields import ObjectFields, RecordFields
+from crm_api.services.properties.fields import RecordFields
 
-logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Without the properties that operators add.
 BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
-CONTACT_PROPERTIES: Final = BUILT_IN_FIELDS["contacts"].properties
 
 
 def from_record(
@@ -54,7 +47,7 @@ def plain_number(value: str | None) -> str | None:
         return value
     try:
         number = Decimal(value)
-    except InvalidOperation:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return value
     return format(number, "f") if number.is_finite() and abs(number.adjusted()) < 100 else value
 
@@ -71,33 +64,10 @@ def parse_datetime(value: str | None) -> datetime | None:
             return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         return None
 
 
 def datetime_to_wire(value: datetime) -> str:
     """Return a datetime in HubSpot's format: ISO 8601, UTC, milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def map_validation_error(
-    error: HubSpotValidationError, fields: Collection[str], names: Mapping[str, str] | None = None
-) -> ApiError | None:
-    """Map HubSpot's validation error to a 400 on the caller's fields; None if it names none of them.
-
-    `names` maps HubSpot's property names to the contract's.
-    """
-    problems = []
-    for problem in error.problems:
-        field = (names or {}).get(problem.property or "", problem.property)
-        if field in fields:
-            problems.append(FieldProblem(field=field, message=problem.message))
-        else:
-            # The operator must act: a rule of the HubSpot account requires a value that callers cannot send.
-            logger.warning("HubSpot refuses %s: %s", problem.property, problem.code)
-    return invalid_fields(problems) if problems else None
-
-
-def write_error(error: HubSpotValidationError, fields: ObjectFields, role: str) -> Exception:
-    """Return a 400 if HubSpot's error names a field that the role may write, else the original error."""
-    return map_validation_error(error, fields.writable(role), fields.paths) or error

@@ -36,7 +36,8 @@ class CustomerStages:
 
     def is_visible(self, object_type: ObjectType, pipeline_id: str) -> bool:
         """Return whether customers see the pipeline."""
-        return not self.is_restricted(object_type) or pipeline_id in self._allowed[object_type]
+        entry = self._allowed.get(object_type)
+        return not entry or pipeline_id in entry
 
     def unknown_ids(self, object_type: ObjectType, pipelines: Sequence[HubSpotPipeline]) -> list[str]:
         """Return one line for each pipeline and stage of the setting that the HubSpot account does not have."""
@@ -83,8 +84,8 @@ class CustomerStages:
             problems = self.unknown_ids(object_type, pipelines)
             self._checked[object_type] = (pipelines, problems)
             # The check at start has logged the first ones.
-            for problem in problems if reported is not None else ():
-                if problem not in reported:
+            for problem in problems:
+                if reported is not None and problem not in reported:
                     logger.error("setting: %s", problem)
 
     def _convert(self, object_type: ObjectType, pipeline: HubSpotPipeline) -> Pipeline:

@@ -3,24 +3,34 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
-from crm_api.errors import invalid_fields
+from crm_api.errors import ApiError, invalid_fields
 from crm_api.hubspot import HubSpotClient, Property
-from crm_api.hubspot.errors import HubSpotCredentialsError
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotGrantError
 from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services.properties.categories import words_to_wire
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, ValueType, value_type_of
+from crm_api.services.properties.days import day_bounds, is_day
+from crm_api.services.properties.fields import (
+    STAGE_FIELDS,
+    Field,
+    ObjectFields,
+    ValueType,
+    value_type_of,
+    with_value_type,
+)
 from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_text
 
 MAX_AGE_SECONDS: Final = 300.0
 # If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
 MIN_REFRESH_SECONDS: Final = 1.0
+# Operators grant scopes by hand.
+RETRY_AFTER_SECONDS: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -90,7 +100,7 @@ def _options(value: str) -> list[str]:
 def _date_to_wire(value: str) -> str:
     try:
         day = date.fromisoformat(value)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the errors of the parser differ between versions of Python
         day = None
     # Python also accepts 20261231 and 2026-W53-4.
     if day is None or day.isoformat() != value:
@@ -104,7 +114,9 @@ async def load_schema(
     """Return the property definitions by name; empty if the credentials may not read them."""
     try:
         return await hubspot.properties.list(object_type, max_age_seconds=max_age_seconds)
-    except HubSpotCredentialsError:
+    except HubSpotCredentialsError as error:
+        if error.status_code == 401 or isinstance(error, HubSpotGrantError):
+            raise
         return {}
 
 
@@ -113,10 +125,24 @@ async def load_schema_for(
 ) -> Mapping[str, Property]:
     """Return the property definitions, or nothing if no field needs them.
 
-    The types of the built-in properties are known without a call.
+    The types of the built-in properties are known without a call. Raises 503 if the credentials may not read the
+    definitions: without its type a value would be compared and written as text.
     """
     needed = {field.name for field in fields.fields if field.nested or field.words}
-    return {} if needed.isdisjoint(names) else await load_schema(hubspot, fields.object_type)
+    if needed.isdisjoint(names):
+        return {}
+    schema = await load_schema(hubspot, fields.object_type)
+    if not schema and any(field.nested and field.name in names for field in fields.fields):
+        raise _unknown_types(fields.object_type)
+    return schema
+
+
+def _unknown_types(object_type: ObjectType) -> ApiError:
+    detail = (
+        "The service may not read the types of the HubSpot account's properties; the operator has to grant the scope "
+        f"crm.schemas.{object_type}.read."
+    )
+    return ApiError("service_unavailable", detail, retry_after=RETRY_AFTER_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -152,28 +178,49 @@ async def require_valid(
 async def check_values(
     hubspot: HubSpotClient, fields: ObjectFields, values: Mapping[str, str]
 ) -> CheckedValues:
-    """Check values against the schema. If one is invalid by the cached schema, read the schema again."""
+    """Check values against the schema. If one is invalid by the cached schema, read the schema again.
+
+    Raises 503 if the credentials may not read the schema and a value needs its type.
+    """
     if not values:
         return CheckedValues({}, {})
-    checked = _check(fields, values, await load_schema(hubspot, fields.object_type))
+    schema = await load_schema(hubspot, fields.object_type)
+    if not schema and any(_needs_type(fields.by_property[name], value) for name, value in values.items()):
+        raise _unknown_types(fields.object_type)
+    has_day = any(
+        is_day(value) and with_value_type(fields.by_property[name], schema).value_type == "datetime"
+        for name, value in values.items()
+    )
+    zone = await hubspot.account.time_zone() if has_day else UTC
+    checked = _check(fields, values, schema, zone)
     if checked.problems:
         schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
-        checked = _check(fields, values, schema)
+        checked = _check(fields, values, schema, zone)
     return checked
 
 
-def _check(fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property]) -> CheckedValues:
+def _needs_type(field: Field, value: str) -> bool:
+    # HubSpot reads a leading `;` as "add to the current options", and one of our words has none.
+    is_own_option = field.words and value and value not in field.words
+    return field.nested or bool(is_own_option)
+
+
+def _check(
+    fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property], zone: tzinfo
+) -> CheckedValues:
     checked = CheckedValues({}, {})
     for name, value in values.items():
         field, definition = fields.by_property[name], schema.get(name)
         options = {option.value for option in definition.options} if definition is not None else set()
         checked.values[name] = words_to_wire(value, field.words, options)
-        if schema:
-            try:
+        try:
+            if with_value_type(field, schema).value_type == "datetime" and is_day(value):
+                checked.values[name], _ = day_bounds(value, zone)
+            if schema:
                 checked.values[name] = _to_wire(field, checked.values[name], definition)
                 _require_options(field, checked.values[name], definition, options)
-            except ValueError as error:
-                checked.problems[name] = FieldProblem(field=field.path, message=str(error))
+        except ValueError as error:
+            checked.problems[name] = FieldProblem(field=field.path, message=str(error))
     return checked
 
 

@@ -11,7 +11,7 @@ from crm_api.hubspot import CrmRecord, Filter, SearchPage, SearchRequest
 from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.filters import Order, RecordQuery, order_by_id
-from crm_api.services.properties.mapping import map_validation_error
+from crm_api.services.properties.refusals import refused_search
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
@@ -191,10 +191,7 @@ async def _search(context: RecordContext, object_type: ObjectType, request: Sear
     try:
         page = await objects.search(request)
     except HubSpotValidationError as error:
-        problem = map_validation_error(error, [field.path for field in fields.fields], fields.paths)
-        if problem is None:
-            raise
-        raise problem from error
+        raise refused_search(error, fields) from error
     if not is_too_long:
         return page
     ids = [record.id for record in page.results]

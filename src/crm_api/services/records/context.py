@@ -3,12 +3,15 @@
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from typing import Final, get_args
 
 from crm_api.database import SessionFactory
+from crm_api.errors import ApiError
 from crm_api.hubspot import CachedReads, CrmRecord, HubSpotClient, Partition, PartitionReads
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
+from crm_api.schemas.accounts import CustomerOperation
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
@@ -16,6 +19,15 @@ from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.cursors import Cursors
+
+_ALL_OPERATIONS: Final[Sequence[CustomerOperation]] = get_args(CustomerOperation)
+
+
+def allowed_operations(
+    role: str, customer_operations: Sequence[CustomerOperation]
+) -> list[CustomerOperation]:
+    """Return what a user of this role may do."""
+    return [name for name in _ALL_OPERATIONS if role == "staff" or name in customer_operations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,7 @@ class RecordContext:
     links: ContactLinkResolver
     cursors: Cursors
     customer_stages: CustomerStages
+    customer_operations: Sequence[CustomerOperation]
     time_slices: TimeSlices
     lease_seconds: float
     """Time after which another request may take over the lease of a record."""
@@ -46,6 +59,11 @@ class RecordContext:
     def stages(self) -> CustomerStages:
         """Pipelines and stages that the caller may use."""
         return UNRESTRICTED if self.is_staff else self.customer_stages
+
+    def require_operation(self, operation: CustomerOperation) -> None:
+        """Raise 403 if the operator does not allow the caller this operation."""
+        if operation not in allowed_operations(self.user.role, self.customer_operations):
+            raise ApiError("forbidden")
 
     @property
     def reads(self) -> HubSpotClient | PartitionReads:

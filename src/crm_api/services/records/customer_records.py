@@ -1,7 +1,7 @@
 """The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from pydantic_core import to_json
 
@@ -14,6 +14,7 @@ from crm_api.services.link_resolver import MERGED_IDS
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
+Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
 # Five calls run at the same time, so records of at most five calls are read in vain.
@@ -46,6 +47,21 @@ class ByteBudget:
 def fitting_page(records: Sequence[CrmRecord]) -> list[CrmRecord]:
     """Return the first records, as many as fit into one response, but at least one."""
     return ByteBudget().fitting(records) or list(records[:1])
+
+
+async def read_fitting(
+    read: Callable[[int], Awaitable[Result]], records_of: Callable[[Result], Sequence[CrmRecord]], limit: int
+) -> Result:
+    """Return the page that `read` returns for this limit, or for a lower one if its records exceed one response.
+
+    HubSpot reads a shorter page again, because only it knows where the next page begins.
+    """
+    while True:
+        result = await read(limit)
+        fitting = len(fitting_page(records_of(result)))
+        if fitting == len(records_of(result)):
+            return result
+        limit = fitting
 
 
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:

@@ -12,8 +12,8 @@ from crm_api.services import audit
 from crm_api.services.idempotency import Attempt
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS, ObjectFields
-from crm_api.services.properties.mapping import write_error
 from crm_api.services.properties.pipelines import choose_stage
+from crm_api.services.properties.refusals import refused_write
 from crm_api.services.properties.values import load_schema, require_valid
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import note_write
@@ -64,7 +64,8 @@ async def create_record(
                 )
         except HubSpotValidationError as error:
             if associate is None or not error.names_unknown_association:
-                raise write_error(error, fields, context.user.role) from error
+                settable = fields.writable(context.user.role)
+                raise await refused_write(context.hubspot, error, fields, settable) from error
             associations = await associate(error)
     await note_write(context.session_factory, context.user, object_type, record.id)
     if context.is_staff:

@@ -32,6 +32,12 @@ async def list_properties(context: RecordContext, object_type: ObjectType) -> Re
     )
 
 
+async def list_registration_properties(context: RecordContext) -> RecordProperties:
+    """Return the contact properties that a registration may set, for callers without a login."""
+    listed = await list_properties(context, "contacts")
+    return RecordProperties(results=[item for item in listed.results if item.writable])
+
+
 async def _pipeline_options(
     context: RecordContext, object_type: ObjectType
 ) -> Mapping[str, Mapping[str, str]]:

@@ -17,8 +17,9 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
-from crm_api.services.properties.mapping import Model, from_record, write_error
+from crm_api.services.properties.mapping import Model, from_record
 from crm_api.services.properties.pipelines import choose_stage
+from crm_api.services.properties.refusals import refused_write
 from crm_api.services.properties.values import check_values, load_schema_for, values_equal
 from crm_api.services.records.access import visible_record
 from crm_api.services.records.context import RecordContext
@@ -143,7 +144,8 @@ async def _send(
     except HubSpotNotFoundError:
         raise ApiError("not_found") from None
     except HubSpotValidationError as error:
-        raise write_error(error, fields, context.user.role) from error
+        settable = fields.writable(context.user.role)
+        raise await refused_write(context.hubspot, error, fields, settable) from error
     except HubSpotConflictError:
         if fields.object_type != "contacts":
             raise
