@@ -1,11 +1,14 @@
 // Tests Swagger UI and the portal in a real browser that can reach only this machine:
-//   node browser_test.mjs BASE PORTAL [IMAGES]
+//   node browser_test.mjs BASE ORIGIN [IMAGES]
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
-const [base, portal, images] = process.argv.slice(2);
+const [base, origin, images] = process.argv.slice(2);
+const portal = `${base}/portal/`;
 if (images) mkdirSync(images, { recursive: true });
 const stamp = Date.now();
 const PASSWORD = "demo-lighthouse-42";
@@ -207,6 +210,23 @@ assert.deepEqual(
   },
 );
 await docs.close();
+
+// Another origin ---------------------------------------------------------------------------------------------------
+
+const empty = createServer((_, response) => response.setHeader("Content-Type", "text/html").end("<link rel=icon href=data:,>"));
+await once(empty.listen(Number(new URL(origin).port), "localhost"), "listening");
+const foreign = await open(origin);
+const answered = await foreign.evaluate(async (base, email, password) => {
+  const login = await fetch(`${base}/api/login`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ email, password }),
+  });
+  const { data } = await login.json();
+  const me = await fetch(`${base}/api/me`, { headers: { Authorization: `Bearer ${data.access_token}` } });
+  return [login.status, me.status, me.headers.get("X-Request-ID") !== null];
+}, base, "customer@example.com", PASSWORD);
+assert.deepEqual(answered, [200, 200, true]);
+await foreign.close();
+empty.close();
 
 // The portal -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ function storedTokens(): Tokens | null {
 }
 
 client.setConfig({
-  baseUrl: document.querySelector<HTMLMetaElement>('meta[name="crm-api"]')?.content ?? "",
+  // The service serves the portal in a folder of its own address.
+  baseUrl: new URL("..", document.baseURI).href.replace(/\/$/, ""),
   auth: () => storedTokens()?.access_token,
 });
 
