@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs browser_test.mjs against its own demo; IMAGES=docs/images saves the screenshots.
+# Runs browser_test_docs.mjs and browser_test_portal.mjs against its own demo; IMAGES=docs/images saves the screenshots.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./tools.sh
@@ -9,4 +9,5 @@ need_chromium
 port=${PORT:-4303}
 origin=http://localhost:$((port + 1))
 serve "$port" CORS_ORIGINS="$origin"
-node browser_test.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}
+node browser_test_docs.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}
+node browser_test_portal.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}
