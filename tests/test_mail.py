@@ -196,6 +196,32 @@ async def test_production_without_smtp_logs_no_link(
     assert "ada@example.com" not in printed
 
 
+async def test_every_lost_mail_is_reported_with_its_reason(
+    mailbox: Mailbox, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    lost: list[tuple[str, int]] = []
+
+    def queue(url: str | None, **options: Any) -> MailQueue:
+        return queue_for(url, on_lost=lambda *facts: lost.append(facts), sleep=sleep, **options)
+
+    async def reasons(queue: MailQueue, mails: int) -> list[tuple[str, int]]:
+        lost.clear()
+        for _ in range(mails):
+            queue.send(**MAIL)
+        queue.start()
+        await queue.aclose()
+        return list(lost)
+
+    assert await reasons(queue(mailbox.url), 2) == []
+    assert await reasons(queue(mailbox.url), 7) == [("recipient_limit", 1)] * 2
+    assert await reasons(queue(mailbox.url, max_pending=3), 4) == [("queue_full", 1)]
+    assert await reasons(queue("smtp://127.0.0.1:9"), 1) == [("not_sent", 1)]
+    assert await reasons(queue(None, environment="production"), 1) == [("no_smtp", 1)]
+    mailbox.accepting.clear()
+    # Mails that are being sent are lost too.
+    assert await reasons(queue(mailbox.url, flush_timeout_seconds=0.2), 4) == [("shutdown", 4)]
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

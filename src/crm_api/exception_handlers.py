@@ -26,18 +26,23 @@ def add_exception_handlers(app: FastAPI) -> None:
     """Handle the errors of the service, HubSpot, FastAPI, Starlette and the database."""
 
     async def on_api_error(request: Request, error: Any) -> Response:
+        if isinstance(error.__cause__, HubSpotError):
+            request.state.log_fields = log_fields(error.__cause__)
         return _respond(request, error)
 
     async def on_hubspot_error(request: Request, error: Any) -> Response:
+        problem = errors.from_hubspot(error)
+        fields = request.state.log_fields = log_fields(error)
         logger.warning(
-            "hubspot call failed: %s status=%s category=%s correlation_id=%s operation=%s",
-            type(error).__name__,
-            error.status_code,
-            error.category,
-            error.correlation_id,
-            error.operation,
+            "hubspot call failed",
+            extra={
+                "error": type(error).__name__,
+                "status": error.status_code,
+                "code": problem.error_type.code,
+                **fields,
+            },
         )
-        return _respond(request, errors.from_hubspot(error))
+        return _respond(request, problem)
 
     async def on_invalid_request(request: Request, error: Any) -> Response:
         failures = error.errors()
@@ -90,7 +95,17 @@ async def _refusal(request: Request) -> ApiError | None:
     return None
 
 
+def log_fields(error: HubSpotError) -> dict[str, str | None]:
+    """Return the fields of the log line that identify the failed call in HubSpot."""
+    return {
+        "operation": error.operation,
+        "category": error.category,
+        "correlation_id": error.correlation_id,
+    }
+
+
 def _respond(request: Request, error: ApiError) -> Response:
+    request.state.error_code = error.error_type.code
     return problem_response(error, request.state.request_id)
 
 

@@ -93,6 +93,7 @@ class MailQueue:
         send_timeout_seconds: float = SEND_TIMEOUT_SECONDS,
         flush_timeout_seconds: float = FLUSH_TIMEOUT_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_lost: Callable[[str, int], None] = lambda _reason, _count: None,
     ) -> None:
         url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
         is_production = settings.environment == "production"
@@ -104,6 +105,7 @@ class MailQueue:
         self._send_timeout_seconds = send_timeout_seconds
         self._flush_timeout_seconds = flush_timeout_seconds
         self._sleep = sleep
+        self._on_lost = on_lost
         self._senders: list[asyncio.Task[None]] = []
         self._tls = ssl.create_default_context() if url else None
 
@@ -115,12 +117,14 @@ class MailQueue:
         """Queue a mail. If the queue or the recipient's share of it is full, log an error and drop the mail."""
         if self._pending_per_recipient[to] >= MAX_PENDING_PER_RECIPIENT:
             logger.error("mail dropped, its recipient has %s pending mails", MAX_PENDING_PER_RECIPIENT)
+            self._on_lost("recipient_limit", 1)
             return
         try:
             self._pending.put_nowait(Mail(to=to, subject=subject, text=text, html=html))
             self._pending_per_recipient[to] += 1
         except asyncio.QueueFull:
             logger.error("mail dropped, queue is full: pending=%s", self._pending.qsize())
+            self._on_lost("queue_full", 1)
 
     async def flush(self) -> None:
         """Wait until every queued mail is sent or has failed."""
@@ -132,7 +136,9 @@ class MailQueue:
             async with asyncio.timeout(self._flush_timeout_seconds):
                 await self.flush()
         except TimeoutError:
-            logger.error("mails lost at shutdown: pending=%s", self._pending.qsize())
+            unsent = sum(self._pending_per_recipient.values())
+            logger.error("mails lost at shutdown: pending=%s", unsent)
+            self._on_lost("shutdown", unsent)
         for sender in self._senders:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
@@ -144,6 +150,7 @@ class MailQueue:
                 await self._send(mail)
             except Exception as error:  # noqa: BLE001 - an error with one mail must not stop the others
                 logger.error("mail not sent: %s", type(error).__name__)
+                self._on_lost("not_sent", 1)
             finally:
                 self._pending_per_recipient[mail.to] -= 1
                 if not self._pending_per_recipient[mail.to]:
@@ -154,6 +161,7 @@ class MailQueue:
         if self._server is None and not self._prints_mail:
             # The mail is not logged: its link would give readers of the log access to the account.
             logger.error("mail dropped, SMTP_URL is not set")
+            self._on_lost("no_smtp", 1)
             return
         if self._server is None:
             # In development the terminal shows the link at every log level, but not the address.

@@ -100,7 +100,9 @@ class RequestContextMiddleware:
         state = scope["state"]
         # The template is logged because paths and queries contain personal data.
         route = getattr(scope.get("route"), "path", None) or "unknown"
-        self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds)
+        code = state.get("error_code")
+        self._on_finished(method=scope["method"], route=route, status=status, seconds=seconds, code=code)
+        fields = {name: value for name, value in state.get("log_fields", {}).items() if value is not None}
         # Log write errors are ignored, as in the standard library: a full disk must not fail requests.
         with suppress(OSError):
             self._access_log.info(
@@ -112,6 +114,7 @@ class RequestContextMiddleware:
                 user_id=state.get("user_id"),
                 hubspot_calls=hubspot.calls,
                 hubspot_wait_ms=round(hubspot.wait_seconds * 1000, 1),
+                **({} if code is None else {"code": code, **fields}),
             )
 
 
@@ -161,6 +164,7 @@ class ErrorBoundaryMiddleware:
             await send(message)
 
         if _content_length(scope) > max_body_bytes:
+            scope["state"]["error_code"] = "request_too_large"
             await problem_response(ApiError("request_too_large"), request_id)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
@@ -178,6 +182,7 @@ class ErrorBoundaryMiddleware:
             else:
                 log_without_message(logger, error)
                 problem = ApiError("internal_server_error")
+            scope["state"]["error_code"] = problem.error_type.code
             await problem_response(problem, request_id)(scope, receive, send)
 
 

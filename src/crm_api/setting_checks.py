@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import limits
 from email_validator import validate_email
+from pydantic import SecretStr
 
 # Shortest prefixes of networks that one operator can own: 10.0.0.0/8 and fc00::/7.
 _MIN_PREFIXES = {4: 8, 6: 7}
@@ -54,6 +55,20 @@ def mail_sender(value: str) -> str:
         is_usable = False
     if not is_usable:
         raise ValueError("write no-reply@example.com or Portal <no-reply@example.com>")
+    return value
+
+
+def redis_address(value: SecretStr) -> SecretStr:
+    """Return the URL of Redis. Raises `ValueError`, without the URL, because that may contain a password."""
+    try:
+        parts = urlsplit(value.get_secret_value())
+        parts.port  # noqa: B018 - raises if it is not a number
+    except ValueError:
+        parts = urlsplit("")
+    if not (
+        (parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)
+    ):
+        raise ValueError("write redis://host:6379/0, rediss://... for TLS, or unix:///path")
     return value
 
 

@@ -34,6 +34,30 @@ class TestLogs:
             assert (line["method"], line["route"], line["status"]) == ("GET", "unknown", 404)
             assert line["timestamp"].endswith("Z")
 
+    async def test_hubspot_failure_has_its_facts_in_fields(
+        self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        changed = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})
+        async with app_client(changed, emulator) as client:
+            caller = await register_caller(client, "ada@example.com")
+            emulator.fail_next("GET", "/crm/pipelines/*", status=403, times=5)
+            assert (await caller.get("/api/pipelines")).status_code == 502
+            assert (await client.get("/api/me")).status_code == 401
+            assert (await client.post("/api/login", content=b"x" * 20_000)).status_code == 413
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        [failure] = [line for line in lines if line["event"] == "hubspot call failed"]
+        requests = {line["route"]: line for line in lines if line["event"] == "request"}
+        assert (failure["error"], failure["status"]) == ("HubSpotScopeError", 403)
+        for line in (failure, requests["/api/pipelines"]):
+            assert line["code"] == "hubspot_credentials_refused"
+            assert line["operation"] == "pipelines.list"
+            assert line["category"]
+            assert line["correlation_id"]
+        assert requests["/api/me"]["code"] == "invalid_token"
+        assert requests["unknown"]["code"] == "request_too_large"
+        assert "category" not in requests["/api/me"]
+        assert "code" not in requests["/api/register"]
+
     async def test_request_succeeds_if_the_log_cannot_be_written(
         self, settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:

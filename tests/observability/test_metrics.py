@@ -9,17 +9,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
-from tests.support.callers import register_caller
+from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
 from tests.support.processes import Process, emulator_process, free_port, service_process
 
+from crm_api import main as main_module
 from crm_api.cli.metrics_folder import FILE_BYTES
+from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
 from crm_api.main import create_app
 from crm_api.observability.metrics import Metrics
 from crm_api.observability.worker_metrics import WorkerDeaths
 from crm_api.settings import Settings
-from hubspot_emulator import Emulator
+from hubspot_emulator import Emulator, create_emulator
 
 POOL = 'crm_api_pool_size{pool="hubspot"}'
 CONNECTIONS = Settings.model_fields["hubspot_max_connections"].default
@@ -164,6 +167,74 @@ async def test_metrics_count_hubspot_token_requests(settings: Settings, emulator
         await app.state.startup_checks
     registry = app.state.metrics.registry
     assert registry.get_sample_value("crm_api_hubspot_token_refreshes_total", {"outcome": "ok"}) == 1
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_metric_shows_refused_credentials_until_accepted(
+    customer: Caller, app: FastAPI, emulator: Emulator
+) -> None:
+    def refused() -> float | None:
+        value: float | None = app.state.metrics.registry.get_sample_value(
+            "crm_api_hubspot_credentials_refused"
+        )
+        return value
+
+    assert refused() == 0
+    emulator.fail_next("GET", "/crm/pipelines/*", status=401)
+    await app.state.hubspot.account.details()
+    with pytest.raises(HubSpotCredentialsError):
+        await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
+    assert refused() == 1
+    emulator.fail_next("GET", "/crm/pipelines/*", status=500, times=10)
+    with pytest.raises(HubSpotError):
+        await app.state.hubspot.pipelines.list("deals", max_age_seconds=0)
+    # A server error says nothing about the credentials.
+    assert refused() == 1
+    await app.state.hubspot.account.details()
+    assert refused() == 0
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_metric_shows_a_dead_refresh_token(settings: Settings) -> None:
+    emulator = create_emulator()
+    oauth = {
+        "hubspot_access_token": None,
+        "hubspot_client_id": "demo-client-id",
+        "hubspot_client_secret": SecretStr("demo-client-secret"),
+        "hubspot_refresh_token": SecretStr("revoked-refresh-token"),
+    }
+    app = create_app(settings.model_copy(update=oauth), hubspot_transport=EmulatorTransport(emulator))
+    async with app.router.lifespan_context(app):
+        with pytest.raises(HubSpotGrantError):
+            await app.state.hubspot.account.details()
+        assert app.state.metrics.registry.get_sample_value("crm_api_hubspot_credentials_refused") == 1
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_metrics_count_failed_logins_and_rate_limited_requests(customer: Caller, app: FastAPI) -> None:
+    registry = app.state.metrics.registry
+    wrong = {"email": customer.email, "password": "not the one"}
+    form = {"grant_type": "password", "username": customer.email, "password": "not the one"}
+    assert (await customer.client.post("/api/token", data=form)).status_code == 400
+    while (await customer.client.post("/api/login", json=wrong)).status_code == 401:
+        pass
+    assert registry.get_sample_value("crm_api_failed_logins_total") == 5
+    labels = {"route": "/api/login"}
+    assert registry.get_sample_value("crm_api_rate_limited_requests_total", labels) == 1
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_metric_shows_a_wrong_hubspot_account(
+    customer: Caller, settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_module, "GAUGE_INTERVAL_SECONDS", 0.02)
+    other = create_emulator(portal_id=emulator.portal_id + 1)
+    app = create_app(settings, hubspot_transport=EmulatorTransport(other))
+    async with app.router.lifespan_context(app):
+        deadline = time.monotonic() + 30
+        while app.state.metrics.registry.get_sample_value("crm_api_hubspot_account_mismatch") != 1:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
 
 
 def test_unknown_http_methods_share_one_metric_series() -> None:

@@ -35,6 +35,7 @@ HARMLESS = {
     "Settings.rate_limit_mails_per_recipient",
     "Settings.refresh_token_days",
     "Settings.registration_email_domains",
+    "Settings.root_path",
 }
 
 

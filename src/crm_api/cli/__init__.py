@@ -21,7 +21,8 @@ class _Commands(click.Group):
         except SettingsRefusedError as error:
             click.echo(str(error), err=True)
             sys.exit(2)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        # BrokenPipeError: `head` has closed the output, and click ends the command without a message.
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             from sqlalchemy.exc import SQLAlchemyError
@@ -74,15 +75,18 @@ def demo(folder: Path, port: int, emulator_port: int | None) -> None:
 
 @main.command()
 def migrate() -> None:
-    """Migrate the database to the newest version."""
+    """Migrate the database to the newest version. Exits with 3 if its schema is newer than this version."""
     from crm_api.cli.migrations import upgrade
 
     settings = Settings.load()
     if not settings.database_url:
         raise click.ClickException("DATABASE_URL is not set")
     with Progress("migrating"):
-        upgrade(settings.database_url)
-    click.echo("The database is up to date.")
+        before, after = upgrade(settings.database_url)
+    if before == after:
+        click.echo(f"The database is up to date, at revision {after}.")
+    else:
+        click.echo(f"The database was migrated from {before or 'an empty database'} to revision {after}.")
 
 
 @main.group()
@@ -166,7 +170,7 @@ def purge(*, dry_run: bool) -> None:
 
 @main.group()
 def hubspot() -> None:
-    """Check and provision the HubSpot account."""
+    """Check, provision and change the HubSpot account."""
 
 
 @hubspot.command()
@@ -185,6 +189,28 @@ def check(*, as_json: bool) -> None:
 
     if not print_checks(_hubspot_settings(), as_json=as_json):
         sys.exit(1)
+
+
+@hubspot.command()
+def account() -> None:
+    """Print the HubSpot account that the database is bound to."""
+    from crm_api.cli.hubspot import print_account
+
+    print_account(Settings.load())
+
+
+@hubspot.command()
+@click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
+def move(*, yes: bool) -> None:
+    """Bind the database to the HubSpot account of the credentials. Stop the service first.
+
+    Ends the links of all users to contacts and links users with a verified e-mail address again.
+    """
+    from crm_api.cli.hubspot import move_account
+
+    settings = _hubspot_settings()
+    settings.require_startable()
+    move_account(settings, confirmed=yes)
 
 
 @main.command()

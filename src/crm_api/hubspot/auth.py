@@ -14,7 +14,9 @@ from typing import Any, Final, NoReturn
 import httpx
 
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError
+from crm_api.hubspot.error_parsing import certificate_problem
 from crm_api.hubspot.errors import (
+    HubSpotCertificateError,
     HubSpotConnectionError,
     HubSpotError,
     HubSpotGrantError,
@@ -216,6 +218,8 @@ class RefreshTokenAuth(httpx.Auth):
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
         except httpx.TransportError as error:
+            if problem := certificate_problem(error):
+                return _Failure(HubSpotCertificateError, problem)
             return _Failure(HubSpotConnectionError, f"{type(error).__name__} at the token endpoint")
         except (httpx.HTTPError, httpx.StreamError):  # for example a body that does not decompress
             return _Failure(HubSpotUnreadableError, "token response not understood")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from crm_api.hubspot.errors import (
+    HubSpotCertificateError,
     HubSpotConflictError,
     HubSpotConnectionError,
     HubSpotCredentialsError,
@@ -71,9 +73,21 @@ def error_from_transport(error: httpx.TransportError, *, operation: str) -> HubS
     never_sent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
     )
+    if problem := certificate_problem(error):
+        return HubSpotCertificateError(problem, operation=operation, sent=False)
     is_timeout = isinstance(error, httpx.TimeoutException)
     error_class = HubSpotTimeoutError if is_timeout else HubSpotConnectionError
     return error_class(type(error).__name__, operation=operation, sent=not never_sent)
+
+
+def certificate_problem(error: httpx.TransportError) -> str | None:
+    """Return OpenSSL's reason if the server's certificate is not trusted; httpx only keeps it as a cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def error_from_response(

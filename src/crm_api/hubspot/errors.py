@@ -2,7 +2,8 @@
 
     HubSpotError
      ├ HubSpotConnectionError        the connection failed: connect, read, write, protocol
-     │  └ HubSpotTimeoutError        one of our timeouts: connect, pool, read, write
+     │  ├ HubSpotTimeoutError        one of our timeouts: connect, pool, read, write
+     │  └ HubSpotCertificateError    the server's certificate is not trusted
      ├ HubSpotServerError            5xx and 52x
      │  └ HubSpotUnreadableError     a success response whose body cannot be read
      ├ HubSpotQuotaError             429
@@ -107,6 +108,10 @@ class HubSpotConnectionError(HubSpotError):
 
 class HubSpotTimeoutError(HubSpotConnectionError):
     """One of our timeouts: connect, pool, read or write."""
+
+
+class HubSpotCertificateError(HubSpotConnectionError):
+    """The server's certificate is not trusted; `reason` is OpenSSL's."""
 
 
 class HubSpotServerError(HubSpotError):

@@ -9,6 +9,9 @@ import structlog
 
 from crm_api.settings import Settings
 
+# Fields that a log call may pass in `extra`; libraries pass others.
+EXTRA_FIELDS = ("error", "status", "code", "operation", "category", "correlation_id")
+
 
 def log_without_message(log: logging.Logger, error: BaseException) -> None:
     """Log an exception's type and traceback, without its message, which may contain personal data."""
@@ -40,7 +43,11 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+        foreign_pre_chain=[
+            *shared,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(allow=EXTRA_FIELDS),
+        ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info if settings.log_format == "json" else _unchanged,

@@ -9,6 +9,7 @@ from crm_api.hubspot import CIRCUITS, Observer
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
+_FAILED_LOGINS: Final = frozenset({"invalid_credentials", "invalid_grant"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -30,6 +31,10 @@ class Metrics(Observer):
         )
         self._retries = counter("hubspot_retries", "Retries.", "operation", "reason")
         self._refreshes = counter("hubspot_token_refreshes", "Token requests.", "outcome")
+        self._cache_reads = counter(
+            "read_cache_reads", "Reads for customers: `hit`, `miss` or `stale`.", "outcome"
+        )
+        self._cache_bytes = gauge("read_cache_bytes", "Memory of the read cache.", "livesum")
         self._circuit = gauge(
             "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "circuit", "state"
         )
@@ -46,6 +51,17 @@ class Metrics(Observer):
             "hubspot_quota_shared",
             "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
             "livemin",
+        )
+        self._credentials_refused = gauge(
+            "hubspot_credentials_refused", "1 while HubSpot refuses the credentials.", "livemax"
+        )
+        self._account_mismatch = gauge(
+            "hubspot_account_mismatch", "1 if the database is bound to another HubSpot account.", "livemax"
+        )
+        self._mails_lost = counter("mails_lost", "Mails that were not sent.", "reason")
+        self._failed_logins = counter("failed_logins", "Logins and token requests with wrong credentials.")
+        self._rate_limited = counter(
+            "rate_limited_requests", "Requests over one of the service's rate limits.", "route"
         )
         self._missing_scope = gauge(
             "hubspot_missing_scope",
@@ -70,11 +86,28 @@ class Metrics(Observer):
         # The mode defines how the values of live workers are combined; those of dead workers are removed.
         return Gauge(f"crm_api_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
-    def request_finished(self, *, method: str, route: str, status: int, seconds: float) -> None:
-        """Record a finished request."""
+    def request_finished(
+        self, *, method: str, route: str, status: int, seconds: float, code: str | None = None
+    ) -> None:
+        """Record a finished request; `code` is that of its error."""
         method = method if method in _METHODS else "other"
         self._requests.labels(method, route, status).inc()
         self._request_seconds.labels(method, route).observe(seconds)
+        if code in _FAILED_LOGINS:
+            self._failed_logins.inc()
+        if code == "rate_limit_exceeded":
+            self._rate_limited.labels(route).inc()
+
+    def mails_lost(self, reason: str, count: int = 1) -> None:
+        """Record mails that were not sent."""
+        self._mails_lost.labels(reason).inc(count)
+
+    def account_mismatch(self, *, is_mismatch: bool) -> None:
+        """Update whether the database is bound to another HubSpot account."""
+        self._account_mismatch.set(is_mismatch)
+
+    def credentials_checked(self, *, refused: bool) -> None:
+        self._credentials_refused.set(refused)
 
     def quota(self, snapshot: Mapping[str, float]) -> None:
         """Update the quota gauges from a `Quota.snapshot`."""
@@ -109,6 +142,13 @@ class Metrics(Observer):
     def circuit_changed(self, *, circuit: str, state: str) -> None:
         for name in _CIRCUIT_STATES:
             self._circuit.labels(circuit, name).set(1 if name == state else 0)
+
+    def cache_read(self, *, outcome: str) -> None:
+        self._cache_reads.labels(outcome).inc()
+
+    def read_cache_size(self, used_bytes: int) -> None:
+        """Update the gauge of the read cache."""
+        self._cache_bytes.set(used_bytes)
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()

@@ -25,7 +25,9 @@ async def readiness(
     refused: str | None,
     ping_redis: Callable[[], Awaitable[object]] | None = None,
 ) -> Readiness:
-    """Return `unavailable` without a usable database or while draining, `degraded` for a problem of HubSpot or Redis.
+    """Return `unavailable` without a usable database, while draining, or with another HubSpot account's credentials.
+
+    Other problems of HubSpot, and those of Redis, make it `degraded`.
 
     HubSpot's state is that of the latest call: a probe every second must not use up its quota.
     """
@@ -33,7 +35,7 @@ async def readiness(
     database = Dependency(state="down" if problem else "ok", seen_at=now(), problem=problem)
     hubspot_state = _hubspot_state(hubspot, refused)
     status: Literal["ready", "degraded", "unavailable"] = "ready"
-    if problem or draining:
+    if problem or draining or refused:
         status = "unavailable"
     elif "degraded" in (hubspot_state.state, redis.state):
         status = "degraded"
@@ -43,7 +45,7 @@ async def readiness(
 def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.sender.last_seen
     if refused:
-        return Dependency(state="degraded", seen_at=seen.at, problem=refused)
+        return Dependency(state="down", seen_at=seen.at, problem=refused)
     scopes = [f"missing scope: {scope}" for scope in hubspot.sender.missing_scopes]
     problems = [*filter(None, [seen.error]), *scopes, *_pauses(hubspot), *_open_circuits(hubspot)]
     if problems:

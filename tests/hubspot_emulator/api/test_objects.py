@@ -420,6 +420,98 @@ class TestAdministratorRules:
         response = await hubspot.patch(path, json={"properties": {"country": "US", "state": "CA"}})
         assert response.status_code == 200
 
+    @pytest.mark.parametrize(("country", "status"), [("US", 400), ("FR", 200)])
+    async def test_conditional_property_rule_may_name_a_value(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, country: str, status: int
+    ) -> None:
+        emulator.switches.conditional_properties = {"contacts": {"country=US": ["state"]}}
+        contact = await create_record(hubspot, CONTACTS, email="a@example.com")
+        body = {"properties": {"country": country}}
+        response = await hubspot.patch(f"{CONTACTS}/{contact['id']}", json=body)
+        assert response.status_code == status
+
+    @pytest.mark.parametrize(
+        ("rule", "argument", "valid", "invalid"),
+        [
+            ("MIN_NUMBER", "100", "100", "99.9"),
+            ("MAX_NUMBER", "100", "100", "100.1"),
+            ("MIN_LENGTH", "2", "10", "9"),
+            ("MAX_LENGTH", "2", "10", "100"),
+            ("REGEX", "[0-9]+", "10", "1.5"),
+        ],
+    )
+    async def test_validation_rule_refuses_value_in_creates_and_updates(
+        self,
+        hubspot: httpx.AsyncClient,
+        emulator: Emulator,
+        rule: str,
+        argument: str,
+        valid: str,
+        invalid: str,
+    ) -> None:
+        emulator.switches.update({"validation_rules": {"deals": {"amount": {rule: argument}}}})
+        deal = await create_record(hubspot, DEALS, dealname="d", amount=valid)
+        path = f"{DEALS}/{deal['id']}"
+        for response in (
+            await hubspot.post(DEALS, json={"properties": {"dealname": "d", "amount": invalid}}),
+            await hubspot.patch(path, json={"properties": {"amount": invalid}}),
+        ):
+            assert response.status_code == 400
+            assert response.json()["errors"][0]["context"] == {"propertyName": ["amount"]}
+        assert (await hubspot.patch(path, json={"properties": {"amount": ""}})).status_code == 200
+
+    async def test_object_schema_lists_required_properties(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.switches.required_properties = {"deals": ["amount", "dealname"]}
+        response = await hubspot.get("/crm-object-schemas/2026-09/schemas/deals")
+        assert response.json()["requiredProperties"] == ["dealname", "amount"]
+        assert (await hubspot.get("/crm-object-schemas/2026-09/schemas/0-1")).json()[
+            "requiredProperties"
+        ] == []
+        assert (await hubspot.post("/crm-object-schemas/2026-09/schemas/deals", json={})).status_code == 405
+
+
+class TestScopes:
+    @pytest.mark.parametrize(
+        ("method", "path", "scope"),
+        [
+            ("GET", CONTACTS, "crm.objects.contacts.read"),
+            ("POST", f"{CONTACTS}/search", "crm.objects.contacts.read"),
+            ("POST", f"{CONTACTS}/batch/read", "crm.objects.contacts.read"),
+            ("POST", CONTACTS, "crm.objects.contacts.write"),
+            ("POST", f"{CONTACTS}/batch/create", "crm.objects.contacts.write"),
+            ("DELETE", "/crm/objects/2026-09/tickets/1", "tickets"),
+            ("DELETE", "/crm/objects/2026-09/tickets/1", "crm.objects.tickets.write"),
+            ("GET", "/crm/properties/2026-09/deals", "crm.schemas.deals.read"),
+            ("POST", "/crm/properties/2026-09/deals", "crm.schemas.deals.write"),
+            ("GET", "/crm/pipelines/2026-09/deals", "crm.objects.deals.read"),
+            ("POST", "/crm/associations/2026-09/deals/contacts/batch/read", "crm.objects.deals.read"),
+        ],
+    )
+    async def test_call_without_its_scope_is_403(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator, method: str, path: str, scope: str
+    ) -> None:
+        every = {
+            f"crm.{kind}.{name}.{right}"
+            for kind in ("objects", "schemas")
+            for name in ("contacts", "deals", "tickets")
+            for right in ("read", "write")
+        }
+        alternatives = {scope, "crm.schemas.deals.read", "tickets", "crm.objects.tickets.write"}
+        emulator.switches.update({"scopes": sorted(every - alternatives)})
+        response = await hubspot.request(method, path, json={})
+        assert (response.status_code, response.json()["category"]) == (403, "MISSING_SCOPES")
+        assert scope in response.json()["errors"][0]["context"]["requiredGranularScopes"]
+        emulator.switches.update({"scopes": [scope]})
+        assert (await hubspot.request(method, path, json={})).status_code != 403
+
+    async def test_account_details_need_no_scope(
+        self, hubspot: httpx.AsyncClient, emulator: Emulator
+    ) -> None:
+        emulator.switches.update({"scopes": []})
+        assert (await hubspot.get("/account-info/2026-09/details")).status_code == 200
+
 
 class TestUnknownUrls:
     @pytest.mark.parametrize(

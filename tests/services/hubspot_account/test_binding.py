@@ -34,7 +34,10 @@ async def test_credentials_of_another_hubspot_account_return_503(
         assert_problem(response, 503, "service_unavailable")
         assert other.requests == []
         assert (await client.get("/api/me", headers=customer.headers)).status_code == 200
-        readiness = (await client.get("/readyz")).json()
+        response = await client.get("/readyz")
+        readiness = response.json()
+        assert (response.status_code, readiness["status"]) == (503, "unavailable")
+        assert readiness["hubspot"]["state"] == "down"
         assert "belongs to HubSpot account" in readiness["hubspot"]["problem"]
 
 

@@ -10,8 +10,10 @@ from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.hubspot import PropertyOption
 from crm_api.main import create_app
+from crm_api.services.hubspot_account.binding import bound_account
 from crm_api.services.hubspot_account.checks import (
     UNLIMITED,
+    Binding,
     Finding,
     Limits,
     check_account,
@@ -41,6 +43,7 @@ async def findings(
         stages=app.state.customer_stages,
         limits=limits,
         today=today,
+        binding=Binding(await bound_account(app.state.session_factory)),
     )
 
 

@@ -42,7 +42,7 @@ async def readiness(caller: Caller) -> Any:
     return (await caller.client.get("/readyz")).json()["hubspot"]
 
 
-async def test_readyz_and_metric_show_missing_scope_until_it_is_granted(
+async def test_missing_scope_is_on_readyz_until_it_is_granted(
     app: FastAPI, customer: Caller, emulator: Emulator
 ) -> None:
     deal_id = await create_deal_as(customer)

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crm_api.database import SessionFactory
+from crm_api.hubspot import ReadCache
 from crm_api.schemas.accounts import CustomerOperation
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
+from crm_api.services.record_versions import RecordVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +43,7 @@ class AccountContext:
     messages: Messages
     links: ContactLinkResolver
     fields: RecordFields
+    versions: RecordVersions
+    read_cache: ReadCache | None
+    """Cache of customers' reads; None if it is off."""
     origin: Origin

@@ -45,6 +45,26 @@ async def link_contact(
     return contact.id
 
 
+async def link_by_email(session_factory: SessionFactory, hubspot: HubSpotClient, *, origin: Origin) -> int:
+    """Link users without a contact to the contact with their verified address. Return how many have none."""
+    query = select(User.email).where(
+        User.status == "active",
+        User.email_verified,
+        User.contact_id.is_(None),
+        User.lost_contact_id.is_(None),
+    )
+    async with session_factory() as database:
+        emails = (await database.execute(query.order_by(User.created_at))).scalars().all()
+    without_contact = 0
+    for email in emails:
+        try:
+            contact = await hubspot.contacts.get(email, properties=("hs_object_id",), id_property="email")
+            await link_contact(session_factory, hubspot, email, contact.id, origin=origin)
+        except (HubSpotNotFoundError, LinkRefusedError):
+            without_contact += 1
+    return without_contact
+
+
 async def unlink_contact(session_factory: SessionFactory, email: str, *, origin: Origin) -> bool:
     """End the user's link, also if it is lost. Return False if the address has no user."""
     async with session_factory.begin() as database:

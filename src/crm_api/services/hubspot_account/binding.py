@@ -5,20 +5,23 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
-from crm_api.models import HubSpotAccount
+from crm_api.models import HubSpotAccount, IdempotencyKey, RecentWrite, RecordLease, User
 from crm_api.security.crypto import decrypt, encrypt, keyed_hash
+from crm_api.services import audit
+from crm_api.services.audit import Origin
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TOKEN = "hubspot-refresh-token"
+_IS_LINKED = or_(User.contact_id.is_not(None), User.lost_contact_id.is_not(None))
 
 
 class AccountBinding:
@@ -71,6 +74,44 @@ class AccountBinding:
                 f"the database belongs to HubSpot account {bound}, the credentials to {details.portal_id}"
             )
             logger.error("%s: requests that need HubSpot are rejected", self.mismatch)
+
+
+async def bound_account(session_factory: SessionFactory) -> str | None:
+    """Return the ID of the HubSpot account that the database is bound to, or None."""
+    async with session_factory() as database:
+        return (await database.execute(select(HubSpotAccount.portal_id))).scalar_one_or_none()
+
+
+async def linked_users(session_factory: SessionFactory) -> int:
+    """Return how many users have a link to a contact, lost links included."""
+    async with session_factory() as database:
+        return (await database.execute(select(func.count()).select_from(User).where(_IS_LINKED))).scalar_one()
+
+
+async def move_binding(session_factory: SessionFactory, portal_id: str, *, origin: Origin) -> None:
+    """Bind the database to another HubSpot account, and delete what refers to records of the previous one.
+
+    Every user's link ends: the same contact ID is another person in another HubSpot account. Does nothing if the
+    database is bound to this HubSpot account already.
+    """
+    async with session_factory.begin() as database:
+        row = await database.get(HubSpotAccount, 1, with_for_update=True)
+        if row is None or row.portal_id == portal_id:
+            return
+        row.portal_id = portal_id
+        links = (
+            await database.execute(select(User.id, User.contact_id, User.lost_contact_id).where(_IS_LINKED))
+        ).all()
+        await database.execute(
+            update(User)
+            .where(_IS_LINKED)
+            .values(contact_id=None, lost_contact_id=None, contact_lost_at=None, contact_lookup_at=None)
+        )
+        for user_id, contact_id, lost_contact_id in links:
+            detail = f"was {contact_id or lost_contact_id}, is None: moved to HubSpot account {portal_id}"
+            audit.record(database, "contact_link_lost", user_id, origin=origin, detail=detail)
+        for table in (IdempotencyKey, RecentWrite, RecordLease):
+            await database.execute(delete(table))
 
 
 def _is_forbidden(error: Exception) -> bool:

@@ -6,7 +6,12 @@ from datetime import date
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from crm_api.hubspot import HubSpotClient
-from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotScopeError
+from crm_api.hubspot.errors import (
+    HubSpotCertificateError,
+    HubSpotCredentialsError,
+    HubSpotError,
+    HubSpotScopeError,
+)
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.required_check import check_required
 from crm_api.services.hubspot_account.schema_check import check_schema
@@ -54,6 +59,20 @@ class Limits(NamedTuple):
     daily: int
 
 
+class Unread(NamedTuple):
+    """Why the database's HubSpot account is not known."""
+
+    state: Literal["ok", "warning"]
+    reason: str
+
+
+class Binding(NamedTuple):
+    """The HubSpot account that the database is bound to, if it could be read."""
+
+    portal_id: str | None = None
+    unread: Unread | None = None
+
+
 async def check_account(
     hubspot: HubSpotClient,
     *,
@@ -62,6 +81,7 @@ async def check_account(
     stages: CustomerStages,
     limits: Limits,
     today: date,
+    binding: Binding,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Finding]:
     """Run all checks without writing anything; a failed read is a finding too.
@@ -74,7 +94,9 @@ async def check_account(
     details, problem = await _read(hubspot.account.details)
     if details is None:
         return [*findings, Finding("failed", "credentials", problem)]
-    findings.append(Finding("ok", "credentials", f"account {details.portal_id}"))
+    account = f"account {details.portal_id}, time zone {details.zone}"
+    findings.append(Finding("ok", "credentials", account))
+    findings.append(_check_binding(details.portal_id, binding))
     on_step("scopes")
     findings.append(await _check_scopes(hubspot))
     on_step("properties")
@@ -108,6 +130,20 @@ def _check_version(api_version: str, today: date) -> Finding:
     if remaining_months <= ENDS_SOON_MONTHS:
         return Finding("warning", "API version", f"{supported}: plan for a newer HUBSPOT_API_VERSION")
     return Finding("ok", "API version", supported)
+
+
+def _check_binding(portal_id: str, binding: Binding) -> Finding:
+    if binding.unread is not None:
+        return Finding(binding.unread.state, "database", f"not compared: {binding.unread.reason}")
+    if binding.portal_id is None:
+        return Finding("ok", "database", "bound to no HubSpot account yet")
+    if binding.portal_id != portal_id:
+        finding = (
+            f"bound to HubSpot account {binding.portal_id}, not {portal_id}: the service would refuse every request "
+            "that needs HubSpot; use the right credentials or database, or run crm-api hubspot move"
+        )
+        return Finding("failed", "database", finding)
+    return Finding("ok", "database", f"bound to HubSpot account {portal_id}")
 
 
 async def _check_scopes(hubspot: HubSpotClient) -> Finding:
@@ -242,6 +278,11 @@ def describe_error(error: HubSpotError) -> str:
         return f"a scope is missing: {', '.join(error.required_scopes) or 'HubSpot does not name it'}"
     if isinstance(error, HubSpotCredentialsError):
         return f"HubSpot rejected the credentials ({type(error).__name__})"
+    if isinstance(error, HubSpotCertificateError):
+        return (
+            f"HubSpot's certificate is not trusted ({error.reason}): if a proxy replaces it, set SSL_CERT_FILE to a "
+            "file with the proxy's CA certificate and the public ones"
+        )
     if error.status_code is not None:
         return f"HubSpot returned {error.status_code} ({type(error).__name__})"
     return f"HubSpot could not be reached ({type(error).__name__})"
