@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks.document import write
 from benchmarks.measures import (
     address_timing,
+    cached_pages,
     deals_per_contact,
     local_requests,
     logins,
@@ -34,6 +35,7 @@ MEASURES: Final[dict[str, Callable[[Run], Awaitable[None]]]] = {
     "logins": logins.measure,
     "local-requests": local_requests.measure,
     "quota": quota.measure,
+    "cached-pages": cached_pages.measure,
     "start-and-memory": start_and_memory.measure,
     "address-timing": address_timing.measure,
 }

@@ -47,6 +47,18 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return NO_RESPONSE
 
+    async def send_for_age(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, int]:
+        """Send a request and return the status and the `Age` of the response; 0 without one."""
+        assert self._session is not None
+        try:
+            async with self._session.request(method, path, headers=headers) as response:
+                await response.read()
+                return int(response.status), int(response.headers.get("Age", 0))
+        except aiohttp.ClientError:
+            return NO_RESPONSE, 0
+
     async def request_json(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, json: Any = None
     ) -> Any:

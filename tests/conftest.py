@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.foreign_changes import read_cache_seconds
 from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
@@ -29,7 +30,7 @@ def emulator() -> Generator[Emulator, None, None]:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
+def settings(database_url: str, request: pytest.FixtureRequest) -> Settings:
     """Return development settings that do not depend on this machine's files and variables."""
     return Settings(
         _env_file=None,
@@ -41,6 +42,8 @@ def settings(database_url: str) -> Settings:
         hubspot_burst_limit=100_000,
         hubspot_search_limit=100_000,
         customer_operations=list(get_args(CustomerOperation)),
+        # Tests count HubSpot calls, so the cache is off unless TEST_READ_CACHE_SECONDS is set.
+        read_cache_seconds=read_cache_seconds(request.node.nodeid),
         log_level="WARNING",
     )
 

@@ -81,19 +81,20 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
 }
 # The parts of three packages by level, lowest first. A part imports itself and parts of lower levels only.
 SERVICE_LEVELS: tuple[set[str], ...] = (
-    {"audit", "health", "idempotency", "properties", "purge"},
+    {"audit", "health", "idempotency", "properties", "purge", "record_versions"},
     {"link_resolver"},
     {"contact_link", "hubspot_account"},
     {"records"},
     {"accounts"},
 )
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
-    {"body_limit", "errors", "names", "observer", "call_context", "search"},
-    {"wire", "retry", "circuit", "connections", "quota"},
-    {"auth", "error_parsing"},
+    {"body_limit", "errors", "names", "observer", "call_context", "read_cache_store", "search"},
+    {"wire", "retry", "circuit", "connections", "quota", "read_cache_redis"},
+    {"error_parsing"},
+    {"auth"},
     {"sender"},
     {"resources"},
-    {"client"},
+    {"client", "read_cache"},
 )
 EMULATOR_LEVELS: tuple[set[str], ...] = (
     {"wire"},

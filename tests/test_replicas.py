@@ -4,9 +4,11 @@ import asyncio
 import itertools
 import signal
 from collections import Counter
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -160,47 +162,90 @@ async def _replica(stack: AsyncExitStack, settings: Settings, emulator: Emulator
 async def test_three_processes_share_the_limits_of_users_and_logins(
     tmp_path: Path, database_url: str, valkey_url: str, emulator: Emulator, mailbox: Mailbox
 ) -> None:
+    limits = {
+        "REDIS_URL": valkey_url,
+        "HUBSPOT_DAILY_LIMIT_PER_USER": "6",
+        "RATE_LIMIT_LOGINS_PER_ADDRESS": "14 per 1 hour",
+        "RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT": "4 per 1 hour",
+        "RATE_LIMIT_MAILS_PER_RECIPIENT": "4 per 1 hour",
+    }
+    async with three_processes(tmp_path, database_url, emulator, mailbox, limits) as client:
+        caller = await register_caller(client, "caller@example.com")
+        other = await register_caller(client, "other@example.com")
+        # HubSpot calls of one user: at least one for each list.
+        statuses = [(await caller.get("/api/deals")).status_code for _ in range(9)]
+        assert statuses == sorted(statuses)
+        assert statuses.count(200) <= 7
+        assert statuses[-1] == 429
+        assert (await other.get("/api/deals")).status_code == 200
+        # Mails to one recipient.
+        statuses = [await request_mail(client) for _ in range(6)]
+        assert statuses == [202] * 4 + [429] * 2
+        # Failed logins of one account; two logins came before.
+        statuses = [await log_in(client, caller.email, "guess") for _ in range(6)]
+        assert statuses == [401] * 4 + [429] * 2
+        # Logins from one address: eight came before, and 14 are allowed. The first session of the user has ended,
+        # because two sessions are allowed.
+        statuses = [await log_in(client, other.email, PASSWORD) for _ in range(8)]
+        assert statuses == [200] * 6 + [429] * 2
+        assert (await other.get("/api/me")).status_code == 401
+
+
+@pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)
+async def test_without_redis_each_of_three_processes_has_all_limits(
+    tmp_path: Path, database_url: str, emulator: Emulator, mailbox: Mailbox
+) -> None:
+    limits = {
+        "HUBSPOT_DAILY_LIMIT_PER_USER": "4",
+        "RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT": "2 per 1 hour",
+        "RATE_LIMIT_MAILS_PER_RECIPIENT": "2 per 1 hour",
+    }
+    async with three_processes(tmp_path, database_url, emulator, mailbox, limits) as client:
+        caller = await register_caller(client, "caller@example.com")
+        # Each of the three processes gets every third request, and counts alone.
+        statuses = [(await caller.get("/api/deals")).status_code for _ in range(15)]
+        assert statuses[:3] == [200] * 3
+        assert statuses[-3:] == [429] * 3
+        statuses = [await request_mail(client) for _ in range(9)]
+        assert statuses == [202] * 6 + [429] * 3
+        statuses = [await log_in(client, caller.email, "guess") for _ in range(9)]
+        assert statuses == [401] * 6 + [429] * 3
+        # Sessions are in the database: the third login ends the first session in all processes.
+        other = await register_caller(client, "other@example.com")
+        for _ in range(2):
+            assert await log_in(client, other.email, PASSWORD) == 200
+        assert [(await other.get("/api/me")).status_code for _ in range(3)] == [401] * 3
+
+
+@asynccontextmanager
+async def three_processes(
+    folder: Path, database_url: str, emulator: Emulator, mailbox: Mailbox, limits: dict[str, Any]
+) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """Start three processes with these limits and yield a client that uses them in turn."""
     with served(emulator) as hubspot_url, ExitStack() as stack:
         servers = [
             stack.enter_context(
                 service_process(
-                    tmp_path,
+                    folder,
                     database_url=database_url,
                     hubspot_url=hubspot_url,
-                    REDIS_URL=valkey_url,
                     SMTP_URL=mailbox.url,
-                    HUBSPOT_DAILY_LIMIT_PER_USER="6",
                     MAX_SESSIONS_PER_USER="2",
-                    RATE_LIMIT_LOGINS_PER_ADDRESS="14 per 1 hour",
-                    RATE_LIMIT_FAILED_LOGINS_PER_ACCOUNT="4 per 1 hour",
-                    RATE_LIMIT_MAILS_PER_RECIPIENT="4 per 1 hour",
+                    **limits,
                 )
             )
             for _ in range(3)
         ]
-        transport = RoundRobin(servers)
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://crm.example", timeout=30
+            transport=RoundRobin(servers), base_url="http://crm.example", timeout=30
         ) as client:
-            caller = await register_caller(client, "caller@example.com")
-            other = await register_caller(client, "other@example.com")
-            # HubSpot calls of one user: at least one for each list.
-            statuses = [(await caller.get("/api/deals")).status_code for _ in range(9)]
-            assert statuses == sorted(statuses)
-            assert statuses.count(200) <= 7
-            assert statuses[-1] == 429
-            assert (await other.get("/api/deals")).status_code == 200
-            # Mails to one recipient.
-            body: dict[str, str] = {"email": "recipient@example.com"}
-            statuses = [(await client.post("/api/password/forgot", json=body)).status_code for _ in range(6)]
-            assert statuses == [202] * 4 + [429] * 2
-            # Failed logins of one account; two logins came before.
-            body = {"email": caller.email, "password": "guess"}
-            statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(6)]
-            assert statuses == [401] * 4 + [429] * 2
-            # Logins from one address: eight came before, and 14 are allowed. The first session of the user has ended,
-            # because two sessions are allowed.
-            body = {"email": other.email, "password": PASSWORD}
-            statuses = [(await client.post("/api/login", json=body)).status_code for _ in range(8)]
-            assert statuses == [200] * 6 + [429] * 2
-            assert (await other.get("/api/me")).status_code == 401
+            yield client
+
+
+async def request_mail(client: httpx.AsyncClient) -> int:
+    response = await client.post("/api/password/forgot", json={"email": "recipient@example.com"})
+    return response.status_code
+
+
+async def log_in(client: httpx.AsyncClient, email: str, password: str) -> int:
+    return (await client.post("/api/login", json={"email": email, "password": password})).status_code

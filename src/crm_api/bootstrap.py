@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,18 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_api.database import SessionFactory, create_engine, create_session_factory
-from crm_api.hubspot import HubSpotClient, LocalQuota, Observer, Quota, RefreshTokenAuth, StaticTokenAuth
-from crm_api.security.crypto import keyed_hash
+from crm_api.hubspot import (
+    CacheStore,
+    HubSpotClient,
+    LocalQuota,
+    MemoryStore,
+    Observer,
+    Quota,
+    ReadCache,
+    RefreshTokenAuth,
+    StaticTokenAuth,
+)
+from crm_api.security.crypto import Cipher, keyed_hash
 from crm_api.security.proxies import proxy_for
 from crm_api.services.accounts.context import AccountRules
 from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
@@ -66,7 +76,7 @@ def account_rules(settings: Settings) -> AccountRules:
 
 
 def create_redis(settings: Settings) -> "Redis | None":
-    """Return the Redis client for HubSpot's quota, or None; calls time out after 0.2 s."""
+    """Return the Redis client for HubSpot's quota and the read cache, or None; calls time out after 0.2 s."""
     if settings.redis_url is None:
         return None
     from redis.asyncio import Redis  # imported only if needed: it takes 9 MB and 0.1 s
@@ -141,6 +151,46 @@ def create_hubspot(
         quota=quota or hubspot_quota(settings),
         observer=observer,
         default_deadline_seconds=settings.request_deadline_seconds,
+    )
+
+
+def create_read_cache(
+    settings: Settings,
+    hubspot: HubSpotClient,
+    redis: "Redis | None",
+    *,
+    charge_calls: Callable[[str, int], Awaitable[None]],
+    observer: Observer,
+) -> ReadCache | None:
+    """Build the cache of customers' reads, in memory or with Redis in both; None if it is off."""
+    fresh_seconds = settings.read_cache_seconds
+    if fresh_seconds == 0:
+        return None
+    stale_seconds = max(fresh_seconds, settings.read_cache_stale_seconds)
+    memory = MemoryStore(max_bytes=settings.read_cache_max_bytes, max_age_seconds=stale_seconds)
+    store: CacheStore = memory
+    if redis is not None:
+        from crm_api.hubspot.read_cache_redis import RedisStore
+
+        secret = settings.secret_key.get_secret_value()
+        cipher = Cipher(secret, "read-cache")
+        store = RedisStore(
+            redis,
+            # Processes with another key could not read the bodies.
+            prefix=f"read-cache:{keyed_hash(secret, 'read-cache-prefix')[:16]}",
+            encrypt=cipher.encrypt,
+            decrypt=cipher.decrypt,
+            memory=memory,
+            fresh_seconds=fresh_seconds,
+            max_age_seconds=stale_seconds,
+        )
+    return ReadCache(
+        hubspot.sender,
+        store,
+        fresh_seconds=fresh_seconds,
+        stale_seconds=stale_seconds,
+        charge_calls=charge_calls,
+        observer=observer,
     )
 
 

@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from crm_api.bootstrap import (
     account_rules,
     create_hubspot,
+    create_read_cache,
     create_redis,
     customer_stages,
     hubspot_auth,
@@ -64,13 +65,15 @@ from crm_api.services.hubspot_account.schema_check import watch_schema
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.purge import purge_hourly
+from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
 GAUGE_INTERVAL_SECONDS = 5.0
 EXPOSED_HEADERS = (
-    "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed"
+    "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag", "Location", "Idempotency-Replayed",
+    "Age",
 )  # fmt: skip
 ALLOWED_HEADERS = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID",
@@ -154,12 +157,17 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     auth = await hubspot_auth(settings, session_factory)
     redis = create_redis(settings)
     app.state.ping_redis = redis.ping if redis is not None else None
+    observer = metrics if tracing is None else Observers(metrics, tracing)
     hubspot = app.state.hubspot = create_hubspot(
         settings,
         auth,
         transport=app.state.hubspot_transport,
         quota=hubspot_quota(settings, redis),
-        observer=metrics if tracing is None else Observers(metrics, tracing),
+        observer=observer,
+    )
+    app.state.record_versions = RecordVersions(session_factory, is_enabled=settings.read_cache_seconds > 0)
+    read_cache = app.state.read_cache = create_read_cache(
+        settings, hubspot, redis, charge_calls=app.state.rate_limits.count_hubspot_calls, observer=observer
     )
     app.state.account_binding = AccountBinding(session_factory, hubspot)
     # The service starts without HubSpot and reads the account in the background.
@@ -179,6 +187,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
             task.cancel()
         await asyncio.gather(*background_tasks, return_exceptions=True)
         await app.state.mail.aclose()
+        if read_cache is not None:
+            await read_cache.aclose()
         await hubspot.aclose()
         if redis is not None:
             await redis.aclose()
@@ -204,6 +214,8 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
+        if app.state.read_cache is not None:
+            metrics.read_cache_size(app.state.read_cache.used_bytes)
         metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
         await asyncio.sleep(GAUGE_INTERVAL_SECONDS)

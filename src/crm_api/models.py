@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, MetaData, String, Text, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, MetaData, String, Text, Uuid
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -80,6 +80,8 @@ class User(Base):
     contact_lost_at: Mapped[datetime | None]
     contact_lookup_at: Mapped[datetime | None]
     """When the lost contact may be looked up again."""
+    records_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Version of the user's cached reads, incremented before and after every write for the user."""
     lease_id: Mapped[UUID | None] = mapped_column(Uuid)
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)

@@ -149,7 +149,8 @@ class Settings(BaseSettings):
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     """Days after which the service deletes an audit entry, with the network address in it."""
     redis_url: Annotated[SecretStr, AfterValidator(redis_address)] | None = None
-    """Redis in which processes share rate limits and HubSpot's quota; without it each process counts alone."""
+    """Redis in which processes share rate limits, HubSpot's quota and the read cache; without it each process has its
+    own."""
 
     hubspot_base_url: str = "https://api.hubapi.com"
     """URL of HubSpot or of an emulator."""
@@ -173,6 +174,13 @@ class Settings(BaseSettings):
     """Requests per day that the HubSpot account allows."""
     hubspot_daily_limit_per_user: Annotated[int, Field(ge=1)] | None = None
     """Requests per day that the service sends for one user. By default 5 % of `HUBSPOT_DAILY_LIMIT`."""
+    read_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Time for which HubSpot's responses to customers' reads count as fresh; 0 switches the cache off. Customers see
+    their own changes at once, and changes made in HubSpot after this time."""
+    read_cache_stale_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """Maximum age of a cached response, which is used only while HubSpot's quota is exhausted or HubSpot fails."""
+    read_cache_max_bytes: Annotated[int, Field(ge=1_048_576)] = 33_554_432
+    """Maximum memory of the read cache in one process; a page of one customer takes about 8 KB."""
     hubspot_ticket_categories: dict[TicketCategory, Annotated[str, Field(min_length=1, max_length=100)]] = {}
     """HubSpot's option for each ticket category, as JSON, if the HubSpot account has other options:
     `{"billing": "INVOICES"}`. Callers can always use HubSpot's own options as well."""

@@ -36,22 +36,57 @@ class TestListDeals:
         assert record_ids(await list_all(customer, "/api/deals")) == own_ids
         assert record_ids(await list_all(other_customer, "/api/deals")) == [foreign_id]
 
-    @pytest.mark.parametrize("params", [{}, {"sort": "hs_object_id"}])
+    @pytest.mark.parametrize(
+        ("role", "params"),
+        [
+            ("customer", {}),
+            ("customer", {"sort": "hs_object_id"}),
+            ("staff", {}),
+            ("staff", {"sort": "hs_object_id"}),
+            ("staff", {"pipeline": "default"}),
+        ],
+    )
     async def test_deal_list_pages_are_shorter_if_deals_are_large(
-        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, params: dict[str, str]
+        self,
+        customer: Caller,
+        staff: Caller,
+        emulator: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        role: str,
+        params: dict[str, str],
     ) -> None:
         monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
         created = seed_deals(emulator, customer.contact_id, 4, description="x" * 10_000)
         created += seed_deals(emulator, customer.contact_id, 1, description="x" * 30_000)
+        emulator.settle_search()
+        caller = staff if role == "staff" else customer
         sizes: list[int] = []
         records: list[dict[str, Any]] = []
         cursor: dict[str, str | None] = {}
         while not sizes or cursor["cursor"]:
-            page = (await customer.get("/api/deals", params=params | cursor)).json()["data"]
+            page = (await caller.get("/api/deals", params=params | cursor)).json()["data"]
             sizes.append(len(page["results"]))
             records += page["results"]
             cursor = {"cursor": page["next_cursor"]}
         assert (sizes, record_ids(records)) == ([2, 2, 1], created)
+
+    @pytest.mark.parametrize("role", ["customer", "staff"])
+    async def test_deal_search_pages_are_shorter_if_deals_are_large(
+        self,
+        customer: Caller,
+        staff: Caller,
+        emulator: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        role: str,
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        created = seed_deals(emulator, customer.contact_id, 4, description="x" * 10_000)
+        emulator.settle_search()
+        caller = staff if role == "staff" else customer
+        page = (await caller.post("/api/deals/search", {})).json()["data"]
+        assert (record_ids(page["results"]), page["total"]) == (created[:2], 4)
+        page = (await caller.post("/api/deals/search", {"cursor": page["next_cursor"]})).json()["data"]
+        assert (record_ids(page["results"]), page["next_cursor"]) == (created[2:], None)
 
     async def test_deal_list_page_of_a_customer_makes_two_hubspot_calls(
         self, customer: Caller, emulator: Emulator
@@ -301,9 +336,26 @@ class TestSearchDeals:
             created[n] for n in matches
         ]
 
+    async def test_search_filter_accepts_numbers_and_empty_values_list(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        [matching] = seed_deals(emulator, customer.contact_id, 1, amount="20")
+        seed_deals(emulator, customer.contact_id, 1, amount="30")
+        for changes in (
+            {"operator": "EQ", "value": 20},
+            {"operator": "EQ", "value": "20", "values": []},
+            {"operator": "BETWEEN", "value": 19.5, "high_value": 20, "values": []},
+            {"operator": "IN", "values": [20, "21"]},
+        ):
+            body = {"filters": [{"property": "amount"} | changes]}
+            response = await customer.post("/api/deals/search", body)
+            assert response.status_code == 200, response.text
+            assert record_ids(response.json()["data"]["results"]) == [matching]
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [
+            ({"filters": [condition("amount", "IN", values=[])]}, "filters.0"),
             ({"filters": [condition("hubspot_owner_id", "EQ", value="1")]}, "filters.0.property"),
             ({"filters": [condition("hs_deal_stage_probability", "GT", value="0")]}, "filters.0.property"),
             ({"filters": [condition("amount", "EQ", value="much")]}, "filters.0.value"),

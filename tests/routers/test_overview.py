@@ -173,6 +173,21 @@ class TestListCrmObjects:
             True,
         )
 
+    async def test_staff_overview_is_shorter_if_contacts_are_large(
+        self, staff: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        emulator.seed(
+            {"contacts": [{"email": f"{n}@example.com", "firstname": "x" * 10_000} for n in range(4)]}
+        )
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        sizes: list[int] = []
+        cursor: dict[str, str] = {}
+        while not sizes or cursor:
+            page = (await staff.get("/api/new-crm-objects", params=cursor)).json()["data"]["data"]
+            sizes.append(len(page["contacts"]))
+            cursor = {"cursor": page["next_after"]} if page["next_after"] else {}
+        assert (max(sizes), sum(sizes)) == (3, len(emulator.records("contacts")))
+
     async def test_overview_stops_reading_deals_at_maximum_response_size(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:

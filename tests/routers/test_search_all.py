@@ -3,8 +3,9 @@
 import httpx
 import pytest
 from tests.support.callers import Caller, assert_problem
-from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals
+from tests.support.records import calls, create_deal_as, create_ticket_as, seed_deals, seed_tickets
 
+from crm_api.services.records import customer_records
 from hubspot_emulator import Emulator
 
 
@@ -85,3 +86,20 @@ class TestSearchEverything:
     ) -> None:
         response = await customer.get("/api/search", params=params)
         assert_problem(response, 400, "validation_error", fields=[field])
+
+    @pytest.mark.parametrize("role", ["customer", "staff"])
+    async def test_search_everything_is_shorter_if_records_are_large(
+        self,
+        customer: Caller,
+        staff: Caller,
+        emulator: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        role: str,
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 25_000)
+        deals = seed_deals(emulator, customer.contact_id, 4, description="van " + "x" * 10_000)
+        seed_tickets(emulator, 4, to=[("deals", deals[0])], content="van " + "x" * 10_000)
+        emulator.settle_search()
+        caller = staff if role == "staff" else customer
+        data = (await caller.get("/api/search", params={"q": "van"})).json()["data"]
+        assert (len(data["deals"]), len(data["tickets"])) == (2, 0)

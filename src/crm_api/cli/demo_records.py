@@ -20,6 +20,7 @@ from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.categories import TICKET_CATEGORIES
+from crm_api.services.record_versions import RecordVersions
 from crm_api.settings import Settings
 
 STAFF_EMAIL = "staff@example.com"
@@ -57,6 +58,8 @@ async def seed(settings: Settings) -> None:
             messages=Messages(settings.app_public_url, lambda **_mail: None),
             links=ContactLinkResolver(session_factory),
             fields=record_fields(settings),
+            versions=RecordVersions(session_factory, is_enabled=False),
+            read_cache=None,
             origin=SYSTEM,
         )
         people = {CUSTOMER_EMAIL: ("Carla", "Customer"), STAFF_EMAIL: ("Sam", "Staff")}

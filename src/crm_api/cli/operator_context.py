@@ -19,6 +19,7 @@ from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.time_slices import TimeSlices
+from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import Settings
@@ -83,8 +84,15 @@ def account_context(
         messages=Messages(settings.app_public_url, send or (lambda **_mail: None)),
         links=ContactLinkResolver(session_factory),
         fields=record_fields(settings),
+        versions=_versions(settings, session_factory),
+        # The cached reads of a deleted user cannot be requested any more, and expire.
+        read_cache=None,
         origin=OPERATOR,
     )
+
+
+def _versions(settings: Settings, session_factory: SessionFactory) -> RecordVersions:
+    return RecordVersions(session_factory, is_enabled=settings.read_cache_seconds > 0)
 
 
 @asynccontextmanager
@@ -104,6 +112,7 @@ async def open_records(settings: Settings, user: User) -> AsyncGenerator[RecordC
             customer_stages=customer_stages(settings),
             customer_operations=settings.customer_operations,
             time_slices=TimeSlices(),
+            versions=_versions(settings, session_factory),
             lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
             origin=OPERATOR,
         )

@@ -33,6 +33,8 @@ async def get_account_context(request: Request) -> AccountContext:
         messages=Messages(settings.app_public_url, state.mail.send),
         links=state.contact_links,
         fields=state.record_fields,
+        versions=state.record_versions,
+        read_cache=state.read_cache,
         origin=await get_origin(request),
     )
 

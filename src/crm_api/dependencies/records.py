@@ -1,11 +1,13 @@
 """Dependencies and parameters of the record operations."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -13,7 +15,7 @@ from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
 from crm_api.dependencies.auth import CurrentUser, CurrentUserIfSent
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
-from crm_api.hubspot import current_call_context
+from crm_api.hubspot import CachedReads, ReadCache, current_call_context
 from crm_api.models import User
 from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
@@ -121,8 +123,30 @@ async def _record_context(request: Request, user: User) -> RecordContext:
         lease_seconds=settings.request_deadline_seconds + LEASE_MARGIN_SECONDS,
         # The origin needs the user, so `get_origin` is called here instead of being a dependency.
         origin=await get_origin(request),
+        versions=state.record_versions,
     )
 
 
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
 RecordContextIfSentDep = Annotated[RecordContext, Depends(get_record_context_if_sent)]
+
+
+async def get_cached_record_context(
+    request: Request, response: Response, context: RecordContextDep
+) -> RecordContext:
+    """Return the context of a GET or search, which may use cached reads if the caller is a customer."""
+    cache: ReadCache | None = request.app.state.read_cache
+    if cache is None or context.is_staff:
+        return context
+    oldest = 0.0
+
+    def note_age(age: float) -> None:
+        nonlocal oldest
+        oldest = max(oldest, age)
+        response.headers["Age"] = str(math.ceil(oldest))
+        response.headers["Cache-Control"] = "private"
+
+    return replace(context, cached_reads=CachedReads(cache, note_age))
+
+
+CachedRecordContextDep = Annotated[RecordContext, Depends(get_cached_record_context)]

@@ -9,7 +9,18 @@ from contextvars import ContextVar
 class CallContext:
     """Shared by all tasks of one incoming request; child tasks see the same object."""
 
-    __slots__ = ("_clock", "caller", "calls", "deadline_seconds", "expires_at", "headers", "wait_seconds")
+    __slots__ = (
+        "_clock",
+        "caller",
+        "calls",
+        "deadline_seconds",
+        "expires_at",
+        "headers",
+        "is_background",
+        "max_attempts",
+        "max_quota_wait_seconds",
+        "wait_seconds",
+    )
 
     def __init__(
         self,
@@ -26,6 +37,12 @@ class CallContext:
         """Who shares the quota fairly with other callers; None for background work."""
         self.headers: dict[str, str] = {}
         """Headers of every attempt, such as a trace's `traceparent`."""
+        self.is_background = False
+        """Whether the calls wait for quota behind all other calls."""
+        self.max_attempts: int | None = None
+        """Maximum number of attempts of one call; None if only the retry policy limits them."""
+        self.max_quota_wait_seconds: float | None = None
+        """Maximum time that one attempt waits for quota; None if only the deadline limits it."""
         self.calls = 0
         """Number of attempts sent to HubSpot."""
         self.wait_seconds = 0.0

@@ -19,6 +19,9 @@ class Observer:
     def credentials_checked(self, *, refused: bool) -> None:
         """Record whether HubSpot accepted the credentials of an attempt that it responded to."""
 
+    def cache_read(self, *, outcome: str) -> None:
+        """Record a read through the read cache: `hit`, `miss` or `stale`."""
+
     def token_refreshed(self, *, outcome: str) -> None:
         """Record a finished token request: `ok`, `dead_grant` or an error's class name."""
 
@@ -51,6 +54,10 @@ class Observers(Observer):
     def credentials_checked(self, *, refused: bool) -> None:
         for observer in self._observers:
             observer.credentials_checked(refused=refused)
+
+    def cache_read(self, *, outcome: str) -> None:
+        for observer in self._observers:
+            observer.cache_read(outcome=outcome)
 
     def token_refreshed(self, *, outcome: str) -> None:
         for observer in self._observers:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -43,6 +43,8 @@ from crm_api.hubspot.retry import RetryBudget, RetryPolicy
 from crm_api.hubspot.wire import read_response
 
 R = TypeVar("R", bound=BaseModel)
+OnBody = Callable[[bytes, float], None]
+"""Called with the body of a response that was understood, and the seconds since the call was sent."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +82,33 @@ class _Call(Generic[R]):
     params: Mapping[str, Any] = field(repr=False)
     budget: Budget
     response: type[R]
+    on_body: OnBody | None = field(repr=False)
 
     @property
     def family(self) -> EndpointFamily:
         return endpoint_family(self.path)
+
+
+class ReadSender(Protocol):
+    """What reads need: paths, and a function that sends a call."""
+
+    @property
+    def paths(self) -> Paths:
+        """Paths of the API version."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        idempotent: bool,
+        response: type[R],
+        context: CallContext | None = None,
+    ) -> R:
+        """Send one call and return its response."""
 
 
 class Sender:
@@ -134,6 +159,18 @@ class Sender:
         """Return the incoming request's context, or a new one with the default deadline."""
         return current_call_context() or CallContext(self.default_deadline_seconds, clock=self.clock)
 
+    def is_refused(self, path: str) -> bool:
+        """Return True if the circuit breaker would refuse a call now."""
+        try:
+            self.circuits.check(endpoint_family(path))
+        except CircuitOpenError:
+            return True
+        return False
+
+    def can_send(self, path: str, *, max_wait_seconds: float) -> bool:
+        """Return True if a call that joins the queue now would be sent within this time."""
+        return not self.is_refused(path) and self.quota.expected_wait("burst") <= max_wait_seconds
+
     def create_reserve_seconds(self, context: CallContext) -> float:
         """Return the seconds of the deadline that are reserved for looking up a create with an unknown outcome."""
         return min(CREATE_RESERVE_SECONDS, context.deadline_seconds * CREATE_RESERVE_SHARE)
@@ -151,19 +188,20 @@ class Sender:
         response: type[R],
         context: CallContext | None = None,
         reserve_seconds: float = 0.0,
+        on_body: OnBody | None = None,
     ) -> R:
         """Send one call and retry it while the retry policy, the retry budget and the deadline allow it.
 
         `idempotent` means that sending twice changes no more than sending once. All attempts end
-        `reserve_seconds` before the deadline. Raises a `HubSpotError`; its `sent` is True if HubSpot may have acted
-        on any attempt.
+        `reserve_seconds` before the deadline. `on_body` gets the response's body. Raises a
+        `HubSpotError`; its `sent` is True if HubSpot may have acted on any attempt.
         """
         context = context or self.context()
         content = None
         if json is not None:
             content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        call = _Call(method, path, operation, content, given, budget, response)
+        call = _Call(method, path, operation, content, given, budget, response, on_body)
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
@@ -171,7 +209,9 @@ class Sender:
             if not isinstance(outcome, HubSpotError):
                 return outcome
             may_have_acted = may_have_acted or outcome.may_have_acted
-            delay = self._retry.delay(outcome, attempt=attempt, idempotent=idempotent)
+            delay = None
+            if context.max_attempts is None or attempt < context.max_attempts:
+                delay = self._retry.delay(outcome, attempt=attempt, idempotent=idempotent)
             if delay is not None and delay >= context.remaining() - reserve_seconds:
                 outcome.retry_after = max(delay, outcome.retry_after or 0.0)
                 delay = None
@@ -206,12 +246,16 @@ class Sender:
         if seconds <= 0:
             return HubSpotDeadlineError("no time left", operation=call.operation, sent=False)
         expires_at = self.clock() + seconds
+        max_wait = _max_quota_wait(seconds)
+        if context.max_quota_wait_seconds is not None:
+            max_wait = min(max_wait, context.max_quota_wait_seconds)
         try:
             self.circuits.check(call.family)
             waited = await self.quota.acquire(
                 call.budget,
                 caller=context.caller,
-                timeout_seconds=_max_quota_wait(seconds),
+                timeout_seconds=max_wait,
+                is_background=context.is_background,
                 connection_slot=self._connection_slots,
             )
         except CircuitOpenError as error:
@@ -277,13 +321,17 @@ class Sender:
     def _read(self, call: _Call[R], response: httpx.Response, elapsed: float) -> R | HubSpotError:
         self.quota.observe(call.budget, response.headers, elapsed_seconds=elapsed)
         if response.is_success:
+            body = response.content or b"{}"
             try:
-                return read_response(call.response, response.content or b"{}")
+                read = read_response(call.response, body)
             except ValidationError:
                 # The original exception quotes the body.
                 return HubSpotUnreadableError(
                     "response not understood", status_code=response.status_code, operation=call.operation
                 )
+            if call.on_body is not None:
+                call.on_body(body, elapsed)
+            return read
         error = error_from_response(
             response, operation=call.operation, now=datetime.now(UTC), search=call.budget == "search"
         )

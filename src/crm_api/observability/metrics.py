@@ -31,6 +31,10 @@ class Metrics(Observer):
         )
         self._retries = counter("hubspot_retries", "Retries.", "operation", "reason")
         self._refreshes = counter("hubspot_token_refreshes", "Token requests.", "outcome")
+        self._cache_reads = counter(
+            "read_cache_reads", "Reads for customers: `hit`, `miss` or `stale`.", "outcome"
+        )
+        self._cache_bytes = gauge("read_cache_bytes", "Memory of the read cache.", "livesum")
         self._circuit = gauge(
             "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "circuit", "state"
         )
@@ -138,6 +142,13 @@ class Metrics(Observer):
     def circuit_changed(self, *, circuit: str, state: str) -> None:
         for name in _CIRCUIT_STATES:
             self._circuit.labels(circuit, name).set(1 if name == state else 0)
+
+    def cache_read(self, *, outcome: str) -> None:
+        self._cache_reads.labels(outcome).inc()
+
+    def read_cache_size(self, used_bytes: int) -> None:
+        """Update the gauge of the read cache."""
+        self._cache_bytes.set(used_bytes)
 
     def token_refreshed(self, *, outcome: str) -> None:
         self._refreshes.labels(outcome).inc()

@@ -10,10 +10,15 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         "example": "5f0c8a52c2f04d6c8a1d0a2b7c9e4f11",
     },
+    "Age": {
+        "description": "Present if the service used cached data of the CRM: the age of the oldest part in seconds.",
+        "schema": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 86_400},
+        "example": 4,
+    },
     "Cache-Control": {
-        "description": "Responses must not be cached.",
+        "description": "`private` if the service used cached data of the CRM; other responses must not be stored.",
         "required": True,
-        "schema": {"type": "string", "const": "no-store"},
+        "schema": {"type": "string", "enum": ["no-store", "private"]},
         "example": "no-store",
     },
     "ETag": {

@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from crm_api.dependencies.auth import StaffUser
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
+    CachedRecordContextDep,
     CursorParameter,
     FilterText,
     IfMatch,
@@ -38,7 +39,7 @@ ContactId = Annotated[RecordId, Path(description="ID of the contact.", examples=
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=ContactPageResponse.MESSAGE))
 async def list_contacts(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     lifecyclestage: Annotated[
@@ -80,7 +81,7 @@ async def create_contact(
 
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=ContactSearchResponse.MESSAGE))
-async def search_contacts(search: RecordSearch, context: RecordContextDep) -> ContactSearchResponse:
+async def search_contacts(search: RecordSearch, context: CachedRecordContextDep) -> ContactSearchResponse:
     """Search contacts by text, filters, or both.
 
     A customer searches only their own contact, with its current values.
@@ -90,8 +91,13 @@ async def search_contacts(search: RecordSearch, context: RecordContextDep) -> Co
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
-async def get_contact(id: ContactId, context: RecordContextDep, response: Response) -> ContactDetailResponse:
-    """Get a contact with its deals and their tickets."""
+async def get_contact(
+    id: ContactId, context: CachedRecordContextDep, response: Response
+) -> ContactDetailResponse:
+    """Get a contact with its deals and their tickets.
+
+    The `ETag` header has the version of the contact, for `If-Match`.
+    """
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response, status
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
+    CachedRecordContextDep,
     CursorParameter,
     DealPipelineFilter,
     DealStageFilter,
@@ -39,7 +40,7 @@ DealId = Annotated[RecordId, Path(description="ID of the deal.", examples=["9001
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=DealPageResponse.MESSAGE))
 async def list_deals(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: DealPipelineFilter = None,
@@ -86,15 +87,15 @@ async def create_deal(
 
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=DealSearchResponse.MESSAGE))
-async def search_deals(search: RecordSearch, context: RecordContextDep) -> DealSearchResponse:
+async def search_deals(search: RecordSearch, context: CachedRecordContextDep) -> DealSearchResponse:
     """Search deals by text, filters, or both. A customer searches only their own deals, with their current values."""
     page = await search_records(context, DealSearchPage, Deal, search)
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
-async def get_deal(id: DealId, context: RecordContextDep, response: Response) -> DealDetailResponse:
-    """Get a deal with its tickets."""
+async def get_deal(id: DealId, context: CachedRecordContextDep, response: Response) -> DealDetailResponse:
+    """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 

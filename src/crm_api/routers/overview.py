@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from crm_api.dependencies.records import CursorParameter, OverviewLimit, RecordContextDep
+from crm_api.dependencies.records import CachedRecordContextDep, CursorParameter, OverviewLimit
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import DEFAULT_LIMIT
 from crm_api.schemas.overview import CrmObjects, CrmObjectsResponse
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 
 @router.get("/new-crm-objects", responses=responses(*HUBSPOT_ERRORS, message=CrmObjectsResponse.MESSAGE))
 async def list_crm_objects(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     limit: OverviewLimit = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
 ) -> CrmObjectsResponse:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from crm_api.dependencies.records import RecordContextDep
+from crm_api.dependencies.records import CachedRecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.search import FoundRecordsResponse, SearchText
 from crm_api.services.records import search_all
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 
 @router.get("/search", responses=responses(*HUBSPOT_ERRORS, message=FoundRecordsResponse.MESSAGE))
 async def search_everything(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     q: Annotated[SearchText, Query(description="Words to find.")],
     limit: Annotated[
         int, Query(ge=1, le=20, description="Maximum number of results of each object type.", examples=[5])

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response, status
 
 from crm_api.dependencies.idempotency import IdempotentCreateDep
 from crm_api.dependencies.records import (
+    CachedRecordContextDep,
     CursorParameter,
     IfMatch,
     LimitParameter,
@@ -39,7 +40,7 @@ TicketId = Annotated[RecordId, Path(description="ID of the **ticket**.", example
 
 @router.get("", responses=responses(*HUBSPOT_ERRORS, message=TicketPageResponse.MESSAGE))
 async def list_tickets(
-    context: RecordContextDep,
+    context: CachedRecordContextDep,
     limit: LimitParameter = DEFAULT_LIMIT,
     cursor: CursorParameter = None,
     pipeline: TicketPipelineFilter = None,
@@ -56,7 +57,7 @@ async def list_tickets(
 
 
 @router.post("/search", responses=responses(*HUBSPOT_ERRORS, message=TicketSearchResponse.MESSAGE))
-async def search_tickets(search: RecordSearch, context: RecordContextDep) -> TicketSearchResponse:
+async def search_tickets(search: RecordSearch, context: CachedRecordContextDep) -> TicketSearchResponse:
     """Search tickets by text, filters, or both.
 
     A customer searches only their own tickets, with their current values.
@@ -75,7 +76,7 @@ async def search_tickets(search: RecordSearch, context: RecordContextDep) -> Tic
 )
 async def create_ticket(
     id: Annotated[
-        RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
+        RecordId, Path(description="**Deal** ID: the deal to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
     context: RecordContextDep,
@@ -98,8 +99,8 @@ async def create_ticket(
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
-async def get_ticket(id: TicketId, context: RecordContextDep, response: Response) -> TicketResponse:
-    """Get a ticket."""
+async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
+    """Get a ticket. The `ETag` header has its version, for `If-Match`."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 

@@ -7,6 +7,24 @@ import hmac
 from cryptography.fernet import Fernet, InvalidToken
 
 
+class Cipher:
+    """Encryption of bytes with one key for one purpose."""
+
+    def __init__(self, key: str, purpose: str) -> None:
+        self._fernet = _fernet(key, purpose)
+
+    def encrypt(self, content: bytes) -> bytes:
+        """Return the encrypted content. Each call returns different bytes."""
+        return self._fernet.encrypt(content)
+
+    def decrypt(self, encrypted: bytes) -> bytes | None:
+        """Return the content, or None if the key is wrong or the bytes were changed."""
+        try:
+            return self._fernet.decrypt(encrypted)
+        except InvalidToken:
+            return None
+
+
 def encrypt(key: str, purpose: str, secret: str) -> str:
     """Return the secret encrypted with the key. Each call returns a different text."""
     return _fernet(key, purpose).encrypt(secret.encode()).decode()

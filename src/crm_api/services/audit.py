@@ -1,4 +1,4 @@
-"""Audit log: security events, each written in the transaction of the change that it records."""
+"""Audit log: security events, written in the transaction of the change, or after a write to HubSpot."""
 
 import logging
 from collections.abc import Iterable

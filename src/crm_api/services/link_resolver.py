@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, or_, select, update
@@ -103,7 +103,7 @@ class ContactLinkResolver:
         found_missing_at = self._now()
         lost_at = user.contact_lost_at or found_missing_at
         wait = min(max(found_missing_at - lost_at, MIN_LOOKUP_INTERVAL), MAX_LOOKUP_INTERVAL)
-        values = {
+        values: dict[str, Any] = {
             "contact_id": None,
             "lost_contact_id": contact_id,
             "contact_lost_at": lost_at,
@@ -115,7 +115,8 @@ class ContactLinkResolver:
             User.lost_contact_id.is_not_distinct_from(user.lost_contact_id),
         )
         async with self._session_factory.begin() as database:
-            changed = await database.execute(statement.values(**values).returning(User.id))
+            versioned = statement.values(**values, records_version=User.records_version + 1)
+            changed = await database.execute(versioned.returning(User.id))
             if changed.first() is not None and user.contact_id is not None:
                 origin, detail = replace(origin, actor="system"), f"was {contact_id}, is None"
                 audit.record(database, "contact_link_lost", user.id, origin=origin, detail=detail)
@@ -153,6 +154,7 @@ def set_link(database: AsyncSession, user: User, contact_id: str | None, origin:
     if (user.contact_id, user.lost_contact_id) == (contact_id, None):
         return
     user.contact_id = contact_id
+    user.records_version += 1
     user.lost_contact_id = user.contact_lost_at = user.contact_lookup_at = None
     event: audit.Event = "contact_linked" if contact_id else "contact_link_lost"
     audit.record(database, event, user.id, origin=origin, detail=f"was {before}, is {contact_id}")
@@ -187,5 +189,6 @@ def _copy_link(source: User, target: User) -> None:
         "lost_contact_id",
         "contact_lost_at",
         "contact_lookup_at",
+        "records_version",
     ):
         setattr(target, name, getattr(source, name))

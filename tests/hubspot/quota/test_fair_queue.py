@@ -75,3 +75,39 @@ async def test_turn_granted_to_a_cancelled_waiter_goes_to_the_next() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == ["b"]
     assert queue.take_free_turn()
+
+
+async def take_in_background(queue: FairQueue, order: list[str | None]) -> None:
+    await queue.wait_for_turn("background", is_background=True)
+    order.append("background")
+    queue.release()
+
+
+async def test_background_request_waits_for_all_others() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    background = [asyncio.create_task(take_in_background(queue, order)) for _ in range(2)]
+    await asyncio.sleep(0)
+    tasks = await start(queue, ["a", "a", "b"], order)
+    assert queue.calls_ahead == 6
+    queue.release()
+    await asyncio.gather(*tasks, *background)
+    assert order == ["a", "b", "a", "background", "background"]
+    assert queue.calls_ahead == 0
+
+
+@pytest.mark.parametrize("is_granted", [False, True])
+async def test_cancelled_background_request_is_skipped(is_granted: bool) -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    first, second = (asyncio.create_task(take_in_background(queue, order)) for _ in range(2))
+    await asyncio.sleep(0)
+    if is_granted:
+        queue.release()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    if not is_granted:
+        queue.release()
+    await second
+    assert order == ["background"]
+    assert queue.take_free_turn()

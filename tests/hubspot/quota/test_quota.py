@@ -277,3 +277,47 @@ async def test_long_wait_behind_another_caller_raises_quota_timeout() -> None:
         await quota.acquire("burst", caller="b", timeout_seconds=0.05)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+
+
+@given(limit=st.integers(2, 200), used=st.integers(0, 200), later=st.floats(0, 12))
+@settings(deadline=None)
+async def test_expected_wait_is_close_to_the_actual_wait(limit: int, used: int, later: float) -> None:
+    time = FakeClock()
+    quota = quota_on(time, burst_limit=limit)
+    for _ in range(min(used, limit)):
+        quota.windows["burst"].reserve(time.now)
+    time.now += later
+    expected = quota.expected_wait("burst")
+    actual = await acquire(quota)
+    assert expected == pytest.approx(actual, abs=0.001)
+
+
+async def test_expected_wait_counts_the_waiting_calls() -> None:
+    time = FakeClock()
+    quota = quota_on(time, burst_limit=100)
+    for _ in range(100):
+        quota.windows["burst"].reserve(time.now)
+    blocked = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await blocked.wait()
+        time.now += seconds
+
+    quota._sleep = sleep
+    alone = quota.expected_wait("burst")
+    tasks = [asyncio.create_task(acquire(quota, caller=str(number))) for number in range(10)]
+    await asyncio.sleep(0)
+    assert quota.expected_wait("burst") == pytest.approx(alone + 10 * 10.25 / 100)
+    blocked.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_expected_wait_lasts_while_the_daily_limit_is_reached() -> None:
+    time = FakeClock()
+    quota = quota_on(time, daily_limit=1)
+    assert quota.expected_wait("burst") == 0
+    await acquire(quota)
+    quota.on_rate_limited("daily", None)
+    with pytest.raises(QuotaTimeout):
+        await acquire(quota)
+    assert quota.expected_wait("burst") > 60

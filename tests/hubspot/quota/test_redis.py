@@ -203,3 +203,12 @@ async def test_four_processes_rarely_exceed_the_emulator_limits(valkey_url: str)
     )  # fmt: skip
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
+
+
+async def test_expected_wait_follows_reservations_of_other_processes(redis: Redis, key: str) -> None:
+    first, second = quota_of(redis, key, burst_limit=1), quota_of(redis, key, burst_limit=1)
+    await acquire(first)
+    assert second.expected_wait("burst") == 0  # it has not called Redis yet
+    with pytest.raises(QuotaTimeout):
+        await acquire(second, timeout_seconds=0.5)
+    assert second.expected_wait("burst") > 1

@@ -1,6 +1,7 @@
 """Evaluation of filters, text and sort order, compared with a simple reference."""
 
 import unicodedata
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -159,6 +160,35 @@ async def test_record_query_casefolds_each_value_once_per_filter(monkeypatch: py
     assert len(selected) == 100
     # 250 filter values, five filters of 100 records, and 100 sort keys.
     assert len(folded) == 250 + 500 + 100
+
+
+async def test_values_of_two_filters_are_never_casefolded_in_one_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folded: list[str] = []
+
+    def count(text: str) -> str:
+        folded.append(text)
+        return text
+
+    monkeypatch.setattr(values_module, "casefold_text", count)
+    folded_by_item: list[int] = []
+
+    class RecordingSlices(TimeSlices):
+        async def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+            def compute(item: Any) -> Any:
+                before = len(folded)
+                result = function(item)
+                folded_by_item.append(len(folded) - before)
+                return result
+
+            return await super().map(compute, items)
+
+    field = DEALS.by_name["dealname"]
+    filters = tuple(Condition(field, "IN", tuple(f"value {index}" for index in range(50))) for _ in range(5))
+    await RecordQuery(filters).select([record(1, {"dealname": "value 1"})], DEALS, RecordingSlices())
+    # Each filter has 50 values, and the record has one value for each filter.
+    assert folded_by_item == [50] * 5 + [5, 0]
 
 
 async def test_sort_order_ignores_the_end_of_a_long_text() -> None:

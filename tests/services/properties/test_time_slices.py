@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -56,3 +57,18 @@ async def test_timeout_cancels_a_computation_in_time_slices() -> None:
         async with asyncio.timeout(0.05):
             await TimeSlices().map(compute, range(1_000))
     assert time.monotonic() - started < 2
+
+
+async def test_pause_is_as_long_as_the_slice_before_it() -> None:
+    slices = TimeSlices()
+    times: list[tuple[float, float]] = []
+
+    def compute_long(_item: int) -> None:
+        started = time.perf_counter()
+        time.sleep(10 * SLICE_SECONDS)
+        times.append((started, time.perf_counter()))
+
+    # Each of these computations has one slice only, and pauses for the others.
+    await asyncio.gather(*(slices.map(compute_long, [0]) for _ in range(3)))
+    for (started, ended), (next_started, _) in pairwise(times):
+        assert next_started - ended >= 0.9 * (ended - started)

@@ -11,9 +11,15 @@ class FairQueue:
         self._is_taken = False
         self._last_caller: str | None = None
         self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
+        self._background: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, self._waiting.values())) + len(self._background)
+
+    @property
+    def calls_ahead(self) -> int:
+        """Number of requests that have the turn or wait for it."""
+        return len(self) + self._is_taken
 
     def take_free_turn(self) -> bool:
         """Take the turn if it is free. If True is returned, `release` must follow."""
@@ -22,15 +28,20 @@ class FairQueue:
         self._is_taken = True
         return True
 
-    async def wait_for_turn(self, caller: str | None) -> None:
-        """Wait for the turn; `release` must follow."""
+    async def wait_for_turn(self, caller: str | None, *, is_background: bool = False) -> None:
+        """Wait for the turn, in the background while any other request waits; `release` must follow."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
+        if is_background:
+            self._background.append(turn)
+        else:
+            self._waiting.setdefault(caller, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.release()  # the turn was granted just before the cancellation
+            elif is_background:
+                self._background.remove(turn)
             else:
                 self._remove(caller, turn)
             raise
@@ -47,6 +58,11 @@ class FairQueue:
                 del self._waiting[caller]
             if not turn.done():
                 self._last_caller = caller
+                turn.set_result(None)
+                return
+        while self._background:
+            turn = self._background.popleft()
+            if not turn.done():
                 turn.set_result(None)
                 return
         self._is_taken = False

@@ -45,10 +45,12 @@ class Quota(ABC):
         *,
         caller: str | None,
         timeout_seconds: float,
+        is_background: bool = False,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
         """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
+        A background request waits until no other request does.
         `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
         The caller releases it after this call returns.
         """
@@ -58,7 +60,7 @@ class Quota(ABC):
         if not queue.take_free_turn():
             try:
                 async with asyncio.timeout(max(0.0, timeout_seconds)):
-                    await queue.wait_for_turn(caller)
+                    await queue.wait_for_turn(caller, is_background=is_background)
             except TimeoutError:
                 raise QuotaTimeout(self.seconds_for(budget, len(queue) + 1)) from None
         try:
@@ -87,6 +89,10 @@ class Quota(ABC):
     def waiting(self, budget: Budget) -> int:
         """Return the number of requests that wait for their turn."""
         return len(self._queues[budget])
+
+    @abstractmethod
+    def expected_wait(self, budget: Budget) -> float:
+        """Estimate the seconds until a request that joins the queue now is sent, behind all that wait already."""
 
     @abstractmethod
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
@@ -130,6 +136,17 @@ class LocalQuota(Quota):
             "search": SlidingWindow(search_limit, search_window_seconds),
         }
         self.daily = DailyAllowance(daily_limit, wall_clock=wall_clock)
+
+    def expected_wait(self, budget: Budget) -> float:
+        return self.wait_behind(budget, self._queues[budget].calls_ahead)
+
+    def wait_behind(self, budget: Budget, calls_ahead: int) -> float:
+        """Estimate the seconds until a request is sent that this many others precede."""
+        window, now = self.windows[budget], self._clock()
+        until_next = max(window.next_time(now) - now, self.daily.paused_seconds)
+        if until_next <= 0 and window.used(now) + calls_ahead < window.unpaced:
+            return 0.0
+        return until_next + calls_ahead * window.length_seconds / window.limit
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Lower the limit to the one that HubSpot states, and count the requests of other programs."""

@@ -127,6 +127,15 @@ class RedisQuota(Quota):
         self._paused_until: dict[Budget, float] = {}
         self._server_used: tuple[int, float] | None = None
         self._unused_reservations: dict[Budget, float] = {}
+        self._reserved_until: dict[Budget, float] = {}
+
+    def expected_wait(self, budget: Budget) -> float:
+        """Estimate the wait from the latest reservation, which follows those of all processes."""
+        calls_ahead = self._queues[budget].calls_ahead
+        window = self._local.windows[budget]
+        until_latest = self._reserved_until.get(budget, 0.0) - self._clock()
+        until_sent = until_latest + (calls_ahead + 1) * window.length_seconds / window.limit
+        return max(self._local.wait_behind(budget, calls_ahead), until_sent if until_latest > 0 else 0.0)
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Correct the local counts now, and the shared counts with the next request."""
@@ -192,6 +201,7 @@ class RedisQuota(Quota):
         if self._unavailable_until is not None:
             logger.warning("redis available again, HubSpot quota is shared")
             self._unavailable_until = None
+        self._reserved_until[budget] = self._clock() + microseconds / 1e6
         if not granted:
             raise QuotaTimeout(microseconds / 1e6)
         return float(microseconds) / 1e6

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import MAX_ASSOCIATION_READ_INPUTS, ObjectType
 from crm_api.hubspot.resources.batches import chunks, run_together
-from crm_api.hubspot.sender import Sender
+from crm_api.hubspot.sender import ReadSender
 from crm_api.hubspot.wire import AssociationResult, AssociationsFrom, BatchItemError, BatchResponse
 
 AssociationPages = BatchResponse[AssociationsFrom]
@@ -21,7 +21,7 @@ NO_ASSOCIATIONS_FOUND = "NO_ASSOCIATIONS_FOUND"
 class AssociationsApi:
     """Associations between records. Every method raises `HubSpotError`s."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: ReadSender) -> None:
         self._sender = sender
 
     async def batch_read(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from crm_api.hubspot.call_context import CallContext
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotNotFoundError
 from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType, is_path_segment
-from crm_api.hubspot.sender import Sender
+from crm_api.hubspot.sender import ReadSender
 from crm_api.hubspot.wire import BatchReadResult, BatchResponse, CrmRecord, comma_list
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ MERGED_IDS_PROPERTIES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "h
 class RecordReads:
     """Reads of one object type's records by ID. Every method raises `HubSpotError`s."""
 
-    def __init__(self, sender: Sender, object_type: ObjectType) -> None:
+    def __init__(self, sender: ReadSender, object_type: ObjectType) -> None:
         self._sender = sender
         self.object_type: ObjectType = object_type
 

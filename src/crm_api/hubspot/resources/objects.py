@@ -26,6 +26,7 @@ class ObjectsApi(RecordReads):
 
     def __init__(self, sender: Sender, object_type: ObjectType) -> None:
         super().__init__(sender, object_type)
+        self._sender: Sender = sender
         self._path = sender.paths.crm("objects", object_type)
 
     async def create(

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from crm_api.database import SessionFactory
+from crm_api.hubspot import ReadCache
 from crm_api.models import User
 from crm_api.schemas.accounts import CustomerOperation
 from crm_api.security.passwords import Passwords
@@ -14,6 +15,7 @@ from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
+from crm_api.services.record_versions import RecordVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class AccountContext:
     messages: Messages
     links: ContactLinkResolver
     fields: RecordFields
+    versions: RecordVersions
+    read_cache: ReadCache | None
+    """Cache of customers' reads; None if it is off."""
     origin: Origin
 
 

@@ -16,15 +16,9 @@ from crm_api.schemas.tickets import Ticket
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile_of
 from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import (
-    ByteBudget,
-    own_contact,
-    read_within_budget,
-    records_in_order,
-)
-from crm_api.services.records.nesting import with_deals_and_tickets
+from crm_api.services.records.customer_records import own_contact
+from crm_api.services.records.nesting import with_own_tickets
 
 Row = TypeVar("Row", AuditEntry, Session)
 _ENDPOINT: Final = "export"
@@ -49,12 +43,8 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
             if not context.links.is_long_lost(user):
                 raise
     if record is not None:
-        [contact] = await with_deals_and_tickets(context, [record])
-        ticket_ids = await ticket_ids_of(context, record, await deal_ids_of(context, record))
-        read = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
-        ticket_records = records_in_order(read, ticket_ids)
+        contact, ticket_records, incomplete = await with_own_tickets(context, record)
         tickets = [from_record(Ticket, ticket, context.fields) for ticket in ticket_records]
-        incomplete = bool(read.failed)
     async with context.session_factory.begin() as database:
         if cursor is None:
             audit.record(database, "exported", user.id, origin=context.origin)

@@ -43,9 +43,10 @@ async def update_profile(
     if not changed:
         return profile_of(user, context.rules.customer_operations)
     fields = context.fields["contacts"]
-    await update_own_contact(
-        hubspot, user, changed, fields=fields, links=context.links, origin=context.origin
-    )
+    async with context.versions.writing(user, [user.contact_id] if user.contact_id else []):
+        await update_own_contact(
+            hubspot, user, changed, fields=fields, links=context.links, origin=context.origin
+        )
     if user.contact_id is not None:
         await note_write(context.session_factory, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)
@@ -66,13 +67,17 @@ async def delete_user(context: AccountContext, user: User) -> None:
         await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=context.origin)
+    if context.read_cache is not None:
+        await context.read_cache.delete_user(str(user.id))
 
 
 async def set_role(
     session_factory: SessionFactory, user: UUID | str, role: str, *, origin: Origin = audit.SYSTEM
 ) -> bool:
     """Set the user's role, effective from their next request. Return False if there is no such user."""
-    statement = update(User).where(selects(user)).values(role=role).returning(User.id)
+    # The writes of a staff user do not count in their own version.
+    values = {"role": role, "records_version": User.records_version + 1}
+    statement = update(User).where(selects(user)).values(**values).returning(User.id)
     async with session_factory.begin() as database:
         user_id = (await database.execute(statement)).scalar_one_or_none()
         if user_id is not None:

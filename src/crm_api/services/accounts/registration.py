@@ -198,6 +198,7 @@ async def _activate(
         .values(
             status="active",
             contact_id=contact_id,
+            records_version=User.records_version + 1,
             email_verified=email_verified,
             lease_id=None,
             lease_until=None,

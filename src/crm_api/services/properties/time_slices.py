@@ -13,10 +13,11 @@ SLICE_SECONDS: Final = 0.005
 
 
 class TimeSlices:
-    """Slices of all requests of the process: one request computes at a time, in turns."""
+    """Slices of all requests of the process: one request computes at a time, in turns, with pauses between them."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
+        self._next_start = 0.0
 
     async def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return the function's results. The request's deadline cancels it between two slices."""
@@ -24,10 +25,17 @@ class TimeSlices:
         results: list[Result] = []
         while pending:
             async with self._turn:
-                end = time.perf_counter() + SLICE_SECONDS
-                while pending and time.perf_counter() < end:
+                # Other requests need several iterations of the event loop, and no slice may start in this time.
+                pause = self._next_start - time.perf_counter()
+                if pause > 0:
+                    await asyncio.sleep(pause)
+                started = time.perf_counter()
+                while pending and time.perf_counter() < started + SLICE_SECONDS:
                     results.append(function(pending.popleft()))
+                # The pause is as long as the slice, which one item can make longer than `SLICE_SECONDS`.
+                ended = time.perf_counter()
+                self._next_start = ended + (ended - started)
                 if pending:
-                    # Other requests need several iterations of the event loop, and no slice may start in this time.
-                    await asyncio.sleep(SLICE_SECONDS)
+                    # Requests that arrive now come before the next slice of this one.
+                    await asyncio.sleep(0)
         return results

@@ -25,7 +25,7 @@ async def associations_by_id(
     context: RecordContext, object_type: ObjectType, ids: Sequence[str], to_type: ObjectType
 ) -> dict[str, list[str]]:
     """Return the associated IDs of each of these records. Raises 502 if some could not be read."""
-    result = await context.hubspot.associations.batch_read(object_type, to_type, ids)
+    result = await context.reads.associations.batch_read(object_type, to_type, ids)
     if result.failed:
         raise ApiError("hubspot_error")
     return result.targets
@@ -77,7 +77,7 @@ async def partial_associations_by_id(
 ) -> AssociationResult:
     """Return the associated IDs of each of these records, as `partial_associations` does."""
     try:
-        result = await context.hubspot.associations.batch_read(object_type, to_type, ids)
+        result = await context.reads.associations.batch_read(object_type, to_type, ids)
     except HubSpotCredentialsError:
         raise
     except HubSpotError:

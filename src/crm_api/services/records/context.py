@@ -1,12 +1,13 @@
 """The context of a request for records: the caller, and the objects that the record services use."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
-from crm_api.hubspot import CrmRecord, HubSpotClient
+from crm_api.hubspot import CachedReads, CrmRecord, HubSpotClient, Partition, PartitionReads
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.models import User
@@ -16,6 +17,7 @@ from crm_api.services.link_resolver import ContactLinkResolver
 from crm_api.services.properties.fields import RecordFields
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
+from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.cursors import Cursors
 
 _ALL_OPERATIONS: Final[Sequence[CustomerOperation]] = get_args(CustomerOperation)
@@ -44,6 +46,9 @@ class RecordContext:
     lease_seconds: float
     """Time after which another request may take over the lease of a record."""
     origin: Origin
+    versions: RecordVersions
+    cached_reads: CachedReads | None = None
+    """Cached reads for a customer's GET or search; None if every read must be live."""
 
     @property
     def is_staff(self) -> bool:
@@ -60,6 +65,28 @@ class RecordContext:
         if operation not in allowed_operations(self.user.role, self.customer_operations):
             raise ApiError("forbidden")
 
+    @property
+    def reads(self) -> HubSpotClient | PartitionReads:
+        """Reads of records and associations: cached if this request may use the cache, otherwise live."""
+        if self.cached_reads is None or self.user.contact_id is None:
+            return self.hubspot
+        # Link resolution may have changed the user since the last read.
+        partition = Partition(str(self.user.id), self.user.contact_id, self.user.records_version)
+        return self.cached_reads.of(partition)
+
+    @property
+    def has_used_cache(self) -> bool:
+        """Whether this request has used a cached response."""
+        return self.cached_reads is not None and self.cached_reads.is_used
+
+    def live(self) -> "RecordContext":
+        """Return the context with live reads only."""
+        return replace(self, cached_reads=None)
+
+    def writing(self, contact_ids: Collection[str] = ()) -> AbstractAsyncContextManager[None]:
+        """Make cached reads unreachable before and after a write: the caller's; for staff, those of the contacts."""
+        return self.versions.writing(self.user, contact_ids)
+
     async def batch_read(
         self, object_type: ObjectType, ids: Sequence[str], *, allow_partial: bool = False
     ) -> BatchReadResult:
@@ -68,7 +95,7 @@ class RecordContext:
         Records in a pipeline that is hidden from the caller are missing, as if they did not exist.
         """
         properties = self.fields[object_type].properties
-        objects = self.hubspot.objects(object_type)
+        objects = self.reads.objects(object_type)
         result = await objects.batch_read(ids, properties=properties, allow_partial=allow_partial)
         if not self.stages.is_restricted(object_type):
             return result

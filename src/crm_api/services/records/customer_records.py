@@ -1,7 +1,7 @@
 """The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from pydantic_core import to_json
 
@@ -14,6 +14,7 @@ from crm_api.services.link_resolver import MERGED_IDS
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
 
+Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
 # Five calls run at the same time, so records of at most five calls are read in vain.
@@ -48,6 +49,21 @@ def fitting_page(records: Sequence[CrmRecord]) -> list[CrmRecord]:
     return ByteBudget().fitting(records) or list(records[:1])
 
 
+async def read_fitting(
+    read: Callable[[int], Awaitable[Result]], records_of: Callable[[Result], Sequence[CrmRecord]], limit: int
+) -> Result:
+    """Return the page that `read` returns for this limit, or for a lower one if its records exceed one response.
+
+    HubSpot reads a shorter page again, because only it knows where the next page begins.
+    """
+    while True:
+        result = await read(limit)
+        fitting = len(fitting_page(records_of(result)))
+        if fitting == len(records_of(result)):
+            return result
+        limit = fitting
+
+
 async def own_contact(context: RecordContext, *, associations: Sequence[ObjectType] = ()) -> CrmRecord | None:
     """Return the caller's contact; None if the user has none. Raises 503 while the link is lost."""
     for _ in range(2):
@@ -57,6 +73,7 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
         await context.resolve_link()
         if context.user.contact_id is None:
             return None
+        context = context.live()
     # HubSpot finds the contact and then does not, so neither an empty list nor a 404 would be true.
     raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
 
@@ -127,7 +144,7 @@ async def _read_contact(context: RecordContext, associations: Sequence[ObjectTyp
     if context.user.contact_id is None:
         return None
     try:
-        return await context.hubspot.contacts.get(
+        return await context.reads.objects("contacts").get(
             context.user.contact_id,
             properties=(*context.fields["contacts"].properties, MERGED_IDS),
             associations=associations,

@@ -40,6 +40,8 @@ async def create_record(
         # Look up the record before validating: input that was valid on the first attempt may be invalid now.
         created = await find_created_record(context.hubspot, object_type, attempt, read=fields.properties)
         if created is not None:
+            # The earlier attempt may have ended between its write and its second increment.
+            await context.versions.increment(context.user)
             if not context.sees(object_type, created):
                 raise ApiError("not_found")
             return created
@@ -49,14 +51,17 @@ async def create_record(
     properties = await require_valid(context.hubspot, fields, properties) | pipeline
     record = None
     while record is None:
+        contact_ids = [association.to_id for association in associations if association.to_type == "contacts"]
+        reserved = unique or await reserve_idempotency_property(context.hubspot, object_type, attempt)
         try:
-            record = await context.hubspot.objects(object_type).create(
-                {name: value for name, value in properties.items() if value},
-                associations=associations,
-                unique=unique or await reserve_idempotency_property(context.hubspot, object_type, attempt),
-                is_retry=attempt.is_retry,
-                lookup_properties=fields.properties,
-            )
+            async with context.writing(contact_ids):
+                record = await context.hubspot.objects(object_type).create(
+                    {name: value for name, value in properties.items() if value},
+                    associations=associations,
+                    unique=reserved,
+                    is_retry=attempt.is_retry,
+                    lookup_properties=fields.properties,
+                )
         except HubSpotValidationError as error:
             if associate is None or not error.names_unknown_association:
                 settable = fields.writable(context.user.role)

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.associations import partial_associations, partial_associations_by_id
+from crm_api.services.records.associations import (
+    partial_associations,
+    partial_associations_by_id,
+    sorted_ids,
+)
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import ByteBudget, read_within_budget, records_in_order
 
@@ -21,26 +26,74 @@ async def with_deals_and_tickets(
     Costs ceil(deals/100) + ceil(deals/1000) + ceil(tickets/100) calls in two dependent steps, and one more for
     each further page of associations.
     """
+    budget = ByteBudget()
+    deals = await _read_deals(context, contacts, budget)
+    tickets = await read_within_budget(context, "tickets", deals.all_ticket_ids, budget)
+    return _nested(context, contacts, deals, tickets)
+
+
+async def with_own_tickets(
+    context: RecordContext, contact: CrmRecord
+) -> tuple[ContactWithDeals, list[CrmRecord], bool]:
+    """Return a contact as `with_deals_and_tickets` does, and its own tickets together with those of its deals.
+
+    The contact was read with the IDs of its deals and tickets. The third value is True if tickets are missing.
+    """
+    deals, own_ids = await asyncio.gather(
+        _read_deals(context, [contact], ByteBudget()),
+        partial_associations(context, "contacts", [contact], "tickets"),
+    )
+    ticket_ids = sorted_ids([*own_ids.targets[contact.id], *deals.all_ticket_ids])
+    tickets = await read_within_budget(context, "tickets", ticket_ids, ByteBudget())
+    parts = (
+        tickets.failed,
+        own_ids.failed,
+        deals.deal_ids.failed,
+        deals.deals.failed,
+        deals.ticket_ids.failed,
+    )
+    [nested] = _nested(context, [contact], deals, tickets)
+    return nested, records_in_order(tickets, ticket_ids), any(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deals:
+    """Deals of some contacts, and the IDs of their tickets."""
+
+    deal_ids: AssociationResult
+    deals: BatchReadResult
+    ticket_ids: AssociationResult
+
+    @property
+    def all_ticket_ids(self) -> list[str]:
+        # Hidden deals are not among the records, so their tickets are not read.
+        targets = self.ticket_ids.targets.items()
+        return _distinct(ids for deal_id, ids in targets if deal_id in self.deals.records)
+
+
+async def _read_deals(context: RecordContext, contacts: Sequence[CrmRecord], budget: ByteBudget) -> _Deals:
     deal_ids = await partial_associations(context, "contacts", contacts, "deals")
     all_deal_ids = _distinct(deal_ids.targets.values())
-    budget = ByteBudget()
     deals, ticket_ids = await asyncio.gather(
         read_within_budget(context, "deals", all_deal_ids, budget),
         partial_associations_by_id(context, "deals", all_deal_ids, "tickets"),
     )
-    # Hidden deals are not among the records, so their tickets are not read.
-    shown_ids = [ids for deal_id, ids in ticket_ids.targets.items() if deal_id in deals.records]
-    tickets = await read_within_budget(context, "tickets", _distinct(shown_ids), budget)
+    return _Deals(deal_ids, deals, ticket_ids)
+
+
+def _nested(
+    context: RecordContext, contacts: Sequence[CrmRecord], read: _Deals, tickets: BatchReadResult
+) -> list[ContactWithDeals]:
     # A record that is associated with several others is read once, but is in the response several times.
     budget = ByteBudget()
     nested = []
     for contact in contacts:
-        ids = deal_ids.targets.get(contact.id, [])
-        own_deals = records_in_order(deals, ids)
+        ids = read.deal_ids.targets.get(contact.id, [])
+        own_deals = records_in_order(read.deals, ids)
         fitting = budget.fitting(own_deals)
-        own = [_with_tickets(context, deal, ticket_ids, tickets, budget) for deal in fitting]
+        own = [_with_tickets(context, deal, read.ticket_ids, tickets, budget) for deal in fitting]
         is_cut = len(fitting) < len(own_deals)
-        incomplete = is_cut or contact.id in deal_ids.failed or not deals.failed.isdisjoint(ids)
+        incomplete = is_cut or contact.id in read.deal_ids.failed or not read.deals.failed.isdisjoint(ids)
         nested.append(
             from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
         )

@@ -1,12 +1,14 @@
 """Contacts with their deals and the deals' tickets, read in three dependent steps."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
+from crm_api.hubspot.wire import Page
 from crm_api.schemas.overview import CrmObjectsPage
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import own_contact
+from crm_api.services.records.customer_records import own_contact, read_fitting
 from crm_api.services.records.nesting import with_deals_and_tickets
 
 _ENDPOINT = "new-crm-objects"
@@ -21,12 +23,16 @@ async def list_crm_objects(context: RecordContext, *, limit: int, cursor: str | 
     position = context.cursors.read(cursor, context.user.id, _ENDPOINT) if cursor is not None else None
     contacts: Sequence[CrmRecord]
     if context.is_staff:
-        page = await context.hubspot.contacts.list_page(
-            limit=limit,
-            after=position.get("after") if position else None,
-            properties=context.fields["contacts"].properties,
-            associations=("deals",),
-        )
+
+        async def read(limit: int) -> Page:
+            return await context.hubspot.contacts.list_page(
+                limit=limit,
+                after=position.get("after") if position else None,
+                properties=context.fields["contacts"].properties,
+                associations=("deals",),
+            )
+
+        page = await read_fitting(read, attrgetter("results"), limit)
         contacts, next_after = page.results, page.after
     else:
         if position is not None:

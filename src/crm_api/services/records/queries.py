@@ -1,6 +1,7 @@
 """Lists and searches of one object type, for customers and for staff."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from crm_api.errors import invalid
@@ -18,7 +19,13 @@ from crm_api.services.properties.filters import (
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.account_search import SearchResult, list_account, search_account
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import fitting_page, own_ids, own_records, read_records
+from crm_api.services.records.customer_records import (
+    fitting_page,
+    own_ids,
+    own_records,
+    read_fitting,
+    read_records,
+)
 
 ListPage = TypeVar("ListPage", bound=Page[Any])
 FoundPage = TypeVar("FoundPage", bound=SearchPage[Any])
@@ -45,18 +52,14 @@ async def list_records(
     query = await parse_list_filters(context.hubspot, context.fields[object_type], equal=equal, sort=sort)
     endpoint = f"list-{object_type}-{context.user.role}"
     position = _read_cursor(context, cursor, endpoint, query)
-    if not context.is_staff:
-        result = await _list_own(context, object_type, query, limit, position)
-    elif query.is_empty:
-        page = await context.hubspot.objects(object_type).list_page(
-            limit=limit, after=position.get("after"), properties=context.fields[object_type].properties
-        )
-        result = SearchResult(page.results, {"after": page.after} if page.after else None)
-    elif query.order is None:
-        after_id = position.get("id", "0")
-        result = await list_account(context, object_type, query, limit=limit, after_id=after_id)
+    if context.is_staff:
+
+        async def read(limit: int) -> SearchResult:
+            return await _list_account(context, object_type, query, limit, position)
+
+        result = await read_fitting(read, attrgetter("records"), limit)
     else:
-        result = await _list_sorted(context, object_type, query, limit, position)
+        result = await _list_own(context, object_type, query, limit, position)
     return page_model(
         results=[from_record(model, record, context.fields) for record in result.records],
         next_cursor=_write_cursor(context, result.next_position, endpoint, query),
@@ -98,7 +101,11 @@ async def find_records(
     endpoint = f"search-{object_type}-{context.user.role}"
     position = _read_cursor(context, cursor, endpoint, query)
     if context.is_staff:
-        result = await search_account(context, object_type, query, limit=limit, position=position or None)
+
+        async def read(limit: int) -> SearchResult:
+            return await search_account(context, object_type, query, limit=limit, position=position or None)
+
+        result = await read_fitting(read, attrgetter("records"), limit)
     else:
         result = await _search_own(context, object_type, query, limit, position)
     return result, _write_cursor(context, result.next_position, endpoint, query)
@@ -127,6 +134,20 @@ async def _list_own(
     page = fitting_page(records)
     last_id = page[-1].id if len(page) < len(records) else ids[limit - 1] if len(ids) > limit else None
     return SearchResult(page, None if last_id is None else {"id": last_id})
+
+
+async def _list_account(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
+) -> SearchResult:
+    if query.is_empty:
+        page = await context.hubspot.objects(object_type).list_page(
+            limit=limit, after=position.get("after"), properties=context.fields[object_type].properties
+        )
+        return SearchResult(page.results, {"after": page.after} if page.after else None)
+    if query.order is None:
+        after_id = position.get("id", "0")
+        return await list_account(context, object_type, query, limit=limit, after_id=after_id)
+    return await _list_sorted(context, object_type, query, limit, position)
 
 
 async def _list_sorted(

@@ -17,7 +17,7 @@ from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import own_contact, read_records
+from crm_api.services.records.customer_records import ByteBudget, own_contact, read_records
 from crm_api.services.records.queries import find_records
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ async def search_everything(context: RecordContext, text: str, *, limit: int) ->
         logger.warning("search failed: object_type=%s error=%s", object_type, type(outcome).__name__)
     if not records:
         raise failures["contacts"]
+    budget = ByteBudget()
+    records = {object_type: budget.fitting(matches) for object_type, matches in records.items()}
     return FoundRecords(
         contacts=[from_record(Contact, record, context.fields) for record in records.get("contacts", [])],
         deals=[from_record(Deal, record, context.fields) for record in records.get("deals", [])],

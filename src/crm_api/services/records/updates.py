@@ -55,7 +55,8 @@ async def update_record(
         }
         if changed:
             try:
-                updated = await _send(context, fields, record.id, changed)
+                async with context.writing(_contact_ids(model.OBJECT_TYPE, record)):
+                    updated = await _send(context, fields, record.id, changed)
             except HubSpotError as error:
                 if error.may_have_acted:
                     await _audit_change(context, fields, record.id, changed)
@@ -77,7 +78,10 @@ async def archive_record(
     Raises 404 if the caller cannot see the record, 412 if `if_match` does not match.
     https://developers.hubspot.com/docs/api-reference/crm-deals-v3/guide
     """
-    async with _leased_record(context, object_type, record_id, if_match=if_match) as record:
+    async with (
+        _leased_record(context, object_type, record_id, if_match=if_match) as record,
+        context.writing(_contact_ids(object_type, record)),
+    ):
         await context.hubspot.objects(object_type).archive(record.id)
     await audit.record_write(
         context.session_factory,
@@ -86,6 +90,11 @@ async def archive_record(
         f"{object_type} {record.id}",
         origin=context.origin,
     )
+
+
+def _contact_ids(object_type: ObjectType, record: CrmRecord) -> list[str]:
+    """Return the contact that a write to this record is for, if it is a contact."""
+    return [record.id] if object_type == "contacts" else []
 
 
 async def _audit_change(

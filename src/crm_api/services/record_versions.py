@@ -1,0 +1,65 @@
+"""Versions of users' cached reads: an increment makes all responses that are cached for the user unreachable."""
+
+import logging
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_api.database import SessionFactory
+from crm_api.models import User
+
+logger = logging.getLogger(__name__)
+
+
+class RecordVersions:
+    """Increments of `users.records_version` around writes; none if the read cache is off.
+
+    The rules that depend on them are in `hubspot/read_cache.py`.
+    """
+
+    def __init__(self, session_factory: SessionFactory, *, is_enabled: bool) -> None:
+        self._session_factory = session_factory
+        self._is_enabled = is_enabled
+
+    @asynccontextmanager
+    async def writing(self, user: User, contact_ids: Collection[str] = ()) -> AsyncGenerator[None, None]:
+        """Increment the version before and after a HubSpot write by this user, whatever its outcome.
+
+        A write by staff counts for the users who are linked to these contacts. Raises database errors before the
+        write and logs them after it, because the write succeeded.
+        """
+        if not self._is_enabled:
+            yield
+            return
+        await self.increment(user, contact_ids)
+        try:
+            yield
+        finally:
+            try:
+                await self.increment(user, contact_ids)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                logger.warning("records version not incremented: error=%s", type(error).__name__)
+
+    async def increment(self, user: User, contact_ids: Collection[str] = ()) -> None:
+        """Increment the version of the user; for staff, of the users who are linked to these contacts."""
+        if not self._is_enabled:
+            return
+        if user.role != "staff":
+            await self._increment([user.id])
+        elif contact_ids:
+            async with self._session_factory() as database:
+                linked = select(User.id).where(User.contact_id.in_(contact_ids))
+                user_ids = (await database.execute(linked)).scalars().all()
+            await self._increment(user_ids)
+
+    async def _increment(self, user_ids: Collection[UUID]) -> None:
+        # One transaction for each user, so that two writes for the same users cannot deadlock.
+        for user_id in user_ids:
+            statement = (
+                update(User).where(User.id == user_id).values(records_version=User.records_version + 1)
+            )
+            async with self._session_factory.begin() as database:
+                await database.execute(statement)

@@ -1,0 +1,136 @@
+"""The read cache over HTTP: its headers, who uses it, outages, and staff writes for a customer."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from tests.support.builders import deal_body, ticket_body
+from tests.support.callers import Caller, assert_problem
+from tests.support.records import create_deal_as, seed_deals
+
+from crm_api.dependencies.records import get_cached_record_context
+from crm_api.main import ROUTER_MODULES
+from crm_api.openapi.document import CACHED_OPERATIONS, operation_id
+from crm_api.settings import Settings
+from hubspot_emulator import Emulator
+
+PAGE = "/api/new-crm-objects"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"read_cache_seconds": 10.0, "read_cache_stale_seconds": 300.0})
+
+
+@pytest.fixture
+async def shift(app: FastAPI) -> list[float]:
+    """Return a list with one number: the seconds by which the cache's clock is ahead."""
+    cache, shift = app.state.read_cache, [0.0]
+    original = cache._clock
+    cache._clock = cache._store._clock = lambda: original() + shift[0]
+    return shift
+
+
+def test_document_lists_the_operations_that_use_the_cache() -> None:
+    cached = {
+        operation_id(route)
+        for module in ROUTER_MODULES
+        for route in module.router.routes
+        if isinstance(route, APIRoute)
+        and any(part.call is get_cached_record_context for part in route.dependant.dependencies)
+    }
+    assert cached == CACHED_OPERATIONS
+
+
+async def test_cached_response_states_its_age(customer: Caller, shift: list[float]) -> None:
+    first = await customer.get(PAGE)
+    assert "age" not in first.headers
+    assert first.headers["cache-control"] == "no-store"
+    shift[0] += 5
+    second = await customer.get(PAGE)
+    assert 5 <= int(second.headers["age"]) <= 10
+    assert second.headers["cache-control"] == "private"
+    assert second.json() == first.json()
+
+
+async def test_age_is_that_of_the_oldest_part(
+    customer: Caller, shift: list[float], emulator: Emulator
+) -> None:
+    [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+    await customer.get(f"/api/deals/{deal_id}")
+    shift[0] += 6
+    await customer.get("/api/deals")
+    shift[0] += 3
+    mixed = await customer.get("/api/deals", params={"limit": 1})
+    assert 3 <= int(mixed.headers["age"]) < 6
+    assert int((await customer.get(f"/api/deals/{deal_id}")).headers["age"]) >= 9
+
+
+async def test_error_has_no_age(customer: Caller) -> None:
+    for _ in range(2):
+        response = await customer.get("/api/deals/999")
+        assert_problem(response, 404, "not_found")
+        assert "age" not in response.headers
+        assert response.headers["cache-control"] == "no-store"
+
+
+async def test_staff_responses_are_live(staff: Caller, emulator: Emulator) -> None:
+    await staff.get(PAGE)
+    emulator.clear_requests()
+    response = await staff.get(PAGE)
+    assert "age" not in response.headers
+    assert emulator.requests
+
+
+async def test_repeated_page_makes_no_hubspot_call(customer: Caller, emulator: Emulator) -> None:
+    await create_deal_as(customer)
+    first = await customer.get(PAGE)
+    emulator.clear_requests()
+    assert (await customer.get(PAGE)).json() == first.json()
+    assert emulator.requests == []
+
+
+async def test_staff_write_for_a_contact_is_visible_at_once(customer: Caller, staff: Caller) -> None:
+    await customer.get(PAGE)
+    deal_id = await create_deal_as(staff, contact_id=customer.contact_id, dealname="from staff")
+    contact = (await customer.get(PAGE)).json()["data"]["data"]["contacts"][0]
+    assert [deal["dealname"] for deal in contact["deals"]] == ["from staff"]
+    await staff.post(f"/api/tickets/{deal_id}", ticket_body(subject="from staff"))
+    contact = (await customer.get(PAGE)).json()["data"]["data"]["contacts"][0]
+    assert [ticket["subject"] for ticket in contact["deals"][0]["tickets"]] == ["from staff"]
+    await staff.patch(f"/api/contacts/{customer.contact_id}", {"lastname": "Hopper"})
+    contact = (await customer.get(PAGE)).json()["data"]["data"]["contacts"][0]
+    assert contact["lastname"] == "Hopper"
+
+
+async def test_customers_read_while_hubspot_is_down(
+    customer: Caller, app: FastAPI, client: httpx.AsyncClient, shift: list[float], emulator: Emulator
+) -> None:
+    deal_id = await create_deal_as(customer)
+    paths = (PAGE, "/api/deals", f"/api/deals/{deal_id}", "/api/search?q=fleet")
+    before = [(await customer.get(path)).json() for path in paths]
+    shift[0] += 60
+    emulator.fail_next("*", "/crm/*", status=503, times=10_000)
+    for _ in range(5):
+        for path, body in zip(paths, before, strict=True):
+            response = await customer.get(path)
+            assert (response.status_code, response.json()) == (200, body)
+            assert 60 <= int(response.headers["age"]) < 300
+    assert (await customer.post("/api/deals", deal_body())).status_code in (502, 503)
+    readiness = (await client.get("/readyz")).json()
+    assert readiness["status"] == "degraded"
+    shift[0] += 240
+    assert (await customer.get(PAGE)).status_code in (502, 503)
+    emulator.reset_faults()
+    for breaker in app.state.hubspot.sender.circuits._breakers.values():
+        breaker._changed_at -= 60  # the circuit breakers try again
+    assert (await customer.get(PAGE)).status_code == 200
+    assert (await customer.post("/api/deals", deal_body())).status_code == 201
+    assert (await client.get("/readyz")).json()["status"] == "ready"
+
+
+async def test_deleting_the_account_removes_cached_reads(customer: Caller, app: FastAPI) -> None:
+    await customer.get(PAGE)
+    assert app.state.read_cache.used_bytes > 0
+    assert (await customer.delete("/api/me")).status_code == 204
+    assert app.state.read_cache.used_bytes == 0
