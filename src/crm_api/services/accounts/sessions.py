@@ -13,7 +13,7 @@ from crm_api.schemas.sessions import Tokens
 from crm_api.security.crypto import decrypt, encrypt
 from crm_api.security.tokens import AccessClaims, create_access_token, hash_token, new_refresh_token
 from crm_api.services import audit
-from crm_api.services.accounts.context import AccountContext, AccountRules
+from crm_api.services.accounts.context import AccountContext, AccountRules, selects
 from crm_api.services.audit import Origin
 
 # Other tabs, and a client that lost the response, may send the replaced token again within this time.
@@ -98,10 +98,10 @@ async def log_out(context: AccountContext, user_id: UUID, session_id: UUID, *, e
         audit.record(database, "logged_out", user_id, origin=context.origin, detail=detail)
 
 
-async def end_sessions(session_factory: SessionFactory, email: str, *, origin: Origin) -> bool:
-    """End all sessions of a user on behalf of the operator. Return False if the address has no user."""
+async def end_sessions(session_factory: SessionFactory, user: UUID | str, *, origin: Origin) -> bool:
+    """End all sessions of the user with this ID or address. Return False without such a user."""
     async with session_factory.begin() as database:
-        user_id = (await database.execute(select(User.id).where(User.email == email))).scalar_one_or_none()
+        user_id = (await database.execute(select(User.id).where(selects(user)))).scalar_one_or_none()
         if user_id is None:
             return False
         await database.execute(
