@@ -89,7 +89,8 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
     {"body_limit", "errors", "names", "observer", "call_context", "read_cache_store", "search"},
     {"wire", "retry", "circuit", "connections", "quota", "read_cache_redis"},
-    {"auth", "error_parsing"},
+    {"error_parsing"},
+    {"auth"},
     {"sender"},
     {"resources"},
     {"client", "read_cache"},

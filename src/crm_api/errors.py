@@ -197,7 +197,10 @@ def from_validation(failures: Sequence[Mapping[str, Any]]) -> ApiError:
 
 def _field_name(location: Sequence[str | int]) -> str:
     source, *names = location
-    path = ".".join(str(name) for name in names if not _is_union_branch(str(name)))
+    # The first name is a field or parameter, whatever it is called.
+    path = ".".join(
+        str(name) for name in names[:1] + [name for name in names[1:] if not _is_union_branch(str(name))]
+    )
     # Unknown field names are the caller's text: PostgreSQL and terminals cannot take control characters.
     return "".join(char for char in path if char.isprintable()) or str(source)
 
@@ -207,26 +210,48 @@ def _is_union_branch(name: str) -> bool:
     return "[" in name or name in {"str", "int", "constrained-str", "missing-sentinel", "none", "datetime"}
 
 
-_MESSAGES: Final[Mapping[str, str]] = {
+_INTEGER: Final = "must be an integer"
+_OBJECT: Final = "must be an object"
+_TIMESTAMP: Final = "must be an RFC 3339 date-time with a zone, or a date"
+MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is required",
-    "extra_forbidden": "is not a field of this request",
-    "string_pattern_mismatch": "has characters that are not allowed here",
     "missing_sentinel_error": "is not valid",
+    "none_required": "must be null",
+    "extra_forbidden": "is not a field of this request",
+    "unknown_parameter": "is not a parameter of this operation",
+    "string_type": "must be a string",
+    "string_pattern_mismatch": "has characters that are not allowed here",
+    "string_unicode": "has characters that are not allowed here",
+    "string_too_long": "must have at most {max_length} {unit}",
+    "string_too_short": "must have at least {min_length} {unit}",
+    "too_long": "must have at most {max_length} {unit}",
+    "too_short": "must have at least {min_length} {unit}",
+    "int_type": _INTEGER,
+    "int_parsing": _INTEGER,
+    "int_parsing_size": _INTEGER,
+    "int_from_float": _INTEGER,
+    "finite_number": _INTEGER,
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "bool_type": "must be true or false",
+    "literal_error": "must be {expected}",
+    "list_type": "must be a list",
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "datetime_type": _TIMESTAMP,
+    "datetime_parsing": _TIMESTAMP,
+    "datetime_from_date_parsing": _TIMESTAMP,
+    "datetime_object_invalid": _TIMESTAMP,
+    "value_error": "{error}",
 }
+"""Messages by the type of the validation error, with the members of its context."""
+# Lengths of other fields, among them texts and secrets, are counted in characters.
+_UNITS: Final = {"List": "item", "Dictionary": "member"}
 
 
 def _message(failure: Mapping[str, Any]) -> str:
-    failure_type, context = failure["type"], failure.get("ctx", {})
-    # Only lengths of texts are counted in characters. Pydantic's `field_type` of a secret is "Value".
-    is_text = failure_type.startswith("string_") or context.get("field_type") == "Value"
-    if failure_type in _MESSAGES:
-        return _MESSAGES[failure_type]
-    if is_text and failure_type.endswith("too_long"):
-        return _length_message("at most", context["max_length"])
-    if is_text and failure_type.endswith("too_short"):
-        return _length_message("at least", context["min_length"])
-    return str(failure["msg"]).removeprefix("Value error, ").replace("Input should", "should")
-
-
-def _length_message(bound: str, count: int) -> str:
-    return f"must have {bound} {count} character{'' if count == 1 else 's'}"
+    context = failure.get("ctx", {})
+    count = context.get("max_length", context.get("min_length"))
+    unit = _UNITS.get(context.get("field_type", ""), "character") + ("" if count == 1 else "s")
+    return MESSAGES.get(failure["type"], "is not valid").format(**context, unit=unit)

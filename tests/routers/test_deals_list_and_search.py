@@ -336,9 +336,26 @@ class TestSearchDeals:
             created[n] for n in matches
         ]
 
+    async def test_search_filter_accepts_numbers_and_empty_values_list(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        [matching] = seed_deals(emulator, customer.contact_id, 1, amount="20")
+        seed_deals(emulator, customer.contact_id, 1, amount="30")
+        for changes in (
+            {"operator": "EQ", "value": 20},
+            {"operator": "EQ", "value": "20", "values": []},
+            {"operator": "BETWEEN", "value": 19.5, "high_value": 20, "values": []},
+            {"operator": "IN", "values": [20, "21"]},
+        ):
+            body = {"filters": [{"property": "amount"} | changes]}
+            response = await customer.post("/api/deals/search", body)
+            assert response.status_code == 200, response.text
+            assert record_ids(response.json()["data"]["results"]) == [matching]
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [
+            ({"filters": [condition("amount", "IN", values=[])]}, "filters.0"),
             ({"filters": [condition("hubspot_owner_id", "EQ", value="1")]}, "filters.0.property"),
             ({"filters": [condition("hs_deal_stage_probability", "GT", value="0")]}, "filters.0.property"),
             ({"filters": [condition("amount", "EQ", value="much")]}, "filters.0.value"),

@@ -45,11 +45,11 @@ class TestOwnOptions:
         assert len(options) == (4 if name == "category" else 2)
         for option in options:
             path = f"/api/tickets/{await create_ticket_as(customer, deal_id, **{name: option})}"
-            assert (await customer.get(path)).json()["data"]["ticket"][name] == option
+            assert (await customer.get(path)).json()["data"][name] == option
             emulator.clear_requests()
             response = await customer.patch(path, {name: option})
             assert response.status_code == 200, response.text
-            assert response.json()["data"]["ticket"][name] == option
+            assert response.json()["data"][name] == option
             assert writes(emulator) == []
 
     async def test_category_word_and_its_option_write_the_same_value(
@@ -58,7 +58,7 @@ class TestOwnOptions:
         deal_id = await create_deal_as(customer)
         for sent in ("billing", "BILLING_ISSUE"):
             path = f"/api/tickets/{await create_ticket_as(customer, deal_id, category=sent)}"
-            assert (await customer.get(path)).json()["data"]["ticket"]["category"] == "billing"
+            assert (await customer.get(path)).json()["data"]["category"] == "billing"
         stored = [record.properties["hs_ticket_category"] for record in emulator.records("tickets")]
         assert stored == ["BILLING_ISSUE", "BILLING_ISSUE"]
 
@@ -71,12 +71,12 @@ class TestOwnOptions:
         [record] = emulator.records("tickets")
         assert record.properties["hs_ticket_category"] == "BILLING_ISSUE;DELIVERY"
         path = f"/api/tickets/{ticket_id}"
-        read = (await customer.get(path)).json()["data"]["ticket"]["category"]
+        read = (await customer.get(path)).json()["data"]["category"]
         assert read == "billing;DELIVERY"
         assert (await customer.patch(path, {"category": read})).status_code == 200
         # HubSpot itself would add the option to the current value.
         changed = await customer.patch(path, {"category": ";INVOICES"})
-        assert changed.json()["data"]["ticket"]["category"] == "INVOICES"
+        assert changed.json()["data"]["category"] == "INVOICES"
 
     async def test_word_without_its_option_means_option_of_its_own_name(
         self, customer: Caller, emulator: Emulator
@@ -120,12 +120,12 @@ class TestOwnOptions:
         await set_options(app, "hs_ticket_category", "BILLING_ISSUE")
         await set_options(app, "hs_ticket_priority", "high")
         path = f"/api/tickets/{ticket_id}"
-        ticket = (await customer.get(path)).json()["data"]["ticket"]
+        ticket = (await customer.get(path)).json()["data"]
         assert (ticket["category"], ticket["hs_ticket_priority"]) == ("DELIVERY;billing", "low")
         sent = {name: ticket[name] for name in ("category", "hs_ticket_priority", "description")}
         response = await customer.patch(path, sent | {"description": "Changed", "subject": "Changed"})
         assert response.status_code == 200, response.text
-        assert response.json()["data"]["ticket"]["category"] == "DELIVERY;billing"
+        assert response.json()["data"]["category"] == "DELIVERY;billing"
         other = await customer.patch(path, {"category": "DELIVERY"})
         assert_problem(other, 400, "validation_error", fields=["category"])
 

@@ -89,6 +89,40 @@ class TestRegister:
         response = await client.post("/api/register", json=registration_body(firstname="Jose\u0301"))
         assert response.json()["data"]["contact"]["firstname"] == "Jos\u00e9"
 
+    @pytest.mark.parametrize(
+        ("name", "stored"),
+        [
+            ("Sammy Davis Jr.", "Sammy Davis Jr."),
+            ("J.R.R. Tolkien", "J.R.R. Tolkien"),
+            ("Anne\N{HYPHEN}Marie", "Anne-Marie"),
+            ("Anne\N{NON-BREAKING HYPHEN}Marie", "Anne-Marie"),
+            ("van\N{NO-BREAK SPACE}Gogh", "van Gogh"),
+            ("علی\N{ZERO WIDTH NON-JOINER}رضا", "علی\N{ZERO WIDTH NON-JOINER}رضا"),
+        ],
+    )
+    async def test_register_normalises_punctuation_of_names(
+        self, client: httpx.AsyncClient, name: str, stored: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(lastname=name))
+        assert response.json()["data"]["contact"]["lastname"] == stored
+
+    @pytest.mark.parametrize(
+        ("phone", "stored"),
+        [
+            ("020 7946 0018 x12", "020 7946 0018 x12"),
+            ("020 7946 0018x12", "020 7946 0018 x12"),
+            ("+44 20 7946 0018 ext. 12", "+44 20 7946 0018 x12"),
+            ("+44 20 7946 0018 EXT 1234", "+442079460018x1234"),
+            ("+442079460018;ext=12", "+442079460018 x12"),
+            ("030/123456", "030/123456"),
+        ],
+    )
+    async def test_register_normalises_extensions_of_phone_numbers(
+        self, client: httpx.AsyncClient, phone: str, stored: str
+    ) -> None:
+        response = await client.post("/api/register", json=registration_body(phone=phone))
+        assert response.json()["data"]["contact"]["phone"] == stored
+
     @pytest.mark.parametrize("duplicate_status", [409, 400])
     async def test_register_links_and_updates_existing_contact(
         self, client: httpx.AsyncClient, emulator: Emulator, duplicate_status: int
@@ -131,6 +165,7 @@ class TestRegister:
         [
             ({"email": "not an address"}, "email"),
             ({"email": "ada@localhost"}, "email"),
+            ({"email": "ada@test"}, "email"),
             ({"email": "ädä@example.com"}, "email"),
             ({"email": "a" * 250 + "@example.com"}, "email"),
             ({"email": 7}, "email"),
@@ -143,6 +178,11 @@ class TestRegister:
             ({"firstname": "R2D2"}, "firstname"),
             ({"lastname": "A\x00B"}, "lastname"),
             ({"lastname": None}, "lastname"),
+            ({"lastname": "example.com"}, "lastname"),
+            ({"lastname": "see t.co"}, "lastname"),
+            ({"lastname": "Jr.."}, "lastname"),
+            ({"lastname": "."}, "lastname"),
+            ({"lastname": "\N{ZERO WIDTH NON-JOINER}"}, "lastname"),
             ({"password": "short"}, "password"),
             ({"password": "x" * 129}, "password"),
             ({"password": "password1"}, "password"),
@@ -150,6 +190,9 @@ class TestRegister:
             ({"phone": "12"}, "phone"),
             ({"phone": "call me maybe"}, "phone"),
             ({"phone": "1" * 21}, "phone"),
+            ({"phone": "020 7946 0018 x"}, "phone"),
+            ({"phone": "1234 x1234567"}, "phone"),
+            ({"phone": "1234 x12"}, "phone"),
             ({"lifecyclestage": "customer"}, "lifecyclestage"),
             ({"role": "staff"}, "role"),
         ],

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, or_, select
 
 from crm_api.database import SessionFactory
 from crm_api.dependencies.app_state import get_settings
+from crm_api.dependencies.parameters import refuse_unknown_parameters
 from crm_api.dependencies.rate_limits import limit_requests
 from crm_api.errors import ApiError
 from crm_api.hubspot import current_call_context
@@ -39,7 +40,7 @@ _ACTIVE_USER = (
 
 
 async def authenticate(request: Request, token: Annotated[str | None, Depends(oauth2)]) -> User:
-    """Return the caller and count the request. Raises 401 without the cause, or 429.
+    """Return the caller and count the request. Raises 401 without the cause, 429, or 400 for unknown parameters.
 
     The user is read from the database for every request, so that logout and role changes take effect at once.
     """
@@ -64,6 +65,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     if call_context is not None:
         call_context.caller = f"user:{user_id}"
     await limit_requests(request)
+    await refuse_unknown_parameters(request)
     return user
 
 

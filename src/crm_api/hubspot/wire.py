@@ -5,8 +5,9 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -290,6 +291,9 @@ class Property(DefinitionModel):
     calculated: bool = False
     hidden: bool = False
     has_unique_value: bool = False
+    external_options: bool = False
+    referenced_object_type: str | None = None
+    show_currency_symbol: bool = False
     archived: bool = False
     modification_metadata: _ModificationMetadata | None = None
 
@@ -298,6 +302,11 @@ class Property(DefinitionModel):
         """Whether HubSpot rejects writes to this property."""
         metadata = self.modification_metadata
         return self.calculated or (metadata is not None and metadata.read_only_value)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the values are IDs of HubSpot's users, whom the definition does not list."""
+        return self.external_options and self.referenced_object_type in (None, "OWNER")
 
 
 class ObjectSchema(DefinitionModel):
@@ -311,6 +320,16 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    time_zone: str = "UTC"
+    utc_offset_milliseconds: int = 0
+
+    @property
+    def zone(self) -> tzinfo:
+        """The account's time zone, or its present offset from UTC if this machine does not know the zone."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return timezone(timedelta(milliseconds=self.utc_offset_milliseconds))
 
 
 class NewAssociation(NamedTuple):

@@ -178,7 +178,7 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
 
 def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    operation["summary"] = _summary(operation["description"])
+    operation["summary"], operation["description"] = _summary_and_description(operation["description"])
     for parameter in operation.get("parameters", ()):
         _complete_schema(parameter["schema"])
         # The description must not appear twice.
@@ -242,9 +242,10 @@ def _links(operation_id: str) -> dict[str, Any]:
     }
 
 
-def _summary(description: str) -> str:
-    """Return the first sentence; a test limits its length."""
-    return re.split(r"\.\s|\.$|\n", description, maxsplit=1)[0]
+def _summary_and_description(text: str) -> tuple[str, str]:
+    """Return the first sentence without its full stop, and the other sentences."""
+    summary, description = re.split(r"\.\s|\.$|\n", text, maxsplit=1)
+    return summary, description.strip()
 
 
 def _complete_schema(root: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ _UNKNOWN_STAGE: Final = "is not a stage of this pipeline; GET /api/pipelines lis
 _INVALID_FIELDS: Final = {
     "createToken": ("username", "must have at most 254 characters"),
     "updateMe": ("phone", "needs at least five digits"),
-    "logOut": ("everywhere", "should be a valid boolean"),
+    "logOut": ("everywhere", "must be true or false"),
     "createDeal": ("dealstage", _UNKNOWN_STAGE),
     "updateDeal": ("dealstage", _UNKNOWN_STAGE),
     "createTicket": ("hs_pipeline_stage", _UNKNOWN_STAGE),
@@ -134,7 +134,7 @@ _INVALID_FIELDS: Final = {
     "searchDeals": ("filters.0.property", "is not filterable; GET /api/properties/deals lists what is"),
     "searchTickets": ("filters.0.property", "is not filterable; GET /api/properties/tickets lists what is"),
     "searchContacts": ("filters.0.property", "is not filterable; GET /api/properties/contacts lists what is"),
-    "listProperties": ("object_type", "should be 'contacts', 'deals' or 'tickets'"),
+    "listProperties": ("object_type", "must be 'contacts', 'deals' or 'tickets'"),
 }
 
 
@@ -222,8 +222,10 @@ def _invalid_field(operation: dict[str, Any], schemas: dict[str, Any]) -> tuple[
         return schemas[_name(content["schema"])]["required"][0], "is required"
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "limit":
-            return "limit", "should be greater than or equal to 1"
-    return "id", "has characters that are not allowed here"
+            return "limit", "must be at least 1"
+        if parameter["name"] == "id":
+            return "id", "has characters that are not allowed here"
+    return "page", "is not a parameter of this operation"
 
 
 def _name(schema: dict[str, Any]) -> str:

@@ -39,7 +39,8 @@ def implied_codes(operation: dict[str, Any]) -> set[str]:
     parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
     is_public_api = operation["tags"] != ["Operations"]
     implied = {
-        "validation_error": bool(parameters or content),
+        # An unknown query parameter is refused by every operation except the probes.
+        "validation_error": is_public_api,
         "malformed_body": has_json_body,
         "invalid_cursor": "cursor" in parameters or "/RecordSearch" in json.dumps(content),
         "invalid_token": bool(operation.get("security")),

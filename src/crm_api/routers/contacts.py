@@ -94,7 +94,10 @@ async def search_contacts(search: RecordSearch, context: CachedRecordContextDep)
 async def get_contact(
     id: ContactId, context: CachedRecordContextDep, response: Response
 ) -> ContactDetailResponse:
-    """Get a contact with its deals and their tickets."""
+    """Get a contact with its deals and their tickets.
+
+    The `ETag` header has the version of the contact, for `If-Match`.
+    """
     contact, response.headers["ETag"] = await contacts.get_contact(context, id)
     return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
 

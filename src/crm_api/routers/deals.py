@@ -95,7 +95,7 @@ async def search_deals(search: RecordSearch, context: CachedRecordContextDep) ->
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
 async def get_deal(id: DealId, context: CachedRecordContextDep, response: Response) -> DealDetailResponse:
-    """Get a deal with its tickets."""
+    """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
     deal, response.headers["ETag"] = await deals.get_deal(context, id)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, Request, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.parameters import refuse_unknown_parameters
 from crm_api.dependencies.rate_limits import (
     LimitGuessesDep,
     LimitMailsDep,
@@ -16,7 +17,11 @@ from crm_api.schemas.registration import AcceptedResponse
 from crm_api.schemas.verification import MailRequest
 from crm_api.services.accounts import passwords as service
 
-router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
+router = APIRouter(
+    prefix="/api",
+    tags=["Account"],
+    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
+)
 
 
 @router.post("/me/password", status_code=status.HTTP_204_NO_CONTENT, responses=responses("wrong_password"))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
+from crm_api.dependencies.parameters import refuse_unknown_parameters
 from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests, refuse_invalid_networks
 from crm_api.errors import ApiError
 from crm_api.openapi.responses import responses
@@ -21,7 +22,11 @@ from crm_api.schemas.sessions import (
 )
 from crm_api.services.accounts import sessions as service
 
-router = APIRouter(prefix="/api", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)])
+router = APIRouter(
+    prefix="/api",
+    tags=["Account"],
+    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
+)
 
 
 @router.post("/login", responses=responses("invalid_credentials", message=TokensResponse.LOGGED_IN))

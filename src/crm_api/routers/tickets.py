@@ -76,7 +76,7 @@ async def search_tickets(search: RecordSearch, context: CachedRecordContextDep) 
 )
 async def create_ticket(
     id: Annotated[
-        RecordId, Path(description="ID of the **deal** to create the ticket on.", examples=["9001"])
+        RecordId, Path(description="**Deal** ID: the deal to create the ticket on.", examples=["9001"])
     ],
     ticket: TicketCreate,
     context: RecordContextDep,
@@ -100,7 +100,7 @@ async def create_ticket(
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
 async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
-    """Get a ticket."""
+    """Get a ticket. The `ETag` header has its version, for `If-Match`."""
     ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep
+from crm_api.dependencies.parameters import refuse_unknown_parameters
 from crm_api.dependencies.rate_limits import (
     LimitGuessesDep,
     LimitMailsDep,
@@ -16,7 +17,9 @@ from crm_api.schemas.verification import EmailVerification, EmailVerifiedRespons
 from crm_api.services.accounts import verification
 
 router = APIRouter(
-    prefix="/api/email/verify", tags=["Account"], dependencies=[Depends(refuse_invalid_networks)]
+    prefix="/api/email/verify",
+    tags=["Account"],
+    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
 )
 
 

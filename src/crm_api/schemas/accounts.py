@@ -14,10 +14,25 @@ CustomerOperation = Literal[
 """What the operator may forbid customers."""
 # Letters need \p{L}, which Python's and many JSON Schema validators' regular expressions lack, so the pattern
 # excludes characters and `_only_name_characters` checks the letters.
-_NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,./0-9:;<=>?@\[\\\]^_`{|}~]+$"
+_NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,/0-9:;<=>?@\[\\\]^_`{|}~]+$"
 _NAME_LENGTH = 100
-_NAME_PUNCTUATION = {" ", "-", "'", "\N{RIGHT SINGLE QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"}
-_PHONE_PATTERN = r"^[0-9 +().-]*$"
+# A zero-width non-joiner is part of Persian names.
+_ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
+# Characters that keyboards and text processors put in place of a hyphen or a space.
+_NAME_REPLACEMENTS = str.maketrans(
+    {"\N{HYPHEN}": "-", "\N{NON-BREAKING HYPHEN}": "-", "\N{NO-BREAK SPACE}": " "}
+)
+_NAME_PUNCTUATION = {
+    " ",
+    "-",
+    ".",
+    _ZWNJ,
+    "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}",
+    "\N{MODIFIER LETTER APOSTROPHE}",
+}
+_PHONE_PATTERN = r"^([0-9 +()./-]+)((;ext=| ?[eE][xX][tT]\.?| ?[xX]) ?([0-9]{1,6}))?$"
+_MAX_PHONE_LENGTH = 20
 
 
 def normalise_email(address: str) -> str:
@@ -25,32 +40,53 @@ def normalise_email(address: str) -> str:
 
     HubSpot stores addresses in lower case (https://github.com/HubSpot/hubspot-api-nodejs/issues/545).
     Local parts outside ASCII are refused: two that look alike would be two users.
+    Domains under `.test` are accepted, because they are reserved for tests (RFC 6761).
     """
     try:
-        parsed = validate_email(address.strip(), check_deliverability=False, allow_smtputf8=False)
+        parsed = validate_email(
+            address.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True
+        )
     except EmailNotValidError as error:
         raise ValueError("is not a valid e-mail address") from error
+    if "." not in parsed.domain:
+        raise ValueError("is not a valid e-mail address")
     return (parsed.ascii_email or parsed.normalized).lower()
 
 
 def _only_name_characters(name: str) -> str:
     # NFC can change the length, so the length is checked after it: https://unicode.org/faq/normalization.html#12
-    name = unicodedata.normalize("NFC", name)
+    name = unicodedata.normalize("NFC", name.translate(_NAME_REPLACEMENTS)).strip(f" {_ZWNJ}")
     if len(name) > _NAME_LENGTH:
         raise ValueError(f"must have at most {_NAME_LENGTH} characters")
     if not any(unicodedata.category(char).startswith("L") for char in name):
         raise ValueError("needs at least one letter")
     for char in name:
         if unicodedata.category(char)[0] not in "LM" and char not in _NAME_PUNCTUATION:
-            raise ValueError("may hold letters, spaces, hyphens and apostrophes only")
+            raise ValueError("may hold letters, spaces, hyphens, apostrophes and dots only")
+    if not all(_has_dots_of_abbreviation(word) for word in re.split("[ -]", name)):
+        raise ValueError("may hold a dot only at the end of a word or between initials")
     return name
 
 
-def _phone_characters(phone: str) -> str:
-    if not re.fullmatch(_PHONE_PATTERN, phone):
-        raise ValueError("may hold digits, spaces and + - ( ) . only")
-    if len(re.findall(r"[0-9]", phone)) < 5:
+def _has_dots_of_abbreviation(word: str) -> bool:
+    """Return True for `Jr.` and `J.R.`, False for `example.com`, which mail programs would make a link of."""
+    parts = word.removesuffix(".").split(".")
+    return "." not in word or all(len(part) == 1 for part in parts) or (len(parts) == 1 and parts[0] != "")
+
+
+def _normalise_phone(phone: str) -> str:
+    """Return the number with its extension as `x12`, without separators if it is too long otherwise."""
+    match = re.fullmatch(_PHONE_PATTERN, phone)
+    if match is None:
+        raise ValueError("may hold digits, spaces and + - ( ) . / only, and an extension such as x12")
+    number, extension = match[1].strip(), match[4]
+    if len(re.findall(r"[0-9]", number)) < 5:
         raise ValueError("needs at least five digits")
+    phone = f"{number} x{extension}" if extension else number
+    if len(phone) > _MAX_PHONE_LENGTH:
+        phone = re.sub(r"[ ()./-]", "", phone)
+    if len(phone) > _MAX_PHONE_LENGTH:
+        raise ValueError("is too long for a phone number")
     return phone
 
 
@@ -67,7 +103,7 @@ PersonName = Annotated[
         max_length=_NAME_LENGTH,
         # The pattern is for clients only: the validator's messages are better.
         json_schema_extra={"pattern": _NAME_PATTERN},
-        description="Letters of any script, spaces, hyphens and apostrophes.",
+        description="Letters of any script, spaces, hyphens, apostrophes, and dots as in `Jr.` or `J.R.`.",
         examples=["Ada"],
     ),
     AfterValidator(_only_name_characters),
@@ -76,12 +112,13 @@ Phone = Annotated[
     str,
     Field(
         min_length=5,
-        max_length=20,
+        max_length=40,
         json_schema_extra={"pattern": _PHONE_PATTERN},
-        description="Digits, spaces and `+ - ( ) .`, at least five digits.",
+        description="At least five digits, spaces and `+ - ( ) . /`; then an extension such as `x12`, `ext. 12` or "
+        "`;ext=12`, which is stored as `x12`.",
         examples=["+44 20 7946 0018"],
     ),
-    AfterValidator(_phone_characters),
+    AfterValidator(_normalise_phone),
 ]
 
 

@@ -1,7 +1,7 @@
 """Contract of the deal operations."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -54,9 +54,17 @@ Amount = Annotated[
         {"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 23, "examples": ["1500.50"]},
     ),
 ]
+
+
+def _parse_close_date(value: Any) -> datetime | date:
+    """Return a datetime, or a date without time, whose beginning depends on the HubSpot account's time zone."""
+    parsed = parse_rfc3339(value)
+    return parsed.date() if len(value) == len("2026-12-31") else parsed
+
+
 CloseDate = Annotated[
-    datetime,
-    BeforeValidator(parse_rfc3339),
+    datetime | date,
+    BeforeValidator(_parse_close_date),
     # The document has one format, so that generated clients have a type for timestamps.
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-31T17:00:00Z"]}),
 ]
@@ -77,7 +85,7 @@ class DealCreate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
     closedate: CloseDate | MISSING = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     pipeline: PipelineId | MISSING = MISSING
     """Default: the first deal pipeline of the HubSpot account."""
     contact_id: RecordId | MISSING = MISSING
@@ -96,7 +104,7 @@ class DealUpdate(RequestModel):
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
-    """Expected closing time, to the millisecond. A date such as `2026-12-31` is accepted too: 00:00 UTC of that day."""
+    """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
     properties: PropertyChanges | MISSING = MISSING
 
 

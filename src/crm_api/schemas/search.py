@@ -38,7 +38,7 @@ def _to_text(value: Any) -> Any:
 def _refuse_boolean_and_text(value: Any) -> Any:
     """Refuse `true` and `"10"`, which Pydantic would accept as integers."""
     if isinstance(value, bool | str):
-        raise ValueError("should be a valid integer")
+        raise ValueError("must be an integer")
     return value
 
 

@@ -1,5 +1,8 @@
 """Account details and owners."""
 
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
 from hubspot_emulator.state.account import Account
 from hubspot_emulator.wire.calls import Call
 from hubspot_emulator.wire.replies import Reply, invalid, not_found
@@ -22,16 +25,17 @@ _OWNERS = (
 
 def details(account: Account, call: Call) -> Reply:
     # https://developers.hubspot.com/docs/api-reference/account-account-info-v3/details
+    local = account.clock().astimezone(ZoneInfo(account.switches.time_zone))
     return Reply(
         200,
         {
             "portalId": account.portal_id,
             "accountType": "DEVELOPER_TEST",
-            "timeZone": "UTC",
+            "timeZone": account.switches.time_zone,
             "companyCurrency": "USD",
             "additionalCurrencies": ["EUR", "GBP"],
-            "utcOffset": "+00:00",
-            "utcOffsetMilliseconds": 0,
+            "utcOffset": local.isoformat()[-6:],
+            "utcOffsetMilliseconds": (local.utcoffset() or timedelta()) // timedelta(milliseconds=1),
             "uiDomain": "app.hubspot.com",
             "dataHostingLocation": "na1",
         },

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from hubspot_emulator.state.faults import is_duration
 from hubspot_emulator.state.journal import Journal, StateFileError
@@ -52,6 +53,8 @@ class Switches:
     """Scopes of every token; None means all."""
     compression: bool = True
     """Whether responses are compressed with gzip for callers who accept it."""
+    time_zone: str = "UTC"
+    """Time zone of the account, as in `Europe/Berlin`."""
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Apply all changes or none. Raises ValueError for an unknown switch or an invalid value."""
@@ -106,6 +109,7 @@ _VALIDATORS: Mapping[str, Callable[[Any], bool]] = {
     "inline_association_page_size": _is_page_size,
     "merge_keeps_primary_id": _is_flag,
     "compression": _is_flag,
+    "time_zone": lambda value: isinstance(value, str) and value in available_timezones(),
     "scopes": lambda value: value is None or _are_names(value),
     "duplicate_email_is_400": _is_flag,
     "required_properties": partial(_is_by_type, is_valid=_are_names),

@@ -1,6 +1,9 @@
 """Account of the credentials."""
 
+from datetime import UTC, tzinfo
+
 from crm_api.hubspot.auth import RefreshTokenAuth
+from crm_api.hubspot.errors import HubSpotScopeError
 from crm_api.hubspot.sender import Sender
 from crm_api.hubspot.wire import AccountDetails
 
@@ -10,19 +13,32 @@ class AccountApi:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+        self._zone: tuple[float, tzinfo] | None = None
 
     async def details(self) -> AccountDetails:
         """Return the account's portal ID; also a cheap check of the credentials.
 
         https://developers.hubspot.com/docs/api-reference/account-information-v3/guide
         """
-        return await self._sender.request(
+        details = await self._sender.request(
             "GET",
             self._sender.paths.account_details,
             operation="account.details",
             idempotent=True,
             response=AccountDetails,
         )
+        self._zone = (self._sender.clock(), details.zone)
+        return details
+
+    async def time_zone(self, *, max_age_seconds: float = 3600.0) -> tzinfo:
+        """Return the account's time zone, at most this old; UTC if the credentials may not read it."""
+        now = self._sender.clock()
+        if self._zone is None or now - self._zone[0] >= max_age_seconds:
+            try:
+                return (await self.details()).zone
+            except HubSpotScopeError:
+                self._zone = (now, UTC)
+        return self._zone[1]
 
     async def token_scopes(self) -> frozenset[str] | None:
         """Return the credentials' scopes; None for static tokens.

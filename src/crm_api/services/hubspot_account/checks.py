@@ -94,7 +94,8 @@ async def check_account(
     details, problem = await _read(hubspot.account.details)
     if details is None:
         return [*findings, Finding("failed", "credentials", problem)]
-    findings.append(Finding("ok", "credentials", f"account {details.portal_id}"))
+    account = f"account {details.portal_id}, time zone {details.zone}"
+    findings.append(Finding("ok", "credentials", account))
     findings.append(_check_binding(details.portal_id, binding))
     on_step("scopes")
     findings.append(await _check_scopes(hubspot))

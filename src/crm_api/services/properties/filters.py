@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from datetime import UTC, tzinfo
 from functools import cached_property, partial
 from itertools import compress
 from operator import attrgetter, eq, ge, gt, le, lt, ne
@@ -17,6 +18,7 @@ from crm_api.hubspot import Sort as WireSort
 from crm_api.schemas.common import or_none
 from crm_api.schemas.search import RecordSearch, SearchFilter
 from crm_api.services.properties.categories import words_to_wire
+from crm_api.services.properties.days import day_bounds, is_day
 from crm_api.services.properties.fields import Field, ObjectFields, with_value_type
 from crm_api.services.properties.text import casefold_text
 from crm_api.services.properties.time_slices import TimeSlices
@@ -211,10 +213,11 @@ async def parse_search(hubspot: HubSpotClient, table: ObjectFields, search: Reco
     filters, sort = or_none(search.filters) or [], or_none(search.sort)
     names = [item.property for item in filters] + ([sort.property] if sort else [])
     schema = await load_schema_for(hubspot, table, names)
+    zone = await hubspot.account.time_zone() if any(map(is_day, _operands(filters))) else UTC
     conditions = []
     for index, item in enumerate(filters):
         field = _filterable_field(table, schema, item.property, f"filters.{index}.property")
-        conditions.append(_condition(item, field, index, schema))
+        conditions.append(_condition(item, field, index, schema, zone))
     order = None
     if sort:
         field = _filterable_field(table, schema, sort.property, "sort.property")
@@ -243,18 +246,35 @@ def _filterable_field(table: ObjectFields, schema: Mapping[str, Property], name:
     return with_value_type(field, schema)
 
 
-def _condition(item: SearchFilter, field: Field, index: int, schema: Mapping[str, Property]) -> Condition:
+def _operands(filters: Sequence[SearchFilter]) -> list[str]:
+    texts: list[str] = []
+    for item in filters:
+        single = [text for text in (or_none(item.value), or_none(item.high_value)) if text is not None]
+        texts += [*single, *(or_none(item.values) or ())]
+    return texts
+
+
+def _condition(
+    item: SearchFilter, field: Field, index: int, schema: Mapping[str, Property], zone: tzinfo
+) -> Condition:
     values: list[str] = []
+    operator: str = item.operator
     for name in ("value", "high_value", "values"):
         operands: str | Sequence[str] = or_none(getattr(item, name)) or ()
         try:
-            values += [
-                _to_wire(field, operand, schema)
-                for operand in ([operands] if isinstance(operands, str) else operands)
-            ]
+            for operand in [operands] if isinstance(operands, str) else operands:
+                if field.value_type != "datetime" or not is_day(operand):
+                    values.append(_to_wire(field, operand, schema))
+                    continue
+                first, last = day_bounds(operand, zone)
+                # A day equals each of its times, and is over after its last one.
+                if operator == "EQ":
+                    operator, values = "BETWEEN", [first, last]
+                else:
+                    values.append(last if operator in ("LTE", "GT") or name == "high_value" else first)
         except ValueError as error:
             raise invalid(f"filters.{index}.{name}", str(error)) from None
-    return Condition(field, item.operator, tuple(values))
+    return Condition(field, operator, tuple(values))
 
 
 def _to_wire(field: Field, value: str, schema: Mapping[str, Property]) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,7 +14,15 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.schemas.common import parse_rfc3339
 from crm_api.schemas.problems import FieldProblem
 from crm_api.services.properties.categories import words_to_wire
-from crm_api.services.properties.fields import STAGE_FIELDS, Field, ObjectFields, ValueType, value_type_of
+from crm_api.services.properties.days import day_bounds, is_day
+from crm_api.services.properties.fields import (
+    STAGE_FIELDS,
+    Field,
+    ObjectFields,
+    ValueType,
+    value_type_of,
+    with_value_type,
+)
 from crm_api.services.properties.mapping import EPOCH, datetime_to_wire, parse_datetime
 from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_text
 
@@ -179,10 +187,15 @@ async def check_values(
     schema = await load_schema(hubspot, fields.object_type)
     if not schema and any(_needs_type(fields.by_property[name], value) for name, value in values.items()):
         raise _unknown_types(fields.object_type)
-    checked = _check(fields, values, schema)
+    has_day = any(
+        is_day(value) and with_value_type(fields.by_property[name], schema).value_type == "datetime"
+        for name, value in values.items()
+    )
+    zone = await hubspot.account.time_zone() if has_day else UTC
+    checked = _check(fields, values, schema, zone)
     if checked.problems:
         schema = await load_schema(hubspot, fields.object_type, max_age_seconds=MIN_REFRESH_SECONDS)
-        checked = _check(fields, values, schema)
+        checked = _check(fields, values, schema, zone)
     return checked
 
 
@@ -192,18 +205,22 @@ def _needs_type(field: Field, value: str) -> bool:
     return field.nested or bool(is_own_option)
 
 
-def _check(fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property]) -> CheckedValues:
+def _check(
+    fields: ObjectFields, values: Mapping[str, str], schema: Mapping[str, Property], zone: tzinfo
+) -> CheckedValues:
     checked = CheckedValues({}, {})
     for name, value in values.items():
         field, definition = fields.by_property[name], schema.get(name)
         options = {option.value for option in definition.options} if definition is not None else set()
         checked.values[name] = words_to_wire(value, field.words, options)
-        if schema:
-            try:
+        try:
+            if with_value_type(field, schema).value_type == "datetime" and is_day(value):
+                checked.values[name], _ = day_bounds(value, zone)
+            if schema:
                 checked.values[name] = _to_wire(field, checked.values[name], definition)
                 _require_options(field, checked.values[name], definition, options)
-            except ValueError as error:
-                checked.problems[name] = FieldProblem(field=field.path, message=str(error))
+        except ValueError as error:
+            checked.problems[name] = FieldProblem(field=field.path, message=str(error))
     return checked
 
 
