@@ -115,10 +115,10 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
-    successor: Mapped[str | None] = mapped_column(Text)
-    """Successor, encrypted; the key contains this token, which the database has only as a hash."""
+    successor_salt: Mapped[str | None] = mapped_column("successor", Text)
+    """Random text from which the successor is computed, together with this token and `SECRET_KEY`."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """Row of the successor, which only processes of the previous version read."""
+    """Row of the successor."""
     replayed: Mapped[bool] = mapped_column(default=False)
     """Flag that only processes of the previous version read."""
 
