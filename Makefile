@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check format lint types openapi contract sdk browser-test soak outages bench bench-quick lock lock-contract licences clean
+.PHONY: help run test test-pythons check format lint types openapi contract sdk portal browser-test soak outages bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -75,7 +75,10 @@ sdk: $(BIN)/.dev ## Generate the TypeScript and Python SDKs into sdk/, type-chec
 	@contract/sdk.sh
 	@contract/round_trip.sh
 
-browser-test: $(BIN)/.dev ## Test /docs and examples/portal in Chromium (IMAGES=docs/images saves the screenshots)
+portal: ## Build examples/portal into src/crm_api/cli/portal/, which the demo serves (needs Node)
+	@contract/portal.sh
+
+browser-test: $(BIN)/.dev ## Test /docs and the portal in Chromium (IMAGES=docs/images saves the screenshots)
 	@contract/browser_test.sh
 
 # The locks have hashes and no addresses, so they install from the index that pip is configured for.

@@ -1,5 +1,6 @@
 """`crm-api hubspot` with the emulator."""
 
+import json
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,15 @@ def hubspot_url(emulator: Emulator) -> Generator[str, None, None]:
 
 @pytest.fixture
 def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run the command with the emulator as its HubSpot."""
+    """Run the command with the emulator as its HubSpot, and without a database."""
     monkeypatch.chdir(tmp_path)  # ignores a .env file of this machine
     for name, value in {
-        "ENVIRONMENT": "development",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/cli.db",
+        "ENVIRONMENT": "production",
         "HUBSPOT_BASE_URL": hubspot_url,
         "HUBSPOT_ACCESS_TOKEN": "test-access-token",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
 
 
@@ -96,8 +97,11 @@ def test_provision_reports_hubspot_error_in_one_line(
 
 
 def test_hubspot_check_accepts_a_refresh_token(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The database may have a newer refresh token.
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/cli.db")
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
     monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")
@@ -127,7 +131,34 @@ def test_check_prints_what_the_document_shows(
     run: Callable[..., Result], emulator: Emulator, heading: str, switches: dict[str, Any], status: int
 ) -> None:
     emulator.switches.update(switches)
-    result = run("check")
+    assert_documented(run("check"), heading, status)
+
+
+def test_check_of_own_categories_prints_what_the_document_shows(
+    run: Callable[..., Result], hubspot_url: str
+) -> None:
+    options = [
+        {"label": value.capitalize(), "value": value, "displayOrder": position, "hidden": False}
+        for position, value in enumerate(("INVOICES", "DELIVERY", "BILLING_ISSUE"))
+    ]
+    httpx.patch(
+        f"{hubspot_url}/crm/properties/2026-09/tickets/hs_ticket_category",
+        json={"options": options},
+        headers={"Authorization": "Bearer test-access-token"},
+    ).raise_for_status()
+    assert_documented(run("check"), "Account with own ticket categories", 0)
+
+
+def test_check_of_stale_settings_prints_what_the_document_shows(
+    run: Callable[..., Result], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.switches.time_zone = "America/New_York"
+    allowed = {"deals": {"default": ["qualifiedtobuy", "negotiation"]}, "tickets": {"1270000001": []}}
+    monkeypatch.setenv("CUSTOMER_STAGES", json.dumps(allowed))
+    assert_documented(run("check"), "Account with stale settings", 1)
+
+
+def assert_documented(result: Result, heading: str, status: int) -> None:
     section = DOCUMENT.read_text(encoding="utf-8").partition(f"### {heading}\n")[2]
     shown = section.partition("```text\n")[2].partition("```")[0]
     assert result.stdout == shown

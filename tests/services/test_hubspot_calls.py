@@ -224,7 +224,7 @@ WITH_VERIFICATION = [
 ]
 RECORDS = [
     Row("listPipelines", "anyone", "cached", 0, get("/api/pipelines")),
-    Row("listProperties", "anyone", "cached", 0, get("/api/properties/deals")),
+    Row("listProperties", "anyone", "cached", 0, get("/api/properties/deals"), get("/api/properties/deals")),
     Row("listCrmObjects", "customer", "", 4, get("/api/new-crm-objects")),
     Row("listCrmObjects", "staff", "", 4, get("/api/new-crm-objects", "staff")),
     Row("listCrmObjects", "customer", "250 deals", 7, get("/api/new-crm-objects"), add_248_deals),

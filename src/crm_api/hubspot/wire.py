@@ -301,6 +301,9 @@ class Property(DefinitionModel):
     calculated: bool = False
     hidden: bool = False
     has_unique_value: bool = False
+    external_options: bool = False
+    referenced_object_type: str | None = None
+    show_currency_symbol: bool = False
     archived: bool = False
     modification_metadata: _ModificationMetadata | None = None
 
@@ -309,6 +312,11 @@ class Property(DefinitionModel):
         """Whether HubSpot rejects writes to this property."""
         metadata = self.modification_metadata
         return self.calculated or (metadata is not None and metadata.read_only_value)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the values are IDs of HubSpot's users, whom the definition does not list."""
+        return self.external_options and self.referenced_object_type in (None, "OWNER")
 
 
 class ObjectSchema(DefinitionModel):
