@@ -330,6 +330,7 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    company_currency: str | None = None
     time_zone: str = "UTC"
     utc_offset_milliseconds: int = 0
 

@@ -102,7 +102,7 @@ class DealUpdate(RequestModel):
     pipeline: PipelineId | MISSING = MISSING
     """Another pipeline needs one of its stages in the same request."""
     amount: Amount | MISSING | None = MISSING
-    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
+    """In the deal's `currency`. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
     """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
@@ -117,7 +117,9 @@ class Deal(RecordModel):
     dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
     pipeline: Annotated[str | None, Field(examples=["default"])]
     amount: Annotated[str | None, Field(examples=["1500.50"])]
-    """Decimal number in the HubSpot account's currency."""
+    """Decimal number in the deal's `currency`."""
+    currency: Annotated[str | None, Field(examples=["USD"])]
+    """ISO 4217 code: the deal's own currency, otherwise the HubSpot account's; null while the service knows neither."""
     closedate: Timestamp | None
     description: Annotated[str | None, Field(examples=["Twelve vans"])]
     createdate: Timestamp | None

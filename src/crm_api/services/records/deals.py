@@ -9,7 +9,6 @@ from crm_api.schemas.common import Include, or_none
 from crm_api.schemas.deals import Deal, DealCreate, DealResponse
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import id_fields_of, own_contact_id, visible_deal
 from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
@@ -27,7 +26,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
     record = await create_record(
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    created = from_record(Deal, record, context.fields, **inline_id_fields(context, "deals", record))
+    created = context.to_model(Deal, record, **inline_id_fields(context, "deals", record))
     return DealResponse(message=DealResponse.CREATED, data=created)
 
 

@@ -9,7 +9,6 @@ from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.schemas.tickets import Ticket
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import (
     IdFields,
     partial_associations,
@@ -96,9 +95,7 @@ def _nested(
         own = [_with_tickets(context, deal, read.ticket_ids, tickets, budget) for deal in fitting]
         is_cut = len(fitting) < len(own_deals)
         incomplete = is_cut or contact.id in read.deal_ids.failed or not read.deals.failed.isdisjoint(ids)
-        nested.append(
-            from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
-        )
+        nested.append(context.to_model(ContactWithDeals, contact, deals=own, incomplete=incomplete))
     return nested
 
 
@@ -125,11 +122,10 @@ def _with_tickets(
     own_tickets = records_in_order(tickets, ids)
     fitting = budget.fitting(own_tickets)
     is_cut = len(fitting) < len(own_tickets)
-    return from_record(
+    return context.to_model(
         DealWithTickets,
         deal,
-        context.fields,
-        tickets=[from_record(Ticket, ticket, context.fields) for ticket in fitting],
+        tickets=[context.to_model(Ticket, ticket) for ticket in fitting],
         incomplete=is_cut or not is_known or not tickets.failed.isdisjoint(ids),
         **id_fields,
     )

@@ -17,7 +17,7 @@ from crm_api.services.properties.filters import (
     parse_list_filters,
     parse_search,
 )
-from crm_api.services.properties.mapping import Model, from_record
+from crm_api.services.properties.mapping import Model
 from crm_api.services.records.account_search import SearchResult, list_account, search_account
 from crm_api.services.records.associations import ASSOCIATED_TYPES, read_id_fields
 from crm_api.services.records.context import RecordContext
@@ -128,8 +128,7 @@ async def _with_id_fields(
 
 def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
     return [
-        from_record(model, record, context.fields, **result.id_fields.get(record.id, {}))
-        for record in result.records
+        context.to_model(model, record, **result.id_fields.get(record.id, {})) for record in result.records
     ]
 
 

@@ -8,7 +8,6 @@ from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.schemas.common import Include
 from crm_api.schemas.tickets import Ticket, TicketCreate, TicketResponse
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import id_fields_of, ticket_contacts, visible_ticket
 from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
@@ -28,7 +27,7 @@ async def create_ticket(
     )
     # A customer's new ticket is associated with this deal only, which they see.
     id_fields = {**inline_id_fields(context, "tickets", record), "deal_ids": [deal_id]}
-    created = from_record(Ticket, record, context.fields, **id_fields)
+    created = context.to_model(Ticket, record, **id_fields)
     return TicketResponse(message=TicketResponse.CREATED, data=created)
 
 
@@ -51,5 +50,5 @@ async def get_ticket(
     """Return the ticket and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_ticket(context, ticket_id)
     id_fields = await id_fields_of(context, "tickets", record, include)
-    ticket = from_record(Ticket, record, context.fields, **id_fields)
+    ticket = context.to_model(Ticket, record, **id_fields)
     return ticket, etag_of(record, context.fields["tickets"])

@@ -17,7 +17,7 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
-from crm_api.services.properties.mapping import Model, from_record
+from crm_api.services.properties.mapping import Model
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.refusals import refused_write
 from crm_api.services.properties.values import check_values, load_schema_for, values_equal
@@ -69,7 +69,7 @@ async def update_record(
                 update={"properties": properties_now, "updated_at": updated.updated_at}
             )
     id_fields = inline_id_fields(context, model.OBJECT_TYPE, record)
-    return from_record(model, record, context.fields, **id_fields), etag_of(record, fields)
+    return context.to_model(model, record, **id_fields), etag_of(record, fields)
 
 
 async def archive_record(
