@@ -82,7 +82,7 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
             "dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": "1500.50",
             "closedate": "2026-12-31T00:00:00Z", "description": "Twelve vans",
         },
-        "shortest": {"dealname": "Fleet renewal", "dealstage": "appointmentscheduled"},
+        "shortest": {"dealname": "Fleet renewal"},
     },
     "DealUpdate": {
         "next_stage": {"dealstage": "presentationscheduled"},

@@ -81,7 +81,8 @@ class DealCreate(RequestModel):
     """Deal to create for the caller's contact."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
-    dealstage: StageId
+    dealstage: StageId | MISSING = MISSING
+    """Default: the pipeline's first open stage that you may set, in display order."""
     amount: Amount | MISSING = MISSING
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING

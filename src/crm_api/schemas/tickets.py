@@ -50,7 +50,8 @@ class TicketCreate(RequestModel):
     subject: Subject
     description: TicketText
     """HubSpot's `content`."""
-    hs_pipeline_stage: TicketStageId
+    hs_pipeline_stage: TicketStageId | MISSING = MISSING
+    """Default: the pipeline's first open stage that you may set, in display order."""
     category: Category | MISSING = MISSING
     pipeline: TicketPipelineId | MISSING = MISSING
     """Default: the first ticket pipeline of the HubSpot account."""

@@ -86,17 +86,19 @@ async def create_record(
 async def _chosen_pipeline(
     context: RecordContext, fields: ObjectFields, properties: dict[str, str]
 ) -> dict[str, str]:
-    """Return the pipeline property for a new record; {} for contacts. Raises 400 for an unknown pipeline or stage."""
+    """Return pipeline and stage of a new record; {} for contacts. Raises 400 for an unknown pipeline or stage."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
     if stage_field is None:
         return {}
     name = fields.by_name["pipeline"].wire_name
-    pipeline, stage = properties.get(name), properties[stage_field]
-    return {
-        name: await choose_stage(
-            context.hubspot, fields.object_type, context.stages, pipeline=pipeline, stage=stage
-        )
-    }
+    pipeline, stage = await choose_stage(
+        context.hubspot,
+        fields.object_type,
+        context.stages,
+        pipeline=properties.get(name),
+        stage=properties.get(stage_field),
+    )
+    return {name: pipeline, stage_field: stage}
 
 
 async def reserve_idempotency_property(
