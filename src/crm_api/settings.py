@@ -337,6 +337,13 @@ class Settings(BaseSettings):
             name = str(error).partition('"')[2].partition('"')[0]
             raise SettingsRefusedError([f"{name.upper()}: not JSON"]) from None
 
+    @classmethod
+    def load_for_hubspot(cls) -> "Settings":
+        """Read the settings of a command that calls HubSpot. Raises `SettingsRefusedError`."""
+        settings = cls.load()
+        settings.require_hubspot()
+        return settings
+
     def require_startable(self) -> None:
         """Raise `SettingsRefusedError` with all problems if the service cannot start."""
         no_database = [] if self.database_url else ["DATABASE_URL is not set"]

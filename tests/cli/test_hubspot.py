@@ -25,15 +25,15 @@ def hubspot_url(emulator: Emulator) -> Generator[str, None, None]:
 
 @pytest.fixture
 def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run the command with the emulator as its HubSpot."""
+    """Run the command with the emulator as its HubSpot, and without a database."""
     monkeypatch.chdir(tmp_path)  # ignores a .env file of this machine
     for name, value in {
-        "ENVIRONMENT": "development",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/cli.db",
+        "ENVIRONMENT": "production",
         "HUBSPOT_BASE_URL": hubspot_url,
         "HUBSPOT_ACCESS_TOKEN": "test-access-token",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
 
 
@@ -97,8 +97,11 @@ def test_provision_reports_hubspot_error_in_one_line(
 
 
 def test_hubspot_check_accepts_a_refresh_token(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The database may have a newer refresh token.
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/cli.db")
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
     monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")

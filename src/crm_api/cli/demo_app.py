@@ -5,7 +5,7 @@ from importlib.resources import files
 from fastapi import APIRouter, FastAPI
 from starlette.responses import RedirectResponse, Response
 
-from crm_api.cli import serve
+from crm_api.cli.serve import create_worker as create_service
 from crm_api.errors import ApiError
 
 # The policy of /docs: scripts and styles only from files of this origin.
@@ -46,6 +46,6 @@ async def read_file(name: str) -> Response:
 
 def create_worker() -> FastAPI:
     """Create the application of the demo's process."""
-    app = serve.create_worker()
+    app = create_service()
     app.include_router(router)
     return app

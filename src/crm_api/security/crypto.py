@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import hmac
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 
 class Cipher:
@@ -19,6 +21,8 @@ class Cipher:
 
     def decrypt(self, encrypted: bytes) -> bytes | None:
         """Return the content, or None if the key is wrong or the bytes were changed."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._fernet.decrypt(encrypted)
         except InvalidToken:
@@ -32,13 +36,13 @@ def encrypt(key: str, purpose: str, secret: str) -> str:
 
 def decrypt(key: str, purpose: str, encrypted: str) -> str | None:
     """Return the secret, or None if the key is wrong or the text was changed."""
-    try:
-        return _fernet(key, purpose).decrypt(encrypted.encode()).decode()
-    except InvalidToken:
-        return None
+    decrypted = Cipher(key, purpose).decrypt(encrypted.encode())
+    return decrypted.decode() if decrypted is not None else None
 
 
-def _fernet(key: str, purpose: str) -> Fernet:
+def _fernet(key: str, purpose: str) -> "Fernet":
+    from cryptography.fernet import Fernet  # imported only if needed: it takes 6 MB
+
     return Fernet(base64.urlsafe_b64encode(bytes.fromhex(keyed_hash(key, "encryption", purpose))))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,12 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from jose import JOSEError, jwt
+# python-jose imports `cryptography` (8 MB) if it can, but HS256 needs only `hmac`. The entry makes that import fail:
+# https://docs.python.org/3/reference/import.html#the-module-cache
+sys.modules["jose.backends.cryptography_backend"] = None  # type: ignore[assignment]
+from jose import JOSEError, jwt  # noqa: E402
+
+from crm_api.security.crypto import keyed_hash  # noqa: E402
 
 ISSUER: Final = "crm-api"
 AUDIENCE: Final = "crm-api"
@@ -94,6 +100,11 @@ def _verify(token: str, key: str) -> tuple[AccessClaims, int]:
 def new_refresh_token() -> str:
     """Return a new opaque refresh token with 256 random bits."""
     return "rt_" + secrets.token_urlsafe(32)
+
+
+def successor_of(refresh_token: str, *, salt: str, key: str) -> str:
+    """Return the refresh token that replaces this one; it cannot be computed without both the token and the key."""
+    return "rt_" + keyed_hash(key, "successor of a refresh token", refresh_token, salt)
 
 
 def new_mail_token() -> str:
