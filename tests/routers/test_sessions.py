@@ -14,7 +14,7 @@ from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem, end_grace_period
 
 from crm_api.models import RefreshToken, Session, User, now
-from crm_api.security.crypto import decrypt
+from crm_api.security.crypto import KeyRing, decrypt
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.accounts.sessions import end_sessions
 from crm_api.services.audit import OPERATOR
@@ -226,7 +226,7 @@ class TestRefresh:
         async with app.state.session_factory() as database:
             query = select(RefreshToken).where(RefreshToken.successor.is_not(None))
             stored = (await database.execute(query)).scalar_one()
-        key = settings.secret_key.get_secret_value()
+        key = settings.secret_keys
         assert decrypt(key, f"successor of {first}", stored.successor) == second
         for guess in ("", stored.token_hash, str(stored.id), second):
             assert decrypt(key, f"successor of {guess}", stored.successor) is None
@@ -237,7 +237,7 @@ class TestRefresh:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         app.state.account_rules = replace(
-            app.state.account_rules, secret_key="another secret key, long enough"
+            app.state.account_rules, secret_keys=KeyRing("another secret key, long enough")
         )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert (await self.refresh(customer, second)).status_code == 200

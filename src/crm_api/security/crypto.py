@@ -3,8 +3,23 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from cryptography.fernet import Fernet, InvalidToken
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The current key, with which the service writes, and the other key of a rotation, which it accepts too."""
+
+    current: str = field(repr=False)
+    other: str | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.current
+        if self.other is not None:
+            yield self.other
 
 
 class Cipher:
@@ -30,12 +45,14 @@ def encrypt(key: str, purpose: str, secret: str) -> str:
     return _fernet(key, purpose).encrypt(secret.encode()).decode()
 
 
-def decrypt(key: str, purpose: str, encrypted: str) -> str | None:
-    """Return the secret, or None if the key is wrong or the text was changed."""
-    try:
-        return _fernet(key, purpose).decrypt(encrypted.encode()).decode()
-    except InvalidToken:
-        return None
+def decrypt(keys: KeyRing, purpose: str, encrypted: str) -> str | None:
+    """Return the secret, or None if no key fits or the text was changed."""
+    for key in keys:
+        try:
+            return _fernet(key, purpose).decrypt(encrypted.encode()).decode()
+        except InvalidToken:
+            continue
+    return None
 
 
 def _fernet(key: str, purpose: str) -> Fernet:

@@ -158,12 +158,12 @@ async def _exchange(
     rules = context.rules
     purpose = f"successor of {refresh_token}"
     if stored.replaced_at is not None:
-        successor = decrypt(rules.secret_key, purpose, stored.successor) if stored.successor else None
+        successor = decrypt(rules.secret_keys, purpose, stored.successor) if stored.successor else None
         # SECRET_KEY was changed, or a process of the previous version replaced the token: neither is theft.
         return _tokens(session, successor, used_at, rules) if successor is not None else None
     await _delete_outdated_tokens(database, session.id, used_at, grace_start)
     stored.successor_id, tokens = _issue_tokens(database, session, used_at, rules)
-    stored.successor = encrypt(rules.secret_key, purpose, tokens.refresh_token)
+    stored.successor = encrypt(rules.secret_keys.current, purpose, tokens.refresh_token)
     stored.replaced_at = used_at
     return tokens
 
