@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     """Client secret of the OAuth app."""
     hubspot_refresh_token: SecretStr | None = None
     """Refresh token of the app's installation in the HubSpot account."""
-    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 20
+    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 40
     """Maximum connections of one process to HubSpot, and so its maximum parallel calls."""
     hubspot_burst_limit: Annotated[int, Field(ge=1)] = 100
     """Requests per 10 seconds that the HubSpot account allows this app."""
