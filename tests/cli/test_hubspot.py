@@ -55,6 +55,25 @@ def test_second_provision_command_changes_nothing(run: Callable[..., Result], em
     assert run("check").exit_code == 0
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+@pytest.mark.parametrize("missing", ["deals", "tickets", "category"])
+def test_check_fails_for_anything_that_provision_adds(
+    run: Callable[..., Result], hubspot_url: str, missing: str, options: list[str]
+) -> None:
+    assert run("provision").exit_code == 0
+    assert run("check", *options).exit_code == 0
+    properties = f"{hubspot_url}/crm/properties/2026-09"
+    with httpx.Client(headers={"Authorization": "Bearer test-access-token"}) as client:
+        if missing == "category":
+            url = f"{properties}/tickets/hs_ticket_category"
+            present = client.get(url).json()["options"]
+            remaining = [option for option in present if option["value"] != "MEETING"]
+            client.patch(url, json={"options": remaining}).raise_for_status()
+        else:
+            client.delete(f"{properties}/{missing}/{MARKER}").raise_for_status()
+    assert run("check", *options).exit_code == 1
+
+
 def test_second_provision_succeeds_after_lost_hubspot_response(
     run: Callable[..., Result], emulator: Emulator
 ) -> None:
@@ -114,7 +133,7 @@ def test_hubspot_check_accepts_a_refresh_token(
 @pytest.mark.parametrize(
     ("heading", "switches", "status"),
     [
-        ("Default account", {}, 0),
+        ("Default account", {}, 1),
         (
             "Account with required properties",
             {"required_properties": {"contacts": ["company"], "deals": ["dealtype"]}},
@@ -146,7 +165,7 @@ def test_check_of_own_categories_prints_what_the_document_shows(
         json={"options": options},
         headers={"Authorization": "Bearer test-access-token"},
     ).raise_for_status()
-    assert_documented(run("check"), "Account with own ticket categories", 0)
+    assert_documented(run("check"), "Account with own ticket categories", 1)
 
 
 def test_check_of_stale_settings_prints_what_the_document_shows(

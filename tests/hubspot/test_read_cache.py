@@ -105,6 +105,12 @@ async def test_fresh_response_is_used_again_with_its_age() -> None:
     assert setup.outcomes.counts == {"miss": 2, "hit": 1}
 
 
+async def test_repaired_response_is_also_repaired_from_the_cache() -> None:
+    setup = Setup(contact(properties={"firstname": ["Ada"]}))
+    assert [await setup.name(), await setup.name()] == ['["Ada"]', '["Ada"]']
+    assert len(setup.stub.requests) == 1
+
+
 async def test_nearly_stale_response_is_refreshed_in_the_background() -> None:
     setup = Setup(contact("Ada"), contact("Grace"))
     await setup.name()

@@ -34,7 +34,7 @@ from crm_api.hubspot.read_cache_store import CachedBody, CacheStore
 from crm_api.hubspot.resources.associations import AssociationsApi
 from crm_api.hubspot.resources.batches import RecordReads
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import BatchResponse
+from crm_api.hubspot.wire import BatchResponse, read_response
 
 R = TypeVar("R", bound=BaseModel)
 ChargeCalls = Callable[[str, int], Awaitable[None]]
@@ -349,7 +349,7 @@ class _CachedSender:
         body, age = await self._cache.read(read)
         if age is not None:
             self._on_used(age)
-        return response.model_validate_json(body)
+        return read_response(response, body)
 
 
 def _key(partition: Partition, method: str, path: str, params: Mapping[str, Any] | None, json: Any) -> str:
