@@ -10,8 +10,7 @@ out=$PWD/../sdk
 rm -rf "$out"
 mkdir -p "$out"
 
-export DO_NOT_TRACK=1
-node_modules/.bin/openapi-ts --input "$document" --output "$out/hey-api" --client @hey-api/client-fetch --silent
+need_typescript_client "$document"
 mkdir -p "$out/openapi-fetch"
 # openapi-typescript would read redocly.yaml in this folder, so it runs in the output folder.
 (cd "$out" && ../contract/node_modules/.bin/openapi-typescript "$document" --default-non-nullable=false --root-types \

@@ -20,6 +20,15 @@ need_python() {
   fi
 }
 
+# Generates only the TypeScript client, which needs no Python tools.
+need_typescript_client() {
+  local client=$PWD/../sdk/hey-api document=${1:-$PWD/../openapi.json}
+  [[ $client/sdk.gen.ts -nt $document ]] && return
+  mkdir -p ../sdk
+  DO_NOT_TRACK=1 node_modules/.bin/openapi-ts --input "$document" --output "$client" \
+    --client @hey-api/client-fetch --silent
+}
+
 # An SDK that is older than the document would test another contract.
 need_sdk() {
   [[ ../sdk/python/round_trip.py -nt ../openapi.json ]] || ./sdk.sh

@@ -1,6 +1,5 @@
 """Fixtures: the application with its database and the emulator, and its callers."""
 
-import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, get_args
 
@@ -11,14 +10,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
+from tests.support.foreign_changes import read_cache_seconds
 from tests.support.hubspot_contract import checked_against_documents
 
 from crm_api.main import create_app
 from crm_api.settings import CustomerOperation, Settings
 from hubspot_emulator import Emulator, create_emulator
 
-# Tests count HubSpot calls and read what they have changed in HubSpot, so the cache is off unless this is set.
-READ_CACHE_SECONDS = float(os.environ.get("TEST_READ_CACHE_SECONDS", "0"))
 pytest_plugins = ["tests.support.databases", "tests.support.valkey", "tests.support.mail"]
 
 
@@ -32,7 +30,7 @@ def emulator() -> Generator[Emulator, None, None]:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
+def settings(database_url: str, request: pytest.FixtureRequest) -> Settings:
     """Return development settings that do not depend on this machine's files and variables."""
     return Settings(
         _env_file=None,
@@ -44,7 +42,8 @@ def settings(database_url: str) -> Settings:
         hubspot_burst_limit=100_000,
         hubspot_search_limit=100_000,
         customer_operations=list(get_args(CustomerOperation)),
-        read_cache_seconds=READ_CACHE_SECONDS,
+        # Tests count HubSpot calls, so the cache is off unless TEST_READ_CACHE_SECONDS is set.
+        read_cache_seconds=read_cache_seconds(request.node.nodeid),
         log_level="WARNING",
     )
 

@@ -69,6 +69,7 @@ ALLOWED_IMPORTS: dict[str, set[str]] = {
         "security",
         "errors",
         "bootstrap",
+        "mail",
         "main",
         "observability",
         "openapi",

@@ -64,6 +64,8 @@ def run_commands(section: str, url: str) -> list[Any]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README uses curl")
 def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
+        [portal] = re.findall(r"portal +(\S+)", served.output)
+        assert 'src="portal.js"' in httpx.get(portal).text
         first = run_commands("Call it", served.url)
         assert [response["message"] for response in first] == [
             "User registered successfully",
@@ -72,7 +74,7 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             "Deal created successfully",
             "Ticket created successfully",
             "Deals retrieved successfully",
-            "CRM objects retrieved successfully",
+            "Contacts retrieved successfully",
             "Profile retrieved successfully",
         ]
         [listed] = first[5]["data"]["results"]

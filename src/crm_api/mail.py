@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid, parseaddr
+from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -18,6 +19,7 @@ from crm_api.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+MailLoss = Literal["not_sent", "queue_full", "recipient_limit", "no_smtp", "shutdown"]
 MAX_PENDING = 1000
 MAX_PENDING_PER_RECIPIENT = 5
 SENDERS = 2
@@ -93,7 +95,7 @@ class MailQueue:
         send_timeout_seconds: float = SEND_TIMEOUT_SECONDS,
         flush_timeout_seconds: float = FLUSH_TIMEOUT_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        on_lost: Callable[[str, int], None] = lambda _reason, _count: None,
+        on_lost: Callable[[MailLoss, int], None] = lambda _reason, _count: None,
     ) -> None:
         url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
         is_production = settings.environment == "production"
@@ -106,6 +108,9 @@ class MailQueue:
         self._flush_timeout_seconds = flush_timeout_seconds
         self._sleep = sleep
         self._on_lost = on_lost
+        # Prometheus sees an increase only if the counter existed before it.
+        for reason in get_args(MailLoss):
+            on_lost(reason, 0)
         self._senders: list[asyncio.Task[None]] = []
         self._tls = ssl.create_default_context() if url else None
 

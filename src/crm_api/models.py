@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -53,11 +53,12 @@ class User(Base):
     """A person who can log in once their status is `active`.
 
     `registering` is a registration in progress; when its lease expires, a later attempt takes it over.
+    The operator sets `disabled` and `active`.
     """
 
     __tablename__ = "users"
     __table_args__ = (
-        CheckConstraint("status IN ('registering', 'pending', 'active')", name="status"),
+        CheckConstraint("status IN ('registering', 'pending', 'active', 'disabled')", name="status"),
         CheckConstraint("role IN ('customer', 'staff')", name="role"),
     )
 
@@ -114,10 +115,10 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]
     """When the successor was issued."""
-    successor: Mapped[str | None] = mapped_column(Text)
-    """Successor, encrypted; the key contains this token, which the database has only as a hash."""
+    successor_salt: Mapped[str | None] = mapped_column("successor", Text)
+    """Random text from which the successor is computed, together with this token and `SECRET_KEY`."""
     successor_id: Mapped[UUID | None] = mapped_column(Uuid)
-    """Row of the successor, which only processes of the previous version read."""
+    """Row of the successor."""
     replayed: Mapped[bool] = mapped_column(default=False)
     """Flag that only processes of the previous version read."""
 

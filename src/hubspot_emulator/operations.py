@@ -174,6 +174,12 @@ class Operations:
         writes.update(self._account, record, values)
         self._account.journal.flush()
 
+    def edit_definition_as_other_actor(self, object_type: str, name: str, changes: Mapping[str, Any]) -> None:
+        """Change members of a property's definition that HubSpot offers only in its pages."""
+        definitions = self._account.schema.definitions[object_type]
+        self._account.schema.put_property(object_type, definitions[name] | dict(changes))
+        self._account.journal.flush()
+
     def settle_search(self) -> None:
         """Apply all pending changes to the search index."""
         self._account.index.settle(everything=True)

@@ -143,12 +143,14 @@ class TestHubSpot:
         before = await self.run("check")
         assert before.exit_code == 0, before.output
         assert before.output.splitlines()[0] == f"Checking {emulator_url} ..."
-        assert sum(line.startswith("WARN") for line in before.output.splitlines()) == 4
+        assert sum(line.startswith("WARN") for line in before.output.splitlines()) == 3
         done = await self.run("provision")
         assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
         assert (await self.run("provision")).output == "Nothing was missing.\n"
         after = await self.run("check", "--json")
-        assert {finding["state"] for finding in json.loads(after.stdout)} == {"ok"}
+        # HubSpot does not report the scopes of this kind of token.
+        not_ok = [finding["subject"] for finding in json.loads(after.stdout) if finding["state"] != "ok"]
+        assert not_ok == ["scopes"]
 
     async def test_hubspot_command_exits_with_1_if_hubspot_is_unreachable(self) -> None:
         result = await self.run("check")

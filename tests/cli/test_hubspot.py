@@ -1,5 +1,6 @@
 """`crm-api hubspot` with the emulator."""
 
+import json
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,15 @@ def hubspot_url(emulator: Emulator) -> Generator[str, None, None]:
 
 @pytest.fixture
 def run(hubspot_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run the command with the emulator as its HubSpot."""
+    """Run the command with the emulator as its HubSpot, and without a database."""
     monkeypatch.chdir(tmp_path)  # ignores a .env file of this machine
     for name, value in {
-        "ENVIRONMENT": "development",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/cli.db",
+        "ENVIRONMENT": "production",
         "HUBSPOT_BASE_URL": hubspot_url,
         "HUBSPOT_ACCESS_TOKEN": "test-access-token",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     return lambda *arguments: CliRunner().invoke(main, ["hubspot", *arguments])
 
 
@@ -52,6 +53,25 @@ def test_second_provision_command_changes_nothing(run: Callable[..., Result], em
     assert (second.exit_code, second.output) == (0, "Nothing was missing.\n")
     assert {request.method for request in emulator.requests} == {"GET"}
     assert run("check").exit_code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+@pytest.mark.parametrize("missing", ["deals", "tickets", "category"])
+def test_check_fails_for_anything_that_provision_adds(
+    run: Callable[..., Result], hubspot_url: str, missing: str, options: list[str]
+) -> None:
+    assert run("provision").exit_code == 0
+    assert run("check", *options).exit_code == 0
+    properties = f"{hubspot_url}/crm/properties/2026-09"
+    with httpx.Client(headers={"Authorization": "Bearer test-access-token"}) as client:
+        if missing == "category":
+            url = f"{properties}/tickets/hs_ticket_category"
+            present = client.get(url).json()["options"]
+            remaining = [option for option in present if option["value"] != "MEETING"]
+            client.patch(url, json={"options": remaining}).raise_for_status()
+        else:
+            client.delete(f"{properties}/{missing}/{MARKER}").raise_for_status()
+    assert run("check", *options).exit_code == 1
 
 
 def test_second_provision_succeeds_after_lost_hubspot_response(
@@ -96,8 +116,11 @@ def test_provision_reports_hubspot_error_in_one_line(
 
 
 def test_hubspot_check_accepts_a_refresh_token(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The database may have a newer refresh token.
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/cli.db")
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     monkeypatch.setenv("HUBSPOT_CLIENT_ID", "demo-client-id")
     monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "demo-client-secret")
@@ -110,7 +133,7 @@ def test_hubspot_check_accepts_a_refresh_token(
 @pytest.mark.parametrize(
     ("heading", "switches", "status"),
     [
-        ("Default account", {}, 0),
+        ("Default account", {}, 1),
         (
             "Account with required properties",
             {"required_properties": {"contacts": ["company"], "deals": ["dealtype"]}},
@@ -127,7 +150,34 @@ def test_check_prints_what_the_document_shows(
     run: Callable[..., Result], emulator: Emulator, heading: str, switches: dict[str, Any], status: int
 ) -> None:
     emulator.switches.update(switches)
-    result = run("check")
+    assert_documented(run("check"), heading, status)
+
+
+def test_check_of_own_categories_prints_what_the_document_shows(
+    run: Callable[..., Result], hubspot_url: str
+) -> None:
+    options = [
+        {"label": value.capitalize(), "value": value, "displayOrder": position, "hidden": False}
+        for position, value in enumerate(("INVOICES", "DELIVERY", "BILLING_ISSUE"))
+    ]
+    httpx.patch(
+        f"{hubspot_url}/crm/properties/2026-09/tickets/hs_ticket_category",
+        json={"options": options},
+        headers={"Authorization": "Bearer test-access-token"},
+    ).raise_for_status()
+    assert_documented(run("check"), "Account with own ticket categories", 1)
+
+
+def test_check_of_stale_settings_prints_what_the_document_shows(
+    run: Callable[..., Result], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.switches.time_zone = "America/New_York"
+    allowed = {"deals": {"default": ["qualifiedtobuy", "negotiation"]}, "tickets": {"1270000001": []}}
+    monkeypatch.setenv("CUSTOMER_STAGES", json.dumps(allowed))
+    assert_documented(run("check"), "Account with stale settings", 1)
+
+
+def assert_documented(result: Result, heading: str, status: int) -> None:
     section = DOCUMENT.read_text(encoding="utf-8").partition(f"### {heading}\n")[2]
     shown = section.partition("```text\n")[2].partition("```")[0]
     assert result.stdout == shown

@@ -97,6 +97,7 @@ async def test_closed_idle_database_connections_are_replaced(
             assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() not in pids
 
 
-def test_redis_is_not_imported_without_redis_url() -> None:
-    program = "import sys, crm_api.main; sys.exit('redis' in sys.modules)"
+@pytest.mark.parametrize("module", ["redis", "cryptography.hazmat"])
+def test_large_module_is_not_imported_by_default(module: str) -> None:
+    program = f"import sys, crm_api.main, crm_api.cli.serve; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -8,7 +8,7 @@ from tests.hubspot.stubs import Stub, build_client, ok
 
 SOURCE = (Path(__file__).parent / "calls.py").read_text(encoding="utf-8")
 # Methods that send nothing, or only calls of other methods.
-COMPOSED = {"aclose", "list_many", "token_scopes"}
+COMPOSED = {"aclose", "list_many", "time_zone", "token_scopes"}
 
 
 async def test_every_client_method_that_sends_a_call_has_an_example() -> None:

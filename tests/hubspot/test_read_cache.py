@@ -97,12 +97,40 @@ async def test_fresh_response_is_used_again_with_its_age() -> None:
     setup = Setup(contact("Ada"), contact("Grace"))
     assert await setup.name() == "Ada"
     assert setup.ages == []
-    setup.clock.now += 9.5
+    setup.clock.now += 8.5
     assert await setup.name() == "Ada"
-    assert setup.ages == [9.5]
-    setup.clock.now += 0.5
+    assert setup.ages == [8.5]
+    setup.clock.now += 1.5
     assert await setup.name() == "Grace"
     assert setup.outcomes.counts == {"miss": 2, "hit": 1}
+
+
+async def test_repaired_response_is_also_repaired_from_the_cache() -> None:
+    setup = Setup(contact(properties={"firstname": ["Ada"]}))
+    assert [await setup.name(), await setup.name()] == ['["Ada"]', '["Ada"]']
+    assert len(setup.stub.requests) == 1
+
+
+async def test_nearly_stale_response_is_refreshed_in_the_background() -> None:
+    setup = Setup(contact("Ada"), contact("Grace"))
+    await setup.name()
+    setup.clock.now += 9.5
+    assert await setup.name() == "Ada"
+    await setup.until_sent(2)
+    while not setup.charged:  # noqa: ASYNC110 - polling is enough for a test
+        await asyncio.sleep(0)
+    assert await setup.name() == "Grace"
+    assert setup.outcomes.counts == {"miss": 1, "hit": 2}
+
+
+async def test_nearly_stale_response_is_not_refreshed_without_quota() -> None:
+    setup = Setup(contact("Ada"), limit=20)
+    await setup.name()
+    setup.clock.now += 9.5
+    await setup.exhaust_quota()
+    assert await setup.name() == "Ada"
+    assert setup.quota.waiting("burst") == 0
+    assert len(setup.stub.requests) == 1
 
 
 async def test_age_counts_from_the_time_the_call_was_sent() -> None:

@@ -21,6 +21,7 @@ IF_IDEMPOTENT = "only if idempotent"
 RULE: list[tuple[str, e.HubSpotError, str]] = [
     ("connection never made", e.HubSpotConnectionError(sent=False), ALWAYS),
     ("connect timeout", e.HubSpotTimeoutError(sent=False), ALWAYS),
+    ("untrusted certificate", e.HubSpotCertificateError(sent=False), ALWAYS),
     ("connection lost", e.HubSpotConnectionError(), IF_IDEMPOTENT),
     ("read timeout", e.HubSpotTimeoutError(), IF_IDEMPOTENT),
     ("502", e.HubSpotServerError(status_code=502), IF_IDEMPOTENT),

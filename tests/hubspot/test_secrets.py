@@ -69,7 +69,7 @@ async def test_error_from_response_shows_no_secret_or_personal_data(
         httpx.ReadTimeout(EMAIL),
         httpx.ConnectError(EMAIL),
         httpx.LocalProtocolError(f"Illegal header value b'Bearer pat-na1-secret {EMAIL}'"),
-        httpx.Response(200, content=f'{{"id": "1", "properties": {{"email": ["{EMAIL}"]}}}}'.encode()),
+        httpx.Response(200, content=f'{{"id": ["{EMAIL}"], "properties": {{}}}}'.encode()),
         httpx.Response(200, content=f"<html>{EMAIL}".encode()),
     ],
 )

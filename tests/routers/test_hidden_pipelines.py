@@ -10,6 +10,7 @@ from tests.support.builders import ticket_body
 from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.records import create_deal_as, create_ticket_as, list_all, seed_deals, seed_tickets, writes
 
+from crm_api.bootstrap import create_read_cache
 from crm_api.hubspot import Pipeline
 from crm_api.hubspot.wire import NoContent
 from crm_api.services.hubspot_account.provisioning import provision
@@ -223,3 +224,31 @@ async def test_lost_stage_of_setting_is_logged_when_schema_changes(
             await customer.get("/api/pipelines")
     [record] = caplog.records
     assert "no deals stage qualifiedtobuy of pipeline default" in record.getMessage()
+
+
+async def test_404_of_hidden_deal_is_not_decided_from_the_cache(
+    app: FastAPI, settings: Settings, customer: Caller, records: Records, emulator: Emulator
+) -> None:
+    cached = settings.model_copy(update={"read_cache_seconds": 10.0})
+    app.state.read_cache = create_read_cache(
+        cached,
+        app.state.hubspot,
+        None,
+        charge_calls=app.state.rate_limits.count_hubspot_calls,
+        observer=app.state.metrics,
+    )
+    path = f"/api/deals/{records.hidden_deal}"
+    assert_problem(await customer.get(path), 404, "not_found")
+    shown = {"pipeline": "default", "dealstage": "qualifiedtobuy"}
+    emulator.edit_as_other_actor("deals", records.hidden_deal, shown)
+    assert (await customer.get(path)).status_code == 200
+
+
+async def test_ids_of_hidden_deals_are_left_out(
+    customer: Caller, records: Records, emulator: Emulator
+) -> None:
+    emulator.link(("tickets", records.ticket), ("deals", records.hidden_deal))
+    include = {"include": "associations"}
+    read = (await customer.get(f"/api/tickets/{records.ticket}", params=include)).json()["data"]
+    [listed] = await list_all(customer, "/api/tickets")
+    assert read["deal_ids"] == listed["deal_ids"] == [records.deal]

@@ -68,7 +68,7 @@ class TestListProperties:
         }
         assert (listed["subject"]["required"], listed["subject"]["writable"]) == (True, True)
         assert (listed["createdate"]["type"], listed["createdate"]["writable"]) == ("datetime", False)
-        assert {"value": "1", "label": "New"} in listed["hs_pipeline_stage"]["options"]
+        assert {"value": "1", "label": "New", "pipeline": "0"} in listed["hs_pipeline_stage"]["options"]
         assert [option["value"] for option in listed["pipeline"]["options"]] == ["0"]
         # `provision` adds the options of the other two categories.
         assert {option["value"] for option in listed["category"]["options"]} == {

@@ -14,7 +14,8 @@ from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem, end_grace_period
 
 from crm_api.models import RefreshToken, Session, User, now
-from crm_api.security.crypto import decrypt
+from crm_api.security.crypto import KeyRing
+from crm_api.security.tokens import successor_of
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.accounts.sessions import end_sessions
 from crm_api.services.audit import OPERATOR
@@ -203,12 +204,12 @@ class TestRefresh:
         response = await customer.client.post("/api/token", data=grant)
         assert (response.status_code, response.json()["refresh_token"]) == (200, second)
 
-    async def test_successor_is_stored_encrypted_until_a_later_refresh(
+    async def test_successor_salt_is_stored_until_a_later_refresh(
         self, customer: Caller, app: FastAPI
     ) -> None:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
-        query = select(RefreshToken.successor).where(RefreshToken.successor.is_not(None))
+        query = select(RefreshToken.successor_salt).where(RefreshToken.successor_salt.is_not(None))
         async with app.state.session_factory() as database:
             [stored] = (await database.execute(query)).scalars()
         assert second not in stored
@@ -218,18 +219,22 @@ class TestRefresh:
             [later] = (await database.execute(query)).scalars()
         assert later != stored
 
-    async def test_successor_is_not_decrypted_without_the_replaced_token(
+    async def test_successor_is_not_computed_without_the_replaced_token(
         self, customer: Caller, app: FastAPI, settings: Settings
     ) -> None:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         async with app.state.session_factory() as database:
-            query = select(RefreshToken).where(RefreshToken.successor.is_not(None))
+            query = select(RefreshToken).where(RefreshToken.successor_salt.is_not(None))
             stored = (await database.execute(query)).scalar_one()
         key = settings.secret_key.get_secret_value()
-        assert decrypt(key, f"successor of {first}", stored.successor) == second
+        salt = stored.successor_salt
+        assert successor_of(first, salt=salt, key=key) == second
         for guess in ("", stored.token_hash, str(stored.id), second):
-            assert decrypt(key, f"successor of {guess}", stored.successor) is None
+            assert successor_of(guess, salt=salt, key=key) != second
+        for wrong_key in ("", "x" * 64):
+            assert successor_of(first, salt=salt, key=wrong_key) != second
+        assert successor_of(first, salt="", key=key) != second
 
     async def test_refresh_after_secret_key_change_returns_401_once(
         self, customer: Caller, app: FastAPI
@@ -237,7 +242,7 @@ class TestRefresh:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         app.state.account_rules = replace(
-            app.state.account_rules, secret_key="another secret key, long enough"
+            app.state.account_rules, secret_keys=KeyRing("another secret key, long enough")
         )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert (await self.refresh(customer, second)).status_code == 200

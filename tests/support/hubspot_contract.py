@@ -150,6 +150,7 @@ DEVIATIONS: Final = (
 UNDOCUMENTED: Final = (
     ("GET", re.compile(r"/account-info/[^/]+/details")),
     ("GET", re.compile(r"/account-info/[^/]+/api-usage/daily/private-apps")),
+    ("GET", re.compile(r"/crm-object-schemas/[^/]+/schemas/[^/]+")),
     ("GET", re.compile(r"/crm/owners/[^/]+(/\d+)?")),
 )
 

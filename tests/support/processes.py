@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from tests.support.foreign_changes import READ_CACHE_SECONDS
 
 # A start takes up to ten seconds on a busy machine.
 START_SECONDS = 60.0
@@ -114,6 +115,7 @@ def service_process(
         "HUBSPOT_BASE_URL": hubspot_url,
         "HUBSPOT_ACCESS_TOKEN": "test-access-token",
         "BCRYPT_ROUNDS": "4",
+        "READ_CACHE_SECONDS": str(READ_CACHE_SECONDS),
     } | settings
     process = Process(
         command, port, path="/healthz", environment=environment, log=folder / f"service-{port}.log"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from crm_api.cli.progress import Progress
+from crm_api.cli.users import users
 from crm_api.settings import Settings, SettingsRefusedError
 
 
@@ -89,71 +90,25 @@ def migrate() -> None:
         click.echo(f"The database was migrated from {before or 'an empty database'} to revision {after}.")
 
 
-@main.group()
-def users() -> None:
-    """Manage users."""
-
-
-@users.command()
-@click.argument("email")
-def promote(email: str) -> None:
-    """Make the user with this e-mail address staff."""
-    from crm_api.cli.users import change_role
-
-    change_role(email, "staff")
-
-
-@users.command()
-@click.argument("email")
-def demote(email: str) -> None:
-    """Make the user with this e-mail address a customer."""
-    from crm_api.cli.users import change_role
-
-    change_role(email, "customer")
-
-
-@users.command()
-@click.argument("email")
-def logout(email: str) -> None:
-    """End all sessions of the user with this e-mail address."""
-    from crm_api.cli.users import log_out
-
-    log_out(email)
-
-
-@users.command()
-@click.argument("email")
-@click.argument("contact_id")
-def link(email: str, contact_id: str) -> None:
-    """Link the user with this e-mail address to a HubSpot contact."""
-    from crm_api.cli.users import link_user
-
-    if not (contact_id.isascii() and contact_id.isdigit()) or len(contact_id) > 20:
-        raise click.BadParameter("it must be a number of at most 20 digits", param_hint="CONTACT_ID")
-    link_user(_hubspot_settings(), email, contact_id)
-
-
-@users.command()
-@click.argument("email")
-def unlink(email: str) -> None:
-    """End the link of the user with this e-mail address to a contact."""
-    from crm_api.cli.users import unlink_user
-
-    unlink_user(email)
+main.add_command(users)
 
 
 @main.command()
-@click.option("--user", "email", default=None, metavar="EMAIL", help="Only entries about this user.")
+@click.option(
+    "--user",
+    default=None,
+    help="Only entries about this user: an e-mail address, or an ID, also a deleted user's.",
+)
 @click.option("--event", default=None, help="Only this event, such as login_failed.")
 @click.option("--since", type=click.DateTime(), default=None, help="Only entries from this time (UTC) on.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def audit(email: str | None, event: str | None, since: datetime | None, limit: int, *, as_json: bool) -> None:
+def audit(user: str | None, event: str | None, since: datetime | None, limit: int, *, as_json: bool) -> None:
     """Print who did what, when and from where, in chronological order."""
     from crm_api.cli.audit import print_audit
 
     since = since.replace(tzinfo=UTC) if since is not None else None
-    print_audit(email=email, event=event, since=since, limit=limit, as_json=as_json)
+    print_audit(user=user, event=event, since=since, limit=limit, as_json=as_json)
 
 
 @main.command()
@@ -178,7 +133,7 @@ def provision() -> None:
     """Create what the service needs in the HubSpot account: a unique property and ticket categories."""
     from crm_api.cli.hubspot import provision_account
 
-    provision_account(_hubspot_settings())
+    provision_account(Settings.load_for_hubspot())
 
 
 @hubspot.command()
@@ -187,7 +142,7 @@ def check(*, as_json: bool) -> None:
     """Check whether the HubSpot account has what the service needs, without changes. Exits with 1 if not."""
     from crm_api.cli.hubspot import print_checks
 
-    if not print_checks(_hubspot_settings(), as_json=as_json):
+    if not print_checks(Settings.load_for_hubspot(), as_json=as_json):
         sys.exit(1)
 
 
@@ -208,7 +163,7 @@ def move(*, yes: bool) -> None:
     """
     from crm_api.cli.hubspot import move_account
 
-    settings = _hubspot_settings()
+    settings = Settings.load_for_hubspot()
     settings.require_startable()
     move_account(settings, confirmed=yes)
 
@@ -274,9 +229,3 @@ def openapi() -> None:
     # The other settings are required to create the application but do not change the document.
     settings = Settings(_env_file=None, environment="development", hubspot_access_token="none")  # noqa: S106
     click.echo(dump(build_document(create_app(settings))), nl=False)
-
-
-def _hubspot_settings() -> Settings:
-    settings = Settings.load()
-    settings.require_hubspot()
-    return settings

@@ -6,18 +6,18 @@ from functools import partial
 
 import click
 
-from crm_api.cli.database import parse_email, run_with_database
+from crm_api.cli.database import parse_user, run_with_database
 from crm_api.models import AuditEntry
 from crm_api.services.audit import entries
 from crm_api.settings import Settings
 
 
 def print_audit(
-    *, email: str | None, event: str | None, since: datetime | None, limit: int, as_json: bool
+    *, user: str | None, event: str | None, since: datetime | None, limit: int, as_json: bool
 ) -> None:
     """Print the selected entries in chronological order, one per line."""
-    address = parse_email(email) if email else None
-    select = partial(entries, email=address, event=event, since=since, limit=limit)
+    key = parse_user(user) if user else None
+    select = partial(entries, user=key, event=event, since=since, limit=limit)
     for entry in run_with_database(Settings.load(), select):
         click.echo(_json(entry) if as_json else _line(entry))
 

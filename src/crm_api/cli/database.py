@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from uuid import UUID
 
 import click
 
@@ -24,9 +25,9 @@ def run_with_database(settings: Settings, task: Callable[[SessionFactory], Await
     return asyncio.run(run())
 
 
-def parse_email(email: str) -> str:
-    """Return the address as it is stored. Raises `ClickException` if it is not valid."""
+def parse_user(user: str) -> UUID | str:
+    """Return the ID, or the e-mail address as it is stored. Raises `ClickException` if it is neither."""
     try:
-        return normalise_email(email)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        return normalise_email(user) if "@" in user else UUID(user)
+    except ValueError:
+        raise click.ClickException(f"{user} is neither an e-mail address nor the ID of a user") from None

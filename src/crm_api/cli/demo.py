@@ -76,7 +76,9 @@ def _serve(port: int, notice: str, *, marker: Path | None = None) -> None:
             asyncio.run(seed(settings))
         marker.touch()
     _announce(port, notice, with_logins=marker is not None)
-    serve_api(settings, host=settings.host, port=port, workers=1)
+    serve_api(
+        settings, host=settings.host, port=port, workers=1, factory="crm_api.cli.demo_app:create_worker"
+    )
 
 
 @contextlib.contextmanager
@@ -130,7 +132,8 @@ def _any_free_port() -> int:
 
 
 def _announce(port: int, notice: str, *, with_logins: bool) -> None:
-    click.echo(f"\n  crm-api      http://localhost:{port}/docs")
+    click.echo(f"\n  portal       http://localhost:{port}/portal/")
+    click.echo(f"  API          http://localhost:{port}/docs")
     if with_logins:
         click.echo(f"  customer     {CUSTOMER_EMAIL}   {PASSWORD}")
         click.echo(f"  staff        {STAFF_EMAIL}   {PASSWORD}")

@@ -40,8 +40,18 @@ KEEP_ALIVE_SECONDS = 75
 GC_THRESHOLD = 5_000
 
 
-def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish."""
+def serve_api(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    factory: str = "crm_api.cli.serve:create_worker",
+) -> None:
+    """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish.
+
+    Each process imports `factory` and calls it to create its application.
+    """
     configure_logging(settings)
     record_fields(settings)  # refuses settings here, because a worker that refuses them is started again
     problem = run_with_database(settings, database_problem)
@@ -57,7 +67,7 @@ def serve_api(settings: Settings, *, host: str, port: int, workers: int) -> None
         write_seconds=settings.write_timeout_seconds,
     )
     config = uvicorn.Config(
-        "crm_api.cli.serve:create_worker",
+        factory,
         factory=True,
         host=host,
         port=port,

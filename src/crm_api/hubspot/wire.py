@@ -163,6 +163,16 @@ class CrmRecord(WireModel):
         """Return the associations in this response; `after` is set if there are more."""
         return self.associations.get(to_type) or InlineAssociations()
 
+    def with_associations(self, associations: Sequence["NewAssociation"]) -> "CrmRecord":
+        """Return the record with these associations, for a new record."""
+        inline = {
+            to_type: InlineAssociations(
+                results=[InlineTarget(id=to_id) for other, to_id in associations if other == to_type]
+            )
+            for to_type in {association.to_type for association in associations}
+        }
+        return self.model_copy(update={"associations": inline})
+
 
 class Page(WireModel):
     """Page of a list."""
@@ -291,6 +301,9 @@ class Property(DefinitionModel):
     calculated: bool = False
     hidden: bool = False
     has_unique_value: bool = False
+    external_options: bool = False
+    referenced_object_type: str | None = None
+    show_currency_symbol: bool = False
     archived: bool = False
     modification_metadata: _ModificationMetadata | None = None
 
@@ -299,6 +312,11 @@ class Property(DefinitionModel):
         """Whether HubSpot rejects writes to this property."""
         metadata = self.modification_metadata
         return self.calculated or (metadata is not None and metadata.read_only_value)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the values are IDs of HubSpot's users, whom the definition does not list."""
+        return self.external_options and self.referenced_object_type in (None, "OWNER")
 
 
 class ObjectSchema(DefinitionModel):
@@ -312,6 +330,7 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    company_currency: str | None = None
     time_zone: str = "UTC"
     utc_offset_milliseconds: int = 0
 

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from crm_api.schemas.common import Envelope, Label, ResponseModel
 
+FieldType = Literal[
+    "text", "textarea", "rich_text", "phone", "file", "number", "currency", "date", "select", "radio", "checkbox",
+    "checkboxes", "owner",
+]  # fmt: skip
+
 
 class RecordPropertyOption(ResponseModel):
     """Option of an enumeration."""
@@ -13,6 +18,8 @@ class RecordPropertyOption(ResponseModel):
     value: Annotated[str, Field(max_length=65_536, examples=["lead"])]
     """Value in requests."""
     label: Annotated[Label, Field(examples=["Lead"])]
+    pipeline: Annotated[str | None, Field(max_length=100, examples=["default"])]
+    """The stage's pipeline if the option is a stage, else null."""
 
 
 class RecordProperty(ResponseModel):
@@ -27,10 +34,14 @@ class RecordProperty(ResponseModel):
         Field(examples=["enumeration"]),
     ]
     """How to parse the value, which is a string or null."""
+    field_type: Annotated[FieldType, Field(examples=["radio"])]
+    """Which form field the HubSpot account shows; `file` and `owner` have IDs of HubSpot as values."""
+    multiple: bool
+    """Whether the value is several options, joined by `;`."""
     options: Annotated[list[RecordPropertyOption], Field(max_length=100_000)]
-    """Options of an enumeration that you may set, in display order; empty for other types."""
+    """Options of an enumeration that you may set, in display order; empty for owners, who are not shown."""
     required: bool
-    """Whether null is refused."""
+    """Whether a new record needs it, by a rule of the service or of the HubSpot account."""
     writable: bool
     """Whether you may set it."""
     filterable: bool

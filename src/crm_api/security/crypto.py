@@ -3,8 +3,25 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The current key, with which the service writes, and the other key of a rotation, which it accepts too."""
+
+    current: str = field(repr=False)
+    other: str | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.current
+        if self.other is not None:
+            yield self.other
 
 
 class Cipher:
@@ -19,6 +36,8 @@ class Cipher:
 
     def decrypt(self, encrypted: bytes) -> bytes | None:
         """Return the content, or None if the key is wrong or the bytes were changed."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._fernet.decrypt(encrypted)
         except InvalidToken:
@@ -30,15 +49,18 @@ def encrypt(key: str, purpose: str, secret: str) -> str:
     return _fernet(key, purpose).encrypt(secret.encode()).decode()
 
 
-def decrypt(key: str, purpose: str, encrypted: str) -> str | None:
-    """Return the secret, or None if the key is wrong or the text was changed."""
-    try:
-        return _fernet(key, purpose).decrypt(encrypted.encode()).decode()
-    except InvalidToken:
-        return None
+def decrypt(keys: KeyRing, purpose: str, encrypted: str) -> str | None:
+    """Return the secret, or None if no key fits or the text was changed."""
+    for key in keys:
+        decrypted = Cipher(key, purpose).decrypt(encrypted.encode())
+        if decrypted is not None:
+            return decrypted.decode()
+    return None
 
 
-def _fernet(key: str, purpose: str) -> Fernet:
+def _fernet(key: str, purpose: str) -> "Fernet":
+    from cryptography.fernet import Fernet  # imported only if needed: it takes 6 MB
+
     return Fernet(base64.urlsafe_b64encode(bytes.fromhex(keyed_hash(key, "encryption", purpose))))
 
 

@@ -2,14 +2,22 @@
 
 import hashlib
 import secrets
+import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from jose import JOSEError, jwt
+# python-jose imports `cryptography` (8 MB) if it can, but HS256 needs only `hmac`. The entry makes that import fail:
+# https://docs.python.org/3/reference/import.html#the-module-cache
+sys.modules["jose.backends.cryptography_backend"] = None  # type: ignore[assignment]
+from jose import JOSEError, jwt  # noqa: E402
+
+from crm_api.security.crypto import keyed_hash  # noqa: E402
 
 ISSUER: Final = "crm-api"
 AUDIENCE: Final = "crm-api"
@@ -53,14 +61,21 @@ def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, 
     return str(jwt.encode(body, key, algorithm=ALGORITHM))
 
 
-def read_access_token(token: str, key: str) -> AccessClaims:
-    """Return the claims of a valid token. Raises `InvalidTokenError` otherwise."""
+def read_access_token(token: str, keys: Iterable[str]) -> AccessClaims:
+    """Return the claims of a token that one of the keys has signed. Raises `InvalidTokenError` otherwise."""
     if not token or len(token) > MAX_TOKEN_LENGTH:
         raise InvalidTokenError
-    claims, expires_at = _verify(token, key)
+    claims, expires_at = _verify_with_any(token, keys)
     if expires_at < int(time.time()):
         raise InvalidTokenError
     return claims
+
+
+def _verify_with_any(token: str, keys: Iterable[str]) -> tuple[AccessClaims, int]:
+    for key in keys:
+        with suppress(InvalidTokenError):
+            return _verify(token, key)
+    raise InvalidTokenError
 
 
 # Verified tokens are cached because only their expiry can change. Errors are raised, so they are not cached.
@@ -94,6 +109,11 @@ def _verify(token: str, key: str) -> tuple[AccessClaims, int]:
 def new_refresh_token() -> str:
     """Return a new opaque refresh token with 256 random bits."""
     return "rt_" + secrets.token_urlsafe(32)
+
+
+def successor_of(refresh_token: str, *, salt: str, key: str) -> str:
+    """Return the refresh token that replaces this one; it cannot be computed without both the token and the key."""
+    return "rt_" + keyed_hash(key, "successor of a refresh token", refresh_token, salt)
 
 
 def new_mail_token() -> str:

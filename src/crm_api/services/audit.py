@@ -34,6 +34,8 @@ Event = Literal[
     "profile_changed",
     "contact_linked",
     "contact_link_lost",
+    "user_disabled",
+    "user_enabled",
     "user_deleted",
     "record_created",
     "record_changed",
@@ -102,15 +104,20 @@ async def record_write(
 async def entries(
     session_factory: SessionFactory,
     *,
-    email: str | None = None,
+    user: UUID | str | None = None,
     event: str | None = None,
     since: datetime | None = None,
     limit: int = 100,
 ) -> list[AuditEntry]:
-    """Return the latest matching entries, oldest first. `email` selects the user who has this address now."""
+    """Return the latest matching entries, oldest first.
+
+    `user` is an ID, also that of a deleted user, or the address that a user has now.
+    """
     query = select(AuditEntry).order_by(AuditEntry.at.desc()).limit(limit)
-    if email is not None:
-        query = query.where(AuditEntry.user_id.in_(select(User.id).where(User.email == email)))
+    if isinstance(user, UUID):
+        query = query.where(AuditEntry.user_id == user)
+    elif user is not None:
+        query = query.where(AuditEntry.user_id.in_(select(User.id).where(User.email == user)))
     if event is not None:
         query = query.where(AuditEntry.event == event)
     if since is not None:

@@ -190,6 +190,8 @@ def definitions(object_type: str) -> Iterator[dict[str, Any]]:
                 "displayOrder": -1,
                 "calculated": read_only and name not in ("hs_object_id", "createdate"),
                 "externalOptions": name == "hubspot_owner_id",
+                "showCurrencySymbol": name == "amount",
+                **({"referencedObjectType": "OWNER"} if name == "hubspot_owner_id" else {}),
                 "archived": False,
                 # `hasUniqueValue` of `email` is false, although `email` identifies a contact.
                 "hasUniqueValue": name in ("hs_object_id", "hs_ticket_id"),

@@ -7,7 +7,7 @@ import pytest
 from tests.hubspot.stubs import Stub, build_client, ok, record, refusal
 
 from crm_api.hubspot import CrmRecord, Filter, ObjectsApi, SearchRequest, Sort
-from crm_api.hubspot.errors import HubSpotNotFoundError, HubSpotUnreadableError
+from crm_api.hubspot.errors import HubSpotNotFoundError
 
 
 def page(*ids: str, after: str | None = None, **members: Any) -> dict[str, Any]:
@@ -167,6 +167,6 @@ def test_inline_associations_have_unique_ids_and_next_cursor() -> None:
     assert (found.associated("tickets").ids, found.associated("tickets").after) == ([], None)
 
 
-async def test_record_without_timestamps_raises_unreadable_error() -> None:
-    with pytest.raises(HubSpotUnreadableError):
-        await deals(ok({"id": "1", "properties": {}}))[1].get("1")
+async def test_record_without_timestamps_is_read_without_them() -> None:
+    read = await deals(ok({"id": "1", "properties": {}}))[1].get("1")
+    assert (read.id, read.created_at, read.updated_at) == ("1", None, None)

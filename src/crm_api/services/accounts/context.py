@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
 
 from crm_api.database import SessionFactory
 from crm_api.hubspot import ReadCache
+from crm_api.models import User
 from crm_api.schemas.accounts import CustomerOperation
+from crm_api.security.crypto import KeyRing
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
@@ -30,7 +35,7 @@ class AccountRules:
     session_days: int
     max_sessions: int
     jwt_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
+    secret_keys: KeyRing = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +52,8 @@ class AccountContext:
     read_cache: ReadCache | None
     """Cache of customers' reads; None if it is off."""
     origin: Origin
+
+
+def selects(user: UUID | str) -> ColumnElement[bool]:
+    """Return the condition that selects the user with this ID or e-mail address."""
+    return User.id == user if isinstance(user, UUID) else User.email == user

@@ -66,6 +66,28 @@ class Messages:
             end="If you did not ask for a new password, ignore this e-mail. Your password has not changed.",
         )
 
+    def choose_password(self, to: str, token: str, *, hours: int) -> None:
+        """Send the link to choose a password that the operator has requested for the user."""
+        self._send(
+            to,
+            "Choose your password",
+            f"There is an account for this address at {self._site}.",
+            f"To choose its password, open this link within {hours} hours. You can use it once:",
+            link=self._link("reset-password", token),
+            end="If you do not expect an account there, ignore this e-mail.",
+        )
+
+    def account_disabled(self, to: str) -> None:
+        """Inform the owner of a disabled user account why no link is sent."""
+        self._send(
+            to,
+            "Your account is disabled",
+            f"You (or someone using your address) asked {self._site} to send a link to this address.",
+            "The account for this address is disabled. Please contact the people who run the site:",
+            link=self.public_url,
+            end="If you did not ask for a link, ignore this e-mail.",
+        )
+
     def password_changed(self, to: str) -> None:
         """Confirm that the password was changed."""
         self._send(

@@ -1,11 +1,14 @@
 """Contact links that the operator sets or ends."""
 
+from uuid import UUID
+
 from sqlalchemy import or_, select
 
 from crm_api.database import SessionFactory
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.models import User, now
+from crm_api.services.accounts.context import selects
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import MERGED_IDS, claims_of, merged_ids, set_link
 
@@ -15,9 +18,14 @@ class LinkRefusedError(Exception):
 
 
 async def link_contact(
-    session_factory: SessionFactory, hubspot: HubSpotClient, email: str, contact_id: str, *, origin: Origin
+    session_factory: SessionFactory,
+    hubspot: HubSpotClient,
+    user_key: UUID | str,
+    contact_id: str,
+    *,
+    origin: Origin,
 ) -> str:
-    """Link the user to the contact and return its current ID. Raises `LinkRefusedError`.
+    """Link the user with this ID or address to the contact and return its current ID. Raises `LinkRefusedError`.
 
     Other users' lost links to the contact end; a user who is linked to it must be unlinked first.
     """
@@ -26,11 +34,13 @@ async def link_contact(
     except HubSpotNotFoundError:
         raise LinkRefusedError(f"HubSpot has no contact {contact_id}") from None
     async with session_factory.begin() as database:
-        query = select(User).where(or_(User.email == email, claims_of(merged_ids(contact))))
+        query = select(User).where(or_(selects(user_key), claims_of(merged_ids(contact))))
         rows = (await database.execute(query.order_by(User.id).with_for_update())).scalars().all()
-        user = next((row for row in rows if row.email == email and row.status == "active"), None)
+        user = next(
+            (row for row in rows if user_key in (row.id, row.email) and row.status != "registering"), None
+        )
         if user is None:
-            raise LinkRefusedError("there is no user with this e-mail address")
+            raise LinkRefusedError("there is no user with this e-mail address or ID")
         for other in rows:
             if other is user:
                 continue
@@ -65,10 +75,10 @@ async def link_by_email(session_factory: SessionFactory, hubspot: HubSpotClient,
     return without_contact
 
 
-async def unlink_contact(session_factory: SessionFactory, email: str, *, origin: Origin) -> bool:
-    """End the user's link, also if it is lost. Return False if the address has no user."""
+async def unlink_contact(session_factory: SessionFactory, user_key: UUID | str, *, origin: Origin) -> bool:
+    """End the user's link, also if it is lost. Return False if there is no such user."""
     async with session_factory.begin() as database:
-        query = select(User).where(User.email == email).with_for_update()
+        query = select(User).where(selects(user_key)).with_for_update()
         user = (await database.execute(query)).scalar_one_or_none()
         if user is not None:
             set_link(database, user, None, origin)

@@ -23,8 +23,12 @@ async def issue(
     *,
     registration_id: UUID | None = None,
     user_id: UUID | None = None,
+    lifetime: timedelta | None = None,
 ) -> str:
-    """Return a new token. Call it for unknown addresses too, so that they take the same work."""
+    """Return a new token. Call it for unknown addresses too, so that they take the same work.
+
+    Without `lifetime`, the token has the lifetime of its purpose.
+    """
     token = new_mail_token()
     database.add(
         MailToken(
@@ -32,7 +36,7 @@ async def issue(
             purpose=purpose,
             registration_id=registration_id,
             user_id=user_id,
-            expires_at=now() + LIFETIMES[purpose],
+            expires_at=now() + (lifetime or LIFETIMES[purpose]),
         )
     )
     await database.flush()

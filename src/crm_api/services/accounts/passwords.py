@@ -42,7 +42,7 @@ async def change_password(
         )
         if changed.first() is None:
             raise _wrong_password()
-        await _end_sessions(database, user.id, except_id=session_id)
+        await revoke_sessions(database, user.id, except_id=session_id)
         kept = {"generation": Session.generation + 1, "kept_token_id": token_id}
         await database.execute(update(Session).where(Session.id == session_id).values(**kept))
         await database.execute(delete(MailToken).where(MailToken.user_id == user.id))
@@ -51,16 +51,24 @@ async def change_password(
 
 
 async def request_reset(context: AccountContext, email: str) -> AcceptedResponse:
-    """Send a link to choose a new password. Unknown addresses take the same work and get another mail."""
-    query = select(User).where(User.email == email, User.status == "active")
+    """Send a link to choose a new password.
+
+    Unknown addresses and disabled users take the same work and get another mail.
+    """
+    query = select(User).where(User.email == email, User.status.in_(("active", "disabled")))
     async with context.session_factory.begin() as database:
         await mail_tokens.purge(database)
         user = (await database.execute(query)).scalar_one_or_none()
+        is_active = user is not None and user.status == "active"
+        token = await mail_tokens.issue(
+            database, "reset_password", user_id=user.id if user is not None and is_active else None
+        )
         user_id = user.id if user is not None else None
-        token = await mail_tokens.issue(database, "reset_password", user_id=user_id)
         audit.record(database, "password_reset_requested", user_id, origin=context.origin)
     if user is None:
         context.messages.not_registered(email)
+    elif not is_active:
+        context.messages.account_disabled(email)
     else:
         context.messages.reset_password(email, token, minutes=_LIFETIME_MINUTES)
     return accepted_response()
@@ -81,12 +89,13 @@ async def reset_password(context: AccountContext, token: str, new: str) -> None:
         await database.execute(
             update(User).where(User.id == user.id).values(password_hash=new_hash, email_verified=True)
         )
-        await _end_sessions(database, user.id)
+        await revoke_sessions(database, user.id)
         audit.record(database, "password_reset", user.id, origin=context.origin)
     context.messages.password_changed(user.email)
 
 
-async def _end_sessions(database: AsyncSession, user_id: UUID, *, except_id: UUID | None = None) -> None:
+async def revoke_sessions(database: AsyncSession, user_id: UUID, *, except_id: UUID | None = None) -> None:
+    """End the user's sessions, except one if it is given."""
     statement = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
     if except_id is not None:
         statement = statement.where(Session.id != except_id)

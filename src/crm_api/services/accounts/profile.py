@@ -1,6 +1,7 @@
 """The caller's own profile: read, update, delete; and the role, which the operator sets."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy import delete, update
 
@@ -11,7 +12,7 @@ from crm_api.models import PendingRegistration, User
 from crm_api.schemas.accounts import CustomerOperation
 from crm_api.schemas.profile import Profile, ProfileUpdate
 from crm_api.services import audit
-from crm_api.services.accounts.context import AccountContext
+from crm_api.services.accounts.context import AccountContext, selects
 from crm_api.services.audit import Origin
 from crm_api.services.contact_link import update_own_contact
 from crm_api.services.idempotency import delete_keys
@@ -63,7 +64,7 @@ async def delete_user(context: AccountContext, user: User) -> None:
     async with context.session_factory.begin() as database:
         # The user is deleted first: a create that stores its key waits for that and then finds no user.
         await database.execute(delete(User).where(User.id == user.id))
-        await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
+        await delete_keys(database, context.rules.secret_keys, (str(user.id), user.email))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=context.origin)
     if context.read_cache is not None:
@@ -71,12 +72,12 @@ async def delete_user(context: AccountContext, user: User) -> None:
 
 
 async def set_role(
-    session_factory: SessionFactory, email: str, role: str, *, origin: Origin = audit.SYSTEM
+    session_factory: SessionFactory, user: UUID | str, role: str, *, origin: Origin = audit.SYSTEM
 ) -> bool:
-    """Set the user's role, effective from their next request. Return False if the address has no user."""
+    """Set the user's role, effective from their next request. Return False if there is no such user."""
     # The writes of a staff user do not count in their own version.
     values = {"role": role, "records_version": User.records_version + 1}
-    statement = update(User).where(User.email == email).values(**values).returning(User.id)
+    statement = update(User).where(selects(user)).values(**values).returning(User.id)
     async with session_factory.begin() as database:
         user_id = (await database.execute(statement)).scalar_one_or_none()
         if user_id is not None:

@@ -1,5 +1,6 @@
 """Login sessions: log in, refresh with rotating refresh tokens, log out."""
 
+import secrets
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -10,10 +11,15 @@ from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.models import RefreshToken, Session, User, now
 from crm_api.schemas.sessions import Tokens
-from crm_api.security.crypto import decrypt, encrypt
-from crm_api.security.tokens import AccessClaims, create_access_token, hash_token, new_refresh_token
+from crm_api.security.tokens import (
+    AccessClaims,
+    create_access_token,
+    hash_token,
+    new_refresh_token,
+    successor_of,
+)
 from crm_api.services import audit
-from crm_api.services.accounts.context import AccountContext, AccountRules
+from crm_api.services.accounts.context import AccountContext, AccountRules, selects
 from crm_api.services.audit import Origin
 
 # Other tabs, and a client that lost the response, may send the replaced token again within this time.
@@ -66,7 +72,7 @@ async def _start_session(
     if user.lost_contact_id is not None:
         # A contact that was missing may be back, so the next request looks it up without waiting for the backoff.
         await database.execute(update(User).where(User.id == user.id).values(contact_lookup_at=None))
-    _, tokens = _issue_tokens(database, session, started_at, rules)
+    _, tokens = _issue_tokens(database, session, new_refresh_token(), started_at, rules)
     return tokens
 
 
@@ -98,10 +104,10 @@ async def log_out(context: AccountContext, user_id: UUID, session_id: UUID, *, e
         audit.record(database, "logged_out", user_id, origin=context.origin, detail=detail)
 
 
-async def end_sessions(session_factory: SessionFactory, email: str, *, origin: Origin) -> bool:
-    """End all sessions of a user on behalf of the operator. Return False if the address has no user."""
+async def end_sessions(session_factory: SessionFactory, user: UUID | str, *, origin: Origin) -> bool:
+    """End all sessions of the user with this ID or address. Return False without such a user."""
     async with session_factory.begin() as database:
-        user_id = (await database.execute(select(User.id).where(User.email == email))).scalar_one_or_none()
+        user_id = (await database.execute(select(User.id).where(selects(user)))).scalar_one_or_none()
         if user_id is None:
             return False
         await database.execute(
@@ -156,14 +162,20 @@ async def _exchange(
     if user is None or user.status != "active":
         return None
     rules = context.rules
-    purpose = f"successor of {refresh_token}"
     if stored.replaced_at is not None:
-        successor = decrypt(rules.secret_key, purpose, stored.successor) if stored.successor else None
+        issued = await database.get(RefreshToken, stored.successor_id)
+        salt = stored.successor_salt or ""
+        for key in rules.secret_keys:
+            successor = successor_of(refresh_token, salt=salt, key=key)
+            if issued is not None and issued.token_hash == hash_token(successor):
+                return _tokens(session, successor, used_at, rules)
         # SECRET_KEY was changed, or a process of the previous version replaced the token: neither is theft.
-        return _tokens(session, successor, used_at, rules) if successor is not None else None
+        return None
     await _delete_outdated_tokens(database, session.id, used_at, grace_start)
-    stored.successor_id, tokens = _issue_tokens(database, session, used_at, rules)
-    stored.successor = encrypt(rules.secret_key, purpose, tokens.refresh_token)
+    salt = secrets.token_urlsafe(32)
+    successor = successor_of(refresh_token, salt=salt, key=rules.secret_keys.current)
+    stored.successor_id, tokens = _issue_tokens(database, session, successor, used_at, rules)
+    stored.successor_salt = salt
     stored.replaced_at = used_at
     return tokens
 
@@ -171,19 +183,19 @@ async def _exchange(
 async def _delete_outdated_tokens(
     database: AsyncSession, session_id: UUID, used_at: datetime, grace_start: datetime
 ) -> None:
-    """Delete the session's expired tokens, and the encrypted successors that no client may ask for any more."""
+    """Delete the session's expired tokens, and the salts of successors that no client may ask for any more."""
     of_session = RefreshToken.session_id == session_id
     # Expired tokens are refused anyway, so they are not needed to detect theft.
     await database.execute(delete(RefreshToken).where(of_session, RefreshToken.expires_at <= used_at))
-    replaced = update(RefreshToken).where(of_session, RefreshToken.successor.is_not(None))
-    await database.execute(replaced.where(RefreshToken.replaced_at < grace_start).values(successor=None))
+    replaced = update(RefreshToken).where(of_session, RefreshToken.successor_salt.is_not(None))
+    await database.execute(replaced.where(RefreshToken.replaced_at < grace_start).values(successor_salt=None))
 
 
 def _issue_tokens(
-    database: AsyncSession, session: Session, issued_at: datetime, rules: AccountRules
+    database: AsyncSession, session: Session, refresh_token: str, issued_at: datetime, rules: AccountRules
 ) -> tuple[UUID, Tokens]:
-    """Store a new refresh token and return its ID, with the tokens for the client."""
-    refresh_token, token_id = new_refresh_token(), uuid4()
+    """Store a refresh token and return its ID, with the tokens for the client."""
+    token_id = uuid4()
     expires_at = min(issued_at + timedelta(days=rules.refresh_token_days), session.expires_at)
     token_hash = hash_token(refresh_token)
     database.add(

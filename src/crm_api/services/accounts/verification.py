@@ -15,7 +15,7 @@ from crm_api.schemas.verification import EmailVerifiedResponse
 from crm_api.services import audit
 from crm_api.services.accounts import mail_tokens
 from crm_api.services.accounts.context import AccountContext
-from crm_api.services.accounts.emails import accepted_response
+from crm_api.services.accounts.emails import Messages, accepted_response
 from crm_api.services.accounts.passwords import require_usable_password
 from crm_api.services.accounts.registration import (
     NewUser,
@@ -53,11 +53,11 @@ async def request_registration(
         database.add(pending)
         await database.flush()
         token = await mail_tokens.issue(database, "verify_email", registration_id=pending.id)
-        user = await _active_user(database, registration.email)
+        user = await _registered_user(database, registration.email)
         audit.record(database, "registration_requested", user.id if user else None, origin=context.origin)
         await attempt.store_response(database, response)
     if user is not None:
-        context.messages.already_registered(registration.email)
+        _mail_registered(context.messages, user)
     else:
         context.messages.verify_email(registration.email, token, hours=_LIFETIME_HOURS)
     return response
@@ -73,7 +73,7 @@ async def resend_link(context: AccountContext, email: str) -> AcceptedResponse:
     )
     async with context.session_factory.begin() as database:
         await mail_tokens.purge(database)
-        user = await _active_user(database, email)
+        user = await _registered_user(database, email)
         pending = (await database.execute(latest)).scalar_one_or_none()
         registration_id = pending.id if pending is not None else None
         token = await mail_tokens.issue(database, "verify_email", registration_id=registration_id)
@@ -82,7 +82,7 @@ async def resend_link(context: AccountContext, email: str) -> AcceptedResponse:
         await database.execute(extended.values(expires_at=now() + _LIFETIME))
         audit.record(database, "verification_requested", user.id if user else None, origin=context.origin)
     if user is not None:
-        context.messages.already_registered(email)
+        _mail_registered(context.messages, user)
     elif pending is not None:
         context.messages.verify_email(email, token, hours=_LIFETIME_HOURS)
     else:
@@ -105,6 +105,17 @@ async def verify_email(
     if pending is None or not is_correct:
         raise ApiError("invalid_link")
     require_allowed(pending.email, context.rules)
+    contact = await complete_registration(context, hubspot, pending)
+    return EmailVerifiedResponse(message=EmailVerifiedResponse.MESSAGE, data=Registered(contact=contact))
+
+
+async def complete_registration(
+    context: AccountContext, hubspot: HubSpotClient, pending: PendingRegistration
+) -> Contact | None:
+    """Create the user of a pending registration and return their contact, as `create_user` does.
+
+    Raises 400 `invalid_link` if another request has completed the registration, and the errors of `create_user`.
+    """
     await require_free(context.session_factory, pending.email)
     properties = json.loads(pending.properties or "{}")
     user = NewUser(pending.email, pending.firstname, pending.lastname, pending.phone, properties)
@@ -117,16 +128,22 @@ async def verify_email(
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
 
     try:
-        contact = await create_user(
+        return await create_user(
             context, hubspot, user, pending.password_hash, email_verified=True, in_transaction=delete_pending
         )
     except ApiError as error:
         if error.error_type.code == "validation_error":
             error.detail = f"{error.detail} The values are those of the registration: register again."
         raise
-    return EmailVerifiedResponse(message=EmailVerifiedResponse.MESSAGE, data=Registered(contact=contact))
 
 
-async def _active_user(database: AsyncSession, email: str) -> User | None:
-    query = select(User).where(User.email == email, User.status == "active")
+async def _registered_user(database: AsyncSession, email: str) -> User | None:
+    query = select(User).where(User.email == email, User.status.in_(("active", "disabled")))
     return (await database.execute(query)).scalar_one_or_none()
+
+
+def _mail_registered(messages: Messages, user: User) -> None:
+    if user.status == "disabled":
+        messages.account_disabled(user.email)
+    else:
+        messages.already_registered(user.email)

@@ -14,7 +14,7 @@ from crm_api.hubspot.errors import (
 )
 from crm_api.hubspot.names import ObjectType
 from crm_api.services.hubspot_account.required_check import check_required
-from crm_api.services.hubspot_account.schema_check import check_schema
+from crm_api.services.hubspot_account.schema_check import check_categories, check_schema
 from crm_api.services.hubspot_account.setting_check import check_settings
 from crm_api.services.properties.fields import OBJECT_TYPES, REQUEST_ID_PROPERTY, RecordFields
 from crm_api.services.properties.pipelines import CustomerStages
@@ -101,6 +101,7 @@ async def check_account(
     findings.append(await _check_scopes(hubspot))
     on_step("properties")
     findings += await _check_schema(hubspot, fields)
+    findings += await _check_categories(hubspot, fields)
     findings += await _check_required(hubspot, fields)
     findings += await _check_settings(hubspot, fields, stages)
     for object_type in ("deals", "tickets"):
@@ -220,6 +221,16 @@ async def _check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[Fi
     return [Finding("warning", "properties", problem) for problem in problems]
 
 
+async def _check_categories(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
+    subject = "ticket categories"
+    problems, unread = await _read(lambda: check_categories(hubspot, fields))
+    if problems is None:
+        return [Finding("unknown", subject, f"not known: {unread}")]
+    if not problems:
+        return [Finding("ok", subject, "all exist")]
+    return [Finding("failed", subject, problem) for problem in problems]
+
+
 async def _check_required(hubspot: HubSpotClient, fields: RecordFields) -> list[Finding]:
     subject = "required properties"
     problems, unread = await _read(lambda: check_required(hubspot, fields))
@@ -251,7 +262,7 @@ async def _check_request_id(hubspot: HubSpotClient, object_type: ObjectType) -> 
         return Finding("ok", subject, f"{REQUEST_ID_PROPERTY} exists")
     state = "is missing" if definition is None else "has no unique values"
     finding = f"{REQUEST_ID_PROPERTY} {state}: a lost response means an unknown outcome; run crm-api hubspot provision"
-    return Finding("warning", subject, finding)
+    return Finding("failed", subject, finding)
 
 
 async def _check_pipelines(hubspot: HubSpotClient, object_type: ObjectType) -> Finding:

@@ -6,6 +6,7 @@ from typing import Final
 from crm_api.hubspot import HubSpotClient, PropertyOption
 from crm_api.hubspot.errors import HubSpotConflictError, HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
+from crm_api.services.properties.categories import missing_categories
 from crm_api.services.properties.fields import REQUEST_ID_PROPERTY
 
 _GROUP: Final = "crm_api"
@@ -83,7 +84,7 @@ async def _add_missing_categories(
         problems.append("tickets: hs_ticket_category is missing; requests with a category will be rejected")
         return []
     present = {option.value for option in category.options}
-    missing = [value for value in dict.fromkeys(categories.values()) if value not in present]
+    missing = list(dict.fromkeys(missing_categories(categories, present).values()))
     if not missing:
         return []
     # Writing options replaces the whole list, so the existing ones are sent again.

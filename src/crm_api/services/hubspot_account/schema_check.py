@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from crm_api.hubspot import HubSpotClient, Property
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError
 from crm_api.services.hubspot_account.setting_check import check_settings
+from crm_api.services.properties.categories import missing_categories
 from crm_api.services.properties.fields import (
     OBJECT_TYPES,
     PROPERTY_TYPES,
@@ -38,17 +39,17 @@ async def check_schema(hubspot: HubSpotClient, fields: RecordFields) -> list[str
     problems: list[str] = []
     for object_type, schema in zip(OBJECT_TYPES, schemas, strict=True):
         problems += _schema_problems(fields[object_type], schema)
-    category = schemas[OBJECT_TYPES.index("tickets")].get("hs_ticket_category")
-    if category is not None:
-        problems += _category_problems(fields.categories, [option.value for option in category.options])
     return problems
 
 
-def _category_problems(categories: Mapping[str, str], options: Sequence[str]) -> list[str]:
+async def check_categories(hubspot: HubSpotClient, fields: RecordFields) -> list[str]:
+    """Return one line if ticket categories have no option in HubSpot. Raises HubSpot's error if the read fails."""
+    category = (await hubspot.properties.list("tickets")).get("hs_ticket_category")
+    if category is None:
+        return []
+    options = [option.value for option in category.options]
     missing = [
-        f"{word} ({option})"
-        for word, option in categories.items()
-        if option not in options and word not in options
+        f"{word} ({option})" for word, option in missing_categories(fields.categories, options).items()
     ]
     if not missing:
         return []
@@ -90,7 +91,7 @@ async def watch_schema(
     wait_seconds = 1.0
     while True:
         try:
-            problems = await check_schema(hubspot, fields)
+            problems = await check_schema(hubspot, fields) + await check_categories(hubspot, fields)
             setting_problems = await check_settings(hubspot, fields, stages)
         except HubSpotCredentialsError:
             logger.warning("these credentials may not read the properties; they are not checked")

@@ -35,6 +35,11 @@ def words_to_wire(value: str, words: Mapping[str, str], options: Collection[str]
     return ";".join(map(to_option, value.split(";"))) if words else value
 
 
+def missing_categories(words: Mapping[str, str], options: Collection[str]) -> dict[str, str]:
+    """Return the words that have an option neither of their HubSpot name nor of their own name."""
+    return {word: name for word, name in words.items() if name not in options and word not in options}
+
+
 def duplicate_words(words: Mapping[str, str]) -> list[str]:
     """Return a line for each two words of which a record could not show which one was written."""
     return [

@@ -1,0 +1,1 @@
+"""Built files of examples/portal, which the demo serves; `make portal` writes them."""
