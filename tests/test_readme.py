@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.processes import Process, free_port
+from tests.support.processes import Process, emulator_process, free_port
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SERVICE_VARIABLES = {"ENVIRONMENT", "DATABASE_URL", "PORT", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"}
@@ -145,6 +145,34 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
         ):
             pass
+
+
+def test_readme_commands_for_own_hubspot_account_work(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    inherited = {name: value for name, value in os.environ.items() if name not in SERVICE_VARIABLES}
+    with emulator_process(tmp_path) as emulator:
+        environment = inherited | {"HUBSPOT_BASE_URL": emulator.url, "PORT": str(free_port())}
+        lines = [
+            line.partition("#")[0].strip() for line in commands("Use your own HubSpot account").splitlines()
+        ]
+        export, *steps, serve = lines
+        assert [line.removeprefix(".venv/bin/crm-api ") for line in steps] == [
+            "hubspot check", "hubspot provision", "migrate"
+        ]  # fmt: skip
+        script = "; ".join([export, *(f"{step} || echo status $?" for step in steps), f"exec {serve}"])
+        served = Process(
+            ["bash", "-c", script.replace("pat-...", "test-access-token")],
+            int(environment["PORT"]),
+            path="/healthz",
+            environment=environment,
+            log=tmp_path / "serve.log",
+        )
+        try:
+            # Only the check fails, because the account has not been provisioned yet.
+            assert re.findall(r"^status .*", served.output, re.MULTILINE) == ["status 1"]
+            assert httpx.get(served.url + "/readyz").status_code == 200
+        finally:
+            served.kill()
 
 
 def test_demo_of_newer_version_is_refused_in_one_line(tmp_path: Path) -> None:
