@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check format lint types openapi contract sdk portal browser-test soak outages bench bench-quick lock lock-contract licences clean
+.PHONY: help run test test-pythons check format lint types openapi contract sdk portal browser-test soak outages operations bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ soak: $(BIN)/.dev ## Create 5,000 records while one HubSpot call in five fails
 
 outages: $(BIN)/.dev ## Print who gets what during outages of 20 s of the database, Redis and HubSpot, three minutes (OUTAGES_ARGS=--seconds=5)
 	PYTHONPATH=. $(BIN)/python benchmarks/outages.py $(OUTAGES_ARGS)
+
+operations: $(BIN)/.dev ## Try a rolling restart, a key rotation and a restore under load, three minutes (needs Debian's postgresql, valkey-server or redis-server, nginx, prometheus)
+	PYTHONPATH=. $(BIN)/python benchmarks/operations.py $(OPERATIONS_ARGS)
 
 # The compared services need more packages, in the versions of the dev lock if it has them.
 $(BIN)/.bench: $(BIN)/.dev requirements/bench.lock

@@ -19,11 +19,13 @@ from benchmarks.emulator import Emulator, token_of
 from tests.support.postgres import PostgresServer, start_postgres
 from tests.support.processes import free_port
 
+from crm_api.settings import Settings
+
 ROOT: Final = Path(__file__).parents[1]
 GUNICORN_THREADS: Final = 8
 """Threads per process; gunicorn recommends two to four per core."""
-MAX_CONNECTIONS: Final = 40
-"""Connections to HubSpot per process of crm-api and the lower bound: the number of peer (b)'s threads."""
+MAX_CONNECTIONS: Final[int] = Settings.model_fields["hubspot_max_connections"].default
+"""Connections to HubSpot per process of crm-api and the lower bound."""
 START_SECONDS: Final = 30.0
 UNLIMITED: Final = "100000000 per 1 minute"
 
@@ -157,7 +159,6 @@ class Servers:
             "HUBSPOT_ACCESS_TOKEN": token_of("crm-api"),
             "HUBSPOT_BURST_LIMIT": "100000000",
             "HUBSPOT_SEARCH_LIMIT": "100000000",
-            "HUBSPOT_MAX_CONNECTIONS": str(MAX_CONNECTIONS),
             "HUBSPOT_DAILY_LIMIT_PER_USER": "100000000",
             "BCRYPT_ROUNDS": "4",
             "MAX_SESSIONS_PER_USER": "1000",

@@ -1,9 +1,7 @@
 """Several processes on one PostgreSQL and one Valkey: rolling restarts and shared state."""
 
 import asyncio
-import itertools
 import signal
-from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -20,6 +18,7 @@ from tests.support.emulator_transport import EmulatorTransport
 from tests.support.fault_run import FaultRun
 from tests.support.mail import Mailbox
 from tests.support.processes import Process, service_process
+from tests.support.round_robin import RoundRobin
 
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
 from crm_api.main import create_app
@@ -29,32 +28,6 @@ from crm_api.settings import Settings
 from hubspot_emulator import Emulator
 
 USERS, DEALS, TICKETS = 10, 120, 120
-
-
-class RoundRobin(httpx.AsyncBaseTransport):
-    """Transport that sends each request to the next server that accepts connections."""
-
-    def __init__(self, servers: list[Process]) -> None:
-        self._servers = servers
-        self._indexes = itertools.cycle(range(len(servers)))
-        self._transport = httpx.AsyncHTTPTransport()
-        self.statuses: dict[int, Counter[int]] = {number: Counter() for number in range(len(servers))}
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        for _ in self._servers:
-            number = next(self._indexes)
-            target = httpx.URL(self._servers[number].url)
-            request.url = request.url.copy_with(host=target.host, port=target.port, scheme=target.scheme)
-            try:
-                response = await self._transport.handle_async_request(request)
-            except httpx.ConnectError:
-                continue
-            self.statuses[number][response.status_code] += 1
-            return response
-        raise httpx.ConnectError("no server accepts connections")
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
 
 
 @pytest.mark.parametrize("database_backend", ["postgresql"], indirect=True)

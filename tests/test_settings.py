@@ -46,6 +46,12 @@ def test_valid_production_settings_are_startable() -> None:
         ({"secret_key": "change-me-change-me-change-me-change-me"}, "SECRET_KEY is a placeholder"),
         ({"secret_key": "a" * 40}, "SECRET_KEY is a placeholder"),
         ({"secret_key": GOOD["jwt_secret_key"]}, "are the same"),
+        ({"secret_key_previous": "short"}, "SECRET_KEY_PREVIOUS has fewer"),
+        ({"jwt_secret_key_previous": "a" * 40}, "JWT_SECRET_KEY_PREVIOUS is a placeholder"),
+        (
+            {"secret_key_previous": GOOD["secret_key"]},
+            "SECRET_KEY and SECRET_KEY_PREVIOUS are the same",
+        ),
         ({"hubspot_base_url": "http://emulator:8100"}, "HUBSPOT_BASE_URL"),
         ({"secret_key": GOOD["jwt_secret_key"][:-2] + "00"}, "are the same or nearly so"),
         ({"secret_key": GOOD["jwt_secret_key"].swapcase()}, "are the same or nearly so"),

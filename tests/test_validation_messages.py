@@ -27,6 +27,7 @@ _ERRORS: Final = {
     "datetime": {
         "datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid",
     },
+    "date": {"date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"},
     "missing-sentinel": {"missing_sentinel_error"},
     "function-before": {"value_error"},
     "function-after": {"value_error"},

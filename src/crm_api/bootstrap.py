@@ -24,7 +24,11 @@ from crm_api.hubspot import (
 from crm_api.security.crypto import Cipher, keyed_hash
 from crm_api.security.proxies import proxy_for
 from crm_api.services.accounts.context import AccountRules
-from crm_api.services.hubspot_account.binding import store_refresh_token, stored_refresh_token
+from crm_api.services.hubspot_account.binding import (
+    encrypt_with_current_key,
+    store_refresh_token,
+    stored_refresh_token,
+)
 from crm_api.services.hubspot_account.checks import UNLIMITED
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.properties.categories import TICKET_CATEGORIES, duplicate_words
@@ -71,7 +75,7 @@ def account_rules(settings: Settings) -> AccountRules:
         session_days=settings.session_days,
         max_sessions=settings.max_sessions_per_user,
         jwt_key=settings.jwt_secret_key.get_secret_value(),
-        secret_key=settings.secret_key.get_secret_value(),
+        secret_keys=settings.secret_keys,
     )
 
 
@@ -99,8 +103,8 @@ def hubspot_quota(settings: Settings, redis: "Redis | None" = None) -> Quota:
 
     token = settings.hubspot_access_token
     credentials = token.get_secret_value() if token else str(settings.hubspot_client_id)
-    # Processes with the same settings compute the same key, which reveals no secret.
-    key = keyed_hash(settings.secret_key.get_secret_value(), "hubspot-quota", credentials)[:16]
+    # SECRET_KEY is not part of the key, because processes with different keys share the quota during a rotation.
+    key = keyed_hash("", "hubspot-quota", credentials)[:16]
     return RedisQuota(redis, account_key=key, local=local)
 
 
@@ -205,16 +209,18 @@ async def hubspot_auth(settings: Settings, session_factory: SessionFactory | Non
     assert settings.hubspot_client_id is not None  # checked by `Settings.require_startable`
     assert settings.hubspot_client_secret is not None
     assert settings.hubspot_refresh_token is not None
-    secret = settings.secret_key.get_secret_value()
+    keys = settings.secret_keys
     configured = settings.hubspot_refresh_token.get_secret_value()
 
     async def store(rotated: str) -> None:
-        await store_refresh_token(session_factory, secret, configured, rotated)
+        await store_refresh_token(session_factory, keys, configured, rotated)
 
     async def load() -> str | None:
-        return await stored_refresh_token(session_factory, secret, configured)
+        return await stored_refresh_token(session_factory, keys, configured)
 
     try:
+        if keys.other is not None:
+            await encrypt_with_current_key(session_factory, keys, configured)
         stored = await load()
     except (SQLAlchemyError, OSError, TimeoutError):
         logger.warning("database unavailable, using the configured HubSpot refresh token")

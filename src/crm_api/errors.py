@@ -243,6 +243,10 @@ MESSAGES: Final[Mapping[str, str]] = {
     "datetime_parsing": _TIMESTAMP,
     "datetime_from_date_parsing": _TIMESTAMP,
     "datetime_object_invalid": _TIMESTAMP,
+    "date_type": _TIMESTAMP,
+    "date_parsing": _TIMESTAMP,
+    "date_from_datetime_parsing": _TIMESTAMP,
+    "date_from_datetime_inexact": _TIMESTAMP,
     "value_error": "{error}",
 }
 """Messages by the type of the validation error, with the members of its context."""

@@ -116,7 +116,7 @@ def create_app(
     app.state.settings = settings
     app.state.hubspot_transport = hubspot_transport
     app.state.draining = False
-    app.state.cursors = Cursors(settings.secret_key.get_secret_value())
+    app.state.cursors = Cursors(settings.secret_keys)
     app.state.record_fields = record_fields(settings)
     app.state.customer_stages = customer_stages(settings)
     app.state.time_slices = TimeSlices()

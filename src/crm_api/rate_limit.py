@@ -114,7 +114,7 @@ class RateLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._enabled = settings.rate_limit_enabled
-        self._key = settings.secret_key.get_secret_value()
+        self._keys = settings.secret_keys
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         timeouts: dict[str, Any] = {
             "socket_timeout": _REDIS_TIMEOUT_SECONDS,
@@ -204,9 +204,15 @@ class RateLimits:
     async def require_mail(self, recipient: str) -> None:
         """Count a requested mail for its recipient, with or without a user. Raises 429."""
         if self._enabled:
-            await self._require(
-                _Counter(self._mails, "mails", keyed_hash(self._key, "mail-limit", recipient))
-            )
+            hashes = self._hashes("mail-limit", recipient)
+            await self._require(*(_Counter(self._mails, "mails", hashed) for hashed in hashes))
+
+    def _hashes(self, purpose: str, target: str) -> list[str]:
+        """Return a hash with each key, so that processes with different keys count together during a rotation.
+
+        Redis stores only hashes of e-mail addresses, so that a dump is not a list of users.
+        """
+        return [keyed_hash(key, purpose, target) for key in self._keys]
 
     async def require_hubspot_calls(self, user_id: str) -> None:
         """Raise 429 if the HubSpot calls for this user have reached the limit of the day."""
@@ -253,20 +259,22 @@ class RateLimits:
         if not self._enabled:
             yield
             return
-        # Redis stores only a hash of the e-mail address, so that a dump is not a list of users.
-        hashed = keyed_hash(self._key, "session-limit" if has_session else "login-limit", target)
-        account = f"account:{hashed}"
-        failures = [
-            # The network comes first: if it is refused, the account is not counted, and so cannot be locked out.
-            *_per_network(self._per_address, "failed-login", request),
-            _Counter(self._per_account, "failed-login", f"{account}:{_network(request)}"),
-            _Counter(self._per_account_total, "failed-login", account),
-        ]
+        hashes = self._hashes("session-limit" if has_session else "login-limit", target)
+        # The network comes first: if it is refused, the account is not counted, and so cannot be locked out.
+        failures = _per_network(self._per_address, "failed-login", request)
+        for hashed in hashes:
+            account = f"account:{hashed}"
+            failures += [
+                _Counter(self._per_account, "failed-login", f"{account}:{_network(request)}"),
+                _Counter(self._per_account_total, "failed-login", account),
+            ]
         # Successful logins also cost a password hash, so they have limits too.
         logins = _per_network(self._logins, "login", request)
         if has_session:
-            failures, logins = [_Counter(self._per_account, "failed-login", account)], []
-        await self._require(*logins, *failures, _Counter(self._per_user, "failed-login", f"user:{hashed}"))
+            failures = [_Counter(self._per_account, "failed-login", f"account:{hashed}") for hashed in hashes]
+            logins = []
+        per_user = [_Counter(self._per_user, "failed-login", f"user:{hashed}") for hashed in hashes]
+        await self._require(*logins, *failures, *per_user)
         try:
             yield
         except Exception as error:

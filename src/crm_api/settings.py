@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from crm_api.security.crypto import KeyRing
 from crm_api.security.proxies import ProxyError, proxy_for
 from crm_api.setting_checks import (
     browser_origin,
@@ -103,8 +104,12 @@ class Settings(BaseSettings):
     """`production` refuses to start with unsafe settings."""
     secret_key: SecretStr = SecretStr("")
     """Signs cursors, keys HMACs and encrypts refresh tokens; at least 32 characters."""
+    secret_key_previous: SecretStr | None = None
+    """Second key that is accepted for reading while SECRET_KEY is rotated; see docs/key-rotation.md."""
     jwt_secret_key: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters, different from SECRET_KEY."""
+    jwt_secret_key_previous: SecretStr | None = None
+    """Second key that is accepted for access tokens while JWT_SECRET_KEY is rotated."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -164,7 +169,7 @@ class Settings(BaseSettings):
     """Client secret of the OAuth app."""
     hubspot_refresh_token: SecretStr | None = None
     """Refresh token of the app's installation in the HubSpot account."""
-    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 20
+    hubspot_max_connections: Annotated[int, Field(ge=1, le=100)] = 40
     """Maximum connections of one process to HubSpot, and so its maximum parallel calls."""
     hubspot_burst_limit: Annotated[int, Field(ge=1)] = 100
     """Requests per 10 seconds that the HubSpot account allows this app."""
@@ -307,6 +312,16 @@ class Settings(BaseSettings):
             self.shutdown_notice_seconds = 0.0 if development else 5.0
         return self
 
+    @property
+    def secret_keys(self) -> KeyRing:
+        """SECRET_KEY, and the other key of a rotation."""
+        return _key_ring(self.secret_key, self.secret_key_previous)
+
+    @property
+    def jwt_keys(self) -> KeyRing:
+        """JWT_SECRET_KEY, and the other key of a rotation."""
+        return _key_ring(self.jwt_secret_key, self.jwt_secret_key_previous)
+
     @cached_property
     def production_problems(self) -> list[str]:
         """Problems that make these settings unsafe in production; empty in development."""
@@ -359,6 +374,10 @@ class Settings(BaseSettings):
             raise SettingsRefusedError(problems)
 
 
+def _key_ring(current: SecretStr, other: SecretStr | None) -> KeyRing:
+    return KeyRing(current.get_secret_value(), other.get_secret_value() if other is not None else None)
+
+
 def _describe(error: ErrorDetails) -> str:
     names = [part for part in error["loc"] if isinstance(part, str)]
     variable = names[0].upper() if names else "settings"
@@ -391,6 +410,11 @@ def _hubspot_problems(settings: Settings) -> list[str]:
 def _production_problems(settings: Settings) -> list[str]:
     problems: list[str] = []
     secrets = {"SECRET_KEY": settings.secret_key, "JWT_SECRET_KEY": settings.jwt_secret_key}
+    others = {
+        "SECRET_KEY_PREVIOUS": settings.secret_key_previous,
+        "JWT_SECRET_KEY_PREVIOUS": settings.jwt_secret_key_previous,
+    }
+    secrets |= {name: secret for name, secret in others.items() if secret is not None}
     for name, secret in secrets.items():
         value = secret.get_secret_value()
         if not value:

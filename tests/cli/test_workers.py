@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +81,8 @@ class DeadProcess:
 
     def kill(self) -> None: ...
 
+    def terminate(self) -> None: ...
+
     def join(self) -> None: ...
 
 
@@ -145,3 +148,22 @@ def test_worker_replaced_while_it_was_dead_is_not_restarted(
     workers.keep_subprocess_alive()
     assert workers.processes[0] is replacement  # type: ignore[comparison-overlap]
     assert DeadProcess.started == 1
+
+
+class SlowWorker(DeadProcess):
+    """Worker that needs half a minute to start."""
+
+    def wait_until_ready(self, timeout: float, _should_exit: threading.Event) -> bool:
+        return timeout >= 30
+
+
+def test_sighup_waits_for_workers_that_start_slowly(
+    supervisor: tuple[Workers, list[float], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers, _, _ = supervisor
+    monkeypatch.setattr(multiprocess, "Process", SlowWorker)
+    healthcheck_seconds = workers.config.timeout_worker_healthcheck
+    workers.handle_hup()
+    assert isinstance(workers.processes[0], SlowWorker)
+    # Running workers are checked as before.
+    assert workers.config.timeout_worker_healthcheck == healthcheck_seconds

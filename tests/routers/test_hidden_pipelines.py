@@ -242,3 +242,13 @@ async def test_404_of_hidden_deal_is_not_decided_from_the_cache(
     shown = {"pipeline": "default", "dealstage": "qualifiedtobuy"}
     emulator.edit_as_other_actor("deals", records.hidden_deal, shown)
     assert (await customer.get(path)).status_code == 200
+
+
+async def test_ids_of_hidden_deals_are_left_out(
+    customer: Caller, records: Records, emulator: Emulator
+) -> None:
+    emulator.link(("tickets", records.ticket), ("deals", records.hidden_deal))
+    include = {"include": "associations"}
+    read = (await customer.get(f"/api/tickets/{records.ticket}", params=include)).json()["data"]
+    [listed] = await list_all(customer, "/api/tickets")
+    assert read["deal_ids"] == listed["deal_ids"] == [records.deal]

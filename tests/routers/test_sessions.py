@@ -14,6 +14,7 @@ from tests.support.builders import PASSWORD, registration_body
 from tests.support.callers import Caller, assert_problem, end_grace_period
 
 from crm_api.models import RefreshToken, Session, User, now
+from crm_api.security.crypto import KeyRing
 from crm_api.security.tokens import successor_of
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.accounts.sessions import end_sessions
@@ -241,7 +242,7 @@ class TestRefresh:
         first = customer.tokens["refresh_token"]
         second = (await self.refresh(customer, first)).json()["data"]["refresh_token"]
         app.state.account_rules = replace(
-            app.state.account_rules, secret_key="another secret key, long enough"
+            app.state.account_rules, secret_keys=KeyRing("another secret key, long enough")
         )
         assert_problem(await self.refresh(customer, first), 401, "invalid_token")
         assert (await self.refresh(customer, second)).status_code == 200

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tests.support.builders import PASSWORD, deal_body, registration_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 
+from crm_api.security.crypto import KeyRing
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.records.cursors import Cursors
 from crm_api.settings import PropertyLists, Settings
@@ -339,5 +340,5 @@ class TestCursors:
         self, customer: Caller, settings: Settings, app: FastAPI
     ) -> None:
         profile = (await customer.get("/api/me")).json()["data"]
-        forged = Cursors("another-secret-key").write({"after": "0"}, UUID(profile["id"]), "deals")
+        forged = Cursors(KeyRing("another-secret-key")).write({"after": "0"}, UUID(profile["id"]), "deals")
         assert_problem(await customer.get("/api/deals", params={"cursor": forged}), 400, "invalid_cursor")

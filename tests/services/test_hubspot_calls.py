@@ -122,6 +122,7 @@ NEW_CONTACT = {
 }
 CUSTOMER_EMAIL = "customer@example.com"
 VAN_SEARCH = {"query": "van"}
+WITH_IDS = {"query": "van", "include": "associations"}
 ACCOUNTS = [
     Row(
         "register",
@@ -268,6 +269,14 @@ RECORDS = [
         add_248_deals,
     ),
     Row("listDeals", "staff", "", 1, get("/api/deals", "staff")),
+    Row("listDeals", "staff", "include=associations", 1, get("/api/deals", "staff", include="associations")),
+    Row(
+        "listDeals",
+        "staff",
+        "filtered, include=associations",
+        2,
+        get("/api/deals", "staff", pipeline="default", include="associations"),
+    ),
     Row("listDeals", "staff", "filtered or sorted", 1, get("/api/deals", "staff", pipeline="default")),
     Row(
         "listDeals",
@@ -296,6 +305,13 @@ RECORDS = [
         post("/api/deals/search", BY_AMOUNT, "staff"),
         staff_updates_deal,
     ),
+    Row(
+        "searchDeals",
+        "staff",
+        "include=associations",
+        2,
+        post("/api/deals/search", WITH_IDS | {"query": "fleet"}, "staff"),
+    ),
     Row("getDeal", "customer", "", 2, get("/api/deals/{deal}")),
     Row("getDeal", "staff", "", 2, get("/api/deals/{deal}", "staff")),
     Row("getDeal", "customer", "600 tickets", 9, get("/api/deals/{deal}"), add_599_tickets),
@@ -307,6 +323,20 @@ RECORDS = [
     Row("listTickets", "customer", "", 3, get("/api/tickets")),
     Row("listTickets", "staff", "", 1, get("/api/tickets", "staff")),
     Row("listTickets", "staff", "filtered or sorted", 1, get("/api/tickets", "staff", sort="subject")),
+    Row(
+        "listTickets",
+        "staff",
+        "include=associations",
+        1,
+        get("/api/tickets", "staff", include="associations"),
+    ),
+    Row(
+        "listTickets",
+        "staff",
+        "sorted, include=associations",
+        3,
+        get("/api/tickets", "staff", sort="subject", include="associations"),
+    ),
     Row("createTicket", "customer", "", 2, post("/api/tickets/{deal}", ticket_body())),
     Row("createTicket", "staff", "", 2, post("/api/tickets/{deal}", ticket_body(), "staff")),
     Row("searchTickets", "customer", "", 3, post("/api/tickets/search", VAN_SEARCH)),
@@ -319,6 +349,7 @@ RECORDS = [
         post("/api/tickets/search", VAN_SEARCH, "staff"),
         staff_updates_ticket,
     ),
+    Row("searchTickets", "staff", "include=associations", 3, post("/api/tickets/search", WITH_IDS, "staff")),
     Row("getTicket", "customer", "", 1, get("/api/tickets/{ticket}")),
     Row(
         "getTicket",
@@ -327,6 +358,13 @@ RECORDS = [
         2,
         get("/api/tickets/{ticket}"),
         use_ticket_associated_only_with_deal,
+    ),
+    Row(
+        "getTicket",
+        "customer",
+        "include=associations",
+        2,
+        get("/api/tickets/{ticket}", include="associations"),
     ),
     Row("getTicket", "staff", "", 1, get("/api/tickets/{ticket}", "staff")),
     Row("updateTicket", "customer", "", 2, patch("/api/tickets/{ticket}", {"subject": "Other"})),

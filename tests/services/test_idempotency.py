@@ -24,6 +24,7 @@ from tests.support.emulator_transport import EmulatorTransport
 from crm_api.errors import ApiError
 from crm_api.main import create_app
 from crm_api.models import IdempotencyKey, User, now
+from crm_api.security.crypto import KeyRing
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.categories import TICKET_CATEGORIES
@@ -266,7 +267,9 @@ class Body(BaseModel):
 
 
 def a_key() -> Idempotency:
-    return Idempotency.of("secret", "key", operation="test", owner="me", body=Body(), lease_seconds=15)
+    return Idempotency.of(
+        KeyRing("secret"), "key", operation="test", owner="me", body=Body(), lease_seconds=15
+    )
 
 
 class HeldTransport(httpx.AsyncBaseTransport):

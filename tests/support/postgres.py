@@ -10,7 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +154,7 @@ def start_installation(
     settings: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
     primary: PostgresServer | None = None,
+    installations: Sequence[Installation] | None = None,
 ) -> PostgresServer:
     """Start the first installation that works with these settings and these files in the data folder.
 
@@ -166,7 +167,7 @@ def start_installation(
         options |= {"primary": primary.url, "files": {"standby.signal": ""}}
         password = urlsplit(primary.url).password or ""
     problems = []
-    for installation in find_installations(environ):
+    for installation in find_installations(environ) if installations is None else installations:
         try:
             return _start(installation, options, password)
         except PostgresUnavailableError as error:

@@ -108,7 +108,7 @@ async def open_records(settings: Settings, user: User) -> AsyncGenerator[RecordC
             session_factory=session_factory,
             fields=record_fields(settings),
             links=ContactLinkResolver(session_factory),
-            cursors=Cursors(settings.secret_key.get_secret_value()),
+            cursors=Cursors(settings.secret_keys),
             customer_stages=customer_stages(settings),
             customer_operations=settings.customer_operations,
             time_slices=TimeSlices(),

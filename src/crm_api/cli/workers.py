@@ -18,6 +18,8 @@ from uvicorn.supervisors.multiprocess import Process
 # A worker that ends within this time after its start counts as failing again.
 STABLE_SECONDS = 60.0
 MAX_RESTART_WAIT_SECONDS = 30.0
+# On a busy machine a worker starts in more than the 5 seconds that uvicorn waits for one that replaces another.
+MAX_START_SECONDS = 60
 logger = logging.getLogger(__name__)
 
 
@@ -75,6 +77,16 @@ class Workers(Multiprocess):
                 self._end(slot)
             if slot.restart_at is not None and self._clock() >= slot.restart_at:
                 self._restart(index, slot)
+
+    def restart_all(self) -> None:
+        """Replace each worker after its successor has started, for up to `MAX_START_SECONDS`."""
+        # uvicorn has one setting for this wait and for the check of running workers.
+        healthcheck_seconds = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = MAX_START_SECONDS
+        try:
+            super().restart_all()
+        finally:
+            self.config.timeout_worker_healthcheck = healthcheck_seconds
 
     def terminate_all(self) -> None:
         super().terminate_all()

@@ -49,7 +49,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     settings = await get_settings(request)
     read_session_factory: SessionFactory = request.app.state.read_session_factory
     try:
-        claims = read_access_token(token, settings.jwt_secret_key.get_secret_value())
+        claims = read_access_token(token, settings.jwt_keys)
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
     parameters = asdict(claims) | {"now": now()}

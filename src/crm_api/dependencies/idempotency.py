@@ -66,7 +66,7 @@ class IdempotentCreate:
         idempotency = None
         if self._key:
             idempotency = Idempotency.of(
-                self._settings.secret_key.get_secret_value(),
+                self._settings.secret_keys,
                 self._key,
                 operation=operation,
                 owner=owner,

@@ -17,7 +17,7 @@ from crm_api.dependencies.auth import CurrentUser, CurrentUserIfSent
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
 from crm_api.hubspot import CachedReads, ReadCache, current_call_context
 from crm_api.models import User
-from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Limit, OptionalCursor
+from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Include, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
 
@@ -67,6 +67,16 @@ SortBy = Annotated[
             "descending order. Default: by ascending ID. HubSpot sorts only the first 10,000 records of an account."
         ),
         examples=["-createdate"],
+    ),
+]
+IncludeParameter = Annotated[
+    Include | SkipJsonSchema[None],
+    Query(
+        description=(
+            "`associations` makes sure that `contact_ids` and `deal_ids` are read. Without it they are null where they "
+            "would take another call to the CRM: in staff lists, and in `deal_ids` of a customer's ticket."
+        ),
+        examples=["associations"],
     ),
 ]
 _IN_PIPELINE = "Only records in this pipeline, an ID in `GET /api/pipelines`."

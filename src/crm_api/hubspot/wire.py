@@ -163,6 +163,16 @@ class CrmRecord(WireModel):
         """Return the associations in this response; `after` is set if there are more."""
         return self.associations.get(to_type) or InlineAssociations()
 
+    def with_associations(self, associations: Sequence["NewAssociation"]) -> "CrmRecord":
+        """Return the record with these associations, for a new record."""
+        inline = {
+            to_type: InlineAssociations(
+                results=[InlineTarget(id=to_id) for other, to_id in associations if other == to_type]
+            )
+            for to_type in {association.to_type for association in associations}
+        }
+        return self.model_copy(update={"associations": inline})
+
 
 class Page(WireModel):
     """Page of a list."""
@@ -320,6 +330,7 @@ class AccountDetails(WireModel):
     """HubSpot account (portal) of the credentials."""
 
     portal_id: str
+    company_currency: str | None = None
     time_zone: str = "UTC"
     utc_offset_milliseconds: int = 0
 

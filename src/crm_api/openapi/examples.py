@@ -12,10 +12,12 @@ _CONTACT: Final = {"id": "501", "hs_object_id": "501", "properties": {}}
 _DEAL: Final = {
     "id": "9001", "hs_object_id": "9001", "closedate": "2026-12-31T00:00:00.000Z", "properties": {},
     "createdate": "2026-11-02T10:05:00.000Z", "hs_lastmodifieddate": "2026-11-02T10:05:00.000Z",
+    "contact_ids": ["501"],
 }  # fmt: skip
 _TICKET: Final = {
     "id": "7001", "hs_object_id": "7001", "properties": {},
     "createdate": "2026-11-02T10:10:00.000Z", "hs_lastmodifieddate": "2026-11-02T10:10:00.000Z",
+    "contact_ids": ["501"], "deal_ids": ["9001"],
 }  # fmt: skip
 _LAST_PAGE: Final = {"next_cursor": None, "total": 1, "truncated": False}
 _DEAL_STAGES: Final = (
@@ -80,7 +82,7 @@ _REQUEST_BODIES: Final[dict[str, dict[str, Any]]] = {
             "dealname": "Fleet renewal", "dealstage": "qualifiedtobuy", "amount": "1500.50",
             "closedate": "2026-12-31T00:00:00Z", "description": "Twelve vans",
         },
-        "shortest": {"dealname": "Fleet renewal", "dealstage": "appointmentscheduled"},
+        "shortest": {"dealname": "Fleet renewal"},
     },
     "DealUpdate": {
         "next_stage": {"dealstage": "presentationscheduled"},

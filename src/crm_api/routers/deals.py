@@ -12,6 +12,7 @@ from crm_api.dependencies.records import (
     DealPipelineFilter,
     DealStageFilter,
     IfMatch,
+    IncludeParameter,
     LimitParameter,
     RecordContextDep,
     SortBy,
@@ -46,10 +47,13 @@ async def list_deals(
     pipeline: DealPipelineFilter = None,
     dealstage: DealStageFilter = None,
     sort: SortBy = None,
+    include: IncludeParameter = None,
 ) -> DealPageResponse:
     """List deals. Staff get all deals of the HubSpot account, a customer the deals of their own contact."""
     equal = {"pipeline": pipeline, "dealstage": dealstage}
-    page = await list_records(context, DealPage, Deal, equal=equal, sort=sort, limit=limit, cursor=cursor)
+    page = await list_records(
+        context, DealPage, Deal, equal=equal, sort=sort, limit=limit, cursor=cursor, include=include
+    )
     return DealPageResponse(message=DealPageResponse.MESSAGE, data=page)
 
 
@@ -94,9 +98,11 @@ async def search_deals(search: RecordSearch, context: CachedRecordContextDep) ->
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
-async def get_deal(id: DealId, context: CachedRecordContextDep, response: Response) -> DealDetailResponse:
+async def get_deal(
+    id: DealId, context: CachedRecordContextDep, response: Response, include: IncludeParameter = None
+) -> DealDetailResponse:
     """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
-    deal, response.headers["ETag"] = await deals.get_deal(context, id)
+    deal, response.headers["ETag"] = await deals.get_deal(context, id, include=include)
     return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
 

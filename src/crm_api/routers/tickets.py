@@ -10,6 +10,7 @@ from crm_api.dependencies.records import (
     CachedRecordContextDep,
     CursorParameter,
     IfMatch,
+    IncludeParameter,
     LimitParameter,
     RecordContextDep,
     SortBy,
@@ -46,13 +47,16 @@ async def list_tickets(
     pipeline: TicketPipelineFilter = None,
     hs_pipeline_stage: TicketStageFilter = None,
     sort: SortBy = None,
+    include: IncludeParameter = None,
 ) -> TicketPageResponse:
     """List tickets.
 
     Staff get all tickets of the HubSpot account, a customer those of their own contact and its deals.
     """
     equal = {"pipeline": pipeline, "hs_pipeline_stage": hs_pipeline_stage}
-    page = await list_records(context, TicketPage, Ticket, equal=equal, sort=sort, limit=limit, cursor=cursor)
+    page = await list_records(
+        context, TicketPage, Ticket, equal=equal, sort=sort, limit=limit, cursor=cursor, include=include
+    )
     return TicketPageResponse(message=TicketPageResponse.MESSAGE, data=page)
 
 
@@ -99,9 +103,11 @@ async def create_ticket(
 
 
 @router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
-async def get_ticket(id: TicketId, context: CachedRecordContextDep, response: Response) -> TicketResponse:
+async def get_ticket(
+    id: TicketId, context: CachedRecordContextDep, response: Response, include: IncludeParameter = None
+) -> TicketResponse:
     """Get a ticket. The `ETag` header has its version, for `If-Match`."""
-    ticket, response.headers["ETag"] = await tickets.get_ticket(context, id)
+    ticket, response.headers["ETag"] = await tickets.get_ticket(context, id, include=include)
     return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
 

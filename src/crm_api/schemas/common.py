@@ -125,6 +125,11 @@ RecordId = Annotated[
     ),
 ]
 SameId = Annotated[RecordId, Field(description="The same ID under HubSpot's name.")]
+MAX_ASSOCIATED_IDS = 10_000
+AssociatedIds = Annotated[list[RecordId], Field(max_length=MAX_ASSOCIATED_IDS)]
+"""IDs of associated records, ascending."""
+Include = Literal["associations"]
+"""What a read adds to its records on request."""
 _CURSOR_EXAMPLE = "eyJpZCI6IjkwMDEifQ.b733d5e874c6e9a4c8309491e136aec0"
 Cursor = Annotated[
     str,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import MISSING, BeforeValidator, Field, WithJsonSchema
 
 from crm_api.schemas.common import (
+    AssociatedIds,
     Envelope,
     LongText,
     Page,
@@ -80,7 +81,8 @@ class DealCreate(RequestModel):
     """Deal to create for the caller's contact."""
 
     dealname: Annotated[str, text(500, minimum=1, example="Fleet renewal")]
-    dealstage: StageId
+    dealstage: StageId | MISSING = MISSING
+    """Default: the pipeline's first open stage that you may set, in display order."""
     amount: Amount | MISSING = MISSING
     """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING = MISSING
@@ -101,7 +103,7 @@ class DealUpdate(RequestModel):
     pipeline: PipelineId | MISSING = MISSING
     """Another pipeline needs one of its stages in the same request."""
     amount: Amount | MISSING | None = MISSING
-    """In the HubSpot account's currency. A JSON number of up to 15 significant digits is accepted too."""
+    """In the deal's `currency`. A JSON number of up to 15 significant digits is accepted too."""
     description: LongText | MISSING | None = MISSING
     closedate: CloseDate | MISSING | None = MISSING
     """Expected closing time, to the millisecond. A date such as `2026-12-31` means that day in the account's zone."""
@@ -116,11 +118,15 @@ class Deal(RecordModel):
     dealstage: Annotated[str | None, Field(examples=["qualifiedtobuy"])]
     pipeline: Annotated[str | None, Field(examples=["default"])]
     amount: Annotated[str | None, Field(examples=["1500.50"])]
-    """Decimal number in the HubSpot account's currency."""
+    """Decimal number in the deal's `currency`."""
+    currency: Annotated[str | None, Field(examples=["USD"])]
+    """ISO 4217 code: the deal's own currency, otherwise the HubSpot account's; null while the service knows neither."""
     closedate: Timestamp | None
     description: Annotated[str | None, Field(examples=["Twelve vans"])]
     createdate: Timestamp | None
     hs_lastmodifieddate: Timestamp | None
+    contact_ids: AssociatedIds | None = None
+    """The deal's contacts, for a customer only their own. Null if not read: `include=associations` reads them."""
     properties: PropertyTexts
 
 

@@ -8,6 +8,7 @@ from crm_api.schemas.common import (
     DEFAULT_LIMIT,
     Cursor,
     Envelope,
+    Include,
     Limit,
     ObjectType,
     RequestModel,
@@ -109,6 +110,8 @@ class RecordSearch(RequestModel):
     """Default: by ascending ID."""
     limit: Annotated[Limit, BeforeValidator(_refuse_boolean_and_text)] = DEFAULT_LIMIT
     cursor: Cursor | MISSING = MISSING
+    include: Include | MISSING = MISSING
+    """`associations` reads `contact_ids` and `deal_ids`, which staff do not get otherwise. Contacts have neither."""
 
 
 class ContactSearchPage(SearchPage[Contact]):

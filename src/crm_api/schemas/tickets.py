@@ -7,6 +7,7 @@ from pydantic import MISSING, Field
 from crm_api.schemas.common import (
     AS_SENT,
     NOT_BLANK,
+    AssociatedIds,
     Envelope,
     Page,
     PropertyChanges,
@@ -49,7 +50,8 @@ class TicketCreate(RequestModel):
     subject: Subject
     description: TicketText
     """HubSpot's `content`."""
-    hs_pipeline_stage: TicketStageId
+    hs_pipeline_stage: TicketStageId | MISSING = MISSING
+    """Default: the pipeline's first open stage that you may set, in display order."""
     category: Category | MISSING = MISSING
     pipeline: TicketPipelineId | MISSING = MISSING
     """Default: the first ticket pipeline of the HubSpot account."""
@@ -83,6 +85,10 @@ class Ticket(RecordModel):
     hs_ticket_priority: Annotated[str | None, Field(examples=["HIGH"])]
     createdate: Timestamp | None
     hs_lastmodifieddate: Timestamp | None
+    contact_ids: AssociatedIds | None = None
+    """The ticket's contacts, for a customer only their own. Null if not read: `include=associations` reads them."""
+    deal_ids: AssociatedIds | None = None
+    """The ticket's deals, for a customer only their own. Null if not read: `include=associations` reads them."""
     properties: PropertyTexts
 
 

@@ -3,10 +3,25 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The current key, with which the service writes, and the other key of a rotation, which it accepts too."""
+
+    current: str = field(repr=False)
+    other: str | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.current
+        if self.other is not None:
+            yield self.other
 
 
 class Cipher:
@@ -34,10 +49,13 @@ def encrypt(key: str, purpose: str, secret: str) -> str:
     return _fernet(key, purpose).encrypt(secret.encode()).decode()
 
 
-def decrypt(key: str, purpose: str, encrypted: str) -> str | None:
-    """Return the secret, or None if the key is wrong or the text was changed."""
-    decrypted = Cipher(key, purpose).decrypt(encrypted.encode())
-    return decrypted.decode() if decrypted is not None else None
+def decrypt(keys: KeyRing, purpose: str, encrypted: str) -> str | None:
+    """Return the secret, or None if no key fits or the text was changed."""
+    for key in keys:
+        decrypted = Cipher(key, purpose).decrypt(encrypted.encode())
+        if decrypted is not None:
+            return decrypted.decode()
+    return None
 
 
 def _fernet(key: str, purpose: str) -> "Fernet":

@@ -4,6 +4,8 @@ import hashlib
 import secrets
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -59,14 +61,21 @@ def create_access_token(claims: AccessClaims, key: str, *, issued_at: datetime, 
     return str(jwt.encode(body, key, algorithm=ALGORITHM))
 
 
-def read_access_token(token: str, key: str) -> AccessClaims:
-    """Return the claims of a valid token. Raises `InvalidTokenError` otherwise."""
+def read_access_token(token: str, keys: Iterable[str]) -> AccessClaims:
+    """Return the claims of a token that one of the keys has signed. Raises `InvalidTokenError` otherwise."""
     if not token or len(token) > MAX_TOKEN_LENGTH:
         raise InvalidTokenError
-    claims, expires_at = _verify(token, key)
+    claims, expires_at = _verify_with_any(token, keys)
     if expires_at < int(time.time()):
         raise InvalidTokenError
     return claims
+
+
+def _verify_with_any(token: str, keys: Iterable[str]) -> tuple[AccessClaims, int]:
+    for key in keys:
+        with suppress(InvalidTokenError):
+            return _verify(token, key)
+    raise InvalidTokenError
 
 
 # Verified tokens are cached because only their expiry can change. Errors are raised, so they are not cached.

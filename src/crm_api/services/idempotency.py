@@ -5,9 +5,9 @@ If the process crashes, the next request with the key takes over the expired lea
 """
 
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot.errors import HubSpotError, HubSpotOutcomeUnknownError
 from crm_api.models import IdempotencyKey, User, now
 from crm_api.schemas.problems import FieldProblem
-from crm_api.security.crypto import keyed_hash
+from crm_api.security.crypto import KeyRing, keyed_hash
 
 Response = TypeVar("Response", bound=BaseModel)
 RETENTION = timedelta(hours=24)
@@ -34,18 +34,18 @@ _FINAL_STATUSES = frozenset({400, 403, 404, 409})
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """This request's hold on the row of an idempotency key."""
+    """This request's hold on the rows of an idempotency key."""
 
     session_factory: SessionFactory
-    row_id: str
+    row_ids: Collection[str]
     lease_id: UUID
     success_status: int
     user_id: UUID | None = None
     """User who owns the key; None for a registration."""
 
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
-        """Return the conditions that select the row while this request holds it."""
-        return IdempotencyKey.id == self.row_id, IdempotencyKey.lease_id == self.lease_id
+        """Return the conditions that select the rows while this request holds it."""
+        return IdempotencyKey.id.in_(self.row_ids), IdempotencyKey.lease_id == self.lease_id
 
     async def end(self) -> None:
         """Let the next request with the key take over the row and its request ID."""
@@ -100,19 +100,27 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Idempotency:
-    """The idempotency key of a request, with its owner and the fingerprint of the body."""
+class HashedKey:
+    """HMACs of an idempotency key, its owner and the body, with one secret key."""
 
     row_id: str
     owner: str
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The idempotency key of a request, as it is stored."""
+
+    rows: Sequence["HashedKey"]
+    """In the order of the row IDs, so that two requests cannot deadlock."""
     lease_seconds: float
     user_id: UUID | None
 
     @classmethod
     def of(
         cls,
-        secret: str,
+        keys: KeyRing,
         key: str,
         *,
         operation: str,
@@ -135,10 +143,16 @@ class Idempotency:
             name: value.get_secret_value() for name, value in body if hasattr(value, "get_secret_value")
         }
         canonical = json.dumps(sent | secrets, sort_keys=True, default=str)
+        rows = [
+            HashedKey(
+                row_id=keyed_hash(secret, "idempotency-key", operation, str(owner), scope_secret, bare),
+                owner=_hash_owner(secret, str(owner)),
+                fingerprint=keyed_hash(secret, "idempotency-body", path_id, canonical),
+            )
+            for secret in keys
+        ]
         return cls(
-            row_id=keyed_hash(secret, "idempotency-key", operation, str(owner), scope_secret, bare),
-            owner=_hash_owner(secret, str(owner)),
-            fingerprint=keyed_hash(secret, "idempotency-body", path_id, canonical),
+            rows=sorted(rows, key=lambda row: row.row_id),
             lease_seconds=lease_seconds,
             user_id=owner if isinstance(owner, UUID) else None,
         )
@@ -148,9 +162,9 @@ def _hash_owner(secret: str, name: str) -> str:
     return keyed_hash(secret, "idempotency-owner", name)
 
 
-async def delete_keys(database: AsyncSession, secret: str, owners: Collection[str]) -> None:
+async def delete_keys(database: AsyncSession, keys: KeyRing, owners: Collection[str]) -> None:
     """Delete the owners' idempotency keys and stored responses."""
-    hashes = [_hash_owner(secret, name) for name in owners]
+    hashes = [_hash_owner(secret, name) for secret in keys for name in owners]
     await database.execute(delete(IdempotencyKey).where(IdempotencyKey.owner.in_(hashes)))
 
 
@@ -179,11 +193,12 @@ async def run_once(
     if idempotency is None:
         response = await create(Attempt(request_id=uuid4().hex))
         return StoredResponse(response.model_dump_json(), status, response)
-    lease = Lease(session_factory, idempotency.row_id, uuid4(), status, idempotency.user_id)
-    row, is_retry = await _acquire(lease, idempotency)
-    if row.status is not None:
-        return _replay(row.status, row.answer or "")
-    attempt = Attempt(row.request_id, is_retry, lease)
+    row_ids = [row.row_id for row in idempotency.rows]
+    lease = Lease(session_factory, row_ids, uuid4(), status, idempotency.user_id)
+    stored, is_retry = await _acquire(lease, idempotency)
+    if stored.status is not None:
+        return _replay(stored.status, stored.answer or "")
+    attempt = Attempt(stored.request_id, is_retry, lease)
     try:
         response = await create(attempt)
     except ApiError as error:
@@ -217,55 +232,68 @@ def _is_final(error: ApiError) -> bool:
 
 
 async def _acquire(lease: Lease, idempotency: Idempotency) -> tuple[IdempotencyKey, bool]:
-    """Insert the key's row, or take it over if its lease has expired. Return the row, and whether it existed before.
+    """Insert the key's rows, or take them over if their leases have expired. Return one, and whether it existed before.
 
-    Raises `request_in_progress` while another request holds the lease, `idempotency_key_reused` for another body.
+    During a rotation of SECRET_KEY, there is a row for each of two keys: processes that know only one of them, or use
+    the other one as the current key, find a row with the same ID. Such a process may have changed only one of the rows.
+    Raises `request_in_progress` while another request holds a lease, `idempotency_key_reused` for another body.
     """
     started_at = now()
     lease_until = started_at + timedelta(seconds=idempotency.lease_seconds)
     async with lease.session_factory.begin() as database:
         await database.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < started_at))
-    row = IdempotencyKey(
-        id=idempotency.row_id,
-        owner=idempotency.owner,
-        fingerprint=idempotency.fingerprint,
-        request_id=uuid4().hex,
-        lease_id=lease.lease_id,
-        lease_until=lease_until,
-        expires_at=started_at + RETENTION,
-    )
+    request_id = uuid4().hex
+    rows = [
+        IdempotencyKey(
+            id=hashed.row_id,
+            owner=hashed.owner,
+            fingerprint=hashed.fingerprint,
+            request_id=request_id,
+            lease_id=lease.lease_id,
+            lease_until=lease_until,
+            expires_at=started_at + RETENTION,
+        )
+        for hashed in idempotency.rows
+    ]
     try:
         async with lease.session_factory.begin() as database:
             if not await lease.has_user(database):  # another request has deleted the user account
                 raise ApiError("invalid_token")
-            database.add(row)
-        return row, False
+            database.add_all(rows)
+        return rows[0], False
     except IntegrityError:
         pass
-    take_over = (
-        update(IdempotencyKey)
-        .where(
-            IdempotencyKey.id == idempotency.row_id,
-            IdempotencyKey.fingerprint == idempotency.fingerprint,
-            IdempotencyKey.status.is_(None),
-            IdempotencyKey.lease_until <= started_at,
-        )
-        .values(lease_id=lease.lease_id, lease_until=lease_until)
-    )
     async with lease.session_factory.begin() as database:
-        await database.execute(take_over)
-        stored = await database.get(IdempotencyKey, idempotency.row_id)
-    if stored is None:  # another request has released the key since the insert
+        query = select(IdempotencyKey).where(IdempotencyKey.id.in_(lease.row_ids))
+        locked = await database.execute(query.order_by(IdempotencyKey.id).with_for_update())
+        stored = locked.scalars().all()
+        _require_same_body(stored, idempotency)
+        for row in stored:
+            if row.status is not None:
+                return row, True
+        _require_expired_leases(stored, started_at, idempotency.lease_seconds)
+        # An empty request ID marks a create that was sent without it, so it holds for all rows.
+        request_id = min((row.request_id for row in stored), key=bool)
+        for row in stored:
+            row.request_id, row.lease_id, row.lease_until = request_id, lease.lease_id, lease_until
+    return stored[0], True
+
+
+def _require_same_body(stored: Sequence[IdempotencyKey], idempotency: Idempotency) -> None:
+    fingerprints = {hashed.row_id: hashed.fingerprint for hashed in idempotency.rows}
+    if not stored:  # another request has released the key since the insert
         raise ApiError("request_in_progress", retry_after=1)
-    if stored.fingerprint != idempotency.fingerprint:
+    if any(row.fingerprint != fingerprints[row.id] for row in stored):
         raise ApiError("idempotency_key_reused")
-    if stored.status is None and stored.lease_id != lease.lease_id:
-        remaining = (stored.lease_until - started_at).total_seconds()
+
+
+def _require_expired_leases(
+    stored: Sequence[IdempotencyKey], started_at: datetime, lease_seconds: float
+) -> None:
+    remaining = max((row.lease_until - started_at).total_seconds() for row in stored)
+    if remaining > 0:
         # Most requests finish soon and a crashed one never does, so wait as long as it has run so far.
-        raise ApiError(
-            "request_in_progress", retry_after=min(remaining, idempotency.lease_seconds - remaining)
-        )
-    return stored, True
+        raise ApiError("request_in_progress", retry_after=min(remaining, lease_seconds - remaining))
 
 
 def _replay(status: int, body: str) -> StoredResponse[Any]:

@@ -11,11 +11,17 @@ from tests.support.emulator_transport import EmulatorTransport
 
 from crm_api.main import create_app
 from crm_api.models import HubSpotAccount
-from crm_api.services.hubspot_account.binding import AccountBinding, store_refresh_token, stored_refresh_token
+from crm_api.security.crypto import KeyRing
+from crm_api.services.hubspot_account.binding import (
+    AccountBinding,
+    encrypt_with_current_key,
+    store_refresh_token,
+    stored_refresh_token,
+)
 from crm_api.settings import Settings
 from hubspot_emulator import Emulator, create_emulator
 
-SECRET = "a secret key of the service, long enough"
+SECRET = KeyRing("a secret key of the service, long enough")
 
 
 async def test_credentials_of_another_hubspot_account_return_503(
@@ -73,9 +79,22 @@ async def test_stored_refresh_token_is_ignored_after_settings_change(app: FastAP
     await store_refresh_token(session_factory, SECRET, "na1-configured", "na1-changed")
     assert await stored_refresh_token(session_factory, SECRET, "na1-new") is None
     assert (
-        await stored_refresh_token(session_factory, "another secret key of the service", "na1-configured")
+        await stored_refresh_token(
+            session_factory, KeyRing("another secret key of the service"), "na1-configured"
+        )
         is None
     )
+
+
+async def test_stored_refresh_token_survives_a_key_rotation(app: FastAPI) -> None:
+    session_factory = app.state.session_factory
+    old, new = "the old key of the service, long enough", "the new key of the service, also long"
+    await store_refresh_token(session_factory, KeyRing(old), "na1-configured", "na1-changed")
+    both = KeyRing(new, old)
+    assert await stored_refresh_token(session_factory, both, "na1-configured") == "na1-changed"
+    assert await stored_refresh_token(session_factory, KeyRing(new), "na1-configured") is None
+    await encrypt_with_current_key(session_factory, both, "na1-configured")
+    assert await stored_refresh_token(session_factory, KeyRing(new), "na1-configured") == "na1-changed"
 
 
 async def test_concurrent_changes_of_hubspot_account_row_succeed(app: FastAPI, emulator: Emulator) -> None:

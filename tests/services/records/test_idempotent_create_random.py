@@ -25,6 +25,7 @@ from crm_api.hubspot import (
     call_context,
 )
 from crm_api.models import IdempotencyKey, now
+from crm_api.security.crypto import KeyRing
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.idempotency import Attempt, Idempotency, run_once
 from crm_api.services.properties.categories import TICKET_CATEGORIES
@@ -95,7 +96,12 @@ class Client:
         self._rng = rng
         self.name = name
         self._key = Idempotency.of(
-            "secret", name, operation="test", owner="me", body=ResponseModel(id="x"), lease_seconds=15
+            KeyRing("secret"),
+            name,
+            operation="test",
+            owner="me",
+            body=ResponseModel(id="x"),
+            lease_seconds=15,
         )
         self.created: set[str] = set()
         self.outcomes: Counter[str] = Counter()
@@ -130,13 +136,13 @@ class Client:
                 if self._rng.random() < 0.5:
                     self._rng.choice(tasks).cancel()
                 else:
-                    await expire_leases(self._session_factory, self._key.row_id)
+                    await expire_leases(self._session_factory, self._key.rows[0].row_id)
                     tasks.append(asyncio.create_task(self.send()))
             for outcome in await asyncio.gather(*tasks, return_exceptions=True):
                 assert not isinstance(outcome, Exception), outcome
                 self.outcomes[str(outcome) or "cancelled"] += 1
             if self._rng.random() < 0.8:
-                await expire_leases(self._session_factory, self._key.row_id)
+                await expire_leases(self._session_factory, self._key.rows[0].row_id)
             if self.created and self._rng.random() < 0.7:
                 return
 

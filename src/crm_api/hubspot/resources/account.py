@@ -14,6 +14,8 @@ class AccountApi:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._zone: tuple[float, tzinfo] | None = None
+        self.currency: str | None = None
+        """The account's currency in the last details; None until `details` has read it."""
 
     async def details(self) -> AccountDetails:
         """Return the account's portal ID; also a cheap check of the credentials.
@@ -28,6 +30,7 @@ class AccountApi:
             response=AccountDetails,
         )
         self._zone = (self._sender.clock(), details.zone)
+        self.currency = details.company_currency
         return details
 
     async def time_zone(self, *, max_age_seconds: float = 3600.0) -> tzinfo:

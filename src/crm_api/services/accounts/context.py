@@ -10,6 +10,7 @@ from crm_api.database import SessionFactory
 from crm_api.hubspot import ReadCache
 from crm_api.models import User
 from crm_api.schemas.accounts import CustomerOperation
+from crm_api.security.crypto import KeyRing
 from crm_api.security.passwords import Passwords
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
@@ -34,7 +35,7 @@ class AccountRules:
     session_days: int
     max_sessions: int
     jwt_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
+    secret_keys: KeyRing = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

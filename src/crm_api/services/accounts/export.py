@@ -15,7 +15,6 @@ from crm_api.schemas.export import MAX_ENTRIES, AuditRecord, PersonalExport, Ses
 from crm_api.schemas.tickets import Ticket
 from crm_api.services import audit
 from crm_api.services.accounts.profile import profile_of
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact
 from crm_api.services.records.nesting import with_own_tickets
@@ -44,7 +43,7 @@ async def export_user(context: RecordContext, *, cursor: str | None) -> Personal
                 raise
     if record is not None:
         contact, ticket_records, incomplete = await with_own_tickets(context, record)
-        tickets = [from_record(Ticket, ticket, context.fields) for ticket in ticket_records]
+        tickets = [context.to_model(Ticket, ticket) for ticket in ticket_records]
     async with context.session_factory.begin() as database:
         if cursor is None:
             audit.record(database, "exported", user.id, origin=context.origin)

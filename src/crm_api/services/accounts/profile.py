@@ -64,7 +64,7 @@ async def delete_user(context: AccountContext, user: User) -> None:
     async with context.session_factory.begin() as database:
         # The user is deleted first: a create that stores its key waits for that and then finds no user.
         await database.execute(delete(User).where(User.id == user.id))
-        await delete_keys(database, context.rules.secret_key, (str(user.id), user.email))
+        await delete_keys(database, context.rules.secret_keys, (str(user.id), user.email))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=context.origin)
     if context.read_cache is not None:

@@ -163,15 +163,17 @@ async def _exchange(
         return None
     rules = context.rules
     if stored.replaced_at is not None:
-        successor = successor_of(refresh_token, salt=stored.successor_salt or "", key=rules.secret_key)
         issued = await database.get(RefreshToken, stored.successor_id)
+        salt = stored.successor_salt or ""
+        for key in rules.secret_keys:
+            successor = successor_of(refresh_token, salt=salt, key=key)
+            if issued is not None and issued.token_hash == hash_token(successor):
+                return _tokens(session, successor, used_at, rules)
         # SECRET_KEY was changed, or a process of the previous version replaced the token: neither is theft.
-        if issued is None or issued.token_hash != hash_token(successor):
-            return None
-        return _tokens(session, successor, used_at, rules)
+        return None
     await _delete_outdated_tokens(database, session.id, used_at, grace_start)
     salt = secrets.token_urlsafe(32)
-    successor = successor_of(refresh_token, salt=salt, key=rules.secret_key)
+    successor = successor_of(refresh_token, salt=salt, key=rules.secret_keys.current)
     stored.successor_id, tokens = _issue_tokens(database, session, successor, used_at, rules)
     stored.successor_salt = salt
     stored.replaced_at = used_at

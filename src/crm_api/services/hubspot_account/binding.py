@@ -13,7 +13,7 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import HubSpotClient
 from crm_api.hubspot.errors import HubSpotCredentialsError, HubSpotError, HubSpotGrantError
 from crm_api.models import HubSpotAccount, IdempotencyKey, RecentWrite, RecordLease, User
-from crm_api.security.crypto import decrypt, encrypt, keyed_hash
+from crm_api.security.crypto import KeyRing, decrypt, encrypt, keyed_hash
 from crm_api.services import audit
 from crm_api.services.audit import Origin
 
@@ -138,26 +138,44 @@ async def _change_row(session_factory: SessionFactory, change: Callable[[HubSpot
     raise ApiError("service_unavailable")
 
 
-async def stored_refresh_token(session_factory: SessionFactory, secret: str, configured: str) -> str | None:
+async def stored_refresh_token(session_factory: SessionFactory, keys: KeyRing, configured: str) -> str | None:
     """Return the refresh token that replaced the configured one, or None."""
     async with session_factory() as database:
         row = (await database.execute(select(HubSpotAccount))).scalar_one_or_none()
-    if row is None or row.refresh_token is None or row.refresh_token_origin != _origin(secret, configured):
-        return None
-    return decrypt(secret, _TOKEN, row.refresh_token)
+    return _decrypted(row, keys, configured) if row is not None else None
 
 
-async def store_refresh_token(
-    session_factory: SessionFactory, secret: str, configured: str, changed: str
-) -> None:
-    """Store the refresh token that HubSpot issued in place of the configured one."""
+async def encrypt_with_current_key(session_factory: SessionFactory, keys: KeyRing, configured: str) -> None:
+    """Encrypt the stored refresh token with the current key, so that the other key of a rotation can be removed."""
 
     def set_token(row: HubSpotAccount) -> None:
-        row.refresh_token = encrypt(secret, _TOKEN, changed)
-        row.refresh_token_origin = _origin(secret, configured)
+        refresh_token = _decrypted(row, keys, configured)
+        if refresh_token is not None:
+            _set_refresh_token(row, keys, configured, refresh_token)
 
     await _change_row(session_factory, set_token)
 
 
-def _origin(secret: str, configured: str) -> str:
-    return keyed_hash(secret, _TOKEN, configured)
+async def store_refresh_token(
+    session_factory: SessionFactory, keys: KeyRing, configured: str, changed: str
+) -> None:
+    """Store the refresh token that HubSpot issued in place of the configured one."""
+
+    await _change_row(session_factory, lambda row: _set_refresh_token(row, keys, configured, changed))
+
+
+def _set_refresh_token(row: HubSpotAccount, keys: KeyRing, configured: str, changed: str) -> None:
+    row.refresh_token = encrypt(keys.current, _TOKEN, changed)
+    row.refresh_token_origin = _origin(keys.current, configured)
+
+
+def _decrypted(row: HubSpotAccount, keys: KeyRing, configured: str) -> str | None:
+    if row.refresh_token is None or row.refresh_token_origin not in {
+        _origin(key, configured) for key in keys
+    }:
+        return None
+    return decrypt(keys, _TOKEN, row.refresh_token)
+
+
+def _origin(key: str, configured: str) -> str:
+    return keyed_hash(key, _TOKEN, configured)

@@ -45,6 +45,7 @@ class Field:
         return f"properties.{self.name}" if self.nested else self.name
 
 
+CURRENCY_PROPERTY: Final = "deal_currency_code"
 _CONTACTS: Final = (
     Field("hs_object_id", "hs_object_id", "number", "Record ID"),
     Field("email", "email", "text", "Email", _STAFF, required=True, searched=True),
@@ -61,6 +62,8 @@ _DEALS: Final = (
     Field("dealstage", "dealstage", "choice", "Deal stage", _ALL, required=True),
     Field("pipeline", "pipeline", "choice", "Pipeline", _ALL, required=True),
     Field("amount", "amount", "number", "Amount", _ALL),
+    # Not filterable: a deal without a value has the HubSpot account's currency.
+    Field("currency", CURRENCY_PROPERTY, "choice", "Currency", filterable=False),
     Field("closedate", "closedate", "datetime", "Close date", _ALL),
     Field("description", "description", "text", "Deal description", _ALL, searched=True),
     Field("createdate", "createdate", "datetime", "Create date"),

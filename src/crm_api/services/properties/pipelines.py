@@ -127,12 +127,13 @@ async def choose_stage(
     stages: CustomerStages,
     *,
     pipeline: str | None,
-    stage: str,
-) -> str:
-    """Return the ID of the pipeline to use for the stage: the given one, by default the first visible one.
+    stage: str | None,
+) -> tuple[str, str]:
+    """Return the IDs of the pipeline and stage to use: the given ones.
 
-    Raises a 400 on the field of the pipeline or the stage if the HubSpot account, read again, does not have it, or if
-    the caller may not use it.
+    The default pipeline is the first visible one, the default stage its first open one in display order that the caller
+    may set. Raises a 400 on the field of the pipeline or the stage if the HubSpot account, read again, lacks it,
+    or if the caller may not use it.
     """
     stage_field = STAGE_FIELDS[object_type]
     problem: ApiError | None = None
@@ -141,14 +142,24 @@ async def choose_stage(
         chosen = next((item for item in visible if pipeline in (None, item.id)), None)
         if chosen is None:
             problem = invalid("pipeline", "is not a pipeline of this account; GET /api/pipelines lists them")
+        elif stage is None:
+            default = _default_stage(object_type, stages, chosen)
+            if default is not None:
+                return chosen.id, default
+            problem = invalid(stage_field, "is required: this pipeline has no open stage that you may set")
         elif all(item.id != stage for item in chosen.stages):
             problem = invalid(stage_field, "is not a stage of this pipeline; GET /api/pipelines lists them")
         elif not stages.may_set(object_type, chosen.id, stage):
             raise invalid(stage_field, "is a stage that only staff may set")
         else:
-            return chosen.id
+            return chosen.id, stage
     assert problem is not None  # the loop ran
     raise problem
+
+
+def _default_stage(object_type: ObjectType, stages: CustomerStages, pipeline: HubSpotPipeline) -> str | None:
+    settable = (stage for stage in pipeline.stages if stages.may_set(object_type, pipeline.id, stage.id))
+    return next((stage.id for stage in settable if not stage.is_closed), None)
 
 
 async def visible_pipelines(

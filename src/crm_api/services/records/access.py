@@ -6,7 +6,15 @@ from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
-from crm_api.services.records.associations import associated_ids, visible_deal_ids
+from crm_api.schemas.common import Include
+from crm_api.services.records.associations import (
+    IdFields,
+    associated_ids,
+    inline_id_fields,
+    read_id_fields,
+    sorted_ids,
+    visible_deal_ids,
+)
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import own_contact
 
@@ -88,7 +96,7 @@ async def visible_deal(
     A customer may see the deals that are associated with their contact.
     """
     if context.is_staff:
-        return await _read(context, "deals", deal_id, associations, properties=properties)
+        return await _read(context, "deals", deal_id, ("contacts", *associations), properties=properties)
     if context.user.contact_id is None:
         await _resolve_or_404(context)
     try:
@@ -116,7 +124,7 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
     A customer may see the tickets that are associated with their contact or with one of its deals.
     """
     if context.is_staff:
-        return await _read(context, "tickets", ticket_id)
+        return await _read(context, "tickets", ticket_id, ("contacts", "deals"))
     if context.user.contact_id is None:
         await _resolve_or_404(context)
     try:
@@ -137,6 +145,26 @@ async def visible_ticket(context: RecordContext, ticket_id: str) -> CrmRecord:
     ):
         return ticket
     raise ApiError("not_found")
+
+
+async def id_fields_of(
+    context: RecordContext, object_type: ObjectType, record: CrmRecord, include: Include | None
+) -> IdFields:
+    """Return the ID fields of a record that `visible_record` has returned; None for those that are not read.
+
+    With `include`, all are read. Costs one call for a customer's ticket with deals, and further pages of associations.
+    """
+    id_fields = inline_id_fields(context, object_type, record)
+    if include is None or None not in id_fields.values():
+        return id_fields
+    if context.is_staff:
+        return (await read_id_fields(context, object_type, [record], are_inline=True))[record.id]
+    own = context.user.contact_id
+    contact_ids = await associated_ids(context, object_type, record, "contacts")
+    deal_ids, is_complete = await _own_deal_ids(context, record)
+    if not is_complete:
+        raise ApiError("hubspot_error")
+    return {"contact_ids": [own] if own in contact_ids else [], "deal_ids": deal_ids}
 
 
 async def _resolve_or_404(context: RecordContext) -> None:
@@ -168,14 +196,18 @@ async def _read(
 
 
 async def _is_on_own_deal(context: RecordContext, ticket: CrmRecord) -> bool:
+    deal_ids, is_complete = await _own_deal_ids(context, ticket)
+    if not (deal_ids or is_complete):
+        # The deal may be the caller's, so a 404 could be wrong.
+        raise ApiError("hubspot_error")
+    return bool(deal_ids)
+
+
+async def _own_deal_ids(context: RecordContext, ticket: CrmRecord) -> tuple[list[str], bool]:
+    """Return the ticket's deals that are the customer's own, and whether all of its deals could be checked."""
     deal_ids = await associated_ids(context, "tickets", ticket, "deals")
     result = await context.reads.associations.batch_read("deals", "contacts", deal_ids)
     own_ids = [
         deal_id for deal_id, contact_ids in result.targets.items() if context.user.contact_id in contact_ids
     ]
-    if await visible_deal_ids(context, own_ids):
-        return True
-    if result.failed:
-        # The deal may be the caller's, so a 404 could be wrong.
-        raise ApiError("hubspot_error")
-    return False
+    return sorted_ids(await visible_deal_ids(context, own_ids)), not result.failed

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from crm_api.errors import invalid
@@ -12,6 +12,7 @@ from crm_api.hubspot.errors import HubSpotValidationError
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.services.properties.filters import Order, RecordQuery, order_by_id
 from crm_api.services.properties.refusals import refused_search
+from crm_api.services.records.associations import IdFields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import read_recent, recent_ids
 
@@ -28,6 +29,8 @@ class SearchResult:
     total: int = 0
     truncated: bool = False
     """True on the last page if more records match than HubSpot's search returns."""
+    id_fields: Mapping[str, IdFields] = field(default_factory=dict)
+    """The IDs of associated records, by record ID, if they were read."""
 
 
 @dataclass(frozen=True, slots=True)

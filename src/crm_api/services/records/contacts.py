@@ -7,7 +7,6 @@ from crm_api.schemas.accounts import normalise_email
 from crm_api.schemas.contacts import Contact, ContactCreate, ContactResponse, ContactUpdate
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.access import visible_contact
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
@@ -24,7 +23,7 @@ async def create_contact(context: RecordContext, contact: ContactCreate, attempt
         record = await create_record(context, "contacts", body, attempt, unique=UniqueValue("email", email))
     except HubSpotConflictError:
         raise ApiError("contact_exists") from None
-    created = from_record(Contact, record, context.fields)
+    created = context.to_model(Contact, record)
     return ContactResponse(message=ContactResponse.CREATED, data=created)
 
 

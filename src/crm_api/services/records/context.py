@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
@@ -14,7 +14,8 @@ from crm_api.models import User
 from crm_api.schemas.accounts import CustomerOperation
 from crm_api.services.audit import Origin
 from crm_api.services.link_resolver import ContactLinkResolver
-from crm_api.services.properties.fields import RecordFields
+from crm_api.services.properties.fields import CURRENCY_PROPERTY, RecordFields
+from crm_api.services.properties.mapping import Model, from_record
 from crm_api.services.properties.pipelines import UNRESTRICTED, CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.record_versions import RecordVersions
@@ -108,6 +109,12 @@ class RecordContext:
             return True
         pipeline = self.fields[object_type].by_name["pipeline"].wire_name
         return self.stages.is_visible(object_type, record.get(pipeline) or "")
+
+    def to_model(self, model: type[Model], record: CrmRecord, **children: Any) -> Model:
+        """Return the contract's contact, deal or ticket of a HubSpot record, with these fields for its children."""
+        if model.OBJECT_TYPE == "deals":
+            children["currency"] = record.get(CURRENCY_PROPERTY) or self.hubspot.account.currency
+        return from_record(model, record, self.fields, **children)
 
     async def resolve_link(self) -> None:
         """Verify the caller's contact link in HubSpot and correct it. Raises 503 while the link is lost."""

@@ -11,7 +11,7 @@ from crm_api.hubspot.errors import HubSpotNotFoundError
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.services.link_resolver import MERGED_IDS
-from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
+from crm_api.services.records.associations import OwnIds, deal_ids_of, own_deals, own_tickets
 from crm_api.services.records.context import RecordContext
 
 Result = TypeVar("Result")
@@ -78,28 +78,31 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
     raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
 
 
-async def own_records(context: RecordContext, object_type: ObjectType) -> list[CrmRecord]:
-    """Return all records of this type that are the caller's own.
+async def own_records(context: RecordContext, object_type: ObjectType) -> tuple[list[CrmRecord], OwnIds]:
+    """Return all records of this type that are the caller's own, and their IDs.
 
     Costs one call for the contact; for others, the calls of `own_ids` and ceil(records/100).
     """
     if object_type == "contacts":
         contact = await own_contact(context)
-        return [contact] if contact is not None else []
-    return await read_records(context, object_type, await own_ids(context, object_type))
+        return ([contact] if contact is not None else []), OwnIds([], {})
+    own = await own_ids(context, object_type)
+    return await read_records(context, object_type, own.ids), own
 
 
-async def own_ids(context: RecordContext, object_type: ObjectType) -> list[str]:
-    """Return the ascending IDs of the caller's deals, or of all tickets of the caller's contact and deals.
+async def own_ids(context: RecordContext, object_type: ObjectType) -> OwnIds:
+    """Return the IDs of the caller's deals, or of all tickets of the caller's contact and deals.
 
     Costs one call, two for tickets of a caller with deals, and more if HubSpot pages the associations.
     """
     associations: list[ObjectType] = ["deals", "tickets"] if object_type == "tickets" else ["deals"]
     contact = await own_contact(context, associations=associations)
     if contact is None:
-        return []
+        return OwnIds([], {})
     deal_ids = await deal_ids_of(context, contact)
-    return deal_ids if object_type == "deals" else await ticket_ids_of(context, contact, deal_ids)
+    if object_type == "deals":
+        return own_deals(contact, deal_ids)
+    return await own_tickets(context, contact, deal_ids)
 
 
 async def read_records(

@@ -5,12 +5,12 @@ from functools import partial
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError, invalid
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
-from crm_api.schemas.common import or_none
+from crm_api.schemas.common import Include, or_none
 from crm_api.schemas.deals import Deal, DealCreate, DealResponse
 from crm_api.schemas.overview import DealWithTickets
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.access import own_contact_id, visible_deal
+from crm_api.services.records.access import id_fields_of, own_contact_id, visible_deal
+from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
@@ -26,7 +26,7 @@ async def create_deal(context: RecordContext, deal: DealCreate, attempt: Attempt
     record = await create_record(
         context, "deals", deal, attempt, associate=partial(_associations, context, deal)
     )
-    created = from_record(Deal, record, context.fields)
+    created = context.to_model(Deal, record, **inline_id_fields(context, "deals", record))
     return DealResponse(message=DealResponse.CREATED, data=created)
 
 
@@ -48,7 +48,10 @@ async def _associations(
     return [NewAssociation("contacts", contact_id)]
 
 
-async def get_deal(context: RecordContext, deal_id: str) -> tuple[DealWithTickets, str]:
+async def get_deal(
+    context: RecordContext, deal_id: str, *, include: Include | None
+) -> tuple[DealWithTickets, str]:
     """Return the deal with its tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
-    return await with_tickets(context, record), etag_of(record, context.fields["deals"])
+    id_fields = await id_fields_of(context, "deals", record, include)
+    return await with_tickets(context, record, id_fields), etag_of(record, context.fields["deals"])

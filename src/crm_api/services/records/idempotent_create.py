@@ -15,6 +15,7 @@ from crm_api.services.properties.fields import REQUEST_ID_PROPERTY, STAGE_FIELDS
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.refusals import refused_write
 from crm_api.services.properties.values import load_schema, require_valid
+from crm_api.services.records.associations import ASSOCIATED_TYPES
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.recent_writes import note_write
 
@@ -33,6 +34,7 @@ async def create_record(
 ) -> CrmRecord:
     """Create a record with the properties of this request body, or return the record of an earlier attempt.
 
+    The record contains its associations.
     Raises 400 for an unknown pipeline, stage or value, and what `associate` raises.
     """
     fields = context.fields[object_type]
@@ -77,23 +79,26 @@ async def create_record(
             origin=context.origin,
             fields=sorted(fields.paths[name] for name, value in properties.items() if value),
         )
-    return record
+    # HubSpot's response does not contain them.
+    return record.with_associations(associations)
 
 
 async def _chosen_pipeline(
     context: RecordContext, fields: ObjectFields, properties: dict[str, str]
 ) -> dict[str, str]:
-    """Return the pipeline property for a new record; {} for contacts. Raises 400 for an unknown pipeline or stage."""
+    """Return pipeline and stage of a new record; {} for contacts. Raises 400 for an unknown pipeline or stage."""
     stage_field = STAGE_FIELDS.get(fields.object_type)
     if stage_field is None:
         return {}
     name = fields.by_name["pipeline"].wire_name
-    pipeline, stage = properties.get(name), properties[stage_field]
-    return {
-        name: await choose_stage(
-            context.hubspot, fields.object_type, context.stages, pipeline=pipeline, stage=stage
-        )
-    }
+    pipeline, stage = await choose_stage(
+        context.hubspot,
+        fields.object_type,
+        context.stages,
+        pipeline=properties.get(name),
+        stage=properties.get(stage_field),
+    )
+    return {name: pipeline, stage_field: stage}
 
 
 async def reserve_idempotency_property(
@@ -125,7 +130,10 @@ async def find_created_record(
         return None
     try:
         return await hubspot.objects(object_type).get(
-            unique.value, properties=read, id_property=unique.property
+            unique.value,
+            properties=read,
+            id_property=unique.property,
+            associations=ASSOCIATED_TYPES[object_type],
         )
     except HubSpotNotFoundError:
         return None

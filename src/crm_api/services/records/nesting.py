@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from crm_api.hubspot import AssociationResult, CrmRecord
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.schemas.overview import ContactWithDeals, DealWithTickets
 from crm_api.schemas.tickets import Ticket
-from crm_api.services.properties.mapping import from_record
 from crm_api.services.records.associations import (
+    IdFields,
     partial_associations,
     partial_associations_by_id,
     sorted_ids,
@@ -94,19 +95,17 @@ def _nested(
         own = [_with_tickets(context, deal, read.ticket_ids, tickets, budget) for deal in fitting]
         is_cut = len(fitting) < len(own_deals)
         incomplete = is_cut or contact.id in read.deal_ids.failed or not read.deals.failed.isdisjoint(ids)
-        nested.append(
-            from_record(ContactWithDeals, contact, context.fields, deals=own, incomplete=incomplete)
-        )
+        nested.append(context.to_model(ContactWithDeals, contact, deals=own, incomplete=incomplete))
     return nested
 
 
-async def with_tickets(context: RecordContext, deal: CrmRecord) -> DealWithTickets:
-    """Return a deal, which was read with its tickets' IDs, with its tickets."""
+async def with_tickets(context: RecordContext, deal: CrmRecord, id_fields: IdFields) -> DealWithTickets:
+    """Return a deal, which was read with its tickets' IDs, with its tickets and these ID fields."""
     ticket_ids = await partial_associations(context, "deals", [deal], "tickets")
     tickets = await read_within_budget(
         context, "tickets", _distinct(ticket_ids.targets.values()), ByteBudget()
     )
-    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget())
+    return _with_tickets(context, deal, ticket_ids, tickets, ByteBudget(), id_fields)
 
 
 def _with_tickets(
@@ -115,6 +114,7 @@ def _with_tickets(
     ticket_ids: AssociationResult,
     tickets: BatchReadResult,
     budget: ByteBudget,
+    id_fields: IdFields = MappingProxyType({}),
 ) -> DealWithTickets:
     # A deal that was merged since has another ID than the one whose tickets were read.
     is_known = deal.id in ticket_ids.targets and deal.id not in ticket_ids.failed
@@ -122,12 +122,12 @@ def _with_tickets(
     own_tickets = records_in_order(tickets, ids)
     fitting = budget.fitting(own_tickets)
     is_cut = len(fitting) < len(own_tickets)
-    return from_record(
+    return context.to_model(
         DealWithTickets,
         deal,
-        context.fields,
-        tickets=[from_record(Ticket, ticket, context.fields) for ticket in fitting],
+        tickets=[context.to_model(Ticket, ticket) for ticket in fitting],
         incomplete=is_cut or not is_known or not tickets.failed.isdisjoint(ids),
+        **id_fields,
     )
 
 

@@ -1,13 +1,14 @@
 """Lists and searches of one object type, for customers and for staff."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
-from crm_api.schemas.common import Page, RecordModel, SearchPage, or_none
+from crm_api.schemas.common import Include, Page, RecordModel, SearchPage, or_none
 from crm_api.schemas.search import RecordSearch
 from crm_api.services.properties.filters import (
     Order,
@@ -16,8 +17,9 @@ from crm_api.services.properties.filters import (
     parse_list_filters,
     parse_search,
 )
-from crm_api.services.properties.mapping import from_record
+from crm_api.services.properties.mapping import Model
 from crm_api.services.records.account_search import SearchResult, list_account, search_account
+from crm_api.services.records.associations import ASSOCIATED_TYPES, read_id_fields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import (
     fitting_page,
@@ -42,11 +44,13 @@ async def list_records(
     sort: str | None,
     limit: int,
     cursor: str | None,
+    include: Include | None = None,
 ) -> ListPage:
     """Return a page of a list with these values, by ascending ID without `sort`. A customer's list has only their own.
 
     A customer's list comes from associations. A staff list without filters and order is HubSpot's list, which does
-    not lag behind writes; with them it is a search. Raises 400 `invalid_cursor`.
+    not lag behind writes; with them it is a search. `include` reads the IDs of associated records for staff; a
+    customer's list has them anyway. Raises 400 `invalid_cursor`.
     """
     object_type = model.OBJECT_TYPE
     query = await parse_list_filters(context.hubspot, context.fields[object_type], equal=equal, sort=sort)
@@ -55,13 +59,15 @@ async def list_records(
     if context.is_staff:
 
         async def read(limit: int) -> SearchResult:
-            return await _list_account(context, object_type, query, limit, position)
+            return await _list_account(context, object_type, query, limit, position, include)
 
         result = await read_fitting(read, attrgetter("records"), limit)
     else:
         result = await _list_own(context, object_type, query, limit, position)
+    if include and context.is_staff:
+        result = await _with_id_fields(context, object_type, result, are_inline=query.is_empty)
     return page_model(
-        results=[from_record(model, record, context.fields) for record in result.records],
+        results=_results(context, model, result),
         next_cursor=_write_cursor(context, result.next_position, endpoint, query),
     )
 
@@ -78,8 +84,10 @@ async def search_records(
     result, next_cursor = await find_records(
         context, object_type, query, limit=search.limit, cursor=or_none(search.cursor)
     )
+    if or_none(search.include) and context.is_staff:
+        result = await _with_id_fields(context, object_type, result, are_inline=False)
     return page_model(
-        results=[from_record(model, record, context.fields) for record in result.records],
+        results=_results(context, model, result),
         total=result.total,
         next_cursor=next_cursor,
         truncated=result.truncated,
@@ -111,13 +119,27 @@ async def find_records(
     return result, _write_cursor(context, result.next_position, endpoint, query)
 
 
+async def _with_id_fields(
+    context: RecordContext, object_type: ObjectType, result: SearchResult, *, are_inline: bool
+) -> SearchResult:
+    id_fields = await read_id_fields(context, object_type, result.records, are_inline=are_inline)
+    return replace(result, id_fields=id_fields)
+
+
+def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
+    return [
+        context.to_model(model, record, **result.id_fields.get(record.id, {})) for record in result.records
+    ]
+
+
 async def _search_own(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
     fields = context.fields[object_type]
-    own = await own_records(context, object_type)
+    own, ids = await own_records(context, object_type)
     records = await query.select(own, fields, context.time_slices)
-    return _page_after(records, query.order or order_by_id(fields), limit, position)
+    page = _page_after(records, query.order or order_by_id(fields), limit, position)
+    return replace(page, id_fields=ids.id_fields)
 
 
 async def _list_own(
@@ -128,20 +150,29 @@ async def _list_own(
         return await _search_own(context, object_type, query, limit, position)
     # Only the records of this page are read.
     after_id = int(position.get("id", "0"))
-    ids = [record_id for record_id in await own_ids(context, object_type) if int(record_id) > after_id]
+    own = await own_ids(context, object_type)
+    ids = [record_id for record_id in own.ids if int(record_id) > after_id]
     records = await read_records(context, object_type, ids[:limit])
     records.sort(key=lambda record: int(record.id))
     page = fitting_page(records)
     last_id = page[-1].id if len(page) < len(records) else ids[limit - 1] if len(ids) > limit else None
-    return SearchResult(page, None if last_id is None else {"id": last_id})
+    return SearchResult(page, None if last_id is None else {"id": last_id}, id_fields=own.id_fields)
 
 
 async def _list_account(
-    context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    limit: int,
+    position: dict[str, Any],
+    include: Include | None,
 ) -> SearchResult:
     if query.is_empty:
         page = await context.hubspot.objects(object_type).list_page(
-            limit=limit, after=position.get("after"), properties=context.fields[object_type].properties
+            limit=limit,
+            after=position.get("after"),
+            properties=context.fields[object_type].properties,
+            associations=ASSOCIATED_TYPES[object_type] if include else (),
         )
         return SearchResult(page.results, {"after": page.after} if page.after else None)
     if query.order is None:

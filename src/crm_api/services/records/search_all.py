@@ -14,8 +14,7 @@ from crm_api.schemas.search import FoundRecords
 from crm_api.schemas.tickets import Ticket
 from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import RecordQuery
-from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.associations import deal_ids_of, ticket_ids_of
+from crm_api.services.records.associations import deal_ids_of, own_tickets
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import ByteBudget, own_contact, read_records
 from crm_api.services.records.queries import find_records
@@ -55,9 +54,9 @@ async def search_everything(context: RecordContext, text: str, *, limit: int) ->
     budget = ByteBudget()
     records = {object_type: budget.fitting(matches) for object_type, matches in records.items()}
     return FoundRecords(
-        contacts=[from_record(Contact, record, context.fields) for record in records.get("contacts", [])],
-        deals=[from_record(Deal, record, context.fields) for record in records.get("deals", [])],
-        tickets=[from_record(Ticket, record, context.fields) for record in records.get("tickets", [])],
+        contacts=[context.to_model(Contact, record) for record in records.get("contacts", [])],
+        deals=[context.to_model(Deal, record) for record in records.get("deals", [])],
+        tickets=[context.to_model(Ticket, record) for record in records.get("tickets", [])],
         failed=list(failures),
     )
 
@@ -82,7 +81,7 @@ async def _search_own(
     else:
         ids = await deal_ids
         if object_type == "tickets":
-            ids = await ticket_ids_of(context, contact, ids)
+            ids = (await own_tickets(context, contact, ids)).ids
         records = await read_records(context, object_type, ids)
     selected = await query.select(records, context.fields[object_type], context.time_slices)
     return selected[:limit]

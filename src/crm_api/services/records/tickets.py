@@ -5,10 +5,11 @@ from functools import partial
 from crm_api.errors import ApiError
 from crm_api.hubspot import NewAssociation
 from crm_api.hubspot.errors import HubSpotValidationError
+from crm_api.schemas.common import Include
 from crm_api.schemas.tickets import Ticket, TicketCreate, TicketResponse
 from crm_api.services.idempotency import Attempt
-from crm_api.services.properties.mapping import from_record
-from crm_api.services.records.access import ticket_contacts, visible_ticket
+from crm_api.services.records.access import id_fields_of, ticket_contacts, visible_ticket
+from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of
 from crm_api.services.records.idempotent_create import create_record
@@ -24,7 +25,9 @@ async def create_ticket(
     record = await create_record(
         context, "tickets", ticket, attempt, associate=partial(_associations, context, deal_id)
     )
-    created = from_record(Ticket, record, context.fields)
+    # A customer's new ticket is associated with this deal only, which they see.
+    id_fields = {**inline_id_fields(context, "tickets", record), "deal_ids": [deal_id]}
+    created = context.to_model(Ticket, record, **id_fields)
     return TicketResponse(message=TicketResponse.CREATED, data=created)
 
 
@@ -41,7 +44,11 @@ async def _associations(
     ]
 
 
-async def get_ticket(context: RecordContext, ticket_id: str) -> tuple[Ticket, str]:
+async def get_ticket(
+    context: RecordContext, ticket_id: str, *, include: Include | None
+) -> tuple[Ticket, str]:
     """Return the ticket and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_ticket(context, ticket_id)
-    return from_record(Ticket, record, context.fields), etag_of(record, context.fields["tickets"])
+    id_fields = await id_fields_of(context, "tickets", record, include)
+    ticket = context.to_model(Ticket, record, **id_fields)
+    return ticket, etag_of(record, context.fields["tickets"])

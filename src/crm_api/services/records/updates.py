@@ -17,11 +17,12 @@ from crm_api.hubspot.names import ObjectType
 from crm_api.services import audit
 from crm_api.services.properties.bodies import body_to_properties
 from crm_api.services.properties.fields import STAGE_FIELDS, ObjectFields, with_value_type
-from crm_api.services.properties.mapping import Model, from_record
+from crm_api.services.properties.mapping import Model
 from crm_api.services.properties.pipelines import choose_stage
 from crm_api.services.properties.refusals import refused_write
 from crm_api.services.properties.values import check_values, load_schema_for, values_equal
 from crm_api.services.records.access import visible_record
+from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.etags import etag_of, require_match
 from crm_api.services.records.leases import record_lease
@@ -67,7 +68,8 @@ async def update_record(
             record = record.model_copy(
                 update={"properties": properties_now, "updated_at": updated.updated_at}
             )
-    return from_record(model, record, context.fields), etag_of(record, fields)
+    id_fields = inline_id_fields(context, model.OBJECT_TYPE, record)
+    return context.to_model(model, record, **id_fields), etag_of(record, fields)
 
 
 async def archive_record(
