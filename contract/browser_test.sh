@@ -9,5 +9,6 @@ need_chromium
 port=${PORT:-4303}
 origin=http://localhost:$((port + 1))
 serve "$port" CORS_ORIGINS="$origin"
-node browser_test_docs.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}
+# The portal comes first, because its screenshots show the demo's own records.
 node browser_test_portal.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}
+node browser_test_docs.mjs "$BASE" "$origin" ${IMAGES:+"../$IMAGES"}

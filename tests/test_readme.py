@@ -1,10 +1,12 @@
 """The demo, and the commands of the README."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.processes import Process, free_port
+from tests.support.processes import Process, emulator_process, free_port
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SERVICE_VARIABLES = {"ENVIRONMENT", "DATABASE_URL", "PORT", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"}
@@ -143,6 +145,78 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
         ):
             pass
+
+
+def test_readme_commands_for_own_hubspot_account_work(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    inherited = {name: value for name, value in os.environ.items() if name not in SERVICE_VARIABLES}
+    with emulator_process(tmp_path) as emulator:
+        environment = inherited | {"HUBSPOT_BASE_URL": emulator.url, "PORT": str(free_port())}
+        lines = [
+            line.partition("#")[0].strip() for line in commands("Use your own HubSpot account").splitlines()
+        ]
+        export, *steps, serve = lines
+        assert [line.removeprefix(".venv/bin/crm-api ") for line in steps] == [
+            "hubspot check", "hubspot provision", "migrate"
+        ]  # fmt: skip
+        script = "; ".join([export, *(f"{step} || echo status $?" for step in steps), f"exec {serve}"])
+        served = Process(
+            ["bash", "-c", script.replace("pat-...", "test-access-token")],
+            int(environment["PORT"]),
+            path="/healthz",
+            environment=environment,
+            log=tmp_path / "serve.log",
+        )
+        try:
+            # Only the check fails, because the account has not been provisioned yet.
+            assert re.findall(r"^status .*", served.output, re.MULTILINE) == ["status 1"]
+            assert httpx.get(served.url + "/readyz").status_code == 200
+        finally:
+            served.kill()
+
+
+def test_demo_of_newer_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    with demo(tmp_path):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / ".demo" / "crm-api.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    with (
+        pytest.raises(AssertionError, match=r"newer version of crm-api: delete the folder \.demo"),
+        demo(tmp_path),
+    ):
+        pass
+
+
+def test_demo_refuses_a_damaged_emulator_file(tmp_path: Path) -> None:
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo" / "hubspot.db").write_text("not a database")
+    with (
+        pytest.raises(AssertionError, match=r"stored records, delete the folder \.demo") as error,
+        demo(tmp_path),
+    ):
+        pass
+    assert "Traceback" not in str(error.value)
+
+
+def test_demo_refuses_a_folder_without_write_access(tmp_path: Path) -> None:
+    (tmp_path / ".demo").write_text("a file in place of the folder")
+    with pytest.raises(AssertionError, match=r"\.demo cannot be written \(File exists\)"), demo(tmp_path):
+        pass
+
+
+def test_make_run_without_python_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[1] / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "requirements/runtime.lock", "requirements/build.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for python in ("no-such-python", "false"):
+        command = ["make", "run", f"PYTHON={python}"]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode != 0
+        assert result.stdout.startswith("crm-api needs Python 3.11 or newer; choose one with: make PYTHON=")
+        assert len(result.stdout.splitlines()) == 1
+        assert "not found" not in result.stderr
 
 
 def test_demo_with_own_hubspot_account_has_its_own_database(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import { element, type Option } from "./dom";
 export function money(amount: string | null, currency?: string | null): string {
   if (amount === null) return "";
   const value = Number(amount);
-  const style = currency ? { style: "currency", currency } as const : { minimumFractionDigits: 2 };
+  const style = currency && /^[A-Z]{3}$/.test(currency) ? { style: "currency", currency } as const : { minimumFractionDigits: 2 };
   return new Intl.NumberFormat(undefined, { ...style, maximumFractionDigits: Math.max(2, amount.split(".")[1]?.length ?? 0) })
     .format(value);
 }

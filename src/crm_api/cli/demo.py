@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -17,7 +18,7 @@ import click
 import httpx
 
 from crm_api.cli.demo_records import CUSTOMER_EMAIL, PASSWORD, STAFF_EMAIL, seed
-from crm_api.cli.migrations import upgrade
+from crm_api.cli.migrations import NewerSchemaError, upgrade
 from crm_api.cli.progress import Progress
 from crm_api.cli.serve import serve_api
 from crm_api.settings import CustomerOperation, Settings
@@ -38,7 +39,7 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         )
     settings = Settings.load()
     own_account = bool(settings.hubspot_access_token or settings.hubspot_refresh_token)
-    folder.mkdir(exist_ok=True)
+    _prepare(folder)
     if "environment" not in settings.model_fields_set:
         os.environ["ENVIRONMENT"] = "development"
     if "customer_operations" not in settings.model_fields_set:
@@ -48,7 +49,9 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         name = "own-account.db" if own_account else "crm-api.db"
         os.environ["DATABASE_URL"] = f"sqlite:///{quote(str(folder.resolve() / name))}"
     if own_account:
-        _serve(port, f"HubSpot is {settings.hubspot_base_url}, as configured; no demo records.")
+        _serve(
+            port, f"HubSpot is {settings.hubspot_base_url}, as configured; no demo records.", folder=folder
+        )
         return
     if emulator_port is None:
         emulator_port = EMULATOR_PORT if _is_free(EMULATOR_PORT) else _any_free_port()
@@ -56,16 +59,22 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         raise click.ClickException(f"port {emulator_port} is in use: choose another --emulator-port")
     os.environ["HUBSPOT_BASE_URL"] = f"http://127.0.0.1:{emulator_port}"
     os.environ["HUBSPOT_ACCESS_TOKEN"] = "demo-access-token"
-    with _emulator(folder / "hubspot.db", emulator_port):
+    with _emulator(folder, emulator_port):
         notice = f"HubSpot is the bundled emulator on port {emulator_port}; records are in {folder}/."
-        _serve(port, notice, marker=folder / "seeded")
+        _serve(port, notice, folder=folder, marker=folder / "seeded")
 
 
-def _serve(port: int, notice: str, *, marker: Path | None = None) -> None:
+def _serve(port: int, notice: str, *, folder: Path, marker: Path | None = None) -> None:
     """Serve; `marker` is the file that shows that the demo records exist, None if there are none."""
     settings = Settings.load()
     settings.require_startable()
-    upgrade(settings.database_url)
+    try:
+        upgrade(settings.database_url)
+    except NewerSchemaError:
+        raise click.ClickException(
+            f"the demo's database is from a newer version of crm-api: delete the folder {folder} to start with new "
+            "records, or use that version"
+        ) from None
     if marker is not None and not marker.exists():
         # An interrupted earlier start may have left some records.
         httpx.post(
@@ -81,9 +90,22 @@ def _serve(port: int, notice: str, *, marker: Path | None = None) -> None:
     )
 
 
+def _prepare(folder: Path) -> None:
+    """Create the folder, and check that files can be created in it."""
+    try:
+        folder.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be written ({error.strerror}): choose another folder, such as "
+            "`.venv/bin/crm-api demo --folder /tmp/crm-api-demo`"
+        ) from None
+
+
 @contextlib.contextmanager
-def _emulator(state: Path, port: int) -> Generator[None, None, None]:
-    command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", str(state)]
+def _emulator(folder: Path, port: int) -> Generator[None, None, None]:
+    state = str(folder / "hubspot.db")
+    command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", state]
     # In its own session, the emulator does not get Ctrl-C; if this process is killed, the pipe closes and stops it.
     process = subprocess.Popen(  # noqa: S603 - this interpreter
         [*command, "--stop-with-input"], stdin=subprocess.PIPE, start_new_session=True
@@ -92,7 +114,7 @@ def _emulator(state: Path, port: int) -> Generator[None, None, None]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
     try:
-        _wait_for(process, port)
+        _wait_for(process, port, folder)
         yield
     finally:
         process.terminate()
@@ -103,11 +125,16 @@ def _exit(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, *, timeout_seconds: float = 20.0) -> None:
+def _wait_for(
+    process: subprocess.Popen[bytes], port: int, folder: Path, *, timeout_seconds: float = 20.0
+) -> None:
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise click.ClickException("the HubSpot emulator did not start; see its message above")
+            raise click.ClickException(
+                "the HubSpot emulator did not start; if its message above is about stored records, delete the folder "
+                f"{folder} to start with new ones"
+            )
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)

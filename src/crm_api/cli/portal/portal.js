@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 515f7aa98e206377a5877c05f0e7bb9d74ecc78282ab1ee3c9a4585d0102b23a
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: b3df9d3b38060a996d8a8d8d8ec100519985acd3b751e2540b27e7d165df92e5
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -1344,7 +1344,7 @@ function archiveButton(name, archive, back) {
 function money(amount, currency) {
   if (amount === null) return "";
   const value = Number(amount);
-  const style = currency ? { style: "currency", currency } : { minimumFractionDigits: 2 };
+  const style = currency && /^[A-Z]{3}$/.test(currency) ? { style: "currency", currency } : { minimumFractionDigits: 2 };
   return new Intl.NumberFormat(void 0, { ...style, maximumFractionDigits: Math.max(2, amount.split(".")[1]?.length ?? 0) }).format(value);
 }
 function day(timestamp) {
