@@ -62,7 +62,7 @@ public final class RoundTrip {
     Ticket ticket = tickets.createTicket(deal.getId(), ticketCreate, null).getData();
     assertEqual(ticket.getCategory(), "billing");
 
-    List<Deal> page = deals.listDeals(10, null, null, null, null).getData().getResults();
+    List<Deal> page = deals.listDeals(10, null, null, null, null, null).getData().getResults();
     assertEqual(page.stream().map(Deal::getId).toList(), List.of(deal.getId()));
     // The client sends `"values": []` with this filter.
     SearchFilter filter = new SearchFilter().property("subject").operator(SearchFilter.OperatorEnum.EQ).value("Invoice");
