@@ -5,6 +5,7 @@ import type { Pipelines, Problem, Profile, RecordProperty, Tokens } from "../../
 
 const STORAGE_KEY = "crm-portal-tokens";
 const DEFAULT_RETRY_SECONDS = 5;
+const STORAGE_DELAY_MS = 250;
 
 // All tabs share the local storage, so that a refresh in one tab serves the others.
 function storedTokens(): Tokens | null {
@@ -63,6 +64,8 @@ async function refreshOnce(before: Tokens): Promise<void> {
     if (storedTokens()?.refresh_token !== before.refresh_token) return;
     const { data, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
     if (data || response?.status === 401) storeTokens(data?.data ?? null);
+    // Other tabs run in other processes, which see a change of the local storage a little later.
+    await new Promise((resolve) => setTimeout(resolve, STORAGE_DELAY_MS));
   });
 }
 

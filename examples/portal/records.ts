@@ -1,7 +1,7 @@
 // Deals and tickets: my deals, one record, new records.
 import * as api from "../../sdk/hey-api/sdk.gen";
 import type {
-  Contact, ContactWithDeals, Deal, DealCreate, DealUpdate, DealWithTickets, Pipelines, RecordProperty, Ticket,
+  ContactWithDeals, Deal, DealCreate, DealUpdate, DealWithTickets, Pipelines, RecordProperty, RecordSearch, Ticket,
   TicketCreate, TicketUpdate,
 } from "../../sdk/hey-api/types.gen";
 import { idempotencyKey, load, perform, pipelines, profile, properties, request } from "./api";
@@ -12,21 +12,13 @@ import {
 } from "./format";
 import { open, type View } from "./view";
 
-/** Fields that newer versions of the service add to records. */
-export interface Related {
-  id: string;
-  currency?: string | null;
-  contact_ids?: string[];
-  deal_ids?: string[];
-}
-
 type Operation = "create_deal" | "update_deal" | "archive_deal" | "create_ticket" | "update_ticket" | "archive_ticket";
 
 export async function may(operation: Operation): Promise<boolean> {
   return (await profile()).operations.includes(operation);
 }
 
-export const amountText = (deal: Deal & Related): string => money(deal.amount, deal.currency);
+export const amountText = (deal: Deal): string => money(deal.amount, deal.currency);
 
 const backLink = (href: string, text: string): HTMLElement => element("p", {}, link(href, `← ${text}`));
 
@@ -91,7 +83,7 @@ export async function myDealsView(): Promise<View> {
 
 // Deals -------------------------------------------------------------------------------------------------------------
 
-function dealFields(stages: Pipelines, deal?: Deal & Related): Field[] {
+function dealFields(stages: Pipelines, deal?: Deal): Field[] {
   const stage = deal?.dealstage ?? null;
   return [
     { name: "dealname", label: "Name", value: deal?.dealname ?? "" },
@@ -127,12 +119,13 @@ export async function newDealView(contactId?: string): Promise<View> {
   };
 }
 
-/** The names of contacts; null if there are none to name. */
+/** The names of up to 50 contacts. HubSpot's search may not know a contact of the last seconds yet. */
 export async function contactNames(ids: string[]): Promise<Map<string, string>> {
-  const unique = [...new Set(ids)];
-  const read = (id: string): Promise<Contact | null> => request<Contact>(() => api.getContact({ path: { id } })).catch(() => null);
-  const contacts = await Promise.all(unique.map(read));
-  return new Map(contacts.filter((contact) => contact !== null).map((contact) => [contact.id, contactName(contact)]));
+  const values = [...new Set(ids)].slice(0, 50);
+  if (values.length === 0) return new Map();
+  const body: RecordSearch = { filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 };
+  const { results } = await request(() => api.searchContacts({ body }));
+  return new Map(results.map((contact) => [contact.id, contactName(contact)]));
 }
 
 /** Links to the contacts of a record, for staff. */
@@ -142,15 +135,15 @@ export function contactLinks(ids: string[], names: Map<string, string>): Child {
   return element("span", { class: "links" }, ...links);
 }
 
-async function relatedContacts(record: Related): Promise<Child> {
-  const ids = record.contact_ids ?? [];
+async function relatedContacts({ contact_ids }: Deal | Ticket): Promise<Child> {
+  const ids = contact_ids ?? [];
   if (ids.length === 0 || (await profile()).role !== "staff") return null;
   return contactLinks(ids, await contactNames(ids));
 }
 
 export async function dealView(id: string): Promise<View> {
   const [{ data: deal, etag }, stages, kinds, mayEdit, mayArchive, newTicket] = await Promise.all([
-    load(() => api.getDeal({ path: { id } })), pipelines(), properties("tickets"),
+    load(() => api.getDeal({ path: { id }, query: { include: "associations" } })), pipelines(), properties("tickets"),
     may("update_deal"), may("archive_deal"), may("create_ticket"),
   ]);
   const archive = (): Promise<void> => perform(() => api.archiveDeal({ path: { id }, headers: { "If-Match": etag } }));
@@ -231,11 +224,10 @@ export async function newTicketView(dealId: string): Promise<View> {
 }
 
 export async function ticketView(id: string): Promise<View> {
-  const [{ data, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
-    load(() => api.getTicket({ path: { id } })), pipelines(), properties("tickets"),
+  const [{ data: ticket, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
+    load(() => api.getTicket({ path: { id }, query: { include: "associations" } })), pipelines(), properties("tickets"),
     may("update_ticket"), may("archive_ticket"), profile(),
   ]);
-  const ticket: Ticket & Related = data;
   const dealId = ticket.deal_ids?.[0];
   const parent = dealId ? `#/deals/${dealId}` : me.role === "staff" ? "#/tickets" : "#/deals";
   const archive = (): Promise<void> => perform(() => api.archiveTicket({ path: { id }, headers: { "If-Match": etag } }));

@@ -5,7 +5,7 @@ import { load, pipelines, properties, request } from "./api";
 import { action, button, element, facts, form, link, type Child, type Field } from "./dom";
 import { editView } from "./editing";
 import { contactName, dayText, optionLabel, propertyOptions, stageBadge, stageOptions, timeText } from "./format";
-import { amountText, contactLinks, contactNames, dealCard, may, type Related } from "./records";
+import { amountText, contactLinks, contactNames, dealCard, may } from "./records";
 import { open, type View } from "./view";
 
 const PAGE_SIZE = 20;
@@ -93,22 +93,21 @@ export async function contactsView(query: URLSearchParams): Promise<View> {
   });
 }
 
-/** A column with the contacts of deals or tickets, if the service lists them. */
-async function contactColumn<Rec extends Related>(records: Rec[]): Promise<[string, (record: Rec) => Child][]> {
-  if (!records.some((record) => record.contact_ids)) return [];
+/** A column with the contacts of deals or tickets. */
+async function contactColumn<Rec extends Deal | Ticket>(records: Rec[]): Promise<[string, (record: Rec) => Child]> {
   const names = await contactNames(records.flatMap((record) => record.contact_ids ?? []));
-  return [["Contact", (record) => contactLinks(record.contact_ids ?? [], names)]];
+  return ["Contact", (record) => contactLinks(record.contact_ids ?? [], names)];
 }
 
 export async function dealsView(query: URLSearchParams): Promise<View> {
   const stages = await pipelines();
-  return listView<Deal & Related>({
+  return listView<Deal>({
     title: "Deals", path: "#/deals", query,
     filter: { property: "dealstage", field: { name: "stage", label: "Stage", options: stageOptions(stages.deals) } },
-    search: (body) => request(() => api.searchDeals({ body })),
+    search: (body) => request(() => api.searchDeals({ body: { ...body, include: "associations" } })),
     columns: async (deals) => [
       ["Name", (deal) => link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name")],
-      ...(await contactColumn(deals)),
+      await contactColumn(deals),
       ["Stage", (deal) => stageBadge(stages.deals, deal.dealstage)],
       ["Amount", (deal) => amountText(deal), "number"],
       ["Expected close", (deal) => dayText(deal.closedate), "wide"],
@@ -118,13 +117,13 @@ export async function dealsView(query: URLSearchParams): Promise<View> {
 
 export async function ticketsView(query: URLSearchParams): Promise<View> {
   const [stages, kinds] = await Promise.all([pipelines(), properties("tickets")]);
-  return listView<Ticket & Related>({
+  return listView<Ticket>({
     title: "Tickets", path: "#/tickets", query,
     filter: { property: "hs_pipeline_stage", field: { name: "stage", label: "Stage", options: stageOptions(stages.tickets) } },
-    search: (body) => request(() => api.searchTickets({ body })),
+    search: (body) => request(() => api.searchTickets({ body: { ...body, include: "associations" } })),
     columns: async (tickets) => [
       ["Subject", (ticket) => link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject")],
-      ...(await contactColumn(tickets)),
+      await contactColumn(tickets),
       ["Stage", (ticket) => stageBadge(stages.tickets, ticket.hs_pipeline_stage)],
       ["Priority", (ticket) => optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority), "wide"],
       ["Created", (ticket) => dayText(ticket.createdate), "wide"],

@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: b3df9d3b38060a996d8a8d8d8ec100519985acd3b751e2540b27e7d165df92e5
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 810324715c0ae755fcf158b4d54220a16d4bd26c787fbfe0ea044df98d126ee1
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -984,6 +984,7 @@ var searchContacts = (options) => (options.client ?? client).post({
 // ../examples/portal/api.ts
 var STORAGE_KEY = "crm-portal-tokens";
 var DEFAULT_RETRY_SECONDS = 5;
+var STORAGE_DELAY_MS = 250;
 function storedTokens() {
   return JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null");
 }
@@ -1024,6 +1025,7 @@ async function refreshOnce(before) {
     if (storedTokens()?.refresh_token !== before.refresh_token) return;
     const { data, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
     if (data || response?.status === 401) storeTokens(data?.data ?? null);
+    await new Promise((resolve) => setTimeout(resolve, STORAGE_DELAY_MS));
   });
 }
 async function send(operation) {
@@ -1489,24 +1491,25 @@ async function newDealView(contactId) {
   };
 }
 async function contactNames(ids) {
-  const unique = [...new Set(ids)];
-  const read = (id) => request(() => getContact({ path: { id } })).catch(() => null);
-  const contacts = await Promise.all(unique.map(read));
-  return new Map(contacts.filter((contact) => contact !== null).map((contact) => [contact.id, contactName(contact)]));
+  const values = [...new Set(ids)].slice(0, 50);
+  if (values.length === 0) return /* @__PURE__ */ new Map();
+  const body = { filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 };
+  const { results: results2 } = await request(() => searchContacts({ body }));
+  return new Map(results2.map((contact) => [contact.id, contactName(contact)]));
 }
 function contactLinks(ids, names) {
   if (ids.length === 0) return null;
   const links = ids.map((id) => link(`#/contacts/${id}`, names.get(id) ?? id));
   return element("span", { class: "links" }, ...links);
 }
-async function relatedContacts(record) {
-  const ids = record.contact_ids ?? [];
+async function relatedContacts({ contact_ids }) {
+  const ids = contact_ids ?? [];
   if (ids.length === 0 || (await profile()).role !== "staff") return null;
   return contactLinks(ids, await contactNames(ids));
 }
 async function dealView(id) {
   const [{ data: deal, etag }, stages, kinds, mayEdit, mayArchive, newTicket] = await Promise.all([
-    load(() => getDeal({ path: { id } })),
+    load(() => getDeal({ path: { id }, query: { include: "associations" } })),
     pipelines(),
     properties("tickets"),
     may("update_deal"),
@@ -1597,15 +1600,14 @@ async function newTicketView(dealId) {
   };
 }
 async function ticketView(id) {
-  const [{ data, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
-    load(() => getTicket({ path: { id } })),
+  const [{ data: ticket, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
+    load(() => getTicket({ path: { id }, query: { include: "associations" } })),
     pipelines(),
     properties("tickets"),
     may("update_ticket"),
     may("archive_ticket"),
     profile()
   ]);
-  const ticket = data;
   const dealId = ticket.deal_ids?.[0];
   const parent = dealId ? `#/deals/${dealId}` : me.role === "staff" ? "#/tickets" : "#/deals";
   const archive = () => perform(() => archiveTicket({ path: { id }, headers: { "If-Match": etag } }));
@@ -1772,9 +1774,8 @@ async function contactsView(query) {
   });
 }
 async function contactColumn(records) {
-  if (!records.some((record) => record.contact_ids)) return [];
   const names = await contactNames(records.flatMap((record) => record.contact_ids ?? []));
-  return [["Contact", (record) => contactLinks(record.contact_ids ?? [], names)]];
+  return ["Contact", (record) => contactLinks(record.contact_ids ?? [], names)];
 }
 async function dealsView(query) {
   const stages = await pipelines();
@@ -1783,10 +1784,10 @@ async function dealsView(query) {
     path: "#/deals",
     query,
     filter: { property: "dealstage", field: { name: "stage", label: "Stage", options: stageOptions(stages.deals) } },
-    search: (body) => request(() => searchDeals({ body })),
+    search: (body) => request(() => searchDeals({ body: { ...body, include: "associations" } })),
     columns: async (deals) => [
       ["Name", (deal) => link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name")],
-      ...await contactColumn(deals),
+      await contactColumn(deals),
       ["Stage", (deal) => stageBadge(stages.deals, deal.dealstage)],
       ["Amount", (deal) => amountText(deal), "number"],
       ["Expected close", (deal) => dayText(deal.closedate), "wide"]
@@ -1800,10 +1801,10 @@ async function ticketsView(query) {
     path: "#/tickets",
     query,
     filter: { property: "hs_pipeline_stage", field: { name: "stage", label: "Stage", options: stageOptions(stages.tickets) } },
-    search: (body) => request(() => searchTickets({ body })),
+    search: (body) => request(() => searchTickets({ body: { ...body, include: "associations" } })),
     columns: async (tickets) => [
       ["Subject", (ticket) => link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject")],
-      ...await contactColumn(tickets),
+      await contactColumn(tickets),
       ["Stage", (ticket) => stageBadge(stages.tickets, ticket.hs_pipeline_stage)],
       ["Priority", (ticket) => optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority), "wide"],
       ["Created", (ticket) => dayText(ticket.createdate), "wide"]
