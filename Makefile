@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check format lint types openapi contract sdk portal browser-test soak outages operations bench bench-quick lock lock-contract licences clean
+.PHONY: help run test test-pythons check format lint types openapi contract sdk sdk-matrix portal browser-test soak outages operations bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ sdk: $(BIN)/.dev ## Generate the TypeScript and Python SDKs into sdk/, type-chec
 	@contract/sdk.sh
 	@contract/round_trip.sh
 
+sdk-matrix: $(BIN)/.dev ## Generate clients with 15 more generators into sdk-matrix/, compile them, and call the service with three (needs Java)
+	@contract/sdk_matrix.sh
+
 portal: ## Build examples/portal into src/crm_api/cli/portal/, which the demo serves (needs Node)
 	@contract/portal.sh
 
@@ -106,8 +109,9 @@ licences: $(BIN)/.dev ## Write docs/licences.md for the packages in requirements
 	  "The list of common passwords is zxcvbn's: [its licence](../src/crm_api/security/common_passwords.LICENSE.txt)." ''; \
 	  $(BIN)/pip-licenses --from=mixed --format=markdown --packages $(LICENSED); } > docs/licences.md
 
-lock-contract: ## Resolve the lock of the contract's Python tools again
+lock-contract: ## Resolve the locks of the contract's Python tools again
 	$(LOCK) contract/requirements.in -o contract/requirements.lock
+	$(LOCK) -c contract/requirements.lock contract/matrix/requirements.in -o contract/matrix/requirements.lock
 
 clean: ## Remove the environment and caches; .demo/ stays
 	rm -rf $(VENV) .venv-pythons .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,4 +1,4 @@
-"""Measure this service, two peers and a lower bound, and print a table: `make bench`, `make bench-quick`.
+"""Measure this service, three peers and a lower bound, and print a table: `make bench`, `make bench-quick`.
 
 `--write` puts the table into docs/performance.md. The exit status does not depend on the figures.
 """

@@ -30,8 +30,6 @@ from benchmarks.operations_site import (
 from tests.support.builders import PASSWORD, deal_body, registration_body
 from tests.support.mail import token_of
 
-from crm_api.settings import Settings
-
 USERS: Final = 8
 
 
@@ -190,9 +188,8 @@ async def try_all(site: Site, seconds: float) -> bool:
             await asyncio.sleep(seconds)
             load.phase = "rolling restart"
             await restart_replicas(site)
-            if "secret_key_previous" in Settings.model_fields:
-                load.phase = "key rotation"
-                await rotate_keys(site)
+            load.phase = "key rotation"
+            await rotate_keys(site)
             load.phase = "backup"
             dump = await back_up(site)
             await asyncio.sleep(seconds)

@@ -11,7 +11,8 @@ SERVICE: Final = "crm-api"
 FLASK: Final = "(a) Flask"
 FASTAPI: Final = "(b) FastAPI"
 LOWER_BOUND: Final = "(c) lower bound"
-PEERS: Final = (FLASK, FASTAPI, LOWER_BOUND)
+NODE: Final = "(d) Fastify"
+PEERS: Final = (FLASK, FASTAPI, LOWER_BOUND, NODE)
 CONTESTANTS: Final = (SERVICE, *PEERS)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks.emulator import Emulator
 from benchmarks.load import Client
-from benchmarks.report import CONTESTANTS, FASTAPI, FLASK, LOWER_BOUND, PEERS, SERVICE, Report
+from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, NODE, PEERS, SERVICE, Report
 from benchmarks.rounds import log_failure
 from benchmarks.servers import Server, Servers
 from benchmarks.users import User, lower_bound_headers, make_staff, register_users
@@ -110,6 +110,8 @@ class Run:
     """Users of crm-api: the first is staff, the others are customers."""
     database: str
     """Database URL of crm-api."""
+    node: Contestant | None = None
+    """Peer (d), which only creates deals; None without Node."""
     report: Report = field(default_factory=Report)
 
     @property
@@ -134,9 +136,9 @@ async def start_run(servers: Servers, settings: RunSettings) -> AsyncGenerator[R
     contestants: dict[str, Contestant] = {}
     async with AsyncExitStack() as clients:
         started = await asyncio.gather(
-            *(asyncio.to_thread(start_contestant, name, starters[name]) for name in CONTESTANTS)
+            *(asyncio.to_thread(start_contestant, name, starters[name]) for name in starters)
         )
-        for name, server in zip(CONTESTANTS, started, strict=True):
+        for name, server in zip(starters, started, strict=True):
             client = await clients.enter_async_context(Client(server.url))
             headers: list[dict[str, str]] = [{} for _ in emails]
             if name == LOWER_BOUND:
@@ -149,12 +151,31 @@ async def start_run(servers: Servers, settings: RunSettings) -> AsyncGenerator[R
                     # Its requests are refused then, which its cells show.
                     log_failure(name, error)
             contestants[name] = Contestant(name, server, client, headers)
+        node = await clients.enter_async_context(start_node(servers, emulator, contestants[FASTAPI].headers))
         await make_staff(database, emails[STAFF])
         # Each process reads the pipelines once; that is not part of the measures.
-        for contestant in contestants.values():
+        for contestant in (*contestants.values(), *([node] if node is not None else [])):
             await _warm_up(contestant)
         await emulator.add_latency()
-        yield Run(servers, settings, emulator, contestants, users[SERVICE], database)
+        yield Run(servers, settings, emulator, contestants, users[SERVICE], database, node)
+
+
+@asynccontextmanager
+async def start_node(
+    servers: Servers, emulator: Emulator, headers: Sequence[Mapping[str, str]]
+) -> AsyncGenerator[Contestant | None, None]:
+    """Start peer (d), which accepts the tokens of peer (b)."""
+    server: Server | MissingServer | None
+    try:
+        server = await asyncio.to_thread(lambda: servers.node(emulator, workers=PROCESSES))
+    except Exception as error:  # noqa: BLE001 - the run goes on without the peer
+        log_failure(NODE, error)
+        server = MissingServer(NODE)
+    if server is None:
+        yield None
+        return
+    async with Client(server.url) as client:
+        yield Contestant(NODE, server, client, headers)
 
 
 async def _warm_up(contestant: Contestant) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Final, Self
 
 import psutil
 from benchmarks.emulator import Emulator, token_of
+from benchmarks.peers.users import SECRET
 from tests.support.postgres import PostgresServer, start_postgres
 from tests.support.processes import free_port
 
@@ -27,6 +29,7 @@ GUNICORN_THREADS: Final = 8
 MAX_CONNECTIONS: Final[int] = Settings.model_fields["hubspot_max_connections"].default
 """Connections to HubSpot per process of crm-api and the lower bound."""
 START_SECONDS: Final = 30.0
+INSTALL_SECONDS: Final = 300.0
 UNLIMITED: Final = "100000000 per 1 minute"
 
 
@@ -200,6 +203,24 @@ class Servers:
             _uvicorn(app, workers),
             environment | {"HUBSPOT_MAX_CONNECTIONS": str(MAX_CONNECTIONS)},
         )
+
+    def node(self, emulator: Emulator, *, workers: int) -> Server | None:
+        """Start peer (d) after installing its packages; return None without Node."""
+        if shutil.which("node") is None or shutil.which("npm") is None:
+            return None
+        folder = ROOT / "benchmarks" / "peers" / "node"
+        # npm writes this file last, so it is missing after an interrupted installation.
+        if not (folder / "node_modules" / ".package-lock.json").is_file():
+            install = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(install, cwd=folder, check=True, timeout=INSTALL_SECONDS)
+        environment = {
+            "NODE_ENV": "production",
+            "PROCESSES": str(workers),
+            "HUBSPOT_BASE_URL": emulator.url,
+            "HUBSPOT_ACCESS_TOKEN": token_of("node"),
+            "PEER_TOKEN_SECRET": SECRET,
+        }
+        return self.start("node", ["node", str(folder / "service.mjs"), "{port}"], environment)
 
     def local_lower_bound(self, database: str, pipelines: Path) -> Server:
         """Start the lower bound of requests without HubSpot."""

@@ -9,7 +9,11 @@ from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import transient_settings
 
 ROOT = Path(__file__).parents[1]
-LOCKS = [*sorted((ROOT / "requirements").glob("*.lock")), ROOT / "contract" / "requirements.lock"]
+LOCKS = [
+    *sorted((ROOT / "requirements").glob("*.lock")),
+    ROOT / "contract" / "requirements.lock",
+    ROOT / "contract" / "matrix" / "requirements.lock",
+]
 
 # Files with hashes and generated files, whose sources are scanned.
 NOT_SCANNED = (".lock", ".png", "package-lock.json", "openapi.json", ".js", ".css")

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.emulator import LATENCY_SECONDS
 from benchmarks.load import run_concurrently
-from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, SERVICE, Figure, Row, at_least
+from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, NODE, SERVICE, Figure, Row, at_least
 from benchmarks.rounds import cell, measure_in_rounds, medians, rates
 from benchmarks.run import PROCESSES, Contestant, Run, customer_index
 from benchmarks.sample import Sample
@@ -20,7 +20,8 @@ CHART: Final = "Milliseconds to create a deal, by number of concurrent users"
 
 
 async def measure(run: Run) -> None:
-    cpu_used: dict[str, list[float]] = {name: [] for name in run.contestants}
+    contestants = {**run.contestants, **({NODE: run.node} if run.node is not None else {})}
+    cpu_used: dict[str, list[float]] = {name: [] for name in contestants}
 
     def create_deals(name: str, contestant: Contestant) -> Callable[[], Awaitable[Sample]]:
         async def create() -> Sample:
@@ -32,7 +33,7 @@ async def measure(run: Run) -> None:
 
         return create
 
-    measures = {name: create_deals(name, contestant) for name, contestant in run.contestants.items()}
+    measures = {name: create_deals(name, contestant) for name, contestant in contestants.items()}
     samples = await measure_in_rounds(run.settings.rounds, measures)
     figures = {name: rates(values) for name, values in samples.items()}
     cells = {
@@ -53,6 +54,9 @@ async def measure(run: Run) -> None:
     for name, label, goal in ((FASTAPI, "(b)", at_least(2, "x")), (LOWER_BOUND, "(c)", at_least(0.6, "x"))):
         figure = figures[SERVICE].ratio_to(figures[name], f"x {label}")
         run.report.rows.append(Row(f"the same, compared with {label}", {}, figure, goal, "As above."))
+    if NODE in figures:
+        row = Row("the same, compared with (d)", {}, figures[SERVICE].ratio_to(figures[NODE], "x (d)"))
+        run.report.rows.append(row)
     await _growth(run)
 
 

@@ -20,6 +20,7 @@ from crm_api.models import User
 from crm_api.schemas.common import DEFAULT_LIMIT, MAX_LIMIT, NO_NUL, Include, Limit, OptionalCursor
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.records.context import RecordContext
+from crm_api.services.records.etags import is_unchanged
 
 # The constraints belong to `str`: on `str | None` they would be missing in the OpenAPI document.
 _ETags = Annotated[
@@ -57,6 +58,14 @@ IfMatch = Annotated[
             'The forms into which a compressing proxy changes an ETag, `W/"..."` and `"...-gzip"`, match too.'
         ),
         examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
+    ),
+]
+IfNoneMatch = Annotated[
+    _ETags | SkipJsonSchema[None],
+    Header(
+        alias="If-None-Match",
+        description="`ETag` of an earlier response; if the response would be the same, it is a 304 without a body.",
+        examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11.9c1f0e5d7a3b2486"'],
     ),
 ]
 SortBy = Annotated[
@@ -159,4 +168,25 @@ async def get_cached_record_context(
     return replace(context, cached_reads=CachedReads(cache, note_age))
 
 
+class _NotModified:
+    """Response of a read that honours If-None-Match."""
+
+    def __init__(self, response: Response, if_none_match: str | None) -> None:
+        self._response = response
+        self._if_none_match = if_none_match
+
+    def of(self, etag: str) -> Response | None:
+        """Set the ETag; return the 304 if the caller has this representation. It keeps the age of cached data."""
+        self._response.headers["ETag"] = etag
+        if not is_unchanged(self._if_none_match, etag):
+            return None
+        return Response(status_code=304, headers=dict(self._response.headers))
+
+
+async def get_not_modified(response: Response, if_none_match: IfNoneMatch = None) -> _NotModified:
+    """Return the check of this request's If-None-Match."""
+    return _NotModified(response, if_none_match)
+
+
+NotModifiedDep = Annotated[_NotModified, Depends(get_not_modified)]
 CachedRecordContextDep = Annotated[RecordContext, Depends(get_cached_record_context)]

@@ -22,9 +22,9 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": "no-store",
     },
     "ETag": {
-        "description": "Version of the record, for `If-Match`.",
+        "description": "Version of the record, for `If-Match`; in a response to GET also for `If-None-Match`.",
         "required": True,
-        "schema": {"type": "string", "maxLength": 100, "pattern": '^"[0-9a-f]+"$'},
+        "schema": {"type": "string", "maxLength": 100, "pattern": '^"[0-9a-f]+([.][0-9a-f]+)?"$'},
         "example": '"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"',
     },
     "Idempotency-Replayed": {

@@ -18,8 +18,10 @@ HUBSPOT_ERRORS: Final = (
 CREATE_ERRORS: Final = (*HUBSPOT_ERRORS, "outcome_unknown")
 
 
-def responses(*codes: str, message: str = "", status: int = 200, etag: bool = False) -> Responses:
-    """Return a route's `responses`: the given error codes and the success message.
+def responses(
+    *codes: str, message: str = "", status: int = 200, etag: bool = False, not_modified: bool = False
+) -> Responses:
+    """Return a route's `responses`: the given error codes, the success message, and the 304.
 
     `add_error_responses` adds the codes of `implied_codes`.
     """
@@ -29,6 +31,9 @@ def responses(*codes: str, message: str = "", status: int = 200, etag: bool = Fa
         response["x-codes"].append(code)
     if message:
         declared[status] = {"x-message": message, "headers": header_references("ETag") if etag else {}}
+    if not_modified:
+        description = "The representation that `If-None-Match` names is current."
+        declared[304] = {"description": description, "headers": header_references("ETag")}
     return declared
 
 

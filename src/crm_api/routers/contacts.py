@@ -14,6 +14,7 @@ from crm_api.dependencies.records import (
     FilterText,
     IfMatch,
     LimitParameter,
+    NotModifiedDep,
     RecordContextDep,
     SortBy,
 )
@@ -90,16 +91,20 @@ async def search_contacts(search: RecordSearch, context: CachedRecordContextDep)
     return ContactSearchResponse(message=ContactSearchResponse.MESSAGE, data=page)
 
 
-@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True))
+@router.get(
+    "/{id}",
+    response_model=ContactDetailResponse,
+    responses=responses(*HUBSPOT_ERRORS, message=ContactDetailResponse.MESSAGE, etag=True, not_modified=True),
+)
 async def get_contact(
-    id: ContactId, context: CachedRecordContextDep, response: Response
-) -> ContactDetailResponse:
+    id: ContactId, context: CachedRecordContextDep, not_modified: NotModifiedDep
+) -> ContactDetailResponse | Response:
     """Get a contact with its deals and their tickets.
 
     The `ETag` header has the version of the contact, for `If-Match`.
     """
-    contact, response.headers["ETag"] = await contacts.get_contact(context, id)
-    return ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
+    contact, etag = await contacts.get_contact(context, id)
+    return not_modified.of(etag) or ContactDetailResponse(message=ContactDetailResponse.MESSAGE, data=contact)
 
 
 @router.patch(

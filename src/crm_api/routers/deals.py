@@ -14,6 +14,7 @@ from crm_api.dependencies.records import (
     IfMatch,
     IncludeParameter,
     LimitParameter,
+    NotModifiedDep,
     RecordContextDep,
     SortBy,
 )
@@ -97,13 +98,20 @@ async def search_deals(search: RecordSearch, context: CachedRecordContextDep) ->
     return DealSearchResponse(message=DealSearchResponse.MESSAGE, data=page)
 
 
-@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True))
+@router.get(
+    "/{id}",
+    response_model=DealDetailResponse,
+    responses=responses(*HUBSPOT_ERRORS, message=DealDetailResponse.MESSAGE, etag=True, not_modified=True),
+)
 async def get_deal(
-    id: DealId, context: CachedRecordContextDep, response: Response, include: IncludeParameter = None
-) -> DealDetailResponse:
+    id: DealId,
+    context: CachedRecordContextDep,
+    not_modified: NotModifiedDep,
+    include: IncludeParameter = None,
+) -> DealDetailResponse | Response:
     """Get a deal with its tickets. The `ETag` header has the version of the deal, for `If-Match`."""
-    deal, response.headers["ETag"] = await deals.get_deal(context, id, include=include)
-    return DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
+    deal, etag = await deals.get_deal(context, id, include=include)
+    return not_modified.of(etag) or DealDetailResponse(message=DealDetailResponse.MESSAGE, data=deal)
 
 
 @router.patch(

@@ -12,6 +12,7 @@ from crm_api.dependencies.records import (
     IfMatch,
     IncludeParameter,
     LimitParameter,
+    NotModifiedDep,
     RecordContextDep,
     SortBy,
     TicketPipelineFilter,
@@ -102,13 +103,20 @@ async def create_ticket(
     )
 
 
-@router.get("/{id}", responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True))
+@router.get(
+    "/{id}",
+    response_model=TicketResponse,
+    responses=responses(*HUBSPOT_ERRORS, message=TicketResponse.RETRIEVED, etag=True, not_modified=True),
+)
 async def get_ticket(
-    id: TicketId, context: CachedRecordContextDep, response: Response, include: IncludeParameter = None
-) -> TicketResponse:
+    id: TicketId,
+    context: CachedRecordContextDep,
+    not_modified: NotModifiedDep,
+    include: IncludeParameter = None,
+) -> TicketResponse | Response:
     """Get a ticket. The `ETag` header has its version, for `If-Match`."""
-    ticket, response.headers["ETag"] = await tickets.get_ticket(context, id, include=include)
-    return TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
+    ticket, etag = await tickets.get_ticket(context, id, include=include)
+    return not_modified.of(etag) or TicketResponse(message=TicketResponse.RETRIEVED, data=ticket)
 
 
 @router.patch(

@@ -9,7 +9,7 @@ from crm_api.schemas.overview import ContactWithDeals
 from crm_api.services.idempotency import Attempt
 from crm_api.services.records.access import visible_contact
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.etags import etag_of
+from crm_api.services.records.etags import representation_etag
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_deals_and_tickets
 from crm_api.services.records.updates import update_record
@@ -31,7 +31,7 @@ async def get_contact(context: RecordContext, contact_id: str) -> tuple[ContactW
     """Return the contact with its deals and their tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_contact(context, contact_id, associations=("deals",))
     [contact] = await with_deals_and_tickets(context, [record])
-    return contact, etag_of(record, context.fields["contacts"])
+    return contact, representation_etag(record, context.fields["contacts"], contact)
 
 
 async def update_contact(

@@ -12,7 +12,7 @@ from crm_api.services.idempotency import Attempt
 from crm_api.services.records.access import id_fields_of, own_contact_id, visible_deal
 from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.etags import etag_of
+from crm_api.services.records.etags import representation_etag
 from crm_api.services.records.idempotent_create import create_record
 from crm_api.services.records.nesting import with_tickets
 
@@ -54,4 +54,5 @@ async def get_deal(
     """Return the deal with its tickets, and its ETag. Raises 404 if the caller cannot see it."""
     record = await visible_deal(context, deal_id, associations=("tickets",))
     id_fields = await id_fields_of(context, "deals", record, include)
-    return await with_tickets(context, record, id_fields), etag_of(record, context.fields["deals"])
+    deal = await with_tickets(context, record, id_fields)
+    return deal, representation_etag(record, context.fields["deals"], deal)

@@ -11,7 +11,7 @@ from crm_api.services.idempotency import Attempt
 from crm_api.services.records.access import id_fields_of, ticket_contacts, visible_ticket
 from crm_api.services.records.associations import inline_id_fields
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.etags import etag_of
+from crm_api.services.records.etags import representation_etag
 from crm_api.services.records.idempotent_create import create_record
 
 
@@ -51,4 +51,4 @@ async def get_ticket(
     record = await visible_ticket(context, ticket_id)
     id_fields = await id_fields_of(context, "tickets", record, include)
     ticket = context.to_model(Ticket, record, **id_fields)
-    return ticket, etag_of(record, context.fields["tickets"])
+    return ticket, representation_etag(record, context.fields["tickets"], ticket)
