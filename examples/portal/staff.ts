@@ -109,7 +109,7 @@ export async function dealsView(query: URLSearchParams): Promise<View> {
       ["Name", (deal) => link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name")],
       await contactColumn(deals),
       ["Stage", (deal) => stageBadge(stages.deals, deal.dealstage)],
-      ["Amount", (deal) => amountText(deal), "number"],
+      ["Amount", (deal) => amountText(deal), "number wide"],
       ["Expected close", (deal) => dayText(deal.closedate), "wide"],
     ],
   });

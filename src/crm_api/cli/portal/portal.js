@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 810324715c0ae755fcf158b4d54220a16d4bd26c787fbfe0ea044df98d126ee1
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 4b4b334e3bd5c95c60b38b329a341a25ff5752d8ed0e749dafc490ceaf642a56
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -1789,7 +1789,7 @@ async function dealsView(query) {
       ["Name", (deal) => link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name")],
       await contactColumn(deals),
       ["Stage", (deal) => stageBadge(stages.deals, deal.dealstage)],
-      ["Amount", (deal) => amountText(deal), "number"],
+      ["Amount", (deal) => amountText(deal), "number wide"],
       ["Expected close", (deal) => dayText(deal.closedate), "wide"]
     ]
   });
