@@ -141,9 +141,9 @@ class TestHubSpot:
         monkeypatch.setenv("ENVIRONMENT", "production")
         monkeypatch.setenv("HUBSPOT_BASE_URL", emulator_url)
         before = await self.run("check")
-        assert before.exit_code == 0, before.output
+        assert before.exit_code == 1, before.output
         assert before.output.splitlines()[0] == f"Checking {emulator_url} ..."
-        assert sum(line.startswith("WARN") for line in before.output.splitlines()) == 3
+        assert sum(line.startswith("FAIL") for line in before.output.splitlines()) == 3
         done = await self.run("provision")
         assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
         assert (await self.run("provision")).output == "Nothing was missing.\n"
