@@ -60,8 +60,10 @@ IfMatch = Annotated[
         examples=['"5f0c8a52c2f04d6c8a1d0a2b7c9e4f11"'],
     ),
 ]
+_AnyETags = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[ -~]+$")]
 IfNoneMatch = Annotated[
-    _ETags | SkipJsonSchema[None],
+    # An invalid ETag matches nothing, so the record is returned.
+    _AnyETags | SkipJsonSchema[None],
     Header(
         alias="If-None-Match",
         description="`ETag` of an earlier response; if the response would be the same, it is a 304 without a body.",

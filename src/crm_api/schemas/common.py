@@ -221,15 +221,22 @@ PropertyTexts = Annotated[
         examples=[{"dealtype": "newbusiness"}],
     ),
 ]
+_PROPERTY_CHANGES = Field(
+    max_length=MAX_MEMBERS,
+    description="Properties that the operator has added, by name; null clears a property.",
+    examples=[{"dealtype": "newbusiness"}],
+)
 PropertyChanges = Annotated[
     dict[str, Annotated[str, AS_SENT, text(65_536, example="newbusiness")] | None],
-    Field(
-        max_length=MAX_MEMBERS,
-        description="Properties that the operator has added, by name; null clears a property.",
-        examples=[{"dealtype": "newbusiness"}],
-    ),
+    _PROPERTY_CHANGES,
     BeforeValidator(_limit_members),
 ]
+RegistrationProperties = Annotated[
+    dict[str, Annotated[str, AS_SENT, text(2_000, example="newbusiness")] | None],
+    _PROPERTY_CHANGES,
+    BeforeValidator(_limit_members),
+]
+"""Properties of a registration, whose body has at most 16 KiB."""
 
 
 def _shorten(value: object) -> object:

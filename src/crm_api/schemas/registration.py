@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import MISSING, Field, SecretStr, ValidationInfo, WithJsonSchema, field_validator
 
 from crm_api.schemas.accounts import Email, NewPassword, PersonName, Phone
-from crm_api.schemas.common import Envelope, PropertyChanges, RequestModel, ResponseModel
+from crm_api.schemas.common import Envelope, RegistrationProperties, RequestModel, ResponseModel
 from crm_api.schemas.contacts import Contact
 
 
@@ -18,7 +18,7 @@ class Registration(RequestModel):
     lastname: Annotated[PersonName, Field(examples=["Lovelace"])]
     password: NewPassword
     phone: Phone
-    properties: PropertyChanges | MISSING = MISSING
+    properties: RegistrationProperties | MISSING = MISSING
 
     @field_validator("password")
     @classmethod
