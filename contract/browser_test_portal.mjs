@@ -188,13 +188,23 @@ await page.bringToFront();
 // Outages: a service that cannot be reached, and one that responds with 503, end no session and are retried.
 const errorsBefore = errors.length;
 await page.setRequestInterception(true);
+const problem = {
+  status: 503, headers: { "Retry-After": "1" }, contentType: "application/problem+json",
+  body: JSON.stringify({ code: "hubspot_unavailable", detail: "HubSpot is not available.", details: [] }),
+};
+const refreshOutage = (request) => (request.url().endsWith("/api/token/refresh") ? request.respond(problem) : request.continue());
+page.on("request", refreshOutage);
+await page.evaluate(endAccessToken);
+await page.reload();
+await page.waitForSelector("#retry");
+page.off("request", refreshOutage);
+await page.setRequestInterception(false);
+await page.waitForSelector("[data-deal]"); // without a click: the portal retries after Retry-After
+await page.setRequestInterception(true);
 const outage = (request) => {
   if (!request.url().startsWith(`${base}/api/`)) return request.continue();
   if (request.url().includes("/api/me")) return request.abort();
-  return request.respond({
-    status: 503, headers: { "Retry-After": "1" }, contentType: "application/problem+json",
-    body: JSON.stringify({ code: "hubspot_unavailable", detail: "HubSpot is not available.", details: [] }),
-  });
+  return request.respond(problem);
 };
 page.on("request", outage);
 await page.reload();
@@ -216,7 +226,7 @@ await page.evaluate(() => (location.hash = "#/deals"));
 await page.waitForSelector("#retry");
 page.off("request", outage);
 await page.setRequestInterception(false);
-await page.waitForSelector("[data-deal]"); // without a click: the portal retries after Retry-After
+await page.waitForSelector("[data-deal]");
 errors.length = errorsBefore; // the browser logs each failed request
 
 // Profile and password.

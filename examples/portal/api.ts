@@ -62,8 +62,10 @@ async function refreshOnce(before: Tokens): Promise<void> {
   await navigator.locks.request(STORAGE_KEY, async () => {
     // Another request or tab may have refreshed the tokens while this one waited for the lock.
     if (storedTokens()?.refresh_token !== before.refresh_token) return;
-    const { data, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
-    if (data || response?.status === 401) storeTokens(data?.data ?? null);
+    const { data, error, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
+    // Only a refused refresh token ends the session; an outage is retried with the same one.
+    if (!data && response?.status !== 401) throw failure({ error: error as Problem, response });
+    storeTokens(data?.data ?? null);
     // Other tabs run in other processes, which see a change of the local storage a little later.
     await new Promise((resolve) => setTimeout(resolve, STORAGE_DELAY_MS));
   });

@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 4b4b334e3bd5c95c60b38b329a341a25ff5752d8ed0e749dafc490ceaf642a56
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 9f508d27e30ed4058deb4b6acc4c6a7b8d947351e93c93832988a0edac9d5a10
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -1023,8 +1023,9 @@ function storeTokens(tokens) {
 async function refreshOnce(before) {
   await navigator.locks.request(STORAGE_KEY, async () => {
     if (storedTokens()?.refresh_token !== before.refresh_token) return;
-    const { data, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
-    if (data || response?.status === 401) storeTokens(data?.data ?? null);
+    const { data, error, response } = await refreshToken({ body: { refresh_token: before.refresh_token } });
+    if (!data && response?.status !== 401) throw failure({ error, response });
+    storeTokens(data?.data ?? null);
     await new Promise((resolve) => setTimeout(resolve, STORAGE_DELAY_MS));
   });
 }
