@@ -62,6 +62,7 @@ async def test_check_fails_for_another_hubspot_account(
     [line] = [line for line in result.output.splitlines() if " database " in line]
     assert line.startswith("FAIL")
     assert f"bound to HubSpot account {emulator.portal_id}, not {other_account.portal_id}" in line
+    assert (await run("provision")).exit_code == 0
     monkeypatch.setenv("DATABASE_URL", "postgresql://user@127.0.0.1:1/name")
     result = await run("check")
     assert result.exit_code == 0, result.output

@@ -60,7 +60,7 @@ async def open_mail(settings: Settings) -> AsyncGenerator[SendMail, None]:
     require_mail(settings)
     lost: list[str] = []
     queue = MailQueue(
-        settings, flush_timeout_seconds=120.0, on_lost=lambda reason, _count: lost.append(reason)
+        settings, flush_timeout_seconds=120.0, on_lost=lambda reason, count: lost.extend([reason] * count)
     )
     queue.start()
     try:
