@@ -15,6 +15,8 @@ from crm_api.services.properties import pipelines
 from hubspot_emulator import Emulator
 
 KEYS = {
+    "contact_ids",
+    "currency",
     "id",
     "hs_object_id",
     "dealname",

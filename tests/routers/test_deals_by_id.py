@@ -207,6 +207,11 @@ class TestUpdateDeal:
         assert problem["details"][0]["message"] == "(Description) is required by a rule of this account"
 
 
+def record_part(etag: str) -> str:
+    """Return the part of an ETag that If-Match compares; the other part is that of the representation."""
+    return etag.strip('"').partition(".")[0]
+
+
 class TestIfMatch:
     async def test_current_etag_allows_one_deal_update(self, customer: Caller, emulator: Emulator) -> None:
         deal_id = await create_deal_as(customer)
@@ -220,7 +225,7 @@ class TestIfMatch:
         assert_problem(await customer.delete(path, headers={"If-Match": etag}), 412, "precondition_failed")
         assert writes(emulator) == []
         current = first.headers["etag"]
-        assert current == (await customer.get(path)).headers["etag"]
+        assert current.strip('"') == record_part((await customer.get(path)).headers["etag"])
         again = await customer.patch(path, {"amount": 2}, headers={"If-Match": f'"other", {current}'})
         assert again.status_code == 200
         assert (await customer.delete(path, headers={"If-Match": "*"})).status_code == 204
@@ -234,7 +239,7 @@ class TestIfMatch:
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 8}, headers={"If-Match": etag})
         assert_problem(response, 412, "precondition_failed")
 
-    async def test_change_of_property_not_returned_keeps_etag_of_deal(
+    async def test_change_of_property_not_returned_allows_update(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -244,7 +249,11 @@ class TestIfMatch:
         again = await customer.get(f"/api/deals/{deal_id}")
         changed = [response.json()["data"]["hs_lastmodifieddate"] for response in (read, again)]
         assert changed[0] != changed[1]
-        assert read.headers["etag"] == again.headers["etag"]
+        assert record_part(read.headers["etag"]) == record_part(again.headers["etag"])
+        accepted = await customer.patch(
+            f"/api/deals/{deal_id}", {}, headers={"If-Match": read.headers["etag"]}
+        )
+        assert accepted.status_code == 200
 
     async def test_one_of_five_concurrent_updates_with_one_etag_succeeds(
         self, customer: Caller, emulator: Emulator
