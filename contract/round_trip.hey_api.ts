@@ -80,7 +80,7 @@ expectProblem(await api.listDeals({ query: { cursor: "made-up" } }), 400, "inval
 
 const detail = await api.getDeal({ path: { id: deal.id }, throwOnError: true });
 assert.deepEqual(detail.data.data.tickets.map(({ subject }) => subject), ["Late"]);
-assert.match(detail.response.headers.get("ETag") ?? "", /^"[0-9a-f]+"$/);
+assert.match(detail.response.headers.get("ETag") ?? "", /^"[0-9a-f]+\.[0-9a-f]+"$/);
 const matches = await api.searchDeals({
   body: { query: "fleet", filters: [{ property: "dealstage", operator: "EQ", value: dealStage.id }] },
   throwOnError: true,

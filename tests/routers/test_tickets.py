@@ -52,6 +52,8 @@ class TestCreateTicket:
         assert response.json()["message"] == "Ticket created successfully"
         ticket = response.json()["data"]
         assert set(ticket) == {
+            "contact_ids",
+            "deal_ids",
             "id",
             "hs_object_id",
             "subject",

@@ -40,8 +40,12 @@ BASE = {
         "description",
         "createdate",
         "hs_lastmodifieddate",
+        "currency",
+        "contact_ids",
     },
     "tickets": {
+        "contact_ids",
+        "deal_ids",
         "subject",
         "description",
         "category",

@@ -65,7 +65,7 @@ class _Read:
     """A HubSpot read with its key in the cache."""
 
     partition: Partition
-    key: str
+    key: str = field(repr=False)
     method: str
     path: str = field(repr=False)
     operation: str

@@ -395,9 +395,12 @@ def read_response(response: type[M], content: bytes) -> M:
 
 def _repaired(node: Any, name: str = "") -> Any:
     """Return JSON with valid Unicode, with texts as values of properties, and without timestamps that are none."""
-    if isinstance(node, str) and name != "archived":
-        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", node)
-        return None if name in _TIMESTAMPS and not _is_timestamp(text) else text
+    if name in _TIMESTAMPS:
+        return node if isinstance(node, str) and _is_timestamp(node) else None
+    if name == "archived":
+        return node is True
+    if isinstance(node, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", node)
     if isinstance(node, list):
         return [_repaired(item) for item in node]
     if isinstance(node, dict):
@@ -405,9 +408,7 @@ def _repaired(node: Any, name: str = "") -> Any:
         if name in _TEXT_MAPS:
             return {key: _as_text(value) for key, value in members.items()}
         return members
-    if name == "archived":
-        return node is True
-    return None if name in _TIMESTAMPS else node
+    return node
 
 
 def _is_timestamp(text: str) -> bool:

@@ -136,7 +136,7 @@ class ContactLinkResolver:
 def merged_ids(contact: CrmRecord) -> frozenset[str]:
     """Return the contact's ID and the IDs of the contacts that were merged into it."""
     merged = (contact.get(MERGED_IDS) or "").split(";")
-    return frozenset({contact.id, *filter(None, merged)})
+    return frozenset({contact.id, *filter(str.isdecimal, merged)})
 
 
 async def is_claimed_by_other_user(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
@@ -152,7 +152,7 @@ class CheckedValues:
     Both are by the names of HubSpot's properties.
     """
 
-    values: dict[str, str]
+    values: dict[str, str] = field(repr=False)
     problems: dict[str, FieldProblem]
 
     def require_valid(self, current: Mapping[str, str | None] | None = None) -> None:
