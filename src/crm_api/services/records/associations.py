@@ -98,15 +98,16 @@ def inline_id_fields(context: RecordContext, object_type: ObjectType, record: Cr
             _ID_FIELDS[to_type]: _bounded_ids(found.ids) if found.after is None else None
             for to_type, found in inline.items()
         }
-    own = str(context.user.contact_id)
+    # A user whose contact was unlinked since the request began has none.
+    own = [context.user.contact_id] if context.user.contact_id is not None else []
     if object_type == "deals":
         # The deal is visible because it is associated with this contact.
-        return {"contact_ids": [own]}
+        return {"contact_ids": own}
     if object_type == "contacts":
         return {}
-    is_direct = own in inline["contacts"].ids
+    is_direct = not set(own).isdisjoint(inline["contacts"].ids)
     return {
-        "contact_ids": None if not is_direct and inline["contacts"].after is not None else [own] * is_direct,
+        "contact_ids": None if not is_direct and inline["contacts"].after is not None else own * is_direct,
         # Deals of the ticket may belong to another contact.
         "deal_ids": None if inline["deals"].ids else [],
     }
