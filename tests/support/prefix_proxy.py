@@ -23,7 +23,11 @@ async def prefix_proxy(port: int, prefix: str, *, removes_prefix: bool) -> Async
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        # `asyncio.start_server` logs the cancellation of a task as an error, so it ends here.
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError),
+        ):
             head = await reader.readuntil(b"\r\n\r\n")
             match = _REQUEST_LINE.match(head)
             assert match is not None, head
@@ -39,7 +43,6 @@ async def prefix_proxy(port: int, prefix: str, *, removes_prefix: bool) -> Async
                 await forward(
                     method + b" " + target + b" HTTP/1.1\r\nConnection: close\r\n" + fields, reader, writer
                 )
-        writer.close()
 
     async def forward(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         response, request = await asyncio.open_connection("127.0.0.1", port)
@@ -65,3 +68,5 @@ async def prefix_proxy(port: int, prefix: str, *, removes_prefix: bool) -> Async
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Transports close their sockets in the next turns of the event loop.
+        await asyncio.sleep(0.01)
