@@ -1,4 +1,4 @@
-"""Folder of the workers' metric files, and the space that each worker reserves in it.
+"""The folder with the metric files of all workers, and the disk space that each worker reserves in it.
 
 This module does not import prometheus_client, which reads the environment when it is imported.
 """

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 import crm_api
 from crm_api.database import create_engine
+from crm_api.services.health import is_schema_missing
 
 
 class NewerSchemaError(click.ClickException):
@@ -49,8 +50,7 @@ async def _read_revision(database_url: str) -> str | None:
             ).scalar()
             return revision
     except DBAPIError as error:
-        # The messages of PostgreSQL and SQLite name the missing table.
-        if "alembic_version" in str(error.orig):
+        if is_schema_missing(error):
             return None
         raise
     finally:

@@ -48,7 +48,7 @@ def serve_api(
     workers: int,
     factory: str = "crm_api.cli.serve:create_worker",
 ) -> None:
-    """Serve until a signal and the shutdown notice after it; running requests then have `drain_seconds` to finish.
+    """Serve until a signal arrives and the shutdown notice is over; running requests may then take `drain_seconds`.
 
     Each process imports `factory` and calls it to create its application.
     """

@@ -16,7 +16,7 @@ class Keepalive(NamedTuple):
     """Milliseconds until unacknowledged data closes the connection; 0 is the system's default."""
 
 
-# Names of the options, where the system has them; macOS calls the first one TCP_KEEPALIVE.
+# Socket options by system: macOS has TCP_KEEPALIVE instead of TCP_KEEPIDLE, and not every system has all of them.
 _OPTIONS: Final = (
     ("keepalives_idle", ("TCP_KEEPIDLE", "TCP_KEEPALIVE")),
     ("keepalives_interval", ("TCP_KEEPINTVL",)),

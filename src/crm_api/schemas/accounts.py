@@ -16,7 +16,7 @@ CustomerOperation = Literal[
 # excludes characters and `_only_name_characters` checks the letters.
 _NAME_PATTERN = r"^[^\x00-\x1f\x7f!\"#$%&()*+,/0-9:;<=>?@\[\\\]^_`{|}~]+$"
 _NAME_LENGTH = 100
-# A zero-width non-joiner is part of Persian names.
+# Persian names contain this invisible character.
 _ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
 # Characters that keyboards and text processors put in place of a hyphen or a space.
 _NAME_REPLACEMENTS = str.maketrans(

@@ -95,9 +95,13 @@ async def database_problem(session_factory: SessionFactory) -> str | None:
     except SQLAlchemyError as error:
         if is_read_only(error):
             return "it is read-only, perhaps a standby"
-        # The messages of PostgreSQL and SQLite name the missing table.
-        missing = "alembic_version" in str(getattr(error, "orig", ""))
-        return "its schema is missing: run crm-api migrate" if missing else cause_of(error)
+        return "its schema is missing: run crm-api migrate" if is_schema_missing(error) else cause_of(error)
     except (OSError, TimeoutError) as error:
         return cause_of(error)
     return None
+
+
+def is_schema_missing(error: SQLAlchemyError) -> bool:
+    """Return True if the database has no schema yet."""
+    # The messages of PostgreSQL and SQLite name the missing table.
+    return "alembic_version" in str(getattr(error, "orig", ""))
