@@ -61,6 +61,8 @@ CREATE_RESERVE_SHARE: Final = 0.3
 ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})
 OUTAGES: Final = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError
 JSON_CONTENT: Final = {"Content-Type": "application/json"}
+# Parsing a larger body takes more than a millisecond, in which the event loop serves no other request.
+LARGE_BODY_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class Sender:
         default_deadline_seconds: float,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        turn: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._connections = connections
         self.auth = auth
@@ -145,6 +148,7 @@ class Sender:
         self.default_deadline_seconds = default_deadline_seconds
         self.clock = clock
         self.sleep = sleep
+        self._turn = turn
         self.in_flight = 0
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
@@ -220,6 +224,11 @@ class Sender:
                 outcome.sent = outcome.sent or may_have_acted
                 raise outcome
         raise AssertionError  # pragma: no cover - count() does not end
+
+    async def wait_to_parse(self, body: bytes) -> None:
+        """Wait for a turn if parsing this body would delay other requests."""
+        if self._turn is not None and len(body) > LARGE_BODY_BYTES:
+            await self._turn()
 
     async def wait_for_retry(self, error: HubSpotError, *, attempt: int, seconds: float) -> bool:
         """Wait before retrying an idempotent call; False if the policy, the budget or `seconds` forbid the retry."""
@@ -307,7 +316,9 @@ class Sender:
             error.operation = call.operation
             outcome = error.with_traceback(None)
         else:
-            outcome = self._read(call, response, self.clock() - started)
+            elapsed = self.clock() - started
+            await self.wait_to_parse(response.content)
+            outcome = self._read(call, response, elapsed)
         finally:
             self.in_flight -= 1
             # A cancelled call must not block the next probe. `finish` follows without an await in between.

@@ -67,7 +67,7 @@ async def list_records(
     if include and context.is_staff:
         result = await _with_id_fields(context, object_type, result, are_inline=query.is_empty)
     return page_model(
-        results=_results(context, model, result),
+        results=await _results(context, model, result),
         next_cursor=_write_cursor(context, result.next_position, endpoint, query),
     )
 
@@ -87,7 +87,7 @@ async def search_records(
     if or_none(search.include) and context.is_staff:
         result = await _with_id_fields(context, object_type, result, are_inline=False)
     return page_model(
-        results=_results(context, model, result),
+        results=await _results(context, model, result),
         total=result.total,
         next_cursor=next_cursor,
         truncated=result.truncated,
@@ -126,7 +126,8 @@ async def _with_id_fields(
     return replace(result, id_fields=id_fields)
 
 
-def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
+async def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
+    await context.wait_to_respond(result.records)
     return [
         context.to_model(model, record, **result.id_fields.get(record.id, {})) for record in result.records
     ]

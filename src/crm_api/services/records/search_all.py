@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from itertools import chain
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
@@ -53,6 +54,7 @@ async def search_everything(context: RecordContext, text: str, *, limit: int) ->
         raise failures["contacts"]
     budget = ByteBudget()
     records = {object_type: budget.fitting(matches) for object_type, matches in records.items()}
+    await context.wait_to_respond(chain.from_iterable(records.values()))
     return FoundRecords(
         contacts=[context.to_model(Contact, record) for record in records.get("contacts", [])],
         deals=[context.to_model(Deal, record) for record in records.get("deals", [])],
