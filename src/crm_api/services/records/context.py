@@ -33,6 +33,11 @@ def allowed_operations(
     return [name for name in _ALL_OPERATIONS if role == "staff" or name in customer_operations]
 
 
+def text_length(record: CrmRecord) -> int:
+    """Return the characters of all values of a record."""
+    return sum(len(value) for value in record.properties.values() if value)
+
+
 @dataclass(frozen=True, slots=True)
 class RecordContext:
     """The caller, and the objects that the record services use on their behalf."""
@@ -116,7 +121,7 @@ class RecordContext:
         """Wait for a turn if building the response with these records would delay other requests."""
         characters = 0
         for record in records:
-            characters += sum(len(value) for value in record.properties.values() if value)
+            characters += text_length(record)
             if characters > LARGE_RESPONSE_BYTES:
                 await self.time_slices.turn()
                 return

@@ -17,8 +17,8 @@ from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.records.associations import deal_ids_of, own_tickets
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import ByteBudget, own_contact, read_records
-from crm_api.services.records.queries import find_records
+from crm_api.services.records.customer_records import ByteBudget, RecordRounds, own_contact
+from crm_api.services.records.queries import find_records, search_rounds
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +79,10 @@ async def _search_own(
     deal_ids: Awaitable[list[str]],
 ) -> list[CrmRecord]:
     if object_type == "contacts":
-        records = [contact]
+        rounds = RecordRounds(context, object_type, [], records=[contact])
     else:
         ids = await deal_ids
         if object_type == "tickets":
             ids = (await own_tickets(context, contact, ids)).ids
-        records = await read_records(context, object_type, ids)
-    selected = await query.select(records, context.fields[object_type], context.time_slices)
-    return selected[:limit]
+        rounds = RecordRounds(context, object_type, ids)
+    return (await search_rounds(context, object_type, query, rounds, limit=limit)).records
