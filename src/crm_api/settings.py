@@ -97,7 +97,6 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     environment: Literal["development", "production"] = "production"
