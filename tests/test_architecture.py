@@ -90,6 +90,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
     {"body_limit", "errors", "names", "observer", "call_context", "read_cache_store", "search"},
     {"wire", "retry", "circuit", "connections", "missing_scopes", "quota", "read_cache_redis"},
+    {"response_bodies"},
     {"error_parsing"},
     {"auth"},
     {"sender"},

@@ -40,8 +40,8 @@ from crm_api.hubspot.missing_scopes import MissingScopes
 from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
+from crm_api.hubspot.response_bodies import read_response
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
-from crm_api.hubspot.wire import read_response
 
 R = TypeVar("R", bound=BaseModel)
 OnBody = Callable[[bytes, float], None]
