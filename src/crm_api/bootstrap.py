@@ -142,6 +142,7 @@ def create_hubspot(
     transport: httpx.AsyncBaseTransport | None = None,
     quota: Quota | None = None,
     observer: Observer | None = None,
+    turn: Callable[[], Awaitable[None]] | None = None,
 ) -> HubSpotClient:
     """Build the HubSpot client from the settings."""
     return HubSpotClient(
@@ -155,6 +156,7 @@ def create_hubspot(
         quota=quota or hubspot_quota(settings),
         observer=observer,
         default_deadline_seconds=settings.request_deadline_seconds,
+        turn=turn,
     )
 
 

@@ -58,7 +58,7 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
-from crm_api.security.turns import SemaphorePerCaller
+from crm_api.security.turns import FairSemaphore, SemaphorePerCaller
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
@@ -144,6 +144,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     session_factory = app.state.session_factory = create_session_factory(engine)
     app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
+    # The pool serves requests in the order of their arrival: one client's many requests would delay all others.
+    app.state.authentications = FairSemaphore(settings.database_pool_size)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
@@ -164,6 +166,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         transport=app.state.hubspot_transport,
         quota=hubspot_quota(settings, redis),
         observer=observer,
+        turn=app.state.time_slices.turn,
     )
     app.state.record_versions = RecordVersions(
         app.state.autocommit_session_factory, is_enabled=settings.read_cache_seconds > 0

@@ -350,6 +350,7 @@ class _CachedSender:
         body, age = await self._cache.read(read)
         if age is not None:
             self._on_used(age)
+        await self._cache.sender.wait_to_parse(body)
         return read_response(response, body)
 
 
