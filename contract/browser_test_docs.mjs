@@ -17,7 +17,6 @@ assert.deepEqual([...shown].sort(), [...documented].sort());
 const order = ["register", "logIn", "getMe", "listPipelines", "listDeals", "createDeal", "searchDeals", "createTicket"];
 assert.deepEqual(shown.filter((name) => order.includes(name)), order);
 await auditDocs("docs");
-await screenshot(docs, "docs.png");
 
 await press(docs, ".auth-wrapper .authorize");
 await docs.waitForSelector("#oauth_username");
@@ -28,7 +27,6 @@ await until(docs, () => document.activeElement.id === "oauth_username");
 await auditDocs("login dialog");
 await enter(docs, "#oauth_username", "customer@example.com");
 await enter(docs, "#oauth_password", PASSWORD);
-await screenshot(docs, "docs-authorize.png");
 await press(docs, ".auth-container:has(#oauth_username) button.authorize");
 await until(docs, () => [...document.querySelectorAll(".auth-btn-wrapper button")].some((button) => button.textContent === "Logout"));
 await press(docs, ".btn-done");

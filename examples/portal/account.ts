@@ -1,16 +1,19 @@
 // The caller's user account: profile, password, sessions.
 import * as api from "../../sdk/hey-api/sdk.gen";
-import { endSession, forgetProfile, perform, profile, request } from "./api";
+import { forgetProfile, perform, profile, request, storeTokens } from "./api";
 import { button, confirmed, element, form, section } from "./dom";
-import { open, report, type View } from "./view";
+import { open, type View } from "./view";
+import { NEW_PASSWORD, PASSWORD, PERSON } from "./welcome";
 
-export function logOut(everywhere: boolean): void {
-  endSession(everywhere).then(() => open("#/login", "You are logged out."), report);
+export async function logOut(everywhere: boolean): Promise<void> {
+  await perform(() => api.logOut({ body: { everywhere } }));
+  storeTokens(null);
+  open("#/login", "You are logged out.");
 }
 
 async function logOutEverywhere(): Promise<void> {
   if (await confirmed("Log out everywhere?", "All your sessions end, in this and in all other browsers.", "Log out everywhere")) {
-    logOut(true);
+    await logOut(true);
   }
 }
 
@@ -18,11 +21,7 @@ export async function profileView(): Promise<View> {
   const me = await profile();
   const details = form({
     id: "profile", submit: "Save profile",
-    fields: [
-      { name: "firstname", label: "First name", autocomplete: "given-name", value: me.firstname },
-      { name: "lastname", label: "Last name", autocomplete: "family-name", value: me.lastname },
-      { name: "phone", label: "Phone", type: "tel", autocomplete: "tel", value: me.phone },
-    ],
+    fields: PERSON.map((field) => ({ ...field, value: me[field.name] })),
     send: async (body) => {
       await request(() => api.updateMe({ body }));
       forgetProfile();
@@ -32,8 +31,8 @@ export async function profileView(): Promise<View> {
   const password = form({
     id: "password", submit: "Change password",
     fields: [
-      { name: "current_password", label: "Current password", type: "password", autocomplete: "current-password" },
-      { name: "new_password", label: "New password", type: "password", autocomplete: "new-password", hint: "At least 8 characters" },
+      { ...PASSWORD, name: "current_password", label: "Current password" },
+      { ...NEW_PASSWORD, name: "new_password", label: "New password" },
     ],
     send: async ({ current_password = "", new_password = "" }) => {
       await perform(() => api.changePassword({ body: { current_password, new_password } }));
@@ -48,7 +47,7 @@ export async function profileView(): Promise<View> {
         section("Password", password),
         section("Sessions",
           element("p", {}, "End your sessions in all browsers, this one included."),
-          button("Log out everywhere", () => void logOutEverywhere(), { class: "danger", id: "logout-everywhere" }))),
+          button("Log out everywhere", logOutEverywhere, { class: "danger", id: "logout-everywhere" }))),
     ],
   };
 }

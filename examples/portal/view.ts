@@ -8,22 +8,17 @@ export interface View {
   content: Child[];
 }
 
-let render: () => void = () => undefined;
 let message = "";
-
-export function onRefresh(show: () => void): void {
-  render = show;
-}
 
 /** Shows the current view again, with new data. */
 export function refresh(): void {
-  render();
+  window.dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 /** Opens another view; the text is announced and shown above it. */
 export function open(hash: string, text = ""): void {
   message = text;
-  if (location.hash === hash) render();
+  if (location.hash === hash) refresh();
   else location.hash = hash;
 }
 
