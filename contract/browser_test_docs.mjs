@@ -117,7 +117,8 @@ const statuses = {};
 for (const [name, { path, operation }] of Object.entries(operations).sort((one, other) => last(one) - last(other))) {
   const id = name === "createTicket" ? ids.deals : ids[path.split("/")[2]];
   const needed = (operation.parameters ?? []).filter((parameter) => parameter.required);
-  const parameters = Object.fromEntries(needed.map((parameter) => [parameter.name, parameter.name === "id" ? id : parameter.schema.examples[0]]));
+  const valueOf = (parameter) => (parameter.name === "id" && id) || parameter.schema.examples[0];
+  const parameters = Object.fromEntries(needed.map((parameter) => [parameter.name, valueOf(parameter)]));
   const response = await send(name, { parameters }).catch((error) => {
     throw new Error(`${name} cannot be tried out`, { cause: error });
   });
@@ -126,11 +127,11 @@ for (const [name, { path, operation }] of Object.entries(operations).sort((one, 
   statuses[name] = response.status;
 }
 const refused = Object.entries(statuses).filter(([, status]) => status >= 400);
-// Causes: tokens from mails and earlier responses, the role, another user's password, an ended session.
+// Causes: tokens from mails and earlier responses, the role, an unknown session, another user's password, an ended session.
 assert.deepEqual(
   Object.fromEntries(refused),
   {
-    verifyEmail: 400, refreshToken: 401, resetPassword: 400, createContact: 403,
+    verifyEmail: 400, refreshToken: 401, resetPassword: 400, createContact: 403, endSession: 404,
     changePassword: 400, deleteMe: 401,
   },
 );

@@ -1,6 +1,6 @@
 // Tests the portal in a browser:  node browser_test_portal.mjs BASE ORIGIN [IMAGES]
 import assert from "node:assert/strict";
-import { audit, base, DESKTOP, enter, errors, finish, open, PASSWORD, PHONE, press, screenshot, text, until } from "./browser.mjs";
+import { audit, base, browser, DESKTOP, enter, errors, finish, open, PASSWORD, PHONE, press, screenshot, text, until } from "./browser.mjs";
 import { stepsOf } from "./browser_portal.mjs";
 
 const portal = `${base}/portal/`;
@@ -211,8 +211,26 @@ await page.setRequestInterception(false);
 await page.waitForSelector("[data-deal]");
 errors.length = errorsBefore; // the browser logs each failed request
 
-// Profile and password.
+// Sessions: another browser's session can be ended, the current one is marked.
+const context = await browser.createBrowserContext();
+const elsewhere = await open(portal, DESKTOP, context);
+await stepsOf(elsewhere).logIn(email, PASSWORD, "My deals");
 await follow("Profile", "Profile");
+const sessions = () => page.$$eval("#sessions li", (items) => items.map(({ textContent }) => textContent));
+const listed = await sessions();
+assert.equal(listed.length, 2);
+assert.match(listed[0], /^Chrome on Linux .*last used .*End$/);
+assert.match(listed[1], /^Chrome on Linux .*last used .*This session$/);
+await screenshot(page, "portal-profile.png");
+await press(page, "#sessions button");
+await status("The session has ended.");
+assert.deepEqual(await sessions(), [listed[1]]);
+await elsewhere.reload();
+await stepsOf(elsewhere).view("Log in");
+await stepsOf(elsewhere).status("Your session has ended; log in again.");
+await context.close();
+
+// Profile and password.
 await send("#profile", { phone: "+44 20 7946 0019" });
 await status("Your profile is saved.");
 await send("#password", { current_password: "wrong password", new_password: NEW_PASSWORD });

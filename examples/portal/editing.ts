@@ -2,7 +2,7 @@
 import { ProblemError } from "./api";
 import { button, confirmed, element, form, table, type Field, type Values } from "./dom";
 import type { RecordType } from "./record_types";
-import { bodyOf, fieldsOf, schemaOf, type Changes } from "./schema";
+import { bodyOf, fieldsOf, optionText, schemaOf, type Changes } from "./schema";
 import { open, refresh, type View } from "./view";
 
 const isConflict = (error: unknown): boolean => error instanceof ProblemError && error.problem.code === "precondition_failed";
@@ -12,15 +12,11 @@ function changesOf(fields: Field[], values: Values): Changes {
   return Object.fromEntries(changed.map(({ name, optional }) => [name, values[name] || (optional ? null : "")]));
 }
 
-function shown({ options, multiple }: Field, value = ""): string {
-  const parts = multiple ? value.split(";") : [value];
-  return parts.map((part) => options?.find((option) => option.value === part)?.label ?? part).join(", ") || "–";
-}
+const shown = ({ options = [], multiple }: Field, value = ""): string => optionText(options, value, multiple) || "–";
 
 /** Table of what another person changed, beside the caller's values. */
 function conflictTable(before: Field[], now: Field[], values: Values): HTMLElement {
-  const changed = now.filter((field, index) => field.value !== before[index]?.value);
-  const rows = changed.map((field) => [
+  const rows = now.filter((field, index) => field.value !== before[index]?.value).map((field) => [
     field.label, shown(field, before.find(({ name }) => name === field.name)?.value), shown(field, field.value),
     shown(field, values[field.name]),
   ]);

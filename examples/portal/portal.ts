@@ -10,7 +10,7 @@ import {
 } from "./records";
 import { searchView } from "./search";
 import { listView } from "./staff";
-import { open, refresh, takeMessage, type View } from "./view";
+import { announcement, open, refresh, type View } from "./view";
 import { loginView, PAGES } from "./welcome";
 
 const main = document.querySelector("main") as HTMLElement;
@@ -117,13 +117,12 @@ async function show(): Promise<void> {
   showNavigation(role);
   const heading = element("h1", { tabindex: "-1" }, view.title);
   const actions = (view.actions ?? []).filter(Boolean);
-  main.replaceChildren(
-    element("div", { class: "heading" }, heading, actions.length > 0 && element("div", { class: "buttons" }, ...actions)),
-    ...view.content.filter(Boolean).map((child) => child as Node | string),
-  );
+  const buttons = actions.length > 0 && element("div", { class: "buttons" }, ...actions);
+  main.replaceChildren(...element("div", {}, element("div", { class: "heading" }, heading, buttons), ...view.content).childNodes);
   main.removeAttribute("aria-busy");
   document.title = `${view.title} – Portal`;
-  status.textContent = takeMessage();
+  status.textContent = announcement.text;
+  announcement.text = "";
   problem.textContent = "";
   window.scrollTo(0, 0);
   // The heading of a new view gets the focus, so that keyboards and screen readers continue there.

@@ -1,6 +1,8 @@
 // The three object types: how the portal reads, changes and finds their records.
 import * as api from "../../sdk/hey-api/sdk.gen";
-import type { ContactUpdate, ContactWithDeals, DealUpdate, DealWithTickets, RecordSearch, Ticket, TicketUpdate } from "../../sdk/hey-api/types.gen";
+import type {
+  ContactUpdate, ContactWithDeals, DealUpdate, DealWithTickets, RecordSearch, Ticket, TicketUpdate,
+} from "../../sdk/hey-api/types.gen";
 import { load, perform, request } from "./api";
 import type { AnyRecord, ObjectType } from "./schema";
 

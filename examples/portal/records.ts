@@ -9,11 +9,9 @@ import { CONTACTS, DEALS, TICKETS, type RecordType } from "./record_types";
 import { bodyOf, factsOf, fieldsOf, schemaOf, shown, stageOf, type AnyRecord, type ObjectType, type Schema } from "./schema";
 import { open, type View } from "./view";
 
-async function isStaff(): Promise<boolean> {
-  return (await profile()).role === "staff";
-}
+const isStaff = async (): Promise<boolean> => (await profile()).role === "staff";
 
-/** Returns whether the caller may do this, such as `create_deal`. Only staff see contacts, and may change all of them. */
+/** Whether the caller may do this, such as `create_deal`. Only staff see contacts, and may change all of them. */
 async function may(operation: string): Promise<boolean> {
   const { operations } = await profile();
   return operation === "update_contact" || operations.some((allowed) => allowed === operation);
@@ -25,9 +23,8 @@ export const recordLink = (type: ObjectType, record: AnyRecord): HTMLElement => 
 
 const joined = (...parts: Child[]): Child => parts.filter(Boolean).join(" · ");
 
-function incompleteNotice(record: { incomplete: boolean }): HTMLElement | null {
-  return record.incomplete ? element("p", { class: "error" }, "Some records could not be read; reload the page.") : null;
-}
+const incompleteNotice = (record: { incomplete: boolean }): Child =>
+  record.incomplete && element("p", { class: "error" }, "Some records could not be read; reload the page.");
 
 /** A list of records, each with its stage and more facts. */
 export function recordList(type: ObjectType, schema: Schema, records: AnyRecord[], names: string[]): HTMLElement {
@@ -84,7 +81,9 @@ export async function myDealsView(): Promise<View> {
 
 // One record --------------------------------------------------------------------------------------------------------
 
-function recordView<Rec extends AnyRecord>(type: RecordType<Rec>, related: (record: Rec) => Promise<Partial<View> & { back: HTMLAnchorElement }>) {
+type Related = Partial<View> & { back: HTMLAnchorElement };
+
+function recordView<Rec extends AnyRecord>(type: RecordType<Rec>, related: (record: Rec) => Promise<Related>) {
   return async (id: string): Promise<View> => {
     const [{ data, etag }, schema, mayEdit, mayArchive] = await Promise.all([
       type.read(id), schemaOf(type.name), may(`update_${type.singular}`), may(`archive_${type.singular}`),

@@ -37,12 +37,10 @@ function valueOf(record: AnyRecord | undefined, { name, nested }: RecordProperty
 export const stageOf = (schema: Schema, id: string): Stage | undefined =>
   schema.pipelines.flatMap(({ stages }) => stages).find((stage) => stage.id === id);
 
-// Forms -------------------------------------------------------------------------------------------------------------
-
 export function optionsOf(schema: Schema, property: RecordProperty, chosen: string[] = []): Option[] {
   const options = property.options.map(({ value, label, pipeline }) => {
-    const owner = schema.pipelines.length > 1 && schema.pipelines.find(({ id }) => id === pipeline);
-    return { value, label: owner ? `${owner.label}: ${label}` : label };
+    const parent = schema.pipelines.length > 1 && schema.pipelines.find(({ id }) => id === pipeline);
+    return { value, label: parent ? `${parent.label}: ${label}` : label };
   });
   // A record may have an option that the caller may not set, or that the account has no more.
   const others = chosen.filter((value) => value && !options.some((option) => option.value === value));
@@ -61,7 +59,8 @@ function fieldOf(schema: Schema, property: RecordProperty, record?: AnyRecord): 
   }
   if (field_type === "number" || field_type === "currency") field.inputmode = "decimal";
   if (field_type === "currency") {
-    field.hint = record && "currency" in record && record.currency ? `In ${record.currency}, such as 1500.50` : "A number, such as 1500.50";
+    const currency = record && "currency" in record && record.currency;
+    field.hint = `${currency ? `In ${currency}` : "A number"}, such as 1500.50`;
   }
   return { ...field, type: INPUT_TYPES[field_type], value: field_type === "date" && value ? day(value) : value };
 }
@@ -80,28 +79,28 @@ export function bodyOf(schema: Schema, values: Changes): object {
   return { ...body, ...(pipeline && { pipeline: pipeline.id }), ...(added.length > 0 && { properties: Object.fromEntries(added) }) };
 }
 
-// Display -----------------------------------------------------------------------------------------------------------
-
-export function stageBadge(schema: Schema, id: string): HTMLElement {
-  const stage = stageOf(schema, id);
-  return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? id);
-}
-
 export const propertyOf = (schema: Schema, name: string): RecordProperty | undefined =>
   schema.properties.find((property) => property.name === name);
+
+/** The labels of the chosen options, or the value if it is not an option. */
+export function optionText(options: Option[], value: string, multiple: boolean | undefined): string {
+  const labelOf = (part: string): string => options.find((option) => option.value === part)?.label ?? part;
+  return (multiple ? value.split(";") : [value]).map(labelOf).join(", ");
+}
 
 /** The value of a property as a person reads it; timestamps that only HubSpot sets can have the time of day. */
 export function shown(schema: Schema, record: AnyRecord, name: string, withTime = false): Child {
   const property = propertyOf(schema, name);
   const value = property && valueOf(record, property);
   if (!value) return null;
-  if (STAGES.includes(name)) return stageBadge(schema, value);
+  if (STAGES.includes(name)) {
+    const stage = stageOf(schema, value);
+    return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? value);
+  }
   if (property.field_type === "currency") return money(value, "currency" in record ? record.currency : null);
   if (withTime && property.type === "datetime" && !property.writable) return timeText(value);
   if (property.field_type === "date") return dayText(value);
-  const options = optionsOf(schema, property);
-  const labels = (property.multiple ? value.split(";") : [value]).map((part) => options.find((option) => option.value === part)?.label ?? part);
-  return labels.join(", ");
+  return optionText(optionsOf(schema, property), value, property.multiple);
 }
 
 /** Pairs of label and value, without those that the title shows. */

@@ -8,7 +8,8 @@ export interface View {
   content: Child[];
 }
 
-let message = "";
+/** What the next view says about the last action. */
+export const announcement = { text: "" };
 
 /** Shows the current view again, with new data. */
 export function refresh(): void {
@@ -17,19 +18,13 @@ export function refresh(): void {
 
 /** Opens another view; the text is announced and shown above it. */
 export function open(hash: string, text = ""): void {
-  message = text;
+  announcement.text = text;
   if (location.hash === hash) refresh();
   else location.hash = hash;
 }
 
-export function takeMessage(): string {
-  const text = message;
-  message = "";
-  return text;
-}
-
 /** Shows the error of a button that has no form. */
 export function report(error: unknown): void {
-  const problem = document.querySelector("#problem");
-  if (problem) problem.textContent = error instanceof Error ? error.message : "Something went wrong; try again.";
+  const text = error instanceof Error ? error.message : "Something went wrong; try again.";
+  document.querySelector("#problem")?.replaceChildren(text);
 }

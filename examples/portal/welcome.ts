@@ -1,9 +1,9 @@
 // Views without a login: log in, register, and the pages of mailed links.
 import * as api from "../../sdk/hey-api/sdk.gen";
 import type { Registration } from "../../sdk/hey-api/types.gen";
-import { idempotencyKey, perform, properties, request, storeTokens } from "./api";
+import { idempotencyKey, perform, request, storeTokens } from "./api";
 import { element, filled, form, link, type Child, type Field, type Form } from "./dom";
-import { bodyOf, fieldsOf } from "./schema";
+import { bodyOf, fieldsOf, schemaOf } from "./schema";
 import { open, refresh, type View } from "./view";
 
 export const PERSON = [
@@ -33,7 +33,7 @@ export function loginView(): View {
 
 async function registrationView(): Promise<View> {
   const key = crypto.randomUUID();
-  const schema = { properties: await properties("contacts"), pipelines: [] };
+  const schema = await schemaOf("contacts");
   return page("Register", {
     id: "register", submit: "Register",
     fields: [

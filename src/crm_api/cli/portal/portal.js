@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: c031d78880d8d07048b5bdab54387418a0c6b07a615fa832304e59b741fcd354
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 725e055d366ccace31f146f6b7b386752b9fab6f2c55bc128ce09e76afbf15c0
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -878,6 +878,16 @@ var resetPassword = (options) => (options.client ?? client).post({
     ...options.headers
   }
 });
+var listSessions = (options) => (options?.client ?? client).get({
+  security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
+  url: "/api/me/sessions",
+  ...options
+});
+var endSession = (options) => (options.client ?? client).delete({
+  security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
+  url: "/api/me/sessions/{id}",
+  ...options
+});
 var logOut = (options) => (options?.client ?? client).post({
   security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
   url: "/api/logout",
@@ -1024,8 +1034,8 @@ var ProblemError = class extends Error {
   }
 };
 var UnavailableError = class extends Error {
-  constructor(message2, retrySeconds = DEFAULT_RETRY_SECONDS) {
-    super(message2);
+  constructor(message, retrySeconds = DEFAULT_RETRY_SECONDS) {
+    super(message);
     this.retrySeconds = retrySeconds;
   }
 };
@@ -1104,23 +1114,18 @@ async function properties(objectType) {
 }
 
 // ../examples/portal/view.ts
-var message = "";
+var announcement = { text: "" };
 function refresh() {
   window.dispatchEvent(new HashChangeEvent("hashchange"));
 }
 function open(hash, text = "") {
-  message = text;
+  announcement.text = text;
   if (location.hash === hash) refresh();
   else location.hash = hash;
 }
-function takeMessage() {
-  const text = message;
-  message = "";
-  return text;
-}
 function report(error) {
-  const problem2 = document.querySelector("#problem");
-  if (problem2) problem2.textContent = error instanceof Error ? error.message : "Something went wrong; try again.";
+  const text = error instanceof Error ? error.message : "Something went wrong; try again.";
+  document.querySelector("#problem")?.replaceChildren(text);
 }
 
 // ../examples/portal/dom.ts
@@ -1184,9 +1189,9 @@ function form({ id, fields, submit, cancel, send: send2 }) {
   const errors = /* @__PURE__ */ new Map();
   const rows = fields.map((field) => {
     const inputId = `${id}-${field.name}`;
-    const message2 = element("span", { class: "error" });
-    const notes = element("span", { class: "muted", id: `${inputId}-notes` }, field.hint && `${field.hint} `, message2);
-    errors.set(field.name, message2);
+    const message = element("span", { class: "error" });
+    const notes = element("span", { class: "muted", id: `${inputId}-notes` }, field.hint && `${field.hint} `, message);
+    errors.set(field.name, message);
     const [tag, ...parts] = labelled(field, inputId, { "aria-describedby": notes.id });
     return element(tag, { class: "field" }, ...parts, notes);
   });
@@ -1196,12 +1201,12 @@ function form({ id, fields, submit, cancel, send: send2 }) {
   const created = element("form", { id, novalidate: true }, ...rows, general, buttons);
   const showError = (error) => {
     const details = error instanceof ProblemError ? error.problem.details : [];
-    for (const { field, message: message2 } of details) {
+    for (const { field, message } of details) {
       const label = fields.find(({ name }) => name === field)?.label ?? "";
-      errors.get(field)?.append(`${label} ${message2}. `);
+      errors.get(field)?.append(`${label} ${message}. `);
       created.querySelector(`[name="${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", "true");
     }
-    const elsewhere = details.filter(({ field }) => !errors.has(field)).map(({ field, message: message2 }) => `${field} ${message2}`);
+    const elsewhere = details.filter(({ field }) => !errors.has(field)).map(({ field, message }) => `${field} ${message}`);
     if (elsewhere.length > 0) general.textContent = elsewhere.join("; ");
     else if (details.length === 0 && error instanceof Error) general.textContent = error.message;
     if (error instanceof UnavailableError) {
@@ -1212,7 +1217,7 @@ function form({ id, fields, submit, cancel, send: send2 }) {
   created.addEventListener("submit", (event) => {
     event.preventDefault();
     if (submitButton.getAttribute("aria-disabled") === "true") return;
-    for (const message2 of [general, ...errors.values()]) message2.textContent = "";
+    for (const message of [general, ...errors.values()]) message.textContent = "";
     for (const input of created.elements) input.removeAttribute("aria-invalid");
     submitButton.setAttribute("aria-disabled", "true");
     const entered = new FormData(created);
@@ -1285,8 +1290,8 @@ function valueOf(record, { name, nested }) {
 var stageOf = (schema, id) => schema.pipelines.flatMap(({ stages }) => stages).find((stage) => stage.id === id);
 function optionsOf(schema, property, chosen = []) {
   const options = property.options.map(({ value, label, pipeline }) => {
-    const owner = schema.pipelines.length > 1 && schema.pipelines.find(({ id }) => id === pipeline);
-    return { value, label: owner ? `${owner.label}: ${label}` : label };
+    const parent = schema.pipelines.length > 1 && schema.pipelines.find(({ id }) => id === pipeline);
+    return { value, label: parent ? `${parent.label}: ${label}` : label };
   });
   const others = chosen.filter((value) => value && !options.some((option) => option.value === value));
   return [...options, ...others.map((value) => ({ value, label: stageOf(schema, value)?.label ?? value }))];
@@ -1303,7 +1308,8 @@ function fieldOf(schema, property, record) {
   }
   if (field_type === "number" || field_type === "currency") field.inputmode = "decimal";
   if (field_type === "currency") {
-    field.hint = record && "currency" in record && record.currency ? `In ${record.currency}, such as 1500.50` : "A number, such as 1500.50";
+    const currency = record && "currency" in record && record.currency;
+    field.hint = `${currency ? `In ${currency}` : "A number"}, such as 1500.50`;
   }
   return { ...field, type: INPUT_TYPES[field_type], value: field_type === "date" && value ? day(value) : value };
 }
@@ -1317,22 +1323,23 @@ function bodyOf(schema, values) {
   const pipeline = schema.pipelines.find(({ stages }) => stages.some(({ id }) => STAGES.some((name) => values[name] === id)));
   return { ...body, ...pipeline && { pipeline: pipeline.id }, ...added.length > 0 && { properties: Object.fromEntries(added) } };
 }
-function stageBadge(schema, id) {
-  const stage = stageOf(schema, id);
-  return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? id);
-}
 var propertyOf = (schema, name) => schema.properties.find((property) => property.name === name);
+function optionText(options, value, multiple) {
+  const labelOf = (part) => options.find((option) => option.value === part)?.label ?? part;
+  return (multiple ? value.split(";") : [value]).map(labelOf).join(", ");
+}
 function shown(schema, record, name, withTime = false) {
   const property = propertyOf(schema, name);
   const value = property && valueOf(record, property);
   if (!value) return null;
-  if (STAGES.includes(name)) return stageBadge(schema, value);
+  if (STAGES.includes(name)) {
+    const stage = stageOf(schema, value);
+    return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? value);
+  }
   if (property.field_type === "currency") return money(value, "currency" in record ? record.currency : null);
   if (withTime && property.type === "datetime" && !property.writable) return timeText(value);
   if (property.field_type === "date") return dayText(value);
-  const options = optionsOf(schema, property);
-  const labels = (property.multiple ? value.split(";") : [value]).map((part) => options.find((option) => option.value === part)?.label ?? part);
-  return labels.join(", ");
+  return optionText(optionsOf(schema, property), value, property.multiple);
 }
 function factsOf(schema, record) {
   return schema.properties.filter(({ name }) => !TITLES.includes(name)).map(({ name, label }) => [label, shown(schema, record, name, true)]);
@@ -1364,7 +1371,7 @@ function loginView() {
 }
 async function registrationView() {
   const key = crypto.randomUUID();
-  const schema = { properties: await properties("contacts"), pipelines: [] };
+  const schema = await schemaOf("contacts");
   return page("Register", {
     id: "register",
     submit: "Register",
@@ -1432,12 +1439,34 @@ async function logOut2(everywhere) {
   open("#/login", "You are logged out.");
 }
 async function logOutEverywhere() {
-  if (await confirmed("Log out everywhere?", "All your sessions end, in this and in all other browsers.", "Log out everywhere")) {
-    await logOut2(true);
-  }
+  const isConfirmed = await confirmed("Log out everywhere?", "All your sessions end, in this and in all other browsers.", "Log out everywhere");
+  if (isConfirmed) await logOut2(true);
+}
+var BROWSERS = ["Edg", "Firefox", "Chrome", "Safari"];
+var SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"];
+function clientName(agent) {
+  const browser = BROWSERS.find((name) => agent.includes(`${name}/`))?.replace("Edg", "Edge");
+  const system = SYSTEMS.find((name) => agent.includes(name));
+  return browser && system ? `${browser} on ${system}` : agent.slice(0, 40) || "Unknown client";
+}
+async function sessionList() {
+  const { results: results2 } = await request(() => listSessions());
+  const items = results2.map(({ id, user_agent, address, last_used_at, is_current }) => {
+    const client2 = clientName(user_agent ?? "");
+    const used = [address, `last used ${timeText(last_used_at)}`].filter(Boolean).join(" · ");
+    const end = async () => {
+      await perform(() => endSession({ path: { id } })).catch((error) => {
+        if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
+      });
+      open("#/profile", "The session has ended.");
+    };
+    const mark = is_current ? element("span", { class: "stage" }, "This session") : button("End", end, { class: "plain", "aria-label": `End the session of ${client2}, ${used}` });
+    return element("li", { class: "session" }, element("span", {}, client2, " ", element("small", {}, used)), mark);
+  });
+  return element("ul", { class: "plain-list", id: "sessions" }, ...items);
 }
 async function profileView() {
-  const me = await profile();
+  const [me, sessions] = await Promise.all([profile(), sessionList()]);
   const details = form({
     id: "profile",
     submit: "Save profile",
@@ -1470,7 +1499,7 @@ async function profileView() {
         section("Password", password),
         section(
           "Sessions",
-          element("p", {}, "End your sessions in all browsers, this one included."),
+          sessions,
           button("Log out everywhere", logOutEverywhere, { class: "danger", id: "logout-everywhere" })
         )
       )
@@ -1484,13 +1513,9 @@ function changesOf(fields, values) {
   const changed = fields.filter(({ name, value = "" }) => (values[name] ?? "") !== value.trim());
   return Object.fromEntries(changed.map(({ name, optional }) => [name, values[name] || (optional ? null : "")]));
 }
-function shown2({ options, multiple }, value = "") {
-  const parts = multiple ? value.split(";") : [value];
-  return parts.map((part) => options?.find((option) => option.value === part)?.label ?? part).join(", ") || "–";
-}
+var shown2 = ({ options = [], multiple }, value = "") => optionText(options, value, multiple) || "–";
 function conflictTable(before, now, values) {
-  const changed = now.filter((field, index) => field.value !== before[index]?.value);
-  const rows = changed.map((field) => [
+  const rows = now.filter((field, index) => field.value !== before[index]?.value).map((field) => [
     field.label,
     shown2(field, before.find(({ name }) => name === field.name)?.value),
     shown2(field, field.value),
@@ -1574,9 +1599,7 @@ var TICKETS = {
 };
 
 // ../examples/portal/records.ts
-async function isStaff() {
-  return (await profile()).role === "staff";
-}
+var isStaff = async () => (await profile()).role === "staff";
 async function may(operation) {
   const { operations } = await profile();
   return operation === "update_contact" || operations.some((allowed) => allowed === operation);
@@ -1584,9 +1607,7 @@ async function may(operation) {
 var TICKET_FACTS = ["hs_pipeline_stage", "hs_ticket_priority", "createdate"];
 var recordLink = (type, record) => link(`#/${type}/${record.id}`, titleOf(record));
 var joined = (...parts) => parts.filter(Boolean).join(" · ");
-function incompleteNotice(record) {
-  return record.incomplete ? element("p", { class: "error" }, "Some records could not be read; reload the page.") : null;
-}
+var incompleteNotice = (record) => record.incomplete && element("p", { class: "error" }, "Some records could not be read; reload the page.");
 function recordList(type, schema, records, names) {
   if (records.length === 0) return element("p", { class: "muted" }, `No ${type}`);
   const items = records.map((record) => {
@@ -1903,13 +1924,12 @@ async function show() {
   showNavigation(role);
   const heading = element("h1", { tabindex: "-1" }, view.title);
   const actions = (view.actions ?? []).filter(Boolean);
-  main.replaceChildren(
-    element("div", { class: "heading" }, heading, actions.length > 0 && element("div", { class: "buttons" }, ...actions)),
-    ...view.content.filter(Boolean).map((child) => child)
-  );
+  const buttons = actions.length > 0 && element("div", { class: "buttons" }, ...actions);
+  main.replaceChildren(...element("div", {}, element("div", { class: "heading" }, heading, buttons), ...view.content).childNodes);
   main.removeAttribute("aria-busy");
   document.title = `${view.title} – Portal`;
-  status.textContent = takeMessage();
+  status.textContent = announcement.text;
+  announcement.text = "";
   problem.textContent = "";
   window.scrollTo(0, 0);
   if (turn > 1) heading.focus();
