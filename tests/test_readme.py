@@ -63,6 +63,16 @@ def run_commands(section: str, url: str) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def mailed_link(served: Process) -> str:
+    """Wait for a mail in the demo's output and return its link."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for link in re.findall(r"^(http\S+#token=\S+)$", served.output, re.MULTILINE):
+            return str(link)
+        time.sleep(0.05)
+    pytest.fail("the demo printed no mail")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README uses curl")
 def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
@@ -96,6 +106,8 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
             page = httpx.get(f"{served.url}/api/new-crm-objects?limit=100", headers=headers)
             assert (len(page.json()["data"]["data"]["contacts"]) >= 30) == (email == "staff@example.com")
+        httpx.post(f"{served.url}/api/password/forgot", json={"email": "ada@example.com"})
+        assert httpx.get(mailed_link(served)).text == httpx.get(portal).text
         served.send_signal(signal.SIGINT)
         assert served.wait(20) == 0
     with demo(tmp_path) as served:

@@ -44,6 +44,9 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         os.environ["ENVIRONMENT"] = "development"
     if "customer_operations" not in settings.model_fields_set:
         os.environ["CUSTOMER_OPERATIONS"] = ",".join(get_args(CustomerOperation))
+    is_production = "environment" in settings.model_fields_set and settings.environment == "production"
+    if "app_public_url" not in settings.model_fields_set and not is_production:
+        os.environ["APP_PUBLIC_URL"] = f"http://localhost:{port}/portal"
     if "database_url" not in settings.model_fields_set:
         # A database belongs to one HubSpot account, so the emulator's has its own.
         name = "own-account.db" if own_account else "crm-api.db"
@@ -84,6 +87,8 @@ def _serve(port: int, notice: str, *, folder: Path, marker: Path | None = None) 
         with Progress("creating records"):
             asyncio.run(seed(settings))
         marker.touch()
+    if settings.smtp_url is None and settings.environment != "production":
+        notice += "\n  Mails are printed here."
     _announce(port, notice, with_logins=marker is not None)
     serve_api(
         settings, host=settings.host, port=port, workers=1, factory="crm_api.cli.demo_app:create_worker"
