@@ -212,3 +212,41 @@ async def test_expected_wait_follows_reservations_of_other_processes(redis: Redi
     with pytest.raises(QuotaTimeout):
         await acquire(second, timeout_seconds=0.5)
     assert second.expected_wait("burst") > 1
+
+
+REPORT = {"x-hubspot-ratelimit-daily": "1000"}
+REMAINING = "x-hubspot-ratelimit-daily-remaining"
+
+
+async def test_daily_report_of_one_process_reaches_the_others(redis: Redis, key: str) -> None:
+    first, second = quota_of(redis, key), quota_of(redis, key)
+    assert await second.daily_report() is None
+    first.observe("burst", REPORT | {REMAINING: "900"})
+    report = await first.daily_report()
+    assert report is not None
+    assert (report.limit, report.remaining) == (1000, 900)
+    assert await second.daily_report() == report
+    assert await quota_of(redis, f"{key}-other").daily_report() is None
+
+
+async def test_older_daily_report_does_not_replace_a_newer_one(redis: Redis, key: str) -> None:
+    first, second = quota_of(redis, key), quota_of(redis, key)
+    first.observe("burst", REPORT | {REMAINING: "3"})
+    await asyncio.sleep(0.01)
+    # The limit was reset meanwhile.
+    second.observe("burst", REPORT | {REMAINING: "999"})
+    newer = await second.daily_report()
+    assert newer is not None
+    assert newer.remaining == 999
+    assert await first.daily_report() == newer
+
+
+async def test_daily_report_without_redis_is_that_of_this_process() -> None:
+    redis = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=0.2)
+    quota = quota_of(redis, "unavailable")
+    assert await quota.daily_report() is None
+    quota.observe("burst", REPORT | {REMAINING: "5"})
+    report = await quota.daily_report()
+    assert report is not None
+    assert report.remaining == 5
+    await redis.aclose()
