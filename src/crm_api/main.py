@@ -203,7 +203,7 @@ async def _check_account(app: FastAPI) -> None:
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
-    """Update the gauges of quota and pools every few seconds."""
+    """Update the gauges of quota, read cache and pools every few seconds, and remove what the cache need not keep."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.sender.quota.snapshot())
@@ -213,6 +213,7 @@ async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
         if app.state.read_cache is not None:
+            app.state.read_cache.remove_expired()
             metrics.read_cache_size(app.state.read_cache.used_bytes)
         metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
