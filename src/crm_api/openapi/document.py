@@ -48,7 +48,8 @@ _TAGS: Final = {
 PATHS: Final = (
     "/api/register", "/api/email/verify", "/api/email/verify/resend",
     "/api/login", "/api/token", "/api/token/refresh",
-    "/api/me", "/api/me/password", "/api/password/forgot", "/api/password/reset", "/api/logout", "/api/me/export",
+    "/api/me", "/api/me/password", "/api/password/forgot", "/api/password/reset",
+    "/api/me/sessions", "/api/me/sessions/{id}", "/api/logout", "/api/me/export",
     "/api/pipelines", "/api/properties/{object_type}",
     "/api/deals", "/api/deals/{id}", "/api/deals/search",
     "/api/tickets", "/api/tickets/{id}", "/api/tickets/search",
