@@ -54,11 +54,8 @@ class Metrics(Observer):
         self._quota_paused = gauge(
             "hubspot_quota_paused_seconds", "Remaining seconds of a pause after a 429.", "livemax", "budget"
         )
-        self._quota_shared = gauge(
-            "hubspot_quota_shared",
-            "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
-            "livemin",
-        )
+        # Created with its first value: a worker's file would have 0 from the start, which means that Redis failed.
+        self._quota_shared: Gauge | None = None
         self._credentials_refused = gauge(
             "hubspot_credentials_refused", "1 while HubSpot refuses the credentials.", "livemax"
         )
@@ -129,6 +126,12 @@ class Metrics(Observer):
         for name in (*BUDGETS, "daily"):
             self._quota_paused.labels(name).set(snapshot.get(f"{name}_paused_seconds", 0.0))
         if "shared" in snapshot:
+            if self._quota_shared is None:
+                self._quota_shared = self._gauge(
+                    "hubspot_quota_shared",
+                    "1 while processes share the quota through Redis, 0 while Redis is unavailable.",
+                    "livemin",
+                )
             self._quota_shared.set(snapshot["shared"])
 
     def daily_report(self, report: DailyReport | None) -> None:
