@@ -235,6 +235,7 @@ async def test_curl_offering_http2_posts_its_body(served: Served, options: tuple
 
 async def test_stop_serves_a_request_on_its_way(served: Served) -> None:
     assert await served.send(ONE, responses=1) == [200]
+    await served.wait_until(lambda: served.connection_count == 0)
     with contextlib.closing(
         socket.create_connection(("127.0.0.1", served.port), timeout=WAIT_SECONDS)
     ) as client:
@@ -248,7 +249,6 @@ async def test_stop_serves_a_request_on_its_way(served: Served) -> None:
         await asyncio.to_thread(served.call, stop_before_the_request_is_read)
         assert statuses_in(await asyncio.to_thread(client.recv, 4096)) == [200]
         # No further request arrives, so the connection is closed.
-        client.settimeout(WAIT_SECONDS)
         assert await asyncio.to_thread(client.recv, 4096) == b""
 
 
