@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
 from tests.support.processes import Process, emulator_process, free_port
+
+from crm_api.cli.demo import ANY_PORT, _emulator
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SERVICE_VARIABLES = {"ENVIRONMENT", "DATABASE_URL", "PORT", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"}
@@ -155,6 +158,20 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
         with (
             pytest.raises(AssertionError, match="is in use, perhaps by another demo"),
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
+        ):
+            pass
+
+
+def test_demo_does_not_use_the_emulator_of_another_demo(tmp_path: Path) -> None:
+    with emulator_process(tmp_path) as other:
+        port = int(other.url.rpartition(":")[2])
+        # The other emulator took the port after the demo had found it free.
+        with _emulator(tmp_path, [port, ANY_PORT]) as url:
+            assert httpx.get(f"{url}/_emulator/requests").status_code == 200
+            assert url != other.url
+        with (
+            pytest.raises(click.ClickException, match="emulator did not start"),
+            _emulator(tmp_path, [port]),
         ):
             pass
 

@@ -24,7 +24,7 @@ from crm_api.bootstrap import (
     record_fields,
 )
 from crm_api.database import create_autocommit_session_factory, create_engine, create_session_factory
-from crm_api.draining import drain_on_sigterm
+from crm_api.draining import drain_on_sigterm, end_tasks
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
@@ -187,10 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         yield
     finally:
         app.state.draining = True
-        background_tasks = (startup_checks, gauge_updates, purges)
-        for task in background_tasks:
-            task.cancel()
-        await asyncio.gather(*background_tasks, return_exceptions=True)
+        await end_tasks((startup_checks, gauge_updates, purges))
         await app.state.mail.aclose()
         if read_cache is not None:
             await read_cache.aclose()
@@ -211,15 +208,17 @@ async def _check_account(app: FastAPI) -> None:
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
-    """Update the gauges of quota and pools every few seconds."""
+    """Update the gauges of quota, read cache and pools every few seconds, and remove what the cache need not keep."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.sender.quota.snapshot())
+        metrics.daily_report(await hubspot.sender.quota.daily_report())
         metrics.account_mismatch(is_mismatch=app.state.account_binding.mismatch is not None)
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
         if app.state.read_cache is not None:
+            app.state.read_cache.remove_expired()
             metrics.read_cache_size(app.state.read_cache.used_bytes)
         metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)
