@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 from crm_api.hubspot.errors import QuotaPolicy
+from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue
 from crm_api.hubspot.quota.window import SlidingWindow
@@ -136,6 +137,11 @@ class LocalQuota(Quota):
             "search": SlidingWindow(search_limit, search_window_seconds),
         }
         self.daily = DailyAllowance(daily_limit, wall_clock=wall_clock)
+        unpaced = {budget: window for budget, window in self.windows.items() if not window.is_paced}
+        self._sent: dict[Budget, SentCalls[float]] = {budget: SentCalls() for budget in unpaced}
+        self._response_times = {
+            budget: ResponseTimes(window.limit, window.guard_seconds) for budget, window in unpaced.items()
+        }
 
     def expected_wait(self, budget: Budget) -> float:
         return self.wait_behind(budget, self._queues[budget].calls_ahead)
@@ -151,11 +157,15 @@ class LocalQuota(Quota):
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Lower the limit to the one that HubSpot states, and count the requests of other programs."""
         self.daily.observe(headers)
-        used = self.adopt_headers(headers)
-        if used is None:
-            return
         now = self._clock()
-        self.windows["burst"].count_others(used, now=now, sent_at=now - elapsed_seconds)
+        sent_at = now - elapsed_seconds
+        if budget in self._sent:
+            unused = self._response_times[budget].unused_guard(elapsed_seconds)
+            if (stamp := self._sent[budget].pop(sent_at)) is not None:
+                self.windows[budget].shorten_guard(stamp, unused)
+        used = self.adopt_headers(headers)
+        if used is not None:
+            self.windows["burst"].count_others(used, now=now, sent_at=sent_at)
 
     def adopt_headers(self, headers: Mapping[str, str]) -> int | None:
         """Return HubSpot's count of the burst window and adopt its limit if that is lower.
@@ -208,19 +218,24 @@ class LocalQuota(Quota):
             if when <= now + CLOCK_RESOLUTION_SECONDS:
                 break
             # Check again after the sleep: a 429 or the headers of another response may have changed the time.
-            await self._sleep(when - now)
+            await self._sleep(window.seconds_until_check(when - now))
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
         # Count the actual sending time, which may be later than planned.
-        window.reserve(max(when, self._clock()))
+        self._reserve(budget, max(when, self._clock()))
 
     def count_sent(self, budget: Budget) -> None:
         """Count a request that another quota admitted. Raises `QuotaTimeout` if the daily limit is reached."""
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
-        self.windows[budget].reserve(self._clock())
+        self._reserve(budget, self._clock())
+
+    def _reserve(self, budget: Budget, when: float) -> None:
+        stamp = self.windows[budget].reserve(when)
+        if budget in self._sent:
+            self._sent[budget].add(stamp, sent_at=stamp)
 
     def seconds_for(self, budget: Budget, requests: int) -> float:
         window = self.windows[budget]
