@@ -21,7 +21,7 @@ from crm_api.hubspot.quota.quota import (
     QuotaTimeout,
     budget_for,
 )
-from crm_api.hubspot.quota.window import CHECK_SECONDS, RETENTION_SECONDS, SlidingWindow
+from crm_api.hubspot.quota.window import CHECK_SECONDS, RETENTION_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ MAX_REUSE_DELAY_SECONDS: Final = 0.05
 _REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 # The window of `window.py`, in microseconds of Redis' clock. It reserves a time for each request at once, so that
-# waiting processes send at different times without calling Redis again. In a window without pacing, a request that
-# would wait longer than `check` reserves nothing and asks again, because responses can shorten the wait.
+# waiting processes send at different times without calling Redis again. In a window without pacing, `check` is not 0:
+# a request that would wait longer reserves nothing and asks again, because responses can shorten the wait.
 _RESERVE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -106,7 +106,7 @@ if known > 0 then
 end
 local result, id = 'refused', 0
 if when - now <= longest_wait then
-  if unpaced == limit and when - now > check then
+  if check > 0 and when - now > check then
     result = 'ask again'
   else
     result = 'reserved'
@@ -156,7 +156,7 @@ class RedisQuota(Quota):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(clock=clock, sleep=sleep)
+        super().__init__(local.windows, clock=clock, sleep=sleep)
         self._script = redis.register_script(_RESERVE)
         # The hash tag keeps both keys of a budget on one node of a cluster.
         self._key = f"hubspot-quota:{{{account_key}}}"
@@ -174,8 +174,8 @@ class RedisQuota(Quota):
 
     def expected_wait(self, budget: Budget) -> float:
         """Estimate the wait from the latest reservation, which follows those of all processes."""
-        calls_ahead = self._queues[budget].calls_ahead
-        window = self._local.windows[budget]
+        calls_ahead = self.calls_ahead(budget)
+        window = self.windows[budget]
         until_latest = self._reserved_until.get(budget, 0.0) - self._clock()
         until_sent = until_latest + (calls_ahead + 1) * window.length_seconds / window.limit
         return max(self._local.wait_behind(budget, calls_ahead), until_sent if until_latest > 0 else 0.0)
@@ -204,11 +204,11 @@ class RedisQuota(Quota):
         values |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
         return values | {"shared": float(self._unavailable_until is None)}
 
-    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
         while True:
-            reservation = await self._reserve(budget, expires_at)
+            reservation = await self._reserve(budget, expires_at, is_paced=is_paced)
             if reservation is None:
-                await self._local.wait_for_capacity(budget, expires_at)
+                await self._local.wait_for_capacity(budget, expires_at, is_paced=is_paced)
                 return
             await self._sleep_until(reservation, budget)
             if reservation.stamp is None:
@@ -235,16 +235,19 @@ class RedisQuota(Quota):
                 self._unused_reservations[budget] = reservation
             raise
 
-    async def _reserve(self, budget: Budget, expires_at: float) -> _Reservation | None:
+    async def _reserve(self, budget: Budget, expires_at: float, *, is_paced: bool) -> _Reservation | None:
         """Return a reservation, None without Redis. Raises `QuotaTimeout` if its time is after `expires_at`."""
         now = self._clock()
-        unused = self._unused_reservations.pop(budget, None)
+        # A request that is not paced would wait longer for a reserved time than for its own.
+        unused = self._unused_reservations.pop(budget, None) if is_paced else None
         if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused.at <= expires_at:
             return unused
         if self._unavailable_until is not None and now < self._unavailable_until:
             return None
         try:
-            result, wait, stamp = await self._run_script(budget, self._arguments(budget, now, expires_at))
+            result, wait, stamp = await self._run_script(
+                budget, self._arguments(budget, now, expires_at, is_paced=is_paced)
+            )
         except _REDIS_ERRORS as error:
             if self._unavailable_until is None:
                 logger.warning(
@@ -257,11 +260,13 @@ class RedisQuota(Quota):
             logger.warning("redis available again, HubSpot quota is shared")
             self._unavailable_until = None
         received_at = self._clock()
-        self._reserved_until[budget] = received_at + wait
+        # A request that is not paced overtakes the latest one.
+        latest = 0.0 if is_paced else self._reserved_until.get(budget, 0.0)
+        self._reserved_until[budget] = max(latest, received_at + wait)
         if result == b"refused":
             raise QuotaTimeout(wait)
         if result == b"ask again":
-            wait = self._local.windows[budget].seconds_until_check(wait)
+            wait = self.windows[budget].seconds_until_check(wait)
             return _Reservation(None, received_at + wait, now + wait)
         return _Reservation(stamp, received_at + wait, now + wait)
 
@@ -281,8 +286,8 @@ class RedisQuota(Quota):
             )
         return result, wait_microseconds / 1e6, _Stamp(request_id, microseconds)
 
-    def _arguments(self, budget: Budget, now: float, expires_at: float) -> list[Any]:
-        window: SlidingWindow = self._local.windows[budget]
+    def _arguments(self, budget: Budget, now: float, expires_at: float, *, is_paced: bool) -> list[Any]:
+        window = self.windows[budget]
         used, elapsed = -1, 0.0
         if budget == "burst" and self._server_used is not None:
             server_used, sent_at = self._server_used
@@ -294,13 +299,13 @@ class RedisQuota(Quota):
             window.limit,
             _microseconds(window.length_seconds),
             _microseconds(window.window_seconds),
-            window.unpaced,
+            window.unpaced if is_paced else window.limit,
             _microseconds(max(0.0, expires_at - now)),
             _microseconds(pause),
             used,
             _microseconds(elapsed),
             _microseconds(RETENTION_SECONDS),
-            _microseconds(CHECK_SECONDS),
+            0 if window.is_paced else _microseconds(CHECK_SECONDS),
             ignored_responses(window.configured_limit),
             _microseconds(MARGIN_SECONDS),
             FASTEST_RISE,

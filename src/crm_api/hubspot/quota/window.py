@@ -4,9 +4,12 @@ from bisect import insort
 from collections import deque
 from typing import Final
 
-# Share of the limit that may be sent at once. The rest is spread over the window, so that the caller after a burst
-# waits for one gap instead of the whole window.
+# Share of the limit that may be sent at once. The rest is spread over the window, so that the callers after a burst
+# need not wait for the whole window.
 UNPACED_SHARE: Final = 0.5
+# A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
+# of many callers.
+LIGHT_SHARE: Final = 0.1
 # HubSpot counts arrivals and we count departures, so our window is longer by this share: two calls can arrive closer
 # together than they were sent. A call over a new connection, for example, arrives a TLS handshake later.
 GUARD_SHARE: Final = 0.025
@@ -51,7 +54,12 @@ class SlidingWindow:
             return self.limit
         return max(1, int(self.limit * UNPACED_SHARE))
 
-    def next_time(self, now: float) -> float:
+    @property
+    def light_calls(self) -> int:
+        """Number of requests of one caller that are not paced."""
+        return max(1, int(self.limit * LIGHT_SHARE)) if self.is_paced else 0
+
+    def next_time(self, now: float, *, is_paced: bool = True) -> float:
         """Return when the next request may be sent; `now` if at once."""
         self._drop_expired(now)
         when = max(now, self._blocked_until)
@@ -59,7 +67,7 @@ class SlidingWindow:
             return when
         if len(self._stamps) >= self.limit:
             when = max(when, self._stamps[-self.limit] + self.length_seconds)
-        return max(when, self._paced(when))
+        return max(when, self._paced(when)) if is_paced else when
 
     def reserve(self, when: float) -> float:
         """Count a request that is sent at `when`, or right after the last reserved one; return that time."""
