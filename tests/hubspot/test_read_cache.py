@@ -133,6 +133,31 @@ async def test_nearly_stale_response_is_not_refreshed_without_quota() -> None:
     assert len(setup.stub.requests) == 1
 
 
+async def test_response_that_another_process_refreshes_is_not_refreshed() -> None:
+    setup = Setup(contact("Ada"), contact("Grace"))
+    ended: list[str] = []
+    is_free = False
+
+    async def start_refresh(owner: str, key: str) -> bool:
+        return is_free
+
+    async def end_refresh(owner: str, key: str) -> None:
+        ended.append(key)
+
+    setup.store.start_refresh = start_refresh  # type: ignore[method-assign]
+    setup.store.end_refresh = end_refresh  # type: ignore[method-assign]
+    await setup.name()
+    setup.clock.now += 9.5
+    assert await setup.name() == "Ada"
+    await asyncio.gather(*setup.cache._refreshes.values())
+    assert (len(setup.stub.requests), ended) == (1, [])
+    is_free = True
+    assert await setup.name() == "Ada"
+    await setup.until_sent(2)
+    await asyncio.gather(*setup.cache._refreshes.values())
+    assert len(ended) == 1
+
+
 async def test_age_counts_from_the_time_the_call_was_sent() -> None:
     setup = Setup(contact())
 
