@@ -123,14 +123,16 @@ async def test_nearly_stale_response_is_refreshed_in_the_background() -> None:
     assert setup.outcomes.counts == {"miss": 1, "hit": 2}
 
 
-async def test_nearly_stale_response_is_not_refreshed_without_quota() -> None:
-    setup = Setup(contact("Ada"), limit=20)
+async def test_nearly_stale_response_is_refreshed_when_quota_returns() -> None:
+    setup = Setup(contact("Ada"), contact("Grace"), limit=20)
     await setup.name()
     setup.clock.now += 9.5
     await setup.exhaust_quota()
     assert await setup.name() == "Ada"
-    assert setup.quota.waiting("burst") == 0
     assert len(setup.stub.requests) == 1
+    await setup.until_sent(2)
+    assert setup.clock.slept
+    assert setup.ages == [9.5]
 
 
 async def test_response_that_another_process_refreshes_is_not_refreshed() -> None:

@@ -136,7 +136,7 @@ class ReadCache:
             return await self._load(read, may_fall_back=False), None
         if self._age(cached) < self._fresh_seconds:
             self._observer.cache_read(outcome="hit")
-            if self._age(cached) >= REFRESH_SHARE * self._fresh_seconds and self._can_send(read):
+            if self._age(cached) >= REFRESH_SHARE * self._fresh_seconds:
                 self._refresh_later(read, cached)
             return cached.body, self._age(cached)
         if not self._can_send(read):
