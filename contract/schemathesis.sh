@@ -9,7 +9,7 @@ examples=${EXAMPLES:-16}
 serve "${PORT:-4302}" RATE_LIMIT_ENABLED=false BCRYPT_ROUNDS=4 LOG_LEVEL=WARNING \
   HUBSPOT_BURST_LIMIT=100000 HUBSPOT_SEARCH_LIMIT=10000
 export CONTRACT_PASSWORD=demo-lighthouse-42
-ending=(logOut deleteMe changePassword resetPassword)
+ending=(logOut endSession deleteMe changePassword resetPassword)
 status=0
 
 run() {

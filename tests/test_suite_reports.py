@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.support import postgres_supervisor
 from tests.support.databases import REPOSITORY
+from tests.support.foreign_changes import FOREIGN_CHANGE_TESTS
 from tests.support.postgres import find_installations
 from tests.support.processes import free_port
 
@@ -156,3 +157,9 @@ def is_listening(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN_CHANGE_TESTS))
+def test_listed_test_of_a_foreign_change_exists(name: str) -> None:
+    path, *_, function = name.split("::")
+    assert f"def {function}(" in (REPOSITORY / path).read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_api.database import SessionFactory, create_engine, create_read_session_factory
+from crm_api.database import SessionFactory, create_autocommit_session_factory, create_engine
 from crm_api.models import Session, User, now
 
 CALLER: Final = (
@@ -40,8 +40,8 @@ async def read_user(request: Request) -> User:
         "session_id": UUID(request.headers["x-session"]),
         "now": now(),
     }
-    read_session_factory: SessionFactory = request.app.state.read_session_factory
-    async with read_session_factory() as database:
+    autocommit_session_factory: SessionFactory = request.app.state.autocommit_session_factory
+    async with autocommit_session_factory() as database:
         return (await database.execute(CALLER, parameters)).scalar_one()
 
 
@@ -73,7 +73,7 @@ async def health(_request: Request) -> Response:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     engine = create_engine(os.environ["DATABASE_URL"])
-    app.state.read_session_factory = create_read_session_factory(engine)
+    app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
     yield
     await engine.dispose()
 

@@ -23,7 +23,7 @@ from crm_api.bootstrap import (
     hubspot_quota,
     record_fields,
 )
-from crm_api.database import create_engine, create_read_session_factory, create_session_factory
+from crm_api.database import create_autocommit_session_factory, create_engine, create_session_factory
 from crm_api.draining import drain_on_sigterm
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
@@ -143,7 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     session_factory = app.state.session_factory = create_session_factory(engine)
-    app.state.read_session_factory = create_read_session_factory(engine)
+    app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
@@ -165,7 +165,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         quota=hubspot_quota(settings, redis),
         observer=observer,
     )
-    app.state.record_versions = RecordVersions(session_factory, is_enabled=settings.read_cache_seconds > 0)
+    app.state.record_versions = RecordVersions(
+        app.state.autocommit_session_factory, is_enabled=settings.read_cache_seconds > 0
+    )
     read_cache = app.state.read_cache = create_read_cache(
         settings, hubspot, redis, charge_calls=app.state.rate_limits.count_hubspot_calls, observer=observer
     )

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """Alembic revision of these models; a test compares the two."""
 
 NAMING_CONVENTION = {
@@ -101,6 +101,12 @@ class Session(Base):
     """Number of password changes in this session; access tokens of earlier generations are refused."""
     kept_token_id: Mapped[str | None] = mapped_column(String(32))
     """`jti` of the access token that changed the password, which stays valid."""
+    last_used_at: Mapped[datetime | None]
+    """When the session last got tokens; null if a process of an earlier version created it."""
+    address: Mapped[str | None] = mapped_column(String(45))
+    """Network address of the client that last got tokens."""
+    user_agent: Mapped[str | None] = mapped_column(String(200))
+    """Start of that client's User-Agent header."""
 
 
 class RefreshToken(Base):

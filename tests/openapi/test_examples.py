@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -114,6 +115,10 @@ async def test_request_examples_succeed_in_sequence(examples: ExampleClient, sta
     renewed = {"refresh_token": (await examples.succeed("refreshToken", changes=renewed))["refresh_token"]}
     assert (await examples.send("createToken", "refresh_token", changes=renewed)).is_success
 
+    for session in (await examples.succeed("listSessions"))["results"]:
+        if not session["is_current"]:
+            await examples.succeed("endSession", id=session["id"])
+
     profile = await examples.succeed("getMe")
     for name in (
         "getHealth",
@@ -214,6 +219,7 @@ class TestErrors:
         examples.ids["deals"] = (await examples.send("createDeal", "deal")).json()["data"]["id"]
         examples.ids["tickets"] = (await examples.succeed("createTicket"))["id"]
         examples.ids["contacts"] = (await examples.succeed("getMe"))["contact_id"]
+        examples.ids["sessions"] = (await examples.succeed("listSessions"))["results"][0]["id"]
         examples.staff_headers = staff.headers
         return examples
 
@@ -274,8 +280,9 @@ class TestErrors:
 
     async def test_not_found_examples_match_real_responses(self, ada: ExampleClient) -> None:
         for name, example in self.operations_with("not_found").items():
+            unknown = str(uuid4()) if name == "endSession" else "99999999"
             if name != "createDeal":
-                self.expect(name, await ada.send(name, example, id="99999999"), "not_found")
+                self.expect(name, await ada.send(name, example, id=unknown), "not_found")
 
     async def test_not_found_example_of_create_matches_replay(self, ada: ExampleClient) -> None:
         key = {"Idempotency-Key": "archived"}

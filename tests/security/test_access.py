@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -18,7 +19,8 @@ from hubspot_emulator import Emulator, RecordedRequest
 
 Policy = Literal["anyone", "user", "record", "staff"]
 
-# anyone: no token. user: own user account or lists of own records. record: 404 for other customers' records.
+# anyone: no token. user: own user account or lists of own records.
+# record: 404 for other customers' records and sessions.
 POLICIES: dict[str, Policy] = {
     "register": "anyone",
     "verifyEmail": "anyone",
@@ -36,6 +38,7 @@ POLICIES: dict[str, Policy] = {
     "exportMe": "user",
     "changePassword": "user",
     "logOut": "user",
+    "listSessions": "user",
     "listPipelines": "user",
     "listProperties": "user",
     "listCrmObjects": "user",
@@ -47,6 +50,7 @@ POLICIES: dict[str, Policy] = {
     "listTickets": "user",
     "searchTickets": "user",
     "searchEverything": "user",
+    "endSession": "record",
     "getContact": "record",
     "updateContact": "record",
     "getDeal": "record",
@@ -161,15 +165,18 @@ def settings(settings: Settings) -> Settings:
 
 @dataclass(frozen=True)
 class Owned:
-    """A customer's records."""
+    """A customer's records and session."""
 
     contact: str
     deal: str
     ticket: str
+    session: str
 
     def id_for(self, operation: Operation) -> str:
         if operation.id == "createTicket":
             return self.deal
+        if operation.id == "endSession":
+            return self.session
         return {"contacts": self.contact, "deals": self.deal, "tickets": self.ticket}.get(
             operation.path.split("/")[2], ""
         )
@@ -180,7 +187,8 @@ async def owned(customer: Caller) -> Owned:
     deal = await customer.post("/api/deals", deal_body(dealname="Only mine", description="Only for me"))
     deal_id = deal.json()["data"]["id"]
     ticket = await customer.post(f"/api/tickets/{deal_id}", ticket_body(subject="Only mine"))
-    return Owned(customer.contact_id, deal_id, ticket.json()["data"]["id"])
+    [session] = (await customer.get("/api/me/sessions")).json()["data"]["results"]
+    return Owned(customer.contact_id, deal_id, ticket.json()["data"]["id"], session["id"])
 
 
 def test_policies_name_exactly_the_documented_operations() -> None:
@@ -232,7 +240,10 @@ async def test_other_customers_record_returns_same_404_as_unknown(
 ) -> None:
     bodies = []
     token = other_customer.tokens["access_token"]
-    for record_id in (owned.id_for(operation), "999999999999", "1", "0", "0" * 20, "9" * 20):
+    unknown = ["999999999999", "1", "0", "0" * 20, "9" * 20]
+    if operation.id == "endSession":
+        unknown = [str(uuid4()), str(UUID(int=0))]
+    for record_id in (owned.id_for(operation), *unknown):
         emulator.clear_requests()
         response = await operation.ask(other_customer.client, record_id, token=token)
         assert_problem(response, 404, "not_found")
@@ -272,6 +283,8 @@ async def test_malformed_record_id_makes_no_hubspot_call(
         "1" * 21,
         "%00",
     ):
+        if operation.id == "endSession" and record_id == "..":
+            continue  # httpx itself shortens this path to that of `deleteMe`
         response = await operation.ask(customer.client, record_id, token=token)
         assert response.status_code in (400, 404, 405), (record_id, response.text)
     assert emulator.requests == []
@@ -296,7 +309,8 @@ async def test_user_policy_operation_hides_other_customers_data(
     emulator.clear_requests()
     response = await operation.ask(other_customer.client, token=other_customer.tokens["access_token"])
     assert response.status_code in (200, 201, 204, 400), response.text
-    for secret in (customer.email, "Only mine", "Only for me", f'"{owned.contact}"', f'"{owned.deal}"'):
+    ids = (owned.session, f'"{owned.contact}"', f'"{owned.deal}"')
+    for secret in (customer.email, "Only mine", "Only for me", *ids):
         assert secret not in response.text
     for request in writes(emulator):
         for record_id in (owned.contact, owned.deal, owned.ticket):

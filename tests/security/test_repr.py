@@ -15,7 +15,7 @@ from crm_api.schemas.sessions import TokenGrant, TokenRefresh, Tokens
 MARK = "must-not-be-shown"
 PRIVATE = re.compile(
     r"(^|_)(tokens?|refresh|secret|password|key|keys|email|firstname|lastname|phone|address|body|content|params|path|"
-    r"query|text|value|values|recipient|html|endpoint)($|_)|(database|redis|smtp)_url"
+    r"query|text|value|values|recipient|html|endpoint|agent)($|_)|(database|redis|smtp)_url"
 )
 # Fields with such a name that hold neither a secret nor personal data.
 HARMLESS = {

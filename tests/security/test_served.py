@@ -11,6 +11,7 @@ from tests.support.mail import Mailbox, token_of
 from tests.support.processes import Process, emulator_process, service_process
 
 PROXY = "127.0.0.1"  # the client address of the tests
+USER_AGENT = "PrivateBrowser/1.0"
 LIMIT: dict[str, Any] = {"RATE_LIMIT_FAILED_LOGINS_PER_ADDRESS": "3 per 1 minute"}
 
 
@@ -71,7 +72,8 @@ class TestForwardedFor:
 async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -> list[str]:
     """Use every account operation with valid and invalid input. Return the secrets that occurred."""
     secrets = [PASSWORD, "another harbour at sea"]
-    async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+    headers = {"User-Agent": USER_AGENT}
+    async with httpx.AsyncClient(base_url=service.url, timeout=20, headers=headers) as client:
 
         async def mailed(number: int) -> str:
             async with asyncio.timeout(10):
@@ -109,6 +111,7 @@ async def use_everything(service: Process, hubspot: Process, mailbox: Mailbox) -
             assert (await control.post("/_emulator/faults", json=fault)).is_success
         assert (await client.patch("/api/me", json={"firstname": "Augusta"})).status_code == 502
         await client.get("/api/me/export")
+        assert USER_AGENT in (await client.get("/api/me/sessions")).text
         await client.post("/api/login", content='{"email": "ada@example.com", "password": ')
         change = {"current_password": PASSWORD, "new_password": secrets[1]}
         assert (await client.post("/api/me/password", json=change)).status_code == 204
@@ -145,6 +148,6 @@ async def test_logs_contain_no_secret_email_or_phone(
     assert '"level": "debug"' in written or "[debug" in written
     secrets += ["ada@example.com", "Lovelace", "private words", "test-access-token"]
     secrets += ["7946 0018", "7946 0999", "79460018"]
-    secrets += ["a-secret-key-that-must-not-be-logged", "wrong"]
+    secrets += ["a-secret-key-that-must-not-be-logged", "wrong", USER_AGENT]
     leaked = [secret for secret in secrets if secret in written]
     assert leaked == [], [line for line in written.splitlines() if any(text in line for text in leaked)][:5]

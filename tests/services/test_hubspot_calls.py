@@ -116,6 +116,11 @@ def delete(path: str, role: str = "customer") -> SendRequest:
     return lambda scenario: getattr(scenario, role).delete(path.format(**vars(scenario)))
 
 
+async def end_current_session(scenario: Scenario) -> httpx.Response:
+    [session] = (await scenario.customer.get("/api/me/sessions")).json()["data"]["results"]
+    return await scenario.customer.delete(f"/api/me/sessions/{session['id']}")
+
+
 GRACE = {"email": "grace@example.com"}
 NEW_CONTACT = {
     key: value for key, value in registration_body(email="new@example.com").items() if key != "password"
@@ -174,6 +179,8 @@ ACCOUNTS = [
     Row("getMe", "anyone", "", 0, get("/api/me")),
     Row("updateMe", "anyone", "", 2, patch("/api/me", {"firstname": "Augusta"})),
     Row("deleteMe", "anyone", "", 0, delete("/api/me")),
+    Row("listSessions", "anyone", "", 0, get("/api/me/sessions")),
+    Row("endSession", "anyone", "", 0, end_current_session),
     Row("exportMe", "customer", "", 4, get("/api/me/export")),
     Row(
         "changePassword",

@@ -2,8 +2,8 @@
 
 from crm_api.database.engine import (
     SessionFactory,
+    create_autocommit_session_factory,
     create_engine,
-    create_read_session_factory,
     create_session_factory,
 )
 from crm_api.database.sqlstates import is_outage, is_read_only
@@ -12,8 +12,8 @@ from crm_api.database.url import DatabaseUrlError, parse_database_url
 __all__ = [
     "DatabaseUrlError",
     "SessionFactory",
+    "create_autocommit_session_factory",
     "create_engine",
-    "create_read_session_factory",
     "create_session_factory",
     "is_outage",
     "is_read_only",

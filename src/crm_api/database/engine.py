@@ -62,8 +62,8 @@ def create_session_factory(engine: AsyncEngine) -> SessionFactory:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-def create_read_session_factory(engine: AsyncEngine) -> SessionFactory:
-    """Return a session factory for single reads, without the round trips that begin and end a transaction."""
+def create_autocommit_session_factory(engine: AsyncEngine) -> SessionFactory:
+    """Return a session factory for single statements, without the round trips that begin and end a transaction."""
     options = (
         {_WITHOUT_TRANSACTION: True} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     )

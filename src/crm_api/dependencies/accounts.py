@@ -1,6 +1,6 @@
-"""Dependencies of the account routes: the request's origin for the audit log, and the account context."""
+"""Dependencies of the account routes: the request's origin, and the account context."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
@@ -10,15 +10,27 @@ from crm_api.services.accounts.context import AccountContext
 from crm_api.services.accounts.emails import Messages
 from crm_api.services.audit import Origin
 
+MAX_USER_AGENT: Final = 200
+
 
 async def get_origin(request: Request) -> Origin:
-    """Return the origin of the request for the audit log. The actor is `user` only after authentication."""
+    """Return the origin of the request for the audit log and sessions.
+
+    The actor is `user` only after authentication.
+    """
     return Origin(
         actor="user" if getattr(request.state, "user_id", None) else "anonymous",
         # An IPv6 address may contain a zone of any length.
         address=client_address(request)[:45],
+        user_agent=_user_agent(request),
         request_id=request.state.request_id,
     )
+
+
+def _user_agent(request: Request) -> str | None:
+    """Return the start of the User-Agent header without control characters, or None without a header."""
+    sent = request.headers.get("user-agent", "")[:MAX_USER_AGENT]
+    return "".join(filter(str.isprintable, sent)).strip() or None
 
 
 async def get_account_context(request: Request) -> AccountContext:

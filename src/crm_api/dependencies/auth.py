@@ -47,13 +47,13 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     if token is None:
         raise ApiError("invalid_token")
     settings = await get_settings(request)
-    read_session_factory: SessionFactory = request.app.state.read_session_factory
+    autocommit_session_factory: SessionFactory = request.app.state.autocommit_session_factory
     try:
         claims = read_access_token(token, settings.jwt_keys)
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
     parameters = asdict(claims) | {"now": now()}
-    async with read_session_factory() as database:
+    async with autocommit_session_factory() as database:
         user = (await database.execute(_ACTIVE_USER, parameters)).scalar_one_or_none()
     if user is None:
         raise ApiError("invalid_token")

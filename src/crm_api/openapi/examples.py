@@ -52,8 +52,13 @@ _RESPONSE_VALUES: Final[dict[str, dict[str, Any]]] = {
     "TicketSearchPage": _LAST_PAGE,
     "FoundRecords": {"failed": []},
     "Profile": {"contact_id": "501", "email_verified": True},
+    "ActiveSession": {"last_used_at": "2026-11-02T10:30:00.000Z", "is_current": True},
     "AuditRecord": {"actor": "anonymous", "detail": None},
-    "SessionRecord": {"expires_at": "2027-01-31T10:00:00.000Z", "revoked_at": None},
+    "SessionRecord": {
+        "expires_at": "2027-01-31T10:00:00.000Z",
+        "revoked_at": None,
+        "last_used_at": "2026-11-02T10:30:00.000Z",
+    },
     "Pipelines": {
         "deals": [_pipeline("default", "Sales Pipeline", _DEAL_STAGES)],
         "tickets": [_pipeline("0", "Support Pipeline", _TICKET_STAGES)],

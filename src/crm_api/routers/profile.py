@@ -1,6 +1,8 @@
-"""Routes for the caller's profile: get, update, delete, export."""
+"""Routes for the caller's profile, sessions and export."""
 
-from fastapi import APIRouter, status
+from uuid import UUID
+
+from fastapi import APIRouter, Request, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
@@ -9,7 +11,8 @@ from crm_api.dependencies.records import CursorParameter, RecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.export import PersonalExportResponse
 from crm_api.schemas.profile import ProfileResponse, ProfileUpdate
-from crm_api.services.accounts import export, profile
+from crm_api.schemas.sessions import ActiveSessions, ActiveSessionsResponse, SessionId
+from crm_api.services.accounts import export, profile, sessions
 
 router = APIRouter(prefix="/api", tags=["Account"])
 
@@ -43,6 +46,27 @@ async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
     Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
     """
     await profile.delete_user(context, user)
+
+
+@router.get("/me/sessions", responses=responses(message=ActiveSessionsResponse.MESSAGE))
+async def list_sessions(
+    request: Request, user: CurrentUser, context: AccountContextDep
+) -> ActiveSessionsResponse:
+    """List your sessions.
+
+    A login starts a session. Sessions that have ended or expired are not listed.
+    """
+    active = await sessions.list_sessions(context, user.id, current_id=request.state.session_id)
+    return ActiveSessionsResponse(message=ActiveSessionsResponse.MESSAGE, data=ActiveSessions(results=active))
+
+
+@router.delete("/me/sessions/{id}", status_code=status.HTTP_204_NO_CONTENT)
+async def end_session(id: SessionId, request: Request, user: CurrentUser, context: AccountContextDep) -> None:
+    """End one of your sessions.
+
+    Its tokens are refused from the next request on. To end the current session is to log out.
+    """
+    await sessions.end_session(context, user.id, UUID(id), current_id=request.state.session_id)
 
 
 @router.get("/me/export", responses=responses(*HUBSPOT_ERRORS, message=PersonalExportResponse.MESSAGE))

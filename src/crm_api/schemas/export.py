@@ -7,6 +7,7 @@ from pydantic import Field
 from crm_api.schemas.common import Envelope, NextCursor, ResponseModel, Timestamp
 from crm_api.schemas.overview import ContactWithDeals
 from crm_api.schemas.profile import Profile
+from crm_api.schemas.sessions import ClientAddress, UserAgent
 from crm_api.schemas.tickets import Ticket
 
 MAX_ENTRIES: Final = 1_000
@@ -20,6 +21,10 @@ class SessionRecord(ResponseModel):
     expires_at: Timestamp
     revoked_at: Timestamp | None
     """When the session was ended; null if it was not."""
+    last_used_at: Timestamp | None
+    """When the session last got tokens; null if an earlier version of the service created it."""
+    address: ClientAddress
+    user_agent: UserAgent
 
 
 class AuditRecord(ResponseModel):

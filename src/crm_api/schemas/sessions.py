@@ -1,12 +1,23 @@
-"""Contract of login, tokens and logout."""
+"""Contract of login, tokens, sessions and logout."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, StrictBool
+from pydantic import Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
-from crm_api.schemas.common import NO_NUL, ContractModel, Envelope, RequestModel, ResponseModel, token
+from crm_api.schemas.common import (
+    NO_NUL,
+    ContractModel,
+    Envelope,
+    RequestModel,
+    ResponseModel,
+    Timestamp,
+    token,
+)
+
+MAX_SESSIONS: Final = 1_000
+"""Highest value of `MAX_SESSIONS_PER_USER`."""
 
 RefreshToken = Annotated[
     str,
@@ -30,8 +41,6 @@ _OptionalText = Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | Skip
 
 class TokenGrant(ContractModel):
     """OAuth2 token request. Unknown parameters are ignored (RFC 6749, section 3.2)."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     grant_type: Annotated[
         Annotated[str, Field(max_length=100, pattern=_PRINTABLE)] | SkipJsonSchema[None],
@@ -84,3 +93,57 @@ class TokensResponse(Envelope[Tokens]):
 
     LOGGED_IN: ClassVar = "User authenticated successfully"
     REFRESHED: ClassVar = "Token refreshed successfully"
+
+
+SessionId = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        max_length=36,
+        description="ID of a session.",
+        examples=["7f1c2a9e-4d35-4b0a-9c61-52d8e0a7b3f4"],
+    ),
+]
+ClientAddress = Annotated[
+    str | None,
+    Field(
+        max_length=45,
+        description="Network address from which the session last got tokens; null if it is unknown.",
+        examples=["203.0.113.7"],
+    ),
+]
+UserAgent = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="Start of the `User-Agent` with which the session last got tokens; null if it is unknown.",
+        examples=["Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"],
+    ),
+]
+
+
+class ActiveSession(ResponseModel):
+    """Session of the caller that has neither ended nor expired."""
+
+    id: SessionId
+    created_at: Timestamp
+    """When the user logged in."""
+    last_used_at: Timestamp
+    """When the session last got tokens: at the login, or at the last refresh."""
+    address: ClientAddress
+    user_agent: UserAgent
+    is_current: bool
+    """Whether this request belongs to the session."""
+
+
+class ActiveSessions(ResponseModel):
+    """Sessions of the caller."""
+
+    results: Annotated[list[ActiveSession], Field(max_length=MAX_SESSIONS)]
+    """Last used first."""
+
+
+class ActiveSessionsResponse(Envelope[ActiveSessions]):
+    """Sessions of the caller."""
+
+    MESSAGE: ClassVar = "Sessions retrieved successfully"

