@@ -89,8 +89,9 @@ class Setup:
 
     async def until_sent(self, count: int) -> None:
         """Wait until this many calls were sent."""
-        while len(self.stub.requests) < count:  # noqa: ASYNC110 - polling is enough for a test
-            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while len(self.stub.requests) < count:  # noqa: ASYNC110 - polling is enough for a test
+                await asyncio.sleep(0)
 
 
 async def test_fresh_response_is_used_again_with_its_age() -> None:
@@ -135,7 +136,7 @@ async def test_nearly_stale_response_is_refreshed_when_quota_returns() -> None:
     assert setup.ages == [9.5]
 
 
-async def test_response_that_another_process_refreshes_is_not_refreshed() -> None:
+async def test_response_refreshed_by_another_process_is_not_refreshed() -> None:
     setup = Setup(contact("Ada"), contact("Grace"))
     ended: list[str] = []
     is_free = False
