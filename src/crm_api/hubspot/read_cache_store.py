@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 # A fresh response older than this share is refreshed in the background, so that a customer who reads often does not
-# wait for every tenth page. The refresh waits for quota: otherwise the first page after the quota returns would be live.
+# wait for every tenth page. The refresh waits for quota, because otherwise the first page after the quota returns would
+# be live.
 REFRESH_SHARE: Final = 0.9
 # Larger responses are not cached: one of them would evict the responses of many customers.
 MAX_BODY_BYTES: Final = 1024 * 1024
