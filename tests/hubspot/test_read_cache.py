@@ -89,8 +89,9 @@ class Setup:
 
     async def until_sent(self, count: int) -> None:
         """Wait until this many calls were sent."""
-        while len(self.stub.requests) < count:  # noqa: ASYNC110 - polling is enough for a test
-            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while len(self.stub.requests) < count:  # noqa: ASYNC110 - polling is enough for a test
+                await asyncio.sleep(0)
 
 
 async def test_fresh_response_is_used_again_with_its_age() -> None:
@@ -123,14 +124,41 @@ async def test_nearly_stale_response_is_refreshed_in_the_background() -> None:
     assert setup.outcomes.counts == {"miss": 1, "hit": 2}
 
 
-async def test_nearly_stale_response_is_not_refreshed_without_quota() -> None:
-    setup = Setup(contact("Ada"), limit=20)
+async def test_nearly_stale_response_is_refreshed_when_quota_returns() -> None:
+    setup = Setup(contact("Ada"), contact("Grace"), limit=20)
     await setup.name()
     setup.clock.now += 9.5
     await setup.exhaust_quota()
     assert await setup.name() == "Ada"
-    assert setup.quota.waiting("burst") == 0
     assert len(setup.stub.requests) == 1
+    await setup.until_sent(2)
+    assert setup.clock.slept
+    assert setup.ages == [9.5]
+
+
+async def test_response_refreshed_by_another_process_is_not_refreshed() -> None:
+    setup = Setup(contact("Ada"), contact("Grace"))
+    ended: list[str] = []
+    is_free = False
+
+    async def start_refresh(owner: str, key: str) -> bool:
+        return is_free
+
+    async def end_refresh(owner: str, key: str) -> None:
+        ended.append(key)
+
+    setup.store.start_refresh = start_refresh  # type: ignore[method-assign]
+    setup.store.end_refresh = end_refresh  # type: ignore[method-assign]
+    await setup.name()
+    setup.clock.now += 9.5
+    assert await setup.name() == "Ada"
+    await asyncio.gather(*setup.cache._refreshes.values())
+    assert (len(setup.stub.requests), ended) == (1, [])
+    is_free = True
+    assert await setup.name() == "Ada"
+    await setup.until_sent(2)
+    await asyncio.gather(*setup.cache._refreshes.values())
+    assert len(ended) == 1
 
 
 async def test_age_counts_from_the_time_the_call_was_sent() -> None:

@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 from tests.support.processes import free_port
 
-from crm_api.hubspot.read_cache_redis import RedisStore
-from crm_api.hubspot.read_cache_store import MAX_BODY_BYTES, CachedBody, MemoryStore
+from crm_api.hubspot.read_cache_redis import REFRESH_SECONDS, RedisStore
+from crm_api.hubspot.read_cache_store import MAX_BODY_BYTES, REFRESH_SHARE, CachedBody, MemoryStore
 from crm_api.security.crypto import Cipher
 
 FRESH_SECONDS, MAX_AGE_SECONDS = 30.0, 300.0
@@ -161,3 +161,38 @@ async def test_silent_redis_delays_a_read_only_once() -> None:
     await redis.aclose()
     server.close()
     await server.wait_closed()
+
+
+async def test_only_one_process_at_a_time_refreshes_a_body(redis: Any) -> None:
+    first, second = store_of(redis), store_of(redis)
+    assert await first.start_refresh("user", "key")
+    assert not await second.start_refresh("user", "key")
+    assert await second.start_refresh("user", "other key")
+    assert await second.start_refresh("other user", "key")
+    await first.end_refresh("user", "key")
+    assert await second.start_refresh("user", "key")
+
+
+async def test_refresh_of_a_killed_process_ends(redis: Any) -> None:
+    await store_of(redis).start_refresh("user", "key")
+    [name] = await redis.keys("*")
+    assert 0 < await redis.ttl(name) <= REFRESH_SECONDS
+
+
+async def test_every_process_refreshes_while_redis_is_unavailable() -> None:
+    unreachable = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=0.2)
+    store = store_of(unreachable)
+    assert await store.start_refresh("user", "key")
+    assert await store.start_refresh("user", "key")
+    await store.end_refresh("user", "key")
+    await unreachable.aclose()
+
+
+async def test_newer_body_of_another_process_replaces_an_aging_one(redis: Any) -> None:
+    first, second = store_of(redis), store_of(redis)
+    await first.put("user", "key", read_now(b"old", age=10))
+    await second.put("user", "key", read_now(b"new"))
+    assert (await first.get("user", "key") or read_now()).body == b"old"  # from its memory
+    aging = store_of(redis)
+    await aging.put("user", "key", read_now(b"old", age=REFRESH_SHARE * FRESH_SECONDS))
+    assert (await aging.get("user", "key") or read_now()).body == b"new"

@@ -30,7 +30,7 @@ from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotError, HubSpotRequestError
 from crm_api.hubspot.names import ObjectType
 from crm_api.hubspot.observer import Observer
-from crm_api.hubspot.read_cache_store import CachedBody, CacheStore
+from crm_api.hubspot.read_cache_store import REFRESH_SHARE, CachedBody, CacheStore
 from crm_api.hubspot.resources.associations import AssociationsApi
 from crm_api.hubspot.resources.batches import RecordReads
 from crm_api.hubspot.response_bodies import read_response
@@ -43,9 +43,6 @@ ChargeCalls = Callable[[str, int], Awaitable[None]]
 
 # A stale response is served at once if its call would wait longer than this.
 MAX_QUOTA_WAIT_SECONDS: Final = 0.2
-# A fresh response older than this share is refreshed in the background if there is quota, so that a customer who reads
-# often does not wait for every tenth page.
-REFRESH_SHARE: Final = 0.9
 # A stale response is served if its call takes longer than this; the call continues and refreshes the cache.
 MAX_CALL_SECONDS: Final = 2.0
 # Refreshes that wait for quota. HubSpot's usual limit allows 3,000 calls within 300 s.
@@ -144,7 +141,7 @@ class ReadCache:
             return await self._load(read, may_fall_back=False), None
         if self._age(cached) < self._fresh_seconds:
             self._observer.cache_read(outcome="hit")
-            if self._age(cached) >= REFRESH_SHARE * self._fresh_seconds and self._can_send(read):
+            if self._age(cached) >= REFRESH_SHARE * self._fresh_seconds:
                 self._refresh_later(read, cached)
             return cached.body, self._age(cached)
         if not self._can_send(read):
@@ -232,6 +229,8 @@ class ReadCache:
         task.add_done_callback(lambda done: self._refresh_finished(key, done))
 
     async def _refresh(self, read: _Read, seconds: float) -> None:
+        if not await self._store.start_refresh(read.owner, read.key):
+            return
         context = self._call_context(read, seconds + self.sender.default_deadline_seconds)
         context.is_background = True
         context.max_attempts = 1
@@ -241,6 +240,7 @@ class ReadCache:
         except HubSpotError:
             pass  # the next request for this key starts another refresh
         finally:
+            await self._store.end_refresh(read.owner, read.key)
             await self._charge(read, context)
 
     def _refresh_finished(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:

@@ -9,7 +9,13 @@ from typing import Final, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from crm_api.hubspot.read_cache_store import MAX_BODY_BYTES, CachedBody, CacheStore, MemoryStore
+from crm_api.hubspot.read_cache_store import (
+    MAX_BODY_BYTES,
+    REFRESH_SHARE,
+    CachedBody,
+    CacheStore,
+    MemoryStore,
+)
 
 T = TypeVar("T")
 
@@ -17,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Interval between attempts while Redis is unavailable; each attempt may take the whole timeout.
 RETRY_SECONDS: Final = 2.0
+# A process that ended during a refresh prevents other refreshes of the body for at most this time.
+REFRESH_SECONDS: Final = 60
 _SCAN_COUNT: Final = 1000
 # A scan goes through all keys of Redis.
 _DELETE_SECONDS: Final = 2.0
@@ -33,7 +41,8 @@ class RedisStore(CacheStore):
     """Cached bodies that all processes with the same key share.
 
     Redis expires a body at the maximum age, so its age follows from the remaining time and no clocks are compared.
-    While Redis is unavailable or slow, each process uses its memory alone.
+    A body in memory is used without asking Redis until it is due for a refresh, because another process can have done
+    that refresh. While Redis is unavailable or slow, each process uses its memory alone.
     """
 
     def __init__(
@@ -55,7 +64,7 @@ class RedisStore(CacheStore):
         self._encrypt = encrypt
         self._decrypt = decrypt
         self._memory = memory
-        self._fresh_seconds = fresh_seconds
+        self._local_seconds = REFRESH_SHARE * fresh_seconds
         self._max_age_seconds = max_age_seconds
         self._timeout_seconds = timeout_seconds
         self._clock = clock
@@ -64,7 +73,7 @@ class RedisStore(CacheStore):
 
     async def get(self, owner: str, key: str) -> CachedBody | None:
         local = await self._memory.get(owner, key)
-        if local is not None and self._clock() - local.read_at < self._fresh_seconds:
+        if local is not None and self._clock() - local.read_at < self._local_seconds:
             return local
         shared = await self._with_redis(lambda: self._get_shared(owner, key))
         if shared is None or (local is not None and local.read_at >= shared.read_at):
@@ -95,6 +104,12 @@ class RedisStore(CacheStore):
     def remove_expired(self) -> None:
         self._memory.remove_expired()
 
+    async def start_refresh(self, owner: str, key: str) -> bool:
+        return await self._with_redis(lambda: self._mark_refresh(owner, key)) is not False
+
+    async def end_refresh(self, owner: str, key: str) -> None:
+        await self._with_redis(lambda: self._redis.delete(f"{self._name(owner, key)}:refresh"))
+
     @property
     def used_bytes(self) -> int:
         return self._memory.used_bytes
@@ -115,6 +130,10 @@ class RedisStore(CacheStore):
             return None
         age = self._max_age_seconds - milliseconds / 1000
         return CachedBody(opened.removeprefix(label), started - age)
+
+    async def _mark_refresh(self, owner: str, key: str) -> bool:
+        name = f"{self._name(owner, key)}:refresh"
+        return bool(await self._redis.set(name, b"", nx=True, ex=REFRESH_SECONDS))
 
     async def _delete_shared(self, owner: str) -> None:
         # Bodies that were stored with another SECRET_KEY or maximum age have another prefix after the colon.

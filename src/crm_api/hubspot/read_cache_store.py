@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+# A fresh response older than this share is refreshed in the background, so that a customer who reads often does not
+# wait for every tenth page. The refresh waits for quota, because otherwise the first page after the quota returns would
+# be live.
+REFRESH_SHARE: Final = 0.9
 # Larger responses are not cached: one of them would evict the responses of many customers.
 MAX_BODY_BYTES: Final = 1024 * 1024
 # Python's objects around one cached body: keys, tuple, dictionary entry.
@@ -44,6 +48,13 @@ class CacheStore(ABC):
     @abstractmethod
     def remove_expired(self) -> None:
         """Remove expired bodies from the memory of this process, so that personal data does not stay in it."""
+
+    async def start_refresh(self, owner: str, key: str) -> bool:
+        """Return False if another process refreshes this body. If True is returned, `end_refresh` must follow."""
+        return True
+
+    async def end_refresh(self, owner: str, key: str) -> None:  # noqa: B027 - nothing to do in one process
+        """Allow all processes to refresh this body again."""
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ from tests.support.clock import FakeClock
 
 from crm_api.hubspot import LocalQuota, QuotaTimeout
 from crm_api.hubspot.quota.daily import PROBE_SECONDS
+from crm_api.hubspot.quota.fair_queue import RecentCalls
 
 HOUR = 3600.0
 
@@ -39,6 +40,68 @@ async def test_requests_beyond_half_of_the_burst_limit_wait() -> None:
     waits = [await acquire(quota) for _ in range(6)]
     assert waits[:5] == [0.0] * 5
     assert waits[5] > 0
+
+
+async def test_first_calls_of_many_callers_use_the_whole_limit() -> None:
+    quota = quota_on(FakeClock(), burst_limit=100)
+    waits = [await acquire(quota, caller=f"customer {number // 4}") for number in range(100)]
+    assert max(waits) == 0.0
+
+
+async def test_caller_with_a_tenth_of_the_limit_is_not_paced() -> None:
+    time = FakeClock()
+    quota = quota_on(time, burst_limit=100)
+    for number in range(60):
+        await acquire(quota, caller=f"customer {number}")
+    assert sum([await acquire(quota, caller="a") for _ in range(10)]) == 0.0
+    assert await acquire(quota, caller="a") > 0
+    time.now += 20
+    assert await acquire(quota, caller="a") == 0.0
+
+
+async def test_background_calls_leave_half_of_the_limit_to_others() -> None:
+    quota = quota_on(FakeClock(), burst_limit=100)
+    for number in range(50):
+        await quota.acquire("burst", caller=f"customer {number}", timeout_seconds=0, is_background=True)
+    with pytest.raises(QuotaTimeout):
+        await quota.acquire("burst", caller="customer 50", timeout_seconds=0, is_background=True)
+    assert await acquire(quota, caller="customer 51", timeout_seconds=0) == 0.0
+
+
+async def test_light_caller_overtakes_a_waiting_paced_call() -> None:
+    quota = LocalQuota(burst_limit=100)
+    for _ in range(50):
+        await acquire(quota, caller="bulk")
+    paced = asyncio.create_task(acquire(quota, caller="bulk", timeout_seconds=600))
+    await asyncio.sleep(0)
+    await acquire(quota, caller="customer", timeout_seconds=0.001)
+    assert not paced.done()
+    paced.cancel()
+    await asyncio.gather(paced, return_exceptions=True)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.floats(0, 1.5)), min_size=1, max_size=120)
+)
+async def test_paced_and_light_calls_together_stay_within_the_limit(
+    calls: list[tuple[int, bool, float]],
+) -> None:
+    time = FakeClock()
+    quota = quota_on(time, burst_limit=20)
+    sent: list[float] = []
+    for caller, is_background, pause in calls:
+        time.now += pause
+        await quota.acquire("burst", caller=str(caller), timeout_seconds=1e9, is_background=is_background)
+        sent.append(time.now)
+    assert max(sum(1 for at in sent if last - 10.2 < at <= last) for last in sent) <= 20
+
+
+def test_recent_calls_of_each_caller_expire() -> None:
+    calls = RecentCalls(10.0)
+    assert [calls.add("a", 0.0), calls.add("a", 5.0), calls.add("b", 5.0)] == [1, 2, 1]
+    assert calls.add("a", 10.0) == 2
+    assert calls.add("a", 100.0) == 1
 
 
 async def test_searches_do_not_use_the_burst_quota() -> None:
@@ -288,7 +351,7 @@ async def test_expected_wait_is_close_to_the_actual_wait(limit: int, used: int, 
         quota.windows["burst"].reserve(time.now)
     time.now += later
     expected = quota.expected_wait("burst")
-    actual = await acquire(quota)
+    actual = await quota.acquire("burst", caller=None, timeout_seconds=3600, is_background=True)
     assert expected == pytest.approx(actual, abs=0.001)
 
 

@@ -168,6 +168,22 @@ async def test_redis_quota_admits_half_the_limit_at_once_then_paces(redis: Redis
     assert 0.1 < await acquire(quota) < 0.4
 
 
+async def test_redis_quota_does_not_pace_callers_with_few_calls(redis: Redis, key: str) -> None:
+    quotas = quota_of(redis, key, burst_limit=100), quota_of(redis, key, burst_limit=100)
+    for number in range(60):
+        await acquire(quotas[number % 2], caller=f"customer {number}", timeout_seconds=0.0)
+    for _ in range(10):
+        await acquire(quotas[0], caller="bulk", timeout_seconds=0.0)
+    with pytest.raises(QuotaTimeout):
+        await acquire(quotas[0], caller="bulk", timeout_seconds=0.0)
+    paced = asyncio.create_task(acquire(quotas[0], caller="bulk", timeout_seconds=600))
+    await asyncio.sleep(0.01)
+    for quota in quotas:
+        await acquire(quota, caller="customer 60", timeout_seconds=0.0)
+    paced.cancel()
+    await asyncio.gather(paced, return_exceptions=True)
+
+
 async def test_quota_is_shared_again_after_redis_recovers(key: str) -> None:
     now = [1000.0]
     port = free_port()

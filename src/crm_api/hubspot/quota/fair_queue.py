@@ -1,7 +1,27 @@
 """Fair queue: turns go round robin to callers, and in order of arrival within one caller."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
+
+
+class RecentCalls:
+    """Number of calls that each caller started within the last seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._calls: deque[tuple[float, str | None]] = deque()
+        self._counts: Counter[str | None] = Counter()
+
+    def add(self, caller: str | None, now: float) -> int:
+        """Count a call of this caller and return the number of its recent calls."""
+        while self._calls and self._calls[0][0] <= now - self._seconds:
+            _, earlier = self._calls.popleft()
+            self._counts[earlier] -= 1
+            if not self._counts[earlier]:
+                del self._counts[earlier]
+        self._calls.append((now, caller))
+        self._counts[caller] += 1
+        return self._counts[caller]
 
 
 class FairQueue:

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 from crm_api.hubspot.errors import QuotaPolicy
+from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
-from crm_api.hubspot.quota.fair_queue import FairQueue
+from crm_api.hubspot.quota.fair_queue import FairQueue, RecentCalls
 from crm_api.hubspot.quota.window import SlidingWindow
 
 # Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
@@ -32,12 +33,25 @@ class QuotaTimeout(Exception):  # noqa: N818 - named like asyncio's TimeoutError
 
 
 class Quota(ABC):
-    """Decides when a request may be sent: requests of one budget are admitted one at a time, and callers take turns."""
+    """Decides when a request may be sent: requests of one budget are admitted one at a time, and callers take turns.
 
-    def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+    Callers with few recent requests have a queue of their own and are not paced, so they do not wait behind a caller
+    who sends many, nor behind background requests.
+    """
+
+    def __init__(
+        self,
+        windows: Mapping[Budget, SlidingWindow],
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.windows = windows
         self._clock = clock
         self._sleep = sleep
         self._queues: Mapping[Budget, FairQueue] = {budget: FairQueue() for budget in BUDGETS}
+        self._light_queues: Mapping[Budget, FairQueue] = {budget: FairQueue() for budget in BUDGETS}
+        self._recent_calls = {budget: RecentCalls(windows[budget].length_seconds) for budget in BUDGETS}
 
     async def acquire(
         self,
@@ -56,18 +70,19 @@ class Quota(ABC):
         """
         started = self._clock()
         expires_at = started + timeout_seconds
-        queue = self._queues[budget]
+        is_light = self._is_light(budget, caller, is_background=is_background)
+        queue = self._light_queues[budget] if is_light else self._queues[budget]
         if not queue.take_free_turn():
             try:
                 async with asyncio.timeout(max(0.0, timeout_seconds)):
                     await queue.wait_for_turn(caller, is_background=is_background)
             except TimeoutError:
-                raise QuotaTimeout(self.seconds_for(budget, len(queue) + 1)) from None
+                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
         try:
             if connection_slot is not None:
                 await self._acquire_slot(connection_slot, expires_at)
             try:
-                await self.wait_for_capacity(budget, expires_at)
+                await self.wait_for_capacity(budget, expires_at, is_paced=not is_light)
             except BaseException:
                 if connection_slot is not None:
                     connection_slot.release()
@@ -75,6 +90,12 @@ class Quota(ABC):
         finally:
             queue.release()
         return self._clock() - started
+
+    def _is_light(self, budget: Budget, caller: str | None, *, is_background: bool) -> bool:
+        """Count the request and return True if its caller has sent few recently. Background requests are paced."""
+        if is_background:
+            return False
+        return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
     async def _acquire_slot(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
         if not connection_slot.locked():
@@ -88,11 +109,15 @@ class Quota(ABC):
 
     def waiting(self, budget: Budget) -> int:
         """Return the number of requests that wait for their turn."""
-        return len(self._queues[budget])
+        return len(self._queues[budget]) + len(self._light_queues[budget])
+
+    def calls_ahead(self, budget: Budget) -> int:
+        """Return the number of requests that have their turn or wait for it."""
+        return self._queues[budget].calls_ahead + self._light_queues[budget].calls_ahead
 
     @abstractmethod
     def expected_wait(self, budget: Budget) -> float:
-        """Estimate the seconds until a request that joins the queue now is sent, behind all that wait already."""
+        """Estimate the seconds until a paced request that joins the queue now is sent, behind all that wait already."""
 
     @abstractmethod
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
@@ -111,7 +136,7 @@ class Quota(ABC):
         """Return HubSpot's latest report of the calls of the day, None before the first one."""
 
     @abstractmethod
-    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
         """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`."""
 
     @abstractmethod
@@ -134,15 +159,20 @@ class LocalQuota(Quota):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(clock=clock, sleep=sleep)
-        self.windows: Mapping[Budget, SlidingWindow] = {
+        windows: Mapping[Budget, SlidingWindow] = {
             "burst": SlidingWindow(burst_limit, burst_window_seconds),
             "search": SlidingWindow(search_limit, search_window_seconds),
         }
+        super().__init__(windows, clock=clock, sleep=sleep)
         self.daily = DailyAllowance(daily_limit, wall_clock=wall_clock)
+        unpaced = {budget: window for budget, window in self.windows.items() if not window.is_paced}
+        self._sent: dict[Budget, SentCalls[float]] = {budget: SentCalls() for budget in unpaced}
+        self._response_times = {
+            budget: ResponseTimes(window.limit, window.guard_seconds) for budget, window in unpaced.items()
+        }
 
     def expected_wait(self, budget: Budget) -> float:
-        return self.wait_behind(budget, self._queues[budget].calls_ahead)
+        return self.wait_behind(budget, self.calls_ahead(budget))
 
     def wait_behind(self, budget: Budget, calls_ahead: int) -> float:
         """Estimate the seconds until a request is sent that this many others precede."""
@@ -155,11 +185,15 @@ class LocalQuota(Quota):
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
         """Lower the limit to the one that HubSpot states, and count the requests of other programs."""
         self.daily.observe(headers)
-        used = self.adopt_headers(headers)
-        if used is None:
-            return
         now = self._clock()
-        self.windows["burst"].count_others(used, now=now, sent_at=now - elapsed_seconds)
+        sent_at = now - elapsed_seconds
+        if budget in self._sent:
+            unused = self._response_times[budget].unused_guard(elapsed_seconds)
+            if (stamp := self._sent[budget].pop(sent_at)) is not None:
+                self.windows[budget].shorten_guard(stamp, unused)
+        used = self.adopt_headers(headers)
+        if used is not None:
+            self.windows["burst"].count_others(used, now=now, sent_at=sent_at)
 
     def adopt_headers(self, headers: Mapping[str, str]) -> int | None:
         """Return HubSpot's count of the burst window and adopt its limit if that is lower.
@@ -204,30 +238,35 @@ class LocalQuota(Quota):
     async def daily_report(self) -> DailyReport | None:
         return self.daily.report
 
-    async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
         """Wait until a request may be sent. `expires_at` is on this quota's clock."""
         window = self.windows[budget]
         while True:
             now = self._clock()
-            when = window.next_time(now)
+            when = window.next_time(now, is_paced=is_paced)
             if when > expires_at:
                 raise QuotaTimeout(when - now)
             if when <= now + CLOCK_RESOLUTION_SECONDS:
                 break
             # Check again after the sleep: a 429 or the headers of another response may have changed the time.
-            await self._sleep(when - now)
+            await self._sleep(window.seconds_until_check(when - now))
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
         # Count the actual sending time, which may be later than planned.
-        window.reserve(max(when, self._clock()))
+        self._reserve(budget, max(when, self._clock()))
 
     def count_sent(self, budget: Budget) -> None:
         """Count a request that another quota admitted. Raises `QuotaTimeout` if the daily limit is reached."""
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
-        self.windows[budget].reserve(self._clock())
+        self._reserve(budget, self._clock())
+
+    def _reserve(self, budget: Budget, when: float) -> None:
+        stamp = self.windows[budget].reserve(when)
+        if budget in self._sent:
+            self._sent[budget].add(stamp, sent_at=stamp)
 
     def seconds_for(self, budget: Budget, requests: int) -> float:
         window = self.windows[budget]

@@ -1,16 +1,23 @@
 """Sliding window of requests, with pacing after a burst."""
 
+from bisect import insort
 from collections import deque
 from typing import Final
 
-# Share of the limit that may be sent at once. The rest is spread over the window, so that the caller after a burst
-# waits for one gap instead of the whole window.
+# Share of the limit that may be sent at once. The rest is spread over the window, so that the callers after a burst
+# need not wait for the whole window.
 UNPACED_SHARE: Final = 0.5
-# HubSpot counts arrivals and we count departures, so our window is longer by this share: network delays differ.
+# A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
+# of many callers.
+LIGHT_SHARE: Final = 0.1
+# HubSpot counts arrivals and we count departures, so our window is longer by this share: two calls can arrive closer
+# together than they were sent. A call over a new connection, for example, arrives a TLS handshake later.
 GUARD_SHARE: Final = 0.025
 MIN_GUARD_SECONDS: Final = 0.15
 # Shorter windows are not paced, because waiting for them to slide takes no longer than a gap.
 MIN_PACED_WINDOW_SECONDS: Final = 2.0
+# Interval between the checks of a request that waits only for the guard of earlier ones.
+CHECK_SECONDS: Final = 0.02
 # Requests are stored this long after they leave the window, to compare them with the headers of late responses.
 RETENTION_SECONDS: Final = 15.0
 
@@ -30,18 +37,29 @@ class SlidingWindow:
         self.limit = limit
         """The configured limit, or less if HubSpot states less."""
         self.window_seconds = window_seconds
-        self.length_seconds = window_seconds + guard_seconds(window_seconds)
+        self.guard_seconds = guard_seconds(window_seconds)
+        self.length_seconds = window_seconds + self.guard_seconds
         self._stamps: deque[float] = deque()
         self._blocked_until = float("-inf")
 
     @property
+    def is_paced(self) -> bool:
+        """Whether requests after a burst are spread over the window."""
+        return self.window_seconds >= MIN_PACED_WINDOW_SECONDS
+
+    @property
     def unpaced(self) -> int:
         """Number of requests in one window that may be sent without a gap between them."""
-        if self.window_seconds < MIN_PACED_WINDOW_SECONDS:
+        if not self.is_paced:
             return self.limit
         return max(1, int(self.limit * UNPACED_SHARE))
 
-    def next_time(self, now: float) -> float:
+    @property
+    def light_calls(self) -> int:
+        """Number of requests of one caller that are not paced."""
+        return max(1, int(self.limit * LIGHT_SHARE)) if self.is_paced else 0
+
+    def next_time(self, now: float, *, is_paced: bool = True) -> float:
         """Return when the next request may be sent; `now` if at once."""
         self._drop_expired(now)
         when = max(now, self._blocked_until)
@@ -49,12 +67,27 @@ class SlidingWindow:
             return when
         if len(self._stamps) >= self.limit:
             when = max(when, self._stamps[-self.limit] + self.length_seconds)
-        return max(when, self._paced(when))
+        return max(when, self._paced(when)) if is_paced else when
 
-    def reserve(self, when: float) -> None:
-        """Count a request that is sent at `when`, or right after the last reserved one."""
+    def reserve(self, when: float) -> float:
+        """Count a request that is sent at `when`, or right after the last reserved one; return that time."""
         self._drop_expired(when)
-        self._stamps.append(max(when, self._stamps[-1]) if self._stamps else when)
+        stamp = max(when, self._stamps[-1]) if self._stamps else when
+        self._stamps.append(stamp)
+        return stamp
+
+    def shorten_guard(self, stamp: float, seconds: float) -> None:
+        """Let the request counted at `stamp` leave the window earlier, because its time of arrival is known."""
+        if stamp in self._stamps:
+            self._stamps.remove(stamp)
+            insort(self._stamps, stamp - seconds)
+
+    def seconds_until_check(self, wait: float) -> float:
+        """Return how long a request that would wait sleeps before it asks again.
+
+        In a window without pacing, responses that arrive meanwhile can shorten the wait by up to the guard.
+        """
+        return wait if self.is_paced else min(wait, max(wait - self.guard_seconds, CHECK_SECONDS))
 
     def __len__(self) -> int:
         """Return the number of requests stored, including those that left the window recently."""
