@@ -144,5 +144,5 @@ def test_categories_that_read_as_one_value_refuse_to_start(
     from crm_api.main import create_app
     from crm_api.settings import SettingsRefusedError
 
-    with pytest.raises(SettingsRefusedError, match="read as one value"):
+    with pytest.raises(SettingsRefusedError, match="have the same value"):
         create_app(settings.model_copy(update={"hubspot_ticket_categories": categories}))
