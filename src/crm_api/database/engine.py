@@ -84,7 +84,7 @@ class _IdlePings:
             return
         try:
             connection.run_async(_ping)
-        except Exception as error:  # a firewall that forgot the connection gives no error but a timeout
+        except Exception as error:  # a firewall that dropped the connection causes a timeout, not an error
             self._failed_at = time.monotonic()
             # The pool then closes this connection and all older ones and opens a new one.
             raise InvalidatePoolError from error
@@ -100,7 +100,7 @@ async def _ping(connection: asyncpg.Connection) -> None:
 
 
 def _replace_unusable_connections(context: ExceptionContext) -> None:
-    """Let the pool replace its connections after an error such as that of a standby, to which they stay connected."""
+    """Let the pool replace its connections after some errors: a server that becomes a standby does not close them."""
     if reaction_to(context.original_exception) == "reconnect":
         context.is_disconnect = True
 

@@ -10,8 +10,8 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
    `stale_seconds`. HubSpot cannot answer if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota behind
    the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
    The age counts from the time when the call was sent.
-3. No customer gets a response that was cached for another one, and no user gets one of a contact that is no longer
-   theirs: user and contact are part of the key.
+3. No customer gets a response that was cached for another one, or for a contact to which they are no longer linked:
+   user and contact are part of the key.
 4. Only reads through `CachedReads` use the cache; everything else is live. Errors are never cached, so a 404 of
    HubSpot is always live. A service that derives a 404 from a cached response reads it live first.
 """
@@ -42,8 +42,8 @@ ChargeCalls = Callable[[str, int], Awaitable[None]]
 
 # A stale response is served at once if its call would wait longer than this.
 MAX_QUOTA_WAIT_SECONDS: Final = 0.2
-# A fresh response older than this share is refreshed in the background if there is quota, so that a customer who reads
-# often does not wait for every tenth page.
+# A response that is older than this share of `fresh_seconds` is refreshed in the background if there is quota, so that
+# a customer who reads often does not wait for HubSpot each time the response expires.
 REFRESH_SHARE: Final = 0.9
 # A stale response is served if its call takes longer than this; the call continues and refreshes the cache.
 MAX_CALL_SECONDS: Final = 2.0
@@ -86,7 +86,7 @@ class _Load:
     starter: CallContext | None
     """Context of the request that started the call and is charged for it; None once that request has ended."""
     may_fall_back: bool
-    """Whether the call is sent once and soon, or not at all, because a stale response is cached."""
+    """True if a stale response is cached: the call is then sent at most once, and only if quota is free soon."""
     is_stored: bool = True
     """False if the user account was deleted during the call."""
     task: asyncio.Task[bytes] | None = None
@@ -148,7 +148,7 @@ class ReadCache:
             try:
                 body = await self._load(read, may_fall_back=True)
             except HubSpotRequestError:
-                raise  # this is HubSpot's answer: the record is missing, for example
+                raise  # HubSpot can answer: for example, the record is missing
             except HubSpotError:
                 pass
             else:
@@ -242,7 +242,7 @@ class ReadCache:
         if self._refreshes.get(key) is task:
             del self._refreshes[key]
         if not task.cancelled():
-            task.exception()  # marks it as retrieved
+            task.exception()  # otherwise asyncio logs that nothing has read it
 
     def _cancel_refresh(self, owner: str, key: str) -> None:
         task = self._refreshes.pop((owner, key), None)
@@ -265,7 +265,7 @@ class ReadCache:
         """Send the call and store its body. A record that HubSpot does not find is removed from the cache."""
         received: list[CachedBody] = []
 
-        def keep(body: bytes, elapsed_seconds: float) -> None:
+        def keep_body(body: bytes, elapsed_seconds: float) -> None:
             received.append(CachedBody(body, self._clock() - elapsed_seconds))
 
         try:
@@ -278,7 +278,7 @@ class ReadCache:
                 idempotent=True,
                 response=read.response,
                 context=context,
-                on_body=keep,
+                on_body=keep_body,
             )
         except HubSpotRequestError:
             await self._store.delete(read.owner, read.key)
@@ -323,7 +323,7 @@ class PartitionReads:
 
 
 class _CachedSender:
-    """Sender of reads that looks into the cache first."""
+    """Sender of reads that searches the cache before it calls HubSpot."""
 
     def __init__(self, cache: ReadCache, partition: Partition, on_used: Callable[[float], None]) -> None:
         self.paths = cache.sender.paths

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 # Interval between attempts while Redis is unavailable; each attempt may take the whole timeout.
 RETRY_SECONDS: Final = 2.0
 _SCAN_COUNT: Final = 1000
-# A scan goes through all keys of Redis.
+# Timeout of a deletion, which scans all keys of Redis.
 _DELETE_SECONDS: Final = 2.0
 _REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 # A body that was read later expires later, so a slow process cannot replace a newer body by an older one.

@@ -119,8 +119,8 @@ def random_password() -> str:
 async def verify_user(context: AccountContext, hubspot: HubSpotClient, key: UserKey) -> None:
     """Mark the user's address as verified, or complete the only pending registration of the address.
 
-    Raises `AdministrationError` for several registrations: the operator cannot know which one is the
-    owner's.
+    Raises `AdministrationError` for several registrations: the operator cannot know which one the
+    owner of the address made.
     """
     async with context.session_factory.begin() as database:
         user = await _lock_if_found(database, key)

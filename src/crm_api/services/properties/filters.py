@@ -163,7 +163,7 @@ class RecordQuery:
         self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
     ) -> list[CrmRecord]:
         """Return the matching records in the given order."""
-        # The values of all conditions together can take much longer than a slice, so each condition is an item.
+        # All conditions together can take much longer than one slice to normalise, so each is an item of its own.
         await slices.map(attrgetter("operands"), self.conditions)
         matches = await slices.map(partial(self.matches, fields=fields), records)
         return list(compress(records, matches))
