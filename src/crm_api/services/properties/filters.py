@@ -242,7 +242,9 @@ async def parse_list_filters(
 def _filterable_field(table: ObjectFields, schema: Mapping[str, Property], name: str, location: str) -> Field:
     field = table.by_name.get(name)
     if field is None or not field.filterable:
-        raise invalid(location, f"is not filterable; GET /api/properties/{table.object_type} lists what is")
+        raise invalid(
+            location, f"is not filterable; GET /api/properties/{table.object_type} lists filterable ones"
+        )
     return with_value_type(field, schema)
 
 

@@ -88,7 +88,7 @@ def to_wire(value_type: ValueType, value: str) -> str:
         # HubSpot reads a leading `;` as "add to the current options", so it is removed.
         options = _options(value)
         if not options:
-            raise ValueError("must name at least one option; null clears")
+            raise ValueError("must name at least one option; null clears the field")
         return ";".join(options)
     return value
 
