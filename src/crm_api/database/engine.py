@@ -90,7 +90,7 @@ class _IdlePings:
             raise InvalidatePoolError from error
 
     def on_close(self, connection: Any, record: Any) -> None:
-        """Abort a connection that is as old as one whose ping failed: a graceful close would wait 2 s for each."""
+        """Abort a connection that was last used before a failed ping: a graceful close would wait 2 s for each."""
         if record.info.get("used_at", math.inf) <= self._failed_at:
             connection.driver_connection.terminate()
 

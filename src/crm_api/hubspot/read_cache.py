@@ -6,8 +6,8 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
    of the key and is incremented before and after each write, and every request reads it from the database. So a read
    that was in flight during the write stores its response under an older version. If a process crashes between the
    write and the second increment, the write is visible when the cached responses are no longer fresh.
-2. While HubSpot can answer, no response is older than `fresh_seconds`; no response is ever older than
-   `stale_seconds`. HubSpot cannot answer if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota behind
+2. While HubSpot is available, no response is older than `fresh_seconds`; no response is ever older than
+   `stale_seconds`. HubSpot counts as unavailable if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota behind
    the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
    The age counts from the time when the call was sent.
 3. No customer gets a response that was cached for another one, or for a contact to which they are no longer linked:
@@ -148,7 +148,7 @@ class ReadCache:
             try:
                 body = await self._load(read, may_fall_back=True)
             except HubSpotRequestError:
-                raise  # HubSpot can answer: for example, the record is missing
+                raise  # HubSpot is available and rejects the call, for example because the record is missing
             except HubSpotError:
                 pass
             else:
