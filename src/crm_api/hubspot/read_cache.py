@@ -7,8 +7,8 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
    that was in flight during the write stores its response under an older version. If a process crashes between the
    write and the second increment, the write is visible when the cached responses are no longer fresh.
 2. While HubSpot is available, no response is older than `fresh_seconds`; no response is ever older than
-   `stale_seconds`. HubSpot counts as unavailable if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota behind
-   the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
+   `stale_seconds`. HubSpot counts as unavailable if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota
+   behind the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
    The age counts from the time when the call was sent.
 3. No customer gets a response that was cached for another one, or for a contact to which they are no longer linked:
    user and contact are part of the key.
