@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check format lint types openapi contract sdk sdk-matrix portal browser-test soak outages operations bench bench-quick lock lock-contract licences clean
+.PHONY: help run test test-read-cache test-pythons check format lint types openapi contract sdk sdk-matrix portal browser-test soak outages operations bench bench-quick lock lock-contract licences clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,10 @@ run: $(BIN)/.runtime ## Serve the demo on http://localhost:4012 (SQLite and HubS
 
 test: check ## Lint, types, and all tests on SQLite, PostgreSQL and Valkey
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Only tests of the application use the cache, and it does not depend on the kind of database.
+test-read-cache: $(BIN)/.dev ## Run the tests of the application with the read cache on, on SQLite
+	TEST_READ_CACHE_SECONDS=10 $(BIN)/python -m pytest tests/clients tests/routers tests/security tests/services -k "not postgresql" $(PYTEST_ARGS)
 
 test-pythons: ## Run the tests without servers on each Python from 3.11 on that is installed (PYTHONS=3.13 limits)
 	@tests/pythons.sh

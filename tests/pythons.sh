@@ -19,7 +19,7 @@ find_python() {
 
 # The database server and Valkey are not started: these tests use SQLite files and memory.
 run_tests() {
-  "$1" -m pytest -k "not postgresql" tests/test_settings.py tests/test_mail.py tests/test_exception_handlers.py \
+  "$1" -m pytest -k "not postgresql" tests/settings tests/test_mail.py tests/test_exception_handlers.py \
     tests/test_words.py tests/test_architecture.py tests/openapi tests/services/properties tests/hubspot/resources \
     tests/hubspot/test_error_parsing.py tests/hubspot/test_retry.py tests/routers/test_sessions.py \
     tests/routers/test_registration.py tests/security/test_proxies.py

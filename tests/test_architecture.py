@@ -12,8 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "crm_api"
 
 # A part of `crm_api` may import itself and these parts. `services` stands for all of its parts.
 ALLOWED_IMPORTS: dict[str, set[str]] = {
-    "settings": {"setting_checks", "security"},
-    "setting_checks": set(),
+    "settings": {"security"},
     "models": set(),
     "security": set(),
     "schemas": set(),
@@ -89,7 +88,8 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
 )
 HUBSPOT_LEVELS: tuple[set[str], ...] = (
     {"body_limit", "errors", "names", "observer", "call_context", "read_cache_store", "search"},
-    {"wire", "retry", "circuit", "connections", "quota", "read_cache_redis"},
+    {"wire", "retry", "circuit", "connections", "missing_scopes", "quota", "read_cache_redis"},
+    {"response_bodies"},
     {"error_parsing"},
     {"auth"},
     {"sender"},

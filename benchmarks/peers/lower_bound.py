@@ -98,14 +98,19 @@ async def list_crm_objects(request: Request) -> Response:
 
 
 async def create_deal(request: Request) -> Response:
-    """Create a deal in one call; a header names the contact."""
-    return await _create(request, "deals", [(request.headers["x-contact"], 3)])
+    """Read the contact that a header names, and create a deal in one call."""
+    contact_id = request.headers["x-contact"]
+    params = {"properties": "hs_object_id,hs_merged_object_ids"}
+    await upstream(request).call("GET", f"{OBJECTS}/contacts/{contact_id}", params=params)
+    return await _create(request, "deals", [(contact_id, 3)])
 
 
 async def create_ticket(request: Request) -> Response:
-    """Create a ticket in one call; a header names the contact."""
-    links = [(request.path_params["deal_id"], 28), (request.headers["x-contact"], 16)]
-    return await _create(request, "tickets", links)
+    """Read the deal with its contacts, and create a ticket in one call; a header names the contact."""
+    deal_id = request.path_params["deal_id"]
+    params = {"properties": "hs_object_id,pipeline", "associations": "contacts"}
+    await upstream(request).call("GET", f"{OBJECTS}/deals/{deal_id}", params=params)
+    return await _create(request, "tickets", [(deal_id, 28), (request.headers["x-contact"], 16)])
 
 
 async def _create(request: Request, object_type: str, links: list[tuple[str, int]]) -> Response:

@@ -4,6 +4,16 @@ import pytest
 from tests.support.clock import FakeClock
 
 from crm_api.hubspot import CircuitBreaker, CircuitOpenError, CircuitState
+from crm_api.hubspot.circuit import circuit_verdicts
+from crm_api.hubspot.errors import (
+    HubSpotConnectionError,
+    HubSpotCredentialsError,
+    HubSpotDeadlineError,
+    HubSpotNotFoundError,
+    HubSpotServerError,
+    HubSpotTimeoutError,
+    HubSpotUnavailableError,
+)
 
 
 @pytest.fixture
@@ -120,3 +130,26 @@ def test_on_change_receives_each_new_circuit_state(circuit: CircuitBreaker, cloc
     clock.now += 2
     call(circuit, failed=False)
     assert states == ["open", "half_open", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "given_seconds", "verdicts"),
+    [
+        ("response", 4.0, (False, False)),
+        (HubSpotNotFoundError(status_code=404), 4.0, (False, False)),
+        (HubSpotServerError(status_code=503), 0.5, (True, False)),
+        (HubSpotTimeoutError(), 1.0, (True, False)),
+        (HubSpotTimeoutError(), 0.9, (None, None)),
+        (HubSpotDeadlineError(), 1.0, (True, None)),
+        (HubSpotDeadlineError(), 0.9, (None, None)),
+        (HubSpotConnectionError(), 4.0, (True, False)),
+        (HubSpotConnectionError(sent=False), 4.0, (None, True)),
+        (HubSpotCredentialsError(status_code=401), 4.0, (None, True)),
+        (HubSpotCredentialsError(status_code=403), 4.0, (False, False)),
+        (HubSpotUnavailableError(status_code=477), 4.0, (None, True)),
+    ],
+)
+def test_outcome_counts_for_the_circuits_that_it_concerns(
+    outcome: object, given_seconds: float, verdicts: tuple[bool | None, bool | None]
+) -> None:
+    assert circuit_verdicts(outcome, given_seconds) == verdicts

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from crm_api.openapi.field_docstrings import field_docstrings
 from crm_api.settings import Settings
 
 # First setting of each group.
@@ -33,11 +34,12 @@ def markdown() -> str:
         "",
         "`crm-api settings --markdown` writes this page, and a test compares it with the code.",
     ]
+    descriptions = field_docstrings(Settings)
     for name, field in Settings.model_fields.items():
         if name in GROUPS:
             lines += ["", f"## {GROUPS[name]}", "", "| Variable | Default | What it does |", "|---|---|---|"]
         default = f"`{_text(field)}`" if _text(field) else ""
-        lines.append(f"| `{name.upper()}` | {default} | {_described(field)} |")
+        lines.append(f"| `{name.upper()}` | {default} | {_in_one_line(descriptions[name])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -47,15 +49,16 @@ def dotenv() -> str:
         "# All settings with their defaults. Copy this file to .env and uncomment what you change.",
         "# `crm-api settings` writes this file, and a test compares it with the code.",
     ]
+    descriptions = field_docstrings(Settings)
     for name, field in Settings.model_fields.items():
         if name in GROUPS:
             lines += ["", f"# --- {GROUPS[name]}"]
-        lines += [f"# {_described(field)}", f"# {name.upper()}={_text(field)}"]
+        lines += [f"# {_in_one_line(descriptions[name])}", f"# {name.upper()}={_text(field)}"]
     return "\n".join(lines) + "\n"
 
 
-def _described(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _text(field: FieldInfo) -> str:

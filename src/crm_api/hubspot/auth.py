@@ -27,8 +27,8 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.observer import Observer
+from crm_api.hubspot.response_bodies import json_object
 from crm_api.hubspot.retry import parse_retry_after
-from crm_api.hubspot.wire import json_object
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal
 
+from crm_api.hubspot.errors import (
+    ACCOUNT_WIDE_STATUSES,
+    OUTAGES,
+    HubSpotConnectionError,
+    HubSpotDeadlineError,
+    HubSpotError,
+    HubSpotTimeoutError,
+)
 from crm_api.hubspot.names import EndpointFamily
 
 CircuitName = Literal["account", EndpointFamily]
@@ -18,6 +26,8 @@ CIRCUITS: Final[tuple[CircuitName, ...]] = (
     "schema",
     "tokens",
 )
+# An attempt that was given less than this says nothing about HubSpot when it times out.
+MIN_ATTEMPT_SECONDS: Final = 1.0
 
 
 class CircuitState(Enum):
@@ -176,3 +186,24 @@ class Circuits:
             self[permit.family].finish(permit.of_family, failed=family_failed)
         if account_failed is not None:
             self["account"].finish(permit.of_account, failed=account_failed)
+
+
+def circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:
+    """Return whether the outcome is a failure for the circuits of its family and of the account.
+
+    None means that this circuit ignores the outcome: the deadline made the timeout short, or the outcome is counted
+    by the other circuit.
+    """
+    if (
+        isinstance(outcome, HubSpotTimeoutError | HubSpotDeadlineError)
+        and given_seconds < MIN_ATTEMPT_SECONDS
+    ):
+        return None, None
+    if isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES:
+        return None, True
+    if isinstance(outcome, HubSpotConnectionError) and not outcome.sent:
+        return None, True  # the circuits of all endpoint families have the same host
+    if isinstance(outcome, OUTAGES):
+        # An attempt that the deadline ended may not have reached HubSpot.
+        return True, None if isinstance(outcome, HubSpotDeadlineError) else False
+    return False, False

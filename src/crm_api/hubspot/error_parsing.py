@@ -27,8 +27,8 @@ from crm_api.hubspot.errors import (
     PropertyProblem,
     QuotaPolicy,
 )
+from crm_api.hubspot.response_bodies import json_object
 from crm_api.hubspot.retry import parse_retry_after
-from crm_api.hubspot.wire import json_object
 
 # The ID is only in the text: https://github.com/HubSpot/hubspot-api-php/issues/59
 _EXISTING_ID = re.compile(r"Existing ID: (\d{1,32})")

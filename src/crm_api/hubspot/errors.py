@@ -246,3 +246,9 @@ class HubSpotOutcomeUnknownError(HubSpotError):
         super().__init__(reason or "outcome unknown", **fields)
         self.cause = cause
         self.__cause__ = cause
+
+
+OUTAGES: Final = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError
+"""Failures of HubSpot or of the connection to it; the other errors are responses or were not sent."""
+# 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
+ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})

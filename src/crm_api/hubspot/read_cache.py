@@ -33,8 +33,9 @@ from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.read_cache_store import CachedBody, CacheStore
 from crm_api.hubspot.resources.associations import AssociationsApi
 from crm_api.hubspot.resources.batches import RecordReads
+from crm_api.hubspot.response_bodies import read_response
 from crm_api.hubspot.sender import Sender
-from crm_api.hubspot.wire import BatchResponse, read_response
+from crm_api.hubspot.wire import BatchResponse
 
 R = TypeVar("R", bound=BaseModel)
 ChargeCalls = Callable[[str, int], Awaitable[None]]

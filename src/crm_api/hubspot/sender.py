@@ -16,31 +16,32 @@ from pydantic import BaseModel, ValidationError
 from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.circuit import (
     CIRCUITS,
+    MIN_ATTEMPT_SECONDS,
     CallPermit,
     CircuitName,
     CircuitOpenError,
     Circuits,
     CircuitState,
+    circuit_verdicts,
 )
 from crm_api.hubspot.connections import TIMEOUT, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 from crm_api.hubspot.errors import (
-    HubSpotConnectionError,
+    ACCOUNT_WIDE_STATUSES,
+    OUTAGES,
     HubSpotDeadlineError,
     HubSpotError,
     HubSpotGrantError,
     HubSpotQuotaError,
-    HubSpotScopeError,
-    HubSpotServerError,
-    HubSpotTimeoutError,
     HubSpotUnavailableError,
     HubSpotUnreadableError,
 )
+from crm_api.hubspot.missing_scopes import MissingScopes
 from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
+from crm_api.hubspot.response_bodies import read_response
 from crm_api.hubspot.retry import RetryBudget, RetryPolicy
-from crm_api.hubspot.wire import read_response
 
 R = TypeVar("R", bound=BaseModel)
 OnBody = Callable[[bytes, float], None]
@@ -50,16 +51,11 @@ logger = logging.getLogger(__name__)
 
 # httpx's own timeouts end this long before the deadline, because they know whether a connection was made.
 DEADLINE_MARGIN_SECONDS: Final = 0.01
-# An attempt that was given less than this says nothing about HubSpot when it times out.
-MIN_ATTEMPT_SECONDS: Final = 1.0
 # An attempt with less than 4 s may wait for quota until this share of its time is left for sending.
 SENDING_SHARE: Final = 0.25
 # The part of the deadline that is reserved for looking up a create with an unknown outcome.
 CREATE_RESERVE_SECONDS: Final = 3.0
 CREATE_RESERVE_SHARE: Final = 0.3
-# 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
-ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})
-OUTAGES: Final = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineError
 JSON_CONTENT: Final = {"Content-Type": "application/json"}
 
 
@@ -148,12 +144,7 @@ class Sender:
         self.in_flight = 0
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
-        self._missing_scopes: dict[str, set[str]] = {}
-
-    @property
-    def missing_scopes(self) -> list[str]:
-        """Scopes that HubSpot has named in a 403, until a call that needed them succeeds."""
-        return sorted(self._missing_scopes)
+        self.missing_scopes = MissingScopes(observer)
 
     def context(self) -> CallContext:
         """Return the incoming request's context, or a new one with the default deadline."""
@@ -313,7 +304,7 @@ class Sender:
             # A cancelled call must not block the next probe. `finish` follows without an await in between.
             self.circuits.abandon(permit)
         if was_sent:
-            family_failed, account_failed = _circuit_verdicts(outcome, seconds)
+            family_failed, account_failed = circuit_verdicts(outcome, seconds)
             self.circuits.finish(permit, family_failed=family_failed, account_failed=account_failed)
         self._report(call, attempt, outcome, self.clock() - started)
         return outcome
@@ -344,25 +335,9 @@ class Sender:
         self._observer.call_finished(operation=call.operation, outcome=name, attempt=attempt, seconds=seconds)
         if (refused := _are_credentials_refused(outcome)) is not None:
             self._observer.credentials_checked(refused=refused)
-        if isinstance(outcome, HubSpotScopeError):
-            self._add_missing_scope(outcome, call.operation)
-        elif self._missing_scopes and not isinstance(outcome, HubSpotError):
-            self._remove_missing_scopes(call.operation)
+        self.missing_scopes.observe(outcome, call.operation)
         is_failure = _is_account_wide_failure(outcome)
         self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
-
-    def _add_missing_scope(self, error: HubSpotScopeError, operation: str) -> None:
-        scope = " or ".join(error.required_scopes) or f"the scope of {operation}"
-        if scope not in self._missing_scopes:
-            logger.error("the HubSpot token lacks a scope: scope=%s operation=%s", scope, operation)
-            self._observer.scope_missing(scope=scope, is_missing=True)
-        self._missing_scopes.setdefault(scope, set()).add(operation)
-
-    def _remove_missing_scopes(self, operation: str) -> None:
-        for scope, operations in list(self._missing_scopes.items()):
-            if operation in operations:
-                del self._missing_scopes[scope]
-                self._observer.scope_missing(scope=scope, is_missing=False)
 
     def _circuit_changed(self, name: CircuitName, state: CircuitState) -> None:
         logger.warning("HubSpot circuit breaker changed: circuit=%s state=%s", name, state.value)
@@ -405,24 +380,3 @@ def _are_credentials_refused(outcome: object) -> bool | None:
         return True
     # A server error may come from a proxy that does not check credentials.
     return None if outcome.status_code is None or outcome.status_code >= 500 else False
-
-
-def _circuit_verdicts(outcome: object, given_seconds: float) -> tuple[bool | None, bool | None]:
-    """Return whether the outcome is a failure for the circuits of its family and of the account.
-
-    None means that this circuit ignores the outcome: the deadline made the timeout short, or the outcome is counted
-    by the other circuit.
-    """
-    if (
-        isinstance(outcome, HubSpotTimeoutError | HubSpotDeadlineError)
-        and given_seconds < MIN_ATTEMPT_SECONDS
-    ):
-        return None, None
-    if isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES:
-        return None, True
-    if isinstance(outcome, HubSpotConnectionError) and not outcome.sent:
-        return None, True  # the circuits of all endpoint families have the same host
-    if isinstance(outcome, OUTAGES):
-        # An attempt that the deadline ended may not have reached HubSpot.
-        return True, None if isinstance(outcome, HubSpotDeadlineError) else False
-    return False, False

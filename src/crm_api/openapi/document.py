@@ -12,8 +12,10 @@ from fastapi.routing import APIRoute
 
 from crm_api.errors import ERROR_TYPES
 from crm_api.openapi.examples import request_examples, success_example
+from crm_api.openapi.field_docstrings import field_docstrings
 from crm_api.openapi.headers import COMMON_HEADERS, HEADERS, header_references
 from crm_api.openapi.responses import add_error_responses
+from crm_api.schemas.common import ContractModel
 from crm_api.schemas.problems import FieldProblem, Problem
 
 TITLE: Final = "crm-api"
@@ -123,6 +125,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     _add_schemas(schemas)
+    _add_field_docstrings(schemas)
     components["headers"] = HEADERS
     for flow in components["securitySchemes"]["oauth2"]["flows"].values():
         for name in flow.keys() & {"tokenUrl", "refreshUrl"}:
@@ -175,6 +178,20 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
     schemas["Problem"]["properties"]["code"]["enum"] = list(ERROR_TYPES)
+
+
+def _add_field_docstrings(schemas: dict[str, Any]) -> None:
+    """Describe each property with the docstring of its field, as Pydantic's `use_attribute_docstrings` would."""
+    pending: list[type[ContractModel]] = [ContractModel]
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        properties = schemas.get(model.__name__, {}).get("properties", {})
+        for name, text in field_docstrings(model).items():
+            if name in properties:
+                members = properties[name] | {"description": text}
+                # Pydantic writes the examples last, and `dump` does not sort a property with the name `value`.
+                properties[name] = dict(sorted(members.items(), key=lambda member: member[0] == "examples"))
 
 
 def _finish_operation(operation: dict[str, Any], document: dict[str, Any]) -> None:

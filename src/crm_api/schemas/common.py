@@ -37,7 +37,7 @@ class ContractModel(BaseModel):
 class ResponseModel(ContractModel):
     """Base of response models: every key is always present."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 def _limit_members(value: object) -> object:
@@ -50,7 +50,7 @@ def _limit_members(value: object) -> object:
 class RequestModel(ContractModel):
     """Base of request models: unknown keys are refused by name."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     _limit_members = model_validator(mode="before")(_limit_members)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, StrictBool
+from pydantic import Field, SecretStr, StrictBool
 from pydantic.json_schema import SkipJsonSchema
 
 from crm_api.schemas.accounts import Email, Password
@@ -41,8 +41,6 @@ _OptionalText = Annotated[str, Field(max_length=200, pattern=_PRINTABLE)] | Skip
 
 class TokenGrant(ContractModel):
     """OAuth2 token request. Unknown parameters are ignored (RFC 6749, section 3.2)."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     grant_type: Annotated[
         Annotated[str, Field(max_length=100, pattern=_PRINTABLE)] | SkipJsonSchema[None],

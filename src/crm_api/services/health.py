@@ -46,7 +46,7 @@ def _hubspot_state(hubspot: HubSpotClient, refused: str | None) -> Dependency:
     seen = hubspot.sender.last_seen
     if refused:
         return Dependency(state="down", seen_at=seen.at, problem=refused)
-    scopes = [f"missing scope: {scope}" for scope in hubspot.sender.missing_scopes]
+    scopes = [f"missing scope: {scope}" for scope in hubspot.sender.missing_scopes.names]
     problems = [*filter(None, [seen.error]), *scopes, *_pauses(hubspot), *_open_circuits(hubspot)]
     if problems:
         return Dependency(state="degraded", seen_at=seen.at, problem="; ".join(problems))

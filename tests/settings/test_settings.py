@@ -12,13 +12,14 @@ import pytest
 from crm_api import main
 from crm_api.cli.configuration import dotenv, markdown
 from crm_api.main import create_app
+from crm_api.openapi.field_docstrings import field_docstrings
 from crm_api.security.networks import network_of
 from crm_api.services.properties import values
 from crm_api.services.properties.mapping import parse_datetime, plain_number
-from crm_api.setting_checks import is_trust_of_everybody
 from crm_api.settings import Settings, SettingsRefusedError
+from crm_api.settings.checks import is_trust_of_everybody
 
-EXAMPLE = Path(__file__).parents[1] / ".env.example"
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
 GOOD: dict[str, Any] = {
     "environment": "production",
     "secret_key": "Zk4fQw8yT2mX6vB1nR7cL3pD9sH5jG0a",
@@ -255,11 +256,11 @@ class UnknownParserError(Exception):
 @pytest.mark.parametrize(
     ("parser", "changes"),
     [
-        ("crm_api.setting_checks.parseaddr", {"mail_from": "no-reply@portal.example"}),
-        ("crm_api.setting_checks.Address", {"mail_from": "no-reply@portal.example"}),
-        ("crm_api.setting_checks.urlsplit", {"app_public_url": "https://portal.example"}),
-        ("crm_api.setting_checks.validate_email", {"registration_email_domains": "example.org"}),
-        ("crm_api.setting_checks.limits.parse_many", {"rate_limit_user": "1 per 1 second"}),
+        ("crm_api.settings.checks.parseaddr", {"mail_from": "no-reply@portal.example"}),
+        ("crm_api.settings.checks.Address", {"mail_from": "no-reply@portal.example"}),
+        ("crm_api.settings.checks.urlsplit", {"app_public_url": "https://portal.example"}),
+        ("crm_api.settings.checks.validate_email", {"registration_email_domains": "example.org"}),
+        ("crm_api.settings.checks.limits.parse_many", {"rate_limit_user": "1 per 1 second"}),
         ("crm_api.mail.urlsplit", {"smtp_url": "smtp://mail.example"}),
         ("crm_api.security.proxies.urlsplit", {"hubspot_base_url": "https://api.hubapi.com"}),
     ],
@@ -280,7 +281,7 @@ def test_setting_is_refused_after_unknown_error_of_its_parser(
     ("parser", "read"),
     [
         ("crm_api.services.properties.values.date", lambda: values._date_to_wire("2026-12-31")),
-        ("crm_api.setting_checks.ipaddress.ip_network", lambda: is_trust_of_everybody("10.0.0.1")),
+        ("crm_api.settings.checks.ipaddress.ip_network", lambda: is_trust_of_everybody("10.0.0.1")),
         ("crm_api.security.networks.ipaddress.ip_address", lambda: network_of("10.0.0.1")),
         ("crm_api.services.properties.mapping.Decimal", lambda: plain_number("1e3")),
         ("crm_api.services.properties.mapping.datetime", lambda: parse_datetime("2026-12-31T00:00:00Z")),
@@ -361,7 +362,7 @@ def test_configuration_document_is_up_to_date() -> None:
 
 
 def test_every_setting_has_a_description() -> None:
-    assert not [name for name, field in Settings.model_fields.items() if not field.description]
+    assert Settings.model_fields.keys() == field_docstrings(Settings).keys()
 
 
 def test_dotenv_example_lists_exactly_the_settings() -> None:
