@@ -192,6 +192,12 @@ async def simultaneous_pages(target: Target) -> None:
         await keep_unread(target, page, SIMULTANEOUS_PAGES)
 
 
+async def read_pages(target: Target) -> Counter[int]:
+    """Request pages of 6 MB on 60 connections, and read them."""
+    page = Message("GET", "/api/deals?limit=100", "large-pages")
+    return await repeat_on_all(target, [[page]] * SIMULTANEOUS_PAGES)
+
+
 async def pipelined_requests(target: Target) -> None:
     """Send 250 KB of pipelined requests on each of 16 connections."""
     content = request("/healthz")
@@ -279,6 +285,7 @@ ATTACKS: Final[dict[str, Callable[[Target], Coroutine[Any, Any, Counter[int] | N
         unread_connections,
         unread_pages,
         simultaneous_pages,
+        read_pages,
         pipelined_requests,
         pipelined_profiles,
         upgrade_offers,

@@ -46,6 +46,8 @@ class Load:
     phase_of_deal: dict[str, str] = field(default_factory=dict)
     """Name of each deal to the phase in which its first request was sent."""
     slowest: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    failures: Counter[str] = field(default_factory=Counter)
+    """Phase, request, status and error code of responses with a 5xx."""
     _stopped: bool = False
 
     @asynccontextmanager
@@ -54,9 +56,12 @@ class Load:
         tasks = [asyncio.create_task(self._work(number, email)) for number, email in enumerate(self.emails)]
         try:
             yield
-        finally:
-            self._stopped = True
-            await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        self._stopped = True
+        await asyncio.gather(*tasks)
 
     async def _work(self, number: int, email: str) -> None:
         tokens = await self._log_in(email)
@@ -107,6 +112,10 @@ class Load:
             self.statuses[phase][type(error).__name__] += 1
             return None
         self.statuses[phase][str(response.status_code)] += 1
+        if response.status_code >= 500:
+            is_json = response.headers["content-type"].endswith("json")
+            source = response.json()["code"] if is_json else response.headers.get("server", "no code")
+            self.failures[f"{phase}: {method} {path}: {response.status_code} {source}"] += 1
         self.slowest[phase] = max(self.slowest[phase], time.monotonic() - started)
         return response
 
@@ -168,6 +177,14 @@ async def restore(site: Site, dump: Path) -> None:
     site.replicas = [await asyncio.to_thread(site.start, number) for number in range(2)]
 
 
+def print_resets(site: Site) -> None:
+    """Print the errors of nginx other than those of replicas that do not listen."""
+    expected = ("Connection refused", "no live upstreams")
+    for line in (site.folder / "nginx.log").read_text(encoding="utf-8").splitlines():
+        if "[error]" in line and not any(text in line for text in expected):
+            print(line)
+
+
 def duplicates(site: Site, load: Load, has_phase: Callable[[str], bool]) -> int:
     """Return the number of superfluous deals whose first request was sent in these phases."""
     names = Counter(record.properties["dealname"] for record in site.emulator.records("deals"))
@@ -209,6 +226,9 @@ async def try_all(site: Site, seconds: float) -> bool:
         shown = ", ".join(f"{status} ({number})" for status, number in sorted(statuses.items()))
         cells = [phase, f"{statuses.total():,}", shown, str(count), str(duplicates(site, load, phase.__eq__))]
         print(f"| {' | '.join(cells)} | {load.slowest[phase]:.1f} s |")
+    for failure, count in load.failures.items():
+        print(f"{failure} ({count})")
+    print_resets(site)
     contacts = Counter(record.properties["email"] for record in site.emulator.records("contacts"))
     print(f"\nRestore, from the first SIGTERM until both replicas were ready: {restore_seconds:.1f} s")
     print(f"Contacts: {contacts.total()}, duplicates: {contacts.total() - len(contacts)}")

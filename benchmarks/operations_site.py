@@ -25,12 +25,13 @@ from tests.support.processes import Process, free_port, is_listening
 from crm_api.hubspot import HubSpotClient, LocalQuota, StaticTokenAuth
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.categories import TICKET_CATEGORIES
-from hubspot_emulator import Emulator, create_emulator
+from hubspot_emulator import Emulator, EmulatorLimits, create_emulator
 
 DEPLOY: Final = Path(__file__).parents[1] / "deploy"
 HOST: Final = "localhost"
 START_SECONDS: Final = 60.0
 UNLIMITED: Final = "1000000 per 1 minute"
+DAILY_LIMIT: Final = "10000000"
 
 
 class MissingProgramError(Exception):
@@ -170,7 +171,7 @@ def site_of(folder: Path) -> Generator[Site, None, None]:
         controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), ready_timeout=10)
         controller.start()
         stack.callback(controller.stop)
-        emulator = create_emulator()
+        emulator = create_emulator(limits=EmulatorLimits(daily=int(DAILY_LIMIT)))
         stack.callback(emulator.close)
         emulator_url = stack.enter_context(served(emulator))
         asyncio.run(prepare_account(emulator_url))
@@ -188,7 +189,7 @@ def site_of(folder: Path) -> Generator[Site, None, None]:
             "SSL_CERT_FILE": str(folder / "authority.pem"),
             "HUBSPOT_BURST_LIMIT": "1000000",
             "HUBSPOT_SEARCH_LIMIT": "1000000",
-            "HUBSPOT_DAILY_LIMIT": "10000000",
+            "HUBSPOT_DAILY_LIMIT": DAILY_LIMIT,
             "SMTP_URL": f"smtp://127.0.0.1:{controller.port}",
             "APP_PUBLIC_URL": f"https://{HOST}:{ports['https']}",
             "FORWARDED_ALLOW_IPS": "127.0.0.1",

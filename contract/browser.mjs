@@ -24,8 +24,9 @@ const outside = [];
 export const errors = [];
 const audited = {};
 
-export async function open(url, viewport = { width: 1280, height: 1000 }) {
-  const page = await browser.newPage();
+/** Opens a page; another browser context has its own storage, as another browser has. */
+export async function open(url, viewport = { width: 1280, height: 1000 }, context = browser) {
+  const page = await context.newPage();
   page.setDefaultTimeout(LIMIT);
   await page.setViewport(viewport);
   page.on("request", (request) => {

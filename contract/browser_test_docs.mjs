@@ -17,7 +17,6 @@ assert.deepEqual([...shown].sort(), [...documented].sort());
 const order = ["register", "logIn", "getMe", "listPipelines", "listDeals", "createDeal", "searchDeals", "createTicket"];
 assert.deepEqual(shown.filter((name) => order.includes(name)), order);
 await auditDocs("docs");
-await screenshot(docs, "docs.png");
 
 await press(docs, ".auth-wrapper .authorize");
 await docs.waitForSelector("#oauth_username");
@@ -28,7 +27,6 @@ await until(docs, () => document.activeElement.id === "oauth_username");
 await auditDocs("login dialog");
 await enter(docs, "#oauth_username", "customer@example.com");
 await enter(docs, "#oauth_password", PASSWORD);
-await screenshot(docs, "docs-authorize.png");
 await press(docs, ".auth-container:has(#oauth_username) button.authorize");
 await until(docs, () => [...document.querySelectorAll(".auth-btn-wrapper button")].some((button) => button.textContent === "Logout"));
 await press(docs, ".btn-done");
@@ -119,7 +117,8 @@ const statuses = {};
 for (const [name, { path, operation }] of Object.entries(operations).sort((one, other) => last(one) - last(other))) {
   const id = name === "createTicket" ? ids.deals : ids[path.split("/")[2]];
   const needed = (operation.parameters ?? []).filter((parameter) => parameter.required);
-  const parameters = Object.fromEntries(needed.map((parameter) => [parameter.name, parameter.name === "id" ? id : parameter.schema.examples[0]]));
+  const valueOf = (parameter) => (parameter.name === "id" && id) || parameter.schema.examples[0];
+  const parameters = Object.fromEntries(needed.map((parameter) => [parameter.name, valueOf(parameter)]));
   const response = await send(name, { parameters }).catch((error) => {
     throw new Error(`${name} cannot be tried out`, { cause: error });
   });
@@ -128,11 +127,11 @@ for (const [name, { path, operation }] of Object.entries(operations).sort((one, 
   statuses[name] = response.status;
 }
 const refused = Object.entries(statuses).filter(([, status]) => status >= 400);
-// Causes: tokens from mails and earlier responses, the role, another user's password, an ended session.
+// Causes: tokens from mails and earlier responses, the role, an unknown session, another user's password, an ended session.
 assert.deepEqual(
   Object.fromEntries(refused),
   {
-    verifyEmail: 400, refreshToken: 401, resetPassword: 400, createContact: 403,
+    verifyEmail: 400, refreshToken: 401, resetPassword: 400, createContact: 403, endSession: 404,
     changePassword: 400, deleteMe: 401,
   },
 );

@@ -1,67 +1,19 @@
 // Tests the portal in a browser:  node browser_test_portal.mjs BASE ORIGIN [IMAGES]
 import assert from "node:assert/strict";
-import { audit, base, DESKTOP, enter, errors, finish, open, PASSWORD, PHONE, press, screenshot, text, until } from "./browser.mjs";
+import { audit, base, browser, DESKTOP, enter, errors, finish, open, PASSWORD, PHONE, press, screenshot, text, until } from "./browser.mjs";
+import { stepsOf } from "./browser_portal.mjs";
 
 const portal = `${base}/portal/`;
 const email = `portal-${Date.now()}@example.com`;
 const NEW_PASSWORD = "a lighthouse in the fog";
 const page = await open(portal, DESKTOP);
 
-const fill = async (form, values) => {
-  for (const [name, value] of Object.entries(values)) await enter(page, `${form} [name="${name}"]`, value);
-};
-/** Waits for the view with this heading, and for the focus on the heading. */
-const view = (heading) =>
-  until(
-    page,
-    (heading) => {
-      const title = document.querySelector("h1");
-      return title?.textContent === heading && document.activeElement === title && !document.querySelector("[aria-busy]");
-    },
-    heading,
-  );
-const follow = async (name, heading) => {
-  await until(
-    page,
-    (name) => {
-      const link = [...document.querySelectorAll("main a, header a")].find(({ textContent }) => textContent === name);
-      link?.click();
-      return link !== undefined;
-    },
-    name,
-  );
-  await view(heading);
-};
-const status = (expected) => until(page, (expected) => document.querySelector("#status").textContent === expected, expected);
-const pressKeys = async (...keys) => {
-  for (const key of keys) await page.keyboard.press(key);
-};
-
-/** Moves the focus with the Tab key to the element with this label or text. */
-async function tabTo(name) {
-  for (let count = 0; count < 40; count++) {
-    await page.keyboard.press("Tab");
-    const focused = await page.evaluate(() => {
-      const element = document.activeElement;
-      return element.labels?.[0]?.textContent ?? element.textContent;
-    });
-    if (focused === name) return;
-  }
-  assert.fail(`${name} cannot be reached with the Tab key`);
-}
-
-async function logIn(address, password, heading) {
-  await page.waitForSelector("#login");
-  await fill("#login", { email: address, password });
-  await press(page, "#login [type=submit]");
-  await view(heading);
-}
+const { fill, send, view, follow, status, pressKeys, tabTo, logIn } = stepsOf(page);
 
 // Register: a refused value is shown at its field, which gets the focus.
 await audit(page, "login");
 await follow("Register", "Register");
-await fill("#register", { firstname: "Grace", lastname: "H0pper", phone: "+44 20 7946 0018", email, password: PASSWORD });
-await press(page, "#register [type=submit]");
+await send("#register", { firstname: "Grace", lastname: "H0pper", phone: "+44 20 7946 0018", email, password: PASSWORD });
 await until(page, () => document.activeElement.name === "lastname" && document.activeElement.ariaInvalid === "true");
 const described = await page.evaluate(() => document.activeElement.getAttribute("aria-describedby").split(" ")
   .map((id) => document.getElementById(id).textContent).join(""));
@@ -79,7 +31,7 @@ await page.setViewport(DESKTOP);
 await tabTo("New deal");
 await pressKeys("Enter");
 await view("New deal");
-await tabTo("Name");
+await tabTo("Deal name");
 await page.keyboard.type("Fleet renewal");
 await tabTo("Amount (optional)");
 await page.keyboard.type("12 apples");
@@ -95,7 +47,7 @@ await tabTo("Edit");
 await pressKeys("Enter");
 await view("Edit deal");
 await audit(page, "edit");
-await tabTo("Description (optional)");
+await tabTo("Deal description (optional)");
 await page.keyboard.type("Twelve vans, delivered in two lots.");
 await tabTo("Save");
 await pressKeys("Enter");
@@ -105,36 +57,68 @@ assert.match(await text(page, "dl"), /1,500\.50.*Twelve vans/s);
 
 // A ticket on the deal.
 await follow("New ticket", "New ticket on Fleet renewal");
-await fill("#ticket", { subject: "Third van is late", description: "It was due on Monday.", category: "technical_issue" });
+await fill("#ticket", { subject: "Third van is late", description: "It was due on Monday." });
+await press(page, '#ticket [value="technical_issue"]');
+await press(page, '#ticket [value="service_request"]');
 await audit(page, "new ticket");
 await press(page, "#ticket [type=submit]");
-await view("Fleet renewal");
+await view("Third van is late");
+assert.match(await text(page, "dl"), /CategoryProduct issue, Service request/);
+await audit(page, "ticket");
+await follow("The deal", "Fleet renewal");
 await audit(page, "deal");
 await follow("Third van is late", "Third van is late");
-await audit(page, "ticket");
 const ticket = page.url();
+assert.match(await text(page, "dl"), /Ticket statusNew/);
+
+// A property that the operator has added is in the form and in the view, without a change of the portal.
+const script = await (await fetch(`${portal}portal.js`)).text();
+assert.ok(!script.includes("van_features"));
+await follow("My deals", "My deals");
+await follow("New deal", "New deal");
+await fill("#deal", { dealname: "Vans for fish" });
+await press(page, '#deal [value="cold_box"]');
+await press(page, '#deal [value="tow_bar"]');
+await screenshot(page, "portal-form.png");
+await send("#deal", {});
+await view("Vans for fish");
+assert.match(await text(page, "dl"), /Van featuresCold box, Tow bar/);
+await follow("Edit", "Edit deal");
+await press(page, '#edit [value="tow_bar"]');
+await send("#edit", {});
+await view("Vans for fish");
+assert.match(await text(page, "dl"), /Van featuresCold box$/);
+await press(page, "#archive");
+await press(page, "#confirm");
+await view("My deals");
 
 // Two tabs edit one ticket: the second one sees the conflict and loses nothing.
+await page.goto(ticket);
 await follow("Edit", "Edit ticket");
 const other = await open(`${ticket}/edit`, DESKTOP);
 await enter(other, '#edit [name="description"]', "It was due on Monday, and nobody answers the phone.");
 await press(other, "#edit [type=submit]");
 await until(other, () => document.querySelector("#status").textContent === "Changes saved.");
 await other.close();
-await fill("#edit", { hs_ticket_priority: "HIGH" });
-await press(page, "#edit [type=submit]");
+await send("#edit", { hs_ticket_priority: "HIGH" });
 await until(page, () => document.activeElement.id === "conflict");
-assert.match(await text(page, "#conflict tbody"), /What happenedIt was due on Monday\.It was due on Monday, and nobody/);
+assert.match(await text(page, "#conflict tbody"), /Ticket descriptionIt was due on Monday\.It was due on Monday, and nobody/);
 await audit(page, "edit with a conflict");
 await screenshot(page, "portal-conflict.png");
 await press(page, "#edit [type=submit]");
 await view("Third van is late");
-assert.match(await text(page, "dl"), /High.*nobody answers the phone/s);
+assert.match(await text(page, "dl"), /nobody answers the phone.*High/s);
+
+// Stages of several pipelines are in one list; a stage brings its pipeline.
+await follow("Edit", "Edit ticket");
+const repairs = await page.$$eval("#edit option", (options) => options.find(({ label }) => label === "Repairs: In the workshop").value);
+await send("#edit", { hs_pipeline_stage: repairs });
+await view("Third van is late");
+assert.match(await text(page, "dl"), /In the workshop/);
 
 // Search.
 await follow("Search", "Search");
-await fill("#search", { q: "van" });
-await press(page, "#search [type=submit]");
+await send("#search", { q: "van" });
 await view("Results for “van”");
 assert.match(await text(page, "#results"), /Tickets.*Third van is late/s);
 await audit(page, "search");
@@ -142,8 +126,7 @@ await audit(page, "search");
 // Archive another deal; the dialog can be closed with Escape.
 await follow("My deals", "My deals");
 await follow("New deal", "New deal");
-await fill("#deal", { dealname: "Mistake" });
-await press(page, "#deal [type=submit]");
+await send("#deal", { dealname: "Mistake" });
 await view("Mistake");
 await tabTo("Archive");
 await pressKeys("Enter");
@@ -218,8 +201,7 @@ await page.waitForSelector("[data-deal]");
 await follow("New deal", "New deal");
 await page.setRequestInterception(true);
 page.on("request", outage);
-await fill("#deal", { dealname: "During an outage" });
-await press(page, "#deal [type=submit]");
+await send("#deal", { dealname: "During an outage" });
 await until(page, () => /HubSpot is not available.*entries are still here.*about 1 seconds/.test(document.querySelector("#deal [role=alert]").textContent));
 assert.equal(await page.$eval('#deal [name="dealname"]', ({ value }) => value), "During an outage");
 await page.evaluate(() => (location.hash = "#/deals"));
@@ -229,17 +211,32 @@ await page.setRequestInterception(false);
 await page.waitForSelector("[data-deal]");
 errors.length = errorsBefore; // the browser logs each failed request
 
-// Profile and password.
+// Sessions: another browser's session can be ended, the current one is marked.
+const context = await browser.createBrowserContext();
+const elsewhere = await open(portal, DESKTOP, context);
+await stepsOf(elsewhere).logIn(email, PASSWORD, "My deals");
 await follow("Profile", "Profile");
-await fill("#profile", { phone: "+44 20 7946 0019" });
-await press(page, "#profile [type=submit]");
+const sessions = () => page.$$eval("#sessions li", (items) => items.map(({ textContent }) => textContent));
+const listed = await sessions();
+assert.equal(listed.length, 2);
+assert.match(listed[0], /^Chrome on Linux .*last used .*End$/);
+assert.match(listed[1], /^Chrome on Linux .*last used .*This session$/);
+await screenshot(page, "portal-profile.png");
+await press(page, "#sessions button");
+await status("The session has ended.");
+assert.deepEqual(await sessions(), [listed[1]]);
+await elsewhere.reload();
+await stepsOf(elsewhere).view("Log in");
+await stepsOf(elsewhere).status("Your session has ended; log in again.");
+await context.close();
+
+// Profile and password.
+await send("#profile", { phone: "+44 20 7946 0019" });
 await status("Your profile is saved.");
-await fill("#password", { current_password: "wrong password", new_password: NEW_PASSWORD });
-await press(page, "#password [type=submit]");
+await send("#password", { current_password: "wrong password", new_password: NEW_PASSWORD });
 await until(page, () => document.querySelector("#password .error:not(:empty)"));
 await audit(page, "profile");
-await fill("#password", { current_password: PASSWORD });
-await press(page, "#password [type=submit]");
+await send("#password", { current_password: PASSWORD });
 await status("Your password is changed, and all other sessions have ended.");
 
 // Logging out everywhere shows the login in all tabs.
@@ -280,22 +277,19 @@ const contacts = await page.$$eval("tbody .links a", (links) => links.map(({ tex
 assert.ok(contacts.some((name) => /^[A-Z]/.test(name)), "no deal shows whose deal it is");
 assert.match(await text(page, "tbody"), /€.*£|£.*€/s);
 await screenshot(page, "portal-staff.png");
-await fill("#filters", { stage: "closedwon" });
-await press(page, "#filters [type=submit]");
+await send("#filters", { dealstage: "closedwon" });
 await until(page, () => [...document.querySelectorAll("tbody .stage")].every(({ textContent }) => textContent === "Closed Won"));
 assert.ok((await names()).length > 0);
 await follow("Tickets", "Tickets");
 await audit(page, "tickets");
 await follow("Contacts", "Contacts");
-await fill("#filters", { q: "hopper" });
-await press(page, "#filters [type=submit]");
+await send("#filters", { q: "hopper" });
 await until(page, () => document.querySelectorAll("tbody tr").length > 0 && /^\d+ record/.test(document.querySelector("#total").textContent));
 await follow("Grace Hopper", "Grace Hopper");
 assert.match(await text(page, "main"), /Fleet renewal/);
 await audit(page, "contact");
 await follow("New deal", "New deal for Grace Hopper");
-await fill("#deal", { dealname: "Workshop in spring" });
-await press(page, "#deal [type=submit]");
+await send("#deal", { dealname: "Workshop in spring" });
 await view("Workshop in spring");
 await page.evaluate(() => (location.hash = "#/deals/999"));
 await view("Not found");

@@ -43,11 +43,17 @@ need_chromium() {
   export CHROMIUM
 }
 
-# Serves a demo in a temporary folder: `serve PORT [NAME=VALUE ...]`.
+FOLDER= SERVER=
+
+# Serves a demo in a temporary folder: `serve PORT [NAME=VALUE ...]`. A second call restarts it with other settings.
 serve() {
   local port=$1
   shift
-  FOLDER=$(mktemp -d)
+  if [[ -n $SERVER ]]; then
+    kill "$SERVER"
+    wait "$SERVER" || true
+  fi
+  FOLDER=${FOLDER:-$(mktemp -d)}
   env "$@" ../.venv/bin/crm-api demo --folder "$FOLDER/demo" --port "$port" --emulator-port $((port + 1000)) \
     >"$FOLDER/log" 2>&1 &
   SERVER=$!

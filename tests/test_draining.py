@@ -13,6 +13,7 @@ from tests.support.callers import register_caller
 from tests.support.processes import emulator_process, service_process
 
 from crm_api.cli.serve import drain_seconds
+from crm_api.draining import end_tasks
 from crm_api.settings import Settings
 
 
@@ -112,3 +113,23 @@ def test_only_production_has_a_shutdown_notice_by_default(settings: Settings) ->
     assert settings.shutdown_notice_seconds == 0
     production = Settings(_env_file=None, environment="production")
     assert production.shutdown_notice_seconds == 5
+
+
+async def test_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    lost = 0
+
+    async def lose_one_cancellation() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                if lost == 1:
+                    raise
+                lost += 1
+
+    task = asyncio.create_task(lose_one_cancellation())
+    await asyncio.sleep(0)
+    await end_tasks([task])
+    assert task.cancelled()
+    await end_tasks([])

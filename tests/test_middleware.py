@@ -95,27 +95,49 @@ class TestDeadline:
         assert response.headers["retry-after"] == "5"
         assert ended.is_set()
 
+
+class TestSlowNetwork:
+    """Time passes in the loop's clock only, so that a busy machine does not reach the deadline."""
+
+    DEADLINE_SECONDS = 60.0
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"request_deadline_seconds": self.DEADLINE_SECONDS})
+
     async def test_slow_upload_and_download_do_not_time_out(
-        self, client: httpx.AsyncClient, app: FastAPI
+        self, client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        loop = asyncio.get_running_loop()
+        real_time, passed = loop.time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
+
+        async def wait_for_network() -> None:
+            nonlocal passed
+            passed += self.DEADLINE_SECONDS * 2 / 3
+            # Timers that are due run before the next step.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
         @app.post("/echo")
         async def echo(request: Request) -> StreamingResponse:
             body = await request.body()
 
             async def chunks() -> AsyncGenerator[bytes, None]:
                 for byte in body:
-                    await asyncio.sleep(0.5)
+                    await wait_for_network()
                     yield bytes([byte])
 
             return StreamingResponse(chunks())
 
         async def upload() -> AsyncGenerator[bytes, None]:
             for chunk in (b"a", b"b", b"c"):
-                await asyncio.sleep(0.5)
+                await wait_for_network()
                 yield chunk
 
         response = await client.post("/echo", content=upload(), headers={"Content-Type": "application/json"})
         assert (response.status_code, response.text) == (200, "abc")
+        assert passed == 4 * self.DEADLINE_SECONDS
 
 
 class TestHead:

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()][
     ::-1
 ]
-# Migration 0002 is older than the promise that the previous version works on the next schema.
+# Migration 0002 is older than the first release, and so than the promise in docs/upgrade-and-backup.md.
 FIRST_COMPATIBLE_REVISION = "0003"
 # Values that a check constraint allows.
 CHOICES = {

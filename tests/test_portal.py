@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from crm_api.cli.demo_app import router
+from crm_api.services.accounts.emails import Messages
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "examples" / "portal"
@@ -18,6 +19,18 @@ BUILT = ROOT / "src" / "crm_api" / "cli" / "portal"
 
 def sources() -> list[Path]:
     return [path for ending in ("css", "html", "ts") for path in sorted(SOURCES.glob(f"*.{ending}"))]
+
+
+def mailed_links() -> list[str]:
+    """Return the addresses in all mails to users."""
+    texts: list[str] = []
+    messages = Messages("http://test/portal", lambda **mail: texts.append(mail["text"]))
+    messages.verify_email("ada@example.com", "token", hours=1)
+    messages.reset_password("ada@example.com", "token", minutes=1)
+    messages.choose_password("ada@example.com", "token", hours=1)
+    for message in (messages.already_registered, messages.not_registered, messages.password_changed):
+        message("ada@example.com")
+    return [link for text in texts for link in re.findall(r"^http\S+$", text, re.MULTILINE)]
 
 
 def test_built_portal_comes_from_the_current_sources() -> None:
@@ -48,5 +61,7 @@ async def test_only_the_demo_serves_the_portal(app: FastAPI, client: httpx.Async
     assert (page.status_code, page.headers["Content-Security-Policy"]) == (200, policy)
     for link in re.findall(r'(?:href|src)="(portal[^"]+)"', page.text):
         assert (await client.get(f"/portal/{link}")).status_code == 200
+    for link in mailed_links():
+        assert (await client.get(link)).text == page.text, link
     for unknown in ("__init__.py", "..%2Fdemo.py", "unknown.js"):
         assert (await client.get(f"/portal/{unknown}")).status_code == 404

@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
 from tests.support.processes import Process, emulator_process, free_port
+
+from crm_api.cli.demo import ANY_PORT, _emulator
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SERVICE_VARIABLES = {"ENVIRONMENT", "DATABASE_URL", "PORT", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL"}
@@ -63,6 +66,16 @@ def run_commands(section: str, url: str) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def mailed_link(served: Process) -> str:
+    """Wait for a mail in the demo's output and return its link."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for link in re.findall(r"^(http\S+#token=\S+)$", served.output, re.MULTILINE):
+            return str(link)
+        time.sleep(0.05)
+    pytest.fail("the demo printed no mail")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README uses curl")
 def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
     with demo(tmp_path) as served:
@@ -96,6 +109,8 @@ def test_readme_commands_and_demo_logins_work(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {login.json()['data']['access_token']}"}
             page = httpx.get(f"{served.url}/api/new-crm-objects?limit=100", headers=headers)
             assert (len(page.json()["data"]["data"]["contacts"]) >= 30) == (email == "staff@example.com")
+        httpx.post(f"{served.url}/api/password/forgot", json={"email": "ada@example.com"})
+        assert httpx.get(mailed_link(served)).text == httpx.get(portal).text
         served.send_signal(signal.SIGINT)
         assert served.wait(20) == 0
     with demo(tmp_path) as served:
@@ -143,6 +158,20 @@ def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
         with (
             pytest.raises(AssertionError, match="is in use, perhaps by another demo"),
             demo(tmp_path / "two", PORT=one.url.rpartition(":")[2]),
+        ):
+            pass
+
+
+def test_demo_does_not_use_the_emulator_of_another_demo(tmp_path: Path) -> None:
+    with emulator_process(tmp_path) as other:
+        port = int(other.url.rpartition(":")[2])
+        # The other emulator took the port after the demo had found it free.
+        with _emulator(tmp_path, [port, ANY_PORT]) as url:
+            assert httpx.get(f"{url}/_emulator/requests").status_code == 200
+            assert url != other.url
+        with (
+            pytest.raises(click.ClickException, match="emulator did not start"),
+            _emulator(tmp_path, [port]),
         ):
             pass
 

@@ -1,6 +1,6 @@
 // The generated client with a stored session, token refresh, and errors that a person can act on.
 import { client } from "../../sdk/hey-api/client.gen";
-import { getMe, listPipelines, listProperties, logOut, refreshToken } from "../../sdk/hey-api/sdk.gen";
+import { getMe, listPipelines, listProperties, refreshToken } from "../../sdk/hey-api/sdk.gen";
 import type { Pipelines, Problem, Profile, RecordProperty, Tokens } from "../../sdk/hey-api/types.gen";
 
 const STORAGE_KEY = "crm-portal-tokens";
@@ -48,7 +48,7 @@ export function onSessionChange(changed: () => void): void {
 export function storeTokens(tokens: Tokens | null): void {
   if (tokens) localStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
   else localStorage.removeItem(STORAGE_KEY);
-  if (!tokens) cached.clear();
+  cached.clear();
 }
 
 interface Result<Data> {
@@ -108,11 +108,6 @@ export async function request<Data>(operation: () => Promise<Result<{ data: Data
 export async function perform(operation: () => Promise<Result<unknown>>): Promise<void> {
   const result = await send(operation);
   if (result.error) throw failure(result);
-}
-
-export async function endSession(everywhere: boolean): Promise<void> {
-  await perform(() => logOut({ body: { everywhere } }));
-  storeTokens(null);
 }
 
 /** Key for an idempotent create: the same form sent twice with the same body creates one record. */

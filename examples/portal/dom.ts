@@ -1,17 +1,20 @@
 // Elements, forms and dialogs; text is never inserted as HTML.
 import { ProblemError, UnavailableError } from "./api";
+import { report } from "./view";
 
 export type Child = Node | string | null | undefined | false;
 
+type Attributes = Record<string, string | boolean | undefined>;
+
 export function element<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
-  attributes: Record<string, string | boolean> = {},
+  attributes: Attributes = {},
   ...children: Child[]
 ): HTMLElementTagNameMap[Name] {
   const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "string") created.setAttribute(key, value);
-    else created.toggleAttribute(key, value);
+    else created.toggleAttribute(key, value ?? false);
   }
   created.append(...children.filter((child) => child || child === "").map((child) => child as Node | string));
   return created;
@@ -24,9 +27,9 @@ export const link = (href: string, text: string, attributes: Record<string, stri
 export const action = (href: string, text: string, style = ""): HTMLAnchorElement =>
   link(href, text, { class: `button ${style}`.trim() });
 
-export function button(text: string, pressed: () => void, attributes: Record<string, string> = {}): HTMLButtonElement {
+export function button(text: string, pressed: () => void | Promise<void>, attributes: Attributes = {}): HTMLButtonElement {
   const created = element("button", { type: "button", ...attributes }, text);
-  created.addEventListener("click", pressed);
+  created.addEventListener("click", () => void Promise.resolve(pressed()).catch(report));
   return created;
 }
 
@@ -39,10 +42,21 @@ export function facts(pairs: [string, Child][]): HTMLElement {
   return element("dl", {}, ...rows.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value))));
 }
 
+/** Table whose first column names the rows. */
+export function table(caption: string, columns: [title: string, style?: string][], rows: Child[][]): HTMLElement {
+  const heads = columns.map(([title, style = ""]) => element("th", { scope: "col", class: style }, title));
+  const lines = rows.map(([name, ...cells]) => {
+    const others = cells.map((cell, index) => element("td", { class: columns[index + 1]?.[1] ?? "" }, cell));
+    return element("tr", {}, element("th", { scope: "row" }, name), ...others);
+  });
+  return element("table", {},
+    element("caption", { class: "visually-hidden" }, caption),
+    element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...lines));
+}
+
 export interface Option {
   value: string;
   label: string;
-  group?: string;
 }
 
 export interface Field {
@@ -50,6 +64,8 @@ export interface Field {
   label: string;
   type?: "text" | "email" | "password" | "tel" | "date" | "search" | "textarea";
   options?: Option[];
+  /** Several options, joined by `;`. */
+  multiple?: boolean;
   optional?: boolean;
   /** Filters are always optional, so their labels do not say so. */
   filter?: boolean;
@@ -61,27 +77,24 @@ export interface Field {
 
 export type Values = Record<string, string>;
 
-function select(field: Field, attributes: Record<string, string | boolean>): HTMLSelectElement {
-  const options = field.options ?? [];
-  const created = element("select", attributes, field.optional && element("option", { value: "" }, field.filter ? "All" : "–"));
-  for (const group of new Set(options.map((option) => option.group))) {
-    const members = options.filter((option) => option.group === group);
-    const items = members.map(({ value, label }) => element("option", { value }, label));
-    created.append(...(group ? [element("optgroup", { label: group }, ...items)] : items));
+/** Control with its label; for several options, a group of checkboxes. */
+function labelled(field: Field, id: string, described: Attributes): [tag: "div" | "fieldset", ...parts: HTMLElement[]] {
+  const { name, type = "text", value = "", options = [], optional, autocomplete = "off", inputmode } = field;
+  const label = optional && !field.filter ? `${field.label} (optional)` : field.label;
+  if (field.multiple) {
+    const boxes = options.map((option) => element("label", {},
+      element("input", { ...described, type: "checkbox", name, value: option.value, checked: value.split(";").includes(option.value) }),
+      option.label));
+    return ["fieldset", element("legend", {}, label), ...boxes];
   }
-  if (field.value) created.value = field.value;
-  return created;
-}
-
-function control(field: Field, id: string, describedBy: string): HTMLElement {
-  const attributes: Record<string, string | boolean> = {
-    id, name: field.name, required: !field.optional, autocomplete: field.autocomplete ?? "off",
-    "aria-describedby": describedBy,
-  };
-  if (field.options) return select(field, attributes);
-  if (field.type === "textarea") return element("textarea", { ...attributes, rows: "4" }, field.value ?? "");
-  if (field.inputmode) attributes.inputmode = field.inputmode;
-  return element("input", { ...attributes, type: field.type ?? "text", value: field.value ?? "" });
+  const attributes: Attributes = { ...described, id, name, required: !optional, autocomplete };
+  let control: HTMLElement = element("input", { ...attributes, type, value, inputmode });
+  if (type === "textarea") control = element("textarea", { ...attributes, rows: "4" }, value);
+  if (field.options) {
+    const choices = options.map((option) => element("option", { value: option.value, selected: option.value === value }, option.label));
+    control = element("select", attributes, optional && element("option", { value: "" }, field.filter ? "All" : "–"), ...choices);
+  }
+  return ["div", element("label", { for: id }, label), control];
 }
 
 export interface Form {
@@ -97,12 +110,11 @@ export function form({ id, fields, submit, cancel, send }: Form): HTMLFormElemen
   const errors = new Map<string, HTMLElement>();
   const rows = fields.map((field) => {
     const inputId = `${id}-${field.name}`;
-    const message = element("span", { class: "error", id: `${inputId}-error`, "data-field": field.name });
-    const hint = field.hint ? element("span", { class: "muted", id: `${inputId}-hint` }, field.hint) : null;
+    const message = element("span", { class: "error" });
+    const notes = element("span", { class: "muted", id: `${inputId}-notes` }, field.hint && `${field.hint} `, message);
     errors.set(field.name, message);
-    const label = element("label", { for: inputId }, field.optional && !field.filter ? `${field.label} (optional)` : field.label);
-    const describedBy = hint ? `${hint.id} ${message.id}` : message.id;
-    return element("div", { class: "field" }, label, control(field, inputId, describedBy), hint, message);
+    const [tag, ...parts] = labelled(field, inputId, { "aria-describedby": notes.id });
+    return element(tag, { class: "field" }, ...parts, notes);
   });
   const general = element("p", { class: "error", role: "alert" });
   const submitButton = element("button", { type: "submit" }, submit);
@@ -132,7 +144,8 @@ export function form({ id, fields, submit, cancel, send }: Form): HTMLFormElemen
     for (const message of [general, ...errors.values()]) message.textContent = "";
     for (const input of created.elements) input.removeAttribute("aria-invalid");
     submitButton.setAttribute("aria-disabled", "true");
-    const values = Object.fromEntries([...new FormData(created)].map(([key, value]) => [key, String(value).trim()]));
+    const entered = new FormData(created);
+    const values = Object.fromEntries(fields.map(({ name }) => [name, entered.getAll(name).join(";").trim()]));
     send(values)
       .catch(showError)
       .finally(() => submitButton.setAttribute("aria-disabled", "false"));

@@ -3,13 +3,15 @@ import type { Profile } from "../../sdk/hey-api/types.gen";
 import { isLoggedIn, onSessionChange, profile, ProblemError, UnavailableError } from "./api";
 import { logOut, profileView } from "./account";
 import { button, element, link } from "./dom";
+import { editView } from "./editing";
+import { CONTACTS, DEALS, TICKETS } from "./record_types";
 import {
-  dealView, editDealView, editTicketView, myDealsView, newDealView, newTicketView, ticketView,
+  contactView, dealView, myDealsView, newDealView, newTicketView, ticketView,
 } from "./records";
 import { searchView } from "./search";
-import { contactsView, contactView, dealsView, editContactView, ticketsView } from "./staff";
-import { onRefresh, open, refresh, takeMessage, type View } from "./view";
-import { loginView, registrationView } from "./welcome";
+import { listView } from "./staff";
+import { announcement, open, refresh, type View } from "./view";
+import { loginView, PAGES } from "./welcome";
 
 const main = document.querySelector("main") as HTMLElement;
 const navigation = document.querySelector("#navigation") as HTMLElement;
@@ -17,33 +19,24 @@ const status = document.querySelector("#status") as HTMLElement;
 const problem = document.querySelector("#problem") as HTMLElement;
 const connection = document.querySelector("#connection") as HTMLElement;
 
-type Route = [pattern: RegExp, show: (id: string, query: URLSearchParams) => Promise<View>];
+type Route = [pattern: RegExp, show: (id: string, query: URLSearchParams, role: Profile["role"]) => Promise<View>];
 
-const SHARED: Route[] = [
+const ROUTES: Route[] = [
+  [/^#\/contacts$/, (_, query) => listView(CONTACTS, query)],
+  [/^#\/contacts\/(\d+)$/, contactView],
+  [/^#\/contacts\/(\d+)\/edit$/, (id) => editView(CONTACTS, id)],
+  [/^#\/contacts\/(\d+)\/new-deal$/, newDealView],
+  [/^#\/deals$/, (_, query, role) => (role === "staff" ? listView(DEALS, query) : myDealsView())],
+  [/^#\/deals\/new$/, newDealView],
   [/^#\/deals\/(\d+)$/, dealView],
-  [/^#\/deals\/(\d+)\/edit$/, editDealView],
+  [/^#\/deals\/(\d+)\/edit$/, (id) => editView(DEALS, id)],
   [/^#\/deals\/(\d+)\/new-ticket$/, newTicketView],
+  [/^#\/tickets$/, (_, query) => listView(TICKETS, query)],
   [/^#\/tickets\/(\d+)$/, ticketView],
-  [/^#\/tickets\/(\d+)\/edit$/, editTicketView],
+  [/^#\/tickets\/(\d+)\/edit$/, (id) => editView(TICKETS, id)],
   [/^#\/search$/, (_, query) => searchView(query)],
   [/^#\/profile$/, profileView],
 ];
-const ROUTES: Record<Profile["role"], Route[]> = {
-  customer: [
-    [/^#\/deals$/, myDealsView],
-    [/^#\/deals\/new$/, () => newDealView()],
-    ...SHARED,
-  ],
-  staff: [
-    [/^#\/contacts$/, (_, query) => contactsView(query)],
-    [/^#\/contacts\/(\d+)$/, contactView],
-    [/^#\/contacts\/(\d+)\/edit$/, editContactView],
-    [/^#\/contacts\/(\d+)\/new-deal$/, newDealView],
-    [/^#\/deals$/, (_, query) => dealsView(query)],
-    [/^#\/tickets$/, (_, query) => ticketsView(query)],
-    ...SHARED,
-  ],
-};
 const LINKS: Record<Profile["role"], [hash: string, text: string][]> = {
   customer: [["#/deals", "My deals"], ["#/search", "Search"], ["#/profile", "Profile"]],
   staff: [["#/contacts", "Contacts"], ["#/deals", "Deals"], ["#/tickets", "Tickets"], ["#/search", "Search"], ["#/profile", "Profile"]],
@@ -51,11 +44,13 @@ const LINKS: Record<Profile["role"], [hash: string, text: string][]> = {
 
 async function currentView(): Promise<View> {
   const [path = "", query = ""] = location.hash.split("?");
-  if (!isLoggedIn()) return path === "#/register" ? registrationView() : loginView();
+  const token = new URLSearchParams(query).get("token") ?? "";
+  // A mailed link works with and without a login.
+  if (!isLoggedIn() || token) return (PAGES[path] ?? loginView)(token);
   const { role } = await profile();
-  for (const [pattern, show] of ROUTES[role]) {
+  for (const [pattern, show] of ROUTES) {
     const match = pattern.exec(path);
-    if (match) return show(match[1] ?? "", new URLSearchParams(query));
+    if (match) return show(match[1] ?? "", new URLSearchParams(query), role);
   }
   // An unknown address, such as that of the login, leads to the first page.
   const [[home]] = LINKS[role] as [[string, string]];
@@ -122,13 +117,12 @@ async function show(): Promise<void> {
   showNavigation(role);
   const heading = element("h1", { tabindex: "-1" }, view.title);
   const actions = (view.actions ?? []).filter(Boolean);
-  main.replaceChildren(
-    element("div", { class: "heading" }, heading, actions.length > 0 && element("div", { class: "buttons" }, ...actions)),
-    ...view.content.filter(Boolean).map((child) => child as Node | string),
-  );
+  const buttons = actions.length > 0 && element("div", { class: "buttons" }, ...actions);
+  main.replaceChildren(...element("div", {}, element("div", { class: "heading" }, heading, buttons), ...view.content).childNodes);
   main.removeAttribute("aria-busy");
   document.title = `${view.title} – Portal`;
-  status.textContent = takeMessage();
+  status.textContent = announcement.text;
+  announcement.text = "";
   problem.textContent = "";
   window.scrollTo(0, 0);
   // The heading of a new view gets the focus, so that keyboards and screen readers continue there.
@@ -139,7 +133,6 @@ function showConnection(): void {
   connection.textContent = navigator.onLine ? "" : "You are offline. Changes can be saved when the connection is back.";
 }
 
-onRefresh(() => void show());
 onSessionChange(refresh);
 window.addEventListener("hashchange", () => void show());
 window.addEventListener("offline", showConnection);
@@ -151,4 +144,7 @@ document.querySelector("#skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   main.querySelector<HTMLElement>("h1")?.focus();
 });
+// A mailed link names a page of the portal: `reset-password#token=...` becomes `#/reset-password?token=...`.
+const mailed = location.pathname.split("/").at(-1);
+if (mailed) history.replaceState(null, "", `./#/${mailed}?${location.hash.slice(1)}`);
 void show();

@@ -1,267 +1,160 @@
-// Deals and tickets: my deals, one record, new records.
+// Views of deals and tickets for customers and staff: my deals, one record, new records.
 import * as api from "../../sdk/hey-api/sdk.gen";
-import type {
-  ContactWithDeals, Deal, DealCreate, DealUpdate, DealWithTickets, Pipelines, RecordProperty, RecordSearch, Ticket,
-  TicketCreate, TicketUpdate,
-} from "../../sdk/hey-api/types.gen";
-import { idempotencyKey, load, perform, pipelines, profile, properties, request } from "./api";
-import { action, element, facts, filled, form, link, section, type Child, type Field } from "./dom";
-import { archiveButton, editView } from "./editing";
-import {
-  contactName, day, dayText, money, optionLabel, pipelineOf, propertyOptions, stageBadge, stageOptions, timeText,
-} from "./format";
+import type { Deal, DealCreate, DealWithTickets, Ticket, TicketCreate } from "../../sdk/hey-api/types.gen";
+import { idempotencyKey, profile, request } from "./api";
+import { action, element, facts, filled, form, link, section, type Child, type Values } from "./dom";
+import { archiveButton } from "./editing";
+import { titleOf } from "./format";
+import { CONTACTS, DEALS, TICKETS, type RecordType } from "./record_types";
+import { bodyOf, factsOf, fieldsOf, schemaOf, shown, stageOf, type AnyRecord, type ObjectType, type Schema } from "./schema";
 import { open, type View } from "./view";
 
-type Operation = "create_deal" | "update_deal" | "archive_deal" | "create_ticket" | "update_ticket" | "archive_ticket";
+const isStaff = async (): Promise<boolean> => (await profile()).role === "staff";
 
-export async function may(operation: Operation): Promise<boolean> {
-  return (await profile()).operations.includes(operation);
+/** Whether the caller may do this, such as `create_deal`. Only staff see contacts, and may change all of them. */
+async function may(operation: string): Promise<boolean> {
+  const { operations } = await profile();
+  return operation === "update_contact" || operations.some((allowed) => allowed === operation);
 }
 
-export const amountText = (deal: Deal): string => money(deal.amount, deal.currency);
+const TICKET_FACTS = ["hs_pipeline_stage", "hs_ticket_priority", "createdate"];
 
-const backLink = (href: string, text: string): HTMLElement => element("p", {}, link(href, `← ${text}`));
+export const recordLink = (type: ObjectType, record: AnyRecord): HTMLElement => link(`#/${type}/${record.id}`, titleOf(record));
 
-function incompleteNotice(record: { incomplete: boolean }): HTMLElement | null {
-  return record.incomplete ? element("p", { class: "error" }, "Some records could not be read; reload the page.") : null;
+const joined = (...parts: Child[]): Child => parts.filter(Boolean).join(" · ");
+
+const incompleteNotice = (record: { incomplete: boolean }): Child =>
+  record.incomplete && element("p", { class: "error" }, "Some records could not be read; reload the page.");
+
+/** A list of records, each with its stage and more facts. */
+export function recordList(type: ObjectType, schema: Schema, records: AnyRecord[], names: string[]): HTMLElement {
+  if (records.length === 0) return element("p", { class: "muted" }, `No ${type}`);
+  const items = records.map((record) => {
+    const [stage, ...more] = names.map((name) => shown(schema, record, name));
+    return element("li", {}, recordLink(type, record), " ", stage, " ", element("span", { class: "muted" }, joined(...more)));
+  });
+  return element("ul", { class: "plain-list" }, ...items);
+}
+
+/** Returns how to show the contacts of these records: as links for staff, and not at all for customers. */
+export async function contactLinks(records: AnyRecord[]): Promise<(record: AnyRecord) => Child> {
+  const idsOf = (record: AnyRecord): string[] => ("contact_ids" in record && record.contact_ids) || [];
+  const values = [...new Set(records.flatMap(idsOf))].slice(0, 50);
+  if (values.length === 0 || !(await isStaff())) return () => null;
+  // HubSpot's search may not know a contact of the last seconds yet; its link shows the ID.
+  const { results } = await CONTACTS.search({ filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 });
+  const names = new Map(results.map((contact) => [contact.id, titleOf(contact)]));
+  return (record) => element("span", { class: "links" }, ...idsOf(record).map((id) => link(`#/contacts/${id}`, names.get(id) ?? id)));
 }
 
 // My deals ----------------------------------------------------------------------------------------------------------
 
-async function ownContacts(): Promise<ContactWithDeals[]> {
-  const contacts: ContactWithDeals[] = [];
-  let cursor: string | null = null;
-  do {
-    const query: { cursor?: string } = cursor ? { cursor } : {};
-    const page = (await request(() => api.listCrmObjects({ query }))).data;
-    contacts.push(...page.contacts);
-    cursor = page.next_after;
-  } while (cursor);
-  return contacts;
-}
-
-export function ticketList(tickets: Ticket[], stages: Pipelines, kinds: RecordProperty[]): HTMLElement {
-  if (tickets.length === 0) return element("p", { class: "muted" }, "No tickets");
-  const items = tickets.map((ticket) =>
-    element("li", {},
-      link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject"), " ",
-      stageBadge(stages.tickets, ticket.hs_pipeline_stage), " ",
-      element("span", { class: "muted" },
-        [optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority), dayText(ticket.createdate)].filter(Boolean).join(" · "))),
-  );
-  return element("ul", { class: "plain-list" }, ...items);
-}
-
-export function dealCard(deal: DealWithTickets, stages: Pipelines, kinds: RecordProperty[], newTicket: boolean): HTMLElement {
-  const closes = deal.closedate && `closes ${dayText(deal.closedate)}`;
-  return element("article", { "data-deal": deal.id },
-    element("h2", {}, link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name"), stageBadge(stages.deals, deal.dealstage)),
-    element("p", { class: "muted" }, [amountText(deal), closes].filter(Boolean).join(" · ") || "No amount yet"),
-    ticketList(deal.tickets, stages, kinds),
-    incompleteNotice(deal),
-    newTicket && link(`#/deals/${deal.id}/new-ticket`, "New ticket", { "aria-label": `New ticket on ${deal.dealname ?? "this deal"}` }));
+async function dealCards(deals: DealWithTickets[]): Promise<HTMLElement> {
+  if (deals.length === 0) return element("p", { class: "muted" }, "No deals yet");
+  const [schema, tickets, newTicket] = await Promise.all([schemaOf("deals"), schemaOf("tickets"), may("create_ticket")]);
+  const cards = deals.map((deal) => {
+    const closes = shown(schema, deal, "closedate");
+    return element("article", { "data-deal": deal.id },
+      element("h2", {}, recordLink("deals", deal), shown(schema, deal, "dealstage")),
+      element("p", { class: "muted" }, joined(shown(schema, deal, "amount"), closes && `closes ${closes}`) || "No amount yet"),
+      recordList("tickets", tickets, deal.tickets, TICKET_FACTS),
+      incompleteNotice(deal),
+      newTicket && link(`#/deals/${deal.id}/new-ticket`, "New ticket", { "aria-label": `New ticket on ${titleOf(deal)}` }));
+  });
+  return element("div", { class: "cards" }, ...cards);
 }
 
 export async function myDealsView(): Promise<View> {
-  const [stages, kinds, contacts, newDeal, newTicket] = await Promise.all([
-    pipelines(), properties("tickets"), ownContacts(), may("create_deal"), may("create_ticket"),
+  // A customer's list has one contact: their own.
+  const [schema, { data: { contacts } }, newDeal] = await Promise.all([
+    schemaOf("deals"), request(() => api.listCrmObjects()), may("create_deal"),
   ]);
-  const closed = new Set(stages.deals.flatMap((pipeline) => pipeline.stages).filter((stage) => stage.is_closed).map(({ id }) => id));
   // Open deals come first, the newest at the top.
-  const order = (deal: Deal): string => `${closed.has(deal.dealstage ?? "") ? 0 : 1}${deal.createdate ?? ""}`;
+  const order = (deal: Deal): string => `${stageOf(schema, deal.dealstage ?? "")?.is_closed ? 0 : 1}${deal.createdate ?? ""}`;
   const deals = contacts.flatMap((contact) => contact.deals).sort((one, other) => (order(one) < order(other) ? 1 : -1));
   return {
     title: "My deals",
     actions: [newDeal && action("#/deals/new", "New deal")],
-    content: [
-      ...contacts.map(incompleteNotice),
-      deals.length === 0 && element("p", { class: "muted" }, "You have no deals yet."),
-      element("div", { class: "cards" }, ...deals.map((deal) => dealCard(deal, stages, kinds, newTicket))),
-    ],
+    content: [...contacts.map(incompleteNotice), await dealCards(deals)],
   };
 }
 
-// Deals -------------------------------------------------------------------------------------------------------------
+// One record --------------------------------------------------------------------------------------------------------
 
-function dealFields(stages: Pipelines, deal?: Deal): Field[] {
-  const stage = deal?.dealstage ?? null;
-  return [
-    { name: "dealname", label: "Name", value: deal?.dealname ?? "" },
-    { name: "dealstage", label: "Stage", options: stageOptions(stages.deals, stage), value: stage ?? "" },
-    {
-      name: "amount", label: "Amount", inputmode: "decimal", optional: true, value: deal?.amount ?? "",
-      hint: deal?.currency ? `In ${deal.currency}, such as 1500.50` : "A number, such as 1500.50",
-    },
-    { name: "closedate", label: "Expected close", type: "date", optional: true, value: day(deal?.closedate ?? null) },
-    { name: "description", label: "Description", type: "textarea", optional: true, value: deal?.description ?? "" },
-  ];
+type Related = Partial<View> & { back: HTMLAnchorElement };
+
+function recordView<Rec extends AnyRecord>(type: RecordType<Rec>, related: (record: Rec) => Promise<Related>) {
+  return async (id: string): Promise<View> => {
+    const [{ data, etag }, schema, mayEdit, mayArchive] = await Promise.all([
+      type.read(id), schemaOf(type.name), may(`update_${type.singular}`), may(`archive_${type.singular}`),
+    ]);
+    const { back, actions = [], content = [] } = await related(data);
+    const { archive } = type;
+    return {
+      title: titleOf(data),
+      actions: [
+        ...actions,
+        mayEdit && action(`#/${type.name}/${id}/edit`, "Edit"),
+        archive && mayArchive && archiveButton(titleOf(data), () => archive(id, etag), back.hash),
+      ],
+      content: [
+        element("p", {}, "← ", back),
+        facts([...factsOf(schema, data), ["Contact", (await contactLinks([data]))(data)]]),
+        ...content,
+      ],
+    };
+  };
 }
 
-const inPipeline = (values: Record<string, string | null>, stages: Pipelines["deals"], stage: string): object => {
-  const pipeline = pipelineOf(stages, values[stage] ?? undefined);
-  return pipeline ? { ...values, pipeline } : values;
-};
+export const dealView = recordView(DEALS, async (deal) => {
+  const [schema, newTicket, staff] = await Promise.all([schemaOf("tickets"), may("create_ticket"), isStaff()]);
+  return {
+    back: link("#/deals", staff ? "All deals" : "My deals"),
+    content: [
+      section("Tickets", incompleteNotice(deal), recordList("tickets", schema, deal.tickets, TICKET_FACTS),
+        newTicket && action(`#/deals/${deal.id}/new-ticket`, "New ticket")),
+    ],
+  };
+});
 
-export async function newDealView(contactId?: string): Promise<View> {
-  const stages = await pipelines();
-  const owner = contactId ? await request(() => api.getContact({ path: { id: contactId } })) : null;
+export const ticketView = recordView(TICKETS, async ({ deal_ids }) => {
+  const [dealId] = deal_ids ?? [];
+  if (dealId) return { back: link(`#/deals/${dealId}`, "The deal") };
+  return { back: (await isStaff()) ? link("#/tickets", "All tickets") : link("#/deals", "My deals") };
+});
+
+export const contactView = recordView(CONTACTS, async (contact) => ({
+  back: link("#/contacts", "All contacts"),
+  actions: [(await may("create_deal")) && action(`#/contacts/${contact.id}/new-deal`, "New deal")],
+  content: [incompleteNotice(contact), await dealCards(contact.deals)],
+}));
+
+// New records -------------------------------------------------------------------------------------------------------
+
+type Create = (body: object, headers: { "Idempotency-Key": string }) => Promise<Deal | Ticket>;
+
+async function newView({ name, singular }: RecordType, title: string, back: string, create: Create): Promise<View> {
+  const schema = await schemaOf(name);
   const key = crypto.randomUUID();
-  const send = async (values: Record<string, string>): Promise<void> => {
-    const known = contactId ? { contact_id: contactId } : {};
-    const body = { ...inPipeline(filled(values), stages.deals, "dealstage"), ...known } as DealCreate;
-    const created = await request(() => api.createDeal({ body, headers: { "Idempotency-Key": idempotencyKey(key, body) } }));
-    open(`#/deals/${created.id}`, "The deal is created.");
+  const send = async (values: Values): Promise<void> => {
+    const body = bodyOf(schema, filled(values));
+    const created = await create(body, { "Idempotency-Key": idempotencyKey(key, body) });
+    open(`#/${name}/${created.id}`, `The ${singular} is created.`);
   };
-  const back = contactId ? `#/contacts/${contactId}` : "#/deals";
-  return {
-    title: owner ? `New deal for ${contactName(owner)}` : "New deal",
-    content: [element("div", { class: "narrow" }, form({ id: "deal", fields: dealFields(stages), submit: "Create deal", cancel: back, send }))],
-  };
+  return { title, content: [form({ id: singular, fields: fieldsOf(schema), submit: `Create ${singular}`, cancel: back, send })] };
 }
 
-/** The names of up to 50 contacts. HubSpot's search may not know a contact of the last seconds yet. */
-export async function contactNames(ids: string[]): Promise<Map<string, string>> {
-  const values = [...new Set(ids)].slice(0, 50);
-  if (values.length === 0) return new Map();
-  const body: RecordSearch = { filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 };
-  const { results } = await request(() => api.searchContacts({ body }));
-  return new Map(results.map((contact) => [contact.id, contactName(contact)]));
-}
-
-/** Links to the contacts of a record, for staff. */
-export function contactLinks(ids: string[], names: Map<string, string>): Child {
-  if (ids.length === 0) return null;
-  const links = ids.map((id) => link(`#/contacts/${id}`, names.get(id) ?? id));
-  return element("span", { class: "links" }, ...links);
-}
-
-async function relatedContacts({ contact_ids }: Deal | Ticket): Promise<Child> {
-  const ids = contact_ids ?? [];
-  if (ids.length === 0 || (await profile()).role !== "staff") return null;
-  return contactLinks(ids, await contactNames(ids));
-}
-
-export async function dealView(id: string): Promise<View> {
-  const [{ data: deal, etag }, stages, kinds, mayEdit, mayArchive, newTicket] = await Promise.all([
-    load(() => api.getDeal({ path: { id }, query: { include: "associations" } })), pipelines(), properties("tickets"),
-    may("update_deal"), may("archive_deal"), may("create_ticket"),
-  ]);
-  const archive = (): Promise<void> => perform(() => api.archiveDeal({ path: { id }, headers: { "If-Match": etag } }));
-  const isStaff = (await profile()).role === "staff";
-  return {
-    title: deal.dealname ?? "Deal without a name",
-    actions: [
-      mayEdit && action(`#/deals/${id}/edit`, "Edit"),
-      mayArchive && archiveButton(deal.dealname ?? "this deal", archive, "#/deals"),
-    ],
-    content: [
-      backLink("#/deals", isStaff ? "All deals" : "My deals"),
-      facts([
-        ["Stage", stageBadge(stages.deals, deal.dealstage)],
-        ["Amount", amountText(deal)],
-        ["Expected close", dayText(deal.closedate)],
-        ["Contact", await relatedContacts(deal)],
-        ["Created", timeText(deal.createdate)],
-        ["Last change", timeText(deal.hs_lastmodifieddate)],
-        ["Description", deal.description],
-      ]),
-      section("Tickets", incompleteNotice(deal), ticketList(deal.tickets, stages, kinds),
-        newTicket && action(`#/deals/${id}/new-ticket`, "New ticket")),
-    ],
-  };
-}
-
-export async function editDealView(id: string): Promise<View> {
-  const stages = await pipelines();
-  return editView({
-    title: "Edit deal",
-    back: `#/deals/${id}`,
-    read: () => load<Deal>(() => api.getDeal({ path: { id } })),
-    fields: (deal) => dealFields(stages, deal),
-    update: (changes, etag) => {
-      const body = inPipeline(changes, stages.deals, "dealstage") as DealUpdate;
-      return request(() => api.updateDeal({ path: { id }, body, headers: { "If-Match": etag } }));
-    },
+/** New deal of the caller, or of the contact that a staff member has chosen. */
+export async function newDealView(contactId: string): Promise<View> {
+  const owner = contactId ? ` for ${titleOf((await CONTACTS.read(contactId)).data)}` : "";
+  return newView(DEALS, `New deal${owner}`, contactId ? `#/contacts/${contactId}` : "#/deals", (values, headers) => {
+    const body = { ...values, ...(contactId && { contact_id: contactId }) } as DealCreate;
+    return request(() => api.createDeal({ body, headers }));
   });
-}
-
-// Tickets -----------------------------------------------------------------------------------------------------------
-
-function ticketFields(stages: Pipelines, kinds: RecordProperty[], ticket?: Ticket): Field[] {
-  const stage = ticket?.hs_pipeline_stage ?? null;
-  const options = (name: string) => propertyOptions(kinds, name);
-  return [
-    { name: "subject", label: "Subject", value: ticket?.subject ?? "" },
-    { name: "description", label: "What happened", type: "textarea", value: ticket?.description ?? "" },
-    { name: "hs_pipeline_stage", label: "Stage", options: stageOptions(stages.tickets, stage), value: stage ?? "" },
-    { name: "category", label: "Category", options: options("category"), optional: true, value: ticket?.category ?? "" },
-    {
-      name: "hs_ticket_priority", label: "Priority", options: options("hs_ticket_priority"), optional: true,
-      value: ticket?.hs_ticket_priority ?? "",
-    },
-  ];
 }
 
 export async function newTicketView(dealId: string): Promise<View> {
-  const [deal, stages, kinds] = await Promise.all([
-    request(() => api.getDeal({ path: { id: dealId } })), pipelines(), properties("tickets"),
-  ]);
-  const key = crypto.randomUUID();
-  const send = async (values: Record<string, string>): Promise<void> => {
-    const body = inPipeline(filled(values), stages.tickets, "hs_pipeline_stage") as TicketCreate;
-    const headers = { "Idempotency-Key": idempotencyKey(key, body) };
-    const created = await request(() => api.createTicket({ path: { id: dealId }, body, headers }));
-    open(`#/deals/${dealId}`, `The ticket “${created.subject ?? ""}” is created.`);
-  };
-  const back = `#/deals/${dealId}`;
-  return {
-    title: `New ticket on ${deal.dealname ?? "this deal"}`,
-    content: [
-      element("div", { class: "narrow" },
-        form({ id: "ticket", fields: ticketFields(stages, kinds), submit: "Create ticket", cancel: back, send })),
-    ],
-  };
-}
-
-export async function ticketView(id: string): Promise<View> {
-  const [{ data: ticket, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
-    load(() => api.getTicket({ path: { id }, query: { include: "associations" } })), pipelines(), properties("tickets"),
-    may("update_ticket"), may("archive_ticket"), profile(),
-  ]);
-  const dealId = ticket.deal_ids?.[0];
-  const parent = dealId ? `#/deals/${dealId}` : me.role === "staff" ? "#/tickets" : "#/deals";
-  const archive = (): Promise<void> => perform(() => api.archiveTicket({ path: { id }, headers: { "If-Match": etag } }));
-  return {
-    title: ticket.subject ?? "Ticket without a subject",
-    actions: [
-      mayEdit && action(`#/tickets/${id}/edit`, "Edit"),
-      mayArchive && archiveButton(ticket.subject ?? "this ticket", archive, parent),
-    ],
-    content: [
-      backLink(parent, dealId ? "The deal" : me.role === "staff" ? "All tickets" : "My deals"),
-      facts([
-        ["Stage", stageBadge(stages.tickets, ticket.hs_pipeline_stage)],
-        ["Category", optionLabel(kinds, "category", ticket.category)],
-        ["Priority", optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority)],
-        ["Contact", await relatedContacts(ticket)],
-        ["Created", timeText(ticket.createdate)],
-        ["Last change", timeText(ticket.hs_lastmodifieddate)],
-        ["What happened", ticket.description],
-      ]),
-    ],
-  };
-}
-
-export async function editTicketView(id: string): Promise<View> {
-  const [stages, kinds] = await Promise.all([pipelines(), properties("tickets")]);
-  return editView({
-    title: "Edit ticket",
-    back: `#/tickets/${id}`,
-    read: () => load(() => api.getTicket({ path: { id } })),
-    fields: (ticket) => ticketFields(stages, kinds, ticket),
-    update: (changes, etag) => {
-      const body = inPipeline(changes, stages.tickets, "hs_pipeline_stage") as TicketUpdate;
-      return request(() => api.updateTicket({ path: { id }, body, headers: { "If-Match": etag } }));
-    },
-  });
+  const { data } = await DEALS.read(dealId);
+  return newView(TICKETS, `New ticket on ${titleOf(data)}`, `#/deals/${dealId}`, (body, headers) =>
+    request(() => api.createTicket({ path: { id: dealId }, body: body as TicketCreate, headers })));
 }

@@ -1,14 +1,13 @@
 // Search all records of the caller.
 import * as api from "../../sdk/hey-api/sdk.gen";
-import { pipelines, request } from "./api";
-import { element, form, link, section, type Child } from "./dom";
-import { contactName, dayText, stageBadge } from "./format";
-import { amountText } from "./records";
+import { request } from "./api";
+import { element, form, section } from "./dom";
+import { recordList } from "./records";
+import { schemaOf, type AnyRecord, type ObjectType } from "./schema";
 import { open, type View } from "./view";
 
-function results(title: string, items: Child[][]): HTMLElement | null {
-  if (items.length === 0) return null;
-  return section(title, element("ul", { class: "plain-list" }, ...items.map((children) => element("li", {}, ...children))));
+async function results(title: string, type: ObjectType, records: AnyRecord[], names: string[]): Promise<HTMLElement | null> {
+  return records.length > 0 ? section(title, recordList(type, await schemaOf(type), records, names)) : null;
 }
 
 export async function searchView(query: URLSearchParams): Promise<View> {
@@ -19,21 +18,12 @@ export async function searchView(query: URLSearchParams): Promise<View> {
     send: async (values) => open(`#/search?${new URLSearchParams(values)}`),
   });
   if (!q) return { title: "Search", content: [box] };
-  const [found, stages] = await Promise.all([request(() => api.searchEverything({ query: { q } })), pipelines()]);
-  const sections = [
-    results("Deals", found.deals.map((deal) => [
-      link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name"), " ", stageBadge(stages.deals, deal.dealstage), " ",
-      element("span", { class: "muted" }, amountText(deal)),
-    ])),
-    results("Tickets", found.tickets.map((ticket) => [
-      link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject"), " ",
-      stageBadge(stages.tickets, ticket.hs_pipeline_stage), " ",
-      element("span", { class: "muted" }, dayText(ticket.createdate)),
-    ])),
-    results("Contacts", found.contacts.map((contact) => [
-      link(`#/contacts/${contact.id}`, contactName(contact)), " ", element("span", { class: "muted" }, contact.email ?? ""),
-    ])),
-  ];
+  const found = await request(() => api.searchEverything({ query: { q } }));
+  const sections = await Promise.all([
+    results("Deals", "deals", found.deals, ["dealstage", "amount"]),
+    results("Tickets", "tickets", found.tickets, ["hs_pipeline_stage", "createdate"]),
+    results("Contacts", "contacts", found.contacts, ["email"]),
+  ]);
   const failed = found.failed.map((part) => element("p", { class: "error" }, `The ${part} could not be searched; search again.`));
   const isEmpty = sections.every((part) => part === null) && failed.length === 0;
   return {

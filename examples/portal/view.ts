@@ -8,33 +8,23 @@ export interface View {
   content: Child[];
 }
 
-let render: () => void = () => undefined;
-let message = "";
-
-export function onRefresh(show: () => void): void {
-  render = show;
-}
+/** What the next view says about the last action. */
+export const announcement = { text: "" };
 
 /** Shows the current view again, with new data. */
 export function refresh(): void {
-  render();
+  window.dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 /** Opens another view; the text is announced and shown above it. */
 export function open(hash: string, text = ""): void {
-  message = text;
-  if (location.hash === hash) render();
+  announcement.text = text;
+  if (location.hash === hash) refresh();
   else location.hash = hash;
-}
-
-export function takeMessage(): string {
-  const text = message;
-  message = "";
-  return text;
 }
 
 /** Shows the error of a button that has no form. */
 export function report(error: unknown): void {
-  const problem = document.querySelector("#problem");
-  if (problem) problem.textContent = error instanceof Error ? error.message : "Something went wrong; try again.";
+  const text = error instanceof Error ? error.message : "Something went wrong; try again.";
+  document.querySelector("#problem")?.replaceChildren(text);
 }

@@ -142,6 +142,7 @@ def create_hubspot(
     transport: httpx.AsyncBaseTransport | None = None,
     quota: Quota | None = None,
     observer: Observer | None = None,
+    turn: Callable[[], Awaitable[None]] | None = None,
 ) -> HubSpotClient:
     """Build the HubSpot client from the settings."""
     return HubSpotClient(
@@ -155,6 +156,7 @@ def create_hubspot(
         quota=quota or hubspot_quota(settings),
         observer=observer,
         default_deadline_seconds=settings.request_deadline_seconds,
+        turn=turn,
     )
 
 
@@ -167,35 +169,51 @@ def create_read_cache(
     observer: Observer,
 ) -> ReadCache | None:
     """Build the cache of customers' reads, in memory or with Redis in both; None if it is off."""
-    fresh_seconds = settings.read_cache_seconds
-    if fresh_seconds == 0:
+    if settings.read_cache_seconds == 0:
         return None
-    stale_seconds = max(fresh_seconds, settings.read_cache_stale_seconds)
-    memory = MemoryStore(max_bytes=settings.read_cache_max_bytes, max_age_seconds=stale_seconds)
-    store: CacheStore = memory
-    if redis is not None:
-        from crm_api.hubspot.read_cache_redis import RedisStore
-
-        secret = settings.secret_key.get_secret_value()
-        cipher = Cipher(secret, "read-cache")
-        store = RedisStore(
-            redis,
-            # Processes with another key could not read the bodies.
-            prefix=f"read-cache:{keyed_hash(secret, 'read-cache-prefix')[:16]}",
-            encrypt=cipher.encrypt,
-            decrypt=cipher.decrypt,
-            memory=memory,
-            fresh_seconds=fresh_seconds,
-            max_age_seconds=stale_seconds,
-        )
     return ReadCache(
         hubspot.sender,
-        store,
-        fresh_seconds=fresh_seconds,
-        stale_seconds=stale_seconds,
+        _cache_store(settings, redis),
+        fresh_seconds=settings.read_cache_seconds,
+        stale_seconds=_stale_seconds(settings),
         charge_calls=charge_calls,
         observer=observer,
     )
+
+
+async def delete_shared_reads(settings: Settings, user_id: str) -> None:
+    """Remove the user's cached reads from Redis; do nothing without Redis."""
+    redis = create_redis(settings)
+    if redis is None:
+        return
+    try:
+        await _cache_store(settings, redis).delete_owner(user_id)
+    finally:
+        await redis.aclose()
+
+
+def _cache_store(settings: Settings, redis: "Redis | None") -> CacheStore:
+    memory = MemoryStore(max_bytes=settings.read_cache_max_bytes, max_age_seconds=_stale_seconds(settings))
+    if redis is None:
+        return memory
+    from crm_api.hubspot.read_cache_redis import RedisStore
+
+    secret = settings.secret_key.get_secret_value()
+    cipher = Cipher(secret, "read-cache")
+    return RedisStore(
+        redis,
+        # Processes with another key could not read the bodies.
+        prefix=f"read-cache:{keyed_hash(secret, 'read-cache-prefix')[:16]}",
+        encrypt=cipher.encrypt,
+        decrypt=cipher.decrypt,
+        memory=memory,
+        fresh_seconds=settings.read_cache_seconds,
+        max_age_seconds=_stale_seconds(settings),
+    )
+
+
+def _stale_seconds(settings: Settings) -> float:
+    return max(settings.read_cache_seconds, settings.read_cache_stale_seconds)
 
 
 async def hubspot_auth(settings: Settings, session_factory: SessionFactory | None) -> httpx.Auth:

@@ -1,12 +1,28 @@
-"""Graceful shutdown: report unready for some seconds before the server stops listening."""
+"""Graceful shutdown: report unready for some seconds before the server stops listening, and end background tasks."""
 
 import asyncio
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+
+CANCEL_AGAIN_SECONDS: Final = 0.5
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks until all have ended.
+
+    A library may lose a cancellation: redis-py calls `asyncio.wait_for`, which before Python 3.12 ignores a
+    cancellation that arrives together with the result (https://github.com/python/cpython/issues/81839).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 def drain_on_sigterm(app: FastAPI, *, notice_seconds: float) -> None:

@@ -10,6 +10,7 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -19,6 +20,7 @@ from crm_api.errors import ApiError, problem_response
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.observability.logging import log_without_message
 
+CLIENT_CLOSED_REQUEST = 499
 logger = logging.getLogger(__name__)
 
 
@@ -60,6 +62,10 @@ def add_exception_handlers(app: FastAPI) -> None:
             return _respond(request, refused)
         return _respond(request, _from_http_exception(request, error))
 
+    async def on_disconnect(_request: Request, _error: Any) -> Response:
+        # The connection is closed, so only the access log and the metrics get this status. nginx uses it too.
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
     async def on_outage(request: Request, error: Any) -> Response:
         if isinstance(error, DBAPIError) and not is_outage(error):
             log_without_message(logger, error)
@@ -75,6 +81,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     # Starlette's class includes FastAPI's; the router's 404 and 405 and the body parser's 400 are Starlette's.
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     for error_class in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError, socket.gaierror):
         app.add_exception_handler(error_class, on_outage)
 

@@ -24,7 +24,7 @@ from crm_api.bootstrap import (
     record_fields,
 )
 from crm_api.database import create_autocommit_session_factory, create_engine, create_session_factory
-from crm_api.draining import drain_on_sigterm
+from crm_api.draining import drain_on_sigterm, end_tasks
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
 from crm_api.mail import MailQueue
@@ -58,7 +58,7 @@ from crm_api.routers import (
     verification,
 )
 from crm_api.security.passwords import Passwords
-from crm_api.security.turns import SemaphorePerCaller
+from crm_api.security.turns import FairSemaphore, SemaphorePerCaller
 from crm_api.services.health import database_problem
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.hubspot_account.schema_check import watch_schema
@@ -144,6 +144,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     session_factory = app.state.session_factory = create_session_factory(engine)
     app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
+    # The pool serves requests in the order of their arrival: one client's many requests would delay all others.
+    app.state.authentications = FairSemaphore(settings.database_pool_size)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,
         workers=(os.cpu_count() or 2) - 1,
@@ -164,6 +166,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         transport=app.state.hubspot_transport,
         quota=hubspot_quota(settings, redis),
         observer=observer,
+        turn=app.state.time_slices.turn,
     )
     app.state.record_versions = RecordVersions(
         app.state.autocommit_session_factory, is_enabled=settings.read_cache_seconds > 0
@@ -184,10 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         yield
     finally:
         app.state.draining = True
-        background_tasks = (startup_checks, gauge_updates, purges)
-        for task in background_tasks:
-            task.cancel()
-        await asyncio.gather(*background_tasks, return_exceptions=True)
+        await end_tasks((startup_checks, gauge_updates, purges))
         await app.state.mail.aclose()
         if read_cache is not None:
             await read_cache.aclose()
@@ -208,15 +208,17 @@ async def _check_account(app: FastAPI) -> None:
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
-    """Update the gauges of quota and pools every few seconds."""
+    """Update the gauges of quota, read cache and pools every few seconds, and remove what the cache need not keep."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.sender.quota.snapshot())
+        metrics.daily_report(await hubspot.sender.quota.daily_report())
         metrics.account_mismatch(is_mismatch=app.state.account_binding.mismatch is not None)
         pool = engine.pool
         if isinstance(pool, QueuePool):
             metrics.pool("database", used=pool.checkedout(), size=pool.size())
         if app.state.read_cache is not None:
+            app.state.read_cache.remove_expired()
             metrics.read_cache_size(app.state.read_cache.used_bytes)
         metrics.pool("hubspot", used=hubspot.sender.in_flight, size=hubspot.sender.max_connections)
         metrics.pool("passwords", used=passwords.in_flight, size=passwords.workers)

@@ -36,7 +36,7 @@ def main() -> int:
             state=options.state,
             latency_ms=options.latency_ms,
             search_lag=options.search_lag,
-            announce=None if options.stop_with_input else partial(print, flush=True),
+            announce=partial(print, flush=True),
         )
     except (AddressError, StateFileError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - output of a command

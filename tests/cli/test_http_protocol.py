@@ -1,12 +1,14 @@
 """Limits of the HTTP protocol, tested with bytes on real sockets."""
 
 import asyncio
+import contextlib
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
-from tests.support.raw_http import ONE, Served, post, serving
+from tests.support.raw_http import ONE, WAIT_SECONDS, Served, post, serving, statuses_in
 
 from crm_api.cli.http_protocol import MAX_NON_BODY_BYTES, MAX_QUEUED_REQUESTS, ClientConnections
 
@@ -229,3 +231,42 @@ async def test_curl_offering_http2_posts_its_body(served: Served, options: tuple
     ]
     await asyncio.to_thread(subprocess.run, command, input=body, check=True)
     assert served.received == [("/one", body)]
+
+
+async def test_stop_serves_a_request_on_its_way(served: Served) -> None:
+    assert await served.send(ONE, responses=1) == [200]
+    await served.wait_until(lambda: served.connection_count == 0)
+    with contextlib.closing(
+        socket.create_connection(("127.0.0.1", served.port), timeout=WAIT_SECONDS)
+    ) as client:
+        await served.wait_until(lambda: served.connection_count > 0)
+
+        def stop_before_the_request_is_read() -> None:
+            client.sendall(SMUGGLED)
+            for connection in served.server.server_state.connections:
+                connection.shutdown()
+
+        await asyncio.to_thread(served.call, stop_before_the_request_is_read)
+        assert statuses_in(await asyncio.to_thread(client.recv, 4096)) == [200]
+        # No further request arrives, so the connection is closed.
+        assert await asyncio.to_thread(client.recv, 4096) == b""
+
+
+async def test_stop_serves_connections_in_the_queue_of_the_kernel(served: Served) -> None:
+    assert await served.send(ONE, responses=1) == [200]
+    clients: list[socket.socket] = []
+
+    def stop_before_connections_are_accepted() -> None:
+        for _ in range(3):
+            clients.append(socket.create_connection(("127.0.0.1", served.port), timeout=WAIT_SECONDS))
+            clients[-1].sendall(SMUGGLED)
+        served.server.should_exit = True
+        stopping.append(asyncio.ensure_future(served.server.shutdown([served.listener])))
+
+    stopping: list[asyncio.Future[None]] = []
+    await asyncio.to_thread(served.call, stop_before_connections_are_accepted)
+    for client in clients:
+        with client:
+            assert statuses_in(await asyncio.to_thread(client.recv, 4096)) == [200]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", served.port)

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from fastapi import FastAPI
+from pydantic import SecretStr
+from redis.asyncio import Redis
 from sqlalchemy import select, update
 from tests.hubspot_emulator.conftest import served
 from tests.support.builders import PASSWORD, deal_body, registration_body
@@ -242,6 +244,42 @@ async def test_delete_asks_and_audit_by_id_shows_deleted_user(
     entries = [json.loads(line) for line in result.output.splitlines()]
     assert {entry["user_id"] for entry in entries} == {user_id}
     assert (entries[-1]["event"], entries[-1]["actor"]) == ("user_deleted", "operator")
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+class TestCachedReads:
+    @pytest.fixture
+    def settings(self, settings: Settings, valkey_url: str) -> Settings:
+        return settings.model_copy(update={"redis_url": SecretStr(valkey_url), "read_cache_seconds": 10.0})
+
+    @pytest.mark.parametrize("deleted_by", ["user", "operator"])
+    async def test_deletion_removes_cached_reads_from_redis(
+        self,
+        customer: Caller,
+        client: httpx.AsyncClient,
+        command: Command,
+        valkey_url: str,
+        deleted_by: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # A key of its own, as during a rotation of SECRET_KEY: the process that deletes cannot read the bodies.
+        monkeypatch.setenv("SECRET_KEY", "b" * 43)
+        monkeypatch.setenv("REDIS_URL", valkey_url)
+        other = await register_caller(client, "other@example.com")
+        for caller in (customer, other):
+            assert (await caller.get("/api/deals")).status_code == 200
+        user_id = (await shown(command, customer.email))["id"]
+        redis = Redis.from_url(valkey_url)
+        before = len(await redis.keys("read-cache:*"))
+        own = len(await redis.keys(f"read-cache:*:{user_id}:*"))
+        assert 0 < own < before
+        if deleted_by == "user":
+            assert (await client.delete("/api/me", headers=customer.headers)).status_code == 204
+        else:
+            await output_of(command, "delete", user_id, "--yes")
+        assert await redis.keys(f"read-cache:*:{user_id}:*") == []
+        assert len(await redis.keys("read-cache:*")) == before - own
+        await redis.aclose()
 
 
 async def test_export_prints_pages_and_records_of_user(

@@ -91,7 +91,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> tuple[Workers, list[float], l
     """Return a supervisor of one worker, its clock, and the list of reported deaths."""
     # The constructor would replace the signal handlers of the tests.
     monkeypatch.setattr(multiprocess, "SIGNALS", {})
-    monkeypatch.setattr(workers_module, "Process", DeadProcess)
+    monkeypatch.setattr(workers_module, "Worker", DeadProcess)
     monkeypatch.setattr(DeadProcess, "started", 0)
     now, deaths = [0.0], list[str]()
     config = uvicorn.Config("app", workers=1)
@@ -161,9 +161,7 @@ def test_sighup_waits_for_workers_that_start_slowly(
     supervisor: tuple[Workers, list[float], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers, _, _ = supervisor
-    monkeypatch.setattr(multiprocess, "Process", SlowWorker)
-    healthcheck_seconds = workers.config.timeout_worker_healthcheck
+    monkeypatch.setattr(workers_module, "Worker", SlowWorker)
     workers.handle_hup()
     assert isinstance(workers.processes[0], SlowWorker)
     # Running workers are checked as before.
-    assert workers.config.timeout_worker_healthcheck == healthcheck_seconds

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import SecretStr
 from tests.support.callers import Caller, register_caller
 from tests.support.emulator_transport import EmulatorTransport
@@ -26,6 +27,8 @@ from hubspot_emulator import Emulator, create_emulator
 
 POOL = 'crm_api_pool_size{pool="hubspot"}'
 CONNECTIONS = Settings.model_fields["hubspot_max_connections"].default
+REMAINING = "crm_api_hubspot_daily_remaining"
+LIMIT = "crm_api_hubspot_daily_limit"
 HEALTH = 'crm_api_requests_total{method="GET",route="/healthz",status="200"}'
 
 
@@ -88,7 +91,8 @@ async def test_metrics_endpoint_sums_the_values_of_all_workers(
     assert values['crm_api_hubspot_wait_seconds_count{budget="burst"}'] > 3
     assert values['crm_api_hubspot_circuit{circuit="search",state="closed"}'] == workers
     assert values['crm_api_hubspot_quota_limit{budget="burst"}'] == 100
-    assert 0 < values['crm_api_hubspot_quota_remaining{budget="daily"}'] <= 250_000
+    # HubSpot reported no calls of the day.
+    assert "crm_api_hubspot_daily_remaining" not in values
     assert values['crm_api_hubspot_quota_waiting{budget="search"}'] == 0
     assert values['crm_api_hubspot_quota_paused_seconds{budget="burst"}'] == 0
     assert values["crm_api_hubspot_quota_shared"] == 1
@@ -97,6 +101,63 @@ async def test_metrics_endpoint_sums_the_values_of_all_workers(
     assert values['crm_api_build_info{version="0.1.0"}'] == 1
     assert "ada@example.com" not in text
     assert [file.name for file in folder.iterdir()] == ["counter_1.db"]
+
+
+@pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
+async def test_latest_report_of_any_worker_is_the_calls_of_the_day(tmp_path: Path, database_url: str) -> None:
+    port = free_port()
+    with (
+        emulator_process(tmp_path) as emulator,
+        service_process(
+            tmp_path,
+            database_url=database_url,
+            hubspot_url=emulator.url,
+            workers=2,
+            METRICS_PORT=str(port),
+            METRICS_FOLDER=str(tmp_path),
+            READ_CACHE_SECONDS="0",
+        ) as service,
+    ):
+
+        async def set_limit(daily: int) -> None:
+            async with httpx.AsyncClient() as client:
+                response = await client.patch(f"{emulator.url}/_emulator/settings", json={"daily": daily})
+                response.raise_for_status()
+
+        async def call_hubspot() -> None:
+            # A new connection, so that any worker may serve it.
+            async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
+                assert (await client.get("/api/contacts/1", headers=caller.headers)).status_code == 404
+
+        def remaining_by_worker() -> list[float]:
+            files = tmp_path.glob("crm-api-metrics-*/gauge_mostrecent_*.db")
+            metrics = (metric for file in files for metric in MultiProcessCollector.merge([str(file)]))  # type: ignore[no-untyped-call]
+            return [
+                sample.value for metric in metrics for sample in metric.samples if sample.name == REMAINING
+            ]
+
+        async def scrape() -> dict[str, float]:
+            async with httpx.AsyncClient(timeout=30) as client:
+                return samples((await client.get(f"http://127.0.0.1:{port}/metrics")).text)
+
+        await set_limit(10_000)
+        async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
+            caller = await register_caller(client, "ada@example.com")
+        deadline = time.monotonic() + 120
+        while len(remaining_by_worker()) < 2:
+            assert time.monotonic() < deadline, service.output
+            await call_hubspot()
+            await asyncio.sleep(0.1)
+        # One worker gets a report of the next day, the other one keeps its old report.
+        await set_limit(20_000)
+        await call_hubspot()
+        while (await scrape())[REMAINING] < 10_000:
+            assert time.monotonic() < deadline, remaining_by_worker()
+            await asyncio.sleep(0.1)
+        assert "crm_api_hubspot_quota_shared" not in await scrape()  # there is no Redis
+        low, high = sorted(remaining_by_worker())
+        assert low < 10_000 < high
+        assert (await scrape())[LIMIT] == 20_000
 
 
 @pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
@@ -253,6 +314,8 @@ def test_monitoring_document_lists_every_metric() -> None:
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `crm_api_")]
     named = {name for row in rows for name in re.findall(r"`(crm_api_\w+)`", row)}
-    families = [*Metrics().registry.collect(), *WorkerDeaths().collect()]
+    metrics = Metrics()
+    metrics.quota({"shared": 1.0})
+    families = [*metrics.registry.collect(), *WorkerDeaths().collect()]
     known = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert named == known

@@ -1,5 +1,7 @@
 """GET /api/deals and POST /api/deals/search."""
 
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from tests.support.records import (
     seed_deals,
 )
 
+from crm_api.hubspot import CrmRecord
 from crm_api.services.accounts.profile import set_role
 from crm_api.services.records import customer_records
 from hubspot_emulator import Emulator, Exchange
@@ -88,6 +91,78 @@ class TestListDeals:
         page = (await caller.post("/api/deals/search", {"cursor": page["next_cursor"]})).json()["data"]
         assert (record_ids(page["results"]), page["next_cursor"]) == (created[2:], None)
 
+    @pytest.mark.parametrize(
+        ("characters", "rounds"),
+        [(10, [100, 180]), (5_000, [100, 100, 80])],
+        ids=["small deals", "large deals"],
+    )
+    async def test_search_reads_own_deals_in_rounds_of_limited_size(
+        self,
+        customer: Caller,
+        emulator: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        characters: int,
+        rounds: list[int],
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 600_000)
+        created = seed_deals(emulator, customer.contact_id, 280, description="x" * characters)
+        read_records = customer_records.read_records
+        sizes: list[int] = []
+        in_memory: list[int] = []
+        references: list[weakref.ref[CrmRecord]] = []
+
+        async def read(context: Any, object_type: Any, ids: Sequence[str]) -> list[CrmRecord]:
+            in_memory.append(sum(reference() is not None for reference in references))
+            sizes.append(len(ids))
+            records = await read_records(context, object_type, ids)
+            references.extend(map(weakref.ref, records))
+            return records
+
+        monkeypatch.setattr(customer_records, "read_records", read)
+        search = {"limit": 10, "sort": {"property": "hs_object_id", "direction": "descending"}}
+        page = (await customer.post("/api/deals/search", search)).json()["data"]
+        assert (record_ids(page["results"]), page["total"]) == (created[:-11:-1], 280)
+        assert sizes == rounds
+        # One earlier round, and the page.
+        assert max(in_memory) <= 100 + 10
+
+    @pytest.mark.parametrize("sort", ["-dealname", "description", "amount"])
+    async def test_pages_over_several_rounds_have_each_deal_once(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, sort: str
+    ) -> None:
+        monkeypatch.setattr(customer_records, "MAX_BATCH_INPUTS", 7)
+        monkeypatch.setattr(customer_records, "MAX_RECORD_BYTES", 5_000)
+        values = [
+            {"dealname": f"deal {number % 5}", "description": "é" * 200 + str(number * 7 % 10)}
+            for number in range(30)
+        ]
+        created = [seed_deals(emulator, customer.contact_id, 1, **properties)[0] for properties in values]
+
+        def key(index: int) -> Any:
+            name = sort.removeprefix("-")
+            return values[index].get(name, "")
+
+        expected = sorted(range(30), key=key, reverse=sort.startswith("-"))
+        results = await list_all(customer, "/api/deals", limit=4, sort=sort)
+        assert record_ids(results) == [created[index] for index in expected]
+
+    async def test_merged_deal_in_two_rounds_is_found_once(
+        self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        created = seed_deals(emulator, customer.contact_id, 3)
+        read_records = customer_records.read_records
+
+        async def read_survivor(context: Any, object_type: Any, ids: Sequence[str]) -> list[CrmRecord]:
+            # HubSpot returns the deal into which the first one was merged.
+            survivors = [created[2] if record_id == created[0] else record_id for record_id in ids]
+            return await read_records(context, object_type, survivors)
+
+        monkeypatch.setattr(customer_records, "MAX_BATCH_INPUTS", 1)
+        monkeypatch.setattr(customer_records, "_MAX_CALLS_PER_ROUND", 1)
+        monkeypatch.setattr(customer_records, "read_records", read_survivor)
+        page = (await customer.post("/api/deals/search", {})).json()["data"]
+        assert (record_ids(page["results"]), page["total"]) == (created[1:], 2)
+
     async def test_deal_list_page_of_a_customer_makes_two_hubspot_calls(
         self, customer: Caller, emulator: Emulator
     ) -> None:
@@ -153,6 +228,28 @@ class TestListDeals:
         assert len(params["cursor"]) <= 2048
         emulator.archive_as_other_actor("deals", created[4])
         assert record_ids(await list_all(customer, "/api/deals", **params)) == created[2::-1]
+
+    async def test_page_after_a_long_value_reads_few_deals_once(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        seed_deals(emulator, customer.contact_id, 5, description="x" * 300)
+        params: dict[str, Any] = {"limit": 2, "sort": "description"}
+        params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
+        emulator.clear_requests()
+        await customer.get("/api/deals", params=params)
+        assert calls(emulator).count("POST objects/deals/batch/read") == 1
+
+    async def test_next_page_leaves_out_last_deal_that_moved_behind(
+        self, customer: Caller, emulator: Emulator
+    ) -> None:
+        created = [
+            seed_deals(emulator, customer.contact_id, 1, amount=str(amount))[0] for amount in range(1, 5)
+        ]
+        params: dict[str, Any] = {"limit": 2, "sort": "amount"}
+        params["cursor"] = (await customer.get("/api/deals", params=params)).json()["data"]["next_cursor"]
+        emulator.edit_as_other_actor("deals", created[1], {"amount": "9"})
+        page = (await customer.get("/api/deals", params=params | {"limit": 10})).json()["data"]
+        assert record_ids(page["results"]) == created[2:]
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
     @pytest.mark.parametrize("params", [{}, {"sort": "-dealname"}, {"pipeline": "default"}])

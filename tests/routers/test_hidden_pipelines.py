@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
+from tests.hubspot_emulator.conftest import served
 from tests.support.builders import ticket_body
 from tests.support.callers import Caller, assert_problem, assert_same_not_found
 from tests.support.records import create_deal_as, create_ticket_as, list_all, seed_deals, seed_tickets, writes
 
 from crm_api.bootstrap import create_read_cache
+from crm_api.cli.operator_context import open_records
 from crm_api.hubspot import Pipeline
 from crm_api.hubspot.wire import NoContent
+from crm_api.models import User
+from crm_api.services.accounts.export import export_user
 from crm_api.services.hubspot_account.provisioning import provision
 from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.settings import Settings
@@ -116,6 +121,17 @@ async def test_lists_of_customer_have_no_hidden_records(
         elif path != "/api/me/export":
             # Staff see the hidden records at the same path, so the search or list can find them.
             assert not records.hidden.isdisjoint(found)
+
+
+async def test_operators_export_has_hidden_records(
+    app: FastAPI, customer: Caller, records: Records, emulator: Emulator, settings: Settings
+) -> None:
+    async with app.state.session_factory() as database:
+        user = (await database.execute(select(User).where(User.email == customer.email))).scalar_one()
+    with served(emulator) as url:
+        async with open_records(settings.model_copy(update={"hubspot_base_url": url}), user) as context:
+            export = await export_user(context, cursor=None)
+    assert {*records.hidden, records.deal, records.ticket} <= ids_in(export.model_dump())
 
 
 async def test_hidden_records_are_missing_for_every_operation(

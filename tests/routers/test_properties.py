@@ -342,11 +342,11 @@ class TestRuleForStaffField:
         response = await customer.patch(path, {"amount": 5})
         problem = assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
         assert "you cannot set it; ask the company" in problem["details"][0]["message"]
-        assert problem["detail"] == "The company's rules for Dealtype do not allow this; ask the company."
+        assert problem["detail"] == "The company's rules for Deal type do not allow this; ask the company."
         response = await staff.patch(path, {"amount": 5})
         problem = assert_problem(response, 400, "validation_error", fields=["properties.dealtype"])
-        assert problem["details"][0]["message"] == "(Dealtype) is required by a rule of this account"
-        assert problem["detail"] == "The company requires Dealtype; send properties.dealtype."
+        assert problem["details"][0]["message"] == "(Deal type) is required by a rule of this account"
+        assert problem["detail"] == "The company requires Deal type; send properties.dealtype."
 
 
 @pytest.mark.parametrize(

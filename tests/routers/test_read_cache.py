@@ -1,5 +1,7 @@
 """The read cache over HTTP: its headers, who uses it, outages, and staff writes for a customer."""
 
+import asyncio
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -8,6 +10,7 @@ from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import create_deal_as, seed_deals
 
+from crm_api import main as main_module
 from crm_api.dependencies.records import get_cached_record_context
 from crm_api.main import ROUTER_MODULES
 from crm_api.openapi.document import CACHED_OPERATIONS, operation_id
@@ -51,6 +54,23 @@ async def test_cached_response_states_its_age(customer: Caller, shift: list[floa
     assert 5 <= int(second.headers["age"]) <= 10
     assert second.headers["cache-control"] == "private"
     assert second.json() == first.json()
+
+
+class TestExpiry:
+    @pytest.fixture
+    def settings(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+        monkeypatch.setattr(main_module, "GAUGE_INTERVAL_SECONDS", 0.02)
+        return settings
+
+    async def test_expired_responses_leave_memory_without_requests(
+        self, app: FastAPI, customer: Caller, shift: list[float]
+    ) -> None:
+        assert (await customer.get(PAGE)).status_code == 200
+        assert app.state.read_cache.used_bytes > 0
+        shift[0] += 301
+        async with asyncio.timeout(30):
+            while app.state.read_cache.used_bytes > 0:  # noqa: ASYNC110 - a background task removes them
+                await asyncio.sleep(0.02)
 
 
 async def test_age_is_that_of_the_oldest_part(

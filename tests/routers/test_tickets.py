@@ -314,7 +314,7 @@ class TestRequiredProperties:
         emulator.switches.required_properties = {"tickets": ["hs_ticket_category", "hs_ticket_priority"]}
         response = await customer.post(f"/api/tickets/{deal_id}", ticket_body(hs_ticket_priority="LOW"))
         problem = assert_problem(response, 400, "validation_error", fields=["category"])
-        assert problem["details"][0]["message"] == "(Ticket category) is required by this account"
+        assert problem["details"][0]["message"] == "(Category) is required by this account"
         assert emulator.records("tickets") == []
 
     async def test_400_tells_to_ask_for_property_that_nobody_can_set(

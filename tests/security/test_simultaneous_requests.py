@@ -121,6 +121,34 @@ async def test_request_that_waits_until_its_deadline_returns_503(
     assert own_calls == []
 
 
+async def test_waiting_request_ends_if_its_client_disconnects(
+    customer: Caller, app: FastAPI, emulator: Emulator
+) -> None:
+    user_id = (await customer.get("/api/me")).json()["data"]["id"]
+    semaphore = app.state.record_requests.of(user_id)
+    for _ in range(LIMIT):
+        await semaphore.acquire()
+
+    async def closed_connection(scope: Any, _receive: Any, send: Any) -> None:
+        async def receive() -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+        await app(scope, receive, send)
+
+    emulator.clear_requests()
+    transport = httpx.ASGITransport(app=closed_connection)
+    async with httpx.AsyncClient(transport=transport, base_url="http://crm.example") as client:
+        closed = asyncio.create_task(client.get("/api/deals", headers=customer.headers))
+        await wait_for_waiting(app, 1)
+        open_request = asyncio.create_task(customer.get("/api/tickets"))
+        await wait_for_waiting(app, 2)
+        semaphore.release()
+        assert (await closed).status_code == 499
+        assert (await open_request).status_code == 200
+    read = [call for call in calls(emulator) if call.startswith("GET objects/")]
+    assert read == [f"GET objects/contacts/{customer.contact_id}"]
+
+
 async def test_number_of_simultaneous_requests_is_configurable(
     customer: Caller, settings: Settings, emulator: Emulator
 ) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from crm_api import main
+from crm_api.cli import http_protocol
 from crm_api.cli.configuration import dotenv, markdown
 from crm_api.main import create_app
 from crm_api.openapi.field_docstrings import field_docstrings
+from crm_api.security import proxies
 from crm_api.security.networks import network_of
 from crm_api.services.properties import values
 from crm_api.services.properties.mapping import parse_datetime, plain_number
@@ -285,6 +287,10 @@ def test_setting_is_refused_after_unknown_error_of_its_parser(
         ("crm_api.security.networks.ipaddress.ip_address", lambda: network_of("10.0.0.1")),
         ("crm_api.services.properties.mapping.Decimal", lambda: plain_number("1e3")),
         ("crm_api.services.properties.mapping.datetime", lambda: parse_datetime("2026-12-31T00:00:00Z")),
+        ("crm_api.cli.http_protocol.ip_network", lambda: http_protocol._parse_network("10.0.0.1")),
+        ("crm_api.security.proxies.urlsplit", lambda: proxies._checked("HTTPS_PROXY", "http://10.0.0.1")),
+        ("crm_api.security.proxies.ip_address", lambda: proxies._is_loopback("127.0.0.1")),
+        ("crm_api.security.proxies.ip_network", lambda: proxies._matches("10.0.0.0/8", "10.0.0.1", None)),
     ],
 )
 def test_user_text_is_refused_after_unknown_error_of_its_parser(
@@ -298,7 +304,7 @@ def test_user_text_is_refused_after_unknown_error_of_its_parser(
             raise UnknownParserError
 
     monkeypatch.setattr(parser, Failing())
-    with suppress(ValueError):
+    with suppress(ValueError, proxies.ProxyError):
         assert read() in (None, False, "10.0.0.1", "1e3")
 
 

@@ -1,6 +1,7 @@
 """Server with the service's HTTP protocol and a small application, for tests that send raw bytes."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import re
 import socket
@@ -11,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
+from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections, DrainingServer
 
 WAIT_SECONDS = 10.0
 ONE = b"GET /one HTTP/1.1\r\nHost: crm.example\r\n\r\n"
@@ -48,16 +49,23 @@ class Served:
             log_config=None,
             timeout_keep_alive=timeout_keep_alive,
         )
-        self.server = uvicorn.Server(config)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.server = DrainingServer(config)
+        self.listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        self.port: int = self._listener.getsockname()[1]
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        self.port: int = self.listener.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> None:
         """Serve until the server is stopped."""
-        self.server.run(sockets=[self._listener])
+        self.server.run(sockets=[self.listener])
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call the function in the server's loop and wait for its result."""
+        assert self._loop is not None
+        result: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(lambda: result.set_result(function()))
+        result.result(WAIT_SECONDS)
 
     def release(self) -> None:
         """Let the requests for `/held` finish."""

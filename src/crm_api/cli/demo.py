@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
+import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import get_args
@@ -24,6 +25,8 @@ from crm_api.cli.serve import serve_api
 from crm_api.settings import CustomerOperation, Settings
 
 EMULATOR_PORT = 8100
+ANY_PORT = 0
+START_SECONDS = 60.0
 
 
 def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
@@ -44,6 +47,9 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         os.environ["ENVIRONMENT"] = "development"
     if "customer_operations" not in settings.model_fields_set:
         os.environ["CUSTOMER_OPERATIONS"] = ",".join(get_args(CustomerOperation))
+    is_production = "environment" in settings.model_fields_set and settings.environment == "production"
+    if "app_public_url" not in settings.model_fields_set and not is_production:
+        os.environ["APP_PUBLIC_URL"] = f"http://localhost:{port}/portal"
     if "database_url" not in settings.model_fields_set:
         # A database belongs to one HubSpot account, so the emulator and a real account have separate databases.
         name = "own-account.db" if own_account else "crm-api.db"
@@ -54,13 +60,19 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
         )
         return
     if emulator_port is None:
-        emulator_port = EMULATOR_PORT if _is_free(EMULATOR_PORT) else _any_free_port()
-    elif not _is_free(emulator_port):
+        ports = [EMULATOR_PORT, ANY_PORT] if _is_free(EMULATOR_PORT) else [ANY_PORT]
+    elif _is_free(emulator_port):
+        ports = [emulator_port]
+    else:
         raise click.ClickException(f"port {emulator_port} is in use: choose another --emulator-port")
-    os.environ["HUBSPOT_BASE_URL"] = f"http://127.0.0.1:{emulator_port}"
-    os.environ["HUBSPOT_ACCESS_TOKEN"] = "demo-access-token"
-    with _emulator(folder, emulator_port):
-        notice = f"HubSpot is the bundled emulator on port {emulator_port}; records are in {folder}/."
+    # uvicorn raises the signal again after its shutdown; the default handler would end without stopping the emulator.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+    with _emulator(folder, ports) as emulator_url:
+        os.environ["HUBSPOT_BASE_URL"] = emulator_url
+        os.environ["HUBSPOT_ACCESS_TOKEN"] = "demo-access-token"
+        port_in_use = emulator_url.rpartition(":")[2]
+        notice = f"HubSpot is the bundled emulator on port {port_in_use}; records are in {folder}/."
         _serve(port, notice, folder=folder, marker=folder / "seeded")
 
 
@@ -84,6 +96,8 @@ def _serve(port: int, notice: str, *, folder: Path, marker: Path | None = None) 
         with Progress("creating records"):
             asyncio.run(seed(settings))
         marker.touch()
+    if settings.smtp_url is None and settings.environment != "production":
+        notice += "\n  Mails are printed here."
     _announce(port, notice, with_logins=marker is not None)
     serve_api(
         settings, host=settings.host, port=port, workers=1, factory="crm_api.cli.demo_app:create_worker"
@@ -103,42 +117,48 @@ def _prepare(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _emulator(folder: Path, port: int) -> Generator[None, None, None]:
+def _emulator(folder: Path, ports: list[int]) -> Generator[str, None, None]:
+    """Run the emulator on the first of the ports that it can use, and yield its URL."""
     state = str(folder / "hubspot.db")
-    command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", state]
-    # In its own session, the emulator does not get Ctrl-C; if this process is killed, the pipe closes and stops it.
-    process = subprocess.Popen(  # noqa: S603 - this interpreter
-        [*command, "--stop-with-input"], stdin=subprocess.PIPE, start_new_session=True
+    for port in ports:
+        command = [sys.executable, "-m", "hubspot_emulator", "--port", str(port), "--state", state]
+        # In its own session, the emulator does not get Ctrl-C; if this process is killed, the pipe closes and stops it.
+        process = subprocess.Popen(  # noqa: S603 - this interpreter
+            [*command, "--stop-with-input"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                url = _announced_url(process)
+                if url is not None:
+                    yield url
+                    return
+            finally:
+                process.terminate()
+    raise click.ClickException(
+        "the HubSpot emulator did not start; if its message above is about stored records, delete the folder "
+        f"{folder} to start with new ones"
     )
-    # uvicorn raises the signal again after its shutdown; the default handler would end without stopping the emulator.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
-    try:
-        _wait_for(process, port, folder)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def _exit(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _wait_for(
-    process: subprocess.Popen[bytes], port: int, folder: Path, *, timeout_seconds: float = 20.0
-) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise click.ClickException(
-                "the HubSpot emulator did not start; if its message above is about stored records, delete the folder "
-                f"{folder} to start with new ones"
-            )
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise click.ClickException("the HubSpot emulator did not start in time")
+def _announced_url(process: subprocess.Popen[str]) -> str | None:
+    """Return the URL that the emulator prints when it accepts requests, or None if it ends.
+
+    A connection would not show whose emulator listens on the port: that of another demo may have been faster.
+    """
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+    if not readable:
+        raise click.ClickException("the HubSpot emulator did not start in time")
+    announcement = re.search(r"listens on (http://[^;]+);", process.stdout.readline())
+    return announcement[1] if announcement else None
 
 
 def _is_free(port: int) -> bool:
@@ -149,13 +169,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _announce(port: int, notice: str, *, with_logins: bool) -> None:

@@ -18,6 +18,8 @@ _MEDIA_TYPES = {
     "portal.css": "text/css; charset=utf-8",
     "portal.js": "text/javascript; charset=utf-8",
 }
+# The links in mails lead to these pages; the portal shows the view that the address names.
+_MAIL_PAGES = ("forgot-password", "register", "reset-password", "verify-email")
 
 router = APIRouter(prefix="/portal", include_in_schema=False)
 
@@ -35,6 +37,8 @@ async def read_index() -> Response:
 
 @router.get("/{name}")
 async def read_file(name: str) -> Response:
+    if name in _MAIL_PAGES:
+        name = "index.html"
     media_type = _MEDIA_TYPES.get(name)
     if media_type is None:
         raise ApiError("not_found")

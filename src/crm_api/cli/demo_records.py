@@ -48,7 +48,7 @@ async def seed(settings: Settings) -> None:
             links=ContactLinkResolver(session_factory),
             fields=record_fields(settings),
             versions=RecordVersions(session_factory, is_enabled=False),
-            read_cache=None,
+            delete_cached_reads=None,
             origin=SYSTEM,
         )
         for email, (first, last, phone) in _PEOPLE.items():

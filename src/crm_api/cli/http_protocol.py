@@ -1,7 +1,8 @@
-"""HTTP protocol of uvicorn with limits on connections, requests, unread responses and the time of a client."""
+"""HTTP protocol of uvicorn with limits for clients, and a server that drops no request when it stops."""
 
 import asyncio
 import logging
+import socket
 import time
 from collections import Counter
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.server import Server, ServerState
 
 from crm_api.security.networks import network_of
 
@@ -26,6 +27,8 @@ MIN_READ_BYTES: Final = 65_536
 _PARSE_BYTES: Final = 4096
 """Size of the pieces that the parser gets; the other limits are checked after each piece."""
 _LOG_INTERVAL_SECONDS: Final = 10.0
+IDLE_SECONDS_AT_STOP: Final = 0.5
+"""Time for a request that was sent before its client could know that the server stops."""
 
 
 class ClientConnections:
@@ -245,6 +248,17 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """Let a running request finish, and close an idle connection if no request arrives on it for a moment.
+
+        To close it at once would reset a connection whose request is on its way, or was not read yet. A proxy cannot
+        know whether the server has received such a request, so it does not send a POST to another server.
+        """
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(IDLE_SECONDS_AT_STOP, super().shutdown)
+        else:
+            super().shutdown()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running_cycle = cycle
         super()._start_asgi_task(cycle, app)
@@ -317,3 +331,43 @@ class _ClientTransport:
         if not self._transport.is_closing():
             self._transport.close()
             self._protocol.watch_unsent()
+
+
+class DrainingServer(Server):
+    """Server that serves the connections in the kernel's queue before it stops listening.
+
+    When a listening socket is closed, the kernel resets the connections in its queue, which may have sent requests.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, accept the connections in the queue, and shut down."""
+        waiting = []
+        for server in self.servers:
+            # The copies keep the sockets open until their queues are empty.
+            copies = [listener.dup() for listener in server.sockets]
+            server.close()
+            for copy in copies:
+                with copy:
+                    waiting += _accept_all(copy)
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._create_protocol, connection)
+        await super().shutdown(sockets)
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    """Return the connections in the queue of the socket."""
+    listener.setblocking(False)
+    connections: list[socket.socket] = []
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # the queue is empty, or no connection can be accepted
+            return connections
+        connection.setblocking(False)
+        connections.append(connection)

@@ -24,6 +24,7 @@ FILE_BYTES: Final = {
     "gauge_livesum": 64 * _KIB,
     "gauge_livemin": 64 * _KIB,
     "gauge_livemax": 64 * _KIB,
+    "gauge_mostrecent": 64 * _KIB,
 }
 logger = logging.getLogger(__name__)
 

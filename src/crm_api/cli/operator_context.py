@@ -2,10 +2,17 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import click
 
-from crm_api.bootstrap import account_rules, customer_stages, open_database, open_hubspot, record_fields
+from crm_api.bootstrap import (
+    account_rules,
+    delete_shared_reads,
+    open_database,
+    open_hubspot,
+    record_fields,
+)
 from crm_api.database import SessionFactory
 from crm_api.hubspot import HubSpotClient, call_context
 from crm_api.hubspot.errors import HubSpotScopeError
@@ -18,6 +25,7 @@ from crm_api.services.audit import OPERATOR
 from crm_api.services.hubspot_account.binding import AccountBinding
 from crm_api.services.idempotency import LEASE_MARGIN_SECONDS
 from crm_api.services.link_resolver import ContactLinkResolver
+from crm_api.services.properties.pipelines import CustomerStages
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.context import RecordContext
@@ -85,8 +93,7 @@ def account_context(
         links=ContactLinkResolver(session_factory),
         fields=record_fields(settings),
         versions=_versions(settings, session_factory),
-        # The cached reads of a deleted user cannot be requested any more, and expire.
-        read_cache=None,
+        delete_cached_reads=partial(delete_shared_reads, settings),
         origin=OPERATOR,
     )
 
@@ -97,7 +104,7 @@ def _versions(settings: Settings, session_factory: SessionFactory) -> RecordVers
 
 @asynccontextmanager
 async def open_records(settings: Settings, user: User) -> AsyncGenerator[RecordContext, None]:
-    """Provide the record context of a user."""
+    """Provide a record context with which the operator reads the records of a user."""
     async with (
         open_database(settings) as session_factory,
         open_bound_hubspot(settings, session_factory) as hubspot,
@@ -109,7 +116,8 @@ async def open_records(settings: Settings, user: User) -> AsyncGenerator[RecordC
             fields=record_fields(settings),
             links=ContactLinkResolver(session_factory),
             cursors=Cursors(settings.secret_keys),
-            customer_stages=customer_stages(settings),
+            # The operator sees the records in pipelines that are hidden from customers too.
+            customer_stages=CustomerStages({}),
             customer_operations=settings.customer_operations,
             time_slices=TimeSlices(),
             versions=_versions(settings, session_factory),

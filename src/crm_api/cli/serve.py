@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from crm_api.bootstrap import record_fields
 from crm_api.cli.database import run_with_database
-from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections
+from crm_api.cli.http_protocol import BoundedProtocol, ClientConnections, DrainingServer
 from crm_api.cli.metrics_folder import FOLDER_VARIABLE, metrics_folder, reserve_metrics_space
 from crm_api.cli.workers import Workers, end_with_supervisor
 from crm_api.observability.logging import configure_logging
@@ -115,7 +115,7 @@ def drain_seconds(settings: Settings) -> int:
 
 
 def _serve_alone(config: uvicorn.Config) -> None:
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

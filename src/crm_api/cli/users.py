@@ -120,7 +120,7 @@ def delete(user: str, *, yes: bool, as_json: bool) -> None:
 @users.command()
 @_user
 def export(user: str) -> None:
-    """Print everything that is stored about a user as JSON, records in HubSpot included."""
+    """Print everything that is stored about a user as JSON, all their records in HubSpot included."""
     from crm_api.cli.user_reports import print_export
 
     print_export(user)

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from socket import socket
+from typing import cast
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
+
+from crm_api.cli.http_protocol import DrainingServer
 
 # A worker that ends within this time after its start counts as failing again.
 STABLE_SECONDS = 60.0
@@ -21,6 +24,17 @@ MAX_RESTART_WAIT_SECONDS = 30.0
 # On a busy machine a worker starts in more than the 5 seconds that uvicorn waits for one that replaces another.
 MAX_START_SECONDS = 60
 logger = logging.getLogger(__name__)
+
+
+class Worker(Process):
+    """Worker process with the service's own server."""
+
+    @property
+    def server(self) -> DrainingServer:
+        """Return the server, which exists only in the worker process."""
+        if self._server is None:
+            self._server = DrainingServer(config=self.config)
+        return cast("DrainingServer", self._server)
 
 
 @dataclass(slots=True)
@@ -63,6 +77,11 @@ class Workers(Multiprocess):
         self._clock = clock
         self._slots: dict[int, _Slot] = {}
 
+    def init_processes(self) -> None:
+        """Start all workers."""
+        for _ in range(self.processes_num):
+            self.processes.append(self._start_worker())
+
     def keep_subprocess_alive(self) -> None:
         """End unresponsive workers and replace dead ones, unless a worker cannot start at all."""
         for index, process in enumerate(self.processes):
@@ -80,13 +99,21 @@ class Workers(Multiprocess):
 
     def restart_all(self) -> None:
         """Replace each worker after its successor has started, for up to `MAX_START_SECONDS`."""
-        # uvicorn has one setting for this wait and for the check of running workers.
-        healthcheck_seconds = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = MAX_START_SECONDS
-        try:
-            super().restart_all()
-        finally:
-            self.config.timeout_worker_healthcheck = healthcheck_seconds
+        for index, old in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            new = self._start_worker()
+            if not new.wait_until_ready(MAX_START_SECONDS, self.should_exit):
+                new.kill()
+                new.join()
+                if not self.should_exit.is_set():
+                    logger.error(
+                        "worker not ready in time, restart ended: pid=%s kept_pid=%s", new.pid, old.pid
+                    )
+                return
+            old.terminate()
+            old.join()
+            self.processes[index] = new
 
     def terminate_all(self) -> None:
         super().terminate_all()
@@ -107,10 +134,14 @@ class Workers(Multiprocess):
             logger.error("worker died: pid=%s cause=%s restart_in_seconds=%.0f", process.pid, cause, wait)
 
     def _restart(self, index: int, slot: _Slot) -> None:
-        process = Process(self.config, self.sockets)
-        process.start()
+        process = self._start_worker()
         self.processes[index] = process
         self._slots[index] = _Slot(process, self._clock(), slot.quick_deaths)
+
+    def _start_worker(self) -> Worker:
+        worker = Worker(self.config, self.sockets)
+        worker.start()
+        return worker
 
 
 def _describe(exit_code: int | None) -> str:

@@ -46,7 +46,7 @@ async def get_account_context(request: Request) -> AccountContext:
         links=state.contact_links,
         fields=state.record_fields,
         versions=state.record_versions,
-        read_cache=state.read_cache,
+        delete_cached_reads=state.read_cache.delete_user if state.read_cache is not None else None,
         origin=await get_origin(request),
     )
 

@@ -14,7 +14,9 @@ from crm_api.dependencies.rate_limits import limit_requests
 from crm_api.errors import ApiError
 from crm_api.hubspot import current_call_context
 from crm_api.models import Session, User, now
+from crm_api.rate_limit import client_networks
 from crm_api.security.tokens import InvalidTokenError, read_access_token
+from crm_api.security.turns import FairSemaphore
 
 oauth2 = OAuth2PasswordBearer(
     tokenUrl="/api/token",
@@ -53,7 +55,8 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
     parameters = asdict(claims) | {"now": now()}
-    async with autocommit_session_factory() as database:
+    turns: FairSemaphore = request.app.state.authentications
+    async with turns.turn(client_networks(request)[-1]), autocommit_session_factory() as database:
         user = (await database.execute(_ACTIVE_USER, parameters)).scalar_one_or_none()
     if user is None:
         raise ApiError("invalid_token")

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import ClientDisconnect
 
 from crm_api.dependencies.accounts import get_origin
 from crm_api.dependencies.app_state import get_hubspot, get_session_factory, get_settings
@@ -102,9 +103,11 @@ TicketStageFilter = Annotated[_OptionalText, Query(description=_IN_STAGE, exampl
 async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenerator[RecordContext, None]:
     """Provide the context of this request for records until the response is sent.
 
-    Waits while the user has too many such requests. Raises 503 if that takes longer than the deadline.
+    Waits while the user has too many such requests. Raises 503 if that takes longer than the deadline, and
+    `ClientDisconnect` if the client has closed its connection meanwhile.
     """
     simultaneous: asyncio.Semaphore = request.app.state.record_requests.of(str(user.id))
+    has_to_wait = simultaneous.locked()
     call_context = current_call_context()
     try:
         async with asyncio.timeout(call_context.remaining() if call_context is not None else None):
@@ -112,6 +115,9 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
     except TimeoutError:
         raise ApiError("service_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS) from None
     try:
+        if has_to_wait and await request.is_disconnected():
+            # Without this check, a user who closes many waiting connections keeps the process busy in vain.
+            raise ClientDisconnect
         yield await _record_context(request, user)
     finally:
         simultaneous.release()

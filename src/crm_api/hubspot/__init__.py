@@ -7,7 +7,8 @@ from crm_api.hubspot.client import HubSpotClient
 from crm_api.hubspot.errors import HubSpotError
 from crm_api.hubspot.names import token_url
 from crm_api.hubspot.observer import Observer, Observers
-from crm_api.hubspot.quota.quota import LocalQuota, Quota, QuotaTimeout
+from crm_api.hubspot.quota.daily import DailyReport
+from crm_api.hubspot.quota.quota import BUDGETS, LocalQuota, Quota, QuotaTimeout
 from crm_api.hubspot.read_cache import CachedReads, Partition, PartitionReads, ReadCache
 from crm_api.hubspot.read_cache_store import CacheStore, MemoryStore
 from crm_api.hubspot.resources.caching import SingleFlightCache
@@ -28,10 +29,10 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
-    "CIRCUITS", "AssociationResult", "CacheStore", "CachedReads", "CallContext", "CircuitBreaker",
-    "CircuitOpenError", "CircuitState", "Circuits", "CrmRecord", "Filter", "HubSpotClient", "HubSpotError",
-    "LastSeen", "LocalQuota", "MemoryStore", "NewAssociation", "ObjectsApi", "Observer", "Observers", "Partition",
-    "PartitionReads", "Pipeline", "Property", "PropertyOption", "Quota", "QuotaTimeout", "ReadCache",
+    "BUDGETS", "CIRCUITS", "AssociationResult", "CacheStore", "CachedReads", "CallContext", "CircuitBreaker",
+    "CircuitOpenError", "CircuitState", "Circuits", "CrmRecord", "DailyReport", "Filter", "HubSpotClient",
+    "HubSpotError", "LastSeen", "LocalQuota", "MemoryStore", "NewAssociation", "ObjectsApi", "Observer", "Observers",
+    "Partition", "PartitionReads", "Pipeline", "Property", "PropertyOption", "Quota", "QuotaTimeout", "ReadCache",
     "RefreshTokenAuth", "RetryBudget", "RetryPolicy", "SearchPage", "SearchRequest", "SingleFlightCache",
     "Sort", "Stage", "StaticTokenAuth", "UniqueValue", "call_context", "current_call_context",
     "parse_retry_after", "token_url",

@@ -44,7 +44,9 @@ class HubSpotClient:
         default_deadline_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        turn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """Connect the parts. `turn` waits until a large response may be parsed."""
         observer = observer or Observer()
         circuits = circuits or Circuits(clock=clock)
         self._connections = Connections(base_url=base_url, transport=transport, verify=verify, proxy=proxy)
@@ -63,6 +65,7 @@ class HubSpotClient:
             default_deadline_seconds=default_deadline_seconds,
             clock=clock,
             sleep=sleep,
+            turn=turn,
         )
         self.contacts = ObjectsApi(self.sender, "contacts")
         self.deals = ObjectsApi(self.sender, "deals")

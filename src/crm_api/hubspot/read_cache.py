@@ -122,6 +122,10 @@ class ReadCache:
         """Bytes that this process uses for cached responses."""
         return self._store.used_bytes
 
+    def remove_expired(self) -> None:
+        """Remove expired responses from the memory of this process; the application calls it every few seconds."""
+        self._store.remove_expired()
+
     async def delete_user(self, user_id: str) -> None:
         """Remove the cached responses of one user."""
         for owner, key in list(self._refreshes):
@@ -350,6 +354,7 @@ class _CachedSender:
         body, age = await self._cache.read(read)
         if age is not None:
             self._on_used(age)
+        await self._cache.sender.wait_to_parse(body)
         return read_response(response, body)
 
 

@@ -92,6 +92,9 @@ class RedisStore(CacheStore):
         # If Redis fails here, the bodies expire, and no request can reach them.
         await self._with_redis(lambda: self._delete_shared(owner), timeout_seconds=_DELETE_SECONDS)
 
+    def remove_expired(self) -> None:
+        self._memory.remove_expired()
+
     @property
     def used_bytes(self) -> int:
         return self._memory.used_bytes
@@ -114,7 +117,9 @@ class RedisStore(CacheStore):
         return CachedBody(opened.removeprefix(label), started - age)
 
     async def _delete_shared(self, owner: str) -> None:
-        async for name in self._redis.scan_iter(match=f"{self._prefix}:{owner}:*", count=_SCAN_COUNT):
+        # Bodies that were stored with another SECRET_KEY or maximum age have another prefix after the colon.
+        pattern = f"{self._prefix.partition(':')[0]}:*:{owner}:*"
+        async for name in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
             await self._redis.delete(name)
 
     async def _with_redis(

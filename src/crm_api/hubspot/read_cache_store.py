@@ -41,6 +41,10 @@ class CacheStore(ABC):
     async def delete_owner(self, owner: str) -> None:
         """Remove all bodies of one owner."""
 
+    @abstractmethod
+    def remove_expired(self) -> None:
+        """Remove expired bodies from the memory of this process, so that personal data does not stay in it."""
+
     @property
     @abstractmethod
     def used_bytes(self) -> int:
@@ -83,7 +87,6 @@ class MemoryStore(CacheStore):
         self._used_bytes += _size(cached)
         while self._used_bytes > self._max_bytes:
             self._remove(*next(iter(self._bodies)))
-        self._sweep()
 
     async def delete(self, owner: str, key: str) -> None:
         self._remove(owner, key)
@@ -99,8 +102,8 @@ class MemoryStore(CacheStore):
     def _has_expired(self, cached: CachedBody) -> bool:
         return self._clock() - cached.read_at >= self._max_age_seconds
 
-    def _sweep(self) -> None:
-        """Remove expired bodies, once a minute, so that personal data does not stay until memory is needed."""
+    def remove_expired(self) -> None:
+        """Remove expired bodies; calls within a minute of the latest removal do nothing."""
         if self._clock() < self._sweep_at:
             return
         self._sweep_at = self._clock() + SWEEP_INTERVAL_SECONDS

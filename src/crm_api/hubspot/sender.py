@@ -57,6 +57,8 @@ SENDING_SHARE: Final = 0.25
 CREATE_RESERVE_SECONDS: Final = 3.0
 CREATE_RESERVE_SHARE: Final = 0.3
 JSON_CONTENT: Final = {"Content-Type": "application/json"}
+# Parsing a larger body takes more than a millisecond, in which the event loop serves no other request.
+LARGE_BODY_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ class Sender:
         default_deadline_seconds: float,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        turn: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._connections = connections
         self.auth = auth
@@ -141,6 +144,7 @@ class Sender:
         self.default_deadline_seconds = default_deadline_seconds
         self.clock = clock
         self.sleep = sleep
+        self._turn = turn
         self.in_flight = 0
         """Attempts that HubSpot has not responded to yet."""
         self.last_seen = LastSeen()
@@ -211,6 +215,11 @@ class Sender:
                 outcome.sent = outcome.sent or may_have_acted
                 raise outcome
         raise AssertionError  # pragma: no cover - count() does not end
+
+    async def wait_to_parse(self, body: bytes) -> None:
+        """Wait for a turn if parsing this body would delay other requests."""
+        if self._turn is not None and len(body) > LARGE_BODY_BYTES:
+            await self._turn()
 
     async def wait_for_retry(self, error: HubSpotError, *, attempt: int, seconds: float) -> bool:
         """Wait before retrying an idempotent call; False if the policy, the budget or `seconds` forbid the retry."""
@@ -298,7 +307,9 @@ class Sender:
             error.operation = call.operation
             outcome = error.with_traceback(None)
         else:
-            outcome = self._read(call, response, self.clock() - started)
+            elapsed = self.clock() - started
+            await self.wait_to_parse(response.content)
+            outcome = self._read(call, response, elapsed)
         finally:
             self.in_flight -= 1
             # A cancelled call must not block the next probe. `finish` follows without an await in between.

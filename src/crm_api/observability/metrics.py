@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from crm_api.hubspot import CIRCUITS, Observer
+from crm_api.hubspot import BUDGETS, CIRCUITS, DailyReport, Observer
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CIRCUIT_STATES: Final = ("closed", "half_open", "open")
@@ -38,20 +38,24 @@ class Metrics(Observer):
         self._circuit = gauge(
             "hubspot_circuit", "Workers whose circuit breaker is in the state.", "livesum", "circuit", "state"
         )
-        # Each worker knows the whole account's quota from HubSpot's headers, so the lowest value is the best.
+        # Each worker knows the whole account's burst quota from HubSpot's headers, so the lowest value is the best.
         self._quota_limit = gauge("hubspot_quota_limit", "Size of the budget.", "livemin", "budget")
         self._quota_remaining = gauge("hubspot_quota_remaining", "Remaining budget.", "livemin", "budget")
+        # A worker without recent calls has an old report, possibly of an earlier day, so the latest report counts.
+        # The report concerns the HubSpot account, so it stays valid when the worker that received it ends.
+        self._daily_limit = gauge("hubspot_daily_limit", "Calls that HubSpot allows a day.", "mostrecent")
+        self._daily_remaining = gauge(
+            "hubspot_daily_remaining", "Remaining calls of the day in HubSpot's latest report.", "mostrecent"
+        )
+        self._daily_report: DailyReport | None = None
         self._quota_waiting = gauge(
             "hubspot_quota_waiting", "Calls that wait for the budget.", "livesum", "budget"
         )
         self._quota_paused = gauge(
             "hubspot_quota_paused_seconds", "Remaining seconds of a pause after a 429.", "livemax", "budget"
         )
-        self._quota_shared = gauge(
-            "hubspot_quota_shared",
-            "1 while processes share the quota through Redis, 0 while Redis is unavailable; absent without Redis.",
-            "livemin",
-        )
+        # Created with its first value: a worker's file would have 0 from the start, which means that Redis failed.
+        self._quota_shared: Gauge | None = None
         self._credentials_refused = gauge(
             "hubspot_credentials_refused", "1 while HubSpot refuses the credentials.", "livemax"
         )
@@ -111,18 +115,34 @@ class Metrics(Observer):
 
     def quota(self, snapshot: Mapping[str, float]) -> None:
         """Update the quota gauges from a `Quota.snapshot`."""
-        for budget in ("burst", "search", "daily"):
+        for budget in BUDGETS:
             limit = snapshot.get(f"{budget}_limit")
             if limit is None:
                 continue
-            remaining = snapshot.get(f"{budget}_remaining", limit - snapshot.get(f"{budget}_used", 0.0))
             self._quota_limit.labels(budget).set(limit)
-            self._quota_remaining.labels(budget).set(max(0.0, remaining))
-            self._quota_paused.labels(budget).set(snapshot.get(f"{budget}_paused_seconds", 0.0))
+            self._quota_remaining.labels(budget).set(max(0.0, limit - snapshot.get(f"{budget}_used", 0.0)))
             if f"{budget}_waiting" in snapshot:
                 self._quota_waiting.labels(budget).set(snapshot[f"{budget}_waiting"])
+        for name in (*BUDGETS, "daily"):
+            self._quota_paused.labels(name).set(snapshot.get(f"{name}_paused_seconds", 0.0))
         if "shared" in snapshot:
+            if self._quota_shared is None:
+                self._quota_shared = self._gauge(
+                    "hubspot_quota_shared",
+                    "1 while processes share the quota through Redis, 0 while Redis is unavailable.",
+                    "livemin",
+                )
             self._quota_shared.set(snapshot["shared"])
+
+    def daily_report(self, report: DailyReport | None) -> None:
+        """Update the gauges of the calls of the day, unless the report was shown before.
+
+        The time of the update decides between workers, so it must be close to the time of the report.
+        """
+        if report is not None and report != self._daily_report:
+            self._daily_report = report
+            self._daily_limit.set(report.limit)
+            self._daily_remaining.set(report.remaining)
 
     def pool(self, name: str, *, used: int, size: int) -> None:
         """Update the gauges of a pool."""

@@ -73,7 +73,7 @@ async def end_session(id: SessionId, request: Request, user: CurrentUser, contex
 async def export_me(context: RecordContextDep, cursor: CursorParameter = None) -> PersonalExportResponse:
     """Export everything that is stored about you.
 
-    The export has your profile, sessions, audit log and records in the CRM.
+    The export has your profile, sessions and audit log, and the records in the CRM that you can see.
     A long list of sessions or audit entries continues on the next page, which repeats only the profile.
     """
     exported = await export.export_user(context, cursor=cursor)

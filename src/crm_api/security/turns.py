@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 
@@ -29,6 +31,15 @@ class FairSemaphore:
                 if not turns:
                     del self._waiting[caller]
             raise
+
+    @asynccontextmanager
+    async def turn(self, caller: str) -> AsyncGenerator[None, None]:
+        """Wait for the caller's turn, which ends with the context."""
+        await self.acquire(caller)
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Grant the turn to the next caller that waits."""

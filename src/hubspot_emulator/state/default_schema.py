@@ -215,8 +215,40 @@ def options(values: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
+# The labels that do not follow from the name.
+# https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
+# https://knowledge.hubspot.com/properties/hubspots-default-deal-properties
+# https://knowledge.hubspot.com/properties/hubspots-default-ticket-properties
+_LABELS: Final = {
+    "closedate": "Close date",
+    "content": "Ticket description",
+    "createdate": "Create date",
+    "deal_currency_code": "Currency",
+    "dealname": "Deal name",
+    "dealstage": "Deal stage",
+    "dealtype": "Deal type",
+    "description": "Deal description",
+    "firstname": "First name",
+    "hs_lastmodifieddate": "Last modified date",
+    "hs_object_id": "Record ID",
+    "hs_pipeline_stage": "Ticket status",
+    "hs_ticket_category": "Category",
+    "hs_ticket_priority": "Priority",
+    "jobtitle": "Job title",
+    "lastmodifieddate": "Last modified date",
+    "lastname": "Last name",
+    "lifecyclestage": "Lifecycle stage",
+    "marketingqualifiedlead": "Marketing Qualified Lead",
+    "mobilephone": "Mobile phone number",
+    "phone": "Phone number",
+    "salesqualifiedlead": "Sales Qualified Lead",
+    "subject": "Ticket name",
+    "zip": "Postal code",
+}
+
+
 def _label(name: str) -> str:
-    return name.removeprefix("hs_").replace("_", " ").capitalize()
+    return _LABELS.get(name, name.removeprefix("hs_").replace("_", " ").capitalize())
 
 
 # https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide

@@ -1,7 +1,7 @@
 """Checks of the HubSpot account for operators."""
 
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -115,6 +115,24 @@ async def test_hubspot_check_reports_missing_scope_if_a_list_gets_403(
 
 
 @pytest.mark.parametrize(
+    ("status", "state", "text"),
+    [
+        (403, "failed", "missing: crm.objects.deals.read"),
+        (401, "failed", "HubSpot rejected the credentials"),
+        (400, "warning", "HubSpot returned 400"),
+    ],
+)
+async def test_scope_check_describes_a_list_that_cannot_be_read(
+    app: FastAPI, emulator: Emulator, status: int, state: str, text: str
+) -> None:
+    body = {"status": "error", "category": "MISSING_SCOPES" if status == 403 else "OTHER", "message": "no"}
+    emulator.fail_next("GET", "/crm/objects/*/deals", status=status, times=5, body=body)
+    found = {finding.subject: finding for finding in await findings(app)}["scopes"]
+    assert found.state == state
+    assert found.finding.startswith(text)
+
+
+@pytest.mark.parametrize(
     ("object_type", "name", "state", "text"),
     [
         ("contacts", "company", "failed", "no caller can set it: every registration is refused"),
@@ -213,6 +231,21 @@ class TestOAuth:
         oauth.state.hubspot.sender.auth.granted_scopes = frozenset(granted)
         found = {finding.subject: finding for finding in await findings(oauth)}["scopes"]
         assert (found.state, found.finding) == (state, finding)
+
+    async def test_hubspot_check_warns_if_the_scopes_cannot_be_read(
+        self, oauth: FastAPI, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(oauth.state.hubspot.sender.auth, "granted_scopes", None)
+        # The check of the credentials and the binding have read the account before.
+        token_scopes = oauth.state.hubspot.account.token_scopes
+
+        async def fail_then_read() -> frozenset[str] | None:
+            emulator.fail_next("GET", "/account-info/*", status=400)
+            return cast("frozenset[str] | None", await token_scopes())
+
+        monkeypatch.setattr(oauth.state.hubspot.account, "token_scopes", fail_then_read)
+        found = {finding.subject: finding for finding in await findings(oauth)}["scopes"]
+        assert (found.state, found.finding[:20]) == ("warning", "HubSpot returned 400")
 
 
 def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from crm_api.hubspot import CrmRecord
 from crm_api.services.properties import values as values_module
 from crm_api.services.properties.categories import TICKET_CATEGORIES
 from crm_api.services.properties.fields import RecordFields, ValueType
-from crm_api.services.properties.filters import Condition, Order, RecordQuery
+from crm_api.services.properties.filters import Condition, Order, RecordQuery, order_by_id
 from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import epoch_milliseconds, to_wire, values_equal
@@ -47,6 +47,15 @@ PROPERTIES = st.fixed_dictionaries(
 )
 VALUES: dict[str, Any] = {"dealname": NAMES, "amount": AMOUNTS, "dealstage": STAGES, "closedate": TIMESTAMPS}
 RANGES = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE")
+
+
+async def select(
+    query: RecordQuery, records: list[CrmRecord], slices: TimeSlices | None = None
+) -> list[CrmRecord]:
+    """Return the matching records in the order of the query."""
+    slices = slices or TimeSlices()
+    order = query.order or order_by_id(DEALS)
+    return await order.sorted(await query.matching(records, DEALS, slices), slices)
 
 
 @st.composite
@@ -121,7 +130,7 @@ async def test_record_query_selects_same_records_as_simple_reference(
     order = None if sort is None else Order(DEALS.by_name[sort[0]], descending=sort[1])
     records = [record(number, row) for number, row in enumerate(rows, start=1)]
     query = RecordQuery(tuple(filters), order, text)
-    selected = [int(deal.id) for deal in await query.select(records[::-1], DEALS, TimeSlices())]
+    selected = [int(deal.id) for deal in await select(query, records[::-1])]
     expected = [
         number
         for number, row in enumerate(rows, start=1)
@@ -156,7 +165,7 @@ async def test_record_query_casefolds_each_value_once_per_filter(monkeypatch: py
     field = DEALS.by_name["dealname"]
     filters = tuple(Condition(field, "IN", tuple(f"value {index}" for index in range(50))) for _ in range(5))
     records = [record(number, {"dealname": f"value {number % 50}"}) for number in range(1, 101)]
-    selected = await RecordQuery(filters, Order(field)).select(records, DEALS, TimeSlices())
+    selected = await select(RecordQuery(filters, Order(field)), records)
     assert len(selected) == 100
     # 250 filter values, five filters of 100 records, and 100 sort keys.
     assert len(folded) == 250 + 500 + 100
@@ -186,7 +195,7 @@ async def test_values_of_two_filters_are_never_casefolded_in_one_item(
 
     field = DEALS.by_name["dealname"]
     filters = tuple(Condition(field, "IN", tuple(f"value {index}" for index in range(50))) for _ in range(5))
-    await RecordQuery(filters).select([record(1, {"dealname": "value 1"})], DEALS, RecordingSlices())
+    await select(RecordQuery(filters), [record(1, {"dealname": "value 1"})], RecordingSlices())
     # Each filter has 50 values, and the record has one value for each filter.
     assert folded_by_item == [50] * 5 + [5, 0]
 
@@ -195,7 +204,7 @@ async def test_sort_order_ignores_the_end_of_a_long_text() -> None:
     common = "x" * MAX_COMPARED_CHARACTERS
     records = [record(1, {"description": f"{common}b"}), record(2, {"description": f"{common}a"})]
     query = RecordQuery(order=Order(DEALS.by_name["description"]))
-    assert [deal.id for deal in await query.select(records, DEALS, TimeSlices())] == ["1", "2"]
+    assert [deal.id for deal in await select(query, records)] == ["1", "2"]
 
 
 async def test_text_search_finds_the_end_of_a_long_text() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -49,6 +50,51 @@ async def test_no_time_slice_starts_during_a_pause() -> None:
         iterations += 1
     # Without pauses there are at most two iterations for each of the 20 slices.
     assert iterations >= 200
+
+
+async def test_turns_of_several_callers_are_in_different_iterations() -> None:
+    slices = TimeSlices()
+    iteration, turns_by_iteration = 0, Counter[int]()
+
+    async def compute_in_turn() -> None:
+        await slices.turn()
+        turns_by_iteration[iteration] += 1
+
+    tasks = asyncio.gather(*(compute_in_turn() for _ in range(10)))
+    while not tasks.done():
+        await asyncio.sleep(0)
+        iteration += 1
+    assert turns_by_iteration.total() == 10
+    assert max(turns_by_iteration.values()) == 1
+
+
+async def test_turn_lasts_until_its_caller_waits() -> None:
+    slices = TimeSlices()
+    times: list[tuple[float, float]] = []
+
+    async def compute_in_turn() -> None:
+        await slices.turn()
+        started = time.perf_counter()
+        compute(0)
+        compute(0)
+        times.append((started, time.perf_counter()))
+
+    await asyncio.gather(*(compute_in_turn() for _ in range(3)))
+    for (started, ended), (next_started, _) in pairwise(times):
+        assert next_started - ended >= 0.9 * (ended - started)
+
+
+async def test_caller_that_is_cancelled_while_waiting_has_no_turn() -> None:
+    slices = TimeSlices()
+    await slices.map(compute, [0])
+    cancelled = asyncio.create_task(slices.turn())
+    waiting = asyncio.create_task(slices.turn())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    async with asyncio.timeout(20):
+        await waiting
+        await slices.turn()
+    assert cancelled.cancelled()
 
 
 async def test_timeout_cancels_a_computation_in_time_slices() -> None:

@@ -1,4 +1,4 @@
-// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 9f508d27e30ed4058deb4b6acc4c6a7b8d947351e93c93832988a0edac9d5a10
+// Built by `make portal` from examples/portal and the generated client; SHA-256 of the sources: 725e055d366ccace31f146f6b7b386752b9fab6f2c55bc128ce09e76afbf15c0
 
 // ../sdk/hey-api/core/bodySerializer.gen.ts
 var jsonBodySerializer = {
@@ -815,6 +815,14 @@ var register = (options) => (options.client ?? client).post({
     ...options.headers
   }
 });
+var verifyEmail = (options) => (options.client ?? client).post({
+  url: "/api/email/verify",
+  ...options,
+  headers: {
+    "Content-Type": "application/json",
+    ...options.headers
+  }
+});
 var logIn = (options) => (options.client ?? client).post({
   url: "/api/login",
   ...options,
@@ -853,6 +861,32 @@ var changePassword = (options) => (options.client ?? client).post({
     "Content-Type": "application/json",
     ...options.headers
   }
+});
+var forgotPassword = (options) => (options.client ?? client).post({
+  url: "/api/password/forgot",
+  ...options,
+  headers: {
+    "Content-Type": "application/json",
+    ...options.headers
+  }
+});
+var resetPassword = (options) => (options.client ?? client).post({
+  url: "/api/password/reset",
+  ...options,
+  headers: {
+    "Content-Type": "application/json",
+    ...options.headers
+  }
+});
+var listSessions = (options) => (options?.client ?? client).get({
+  security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
+  url: "/api/me/sessions",
+  ...options
+});
+var endSession = (options) => (options.client ?? client).delete({
+  security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
+  url: "/api/me/sessions/{id}",
+  ...options
 });
 var logOut = (options) => (options?.client ?? client).post({
   security: [{ scheme: "bearer", type: "http" }, { scheme: "bearer", type: "http" }],
@@ -1000,8 +1034,8 @@ var ProblemError = class extends Error {
   }
 };
 var UnavailableError = class extends Error {
-  constructor(message2, retrySeconds = DEFAULT_RETRY_SECONDS) {
-    super(message2);
+  constructor(message, retrySeconds = DEFAULT_RETRY_SECONDS) {
+    super(message);
     this.retrySeconds = retrySeconds;
   }
 };
@@ -1018,7 +1052,7 @@ function onSessionChange(changed) {
 function storeTokens(tokens) {
   if (tokens) localStorage.setItem(STORAGE_KEY, JSON.stringify(tokens));
   else localStorage.removeItem(STORAGE_KEY);
-  if (!tokens) cached.clear();
+  cached.clear();
 }
 async function refreshOnce(before) {
   await navigator.locks.request(STORAGE_KEY, async () => {
@@ -1059,10 +1093,6 @@ async function perform(operation) {
   const result = await send(operation);
   if (result.error) throw failure(result);
 }
-async function endSession(everywhere) {
-  await perform(() => logOut({ body: { everywhere } }));
-  storeTokens(null);
-}
 function idempotencyKey(formKey, body) {
   let sum = 0;
   for (const char of JSON.stringify(body)) sum = sum * 31 + (char.codePointAt(0) ?? 0) | 0;
@@ -1083,12 +1113,27 @@ async function properties(objectType) {
   return (await once(objectType, read)).results;
 }
 
+// ../examples/portal/view.ts
+var announcement = { text: "" };
+function refresh() {
+  window.dispatchEvent(new HashChangeEvent("hashchange"));
+}
+function open(hash, text = "") {
+  announcement.text = text;
+  if (location.hash === hash) refresh();
+  else location.hash = hash;
+}
+function report(error) {
+  const text = error instanceof Error ? error.message : "Something went wrong; try again.";
+  document.querySelector("#problem")?.replaceChildren(text);
+}
+
 // ../examples/portal/dom.ts
 function element(name, attributes = {}, ...children) {
   const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "string") created.setAttribute(key, value);
-    else created.toggleAttribute(key, value);
+    else created.toggleAttribute(key, value ?? false);
   }
   created.append(...children.filter((child) => child || child === "").map((child) => child));
   return created;
@@ -1097,7 +1142,7 @@ var link = (href, text, attributes = {}) => element("a", { href, ...attributes }
 var action = (href, text, style = "") => link(href, text, { class: `button ${style}`.trim() });
 function button(text, pressed, attributes = {}) {
   const created = element("button", { type: "button", ...attributes }, text);
-  created.addEventListener("click", pressed);
+  created.addEventListener("click", () => void Promise.resolve(pressed()).catch(report));
   return created;
 }
 var section = (title, ...children) => element("section", {}, element("h2", {}, title), ...children);
@@ -1105,40 +1150,50 @@ function facts(pairs) {
   const rows = pairs.filter(([, value]) => value);
   return element("dl", {}, ...rows.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value))));
 }
-function select(field, attributes) {
-  const options = field.options ?? [];
-  const created = element("select", attributes, field.optional && element("option", { value: "" }, field.filter ? "All" : "–"));
-  for (const group of new Set(options.map((option) => option.group))) {
-    const members = options.filter((option) => option.group === group);
-    const items = members.map(({ value, label }) => element("option", { value }, label));
-    created.append(...group ? [element("optgroup", { label: group }, ...items)] : items);
-  }
-  if (field.value) created.value = field.value;
-  return created;
+function table(caption, columns, rows) {
+  const heads = columns.map(([title, style = ""]) => element("th", { scope: "col", class: style }, title));
+  const lines = rows.map(([name, ...cells]) => {
+    const others = cells.map((cell, index) => element("td", { class: columns[index + 1]?.[1] ?? "" }, cell));
+    return element("tr", {}, element("th", { scope: "row" }, name), ...others);
+  });
+  return element(
+    "table",
+    {},
+    element("caption", { class: "visually-hidden" }, caption),
+    element("thead", {}, element("tr", {}, ...heads)),
+    element("tbody", {}, ...lines)
+  );
 }
-function control(field, id, describedBy) {
-  const attributes = {
-    id,
-    name: field.name,
-    required: !field.optional,
-    autocomplete: field.autocomplete ?? "off",
-    "aria-describedby": describedBy
-  };
-  if (field.options) return select(field, attributes);
-  if (field.type === "textarea") return element("textarea", { ...attributes, rows: "4" }, field.value ?? "");
-  if (field.inputmode) attributes.inputmode = field.inputmode;
-  return element("input", { ...attributes, type: field.type ?? "text", value: field.value ?? "" });
+function labelled(field, id, described) {
+  const { name, type = "text", value = "", options = [], optional, autocomplete = "off", inputmode } = field;
+  const label = optional && !field.filter ? `${field.label} (optional)` : field.label;
+  if (field.multiple) {
+    const boxes = options.map((option) => element(
+      "label",
+      {},
+      element("input", { ...described, type: "checkbox", name, value: option.value, checked: value.split(";").includes(option.value) }),
+      option.label
+    ));
+    return ["fieldset", element("legend", {}, label), ...boxes];
+  }
+  const attributes = { ...described, id, name, required: !optional, autocomplete };
+  let control = element("input", { ...attributes, type, value, inputmode });
+  if (type === "textarea") control = element("textarea", { ...attributes, rows: "4" }, value);
+  if (field.options) {
+    const choices = options.map((option) => element("option", { value: option.value, selected: option.value === value }, option.label));
+    control = element("select", attributes, optional && element("option", { value: "" }, field.filter ? "All" : "–"), ...choices);
+  }
+  return ["div", element("label", { for: id }, label), control];
 }
 function form({ id, fields, submit, cancel, send: send2 }) {
   const errors = /* @__PURE__ */ new Map();
   const rows = fields.map((field) => {
     const inputId = `${id}-${field.name}`;
-    const message2 = element("span", { class: "error", id: `${inputId}-error`, "data-field": field.name });
-    const hint = field.hint ? element("span", { class: "muted", id: `${inputId}-hint` }, field.hint) : null;
-    errors.set(field.name, message2);
-    const label = element("label", { for: inputId }, field.optional && !field.filter ? `${field.label} (optional)` : field.label);
-    const describedBy = hint ? `${hint.id} ${message2.id}` : message2.id;
-    return element("div", { class: "field" }, label, control(field, inputId, describedBy), hint, message2);
+    const message = element("span", { class: "error" });
+    const notes = element("span", { class: "muted", id: `${inputId}-notes` }, field.hint && `${field.hint} `, message);
+    errors.set(field.name, message);
+    const [tag, ...parts] = labelled(field, inputId, { "aria-describedby": notes.id });
+    return element(tag, { class: "field" }, ...parts, notes);
   });
   const general = element("p", { class: "error", role: "alert" });
   const submitButton = element("button", { type: "submit" }, submit);
@@ -1146,12 +1201,12 @@ function form({ id, fields, submit, cancel, send: send2 }) {
   const created = element("form", { id, novalidate: true }, ...rows, general, buttons);
   const showError = (error) => {
     const details = error instanceof ProblemError ? error.problem.details : [];
-    for (const { field, message: message2 } of details) {
+    for (const { field, message } of details) {
       const label = fields.find(({ name }) => name === field)?.label ?? "";
-      errors.get(field)?.append(`${label} ${message2}. `);
+      errors.get(field)?.append(`${label} ${message}. `);
       created.querySelector(`[name="${CSS.escape(field)}"]`)?.setAttribute("aria-invalid", "true");
     }
-    const elsewhere = details.filter(({ field }) => !errors.has(field)).map(({ field, message: message2 }) => `${field} ${message2}`);
+    const elsewhere = details.filter(({ field }) => !errors.has(field)).map(({ field, message }) => `${field} ${message}`);
     if (elsewhere.length > 0) general.textContent = elsewhere.join("; ");
     else if (details.length === 0 && error instanceof Error) general.textContent = error.message;
     if (error instanceof UnavailableError) {
@@ -1162,10 +1217,11 @@ function form({ id, fields, submit, cancel, send: send2 }) {
   created.addEventListener("submit", (event) => {
     event.preventDefault();
     if (submitButton.getAttribute("aria-disabled") === "true") return;
-    for (const message2 of [general, ...errors.values()]) message2.textContent = "";
+    for (const message of [general, ...errors.values()]) message.textContent = "";
     for (const input of created.elements) input.removeAttribute("aria-invalid");
     submitButton.setAttribute("aria-disabled", "true");
-    const values = Object.fromEntries([...new FormData(created)].map(([key, value]) => [key, String(value).trim()]));
+    const entered = new FormData(created);
+    const values = Object.fromEntries(fields.map(({ name }) => [name, entered.getAll(name).join(";").trim()]));
     send2(values).catch(showError).finally(() => submitButton.setAttribute("aria-disabled", "false"));
   });
   return created;
@@ -1193,49 +1249,228 @@ function confirmed(question, explanation, yes) {
   });
 }
 
-// ../examples/portal/view.ts
-var render = () => void 0;
-var message = "";
-function onRefresh(show2) {
-  render = show2;
+// ../examples/portal/format.ts
+function money(amount, currency) {
+  const style = currency && /^[A-Z]{3}$/.test(currency) ? { style: "currency", currency } : { minimumFractionDigits: 2 };
+  return new Intl.NumberFormat(void 0, { ...style, maximumFractionDigits: Math.max(2, amount.split(".")[1]?.length ?? 0) }).format(Number(amount));
 }
-function refresh() {
-  render();
+function day(timestamp) {
+  if (/^\d{4}-\d\d-\d\d(T00:00:00(\.0+)?Z)?$/.test(timestamp)) return timestamp.slice(0, 10);
+  const date = new Date(timestamp);
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }
-function open(hash, text = "") {
-  message = text;
-  if (location.hash === hash) render();
-  else location.hash = hash;
-}
-function takeMessage() {
-  const text = message;
-  message = "";
-  return text;
-}
-function report(error) {
-  const problem2 = document.querySelector("#problem");
-  if (problem2) problem2.textContent = error instanceof Error ? error.message : "Something went wrong; try again.";
+var dayText = (timestamp) => (/* @__PURE__ */ new Date(`${day(timestamp)}T12:00:00`)).toLocaleDateString(void 0, { dateStyle: "medium" });
+var timeText = (timestamp) => new Date(timestamp).toLocaleString(void 0, { dateStyle: "medium", timeStyle: "short" });
+function titleOf(record) {
+  if ("dealname" in record) return record.dealname ?? "Deal without a name";
+  if ("subject" in record) return record.subject ?? "Ticket without a subject";
+  return [record.firstname, record.lastname].filter(Boolean).join(" ") || record.email || "Contact without a name";
 }
 
+// ../examples/portal/schema.ts
+var TITLES = ["dealname", "subject", "firstname", "lastname"];
+var STAGES = ["dealstage", "hs_pipeline_stage"];
+var HIDDEN = ["hs_object_id", "pipeline", "currency"];
+var INPUT_TYPES = {
+  date: "date",
+  phone: "tel",
+  rich_text: "textarea",
+  textarea: "textarea"
+};
+async function schemaOf(type) {
+  const ofType = type === "contacts" ? [] : pipelines().then((all2) => all2[type]);
+  const [known, all] = await Promise.all([ofType, properties(type)]);
+  const shown3 = all.filter(({ name, field_type }) => !HIDDEN.includes(name) && field_type !== "owner" && field_type !== "file");
+  return { properties: shown3, pipelines: known };
+}
+function valueOf(record, { name, nested }) {
+  const values = (nested ? record?.properties : record) ?? {};
+  return values[name] ?? "";
+}
+var stageOf = (schema, id) => schema.pipelines.flatMap(({ stages }) => stages).find((stage) => stage.id === id);
+function optionsOf(schema, property, chosen = []) {
+  const options = property.options.map(({ value, label, pipeline }) => {
+    const parent = schema.pipelines.length > 1 && schema.pipelines.find(({ id }) => id === pipeline);
+    return { value, label: parent ? `${parent.label}: ${label}` : label };
+  });
+  const others = chosen.filter((value) => value && !options.some((option) => option.value === value));
+  return [...options, ...others.map((value) => ({ value, label: stageOf(schema, value)?.label ?? value }))];
+}
+function fieldOf(schema, property, record) {
+  const { name, label, field_type, multiple } = property;
+  const value = valueOf(record, property);
+  const field = { name: property.nested ? `properties.${name}` : name, label, optional: !property.required, value };
+  if (multiple || property.options.length > 0) {
+    const chosen = multiple ? value.split(";") : [value];
+    const options = optionsOf(schema, property, chosen);
+    const ordered = options.filter((option) => chosen.includes(option.value)).map((option) => option.value);
+    return { ...field, multiple, options, value: ordered.join(";") };
+  }
+  if (field_type === "number" || field_type === "currency") field.inputmode = "decimal";
+  if (field_type === "currency") {
+    const currency = record && "currency" in record && record.currency;
+    field.hint = `${currency ? `In ${currency}` : "A number"}, such as 1500.50`;
+  }
+  return { ...field, type: INPUT_TYPES[field_type], value: field_type === "date" && value ? day(value) : value };
+}
+function fieldsOf(schema, record) {
+  return schema.properties.filter(({ writable }) => writable).map((property) => fieldOf(schema, property, record));
+}
+function bodyOf(schema, values) {
+  const entries = Object.entries(values);
+  const added = entries.filter(([name]) => name.startsWith("properties.")).map(([name, value]) => [name.slice(11), value]);
+  const body = Object.fromEntries(entries.filter(([name]) => !name.startsWith("properties.")));
+  const pipeline = schema.pipelines.find(({ stages }) => stages.some(({ id }) => STAGES.some((name) => values[name] === id)));
+  return { ...body, ...pipeline && { pipeline: pipeline.id }, ...added.length > 0 && { properties: Object.fromEntries(added) } };
+}
+var propertyOf = (schema, name) => schema.properties.find((property) => property.name === name);
+function optionText(options, value, multiple) {
+  const labelOf = (part) => options.find((option) => option.value === part)?.label ?? part;
+  return (multiple ? value.split(";") : [value]).map(labelOf).join(", ");
+}
+function shown(schema, record, name, withTime = false) {
+  const property = propertyOf(schema, name);
+  const value = property && valueOf(record, property);
+  if (!value) return null;
+  if (STAGES.includes(name)) {
+    const stage = stageOf(schema, value);
+    return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? value);
+  }
+  if (property.field_type === "currency") return money(value, "currency" in record ? record.currency : null);
+  if (withTime && property.type === "datetime" && !property.writable) return timeText(value);
+  if (property.field_type === "date") return dayText(value);
+  return optionText(optionsOf(schema, property), value, property.multiple);
+}
+function factsOf(schema, record) {
+  return schema.properties.filter(({ name }) => !TITLES.includes(name)).map(({ name, label }) => [label, shown(schema, record, name, true)]);
+}
+
+// ../examples/portal/welcome.ts
+var PERSON = [
+  { name: "firstname", label: "First name", autocomplete: "given-name" },
+  { name: "lastname", label: "Last name", autocomplete: "family-name" },
+  { name: "phone", label: "Phone", type: "tel", autocomplete: "tel" }
+];
+var EMAIL = { name: "email", label: "E-mail", type: "email", autocomplete: "username" };
+var PASSWORD = { name: "password", label: "Password", type: "password", autocomplete: "current-password" };
+var NEW_PASSWORD = { ...PASSWORD, autocomplete: "new-password", hint: "At least 8 characters" };
+var LOGIN_LINK = ["Back to ", link("#/login", "Log in"), "."];
+var page = (title, content, ...below) => ({ title, content: [form(content), element("p", {}, ...below)] });
+async function logIn2(email, password) {
+  storeTokens(await request(() => logIn({ body: { email, password } })));
+  if (/^#\/(login|register)/.test(location.hash)) location.hash = "#/";
+  else refresh();
+}
+function loginView() {
+  return page("Log in", {
+    id: "login",
+    fields: [EMAIL, PASSWORD],
+    submit: "Log in",
+    send: ({ email = "", password = "" }) => logIn2(email, password)
+  }, link("#/register", "Register"), " · ", link("#/forgot-password", "Forgot your password?"));
+}
+async function registrationView() {
+  const key = crypto.randomUUID();
+  const schema = await schemaOf("contacts");
+  return page("Register", {
+    id: "register",
+    submit: "Register",
+    fields: [
+      ...PERSON,
+      ...fieldsOf(schema).filter(({ name }) => name.startsWith("properties.")),
+      EMAIL,
+      NEW_PASSWORD
+    ],
+    send: async (values) => {
+      const body = bodyOf(schema, filled(values));
+      const headers = { "Idempotency-Key": idempotencyKey(key, body) };
+      const registered = await request(() => register({ body, headers }));
+      if (registered !== null) return logIn2(body.email, body.password);
+      open("#/login", "Open the link in the e-mail that you receive, then log in.");
+    }
+  }, ...LOGIN_LINK);
+}
+function forgottenView() {
+  return page("Forgot your password?", {
+    id: "forgot",
+    fields: [EMAIL],
+    submit: "Send a link",
+    send: async ({ email = "" }) => {
+      await request(() => forgotPassword({ body: { email } }));
+      open("#/login", "If the address has a user account, a mail with a link to choose a new password is on its way.");
+    }
+  }, ...LOGIN_LINK);
+}
+function resetView(token) {
+  return page("Choose a new password", {
+    id: "reset",
+    fields: [NEW_PASSWORD],
+    submit: "Save the password",
+    send: async ({ password = "" }) => {
+      await perform(() => resetPassword({ body: { token, password } }));
+      storeTokens(null);
+      open("#/login", "Your password is changed; log in with it.");
+    }
+  }, ...LOGIN_LINK);
+}
+function verificationView(token) {
+  const chosen = { ...PASSWORD, hint: "The password that you chose when you registered" };
+  return page("Finish your registration", {
+    id: "verify",
+    fields: [chosen],
+    submit: "Finish",
+    send: async ({ password = "" }) => {
+      await request(() => verifyEmail({ body: { token, password } }));
+      open("#/login", "Your registration is finished; log in.");
+    }
+  }, ...LOGIN_LINK);
+}
+var PAGES = {
+  "#/register": registrationView,
+  "#/forgot-password": forgottenView,
+  "#/reset-password": resetView,
+  "#/verify-email": verificationView
+};
+
 // ../examples/portal/account.ts
-function logOut2(everywhere) {
-  endSession(everywhere).then(() => open("#/login", "You are logged out."), report);
+async function logOut2(everywhere) {
+  await perform(() => logOut({ body: { everywhere } }));
+  storeTokens(null);
+  open("#/login", "You are logged out.");
 }
 async function logOutEverywhere() {
-  if (await confirmed("Log out everywhere?", "All your sessions end, in this and in all other browsers.", "Log out everywhere")) {
-    logOut2(true);
-  }
+  const isConfirmed = await confirmed("Log out everywhere?", "All your sessions end, in this and in all other browsers.", "Log out everywhere");
+  if (isConfirmed) await logOut2(true);
+}
+var BROWSERS = ["Edg", "Firefox", "Chrome", "Safari"];
+var SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"];
+function clientName(agent) {
+  const browser = BROWSERS.find((name) => agent.includes(`${name}/`))?.replace("Edg", "Edge");
+  const system = SYSTEMS.find((name) => agent.includes(name));
+  return browser && system ? `${browser} on ${system}` : agent.slice(0, 40) || "Unknown client";
+}
+async function sessionList() {
+  const { results: results2 } = await request(() => listSessions());
+  const items = results2.map(({ id, user_agent, address, last_used_at, is_current }) => {
+    const client2 = clientName(user_agent ?? "");
+    const used = [address, `last used ${timeText(last_used_at)}`].filter(Boolean).join(" · ");
+    const end = async () => {
+      await perform(() => endSession({ path: { id } })).catch((error) => {
+        if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
+      });
+      open("#/profile", "The session has ended.");
+    };
+    const mark = is_current ? element("span", { class: "stage" }, "This session") : button("End", end, { class: "plain", "aria-label": `End the session of ${client2}, ${used}` });
+    return element("li", { class: "session" }, element("span", {}, client2, " ", element("small", {}, used)), mark);
+  });
+  return element("ul", { class: "plain-list", id: "sessions" }, ...items);
 }
 async function profileView() {
-  const me = await profile();
+  const [me, sessions] = await Promise.all([profile(), sessionList()]);
   const details = form({
     id: "profile",
     submit: "Save profile",
-    fields: [
-      { name: "firstname", label: "First name", autocomplete: "given-name", value: me.firstname },
-      { name: "lastname", label: "Last name", autocomplete: "family-name", value: me.lastname },
-      { name: "phone", label: "Phone", type: "tel", autocomplete: "tel", value: me.phone }
-    ],
+    fields: PERSON.map((field) => ({ ...field, value: me[field.name] })),
     send: async (body) => {
       await request(() => updateMe({ body }));
       forgetProfile();
@@ -1246,8 +1481,8 @@ async function profileView() {
     id: "password",
     submit: "Change password",
     fields: [
-      { name: "current_password", label: "Current password", type: "password", autocomplete: "current-password" },
-      { name: "new_password", label: "New password", type: "password", autocomplete: "new-password", hint: "At least 8 characters" }
+      { ...PASSWORD, name: "current_password", label: "Current password" },
+      { ...NEW_PASSWORD, name: "new_password", label: "New password" }
     ],
     send: async ({ current_password = "", new_password = "" }) => {
       await perform(() => changePassword({ body: { current_password, new_password } }));
@@ -1264,8 +1499,8 @@ async function profileView() {
         section("Password", password),
         section(
           "Sessions",
-          element("p", {}, "End your sessions in all browsers, this one included."),
-          button("Log out everywhere", () => void logOutEverywhere(), { class: "danger", id: "logout-everywhere" })
+          sessions,
+          button("Log out everywhere", logOutEverywhere, { class: "danger", id: "logout-everywhere" })
         )
       )
     ]
@@ -1273,40 +1508,34 @@ async function profileView() {
 }
 
 // ../examples/portal/editing.ts
+var isConflict = (error) => error instanceof ProblemError && error.problem.code === "precondition_failed";
 function changesOf(fields, values) {
   const changed = fields.filter(({ name, value = "" }) => (values[name] ?? "") !== value.trim());
   return Object.fromEntries(changed.map(({ name, optional }) => [name, values[name] || (optional ? null : "")]));
 }
-function shown(field, value) {
-  return field.options?.find((option) => option.value === value)?.label ?? (value || "–");
-}
+var shown2 = ({ options = [], multiple }, value = "") => optionText(options, value, multiple) || "–";
 function conflictTable(before, now, values) {
-  const changed = now.filter((field, index) => field.value !== before[index]?.value);
-  const head = ["Field", "Was", "Is now", "Yours"].map((title) => element("th", { scope: "col" }, title));
-  const rows = changed.map(
-    (field) => element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, field.label),
-      element("td", {}, shown(field, before.find(({ name }) => name === field.name)?.value)),
-      element("td", {}, shown(field, field.value)),
-      element("td", {}, shown(field, values[field.name]))
-    )
-  );
-  return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+  const rows = now.filter((field, index) => field.value !== before[index]?.value).map((field) => [
+    field.label,
+    shown2(field, before.find(({ name }) => name === field.name)?.value),
+    shown2(field, field.value),
+    shown2(field, values[field.name])
+  ]);
+  return table("Changes", [["Field"], ["Was"], ["Is now"], ["Yours"]], rows);
 }
-async function editView({ title, back, read, fields, update }) {
-  const loaded = await read();
-  const before = fields(loaded.data);
+async function editView(type, id) {
+  const [schema, loaded] = await Promise.all([schemaOf(type.name), type.read(id)]);
+  const before = fieldsOf(schema, loaded.data);
+  const back = `#/${type.name}/${id}`;
   let etag = loaded.etag;
   const conflict = element("div", { id: "conflict", tabindex: "-1" });
   const showConflict = async (values) => {
-    const current = await read();
+    const current = await type.read(id);
     etag = current.etag;
     conflict.replaceChildren(
       element("h2", {}, "Changed in the meantime"),
       element("p", {}, "Another person saved changes while you were editing, so yours are not saved yet."),
-      conflictTable(before, fields(current.data), values),
+      conflictTable(before, fieldsOf(schema, current.data), values),
       element("p", {}, "Press “Save” again to save the fields that you changed, or discard your changes."),
       button("Discard my changes", refresh, { class: "plain" })
     );
@@ -1316,16 +1545,16 @@ async function editView({ title, back, read, fields, update }) {
     const changes = changesOf(before, values);
     if (Object.keys(changes).length === 0) return open(back, "Nothing was changed.");
     try {
-      await update(changes, etag);
+      await type.update(id, bodyOf(schema, changes), etag);
     } catch (error) {
-      if (!(error instanceof ProblemError) || error.problem.code !== "precondition_failed") throw error;
+      if (!isConflict(error)) throw error;
       return showConflict(values);
     }
     open(back, "Changes saved.");
   };
   return {
-    title,
-    content: [conflict, element("div", { class: "narrow" }, form({ id: "edit", fields: before, submit: "Save", cancel: back, send: send2 }))]
+    title: `Edit ${type.singular}`,
+    content: [conflict, form({ id: "edit", fields: before, submit: "Save", cancel: back, send: send2 })]
   };
 }
 function archiveButton(name, archive, back) {
@@ -1333,323 +1562,173 @@ function archiveButton(name, archive, back) {
     if (!await confirmed(`Archive “${name}”?`, "It disappears from all lists. In HubSpot it can be restored for 90 days.", "Archive")) return;
     try {
       await archive();
-      open(back, `“${name}” is archived.`);
     } catch (error) {
-      const isConflict = error instanceof ProblemError && error.problem.code === "precondition_failed";
-      if (isConflict) open(location.hash, "Another person changed it in the meantime. Read it again before you archive it.");
-      else report(error);
+      if (!isConflict(error)) throw error;
+      return open(location.hash, "Another person changed it in the meantime. Read it again before you archive it.");
     }
+    open(back, `“${name}” is archived.`);
   };
-  return button("Archive", () => void pressed(), { class: "plain", id: "archive" });
+  return button("Archive", pressed, { class: "plain", id: "archive" });
 }
 
-// ../examples/portal/format.ts
-function money(amount, currency) {
-  if (amount === null) return "";
-  const value = Number(amount);
-  const style = currency && /^[A-Z]{3}$/.test(currency) ? { style: "currency", currency } : { minimumFractionDigits: 2 };
-  return new Intl.NumberFormat(void 0, { ...style, maximumFractionDigits: Math.max(2, amount.split(".")[1]?.length ?? 0) }).format(value);
-}
-function day(timestamp) {
-  if (timestamp === null) return "";
-  if (/T00:00:00(\.0+)?Z$/.test(timestamp)) return timestamp.slice(0, 10);
-  const date = new Date(timestamp);
-  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
-}
-function dayText(timestamp) {
-  if (timestamp === null) return "";
-  return (/* @__PURE__ */ new Date(`${day(timestamp)}T12:00:00`)).toLocaleDateString(void 0, { dateStyle: "medium" });
-}
-var timeText = (timestamp) => timestamp === null ? "" : new Date(timestamp).toLocaleString(void 0, { dateStyle: "medium", timeStyle: "short" });
-function contactName({ firstname, lastname, email }) {
-  return [firstname, lastname].filter(Boolean).join(" ") || email || "Contact without a name";
-}
-function stageOptions(pipelines2, current = null) {
-  return pipelines2.flatMap(
-    ({ label, stages }) => stages.filter(({ id, may_set }) => may_set || id === current).map((stage) => ({ value: stage.id, label: stage.label, ...pipelines2.length > 1 && { group: label } }))
-  );
-}
-function pipelineOf(pipelines2, stage) {
-  return pipelines2.find(({ stages }) => stages.some(({ id }) => id === stage))?.id;
-}
-function stageBadge(pipelines2, id) {
-  if (id === null) return null;
-  const stage = pipelines2.flatMap(({ stages }) => stages).find((candidate) => candidate.id === id);
-  return element("span", { class: stage?.is_closed ? "stage closed" : "stage" }, stage?.label ?? id);
-}
-function propertyOptions(properties2, name) {
-  return properties2.find((property) => property.name === name)?.options ?? [];
-}
-var optionLabel = (properties2, name, value) => propertyOptions(properties2, name).find((option) => option.value === value)?.label ?? value ?? "";
+// ../examples/portal/record_types.ts
+var include = "associations";
+var ifMatch = (etag) => ({ "If-Match": etag });
+var CONTACTS = {
+  name: "contacts",
+  singular: "contact",
+  read: (id) => load(() => getContact({ path: { id } })),
+  update: (id, body, etag) => request(() => updateContact({ path: { id }, body, headers: ifMatch(etag) })),
+  search: (body) => request(() => searchContacts({ body }))
+};
+var DEALS = {
+  name: "deals",
+  singular: "deal",
+  read: (id) => load(() => getDeal({ path: { id }, query: { include } })),
+  update: (id, body, etag) => request(() => updateDeal({ path: { id }, body, headers: ifMatch(etag) })),
+  archive: (id, etag) => perform(() => archiveDeal({ path: { id }, headers: ifMatch(etag) })),
+  search: (body) => request(() => searchDeals({ body: { ...body, include } }))
+};
+var TICKETS = {
+  name: "tickets",
+  singular: "ticket",
+  read: (id) => load(() => getTicket({ path: { id }, query: { include } })),
+  update: (id, body, etag) => request(() => updateTicket({ path: { id }, body, headers: ifMatch(etag) })),
+  archive: (id, etag) => perform(() => archiveTicket({ path: { id }, headers: ifMatch(etag) })),
+  search: (body) => request(() => searchTickets({ body: { ...body, include } }))
+};
 
 // ../examples/portal/records.ts
+var isStaff = async () => (await profile()).role === "staff";
 async function may(operation) {
-  return (await profile()).operations.includes(operation);
+  const { operations } = await profile();
+  return operation === "update_contact" || operations.some((allowed) => allowed === operation);
 }
-var amountText = (deal) => money(deal.amount, deal.currency);
-var backLink = (href, text) => element("p", {}, link(href, `← ${text}`));
-function incompleteNotice(record) {
-  return record.incomplete ? element("p", { class: "error" }, "Some records could not be read; reload the page.") : null;
-}
-async function ownContacts() {
-  const contacts = [];
-  let cursor = null;
-  do {
-    const query = cursor ? { cursor } : {};
-    const page = (await request(() => listCrmObjects({ query }))).data;
-    contacts.push(...page.contacts);
-    cursor = page.next_after;
-  } while (cursor);
-  return contacts;
-}
-function ticketList(tickets, stages, kinds) {
-  if (tickets.length === 0) return element("p", { class: "muted" }, "No tickets");
-  const items = tickets.map(
-    (ticket) => element(
-      "li",
-      {},
-      link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject"),
-      " ",
-      stageBadge(stages.tickets, ticket.hs_pipeline_stage),
-      " ",
-      element(
-        "span",
-        { class: "muted" },
-        [optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority), dayText(ticket.createdate)].filter(Boolean).join(" · ")
-      )
-    )
-  );
+var TICKET_FACTS = ["hs_pipeline_stage", "hs_ticket_priority", "createdate"];
+var recordLink = (type, record) => link(`#/${type}/${record.id}`, titleOf(record));
+var joined = (...parts) => parts.filter(Boolean).join(" · ");
+var incompleteNotice = (record) => record.incomplete && element("p", { class: "error" }, "Some records could not be read; reload the page.");
+function recordList(type, schema, records, names) {
+  if (records.length === 0) return element("p", { class: "muted" }, `No ${type}`);
+  const items = records.map((record) => {
+    const [stage, ...more] = names.map((name) => shown(schema, record, name));
+    return element("li", {}, recordLink(type, record), " ", stage, " ", element("span", { class: "muted" }, joined(...more)));
+  });
   return element("ul", { class: "plain-list" }, ...items);
 }
-function dealCard(deal, stages, kinds, newTicket) {
-  const closes = deal.closedate && `closes ${dayText(deal.closedate)}`;
-  return element(
-    "article",
-    { "data-deal": deal.id },
-    element("h2", {}, link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name"), stageBadge(stages.deals, deal.dealstage)),
-    element("p", { class: "muted" }, [amountText(deal), closes].filter(Boolean).join(" · ") || "No amount yet"),
-    ticketList(deal.tickets, stages, kinds),
-    incompleteNotice(deal),
-    newTicket && link(`#/deals/${deal.id}/new-ticket`, "New ticket", { "aria-label": `New ticket on ${deal.dealname ?? "this deal"}` })
-  );
+async function contactLinks(records) {
+  const idsOf = (record) => "contact_ids" in record && record.contact_ids || [];
+  const values = [...new Set(records.flatMap(idsOf))].slice(0, 50);
+  if (values.length === 0 || !await isStaff()) return () => null;
+  const { results: results2 } = await CONTACTS.search({ filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 });
+  const names = new Map(results2.map((contact) => [contact.id, titleOf(contact)]));
+  return (record) => element("span", { class: "links" }, ...idsOf(record).map((id) => link(`#/contacts/${id}`, names.get(id) ?? id)));
+}
+async function dealCards(deals) {
+  if (deals.length === 0) return element("p", { class: "muted" }, "No deals yet");
+  const [schema, tickets, newTicket] = await Promise.all([schemaOf("deals"), schemaOf("tickets"), may("create_ticket")]);
+  const cards = deals.map((deal) => {
+    const closes = shown(schema, deal, "closedate");
+    return element(
+      "article",
+      { "data-deal": deal.id },
+      element("h2", {}, recordLink("deals", deal), shown(schema, deal, "dealstage")),
+      element("p", { class: "muted" }, joined(shown(schema, deal, "amount"), closes && `closes ${closes}`) || "No amount yet"),
+      recordList("tickets", tickets, deal.tickets, TICKET_FACTS),
+      incompleteNotice(deal),
+      newTicket && link(`#/deals/${deal.id}/new-ticket`, "New ticket", { "aria-label": `New ticket on ${titleOf(deal)}` })
+    );
+  });
+  return element("div", { class: "cards" }, ...cards);
 }
 async function myDealsView() {
-  const [stages, kinds, contacts, newDeal, newTicket] = await Promise.all([
-    pipelines(),
-    properties("tickets"),
-    ownContacts(),
-    may("create_deal"),
-    may("create_ticket")
+  const [schema, { data: { contacts } }, newDeal] = await Promise.all([
+    schemaOf("deals"),
+    request(() => listCrmObjects()),
+    may("create_deal")
   ]);
-  const closed = new Set(stages.deals.flatMap((pipeline) => pipeline.stages).filter((stage) => stage.is_closed).map(({ id }) => id));
-  const order = (deal) => `${closed.has(deal.dealstage ?? "") ? 0 : 1}${deal.createdate ?? ""}`;
+  const order = (deal) => `${stageOf(schema, deal.dealstage ?? "")?.is_closed ? 0 : 1}${deal.createdate ?? ""}`;
   const deals = contacts.flatMap((contact) => contact.deals).sort((one, other) => order(one) < order(other) ? 1 : -1);
   return {
     title: "My deals",
     actions: [newDeal && action("#/deals/new", "New deal")],
-    content: [
-      ...contacts.map(incompleteNotice),
-      deals.length === 0 && element("p", { class: "muted" }, "You have no deals yet."),
-      element("div", { class: "cards" }, ...deals.map((deal) => dealCard(deal, stages, kinds, newTicket)))
-    ]
+    content: [...contacts.map(incompleteNotice), await dealCards(deals)]
   };
 }
-function dealFields(stages, deal) {
-  const stage = deal?.dealstage ?? null;
-  return [
-    { name: "dealname", label: "Name", value: deal?.dealname ?? "" },
-    { name: "dealstage", label: "Stage", options: stageOptions(stages.deals, stage), value: stage ?? "" },
-    {
-      name: "amount",
-      label: "Amount",
-      inputmode: "decimal",
-      optional: true,
-      value: deal?.amount ?? "",
-      hint: deal?.currency ? `In ${deal.currency}, such as 1500.50` : "A number, such as 1500.50"
-    },
-    { name: "closedate", label: "Expected close", type: "date", optional: true, value: day(deal?.closedate ?? null) },
-    { name: "description", label: "Description", type: "textarea", optional: true, value: deal?.description ?? "" }
-  ];
-}
-var inPipeline = (values, stages, stage) => {
-  const pipeline = pipelineOf(stages, values[stage] ?? void 0);
-  return pipeline ? { ...values, pipeline } : values;
-};
-async function newDealView(contactId) {
-  const stages = await pipelines();
-  const owner = contactId ? await request(() => getContact({ path: { id: contactId } })) : null;
-  const key = crypto.randomUUID();
-  const send2 = async (values) => {
-    const known = contactId ? { contact_id: contactId } : {};
-    const body = { ...inPipeline(filled(values), stages.deals, "dealstage"), ...known };
-    const created = await request(() => createDeal({ body, headers: { "Idempotency-Key": idempotencyKey(key, body) } }));
-    open(`#/deals/${created.id}`, "The deal is created.");
+function recordView(type, related) {
+  return async (id) => {
+    const [{ data, etag }, schema, mayEdit, mayArchive] = await Promise.all([
+      type.read(id),
+      schemaOf(type.name),
+      may(`update_${type.singular}`),
+      may(`archive_${type.singular}`)
+    ]);
+    const { back, actions = [], content = [] } = await related(data);
+    const { archive } = type;
+    return {
+      title: titleOf(data),
+      actions: [
+        ...actions,
+        mayEdit && action(`#/${type.name}/${id}/edit`, "Edit"),
+        archive && mayArchive && archiveButton(titleOf(data), () => archive(id, etag), back.hash)
+      ],
+      content: [
+        element("p", {}, "← ", back),
+        facts([...factsOf(schema, data), ["Contact", (await contactLinks([data]))(data)]]),
+        ...content
+      ]
+    };
   };
-  const back = contactId ? `#/contacts/${contactId}` : "#/deals";
+}
+var dealView = recordView(DEALS, async (deal) => {
+  const [schema, newTicket, staff] = await Promise.all([schemaOf("tickets"), may("create_ticket"), isStaff()]);
   return {
-    title: owner ? `New deal for ${contactName(owner)}` : "New deal",
-    content: [element("div", { class: "narrow" }, form({ id: "deal", fields: dealFields(stages), submit: "Create deal", cancel: back, send: send2 }))]
-  };
-}
-async function contactNames(ids) {
-  const values = [...new Set(ids)].slice(0, 50);
-  if (values.length === 0) return /* @__PURE__ */ new Map();
-  const body = { filters: [{ property: "hs_object_id", operator: "IN", values }], limit: 50 };
-  const { results: results2 } = await request(() => searchContacts({ body }));
-  return new Map(results2.map((contact) => [contact.id, contactName(contact)]));
-}
-function contactLinks(ids, names) {
-  if (ids.length === 0) return null;
-  const links = ids.map((id) => link(`#/contacts/${id}`, names.get(id) ?? id));
-  return element("span", { class: "links" }, ...links);
-}
-async function relatedContacts({ contact_ids }) {
-  const ids = contact_ids ?? [];
-  if (ids.length === 0 || (await profile()).role !== "staff") return null;
-  return contactLinks(ids, await contactNames(ids));
-}
-async function dealView(id) {
-  const [{ data: deal, etag }, stages, kinds, mayEdit, mayArchive, newTicket] = await Promise.all([
-    load(() => getDeal({ path: { id }, query: { include: "associations" } })),
-    pipelines(),
-    properties("tickets"),
-    may("update_deal"),
-    may("archive_deal"),
-    may("create_ticket")
-  ]);
-  const archive = () => perform(() => archiveDeal({ path: { id }, headers: { "If-Match": etag } }));
-  const isStaff = (await profile()).role === "staff";
-  return {
-    title: deal.dealname ?? "Deal without a name",
-    actions: [
-      mayEdit && action(`#/deals/${id}/edit`, "Edit"),
-      mayArchive && archiveButton(deal.dealname ?? "this deal", archive, "#/deals")
-    ],
+    back: link("#/deals", staff ? "All deals" : "My deals"),
     content: [
-      backLink("#/deals", isStaff ? "All deals" : "My deals"),
-      facts([
-        ["Stage", stageBadge(stages.deals, deal.dealstage)],
-        ["Amount", amountText(deal)],
-        ["Expected close", dayText(deal.closedate)],
-        ["Contact", await relatedContacts(deal)],
-        ["Created", timeText(deal.createdate)],
-        ["Last change", timeText(deal.hs_lastmodifieddate)],
-        ["Description", deal.description]
-      ]),
       section(
         "Tickets",
         incompleteNotice(deal),
-        ticketList(deal.tickets, stages, kinds),
-        newTicket && action(`#/deals/${id}/new-ticket`, "New ticket")
+        recordList("tickets", schema, deal.tickets, TICKET_FACTS),
+        newTicket && action(`#/deals/${deal.id}/new-ticket`, "New ticket")
       )
     ]
   };
-}
-async function editDealView(id) {
-  const stages = await pipelines();
-  return editView({
-    title: "Edit deal",
-    back: `#/deals/${id}`,
-    read: () => load(() => getDeal({ path: { id } })),
-    fields: (deal) => dealFields(stages, deal),
-    update: (changes, etag) => {
-      const body = inPipeline(changes, stages.deals, "dealstage");
-      return request(() => updateDeal({ path: { id }, body, headers: { "If-Match": etag } }));
-    }
-  });
-}
-function ticketFields(stages, kinds, ticket) {
-  const stage = ticket?.hs_pipeline_stage ?? null;
-  const options = (name) => propertyOptions(kinds, name);
-  return [
-    { name: "subject", label: "Subject", value: ticket?.subject ?? "" },
-    { name: "description", label: "What happened", type: "textarea", value: ticket?.description ?? "" },
-    { name: "hs_pipeline_stage", label: "Stage", options: stageOptions(stages.tickets, stage), value: stage ?? "" },
-    { name: "category", label: "Category", options: options("category"), optional: true, value: ticket?.category ?? "" },
-    {
-      name: "hs_ticket_priority",
-      label: "Priority",
-      options: options("hs_ticket_priority"),
-      optional: true,
-      value: ticket?.hs_ticket_priority ?? ""
-    }
-  ];
-}
-async function newTicketView(dealId) {
-  const [deal, stages, kinds] = await Promise.all([
-    request(() => getDeal({ path: { id: dealId } })),
-    pipelines(),
-    properties("tickets")
-  ]);
+});
+var ticketView = recordView(TICKETS, async ({ deal_ids }) => {
+  const [dealId] = deal_ids ?? [];
+  if (dealId) return { back: link(`#/deals/${dealId}`, "The deal") };
+  return { back: await isStaff() ? link("#/tickets", "All tickets") : link("#/deals", "My deals") };
+});
+var contactView = recordView(CONTACTS, async (contact) => ({
+  back: link("#/contacts", "All contacts"),
+  actions: [await may("create_deal") && action(`#/contacts/${contact.id}/new-deal`, "New deal")],
+  content: [incompleteNotice(contact), await dealCards(contact.deals)]
+}));
+async function newView({ name, singular }, title, back, create) {
+  const schema = await schemaOf(name);
   const key = crypto.randomUUID();
   const send2 = async (values) => {
-    const body = inPipeline(filled(values), stages.tickets, "hs_pipeline_stage");
-    const headers = { "Idempotency-Key": idempotencyKey(key, body) };
-    const created = await request(() => createTicket({ path: { id: dealId }, body, headers }));
-    open(`#/deals/${dealId}`, `The ticket “${created.subject ?? ""}” is created.`);
+    const body = bodyOf(schema, filled(values));
+    const created = await create(body, { "Idempotency-Key": idempotencyKey(key, body) });
+    open(`#/${name}/${created.id}`, `The ${singular} is created.`);
   };
-  const back = `#/deals/${dealId}`;
-  return {
-    title: `New ticket on ${deal.dealname ?? "this deal"}`,
-    content: [
-      element(
-        "div",
-        { class: "narrow" },
-        form({ id: "ticket", fields: ticketFields(stages, kinds), submit: "Create ticket", cancel: back, send: send2 })
-      )
-    ]
-  };
+  return { title, content: [form({ id: singular, fields: fieldsOf(schema), submit: `Create ${singular}`, cancel: back, send: send2 })] };
 }
-async function ticketView(id) {
-  const [{ data: ticket, etag }, stages, kinds, mayEdit, mayArchive, me] = await Promise.all([
-    load(() => getTicket({ path: { id }, query: { include: "associations" } })),
-    pipelines(),
-    properties("tickets"),
-    may("update_ticket"),
-    may("archive_ticket"),
-    profile()
-  ]);
-  const dealId = ticket.deal_ids?.[0];
-  const parent = dealId ? `#/deals/${dealId}` : me.role === "staff" ? "#/tickets" : "#/deals";
-  const archive = () => perform(() => archiveTicket({ path: { id }, headers: { "If-Match": etag } }));
-  return {
-    title: ticket.subject ?? "Ticket without a subject",
-    actions: [
-      mayEdit && action(`#/tickets/${id}/edit`, "Edit"),
-      mayArchive && archiveButton(ticket.subject ?? "this ticket", archive, parent)
-    ],
-    content: [
-      backLink(parent, dealId ? "The deal" : me.role === "staff" ? "All tickets" : "My deals"),
-      facts([
-        ["Stage", stageBadge(stages.tickets, ticket.hs_pipeline_stage)],
-        ["Category", optionLabel(kinds, "category", ticket.category)],
-        ["Priority", optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority)],
-        ["Contact", await relatedContacts(ticket)],
-        ["Created", timeText(ticket.createdate)],
-        ["Last change", timeText(ticket.hs_lastmodifieddate)],
-        ["What happened", ticket.description]
-      ])
-    ]
-  };
-}
-async function editTicketView(id) {
-  const [stages, kinds] = await Promise.all([pipelines(), properties("tickets")]);
-  return editView({
-    title: "Edit ticket",
-    back: `#/tickets/${id}`,
-    read: () => load(() => getTicket({ path: { id } })),
-    fields: (ticket) => ticketFields(stages, kinds, ticket),
-    update: (changes, etag) => {
-      const body = inPipeline(changes, stages.tickets, "hs_pipeline_stage");
-      return request(() => updateTicket({ path: { id }, body, headers: { "If-Match": etag } }));
-    }
+async function newDealView(contactId) {
+  const owner = contactId ? ` for ${titleOf((await CONTACTS.read(contactId)).data)}` : "";
+  return newView(DEALS, `New deal${owner}`, contactId ? `#/contacts/${contactId}` : "#/deals", (values, headers) => {
+    const body = { ...values, ...contactId && { contact_id: contactId } };
+    return request(() => createDeal({ body, headers }));
   });
+}
+async function newTicketView(dealId) {
+  const { data } = await DEALS.read(dealId);
+  return newView(TICKETS, `New ticket on ${titleOf(data)}`, `#/deals/${dealId}`, (body, headers) => request(() => createTicket({ path: { id: dealId }, body, headers })));
 }
 
 // ../examples/portal/search.ts
-function results(title, items) {
-  if (items.length === 0) return null;
-  return section(title, element("ul", { class: "plain-list" }, ...items.map((children) => element("li", {}, ...children))));
+async function results(title, type, records, names) {
+  return records.length > 0 ? section(title, recordList(type, await schemaOf(type), records, names)) : null;
 }
 async function searchView(query) {
   const q = query.get("q") ?? "";
@@ -1660,28 +1739,12 @@ async function searchView(query) {
     send: async (values) => open(`#/search?${new URLSearchParams(values)}`)
   });
   if (!q) return { title: "Search", content: [box] };
-  const [found, stages] = await Promise.all([request(() => searchEverything({ query: { q } })), pipelines()]);
-  const sections = [
-    results("Deals", found.deals.map((deal) => [
-      link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name"),
-      " ",
-      stageBadge(stages.deals, deal.dealstage),
-      " ",
-      element("span", { class: "muted" }, amountText(deal))
-    ])),
-    results("Tickets", found.tickets.map((ticket) => [
-      link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject"),
-      " ",
-      stageBadge(stages.tickets, ticket.hs_pipeline_stage),
-      " ",
-      element("span", { class: "muted" }, dayText(ticket.createdate))
-    ])),
-    results("Contacts", found.contacts.map((contact) => [
-      link(`#/contacts/${contact.id}`, contactName(contact)),
-      " ",
-      element("span", { class: "muted" }, contact.email ?? "")
-    ]))
-  ];
+  const found = await request(() => searchEverything({ query: { q } }));
+  const sections = await Promise.all([
+    results("Deals", "deals", found.deals, ["dealstage", "amount"]),
+    results("Tickets", "tickets", found.tickets, ["hs_pipeline_stage", "createdate"]),
+    results("Contacts", "contacts", found.contacts, ["email"])
+  ]);
   const failed = found.failed.map((part) => element("p", { class: "error" }, `The ${part} could not be searched; search again.`));
   const isEmpty = sections.every((part) => part === null) && failed.length === 0;
   return {
@@ -1698,6 +1761,11 @@ async function searchView(query) {
 
 // ../examples/portal/staff.ts
 var PAGE_SIZE = 20;
+var COLUMNS = {
+  contacts: ["lifecyclestage", ["email", ""], ["phone", "wide"], ["lifecyclestage", "wide"], ["createdate", "wide"]],
+  deals: ["dealstage", ["contact_ids", ""], ["dealstage", ""], ["amount", "number wide"], ["closedate", "wide"]],
+  tickets: ["hs_pipeline_stage", ["contact_ids", ""], ["hs_pipeline_stage", ""], ["hs_ticket_priority", "wide"], ["createdate", "wide"]]
+};
 var previous = /* @__PURE__ */ new Map();
 function pager(path, query, next) {
   const cursor = query.get("cursor") ?? "";
@@ -1717,213 +1785,50 @@ function pager(path, query, next) {
     next && pageLink("Next page", next)
   );
 }
-async function listView({ title, path, query, filter, search, columns }) {
-  const [text, chosen, cursor] = ["q", filter.field.name, "cursor"].map((name) => query.get(name) ?? "");
-  const filters = chosen ? [{ property: filter.property, operator: "EQ", value: chosen }] : [];
-  const page = await search({
+async function listView({ name: type, search }, query) {
+  const [filter, ...columns] = COLUMNS[type];
+  const [text, chosen, cursor] = ["q", filter, "cursor"].map((name) => query.get(name) ?? "");
+  const filters = chosen ? [{ property: filter, operator: "EQ", value: chosen }] : [];
+  const [schema, page2] = await Promise.all([schemaOf(type), search({
     filters,
     limit: PAGE_SIZE,
     sort: { property: "createdate", direction: "descending" },
     ...text && { query: text },
     ...cursor && { cursor }
-  });
-  const cells = await columns(page.results);
-  const heads = cells.map(([name, , style]) => element("th", { scope: "col", class: style ?? "" }, name));
-  const rows = page.results.map(
-    (record) => element("tr", {}, ...cells.map(([, cell, style], index) => index === 0 ? element("th", { scope: "row" }, cell(record)) : element("td", { class: style ?? "" }, cell(record))))
-  );
+  })]);
+  const links = await contactLinks(page2.results);
+  const labelOf = (name) => propertyOf(schema, name)?.label ?? "Contact";
+  const heads = columns.map(([name, style]) => [labelOf(name), style]);
+  const rows = page2.results.map((record) => [
+    recordLink(type, record),
+    ...columns.map(([name]) => name === "contact_ids" ? links(record) : shown(schema, record, name))
+  ]);
+  const filtered = propertyOf(schema, filter);
+  const path = `#/${type}`;
+  const title = `${type.charAt(0).toUpperCase()}${type.slice(1)}`;
   const filterForm = form({
     id: "filters",
     submit: "Show",
     fields: [
       { name: "q", label: "Text", type: "search", optional: true, filter: true, value: text ?? "" },
-      { ...filter.field, optional: true, filter: true, value: chosen ?? "" }
+      {
+        name: filter,
+        label: labelOf(filter),
+        optional: true,
+        filter: true,
+        value: chosen ?? "",
+        options: filtered ? optionsOf(schema, filtered) : []
+      }
     ],
-    send: async (values) => open(`${path}?${new URLSearchParams(Object.entries(values).filter(([, value]) => value))}`)
+    send: async (values) => open(`${path}?${new URLSearchParams(filled(values))}`)
   });
   return {
     title,
     content: [
       filterForm,
-      element("p", { class: "muted", id: "total" }, page.total === 1 ? "1 record" : `${page.total} records`),
-      rows.length > 0 && element(
-        "table",
-        {},
-        element("caption", { class: "visually-hidden" }, title),
-        element("thead", {}, element("tr", {}, ...heads)),
-        element("tbody", {}, ...rows)
-      ),
-      pager(path, query, page.next_cursor)
-    ]
-  };
-}
-async function contactsView(query) {
-  const kinds = await properties("contacts");
-  return listView({
-    title: "Contacts",
-    path: "#/contacts",
-    query,
-    filter: { property: "lifecyclestage", field: { name: "stage", label: "Lifecycle stage", options: propertyOptions(kinds, "lifecyclestage") } },
-    search: (body) => request(() => searchContacts({ body })),
-    columns: async () => [
-      ["Name", (contact) => link(`#/contacts/${contact.id}`, contactName(contact))],
-      ["E-mail", (contact) => contact.email],
-      ["Phone", (contact) => contact.phone, "wide"],
-      ["Lifecycle stage", (contact) => optionLabel(kinds, "lifecyclestage", contact.lifecyclestage), "wide"],
-      ["Created", (contact) => dayText(contact.createdate), "wide"]
-    ]
-  });
-}
-async function contactColumn(records) {
-  const names = await contactNames(records.flatMap((record) => record.contact_ids ?? []));
-  return ["Contact", (record) => contactLinks(record.contact_ids ?? [], names)];
-}
-async function dealsView(query) {
-  const stages = await pipelines();
-  return listView({
-    title: "Deals",
-    path: "#/deals",
-    query,
-    filter: { property: "dealstage", field: { name: "stage", label: "Stage", options: stageOptions(stages.deals) } },
-    search: (body) => request(() => searchDeals({ body: { ...body, include: "associations" } })),
-    columns: async (deals) => [
-      ["Name", (deal) => link(`#/deals/${deal.id}`, deal.dealname ?? "Deal without a name")],
-      await contactColumn(deals),
-      ["Stage", (deal) => stageBadge(stages.deals, deal.dealstage)],
-      ["Amount", (deal) => amountText(deal), "number wide"],
-      ["Expected close", (deal) => dayText(deal.closedate), "wide"]
-    ]
-  });
-}
-async function ticketsView(query) {
-  const [stages, kinds] = await Promise.all([pipelines(), properties("tickets")]);
-  return listView({
-    title: "Tickets",
-    path: "#/tickets",
-    query,
-    filter: { property: "hs_pipeline_stage", field: { name: "stage", label: "Stage", options: stageOptions(stages.tickets) } },
-    search: (body) => request(() => searchTickets({ body: { ...body, include: "associations" } })),
-    columns: async (tickets) => [
-      ["Subject", (ticket) => link(`#/tickets/${ticket.id}`, ticket.subject ?? "Ticket without a subject")],
-      await contactColumn(tickets),
-      ["Stage", (ticket) => stageBadge(stages.tickets, ticket.hs_pipeline_stage)],
-      ["Priority", (ticket) => optionLabel(kinds, "hs_ticket_priority", ticket.hs_ticket_priority), "wide"],
-      ["Created", (ticket) => dayText(ticket.createdate), "wide"]
-    ]
-  });
-}
-async function contactView(id) {
-  const [contact, stages, kinds, contactKinds, newDeal, newTicket] = await Promise.all([
-    request(() => getContact({ path: { id } })),
-    pipelines(),
-    properties("tickets"),
-    properties("contacts"),
-    may("create_deal"),
-    may("create_ticket")
-  ]);
-  return {
-    title: contactName(contact),
-    actions: [
-      newDeal && action(`#/contacts/${id}/new-deal`, "New deal"),
-      action(`#/contacts/${id}/edit`, "Edit", "plain")
-    ],
-    content: [
-      element("p", {}, link("#/contacts", "← All contacts")),
-      facts([
-        ["E-mail", contact.email],
-        ["Phone", contact.phone],
-        ["Lifecycle stage", optionLabel(contactKinds, "lifecyclestage", contact.lifecyclestage)],
-        ["Created", timeText(contact.createdate)]
-      ]),
-      contact.deals.length === 0 && element("p", { class: "muted" }, "No deals"),
-      element("div", { class: "cards" }, ...contact.deals.map((deal) => dealCard(deal, stages, kinds, newTicket))),
-      contact.incomplete && element("p", { class: "error" }, "Some records could not be read; reload the page.")
-    ]
-  };
-}
-async function editContactView(id) {
-  const kinds = await properties("contacts");
-  return editView({
-    title: "Edit contact",
-    back: `#/contacts/${id}`,
-    read: () => load(() => getContact({ path: { id } })),
-    fields: (contact) => [
-      { name: "firstname", label: "First name", optional: true, value: contact.firstname ?? "" },
-      { name: "lastname", label: "Last name", optional: true, value: contact.lastname ?? "" },
-      { name: "phone", label: "Phone", type: "tel", optional: true, value: contact.phone ?? "" },
-      {
-        name: "lifecyclestage",
-        label: "Lifecycle stage",
-        optional: true,
-        value: contact.lifecyclestage ?? "",
-        options: propertyOptions(kinds, "lifecyclestage")
-      }
-    ],
-    update: (body, etag) => request(() => updateContact({ path: { id }, body, headers: { "If-Match": etag } }))
-  });
-}
-
-// ../examples/portal/welcome.ts
-var LOGIN = [
-  { name: "email", label: "E-mail", type: "email", autocomplete: "username" },
-  { name: "password", label: "Password", type: "password", autocomplete: "current-password" }
-];
-var REGISTRATION = [
-  { name: "firstname", label: "First name", autocomplete: "given-name" },
-  { name: "lastname", label: "Last name", autocomplete: "family-name" },
-  { name: "phone", label: "Phone", type: "tel", autocomplete: "tel" },
-  { name: "email", label: "E-mail", type: "email", autocomplete: "username" },
-  { name: "password", label: "Password", type: "password", autocomplete: "new-password", hint: "At least 8 characters" }
-];
-async function logIn2(email, password) {
-  storeTokens(await request(() => logIn({ body: { email, password } })));
-  if (/^#\/(login|register)/.test(location.hash)) location.hash = "#/";
-  else refresh();
-}
-function loginView() {
-  const login = form({
-    id: "login",
-    fields: LOGIN,
-    submit: "Log in",
-    send: ({ email = "", password = "" }) => logIn2(email, password)
-  });
-  return {
-    title: "Log in",
-    content: [
-      element(
-        "div",
-        { class: "narrow" },
-        section("Welcome back", login),
-        element("p", {}, "No login yet? ", link("#/register", "Register"), ".")
-      )
-    ]
-  };
-}
-function registrationView() {
-  const key = crypto.randomUUID();
-  const notice = element("p", { role: "status", id: "notice" });
-  const registration = form({
-    id: "register",
-    fields: REGISTRATION,
-    submit: "Register",
-    send: async (values) => {
-      const body = values;
-      const headers = { "Idempotency-Key": idempotencyKey(key, body) };
-      const registered = await request(() => register({ body, headers }));
-      if (registered !== null) return logIn2(body.email, body.password);
-      registration.replaceWith(notice);
-      notice.textContent = "Open the link in the e-mail that you receive, then log in.";
-    }
-  });
-  return {
-    title: "Register",
-    content: [
-      element(
-        "div",
-        { class: "narrow" },
-        section("Your details", registration),
-        element("p", {}, "Registered already? ", link("#/login", "Log in"), ".")
-      )
+      element("p", { class: "muted", id: "total" }, page2.total === 1 ? "1 record" : `${page2.total} records`),
+      rows.length > 0 && table(title, [["Name"], ...heads], rows),
+      pager(path, query, page2.next_cursor)
     ]
   };
 }
@@ -1934,42 +1839,34 @@ var navigation = document.querySelector("#navigation");
 var status = document.querySelector("#status");
 var problem = document.querySelector("#problem");
 var connection = document.querySelector("#connection");
-var SHARED = [
+var ROUTES = [
+  [/^#\/contacts$/, (_, query) => listView(CONTACTS, query)],
+  [/^#\/contacts\/(\d+)$/, contactView],
+  [/^#\/contacts\/(\d+)\/edit$/, (id) => editView(CONTACTS, id)],
+  [/^#\/contacts\/(\d+)\/new-deal$/, newDealView],
+  [/^#\/deals$/, (_, query, role) => role === "staff" ? listView(DEALS, query) : myDealsView()],
+  [/^#\/deals\/new$/, newDealView],
   [/^#\/deals\/(\d+)$/, dealView],
-  [/^#\/deals\/(\d+)\/edit$/, editDealView],
+  [/^#\/deals\/(\d+)\/edit$/, (id) => editView(DEALS, id)],
   [/^#\/deals\/(\d+)\/new-ticket$/, newTicketView],
+  [/^#\/tickets$/, (_, query) => listView(TICKETS, query)],
   [/^#\/tickets\/(\d+)$/, ticketView],
-  [/^#\/tickets\/(\d+)\/edit$/, editTicketView],
+  [/^#\/tickets\/(\d+)\/edit$/, (id) => editView(TICKETS, id)],
   [/^#\/search$/, (_, query) => searchView(query)],
   [/^#\/profile$/, profileView]
 ];
-var ROUTES = {
-  customer: [
-    [/^#\/deals$/, myDealsView],
-    [/^#\/deals\/new$/, () => newDealView()],
-    ...SHARED
-  ],
-  staff: [
-    [/^#\/contacts$/, (_, query) => contactsView(query)],
-    [/^#\/contacts\/(\d+)$/, contactView],
-    [/^#\/contacts\/(\d+)\/edit$/, editContactView],
-    [/^#\/contacts\/(\d+)\/new-deal$/, newDealView],
-    [/^#\/deals$/, (_, query) => dealsView(query)],
-    [/^#\/tickets$/, (_, query) => ticketsView(query)],
-    ...SHARED
-  ]
-};
 var LINKS = {
   customer: [["#/deals", "My deals"], ["#/search", "Search"], ["#/profile", "Profile"]],
   staff: [["#/contacts", "Contacts"], ["#/deals", "Deals"], ["#/tickets", "Tickets"], ["#/search", "Search"], ["#/profile", "Profile"]]
 };
 async function currentView() {
   const [path = "", query = ""] = location.hash.split("?");
-  if (!isLoggedIn()) return path === "#/register" ? registrationView() : loginView();
+  const token = new URLSearchParams(query).get("token") ?? "";
+  if (!isLoggedIn() || token) return (PAGES[path] ?? loginView)(token);
   const { role } = await profile();
-  for (const [pattern, show2] of ROUTES[role]) {
+  for (const [pattern, show2] of ROUTES) {
     const match = pattern.exec(path);
-    if (match) return show2(match[1] ?? "", new URLSearchParams(query));
+    if (match) return show2(match[1] ?? "", new URLSearchParams(query), role);
   }
   const [[home]] = LINKS[role];
   history.replaceState(null, "", home);
@@ -2027,13 +1924,12 @@ async function show() {
   showNavigation(role);
   const heading = element("h1", { tabindex: "-1" }, view.title);
   const actions = (view.actions ?? []).filter(Boolean);
-  main.replaceChildren(
-    element("div", { class: "heading" }, heading, actions.length > 0 && element("div", { class: "buttons" }, ...actions)),
-    ...view.content.filter(Boolean).map((child) => child)
-  );
+  const buttons = actions.length > 0 && element("div", { class: "buttons" }, ...actions);
+  main.replaceChildren(...element("div", {}, element("div", { class: "heading" }, heading, buttons), ...view.content).childNodes);
   main.removeAttribute("aria-busy");
   document.title = `${view.title} – Portal`;
-  status.textContent = takeMessage();
+  status.textContent = announcement.text;
+  announcement.text = "";
   problem.textContent = "";
   window.scrollTo(0, 0);
   if (turn > 1) heading.focus();
@@ -2041,7 +1937,6 @@ async function show() {
 function showConnection() {
   connection.textContent = navigator.onLine ? "" : "You are offline. Changes can be saved when the connection is back.";
 }
-onRefresh(() => void show());
 onSessionChange(refresh);
 window.addEventListener("hashchange", () => void show());
 window.addEventListener("offline", showConnection);
@@ -2053,4 +1948,6 @@ document.querySelector("#skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   main.querySelector("h1")?.focus();
 });
+var mailed = location.pathname.split("/").at(-1);
+if (mailed) history.replaceState(null, "", `./#/${mailed}?${location.hash.slice(1)}`);
 void show();

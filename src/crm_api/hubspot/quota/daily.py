@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 _DAY_SECONDS = 86_400.0
 # Interval between probes once the daily limit is reached. HubSpot resets its counter at midnight of the account's time
@@ -10,11 +11,23 @@ _DAY_SECONDS = 86_400.0
 PROBE_SECONDS = 300.0
 
 
+@dataclass(frozen=True, slots=True)
+class DailyReport:
+    """Calls of the day in the headers of one of HubSpot's responses, which count all apps of the HubSpot account."""
+
+    limit: int
+    remaining: int
+    reported_at: float
+    """Unix time."""
+
+
 class DailyAllowance:
     """Count of the day's requests, corrected by `X-HubSpot-RateLimit-Daily-Remaining` if HubSpot sends it."""
 
     def __init__(self, limit: int, *, wall_clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
+        self.report: DailyReport | None = None
+        """HubSpot's latest report to this process."""
         self._wall_clock = wall_clock
         self._used = 0
         self._day = self._today()
@@ -32,6 +45,11 @@ class DailyAllowance:
         if self.remaining > 0:
             return 0.0
         return max(0.0, self._probe_at - self._wall_clock())
+
+    @property
+    def report_age_seconds(self) -> float:
+        """Seconds since HubSpot's latest report to this process, 0 without one."""
+        return 0.0 if self.report is None else max(0.0, self._wall_clock() - self.report.reported_at)
 
     def take(self) -> float | None:
         """Count one request and return None, or return the seconds until the next probe."""
@@ -51,6 +69,7 @@ class DailyAllowance:
         if limit is None or remaining is None or limit <= 0:
             return
         self._reset_on_new_day()
+        self.report = DailyReport(limit, remaining, self._wall_clock())
         self.limit = limit
         self._used = max(0, limit - remaining)
         if self._used < self.limit:

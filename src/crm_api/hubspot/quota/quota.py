@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 from crm_api.hubspot.errors import QuotaPolicy
-from crm_api.hubspot.quota.daily import DailyAllowance, parse_count
+from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue
 from crm_api.hubspot.quota.window import SlidingWindow
 
@@ -107,6 +107,10 @@ class Quota(ABC):
         """Return limits, use and waiting requests, for metrics."""
 
     @abstractmethod
+    async def daily_report(self) -> DailyReport | None:
+        """Return HubSpot's latest report of the calls of the day, None before the first one."""
+
+    @abstractmethod
     async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
         """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`."""
 
@@ -196,6 +200,9 @@ class LocalQuota(Quota):
             values[f"{budget}_paused_seconds"] = window.paused_seconds(now)
             values[f"{budget}_waiting"] = self.waiting(budget)
         return values
+
+    async def daily_report(self) -> DailyReport | None:
+        return self.daily.report
 
     async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
         """Wait until a request may be sent. `expires_at` is on this quota's clock."""

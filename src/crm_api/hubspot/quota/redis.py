@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crm_api.hubspot.errors import QuotaPolicy
+from crm_api.hubspot.quota.daily import DailyReport
 from crm_api.hubspot.quota.quota import (
     CLOCK_RESOLUTION_SECONDS,
     PAUSE_SECONDS,
@@ -99,6 +100,20 @@ redis.call('PEXPIRE', state, ttl)
 return {granted, math.ceil(when - now)}
 """
 
+# Replaces the stored report by a newer one, then returns the stored one. A report is outdated after a day.
+_SHARE_REPORT: Final = """
+if #ARGV > 0 then
+  local time = redis.call('TIME')
+  local reported_at = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[3])
+  if reported_at >= tonumber(redis.call('HGET', KEYS[1], 'reported_at') or 0) then
+    redis.call('HSET', KEYS[1], 'limit', ARGV[1], 'remaining', ARGV[2],
+      'reported_at', string.format('%.0f', reported_at))
+    redis.call('PEXPIRE', KEYS[1], 86400000)
+  end
+end
+return redis.call('HMGET', KEYS[1], 'limit', 'remaining', 'reported_at')
+"""
+
 
 class RedisQuota(Quota):
     """One quota for all processes with the same account key.
@@ -119,6 +134,7 @@ class RedisQuota(Quota):
     ) -> None:
         super().__init__(clock=clock, sleep=sleep)
         self._script = redis.register_script(_RESERVE)
+        self._share_report = redis.register_script(_SHARE_REPORT)
         # The hash tag keeps both keys of a budget on one node of a cluster.
         self._key = f"hubspot-quota:{{{account_key}}}"
         self._local = local
@@ -126,6 +142,7 @@ class RedisQuota(Quota):
         self._unavailable_until: float | None = None
         self._paused_until: dict[Budget, float] = {}
         self._server_used: tuple[int, float] | None = None
+        self._shared_report: DailyReport | None = None
         self._unused_reservations: dict[Budget, float] = {}
         self._reserved_until: dict[Budget, float] = {}
 
@@ -157,6 +174,23 @@ class RedisQuota(Quota):
         values = self._local.snapshot()
         values |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
         return values | {"shared": float(self._unavailable_until is None)}
+
+    async def daily_report(self) -> DailyReport | None:
+        """Return the latest report of all processes, that of this process while Redis is unavailable."""
+        own = self._local.daily.report
+        arguments: list[int] = []
+        if own is not None and own is not self._shared_report:
+            arguments = [own.limit, own.remaining, int(self._local.daily.report_age_seconds * 1000)]
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                values = await self._share_report(keys=[f"{self._key}:daily"], args=arguments)
+        except _REDIS_ERRORS:
+            return own
+        self._shared_report = own
+        if None in values:
+            return own
+        limit, remaining, reported_at = map(int, values)
+        return DailyReport(limit, remaining, reported_at / 1000)
 
     async def wait_for_capacity(self, budget: Budget, expires_at: float) -> None:
         while True:

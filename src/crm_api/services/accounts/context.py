@@ -1,13 +1,12 @@
 """The context of an account operation: the operator's rules and everything needed to serve the request."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 
 from crm_api.database import SessionFactory
-from crm_api.hubspot import ReadCache
 from crm_api.models import User
 from crm_api.schemas.accounts import CustomerOperation
 from crm_api.security.crypto import KeyRing
@@ -38,6 +37,9 @@ class AccountRules:
     secret_keys: KeyRing = field(repr=False)
 
 
+DeleteCachedReads = Callable[[str], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class AccountContext:
     """Everything that account operations share, except the HubSpot client, which only some of them need."""
@@ -49,8 +51,8 @@ class AccountContext:
     links: ContactLinkResolver
     fields: RecordFields
     versions: RecordVersions
-    read_cache: ReadCache | None
-    """Cache of customers' reads; None if it is off."""
+    delete_cached_reads: DeleteCachedReads | None
+    """Removes the cached reads of the user with this ID; None if the read cache is off."""
     origin: Origin
 
 

@@ -67,8 +67,8 @@ async def delete_user(context: AccountContext, user: User) -> None:
         await delete_keys(database, context.rules.secret_keys, (str(user.id), user.email))
         await database.execute(delete(PendingRegistration).where(PendingRegistration.email == user.email))
         audit.record(database, "user_deleted", user.id, origin=context.origin)
-    if context.read_cache is not None:
-        await context.read_cache.delete_user(str(user.id))
+    if context.delete_cached_reads is not None:
+        await context.delete_cached_reads(str(user.id))
 
 
 async def set_role(

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import UTC, tzinfo
 from functools import cached_property, partial
 from itertools import compress
 from operator import attrgetter, eq, ge, gt, le, lt, ne
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from crm_api.errors import invalid
 from crm_api.hubspot import CrmRecord, Filter, HubSpotClient, Property
@@ -24,6 +23,7 @@ from crm_api.services.properties.text import casefold_text
 from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import comparison_key, epoch_milliseconds, load_schema_for, to_wire
 
+T = TypeVar("T")
 Position = tuple[Any, int]
 """Comparison key and ID of a record in an order; the key is None for a record without a value."""
 
@@ -100,16 +100,19 @@ class Order:
 
     def position(self, record: CrmRecord) -> Position:
         """Return the position of a record. Computing it is slow for a long text."""
-        return self._key_of_value(self.value_of(record)), int(record.id)
+        return self.position_of(record.id, self.value_of(record))
 
     async def sorted(self, records: Sequence[CrmRecord], slices: TimeSlices) -> list[CrmRecord]:
         """Return the records in this order."""
         positions = await slices.map(self.position, records)
-        ascending = sorted(zip(positions, records, strict=True), key=lambda entry: entry[0][1])
+        return [record for _, record in self.sorted_entries(zip(positions, records, strict=True))]
+
+    def sorted_entries(self, entries: Iterable[tuple[Position, T]]) -> list[tuple[Position, T]]:
+        """Return pairs of a position and something else in this order."""
+        ascending = sorted(entries, key=lambda entry: entry[0][1])
         present = [entry for entry in ascending if entry[0][0] is not None]
         present.sort(key=lambda entry: entry[0][0], reverse=self.descending)
-        absent = [entry for entry in ascending if entry[0][0] is None]
-        return [record for _, record in present + absent]
+        return present + [entry for entry in ascending if entry[0][0] is None]
 
     def precedes(self, first: Position, second: Position) -> bool:
         """Return whether the first position comes before the second."""
@@ -124,11 +127,9 @@ class Order:
         """Return the value that the record is sorted by."""
         return value_of(record, self.field)
 
-    def after(self, records: Sequence[CrmRecord], record_id: str, value: str | None) -> list[CrmRecord]:
-        """Return the records, which are in this order, after the position of this ID and value, without that ID."""
-        position = (self._key_of_value(value), int(record_id))
-        first = bisect_left(records, True, key=lambda record: self.precedes(position, self.position(record)))
-        return [record for record in records[first:] if record.id != record_id]
+    def position_of(self, record_id: str, value: str | None) -> Position:
+        """Return the position of a record with this ID and value."""
+        return self._key_of_value(value), int(record_id)
 
     def to_wire(self) -> WireSort:
         """Return the sort for HubSpot's search."""
@@ -167,13 +168,6 @@ class RecordQuery:
         await slices.map(attrgetter("operands"), self.conditions)
         matches = await slices.map(partial(self.matches, fields=fields), records)
         return list(compress(records, matches))
-
-    async def select(
-        self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
-    ) -> list[CrmRecord]:
-        """Return the matching records in the order of this query."""
-        order = self.order or order_by_id(fields)
-        return await order.sorted(await self.matching(records, fields, slices), slices)
 
     @property
     def is_empty(self) -> bool:

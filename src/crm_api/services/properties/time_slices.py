@@ -1,4 +1,4 @@
-"""Computations over many records in short slices, so that the event loop serves other requests between them."""
+"""Computations in short slices, so that the event loop serves other requests between them."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ class TimeSlices:
     """Slices of all requests of the process: one request computes at a time, in turns, with pauses between them."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._next_start = 0.0
 
     async def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -24,18 +24,41 @@ class TimeSlices:
         pending = deque(items)
         results: list[Result] = []
         while pending:
-            async with self._turn:
-                # Other requests need several iterations of the event loop, and no slice may start in this time.
-                pause = self._next_start - time.perf_counter()
-                if pause > 0:
-                    await asyncio.sleep(pause)
-                started = time.perf_counter()
+            started = await self._begin()
+            try:
                 while pending and time.perf_counter() < started + SLICE_SECONDS:
                     results.append(function(pending.popleft()))
-                # The pause is as long as the slice, which one item can make longer than `SLICE_SECONDS`.
-                ended = time.perf_counter()
-                self._next_start = ended + (ended - started)
-                if pending:
-                    # Requests that arrive now come before the next slice of this one.
-                    await asyncio.sleep(0)
+            finally:
+                self._end(started)
+            if pending:
+                # Requests that arrive now come before the next slice of this one.
+                await asyncio.sleep(0)
         return results
+
+    async def turn(self) -> None:
+        """Wait until the caller may compute. Its slice ends when it waits for anything else.
+
+        Use it before work that cannot be divided, such as parsing or writing the JSON of a large response.
+        """
+        started = await self._begin()
+        # The event loop runs this callback after the caller, which continues without a pause.
+        asyncio.get_running_loop().call_soon(self._end, started)
+
+    async def _begin(self) -> float:
+        """Wait for the start of a slice, and return its time; `_end` must follow."""
+        await self._lock.acquire()
+        try:
+            # Other requests need several iterations of the event loop, and no slice may start in this time.
+            pause = self._next_start - time.perf_counter()
+            if pause > 0:
+                await asyncio.sleep(pause)
+        except BaseException:
+            self._lock.release()
+            raise
+        return time.perf_counter()
+
+    def _end(self, started: float) -> None:
+        # The pause is as long as the slice, which one item can make longer than `SLICE_SECONDS`.
+        ended = time.perf_counter()
+        self._next_start = ended + (ended - started)
+        self._lock.release()

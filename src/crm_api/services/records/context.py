@@ -1,6 +1,6 @@
 """The context of a request for records: the caller, and the objects that the record services use."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
@@ -21,6 +21,8 @@ from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.record_versions import RecordVersions
 from crm_api.services.records.cursors import Cursors
 
+# Building a larger response takes more than a millisecond, in which the event loop serves no other request.
+LARGE_RESPONSE_BYTES: Final = 256 * 1024
 _ALL_OPERATIONS: Final[Sequence[CustomerOperation]] = get_args(CustomerOperation)
 
 
@@ -29,6 +31,11 @@ def allowed_operations(
 ) -> list[CustomerOperation]:
     """Return what a user of this role may do."""
     return [name for name in _ALL_OPERATIONS if role == "staff" or name in customer_operations]
+
+
+def text_length(record: CrmRecord) -> int:
+    """Return the characters of all values of a record."""
+    return sum(len(value) for value in record.properties.values() if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,15 @@ class RecordContext:
             return True
         pipeline = self.fields[object_type].by_name["pipeline"].wire_name
         return self.stages.is_visible(object_type, record.get(pipeline) or "")
+
+    async def wait_to_respond(self, records: Iterable[CrmRecord]) -> None:
+        """Wait for a turn if building the response with these records would delay other requests."""
+        characters = 0
+        for record in records:
+            characters += text_length(record)
+            if characters > LARGE_RESPONSE_BYTES:
+                await self.time_slices.turn()
+                return
 
     def to_model(self, model: type[Model], record: CrmRecord, **children: Any) -> Model:
         """Translate a HubSpot record to a contact, deal or ticket of the contract. `children` sets further fields."""

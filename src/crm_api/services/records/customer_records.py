@@ -1,6 +1,6 @@
 """The caller's own records: IDs from associations, records from batch reads, neither of which lags behind writes."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from pydantic_core import to_json
@@ -8,17 +8,18 @@ from pydantic_core import to_json
 from crm_api.errors import DEFAULT_RETRY_AFTER_SECONDS, ApiError
 from crm_api.hubspot import CrmRecord
 from crm_api.hubspot.errors import HubSpotNotFoundError
-from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.names import MAX_BATCH_INPUTS, ObjectType
 from crm_api.hubspot.wire import BatchReadResult
 from crm_api.services.link_resolver import MERGED_IDS
 from crm_api.services.records.associations import OwnIds, deal_ids_of, own_deals, own_tickets
-from crm_api.services.records.context import RecordContext
+from crm_api.services.records.context import RecordContext, text_length
 
 Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
 # Five calls run at the same time, so the records of at most five calls are read unnecessarily.
 _IDS_PER_ROUND: Final = 500
+_MAX_CALLS_PER_ROUND: Final = 10
 
 
 class ByteBudget:
@@ -78,16 +79,60 @@ async def own_contact(context: RecordContext, *, associations: Sequence[ObjectTy
     raise ApiError("hubspot_unavailable", retry_after=DEFAULT_RETRY_AFTER_SECONDS)
 
 
-async def own_records(context: RecordContext, object_type: ObjectType) -> tuple[list[CrmRecord], OwnIds]:
-    """Return all records of this type that are the caller's own, and their IDs.
+class RecordRounds:
+    """Records that are read in rounds, so that a search needs only the memory of one round.
 
-    Costs one call for the contact; for others, the calls of `own_ids` and ceil(records/100).
+    The first round is one call. Each later one has as many calls as probably fit into `MAX_RECORD_BYTES`. A single
+    round is read once, several are read again in each iteration.
+    """
+
+    def __init__(
+        self,
+        context: RecordContext,
+        object_type: ObjectType,
+        ids: Sequence[str],
+        *,
+        records: Sequence[CrmRecord] | None = None,
+    ) -> None:
+        self._context = context
+        self._object_type: ObjectType = object_type
+        self._ids = ids
+        self._only_round = records
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[CrmRecord]]:
+        if self._only_round is not None:
+            yield self._only_round
+            return
+        seen: set[str] = set()
+        start, calls = 0, 1
+        while start < len(self._ids):
+            ids = self._ids[start : start + calls * MAX_BATCH_INPUTS]
+            # The IDs of merged records in two rounds lead to one record.
+            records = [
+                record
+                for record in await read_records(self._context, self._object_type, ids)
+                if record.id not in seen
+            ]
+            seen.update(record.id for record in records)
+            if len(ids) == len(self._ids):
+                self._only_round = records
+            yield records
+            start += len(ids)
+            bytes_per_call = max(1, sum(map(text_length, records)) // calls)
+            calls = min(max(1, MAX_RECORD_BYTES // bytes_per_call), _MAX_CALLS_PER_ROUND)
+
+
+async def own_rounds(context: RecordContext, object_type: ObjectType) -> tuple[RecordRounds, OwnIds]:
+    """Return all records of this type that are the caller's own, not yet read, and their IDs.
+
+    Costs one call for the contact; for others, the calls of `own_ids`, and ceil(records/100) to read them.
     """
     if object_type == "contacts":
         contact = await own_contact(context)
-        return ([contact] if contact is not None else []), OwnIds([], {})
+        records = [contact] if contact is not None else []
+        return RecordRounds(context, object_type, [], records=records), OwnIds([], {})
     own = await own_ids(context, object_type)
-    return await read_records(context, object_type, own.ids), own
+    return RecordRounds(context, object_type, own.ids), own
 
 
 async def own_ids(context: RecordContext, object_type: ObjectType) -> OwnIds:

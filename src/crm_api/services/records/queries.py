@@ -1,8 +1,9 @@
 """Lists and searches of one object type, for customers and for staff."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from crm_api.errors import invalid
@@ -11,7 +12,7 @@ from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.common import Include, Page, RecordModel, SearchPage, or_none
 from crm_api.schemas.search import RecordSearch
 from crm_api.services.properties.filters import (
-    Order,
+    Position,
     RecordQuery,
     order_by_id,
     parse_list_filters,
@@ -22,9 +23,10 @@ from crm_api.services.records.account_search import SearchResult, list_account, 
 from crm_api.services.records.associations import ASSOCIATED_TYPES, read_id_fields
 from crm_api.services.records.context import RecordContext
 from crm_api.services.records.customer_records import (
+    RecordRounds,
     fitting_page,
     own_ids,
-    own_records,
+    own_rounds,
     read_fitting,
     read_records,
 )
@@ -67,7 +69,7 @@ async def list_records(
     if include and context.is_staff:
         result = await _with_id_fields(context, object_type, result, are_inline=query.is_empty)
     return page_model(
-        results=_results(context, model, result),
+        results=await _results(context, model, result),
         next_cursor=_write_cursor(context, result.next_position, endpoint, query),
     )
 
@@ -87,7 +89,7 @@ async def search_records(
     if or_none(search.include) and context.is_staff:
         result = await _with_id_fields(context, object_type, result, are_inline=False)
     return page_model(
-        results=_results(context, model, result),
+        results=await _results(context, model, result),
         total=result.total,
         next_cursor=next_cursor,
         truncated=result.truncated,
@@ -126,7 +128,8 @@ async def _with_id_fields(
     return replace(result, id_fields=id_fields)
 
 
-def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
+async def _results(context: RecordContext, model: type[Model], result: SearchResult) -> list[Model]:
+    await context.wait_to_respond(result.records)
     return [
         context.to_model(model, record, **result.id_fields.get(record.id, {})) for record in result.records
     ]
@@ -135,11 +138,78 @@ def _results(context: RecordContext, model: type[Model], result: SearchResult) -
 async def _search_own(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, limit: int, position: dict[str, Any]
 ) -> SearchResult:
-    fields = context.fields[object_type]
-    own, ids = await own_records(context, object_type)
-    records = await query.select(own, fields, context.time_slices)
-    page = _page_after(records, query.order or order_by_id(fields), limit, position)
+    rounds, ids = await own_rounds(context, object_type)
+    page = await search_rounds(context, object_type, query, rounds, limit=limit, position=position)
     return replace(page, id_fields=ids.id_fields)
+
+
+async def search_rounds(
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    rounds: RecordRounds,
+    *,
+    limit: int,
+    position: Mapping[str, Any] = MappingProxyType({}),
+) -> SearchResult:
+    """Return the page of matching records after the position, even if its record was changed or deleted."""
+    order = query.order or order_by_id(context.fields[object_type])
+    after = await _position_of_cursor(context, object_type, query, rounds, position)
+    page: list[tuple[Position, CrmRecord]] = []
+    total = remaining = 0
+    async for entries in _matching_entries(context, object_type, query, rounds):
+        total += len(entries)
+        if after is not None:
+            entries = [
+                entry
+                for entry in entries
+                if order.precedes(after, entry[0]) and entry[1].id != position["id"]
+            ]
+        remaining += len(entries)
+        page = order.sorted_entries([*page, *entries])[:limit]
+        page = page[: len(fitting_page([record for _, record in page]))]
+    records = [record for _, record in page]
+    if len(records) == remaining:
+        return SearchResult(records, None, total=total)
+    next_position = {"id": records[-1].id, "shown": position.get("shown", 0) + len(records)}
+    value = order.value_of(records[-1])
+    if value is None or len(value) <= _MAX_VALUE_CHARACTERS:
+        next_position["value"] = value
+    return SearchResult(records, next_position, total=total)
+
+
+async def _matching_entries(
+    context: RecordContext, object_type: ObjectType, query: RecordQuery, rounds: RecordRounds
+) -> AsyncIterator[list[tuple[Position, CrmRecord]]]:
+    """Yield the matching records of each round with their positions."""
+    fields = context.fields[object_type]
+    order = query.order or order_by_id(fields)
+    async for records in rounds:
+        matching = await query.matching(records, fields, context.time_slices)
+        positions = await context.time_slices.map(order.position, matching)
+        yield list(zip(positions, matching, strict=True))
+
+
+async def _position_of_cursor(
+    context: RecordContext,
+    object_type: ObjectType,
+    query: RecordQuery,
+    rounds: RecordRounds,
+    position: Mapping[str, Any],
+) -> Position | None:
+    if not position:
+        return None
+    order = query.order or order_by_id(context.fields[object_type])
+    if "value" in position:
+        return order.position_of(position["id"], position["value"])
+    # The cursor has no room for the value, so search for the record, and count records if it is missing.
+    ids: list[tuple[Position, str]] = []
+    async for entries in _matching_entries(context, object_type, query, rounds):
+        ids += [(of_record, record.id) for of_record, record in entries]
+    ordered = order.sorted_entries(ids)
+    counts = {record_id: count for count, (_, record_id) in enumerate(ordered, start=1)}
+    last = min(counts.get(position["id"], position["shown"]), len(ordered))
+    return ordered[last - 1][0] if last else None
 
 
 async def _list_own(
@@ -192,29 +262,6 @@ async def _list_sorted(
         return result
     # A truncated list has a next page, which fails, because without one the list would look complete.
     return SearchResult(result.records, {"skip": MAX_SEARCH_RESULTS})
-
-
-def _page_after(records: list[CrmRecord], order: Order, limit: int, position: dict[str, Any]) -> SearchResult:
-    """Return the page after the position, even if the record at that position was changed or deleted."""
-    remaining = _remaining(records, order, position)
-    page = fitting_page(remaining[:limit])
-    if len(page) == len(remaining):
-        return SearchResult(page, None, total=len(records))
-    next_position = {"id": page[-1].id, "shown": position.get("shown", 0) + len(page)}
-    value = order.value_of(page[-1])
-    if value is None or len(value) <= _MAX_VALUE_CHARACTERS:
-        next_position["value"] = value
-    return SearchResult(page, next_position, total=len(records))
-
-
-def _remaining(records: list[CrmRecord], order: Order, position: dict[str, Any]) -> list[CrmRecord]:
-    if not position:
-        return records
-    if "value" in position:
-        return order.after(records, position["id"], position["value"])
-    # The cursor has no room for the value, so search for the record, and count records if it is missing.
-    counts = {record.id: count for count, record in enumerate(records, start=1)}
-    return records[counts.get(position["id"], position["shown"]) :]
 
 
 # Endpoints contain the role: each role has positions of its own, and a user's role may change between two pages.

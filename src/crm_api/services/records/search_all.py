@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from itertools import chain
 
 from crm_api.errors import ApiError
 from crm_api.hubspot import CrmRecord
@@ -16,8 +17,8 @@ from crm_api.services.properties.fields import OBJECT_TYPES
 from crm_api.services.properties.filters import RecordQuery
 from crm_api.services.records.associations import deal_ids_of, own_tickets
 from crm_api.services.records.context import RecordContext
-from crm_api.services.records.customer_records import ByteBudget, own_contact, read_records
-from crm_api.services.records.queries import find_records
+from crm_api.services.records.customer_records import ByteBudget, RecordRounds, own_contact
+from crm_api.services.records.queries import find_records, search_rounds
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ async def search_everything(context: RecordContext, text: str, *, limit: int) ->
         raise failures["contacts"]
     budget = ByteBudget()
     records = {object_type: budget.fitting(matches) for object_type, matches in records.items()}
+    await context.wait_to_respond(chain.from_iterable(records.values()))
     return FoundRecords(
         contacts=[context.to_model(Contact, record) for record in records.get("contacts", [])],
         deals=[context.to_model(Deal, record) for record in records.get("deals", [])],
@@ -77,11 +79,10 @@ async def _search_own(
     deal_ids: Awaitable[list[str]],
 ) -> list[CrmRecord]:
     if object_type == "contacts":
-        records = [contact]
+        rounds = RecordRounds(context, object_type, [], records=[contact])
     else:
         ids = await deal_ids
         if object_type == "tickets":
             ids = (await own_tickets(context, contact, ids)).ids
-        records = await read_records(context, object_type, ids)
-    selected = await query.select(records, context.fields[object_type], context.time_slices)
-    return selected[:limit]
+        rounds = RecordRounds(context, object_type, ids)
+    return (await search_rounds(context, object_type, query, rounds, limit=limit)).records
