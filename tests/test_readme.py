@@ -234,7 +234,7 @@ def test_demo_refuses_a_folder_without_write_access(tmp_path: Path) -> None:
         pass
 
 
-def test_make_run_without_python_says_what_to_do(tmp_path: Path) -> None:
+def test_make_run_without_python_prints_what_to_do(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[1] / "Makefile", tmp_path)
     for name in ("pyproject.toml", "requirements/runtime.lock", "requirements/build.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

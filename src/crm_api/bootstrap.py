@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 def record_fields(settings: Settings) -> RecordFields:
     """Return the fields of records, including those that the operator adds.
 
-    Raises `SettingsRefusedError` if two ticket categories would read as one value.
+    Raises `SettingsRefusedError` if two ticket categories would have the same value.
     """
     categories: dict[str, str] = {**TICKET_CATEGORIES}
     categories.update(settings.hubspot_ticket_categories.items())

@@ -93,7 +93,7 @@ def _end_reference_cycle(error: object) -> None:
 
 
 async def _refusal(request: Request) -> ApiError | None:
-    """Count an invalid request. Return the 429 if its network has sent too many; requests with a login count there."""
+    """Count an invalid request without a login. Return the 429 if its network has sent too many, otherwise None."""
     if getattr(request.state, "user_id", None) is None:
         try:
             await request.app.state.rate_limits.count_invalid_request(request)

@@ -80,7 +80,7 @@ class SmtpServer:
 
 def _malformed() -> ValueError:
     return ValueError(
-        "SMTP_URL: write smtp://user:password@host:587 or smtps://..., with special characters as %40 and the like"
+        "SMTP_URL: write smtp://user:password@host:587 or smtps://..., with special characters percent-encoded"
     )
 
 

@@ -105,7 +105,7 @@ async def test_move_ends_links_and_links_verified_users_by_email(
 
 
 @pytest.mark.usefixtures("app")
-async def test_interrupted_move_continues_when_it_is_repeated(
+async def test_second_run_completes_an_interrupted_move(
     run: Run, app: FastAPI, customer: Caller, other_account: Emulator
 ) -> None:
     async with app.state.session_factory.begin() as database:

@@ -182,7 +182,7 @@ async def test_create_with_asked_password_sends_no_mail(
     assert "phone " in result.output
 
 
-async def test_lost_mail_is_reported_and_resend_repairs_it(
+async def test_lost_mail_is_reported_and_resend_sends_it(
     command: Command, client: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     mailbox.replies = ["550 no such mailbox"]

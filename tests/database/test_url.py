@@ -95,7 +95,10 @@ def test_parameters_without_effect_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ("sslmod=require", "unknown parameter sslmod; known are application_name, channel_binding,"),
+        (
+            "sslmod=require",
+            "unknown parameter sslmod; the known parameters are application_name, channel_binding,",
+        ),
         ("pool=1&hostaddr=10.0.0.1&sslmode=require", "unknown parameter hostaddr, pool;"),
         ("sslmode=on", "sslmode is not one of disable, allow"),
         ("ssl=1", "sslmode is not one of disable, allow"),
@@ -115,11 +118,11 @@ def test_parameters_without_effect_are_accepted() -> None:
         ("client_encoding=latin1", "client_encoding can only be utf8"),
         ("connect_timeout=soon", "connect_timeout is not a number"),
         ("statement_cache_size=-1", "statement_cache_size is not a number"),
-        ("statement_cache_size=1001", "statement_cache_size is more than 1000"),
+        ("statement_cache_size=1001", "statement_cache_size must be at most 1000"),
         ("target_session_attrs=writable", "target_session_attrs is not one of any, primary"),
-        ("port=1,2", "port is not one number, or one number for each host"),
-        ("host=one,two&port=1,2,3", "port is not one number, or one number for each host"),
-        ("port=http", "port is not one number, or one number for each host"),
+        ("port=1,2", "port must be one number, or one number for each host"),
+        ("host=one,two&port=1,2,3", "port must be one number, or one number for each host"),
+        ("port=http", "port must be one number, or one number for each host"),
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "migrate", "audit", "users promote ada@example.com"])

@@ -214,7 +214,7 @@ async def test_cancelled_request_does_not_cancel_the_shared_call() -> None:
     await asyncio.gather(first, return_exceptions=True)
     released.set()
     assert await second == "Ada"
-    assert setup.charged == {"user": 1}  # the request that is charged otherwise has ended
+    assert setup.charged == {"user": 1}  # the request that started the call has ended
 
 
 async def test_errors_are_not_cached() -> None:

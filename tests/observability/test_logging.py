@@ -34,7 +34,7 @@ class TestLogs:
             assert (line["method"], line["route"], line["status"]) == ("GET", "unknown", 404)
             assert line["timestamp"].endswith("Z")
 
-    async def test_hubspot_failure_has_its_facts_in_fields(
+    async def test_hubspot_failure_is_logged_with_separate_fields(
         self, settings: Settings, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         changed = settings.model_copy(update={"log_level": "INFO", "log_format": "json"})

@@ -57,7 +57,7 @@ class Collector:
         return [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
 
     def spans(self, name: str) -> list[Span]:
-        """Return the spans whose names begin with this."""
+        """Return the exported spans whose names begin with `name`."""
         return [
             span
             for request in self.requests

@@ -115,7 +115,7 @@ def test_worker_may_end_while_a_scrape_removes_its_gauges(
     assert not gauge.exists()
 
 
-def test_endpoint_answers_after_its_folder_was_removed(tmp_path: Path) -> None:
+def test_metrics_endpoint_responds_after_folder_was_removed(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     folder.mkdir()
     with serve_metrics("127.0.0.1", 0, folder) as port:

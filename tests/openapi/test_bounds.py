@@ -13,7 +13,7 @@ from crm_api.settings import Settings
 
 # Messages about length, size, number of items or characters.
 BOUND_MESSAGE = re.compile(
-    r"must have at|out of range|not allowed here|may hold|RFC 3339|"
+    r"must have at|out of range|not allowed here|may contain|RFC 3339|"
     r"must be '|must be at|must be a number or|must be from|is not a valid e-mail|at most|Extra|is not a field"
 )
 

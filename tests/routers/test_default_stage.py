@@ -36,7 +36,7 @@ class TestWithCustomerStages:
         body = DEAL | {"contact_id": customer.contact_id}
         assert (await staff.post("/api/deals", body)).json()["data"]["dealstage"] == "appointmentscheduled"
 
-    async def test_stage_is_required_without_an_open_stage_to_set(self, customer: Caller) -> None:
+    async def test_stage_is_required_if_caller_may_set_no_open_stage(self, customer: Caller) -> None:
         deal_id = await create_deal_as(customer)
         response = await customer.post(f"/api/tickets/{deal_id}", TICKET)
         assert_problem(response, 400, "validation_error", fields=["hs_pipeline_stage"])

@@ -119,7 +119,7 @@ async def test_lists_of_customer_have_no_hidden_records(
             assert '"incomplete":true' not in response.text
             assert response.json()["data"].get("total", 1) == 1
         elif path != "/api/me/export":
-            # The same list of staff shows that the hidden records can be found.
+            # Staff see the hidden records at the same path, so the search or list can find them.
             assert not records.hidden.isdisjoint(found)
 
 

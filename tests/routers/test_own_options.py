@@ -78,7 +78,7 @@ class TestOwnOptions:
         changed = await customer.patch(path, {"category": ";INVOICES"})
         assert changed.json()["data"]["category"] == "INVOICES"
 
-    async def test_word_without_its_option_means_option_of_its_own_name(
+    async def test_category_without_its_option_uses_option_of_same_name(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         await create_ticket_as(customer, await create_deal_as(customer), category="meeting")
@@ -144,5 +144,5 @@ def test_categories_that_read_as_one_value_refuse_to_start(
     from crm_api.main import create_app
     from crm_api.settings import SettingsRefusedError
 
-    with pytest.raises(SettingsRefusedError, match="read as one value"):
+    with pytest.raises(SettingsRefusedError, match="have the same value"):
         create_app(settings.model_copy(update={"hubspot_ticket_categories": categories}))

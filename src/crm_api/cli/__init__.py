@@ -14,7 +14,7 @@ from crm_api.settings import Settings, SettingsRefusedError
 
 
 class _Commands(click.Group):
-    """Command group that prints errors an operator can fix in one line; other errors keep their traceback."""
+    """Command group that prints errors that an operator can fix as one line; other errors keep their traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

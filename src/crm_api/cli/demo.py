@@ -51,7 +51,7 @@ def run_demo(folder: Path, *, port: int, emulator_port: int | None) -> None:
     if "app_public_url" not in settings.model_fields_set and not is_production:
         os.environ["APP_PUBLIC_URL"] = f"http://localhost:{port}/portal"
     if "database_url" not in settings.model_fields_set:
-        # A database belongs to one HubSpot account, so the emulator's has its own.
+        # A database belongs to one HubSpot account, so the emulator and a real account have separate databases.
         name = "own-account.db" if own_account else "crm-api.db"
         os.environ["DATABASE_URL"] = f"sqlite:///{quote(str(folder.resolve() / name))}"
     if own_account:

@@ -73,7 +73,7 @@ def print_account(settings: Settings) -> None:
     click.echo(
         f"The database is bound to HubSpot account {portal_id}."
         if portal_id
-        else "The database is bound to no HubSpot account yet; the service binds it at its start."
+        else "The database is not bound to a HubSpot account yet; the service binds it when it starts."
     )
 
 
@@ -83,7 +83,7 @@ def move_account(settings: Settings, *, confirmed: bool) -> None:
         portal_id, bound, links = asyncio.run(_read_move(settings))
         if bound is None:
             raise click.ClickException(
-                "the database is bound to no HubSpot account; start the service instead"
+                "the database is not bound to a HubSpot account; start the service instead"
             )
         if bound != portal_id and not confirmed:
             click.echo(

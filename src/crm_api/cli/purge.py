@@ -1,4 +1,4 @@
-"""Purge of expired rows by the operator."""
+"""Purge of expired rows, started by the operator."""
 
 from functools import partial
 

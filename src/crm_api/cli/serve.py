@@ -154,7 +154,7 @@ def _metrics(settings: Settings, *, workers: int) -> Generator[Callable[[], None
             stack.enter_context(serve_metrics(settings.metrics_host, settings.metrics_port, folder, deaths))
         except OSError as error:
             raise click.ClickException(
-                f"METRICS_PORT: {settings.metrics_host}:{settings.metrics_port} cannot be listened on "
+                f"METRICS_PORT: cannot listen on {settings.metrics_host}:{settings.metrics_port} "
                 f"({error.strerror})"
             ) from None
         yield deaths.increment

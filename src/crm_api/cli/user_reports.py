@@ -57,7 +57,7 @@ def describe_api_error(error: ApiError) -> str:
 
 
 def read_user(settings: Settings, key: str) -> UserDetails:
-    """Return the user or the pending registrations. Raises `ClickException` without any."""
+    """Return the user or the pending registrations. Raises `ClickException` if there are none."""
     try:
         return run_with_database(settings, partial(find_user, key=parse_user(key)))
     except AdministrationError as error:

@@ -21,7 +21,9 @@ def users() -> None:
     default=None,
     help="`pending` lists registrations whose address is not verified yet.",
 )
-@click.option("--search", "text", default=None, help="A part of the e-mail address or of a name.")
+@click.option(
+    "--search", "text", default=None, help="Only users with this text in their e-mail address or names."
+)
 @_limit
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_(role: str | None, status: str | None, text: str | None, limit: int, *, as_json: bool) -> None:
@@ -29,7 +31,7 @@ def list_(role: str | None, status: str | None, text: str | None, limit: int, *,
     from crm_api.cli.user_reports import print_users
 
     if status == "pending" and (role or text):
-        raise click.UsageError("--status pending has no --role and no --search")
+        raise click.UsageError("--status pending cannot be combined with --role or --search")
     print_users(role=role, status=status, text=text, limit=limit, as_json=as_json)
 
 

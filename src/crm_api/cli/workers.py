@@ -39,13 +39,13 @@ class Worker(Process):
 
 @dataclass(slots=True)
 class _Slot:
-    """One worker's place among the processes; its process changes at a restart."""
+    """Position of one worker in the list of processes; a restart puts another process there."""
 
     process: Process
     started_at: float
     quick_deaths: int = 0
     restart_at: float | None = None
-    """When the dead process is replaced; None while it lives."""
+    """Time at which the dead process is replaced; None while it runs."""
 
     def record_death(self, now: float) -> float:
         """Return the seconds until the restart: 0, then 1, 2, 4 and so on if the worker keeps dying."""
@@ -88,7 +88,7 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             slot = self._slots.get(index)
-            if slot is None or slot.process is not process:  # the first look, or replaced by SIGHUP
+            if slot is None or slot.process is not process:  # the first check, or replaced by SIGHUP
                 slot = self._slots[index] = _Slot(process, self._clock())
             if slot.restart_at is None:
                 if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
@@ -162,7 +162,7 @@ def end_with_supervisor(*, grace_seconds: float) -> None:
     def wait() -> None:
         supervisor.join()
         logger.error("the supervisor of this worker has ended, stopping")
-        # SIGTERM would first serve during the shutdown notice, but a new service needs the port.
+        # SIGTERM would keep the port for the shutdown notice, but a new service needs the port.
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(grace_seconds)
         os._exit(1)

@@ -7,7 +7,7 @@ import asyncpg  # type: ignore[import-untyped]
 
 
 class Keepalive(NamedTuple):
-    """TCP keep-alive in seconds, so that a firewall does not forget an idle connection; libpq's names."""
+    """TCP keep-alive in seconds, so that a firewall does not drop an idle connection; libpq's names."""
 
     keepalives_idle: int = 60
     keepalives_interval: int = 10

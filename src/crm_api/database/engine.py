@@ -84,13 +84,13 @@ class _IdlePings:
             return
         try:
             connection.run_async(_ping)
-        except Exception as error:  # a firewall that forgot the connection gives no error but a timeout
+        except Exception as error:  # a firewall that dropped the connection causes a timeout, not an error
             self._failed_at = time.monotonic()
             # The pool then closes this connection and all older ones and opens a new one.
             raise InvalidatePoolError from error
 
     def on_close(self, connection: Any, record: Any) -> None:
-        """Abort a connection that is as old as one whose ping failed: a graceful close would wait 2 s for each."""
+        """Abort a connection that was last used before a failed ping: a graceful close would wait 2 s for each."""
         if record.info.get("used_at", math.inf) <= self._failed_at:
             connection.driver_connection.terminate()
 
@@ -100,7 +100,7 @@ async def _ping(connection: asyncpg.Connection) -> None:
 
 
 def _replace_unusable_connections(context: ExceptionContext) -> None:
-    """Let the pool replace its connections after an error such as that of a standby, to which they stay connected."""
+    """Let the pool replace its connections after some errors: a server that becomes a standby does not close them."""
     if reaction_to(context.original_exception) == "reconnect":
         context.is_disconnect = True
 

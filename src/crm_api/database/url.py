@@ -80,7 +80,7 @@ def parse_database_url(url: str) -> DatabaseTarget:
         return DatabaseTarget(parsed, {"timeout": 5.0})
     if unknown := sorted(parameters.keys() - PARAMETERS):
         raise DatabaseUrlError(
-            f"unknown parameter {', '.join(unknown)}; known are {', '.join(sorted(PARAMETERS))}"
+            f"unknown parameter {', '.join(unknown)}; the known parameters are {', '.join(sorted(PARAMETERS))}"
         )
     if "host" in parameters:
         listed = parsed.query["host"]
@@ -115,7 +115,7 @@ def _addresses(hosts: str, ports: str) -> dict[str, Any]:
         numbers.append(match[2])
     listed = ports.split(",") if ports else ["5432"]
     if not all(re.fullmatch(r"\d{1,5}", port) for port in listed) or len(listed) not in (1, len(names) or 1):
-        raise DatabaseUrlError("port is not one number, or one number for each host")
+        raise DatabaseUrlError("port must be one number, or one number for each host")
     if not names:
         return {"port": int(listed[0])} if ports else {}
     defaults = listed * len(names) if len(listed) == 1 else listed
@@ -149,7 +149,7 @@ def _driver_arguments(parameters: Mapping[str, str]) -> dict[str, Any]:
 
 def _statement_cache(size: int) -> dict[str, Any]:
     if size > MAX_STATEMENT_CACHE:
-        raise DatabaseUrlError(f"statement_cache_size is more than {MAX_STATEMENT_CACHE}")
+        raise DatabaseUrlError(f"statement_cache_size must be at most {MAX_STATEMENT_CACHE}")
     if size:
         return {"prepared_statement_cache_size": size}
     # Behind a transaction pooler, the next transaction may run on another server connection, which does not have the

@@ -184,7 +184,7 @@ class _NotModified:
         self._if_none_match = if_none_match
 
     def of(self, etag: str) -> Response | None:
-        """Set the ETag; return the 304 if the caller has this representation. It keeps the age of cached data."""
+        """Set the ETag; return the 304 if the caller has this representation. The 304 keeps the Age of cached data."""
         self._response.headers["ETag"] = etag
         if not is_unchanged(self._if_none_match, etag):
             return None

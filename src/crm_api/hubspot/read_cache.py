@@ -6,12 +6,12 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
    of the key and is incremented before and after each write, and every request reads it from the database. So a read
    that was in flight during the write stores its response under an older version. If a process crashes between the
    write and the second increment, the write is visible when the cached responses are no longer fresh.
-2. While HubSpot can answer, no response is older than `fresh_seconds`; no response is ever older than
-   `stale_seconds`. HubSpot cannot answer if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota behind
-   the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
+2. While HubSpot is available, no response is older than `fresh_seconds`; no response is ever older than
+   `stale_seconds`. HubSpot counts as unavailable if the call would wait more than `MAX_QUOTA_WAIT_SECONDS` for quota
+   behind the calls that wait already, if the circuit is open, or if the call fails or takes `MAX_CALL_SECONDS`.
    The age counts from the time when the call was sent.
-3. No customer gets a response that was cached for another one, and no user gets one of a contact that is no longer
-   theirs: user and contact are part of the key.
+3. No customer gets a response that was cached for another one, or for a contact to which they are no longer linked:
+   user and contact are part of the key.
 4. Only reads through `CachedReads` use the cache; everything else is live. Errors are never cached, so a 404 of
    HubSpot is always live. A service that derives a 404 from a cached response reads it live first.
 """
@@ -84,7 +84,7 @@ class _Load:
     starter: CallContext | None
     """Context of the request that started the call and is charged for it; None once that request has ended."""
     may_fall_back: bool
-    """Whether the call is sent once and soon, or not at all, because a stale response is cached."""
+    """True if a stale response is cached: the call is then sent at most once, and only if quota is free soon."""
     is_stored: bool = True
     """False if the user account was deleted during the call."""
     task: asyncio.Task[bytes] | None = None
@@ -150,7 +150,7 @@ class ReadCache:
             try:
                 body = await self._load(read, may_fall_back=True)
             except HubSpotRequestError:
-                raise  # this is HubSpot's answer: the record is missing, for example
+                raise  # HubSpot is available and rejects the call, for example because the record is missing
             except HubSpotError:
                 pass
             else:
@@ -247,7 +247,7 @@ class ReadCache:
         if self._refreshes.get(key) is task:
             del self._refreshes[key]
         if not task.cancelled():
-            task.exception()  # marks it as retrieved
+            task.exception()  # otherwise asyncio logs that nothing has read it
 
     def _cancel_refresh(self, owner: str, key: str) -> None:
         task = self._refreshes.pop((owner, key), None)
@@ -270,7 +270,7 @@ class ReadCache:
         """Send the call and store its body. A record that HubSpot does not find is removed from the cache."""
         received: list[CachedBody] = []
 
-        def keep(body: bytes, elapsed_seconds: float) -> None:
+        def keep_body(body: bytes, elapsed_seconds: float) -> None:
             received.append(CachedBody(body, self._clock() - elapsed_seconds))
 
         try:
@@ -283,7 +283,7 @@ class ReadCache:
                 idempotent=True,
                 response=read.response,
                 context=context,
-                on_body=keep,
+                on_body=keep_body,
             )
         except HubSpotRequestError:
             await self._store.delete(read.owner, read.key)
@@ -328,7 +328,7 @@ class PartitionReads:
 
 
 class _CachedSender:
-    """Sender of reads that looks into the cache first."""
+    """Sender of reads that searches the cache before it calls HubSpot."""
 
     def __init__(self, cache: ReadCache, partition: Partition, on_used: Callable[[float], None]) -> None:
         self.paths = cache.sender.paths

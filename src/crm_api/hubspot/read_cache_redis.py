@@ -26,7 +26,7 @@ RETRY_SECONDS: Final = 2.0
 # A process that ended during a refresh prevents other refreshes of the body for at most this time.
 REFRESH_SECONDS: Final = 60
 _SCAN_COUNT: Final = 1000
-# A scan goes through all keys of Redis.
+# Timeout of a deletion, which scans all keys of Redis.
 _DELETE_SECONDS: Final = 2.0
 _REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 # A body that was read later expires later, so a slow process cannot replace a newer body by an older one.

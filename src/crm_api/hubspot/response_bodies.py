@@ -44,7 +44,7 @@ def read_response(response: type[M], content: bytes) -> M:
 
 
 def _repaired(node: Any, name: str = "") -> Any:
-    """Return JSON with valid Unicode, with texts as values of properties, and without timestamps that are none."""
+    """Return JSON with valid Unicode, property values as text, and null for invalid timestamps."""
     if name in _TIMESTAMPS:
         return node if isinstance(node, str) and _is_timestamp(node) else None
     if name == "archived":

@@ -96,7 +96,7 @@ def serve_metrics(host: str, port: int, folder: Path, *collectors: Collector) ->
     try:
         yield int(server.server_port)
     finally:
-        # The caller removes the folder next, and a scrape must not meet half of it.
+        # The caller removes the folder next, and no scrape may read a partly removed folder.
         server.shutdown()
         server.server_close()
         thread.join()

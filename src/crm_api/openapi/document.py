@@ -254,7 +254,7 @@ def _links(operation_id: str) -> dict[str, Any]:
         target: {
             "operationId": target,
             "parameters": {"id": "$response.body#/data/id"},
-            "description": f"Takes the ID of this {record}.",
+            "description": f"Uses the ID of this {record}.",
         }
         for target in targets
     }

@@ -138,9 +138,18 @@ _INVALID_FIELDS: Final = {
     "updateContact": ("email", "may not be changed by you"),
     "exportMe": ("cursor", "has characters that are not allowed here"),
     "searchEverything": ("q", "is required"),
-    "searchDeals": ("filters.0.property", "is not filterable; GET /api/properties/deals lists what is"),
-    "searchTickets": ("filters.0.property", "is not filterable; GET /api/properties/tickets lists what is"),
-    "searchContacts": ("filters.0.property", "is not filterable; GET /api/properties/contacts lists what is"),
+    "searchDeals": (
+        "filters.0.property",
+        "is not filterable; GET /api/properties/deals lists filterable ones",
+    ),
+    "searchTickets": (
+        "filters.0.property",
+        "is not filterable; GET /api/properties/tickets lists filterable ones",
+    ),
+    "searchContacts": (
+        "filters.0.property",
+        "is not filterable; GET /api/properties/contacts lists filterable ones",
+    ),
     "listProperties": ("object_type", "must be 'contacts', 'deals' or 'tickets'"),
 }
 

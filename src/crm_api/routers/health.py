@@ -23,8 +23,8 @@ async def get_readiness(
 ) -> Readiness:
     """Check readiness.
 
-    Lists each dependency with its state. The database and Redis are asked now; HubSpot's state comes from earlier
-    calls.
+    Lists each dependency with its state. The database and Redis are checked now; HubSpot's state comes from
+    earlier calls.
     """
     readiness = await health.readiness(
         session_factory,

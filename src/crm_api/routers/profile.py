@@ -43,7 +43,7 @@ async def update_me(
 async def delete_me(user: CurrentUser, context: AccountContextDep) -> None:
     """Delete your user account.
 
-    Its profile, sessions and tokens are deleted. The contact stays in the company's CRM.
+    The profile, sessions and tokens are deleted. The contact stays in the company's CRM.
     """
     await profile.delete_user(context, user)
 
@@ -64,7 +64,7 @@ async def list_sessions(
 async def end_session(id: SessionId, request: Request, user: CurrentUser, context: AccountContextDep) -> None:
     """End one of your sessions.
 
-    Its tokens are refused from the next request on. To end the current session is to log out.
+    Its tokens are refused from the next request on. Ending the current session logs you out.
     """
     await sessions.end_session(context, user.id, UUID(id), current_id=request.state.session_id)
 

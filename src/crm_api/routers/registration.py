@@ -27,7 +27,7 @@ router = APIRouter(
     responses={
         202: {
             "model": AcceptedResponse,
-            "description": "A mail has the link that completes the registration.",
+            "description": "A mail contains the link that completes the registration.",
             "x-message": AcceptedResponse.MESSAGE,
         },
         **responses(
@@ -50,10 +50,10 @@ async def register(
 ) -> Response:
     """Register a user and create or link their contact in the CRM.
 
-    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses. A mail has
-    the link that completes the registration, or says that the address already has an account. Without e-mail
-    verification, an existing contact with this address is linked and updated. If the request fails, send it again: the
-    result is one user and one contact.
+    If the operator requires e-mail verification, the response is a 202 for known and unknown addresses. A mail
+    contains the link that completes the registration, or the information that the address already has an account.
+    Without e-mail verification, an existing contact with this address is linked and updated. If the request fails, send
+    it again: the result is one user and one contact.
     """
     requires_verification = settings.email_verification == "required"
     if requires_verification:

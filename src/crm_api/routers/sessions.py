@@ -68,7 +68,7 @@ async def create_token(
     if grant.grant_type != "password":
         raise ApiError("invalid_request" if grant.grant_type is None else "unsupported_grant_type")
     if grant.username is None or grant.password is None:
-        raise ApiError("invalid_request", "username and password are needed.")
+        raise ApiError("invalid_request", "username and password are required.")
     try:
         email = normalise_email(grant.username)
     except ValueError:

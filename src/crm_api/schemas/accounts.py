@@ -62,9 +62,9 @@ def _only_name_characters(name: str) -> str:
         raise ValueError("needs at least one letter")
     for char in name:
         if unicodedata.category(char)[0] not in "LM" and char not in _NAME_PUNCTUATION:
-            raise ValueError("may hold letters, spaces, hyphens, apostrophes and dots only")
+            raise ValueError("may contain only letters, spaces, hyphens, apostrophes and dots")
     if not all(_has_dots_of_abbreviation(word) for word in re.split("[ -]", name)):
-        raise ValueError("may hold a dot only at the end of a word or between initials")
+        raise ValueError("may contain a dot only at the end of a word or between initials")
     return name
 
 
@@ -78,7 +78,7 @@ def _normalise_phone(phone: str) -> str:
     """Return the number with its extension as `x12`, without separators if it is too long otherwise."""
     match = re.fullmatch(_PHONE_PATTERN, phone)
     if match is None:
-        raise ValueError("may hold digits, spaces and + - ( ) . / only, and an extension such as x12")
+        raise ValueError("may contain only digits, spaces, + - ( ) . / and an extension such as x12")
     number, extension = match[1].strip(), match[4]
     if len(re.findall(r"[0-9]", number)) < 5:
         raise ValueError("needs at least five digits")

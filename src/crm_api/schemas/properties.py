@@ -37,9 +37,9 @@ class RecordProperty(ResponseModel):
     field_type: Annotated[FieldType, Field(examples=["radio"])]
     """Which form field the HubSpot account shows; `file` and `owner` have IDs of HubSpot as values."""
     multiple: bool
-    """Whether the value is several options, joined by `;`."""
+    """Whether a value can have several options, joined by `;`."""
     options: Annotated[list[RecordPropertyOption], Field(max_length=100_000)]
-    """Options of an enumeration that you may set, in display order; empty for owners, who are not shown."""
+    """Options of an enumeration that you may set, in display order; empty for owners, because they are not listed."""
     required: bool
     """Whether a new record needs it, by a rule of the service or of the HubSpot account."""
     writable: bool
@@ -47,7 +47,7 @@ class RecordProperty(ResponseModel):
     filterable: bool
     """Whether searches can filter and sort by it."""
     nested: bool
-    """Whether it is a member of `properties`."""
+    """Whether records have the property as a member of `properties`."""
 
 
 class RecordProperties(ResponseModel):

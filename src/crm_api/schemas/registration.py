@@ -43,7 +43,7 @@ class RegistrationResponse(Envelope[Registered]):
 
 
 class AcceptedResponse(Envelope[None]):
-    """A mail has the next step. The response is the same for known and unknown addresses."""
+    """A mail describes the next step. The response is the same for known and unknown addresses."""
 
     MESSAGE: ClassVar = "Check your e-mail to finish"
     # Generators have no type for a schema that only null matches, so the document says: an empty object or null.

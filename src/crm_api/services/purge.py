@@ -162,7 +162,7 @@ async def purge_hourly(
     audit_retention_days: int,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Purge whenever a purge is due; database errors are logged, and the next check tries again."""
+    """Purge whenever a purge is due; database errors are logged, and the next check retries."""
     while True:
         # Jitter spreads the checks of processes that start together.
         await sleep(CHECK_SECONDS * random.uniform(0.5, 1.0))

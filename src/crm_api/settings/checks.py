@@ -125,7 +125,7 @@ def _is_too_large(entry: str) -> bool:
 
 
 def similar_secrets(secrets: Mapping[str, str]) -> Iterator[str]:
-    """Return the problem of each two secrets that are equal, nearly equal, or of which one contains the other."""
+    """Yield a problem for each pair of secrets that are equal or nearly equal, or if one contains the other."""
     for (name, one), (other_name, other) in combinations(secrets.items(), 2):
         if one and other and (one in other or other in one or _similarity(one, other) > _MAX_SIMILARITY):
             yield f"{name} and {other_name} are the same or nearly so; generate each of them"

@@ -135,12 +135,12 @@ async def test_scope_check_describes_a_list_that_cannot_be_read(
 @pytest.mark.parametrize(
     ("object_type", "name", "state", "text"),
     [
-        ("contacts", "company", "failed", "nobody can set it: every registration is refused"),
+        ("contacts", "company", "failed", "no caller can set it: every registration is refused"),
         ("contacts", "jobtitle", "failed", "only staff can set it: every registration is refused"),
         ("contacts", "lifecyclestage", "failed", "only staff can set it: every registration is refused"),
-        ("deals", "hs_next_step", "failed", "nobody can set it: callers cannot create deals"),
+        ("deals", "hs_next_step", "failed", "no caller can set it: callers cannot create deals"),
         ("deals", "dealtype", "warning", "only staff can set it: customers cannot create deals"),
-        ("tickets", "source_type", "failed", "nobody can set it: callers cannot create tickets"),
+        ("tickets", "source_type", "failed", "no caller can set it: callers cannot create tickets"),
         ("contacts", "email", "ok", ""),
         ("contacts", "phone", "ok", ""),
         ("contacts", "city", "ok", ""),
@@ -253,10 +253,10 @@ def limit_findings(snapshot: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def test_hubspot_check_compares_limits_with_the_settings() -> None:
-    search = ("ok", "5 per second as set; HubSpot does not report it")
+    search = ("ok", "5 per second as configured; HubSpot does not report the limit")
     assert limit_findings({"burst_limit": UNLIMITED, "daily_limit": UNLIMITED, "daily_remaining": 1}) == [
-        ("ok", "100 per 10 s as set; HubSpot does not report it"),
-        ("ok", "250000 per day as set; HubSpot does not report it"),
+        ("ok", "100 per 10 s as configured; HubSpot does not report the limit"),
+        ("ok", "250000 per day as configured; HubSpot does not report the limit"),
         search,
     ]
     assert limit_findings({"burst_limit": 190, "daily_limit": 250_000, "daily_remaining": 7}) == [

@@ -81,7 +81,7 @@ class TestWithoutSchemas:
         for object_type in ("deals", "tickets"):
             app.state.hubspot.properties._cache.invalidate(object_type)
 
-    async def test_write_of_added_property_is_503_without_its_type(
+    async def test_added_property_write_is_503_if_schema_is_unreadable(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)
@@ -97,7 +97,7 @@ class TestWithoutSchemas:
         assert writes(emulator) == []
 
     @pytest.mark.parametrize("role", ["customer", "staff"])
-    async def test_filter_on_added_property_is_503_without_its_type(
+    async def test_added_property_filter_is_503_if_schema_is_unreadable(
         self, customer: Caller, staff: Caller, role: str
     ) -> None:
         caller = customer if role == "customer" else staff
@@ -121,7 +121,7 @@ class TestWithoutSchemas:
         listed = (await customer.get("/api/properties/deals")).json()["data"]["results"]
         assert "hs_priority" in [item["name"] for item in listed]
 
-    async def test_option_of_the_account_is_503_without_its_type(
+    async def test_own_option_write_is_503_if_schema_is_unreadable(
         self, customer: Caller, emulator: Emulator
     ) -> None:
         deal_id = await create_deal_as(customer)

@@ -30,7 +30,7 @@ UserKey = UUID | str
 
 
 class AdministrationError(Exception):
-    """Change of a user that is not possible, with the reason."""
+    """Reason why a user cannot be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ async def list_pending(session_factory: SessionFactory, *, limit: int = 100) -> 
 
 
 async def find_user(session_factory: SessionFactory, key: UserKey) -> UserDetails:
-    """Return the user or the pending registrations with this address. Raises `AdministrationError` without any."""
+    """Return the user or the pending registrations. Raises `AdministrationError` if there are none."""
     async with session_factory() as database:
         user = (await database.execute(select(User).where(selects(key)))).scalar_one_or_none()
         email = user.email if user is not None else str(key)
@@ -92,9 +92,9 @@ async def find_user(session_factory: SessionFactory, key: UserKey) -> UserDetail
 async def add_user(
     context: AccountContext, hubspot: HubSpotClient, registration: Registration, role: Role
 ) -> Contact | None:
-    """Create a user whose address counts as verified, with a contact as `create_user` does.
+    """Create a user with a verified address, and create or link their contact.
 
-    An existing contact keeps its values. The settings for registration do not apply to the operator.
+    An existing contact keeps its values. The settings that limit registration do not apply to the operator.
     """
     password = require_usable_password(registration.password.get_secret_value())
     await require_free(context.session_factory, registration.email)
@@ -119,7 +119,8 @@ def random_password() -> str:
 async def verify_user(context: AccountContext, hubspot: HubSpotClient, key: UserKey) -> None:
     """Mark the user's address as verified, or complete the only pending registration of the address.
 
-    Raises `AdministrationError` for several registrations: the operator cannot know whose password is whose.
+    Raises `AdministrationError` for several registrations: the operator cannot know which one the
+    owner of the address made.
     """
     async with context.session_factory.begin() as database:
         user = await _lock_if_found(database, key)
@@ -180,7 +181,7 @@ async def send_link(context: AccountContext, key: UserKey) -> None:
 
 
 async def _lock(database: AsyncSession, key: UserKey) -> User:
-    """Return the user, locked for a change. Raises `AdministrationError` without one."""
+    """Return the user, locked for a change. Raises `AdministrationError` if there is no such user."""
     user = await _lock_if_found(database, key)
     if user is None:
         raise _no_user()

@@ -110,7 +110,7 @@ def _wrong_password() -> ApiError:
 def require_usable_password(password: str, *, field: str = "password", email: str | None = None) -> str:
     """Return the password. Raises 400 if it is a common one or the user's e-mail address."""
     if is_common_password(password):
-        raise invalid(field, "is among the most common ones")
+        raise invalid(field, "is one of the most common passwords")
     if email is not None and password.strip().lower() in {email, email.partition("@")[0]}:
         raise invalid(field, "must not be the e-mail address")
     return password

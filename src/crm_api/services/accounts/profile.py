@@ -75,7 +75,8 @@ async def set_role(
     session_factory: SessionFactory, user: UUID | str, role: str, *, origin: Origin = audit.SYSTEM
 ) -> bool:
     """Set the user's role, effective from their next request. Return False if there is no such user."""
-    # The writes of a staff user do not count in their own version.
+    # Writes by staff do not increment their own version, so responses that were cached before a promotion must not be
+    # found after a demotion.
     values = {"role": role, "records_version": User.records_version + 1}
     statement = update(User).where(selects(user)).values(**values).returning(User.id)
     async with session_factory.begin() as database:

@@ -60,7 +60,7 @@ class Limits(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """Why the database's HubSpot account is not known."""
+    """Reason why the HubSpot account of the database is unknown."""
 
     state: Literal["ok", "warning"]
     reason: str
@@ -137,7 +137,7 @@ def _check_binding(portal_id: str, binding: Binding) -> Finding:
     if binding.unread is not None:
         return Finding(binding.unread.state, "database", f"not compared: {binding.unread.reason}")
     if binding.portal_id is None:
-        return Finding("ok", "database", "bound to no HubSpot account yet")
+        return Finding("ok", "database", "not bound to a HubSpot account yet")
     if binding.portal_id != portal_id:
         finding = (
             f"bound to HubSpot account {binding.portal_id}, not {portal_id}: the service would refuse every request "
@@ -190,7 +190,7 @@ async def _check_reads(hubspot: HubSpotClient) -> Finding:
 
 def check_limits(snapshot: Mapping[str, float], limits: Limits) -> list[Finding]:
     """Compare the limits that HubSpot reported (`Quota.snapshot`) with the configured ones."""
-    search = f"{limits.search} per second as set; HubSpot does not report it"
+    search = f"{limits.search} per second as configured; HubSpot does not report the limit"
     remaining = f", {snapshot['daily_remaining']:.0f} remaining today"
     return [
         _check_limit("burst", snapshot["burst_limit"], limits.burst, "per 10 s"),
@@ -202,7 +202,7 @@ def check_limits(snapshot: Mapping[str, float], limits: Limits) -> list[Finding]
 def _check_limit(name: str, allowed: float, configured: int, unit: str, remaining: str = "") -> Finding:
     subject, setting = f"{name} limit", f"HUBSPOT_{name.upper()}_LIMIT is {configured}"
     if allowed >= UNLIMITED:
-        return Finding("ok", subject, f"{configured} {unit} as set; HubSpot does not report it")
+        return Finding("ok", subject, f"{configured} {unit} as configured; HubSpot does not report the limit")
     finding = f"{allowed:.0f} {unit}{remaining}"
     if allowed < configured:
         return Finding("warning", subject, f"HubSpot allows {finding}; {setting}: lower it")
@@ -237,7 +237,7 @@ async def _check_required(hubspot: HubSpotClient, fields: RecordFields) -> list[
     if problems is None:
         return [Finding("unknown", subject, f"not known: {unread}")]
     if not problems:
-        return [Finding("ok", subject, "customers can set all that new records need")]
+        return [Finding("ok", subject, "customers can set every required property")]
     return [Finding(state, subject, problem) for state, problem in problems]
 
 
@@ -248,7 +248,7 @@ async def _check_settings(
     if problems is None:
         return [Finding("warning", "settings", unread)]
     if not problems:
-        return [Finding("ok", "settings", "name what the account has")]
+        return [Finding("ok", "settings", "agree with the HubSpot account")]
     return [Finding("failed", "settings", problem) for problem in problems]
 
 
@@ -271,7 +271,7 @@ async def _check_pipelines(hubspot: HubSpotClient, object_type: ObjectType) -> F
     if pipelines is None:
         return Finding("failed", subject, problem)
     if not any(pipeline.stages for pipeline in pipelines):
-        return Finding("failed", subject, "none has stages: no record can be created")
+        return Finding("failed", subject, "no pipeline has stages: no record can be created")
     return Finding("ok", subject, f"{len(pipelines)}, the first is {pipelines[0].id}")
 
 

@@ -38,7 +38,7 @@ def _problem(fields: ObjectFields, name: str) -> Problem | None:
     # A registration always sets the e-mail address.
     if "customer" in writers or (is_contact and name == "email"):
         return None
-    who = "only staff can set it" if writers else "nobody can set it"
+    who = "only staff can set it" if writers else "no caller can set it"
     if is_contact:
         result = "every registration is refused"
     else:

@@ -68,10 +68,12 @@ def _schema_problems(fields: ObjectFields, schema: Mapping[str, Property]) -> li
         subject = f"{fields.object_type}: {field.wire_name}"
         definition = schema.get(field.wire_name)
         if definition is None or definition.archived:
-            problems.append(f"{subject} is not a property of this account; it reads as null")
+            problems.append(
+                f"{subject} does not exist in this HubSpot account; the field is null in every record"
+            )
             continue
         if definition.is_read_only and field.writers:
-            problems.append(f"{subject} is calculated by HubSpot; writing it is rejected")
+            problems.append(f"{subject} is calculated by HubSpot, which rejects writes to it")
         value_type = value_type_of(definition)
         if not field.nested and value_type not in _COMPATIBLE.get(
             field.value_type, frozenset({field.value_type})

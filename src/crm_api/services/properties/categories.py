@@ -22,10 +22,9 @@ def words_from_wire(value: str | None, words: Mapping[str, str]) -> str | None:
 
 
 def words_to_wire(value: str, words: Mapping[str, str], options: Collection[str]) -> str:
-    """Return a value with HubSpot's option for each word, and everything else unchanged.
+    """Return a value with each of the API's words replaced by its HubSpot option. Other options are unchanged.
 
-    If the HubSpot account lacks the option of a word and has an option with the word's own name, the word means that
-    option.
+    A word stays unchanged if the HubSpot account lacks its option but has an option with the same name as the word.
     """
 
     def to_option(name: str) -> str:
@@ -36,19 +35,19 @@ def words_to_wire(value: str, words: Mapping[str, str], options: Collection[str]
 
 
 def missing_categories(words: Mapping[str, str], options: Collection[str]) -> dict[str, str]:
-    """Return the words that have an option neither of their HubSpot name nor of their own name."""
+    """Return the words, with their options, for which `words_to_wire` finds no option in the HubSpot account."""
     return {word: name for word, name in words.items() if name not in options and word not in options}
 
 
 def duplicate_words(words: Mapping[str, str]) -> list[str]:
-    """Return a line for each two words of which a record could not show which one was written."""
+    """Return a line for each pair of words that a record would store as the same value."""
     return [
-        f"HUBSPOT_TICKET_CATEGORIES: {one} ({words[one]}) and {other} ({words[other]}) read as one value"
+        f"HUBSPOT_TICKET_CATEGORIES: {one} ({words[one]}) and {other} ({words[other]}) have the same value"
         for one, other in combinations(words, 2)
         if words[one] in (other, words[other]) or words[other] == one
     ]
 
 
 def hidden_options(words: Mapping[str, str], options: Collection[str]) -> list[str]:
-    """Return the words that are also names of other options, so that those options cannot be written."""
+    """Return the words that have the same name as another option, so that callers cannot write that option."""
     return [word for word, option in words.items() if word != option and {word, option} <= set(options)]

@@ -164,7 +164,7 @@ class RecordQuery:
         self, records: Collection[CrmRecord], fields: ObjectFields, slices: TimeSlices
     ) -> list[CrmRecord]:
         """Return the matching records in the given order."""
-        # The values of all conditions together can take much longer than a slice, so each condition is an item.
+        # All conditions together can take much longer than one slice to normalise, so each is an item of its own.
         await slices.map(attrgetter("operands"), self.conditions)
         matches = await slices.map(partial(self.matches, fields=fields), records)
         return list(compress(records, matches))
@@ -236,7 +236,9 @@ async def parse_list_filters(
 def _filterable_field(table: ObjectFields, schema: Mapping[str, Property], name: str, location: str) -> Field:
     field = table.by_name.get(name)
     if field is None or not field.filterable:
-        raise invalid(location, f"is not filterable; GET /api/properties/{table.object_type} lists what is")
+        raise invalid(
+            location, f"is not filterable; GET /api/properties/{table.object_type} lists filterable ones"
+        )
     return with_value_type(field, schema)
 
 

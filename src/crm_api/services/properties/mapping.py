@@ -13,14 +13,14 @@ from crm_api.services.properties.fields import RecordFields
 Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Without the properties that operators add.
+# The fields that every installation has; operators can add others with HUBSPOT_PROPERTIES.
 BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
 
 
 def from_record(
     model: type[Model], record: CrmRecord, fields: RecordFields = BUILT_IN_FIELDS, **children: Any
 ) -> Model:
-    """Return the contract's contact, deal or ticket of a HubSpot record, with these fields for its children."""
+    """Translate a HubSpot record to a contact, deal or ticket of the contract. `children` sets further fields."""
     values: dict[str, Any] = {}
     nested: dict[str, str | None] = {}
     for field in fields[model.OBJECT_TYPE].fields:

@@ -13,7 +13,7 @@ from crm_api.services.properties.fields import STAGE_FIELDS
 logger = logging.getLogger(__name__)
 MAX_LISTED_IDS = 10
 MAX_AGE_SECONDS = 300.0
-# Unknown stages force a fresh read; concurrent ones share it.
+# An unknown stage causes a new read, unless the cached pipelines are younger than this.
 MIN_REFRESH_SECONDS = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Mapping of values and rules that the HubSpot account refuses to a 400 for the caller."""
+"""Mapping of HubSpot's refusals of values, and of its account rules, to a 400 for the caller."""
 
 import logging
 import re

@@ -29,13 +29,13 @@ from crm_api.services.properties.text import MAX_COMPARED_CHARACTERS, casefold_t
 MAX_AGE_SECONDS: Final = 300.0
 # If a value is invalid by the cached schema, the schema is read again unless it is younger than this.
 MIN_REFRESH_SECONDS: Final = 1.0
-# Operators grant scopes by hand.
+# A scope stays missing until an operator grants it, so a retry after a few seconds would fail too.
 RETRY_AFTER_SECONDS: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def comparison_key(value_type: ValueType, value: str | None) -> Any:
-    """Return what a value is compared by; None if it is empty or not a valid value of its type.
+    """Return the key by which a value is compared; None if it is empty or not a valid value of its type.
 
     Text ignores case, options do not. https://developers.hubspot.com/docs/api-reference/search/guide
     """
@@ -88,7 +88,7 @@ def to_wire(value_type: ValueType, value: str) -> str:
         # HubSpot reads a leading `;` as "add to the current options", so it is removed.
         options = _options(value)
         if not options:
-            raise ValueError("must name at least one option; null clears")
+            raise ValueError("must name at least one option; null clears the field")
         return ";".join(options)
     return value
 
@@ -200,7 +200,8 @@ async def check_values(
 
 
 def _needs_type(field: Field, value: str) -> bool:
-    # HubSpot reads a leading `;` as "add to the current options", and one of our words has none.
+    # A ticket category in the API's words needs no type. Other options do: HubSpot reads a leading `;` as "add to the
+    # current options", which `to_wire` removes.
     is_own_option = field.words and value and value not in field.words
     return field.nested or bool(is_own_option)
 

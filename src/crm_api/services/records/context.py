@@ -92,7 +92,7 @@ class RecordContext:
         return replace(self, cached_reads=None)
 
     def writing(self, contact_ids: Collection[str] = ()) -> AbstractAsyncContextManager[None]:
-        """Make cached reads unreachable before and after a write: the caller's; for staff, those of the contacts."""
+        """Invalidate cached reads before and after a write: the caller's, or for staff those of the contacts' users."""
         return self.versions.writing(self.user, contact_ids)
 
     async def batch_read(
@@ -127,7 +127,7 @@ class RecordContext:
                 return
 
     def to_model(self, model: type[Model], record: CrmRecord, **children: Any) -> Model:
-        """Return the contract's contact, deal or ticket of a HubSpot record, with these fields for its children."""
+        """Translate a HubSpot record to a contact, deal or ticket of the contract. `children` sets further fields."""
         if model.OBJECT_TYPE == "deals":
             children["currency"] = record.get(CURRENCY_PROPERTY) or self.hubspot.account.currency
         return from_record(model, record, self.fields, **children)

@@ -17,7 +17,7 @@ from crm_api.services.records.context import RecordContext, text_length
 Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
-# Five calls run at the same time, so records of at most five calls are read in vain.
+# Five calls run at the same time, so the records of at most five calls are read unnecessarily.
 _IDS_PER_ROUND: Final = 500
 _MAX_CALLS_PER_ROUND: Final = 10
 
@@ -34,7 +34,7 @@ class ByteBudget:
         return self._remaining < 0
 
     def fitting(self, records: Sequence[CrmRecord]) -> list[CrmRecord]:
-        """Return the first records, as many as fit, and subtract their size."""
+        """Return as many of the first records as fit into the budget, and subtract their size."""
         fitting: list[CrmRecord] = []
         for record in records:
             if not self.is_exceeded:
@@ -46,16 +46,16 @@ class ByteBudget:
 
 
 def fitting_page(records: Sequence[CrmRecord]) -> list[CrmRecord]:
-    """Return the first records, as many as fit into one response, but at least one."""
+    """Return as many of the first records as fit into one response, but at least one."""
     return ByteBudget().fitting(records) or list(records[:1])
 
 
 async def read_fitting(
     read: Callable[[int], Awaitable[Result]], records_of: Callable[[Result], Sequence[CrmRecord]], limit: int
 ) -> Result:
-    """Return the page that `read` returns for this limit, or for a lower one if its records exceed one response.
+    """Read a page with this limit. If its records are too large for one response, read a shorter page.
 
-    HubSpot reads a shorter page again, because only it knows where the next page begins.
+    The shorter page is read from HubSpot too, because only HubSpot can return the cursor of the page after it.
     """
     while True:
         result = await read(limit)
