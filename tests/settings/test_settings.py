@@ -19,7 +19,7 @@ from crm_api.security.networks import network_of
 from crm_api.services.properties import values
 from crm_api.services.properties.mapping import parse_datetime, plain_number
 from crm_api.settings import Settings, SettingsRefusedError
-from crm_api.settings.checks import is_trust_of_everybody
+from crm_api.settings.checks import trusts_all_proxies
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 GOOD: dict[str, Any] = {
@@ -283,7 +283,7 @@ def test_setting_is_refused_after_unknown_error_of_its_parser(
     ("parser", "read"),
     [
         ("crm_api.services.properties.values.date", lambda: values._date_to_wire("2026-12-31")),
-        ("crm_api.settings.checks.ipaddress.ip_network", lambda: is_trust_of_everybody("10.0.0.1")),
+        ("crm_api.settings.checks.ipaddress.ip_network", lambda: trusts_all_proxies("10.0.0.1")),
         ("crm_api.security.networks.ipaddress.ip_address", lambda: network_of("10.0.0.1")),
         ("crm_api.services.properties.mapping.Decimal", lambda: plain_number("1e3")),
         ("crm_api.services.properties.mapping.datetime", lambda: parse_datetime("2026-12-31T00:00:00Z")),

@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 # httpx's own timeouts end this long before the deadline, because they know whether a connection was made.
 DEADLINE_MARGIN_SECONDS: Final = 0.01
-# An attempt with less than 4 s may wait for quota until this share of its time is left for sending.
+# Share of a short attempt's time (less than 4 s) that is kept for sending; the rest may be spent waiting for quota.
 SENDING_SHARE: Final = 0.25
 # The part of the deadline that is reserved for looking up a create with an unknown outcome.
 CREATE_RESERVE_SECONDS: Final = 3.0

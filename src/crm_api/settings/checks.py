@@ -109,7 +109,7 @@ def is_web_address(url: str) -> bool:
     return is_complete and not parts.query and not parts.fragment
 
 
-def is_trust_of_everybody(proxies: str) -> bool:
+def trusts_all_proxies(proxies: str) -> bool:
     """Return True if an entry of the trusted proxies is `*` or a network that no operator can own."""
     return any(entry == "*" or _is_too_large(entry) for entry in map(str.strip, proxies.split(",")))
 

@@ -38,10 +38,10 @@ class PropertyLists(BaseModel):
     def _check_readable_and_reserved(self) -> "PropertyLists":
         for name in (*self.writable_by_customer, *self.writable_by_staff, *self.filterable):
             if name not in self.readable:
-                raise ValueError(f"{name} is not readable")
+                raise ValueError(f"{name} must also be in readable")
         if len(",".join(self.readable)) > MAX_PROPERTY_NAMES_LENGTH:
             maximum = MAX_PROPERTY_NAMES_LENGTH
-            raise ValueError(f"the names of readable have more than {maximum} characters together")
+            raise ValueError(f"the names in readable have more than {maximum} characters in total")
         if reserved := STAFF_ONLY_PROPERTIES & set(self.writable_by_customer):
             raise ValueError(f"customers cannot write {', '.join(sorted(reserved))}")
         return self

@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from crm_api.settings.accounts import AccountSettings
-from crm_api.settings.checks import ineffective_limits, is_trust_of_everybody, similar_secrets
+from crm_api.settings.checks import ineffective_limits, similar_secrets, trusts_all_proxies
 from crm_api.settings.hubspot import HubSpotSettings, hubspot_problems
 from crm_api.settings.observability import ObservabilitySettings
 from crm_api.settings.server import ServerSettings
@@ -185,7 +185,7 @@ def _production_problems(settings: Settings) -> list[str]:
         for origin in settings.cors_origins
         if not origin.startswith("https://")
     ]
-    if is_trust_of_everybody(settings.forwarded_allow_ips):
+    if trusts_all_proxies(settings.forwarded_allow_ips):
         problems.append("FORWARDED_ALLOW_IPS lets every caller choose an address; list the proxies")
     if not settings.rate_limit_enabled:
         problems.append("RATE_LIMIT_ENABLED=false is for load tests only")
