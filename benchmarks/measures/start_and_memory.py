@@ -33,7 +33,7 @@ async def measure(run: Run) -> None:
     start, memory = Figure.of(starts, "s"), Figure.of(memory_after_load, "MB")
     explanation = f"It took {Figure.of(cpu_used, 's of CPU')}, nearly all of them for imports."
     name = "from the start of `crm-api serve` to its first response"
-    run.report.rows.append(Row(name, {SERVICE: str(start)}, start, at_most(1.5, "s"), explanation))
+    run.report.rows.append(Row(name, {SERVICE: str(start)}, start, at_most(1.2, "s"), explanation))
     explanation = (
         f"After the start it was {Figure.of(memory_at_start, 'MB')}; a process that only imports the libraries has "
         f"{await _memory_of_libraries():.0f} MB."
