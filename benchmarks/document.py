@@ -12,6 +12,7 @@ from benchmarks.report import Report, markdown
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGE: Final = DOCS / "performance.md"
 CHART: Final = DOCS / "images" / "performance.svg"
+CHART_TEXT: Final = "Response times by users and deals; pages per second and age of their data by customers"
 BEGIN: Final = "<!-- begin of measurements, written by `make bench BENCH_ARGS=--write` -->"
 END: Final = "<!-- end of measurements -->"
 
@@ -33,7 +34,7 @@ def _results(report: Report, run_name: str) -> str:
     parts = [
         f"{date}, {run_name} run, {machine}: {reached} of {len(goals)} goals reached.",
         markdown(report.rows),
-        "![Response times by number of users and of deals](images/performance.svg)",
+        f"![{CHART_TEXT}](images/performance.svg)",
     ]
     missed = [
         f"- {row.measure}: {row.figure}; the goal is {row.goal}. {row.explanation}".rstrip()

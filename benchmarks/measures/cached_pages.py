@@ -24,6 +24,11 @@ AGE_EXPLANATION: Final = (
     "The first pages take 80 of the 100 calls of a window, and our window is 10.25 s long. So most refreshes of these "
     "pages wait for longer than 10 s, and refreshes are paced to leave quota for other customers."
 )
+CHART_CUSTOMERS: Final = (5, 20, 80)
+CACHED: Final = "read cache"
+LIVE: Final = "no cache"
+RATE_CHART: Final = "Pages per second, by number of customers"
+AGE_CHART: Final = "Age of their data in seconds, by number of customers"
 DEAL: Final = {
     "dealname": "deal",
     "dealstage": "qualifiedtobuy",
@@ -63,6 +68,12 @@ class Pages(Sample):
     def failed_count(self) -> int:
         return self.statuses.total() - self.success_count
 
+    @property
+    def age_summary(self) -> str:
+        if not self.ages:
+            return "no page"
+        return f"age median {statistics.median(self.ages):.0f} s, maximum {max(self.ages)} s"
+
 
 async def measure(run: Run) -> None:
     is_full = run.settings.includes_slow_peers
@@ -75,6 +86,31 @@ async def measure(run: Run) -> None:
         async with _limited_service(run, users[: schedule.customers]) as client:
             pages = await _read_pages(client, users, schedule)
         _report(run, schedule, pages, p95_goal)
+    if is_full:
+        await _draw_charts(run, users)
+
+
+async def _draw_charts(run: Run, users: Sequence[User]) -> None:
+    """Measure the pages per second with and without the cache, and the age of the cached data."""
+    rates: dict[str, list[tuple[float, float]]] = {CACHED: [], LIVE: []}
+    ages: dict[str, list[tuple[float, float]]] = {"maximum": [], "median": []}
+    for number in CHART_CUSTOMERS:
+        schedule = Schedule(number, 1.0, 1.0, 30.0)
+        cells = []
+        for name, settings in ((CACHED, {}), (LIVE, {"READ_CACHE_SECONDS": "0"})):
+            async with _limited_service(run, users[:number], **settings) as client:
+                pages = await _read_pages(client, users, schedule)
+            rates[name].append((number, pages.rate))
+            cells.append(
+                f"{name}: {pages.rate:.1f} pages/s, median {1000 * pages.median:,.0f} ms, {pages.age_summary}"
+            )
+            if name == CACHED:
+                # The axes are logarithmic, so they have no 0.
+                ages["maximum"].append((number, max([1, *pages.ages])))
+                ages["median"].append((number, max(1.0, statistics.median(pages.ages or [0]))))
+        title = f"{number} customers, a page every second for 30 s, {BURST} calls per 10 s"
+        run.report.rows.append(Row(title, {SERVICE: "; ".join(cells)}))
+    run.report.charts |= {RATE_CHART: rates, AGE_CHART: ages}
 
 
 def _report(run: Run, schedule: Schedule, pages: Pages, p95_goal: float) -> None:
@@ -85,8 +121,7 @@ def _report(run: Run, schedule: Schedule, pages: Pages, p95_goal: float) -> None
         f"{schedule.seconds:.0f} s, {BURST} calls per 10 s"
     )
     statuses = ", ".join(f"{count} x {status}" for status, count in sorted(pages.statuses.items()))
-    ages = f"age median {statistics.median(pages.ages):.0f} s, maximum {max(pages.ages)} s"
-    cells = {SERVICE: f"{statuses}; median {1000 * pages.median:.0f} ms; {ages}"}
+    cells = {SERVICE: f"{statuses}; median {1000 * pages.median:.0f} ms; {pages.age_summary}"}
     figure = Figure.of([float(pages.success_count)])
     add = run.report.rows.append
     if schedule.customers == FEW_CUSTOMERS:
@@ -100,7 +135,7 @@ def _report(run: Run, schedule: Schedule, pages: Pages, p95_goal: float) -> None
 
 
 @asynccontextmanager
-async def _limited_service(run: Run, users: Sequence[User]) -> AsyncGenerator[Client, None]:
+async def _limited_service(run: Run, users: Sequence[User], **settings: str) -> AsyncGenerator[Client, None]:
     """Start an emulator with HubSpot's usual limit, and crm-api with Valkey, and yield a client."""
     emulator: Emulator = await asyncio.to_thread(run.servers.emulator)
     await emulator.provision()
@@ -116,6 +151,7 @@ async def _limited_service(run: Run, users: Sequence[User]) -> AsyncGenerator[Cl
                 database=run.database,
                 REDIS_URL=valkey.connection_url,
                 HUBSPOT_BURST_LIMIT=str(BURST),
+                **settings,
             )
         )
         try:
