@@ -204,7 +204,7 @@ class TestUpdateDeal:
         emulator.switches.conditional_properties = {"deals": {"amount": ["description"]}}
         response = await customer.patch(f"/api/deals/{deal_id}", {"amount": 5})
         problem = assert_problem(response, 400, "validation_error", fields=["description"])
-        assert problem["details"][0]["message"] == "(Description) is required by a rule of this account"
+        assert problem["details"][0]["message"] == "(Deal description) is required by a rule of this account"
 
 
 def record_part(etag: str) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-K = TypeVar("K")
+Stamp = TypeVar("Stamp")
 
 # Differences between processes, and between a response and the time at which the event loop handles it.
 MARGIN_SECONDS: Final = 0.02
@@ -25,23 +25,23 @@ def ignored_responses(limit: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _SentCall(Generic[K]):
-    key: K
+class _SentCall(Generic[Stamp]):
+    stamp: Stamp
     sent_at: float
 
 
-class SentCalls(Generic[K]):
+class SentCalls(Generic[Stamp]):
     """Calls without a response, found by the time when they were sent."""
 
     def __init__(self) -> None:
-        self._calls: deque[_SentCall[K]] = deque(maxlen=MAX_CALLS)
+        self._calls: deque[_SentCall[Stamp]] = deque(maxlen=MAX_CALLS)
 
-    def add(self, key: K, sent_at: float) -> None:
-        """Add a call."""
-        self._calls.append(_SentCall(key, sent_at))
+    def add(self, stamp: Stamp, sent_at: float) -> None:
+        """Add a call, with its stamp in the window."""
+        self._calls.append(_SentCall(stamp, sent_at))
 
-    def pop(self, sent_at: float) -> K | None:
-        """Remove the call that was sent at this time, and return its key.
+    def pop(self, sent_at: float) -> Stamp | None:
+        """Remove the call that was sent at this time, and return its stamp.
 
         Calls sent within the margin can be confused, but exchanging their guards changes the window by less.
         """
@@ -49,7 +49,7 @@ class SentCalls(Generic[K]):
         if call is None or abs(call.sent_at - sent_at) > MARGIN_SECONDS:
             return None
         self._calls.remove(call)
-        return call.key
+        return call.stamp
 
 
 class ResponseTimes:
