@@ -256,6 +256,8 @@ class Sender:
                 caller=context.caller,
                 timeout_seconds=max_wait,
                 is_background=context.is_background,
+                # A limit of this wait means that a cached response can take the place of the call's.
+                has_fallback=context.max_quota_wait_seconds is not None,
                 connection_slot=self._connection_slots,
             )
         except CircuitOpenError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -59,12 +60,14 @@ async def test_caller_with_a_tenth_of_the_limit_is_not_paced() -> None:
     assert await acquire(quota, caller="a") == 0.0
 
 
-async def test_background_calls_leave_half_of_the_limit_to_others() -> None:
+@pytest.mark.parametrize("kind", ["is_background", "has_fallback"])
+async def test_late_calls_leave_half_of_the_limit_to_others(kind: str) -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
+    late: dict[str, Any] = {kind: True}
     for number in range(50):
-        await quota.acquire("burst", caller=f"customer {number}", timeout_seconds=0, is_background=True)
+        await quota.acquire("burst", caller=f"customer {number}", timeout_seconds=0, **late)
     with pytest.raises(QuotaTimeout):
-        await quota.acquire("burst", caller="customer 50", timeout_seconds=0, is_background=True)
+        await quota.acquire("burst", caller="customer 50", timeout_seconds=0, **late)
     assert await acquire(quota, caller="customer 51", timeout_seconds=0) == 0.0
 
 
@@ -78,6 +81,17 @@ async def test_light_caller_overtakes_a_waiting_paced_call() -> None:
     assert not paced.done()
     paced.cancel()
     await asyncio.gather(paced, return_exceptions=True)
+
+
+async def test_paced_call_waits_while_a_light_call_waits() -> None:
+    quota = quota_on(FakeClock(), burst_limit=100)
+    # A light call keeps the turn of its queue while it waits for capacity.
+    light_calls = quota._light_queues["burst"]
+    assert light_calls.take_free_turn()
+    with pytest.raises(QuotaTimeout):
+        await quota.acquire("burst", caller="late", timeout_seconds=1, is_background=True)
+    light_calls.release()
+    assert await quota.acquire("burst", caller="late", timeout_seconds=1, is_background=True) == 0.0
 
 
 @settings(max_examples=50, deadline=None)

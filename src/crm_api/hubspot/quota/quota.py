@@ -13,7 +13,7 @@ from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue, RecentCalls
-from crm_api.hubspot.quota.window import SlidingWindow
+from crm_api.hubspot.quota.window import CHECK_SECONDS, SlidingWindow
 
 # Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
 # count in the burst limit. https://developers.hubspot.com/docs/api-reference/search/guide
@@ -60,17 +60,19 @@ class Quota(ABC):
         caller: str | None,
         timeout_seconds: float,
         is_background: bool = False,
+        has_fallback: bool = False,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
         """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
-        A background request waits until no other request does.
+        A background request waits until no other request does. A request whose caller has a fallback is paced, so that
+        it leaves quota to the others.
         `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
         The caller releases it after this call returns.
         """
         started = self._clock()
         expires_at = started + timeout_seconds
-        is_light = self._is_light(budget, caller, is_background=is_background)
+        is_light = self._is_light(budget, caller, is_paced=is_background or has_fallback)
         queue = self._light_queues[budget] if is_light else self._queues[budget]
         if not queue.take_free_turn():
             try:
@@ -79,6 +81,8 @@ class Quota(ABC):
             except TimeoutError:
                 raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
         try:
+            if not is_light:
+                await self._let_light_calls_pass(budget, expires_at)
             if connection_slot is not None:
                 await self._acquire_slot(connection_slot, expires_at)
             try:
@@ -91,11 +95,17 @@ class Quota(ABC):
             queue.release()
         return self._clock() - started
 
-    def _is_light(self, budget: Budget, caller: str | None, *, is_background: bool) -> bool:
-        """Count the request and return True if its caller has sent few recently. Background requests are paced."""
-        if is_background:
+    def _is_light(self, budget: Budget, caller: str | None, *, is_paced: bool) -> bool:
+        """Count the request and return True if its caller has sent few recently; False if it must be paced."""
+        if is_paced:
             return False
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
+
+    async def _let_light_calls_pass(self, budget: Budget, expires_at: float) -> None:
+        while self._light_queues[budget].calls_ahead:
+            if self._clock() + CHECK_SECONDS > expires_at:
+                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1))
+            await self._sleep(CHECK_SECONDS)
 
     async def _acquire_slot(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
         if not connection_slot.locked():
