@@ -89,7 +89,7 @@ async def test_paced_call_waits_while_a_light_call_waits() -> None:
     light_calls = quota._light_queues["burst"]
     assert light_calls.take_free_turn()
     with pytest.raises(QuotaTimeout):
-        await quota.acquire("burst", caller="late", timeout_seconds=1, is_background=True)
+        await quota.acquire("burst", caller="late", timeout_seconds=0.01, is_background=True)
     light_calls.release()
     assert await quota.acquire("burst", caller="late", timeout_seconds=1, is_background=True) == 0.0
 

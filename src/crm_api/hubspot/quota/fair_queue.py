@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
+from contextlib import suppress
 
 
 class RecentCalls:
@@ -61,7 +62,9 @@ class FairQueue:
             if turn.done() and not turn.cancelled():
                 self.release()  # the turn was granted just before the cancellation
             elif is_background:
-                self._background.remove(turn)
+                # `release` may have removed it since the cancellation.
+                with suppress(ValueError):
+                    self._background.remove(turn)
             else:
                 self._remove(caller, turn)
             raise

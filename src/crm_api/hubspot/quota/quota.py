@@ -13,7 +13,7 @@ from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue, RecentCalls
-from crm_api.hubspot.quota.window import CHECK_SECONDS, SlidingWindow
+from crm_api.hubspot.quota.window import SlidingWindow
 
 # Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
 # count in the burst limit. https://developers.hubspot.com/docs/api-reference/search/guide
@@ -102,10 +102,14 @@ class Quota(ABC):
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
     async def _let_light_calls_pass(self, budget: Budget, expires_at: float) -> None:
-        while self._light_queues[budget].calls_ahead:
-            if self._clock() + CHECK_SECONDS > expires_at:
-                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1))
-            await self._sleep(CHECK_SECONDS)
+        light_calls = self._light_queues[budget]
+        if not light_calls.take_free_turn():
+            try:
+                async with asyncio.timeout(max(0.0, expires_at - self._clock())):
+                    await light_calls.wait_for_turn(None, is_background=True)
+            except TimeoutError:
+                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
+        light_calls.release()
 
     async def _acquire_slot(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
         if not connection_slot.locked():
