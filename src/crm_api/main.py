@@ -144,7 +144,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     session_factory = app.state.session_factory = create_session_factory(engine)
     app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
-    # The pool serves requests in the order of their arrival: one client's many requests would delay all others.
+    # The database pool serves requests in order of arrival: a client with many requests would delay all others.
     app.state.authentications = FairSemaphore(settings.database_pool_size)
     app.state.passwords = Passwords(
         rounds=settings.bcrypt_rounds,

@@ -18,11 +18,11 @@ class MissingScopes:
 
     @property
     def names(self) -> list[str]:
-        """The missing scopes, sorted."""
+        """Names of the missing scopes in alphabetical order."""
         return sorted(self._operations)
 
     def observe(self, outcome: object, operation: str) -> None:
-        """Learn from the outcome of an attempt: a `HubSpotScopeError`, another error, or the response."""
+        """Update the scopes with the outcome of an attempt: a `HubSpotScopeError`, another error, or the response."""
         if isinstance(outcome, HubSpotScopeError):
             self._add(outcome, operation)
         elif self._operations and not isinstance(outcome, HubSpotError):

@@ -114,7 +114,7 @@ class MemoryStore(CacheStore):
         return self._clock() - cached.read_at >= self._max_age_seconds
 
     def remove_expired(self) -> None:
-        """Remove expired bodies; calls within a minute of the latest removal do nothing."""
+        """Remove expired bodies, at most once a minute; more frequent calls do nothing."""
         if self._clock() < self._sweep_at:
             return
         self._sweep_at = self._clock() + SWEEP_INTERVAL_SECONDS

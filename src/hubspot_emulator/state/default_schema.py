@@ -215,7 +215,7 @@ def options(values: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
-# The labels that do not follow from the name.
+# Labels that cannot be built from the property name.
 # https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
 # https://knowledge.hubspot.com/properties/hubspots-default-deal-properties
 # https://knowledge.hubspot.com/properties/hubspots-default-ticket-properties

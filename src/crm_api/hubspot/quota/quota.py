@@ -74,15 +74,13 @@ class Quota(ABC):
         expires_at = started + timeout_seconds
         is_light = self._is_light(budget, caller, is_paced=is_background or has_fallback)
         queue = self._light_queues[budget] if is_light else self._queues[budget]
-        if not queue.take_free_turn():
-            try:
-                async with asyncio.timeout(max(0.0, timeout_seconds)):
-                    await queue.wait_for_turn(caller, is_background=is_background)
-            except TimeoutError:
-                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
+        await self._take_turn(queue, budget, caller, expires_at, is_background=is_background)
         try:
             if not is_light:
-                await self._let_light_calls_pass(budget, expires_at)
+                # A paced request waits until no light one does.
+                light_queue = self._light_queues[budget]
+                await self._take_turn(light_queue, budget, None, expires_at, is_background=True)
+                light_queue.release()
             if connection_slot is not None:
                 await self._acquire_slot(connection_slot, expires_at)
             try:
@@ -101,15 +99,16 @@ class Quota(ABC):
             return False
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
-    async def _let_light_calls_pass(self, budget: Budget, expires_at: float) -> None:
-        light_calls = self._light_queues[budget]
-        if not light_calls.take_free_turn():
-            try:
-                async with asyncio.timeout(max(0.0, expires_at - self._clock())):
-                    await light_calls.wait_for_turn(None, is_background=True)
-            except TimeoutError:
-                raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
-        light_calls.release()
+    async def _take_turn(
+        self, queue: FairQueue, budget: Budget, caller: str | None, expires_at: float, *, is_background: bool
+    ) -> None:
+        if queue.take_free_turn():
+            return
+        try:
+            async with asyncio.timeout(max(0.0, expires_at - self._clock())):
+                await queue.wait_for_turn(caller, is_background=is_background)
+        except TimeoutError:
+            raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
 
     async def _acquire_slot(self, connection_slot: asyncio.Semaphore, expires_at: float) -> None:
         if not connection_slot.locked():

@@ -4,8 +4,8 @@ from bisect import insort
 from collections import deque
 from typing import Final
 
-# Share of the limit that may be sent at once. The rest is spread over the window, so that the callers after a burst
-# need not wait for the whole window.
+# Share of the limit that may be sent at once. The rest is spread over the window, so that a caller who comes after
+# a burst does not have to wait for the whole window.
 UNPACED_SHARE: Final = 0.5
 # A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
 # of many callers.
