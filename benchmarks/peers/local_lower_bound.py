@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from crm_api.database import SessionFactory, create_autocommit_session_factory, create_engine
+from crm_api.database import SessionFactory, autocommit_engine, create_engine, create_session_factory
 from crm_api.models import Session, User, now
 
 CALLER: Final = (
@@ -73,7 +73,7 @@ async def health(_request: Request) -> Response:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     engine = create_engine(os.environ["DATABASE_URL"])
-    app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
+    app.state.autocommit_session_factory = create_session_factory(autocommit_engine(engine))
     yield
     await engine.dispose()
 

@@ -23,7 +23,7 @@ from crm_api.bootstrap import (
     hubspot_quota,
     record_fields,
 )
-from crm_api.database import create_autocommit_session_factory, create_engine, create_session_factory
+from crm_api.database import autocommit_engine, create_engine, create_session_factory
 from crm_api.draining import drain_on_sigterm, end_tasks
 from crm_api.exception_handlers import add_exception_handlers
 from crm_api.hubspot import Observers
@@ -143,7 +143,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings.database_url, pool_size=settings.database_pool_size)
     session_factory = app.state.session_factory = create_session_factory(engine)
-    app.state.autocommit_session_factory = create_autocommit_session_factory(engine)
+    single_statements = autocommit_engine(engine)
+    app.state.autocommit_session_factory = create_session_factory(single_statements)
     # The database pool serves requests in order of arrival: a client with many requests would delay all others.
     app.state.authentications = FairSemaphore(settings.database_pool_size)
     app.state.passwords = Passwords(
@@ -169,7 +170,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         turn=app.state.time_slices.turn,
     )
     app.state.record_versions = RecordVersions(
-        app.state.autocommit_session_factory, is_enabled=settings.read_cache_seconds > 0
+        single_statements.begin, is_enabled=settings.read_cache_seconds > 0
     )
     read_cache = app.state.read_cache = create_read_cache(
         settings, hubspot, redis, charge_calls=app.state.rate_limits.count_hubspot_calls, observer=observer

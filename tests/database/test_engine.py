@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from crm_api.database import create_autocommit_session_factory, create_engine, create_session_factory
+from crm_api.database import autocommit_engine, create_engine, create_session_factory
 from crm_api.database import engine as engines
 
 on_sqlite = pytest.mark.parametrize("database_backend", ["sqlite"], indirect=True)
@@ -29,7 +29,7 @@ async def engine(database_url: str) -> AsyncGenerator[AsyncEngine, None]:
 async def test_autocommit_session_does_not_wait_for_a_writer(engine: AsyncEngine, database_url: str) -> None:
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        async with create_autocommit_session_factory(engine)() as reading:
+        async with create_session_factory(autocommit_engine(engine))() as reading:
             started = time.monotonic()
             assert (await reading.execute(text("SELECT count(*) FROM users"))).scalar_one() == 0
             assert time.monotonic() - started < 2  # a transaction would wait for five seconds and fail
@@ -41,20 +41,20 @@ async def test_autocommit_session_does_not_wait_for_a_writer(engine: AsyncEngine
 async def test_only_autocommit_session_runs_without_a_transaction(
     engine: AsyncEngine, *, single: bool
 ) -> None:
-    async with (create_autocommit_session_factory if single else create_session_factory)(engine)() as reading:
+    async with create_session_factory(autocommit_engine(engine) if single else engine)() as reading:
         transactions = [(await reading.execute(text("SELECT txid_current()"))).scalar_one() for _ in range(2)]
     assert (transactions[0] != transactions[1]) is single
 
 
 async def test_autocommit_session_leaves_other_sessions_transactional(engine: AsyncEngine) -> None:
-    async with create_autocommit_session_factory(engine)() as reading:
+    async with create_session_factory(autocommit_engine(engine))() as reading:
         await reading.execute(text("SELECT 1"))
     async with create_session_factory(engine)() as writing:
         await writing.execute(
             text("INSERT INTO record_leases VALUES ('deals', '1', :id, CURRENT_TIMESTAMP)"), {"id": "0" * 32}
         )
         await writing.rollback()
-    async with create_autocommit_session_factory(engine)() as reading:
+    async with create_session_factory(autocommit_engine(engine))() as reading:
         assert (await reading.execute(text("SELECT count(*) FROM record_leases"))).scalar_one() == 0
 
 

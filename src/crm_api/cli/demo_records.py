@@ -47,7 +47,7 @@ async def seed(settings: Settings) -> None:
             messages=Messages(settings.app_public_url, lambda **_mail: None),
             links=ContactLinkResolver(session_factory),
             fields=record_fields(settings),
-            versions=RecordVersions(session_factory, is_enabled=False),
+            versions=RecordVersions(session_factory.begin, is_enabled=False),
             delete_cached_reads=None,
             origin=SYSTEM,
         )

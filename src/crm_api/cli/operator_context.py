@@ -99,7 +99,7 @@ def account_context(
 
 
 def _versions(settings: Settings, session_factory: SessionFactory) -> RecordVersions:
-    return RecordVersions(session_factory, is_enabled=settings.read_cache_seconds > 0)
+    return RecordVersions(session_factory.begin, is_enabled=settings.read_cache_seconds > 0)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from crm_api.database.engine import (
     SessionFactory,
-    create_autocommit_session_factory,
+    autocommit_engine,
     create_engine,
     create_session_factory,
 )
@@ -12,7 +12,7 @@ from crm_api.database.url import DatabaseUrlError, parse_database_url
 __all__ = [
     "DatabaseUrlError",
     "SessionFactory",
-    "create_autocommit_session_factory",
+    "autocommit_engine",
     "create_engine",
     "create_session_factory",
     "is_outage",

@@ -62,12 +62,12 @@ def create_session_factory(engine: AsyncEngine) -> SessionFactory:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-def create_autocommit_session_factory(engine: AsyncEngine) -> SessionFactory:
-    """Return a session factory for single statements, without the round trips that begin and end a transaction."""
+def autocommit_engine(engine: AsyncEngine) -> AsyncEngine:
+    """Return an engine with the same pool for single statements, without the round trips of a transaction."""
     options = (
         {_WITHOUT_TRANSACTION: True} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     )
-    return create_session_factory(engine.execution_options(**options))
+    return engine.execution_options(**options)
 
 
 class _IdlePings:

@@ -1,6 +1,5 @@
 """Authentication: the user of an access token, and the requirement of the staff role."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -54,7 +53,13 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
         claims = read_access_token(token, settings.jwt_keys)
     except InvalidTokenError:
         raise ApiError("invalid_token") from None
-    parameters = asdict(claims) | {"now": now()}
+    parameters = {
+        "user_id": claims.user_id,
+        "session_id": claims.session_id,
+        "generation": claims.generation,
+        "token_id": claims.token_id,
+        "now": now(),
+    }
     turns: FairSemaphore = request.app.state.authentications
     async with turns.turn(client_networks(request)[-1]), autocommit_session_factory() as database:
         user = (await database.execute(_ACTIVE_USER, parameters)).scalar_one_or_none()

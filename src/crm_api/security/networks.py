@@ -1,6 +1,7 @@
 """Networks that count as one client."""
 
 import ipaddress
+from functools import lru_cache
 
 
 def network_of(address: str) -> str:
@@ -8,6 +9,8 @@ def network_of(address: str) -> str:
     return networks_of(address, (64,))[0]
 
 
+# Every request needs the networks of its caller at least twice.
+@lru_cache(maxsize=1024)
 def networks_of(address: str, ipv6_prefixes: tuple[int, ...]) -> tuple[str, ...]:
     """Return the IPv4 address, or the networks of an IPv6 address that have these prefix lengths."""
     try:
