@@ -89,10 +89,10 @@ async def run_concurrently(send: Send, *, clients: int, seconds: float) -> Sampl
 
     async def run_client(number: int) -> None:
         while time.perf_counter() < ends_at:
-            start_explanation = time.perf_counter()
+            sent_at = time.perf_counter()
             status = await send(number)
             if time.perf_counter() <= ends_at:
-                sample.add(status, time.perf_counter() - start_explanation)
+                sample.add(status, time.perf_counter() - sent_at)
 
     await asyncio.gather(*(run_client(number) for number in range(clients)))
     sample.elapsed = seconds
@@ -130,6 +130,6 @@ async def run_at_rate(send: Send, *, per_second: float, seconds: float) -> Sampl
 
 
 async def _timed(send: Send, number: int, sample: Sample) -> None:
-    start_explanation = time.perf_counter()
+    started = time.perf_counter()
     status = await send(number)
-    sample.add(status, time.perf_counter() - start_explanation)
+    sample.add(status, time.perf_counter() - started)

@@ -11,7 +11,6 @@ from benchmarks.report import FASTAPI, FLASK, LOWER_BOUND, NODE, SERVICE, Figure
 from benchmarks.rounds import cell, measure_in_rounds, medians, rates
 from benchmarks.run import PROCESSES, Contestant, Run, customer_index
 from benchmarks.sample import Sample
-from benchmarks.servers import MAX_CONNECTIONS
 from tests.support.builders import deal_body
 
 CLIENTS: Final = 50
@@ -42,12 +41,12 @@ async def measure(run: Run) -> None:
         for name, figure in figures.items()
     }
     name = f"{CLIENTS} clients on `POST /api/deals`, {PROCESSES} processes"
-    bound = PROCESSES * MAX_CONNECTIONS / LATENCY_SECONDS / CALLS_OF_A_CREATE
+    bound = CLIENTS / LATENCY_SECONDS / CALLS_OF_A_CREATE
     cpu = {name: Figure.of(times).median for name, times in cpu_used.items()}
     explanation = (
         f"A create is {CALLS_OF_A_CREATE} HubSpot calls, because the customer's contact is read live before it. "
-        f"{MAX_CONNECTIONS} connections in each of {PROCESSES} processes at {1000 * LATENCY_SECONDS:.0f} ms a call "
-        f"allow at most {bound:.0f}/s. Before that, CPU is the limit on {os.cpu_count()} cores that the emulator and "
+        f"{CLIENTS} clients that wait for {CALLS_OF_A_CREATE} calls of {1000 * LATENCY_SECONDS:.0f} ms get at most "
+        f"{bound:.0f}/s. Before that, CPU is the limit on {os.cpu_count()} cores that the emulator and "
         f"the load program share: {cpu[SERVICE]:.2g} ms per request here, {cpu[FASTAPI]:.2g} at (b), "
         f"{cpu[LOWER_BOUND]:.2g} at (c). (c) reaches {figures[LOWER_BOUND].ratio_to(figures[FASTAPI])} (b)."
     )
