@@ -37,7 +37,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.missing_scopes import MissingScopes
-from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
+from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family, is_write
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.response_bodies import read_response
@@ -258,6 +258,7 @@ class Sender:
                 is_background=context.is_background,
                 # A limit of this wait means that a cached response can take the place of the call's.
                 has_fallback=context.max_quota_wait_seconds is not None,
+                is_started_write=context.calls > 0 and is_write(call.method, call.path),
                 connection_slot=self._connection_slots,
             )
         except CircuitOpenError as error:
