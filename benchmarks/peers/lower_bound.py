@@ -25,7 +25,7 @@ BATCH: Final = 100
 
 
 class Upstream:
-    """HubSpot client with one httpx client per connection, as in crm-api."""
+    """HubSpot client with one httpx client per connection, because httpx scans all connections of a pool."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONNECTIONS)

@@ -134,7 +134,7 @@ async def test_paced_call_waits_while_a_light_call_waits() -> None:
     )
 )
 async def test_paced_and_light_calls_together_stay_within_the_limit(
-    calls: list[tuple[int, dict[str, bool], float]],
+    calls: list[tuple[int, dict[str, Any], float]],
 ) -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=20)
