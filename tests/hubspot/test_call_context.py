@@ -14,6 +14,13 @@ def test_remaining_seconds_decrease_below_zero_with_the_clock() -> None:
     assert context.remaining() == -1.0
 
 
+def test_calls_inside_ending_earlier_have_an_earlier_deadline() -> None:
+    context = CallContext(10.0, clock=lambda: 100.0)
+    with context.ending_earlier(3.0):
+        assert context.remaining() == 7.0
+    assert context.remaining() == 10.0
+
+
 async def test_child_tasks_share_the_call_context() -> None:
     async def child() -> CallContext | None:
         return current_call_context()

@@ -3,11 +3,13 @@
 import asyncio
 import gzip
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.hubspot.calls import CALLS
 from tests.hubspot.stubs import AnyJson, Stub, build_client, ok, record, refusal
 from tests.support.clock import FakeClock
 
@@ -622,3 +624,34 @@ def test_hubspot_package_contains_no_path_with_v1_to_v4() -> None:
         for line in source.read_text().splitlines():
             if "developers.hubspot.com" not in line:
                 assert not undated.search(line), f"{source.name}: {line}"
+
+
+STARTED_WRITES = {
+    "create",
+    "create alone",
+    "update",
+    "archive",
+    "property create",
+    "property update",
+    "property group create",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("calls_before", [0, 1])
+async def test_only_write_after_an_earlier_call_is_a_started_write(
+    call: str, calls_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = build_client(Stub(ok({})))
+    acquire, started = client.sender.quota.acquire, list[bool]()
+
+    async def record_started(budget: Budget, *, is_started_write: bool, **arguments: Any) -> float:
+        started.append(is_started_write)
+        return await acquire(budget, is_started_write=is_started_write, **arguments)
+
+    monkeypatch.setattr(client.sender.quota, "acquire", record_started)
+    with call_context(10.0, clock=client.sender.clock) as context:
+        context.calls = calls_before
+        with suppress(HubSpotError):  # the empty response is no record
+            await CALLS[call](client)
+    assert started[0] is (calls_before > 0 and call in STARTED_WRITES)

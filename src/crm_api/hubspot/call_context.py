@@ -52,6 +52,15 @@ class CallContext:
         """Return the seconds until the deadline; negative after it."""
         return self.expires_at - self._clock()
 
+    @contextmanager
+    def ending_earlier(self, seconds: float) -> Iterator[None]:
+        """Keep this much time for later calls: the deadline of those inside is that much earlier."""
+        self.expires_at -= seconds
+        try:
+            yield
+        finally:
+            self.expires_at += seconds
+
 
 _current: ContextVar[CallContext | None] = ContextVar("hubspot_call_context", default=None)
 

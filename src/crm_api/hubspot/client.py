@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
 import httpx
 
@@ -82,6 +83,11 @@ class HubSpotClient:
     def objects(self, object_type: ObjectType) -> ObjectsApi:
         """Return the API of one object type's records."""
         return {"contacts": self.contacts, "deals": self.deals, "tickets": self.tickets}[object_type]
+
+    def before_create(self) -> AbstractContextManager[None]:
+        """Let the calls inside end, or be refused, while there is time for the create that follows them."""
+        context = self.sender.context()
+        return context.ending_earlier(self.sender.create_reserve_seconds(context))
 
     @property
     def open_circuits(self) -> list[CircuitName]:

@@ -45,6 +45,13 @@ def endpoint_family(path: str) -> EndpointFamily:
     return _FAMILY_BY_API.get(api, "objects")
 
 
+def is_write(method: str, path: str) -> bool:
+    """Return True if a call changes data in HubSpot."""
+    if method == "POST":
+        return not path.endswith(("/search", "/batch/read"))
+    return method != "GET"
+
+
 def is_path_segment(value: str) -> bool:
     """Return True if the value can be one path segment; `..` would name another resource."""
     return value not in ("", ".", "..")

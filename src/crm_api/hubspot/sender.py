@@ -39,7 +39,7 @@ from crm_api.hubspot.errors import (
     HubSpotUnreadableError,
 )
 from crm_api.hubspot.missing_scopes import MissingScopes
-from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family
+from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family, is_write
 from crm_api.hubspot.observer import Observer
 from crm_api.hubspot.quota.quota import Budget, Quota, QuotaTimeout
 from crm_api.hubspot.response_bodies import read_response
@@ -78,6 +78,7 @@ class _Call(Generic[R]):
     method: str
     url: httpx.URL = field(repr=False)
     family: EndpointFamily
+    is_write: bool
     operation: str
     content: bytes | None = field(repr=False)
     budget: Budget
@@ -196,7 +197,8 @@ class Sender:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         url = httpx.URL(self._connections.base_url + target)
-        call = _Call(method, url, endpoint_family(path), operation, content, budget, response, on_body)
+        family, writes = endpoint_family(path), is_write(method, path)
+        call = _Call(method, url, family, writes, operation, content, budget, response, on_body)
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
@@ -258,6 +260,7 @@ class Sender:
                 is_background=context.is_background,
                 # A limit of this wait means that a cached response can take the place of the call's.
                 has_fallback=context.max_quota_wait_seconds is not None,
+                is_started_write=context.calls > 0 and call.is_write,
                 connection_slot=self._connection_slots,
             )
         except CircuitOpenError as error:

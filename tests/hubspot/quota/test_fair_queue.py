@@ -1,15 +1,19 @@
-"""Fair queue: round robin over callers, order of arrival within one, and cancellation."""
+"""Fair queue: priorities, round robin over callers, order of arrival within one, and cancellation."""
 
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crm_api.hubspot.quota.fair_queue import FairQueue
+from crm_api.hubspot.quota.fair_queue import FairQueue, Priority
 
 
-async def take(queue: FairQueue, caller: str | None, order: list[str | None]) -> None:
+async def take(
+    queue: FairQueue, caller: str | None, order: list[str | None], priority: Priority = Priority.NORMAL
+) -> None:
     if not queue.take_free_turn():
-        await queue.wait_for_turn(caller)
+        await queue.wait_for_turn(caller, priority)
     order.append(caller)
     await asyncio.sleep(0)
     queue.release()
@@ -78,7 +82,7 @@ async def test_turn_granted_to_a_cancelled_waiter_goes_to_the_next() -> None:
 
 
 async def take_in_background(queue: FairQueue, order: list[str | None]) -> None:
-    await queue.wait_for_turn("background", is_background=True)
+    await queue.wait_for_turn("background", Priority.BACKGROUND)
     order.append("background")
     queue.release()
 
@@ -110,4 +114,87 @@ async def test_cancelled_background_request_is_skipped(is_granted: bool) -> None
         queue.release()
     await second
     assert order == ["background"]
+    assert queue.take_free_turn()
+
+
+PRIORITIES = {"w": Priority.STARTED_WRITE, "n": Priority.NORMAL, "b": Priority.BACKGROUND}
+
+
+async def served_order(waiting: list[str]) -> list[str | None]:
+    """Return the order in which the queue serves requests like `w:a`: a started write of caller a."""
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = []
+    for request in waiting:
+        tasks.append(asyncio.create_task(take(queue, request, order, PRIORITIES[request[0]])))
+        await asyncio.sleep(0)
+    queue.release()
+    await asyncio.gather(*tasks)
+    assert queue.calls_ahead == 0
+    return order
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        ("n:a w:b", "w:b n:a"),
+        ("n:a n:b w:a", "w:a n:a n:b"),
+        ("b:a n:b w:c", "w:c n:b b:a"),
+        ("w:a w:b", "w:a w:b"),
+    ],
+)
+async def test_started_write_goes_before_other_requests(waiting: str, expected: str) -> None:
+    assert await served_order(waiting.split()) == expected.split()
+
+
+async def test_callers_take_turns_among_started_writes() -> None:
+    queue, order = FairQueue(), list[str | None]()
+    assert queue.take_free_turn()
+    tasks = []
+    for caller in ["many", "many", "many", "one"]:
+        tasks.append(asyncio.create_task(take(queue, caller, order, Priority.STARTED_WRITE)))
+        await asyncio.sleep(0)
+    queue.release()
+    await asyncio.gather(*tasks)
+    assert order == ["many", "one", "many", "many"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Priority), st.sampled_from("abc"), st.booleans()), min_size=1, max_size=30
+    )
+)
+async def test_turns_follow_priority_and_differ_by_one_per_caller(
+    requests: list[tuple[Priority, str, bool]],
+) -> None:
+    queue = FairQueue()
+    order: list[tuple[Priority, str]] = []
+
+    async def wait(priority: Priority, caller: str) -> None:
+        await queue.wait_for_turn(caller, priority)
+        order.append((priority, caller))
+        queue.release()
+
+    assert queue.take_free_turn()
+    tasks = [asyncio.create_task(wait(priority, caller)) for priority, caller, _ in requests]
+    await asyncio.sleep(0)
+    for task, (_, _, is_cancelled) in zip(tasks, requests, strict=True):
+        if is_cancelled:
+            task.cancel()
+    await asyncio.sleep(0)
+    remaining = [(priority, caller) for priority, caller, is_cancelled in requests if not is_cancelled]
+    assert len(queue) == len(remaining)
+    queue.release()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(order) == sorted(remaining)
+    assert [priority for priority, _ in order] == sorted(priority for priority, _ in remaining)
+    assert [request for request in order if request[0] is Priority.BACKGROUND] == [
+        request for request in remaining if request[0] is Priority.BACKGROUND
+    ]
+    for priority in (Priority.STARTED_WRITE, Priority.NORMAL):
+        turns = [caller for granted, caller in order if granted is priority]
+        for index, caller in enumerate(turns):
+            # No caller has two turns while another one of this priority waits.
+            if index and turns[index - 1] == caller:
+                assert set(turns[index:]) == {caller}
     assert queue.take_free_turn()

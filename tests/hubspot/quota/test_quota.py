@@ -84,6 +84,32 @@ async def test_light_caller_overtakes_a_waiting_paced_call() -> None:
     await asyncio.gather(paced, return_exceptions=True)
 
 
+async def test_started_write_of_heavy_caller_is_next_but_paced() -> None:
+    time = FakeClock()
+    quota = quota_on(time, burst_limit=100)
+    order: list[str] = []
+
+    async def call(name: str, *, is_started_write: bool) -> None:
+        waited = await quota.acquire(
+            "burst", caller="bulk", timeout_seconds=60, is_started_write=is_started_write
+        )
+        assert waited > 0
+        order.append(name)
+
+    for _ in range(60):
+        await acquire(quota, caller="bulk")
+    turn = quota._queues["burst"]
+    assert turn.take_free_turn()
+    tasks = [
+        asyncio.create_task(call(name, is_started_write=name == "write")) for name in ("a", "b", "write")
+    ]
+    await asyncio.sleep(0)
+    time.now += 0.001
+    turn.release()
+    await asyncio.gather(*tasks)
+    assert order == ["write", "a", "b"]
+
+
 async def test_paced_call_waits_while_a_light_call_waits() -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
     # A light call keeps the turn of its queue while it waits for capacity.
@@ -97,17 +123,25 @@ async def test_paced_call_waits_while_a_light_call_waits() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    calls=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.floats(0, 1.5)), min_size=1, max_size=120)
+    calls=st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.sampled_from([{}, {"is_background": True}, {"is_started_write": True}]),
+            st.floats(0, 1.5),
+        ),
+        min_size=1,
+        max_size=120,
+    )
 )
 async def test_paced_and_light_calls_together_stay_within_the_limit(
-    calls: list[tuple[int, bool, float]],
+    calls: list[tuple[int, dict[str, Any], float]],
 ) -> None:
     time = FakeClock()
     quota = quota_on(time, burst_limit=20)
     sent: list[float] = []
-    for caller, is_background, pause in calls:
+    for caller, kind, pause in calls:
         time.now += pause
-        await quota.acquire("burst", caller=str(caller), timeout_seconds=1e9, is_background=is_background)
+        await quota.acquire("burst", caller=str(caller), timeout_seconds=1e9, **kind)
         sent.append(time.now)
     assert max(sum(1 for at in sent if last - 10.2 < at <= last) for last in sent) <= 20
 

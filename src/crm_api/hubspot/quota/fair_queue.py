@@ -1,8 +1,8 @@
-"""Fair queue: turns go round robin to callers, and in order of arrival within one caller."""
+"""Fair queue: by priority, then round robin over callers, and in order of arrival within one caller."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from contextlib import suppress
+from enum import IntEnum
 
 
 class RecentCalls:
@@ -25,17 +25,68 @@ class RecentCalls:
         return self._counts[caller]
 
 
+class Priority(IntEnum):
+    """Order of the waiting requests: a request waits while any other of a lower number does."""
+
+    STARTED_WRITE = 0
+    """Write of an incoming request that has already used quota."""
+    NORMAL = 1
+    BACKGROUND = 2
+
+
+class _Round:
+    """Waiting requests of one priority."""
+
+    def __init__(self) -> None:
+        self._last_caller: str | None = None
+        self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, caller: str | None, turn: asyncio.Future[None]) -> None:
+        self._waiting.setdefault(caller, deque()).append(turn)
+
+    def remove(self, caller: str | None, turn: asyncio.Future[None]) -> None:
+        turns = self._waiting.get(caller)
+        if turns is None or turn not in turns:
+            return
+        turns.remove(turn)
+        if not turns:
+            del self._waiting[caller]
+
+    def grant(self) -> bool:
+        """Grant the turn to the next caller. Returns False if no request waits."""
+        while self._waiting:
+            caller = self._next_caller()
+            turns = self._waiting[caller]
+            turn = turns.popleft()
+            if turns:
+                self._waiting.move_to_end(caller)
+            else:
+                del self._waiting[caller]
+            if not turn.done():
+                self._last_caller = caller
+                turn.set_result(None)
+                return True
+        return False
+
+    def _next_caller(self) -> str | None:
+        """Return the first caller of the round, or the second if the first has just had its turn."""
+        callers = iter(self._waiting)
+        first = next(callers)
+        return next(callers, first) if first == self._last_caller else first
+
+
 class FairQueue:
     """Grants one turn at a time. Many waiting requests of one caller do not delay the other callers."""
 
     def __init__(self) -> None:
         self._is_taken = False
-        self._last_caller: str | None = None
-        self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
-        self._background: deque[asyncio.Future[None]] = deque()
+        self._rounds = {priority: _Round() for priority in Priority}
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values())) + len(self._background)
+        return sum(map(len, self._rounds.values()))
 
     @property
     def calls_ahead(self) -> int:
@@ -49,57 +100,22 @@ class FairQueue:
         self._is_taken = True
         return True
 
-    async def wait_for_turn(self, caller: str | None, *, is_background: bool = False) -> None:
-        """Wait for the turn, in the background while any other request waits; `release` must follow."""
+    async def wait_for_turn(self, caller: str | None, priority: Priority = Priority.NORMAL) -> None:
+        """Wait for the turn; `release` must follow."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if is_background:
-            self._background.append(turn)
-        else:
-            self._waiting.setdefault(caller, deque()).append(turn)
+        waiting = self._rounds[priority]
+        if priority is Priority.BACKGROUND:
+            caller = None  # background requests of all callers keep their order of arrival
+        waiting.add(caller, turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.release()  # the turn was granted just before the cancellation
-            elif is_background:
-                # `release` may have removed it since the cancellation.
-                with suppress(ValueError):
-                    self._background.remove(turn)
             else:
-                self._remove(caller, turn)
+                waiting.remove(caller, turn)
             raise
 
     def release(self) -> None:
-        """End the turn and grant it to the next caller."""
-        while self._waiting:
-            caller = self._next_caller()
-            turns = self._waiting[caller]
-            turn = turns.popleft()
-            if turns:
-                self._waiting.move_to_end(caller)
-            else:
-                del self._waiting[caller]
-            if not turn.done():
-                self._last_caller = caller
-                turn.set_result(None)
-                return
-        while self._background:
-            turn = self._background.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._is_taken = False
-
-    def _next_caller(self) -> str | None:
-        """Return the first caller of the round, or the second if the first has just had its turn."""
-        callers = iter(self._waiting)
-        first = next(callers)
-        return next(callers, first) if first == self._last_caller else first
-
-    def _remove(self, caller: str | None, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting.get(caller)
-        if turns is None or turn not in turns:
-            return
-        turns.remove(turn)
-        if not turns:
-            del self._waiting[caller]
+        """End the turn and grant it to the next request."""
+        self._is_taken = any(waiting.grant() for waiting in self._rounds.values())

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
-from crm_api.hubspot.quota.fair_queue import FairQueue, RecentCalls
+from crm_api.hubspot.quota.fair_queue import FairQueue, Priority, RecentCalls
 from crm_api.hubspot.quota.window import UNPACED_REFRESH_SHARE, UNPACED_SHARE, SlidingWindow
 
 # Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
@@ -61,12 +61,14 @@ class Quota(ABC):
         timeout_seconds: float,
         is_background: bool = False,
         has_fallback: bool = False,
+        is_started_write: bool = False,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
         """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
         A background request waits until no other request does. A request whose caller has a fallback is paced, so that
-        it leaves quota to the others.
+        it leaves quota to the others. A started write, whose incoming request has already used quota, has its turn
+        before the other requests of its queue, so that this quota is not used in vain; it is paced like them.
         `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
         The caller releases it after this call returns.
         """
@@ -76,12 +78,17 @@ class Quota(ABC):
         is_light = not is_refresh and self._is_light(budget, caller)
         unpaced_share = 1.0 if is_light else UNPACED_REFRESH_SHARE if is_refresh else UNPACED_SHARE
         queue = self._light_queues[budget] if is_light else self._queues[budget]
-        await self._take_turn(queue, budget, caller, expires_at, is_background=is_background)
+        priority = Priority.NORMAL
+        if is_background:
+            priority = Priority.BACKGROUND
+        elif is_started_write:
+            priority = Priority.STARTED_WRITE
+        await self._take_turn(queue, budget, caller, expires_at, priority)
         try:
             if not is_light:
                 # A paced request waits until no light one does.
                 light_queue = self._light_queues[budget]
-                await self._take_turn(light_queue, budget, None, expires_at, is_background=True)
+                await self._take_turn(light_queue, budget, None, expires_at, Priority.BACKGROUND)
                 light_queue.release()
             if connection_slot is not None:
                 await self._acquire_slot(connection_slot, expires_at)
@@ -100,13 +107,13 @@ class Quota(ABC):
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
     async def _take_turn(
-        self, queue: FairQueue, budget: Budget, caller: str | None, expires_at: float, *, is_background: bool
+        self, queue: FairQueue, budget: Budget, caller: str | None, expires_at: float, priority: Priority
     ) -> None:
         if queue.take_free_turn():
             return
         try:
             async with asyncio.timeout(max(0.0, expires_at - self._clock())):
-                await queue.wait_for_turn(caller, is_background=is_background)
+                await queue.wait_for_turn(caller, priority)
         except TimeoutError:
             raise QuotaTimeout(self.seconds_for(budget, self.waiting(budget) + 1)) from None
 

@@ -48,9 +48,11 @@ async def create_record(
                 raise ApiError("not_found")
             return created
     properties = body_to_properties(body, fields, role=context.user.role)
-    associations = [] if associate is None else await associate(None)
-    pipeline = await _chosen_pipeline(context, fields, properties)
-    properties = await require_valid(context.hubspot, fields, properties) | pipeline
+    # A read that gets its quota too late for the create would use it in vain.
+    with context.hubspot.before_create():
+        associations = [] if associate is None else await associate(None)
+        pipeline = await _chosen_pipeline(context, fields, properties)
+        properties = await require_valid(context.hubspot, fields, properties) | pipeline
     record = None
     while record is None:
         contact_ids = [association.to_id for association in associations if association.to_type == "contacts"]
