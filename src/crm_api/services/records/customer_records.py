@@ -17,9 +17,9 @@ from crm_api.services.records.context import RecordContext, text_length
 Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
-# Five calls run at the same time, so the records of at most five calls are read unnecessarily.
-_IDS_PER_ROUND: Final = 500
 _MAX_CALLS_PER_ROUND: Final = 10
+# The calls of a round run at the same time, so the records of at most ten calls are read unnecessarily.
+_IDS_PER_ROUND: Final = _MAX_CALLS_PER_ROUND * MAX_BATCH_INPUTS
 
 
 class ByteBudget:
