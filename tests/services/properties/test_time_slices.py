@@ -7,60 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from crm_api.services.properties import time_slices
-from crm_api.services.properties.time_slices import MAX_UNPAUSED_SECONDS, SLICE_SECONDS, TimeSlices
+from crm_api.services.properties.time_slices import SLICE_SECONDS, TimeSlices
 
 
 def compute(item: int) -> int:
     time.sleep(SLICE_SECONDS)
     return -item
-
-
-async def pausing_slices() -> TimeSlices:
-    """Return time slices that have used all their time without pauses."""
-    slices = TimeSlices()
-    await slices.map(time.sleep, [2 * MAX_UNPAUSED_SECONDS])
-    return slices
-
-
-class Clock:
-    """Clock that only computations and pauses advance."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.pauses: list[float] = []
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def compute(self, seconds: float) -> None:
-        self.now += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        if seconds:
-            self.pauses.append(round(seconds, 6))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time_slices, "time", clock)
-    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
-    return clock
-
-
-async def test_short_computation_after_idle_time_has_no_pauses(clock: Clock) -> None:
-    slices = TimeSlices()
-    for _ in range(3):
-        await slices.map(clock.compute, [SLICE_SECONDS] * 4)
-        assert clock.pauses == []
-        clock.now += MAX_UNPAUSED_SECONDS
-
-
-async def test_long_computation_pauses_for_half_of_the_time(clock: Clock) -> None:
-    await TimeSlices().map(clock.compute, [SLICE_SECONDS] * 104)
-    assert clock.pauses == [SLICE_SECONDS] * 99
 
 
 async def test_time_slices_map_returns_results_in_item_order() -> None:
@@ -117,7 +69,7 @@ async def test_turns_of_several_callers_are_in_different_iterations() -> None:
 
 
 async def test_turn_lasts_until_its_caller_waits() -> None:
-    slices = await pausing_slices()
+    slices = TimeSlices()
     times: list[tuple[float, float]] = []
 
     async def compute_in_turn() -> None:
@@ -133,7 +85,8 @@ async def test_turn_lasts_until_its_caller_waits() -> None:
 
 
 async def test_caller_that_is_cancelled_while_waiting_has_no_turn() -> None:
-    slices = await pausing_slices()
+    slices = TimeSlices()
+    await slices.map(compute, [0])
     cancelled = asyncio.create_task(slices.turn())
     waiting = asyncio.create_task(slices.turn())
     await asyncio.sleep(0)
@@ -153,7 +106,7 @@ async def test_timeout_cancels_a_computation_in_time_slices() -> None:
 
 
 async def test_pause_is_as_long_as_the_slice_before_it() -> None:
-    slices = await pausing_slices()
+    slices = TimeSlices()
     times: list[tuple[float, float]] = []
 
     def compute_long(_item: int) -> None:

@@ -10,21 +10,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SLICE_SECONDS: Final = 0.005
-# A single page of 100 contacts computes for about 10 ms, which other requests can wait for.
-MAX_UNPAUSED_SECONDS: Final = 0.02
 
 
 class TimeSlices:
-    """Slices of all requests of the process: one request computes at a time, in turns, with pauses between them.
-
-    Slices use at most half of the time. They may use `MAX_UNPAUSED_SECONDS` of their half in advance, so that a request
-    that computes little does not pause.
-    """
+    """Slices of all requests of the process: one request computes at a time, in turns, with pauses between them."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._balanced_at = 0.0
-        """Time at which the pauses will be as long as the slices so far."""
+        self._next_start = 0.0
 
     async def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return the function's results. The request's deadline cancels it between two slices."""
@@ -56,7 +49,7 @@ class TimeSlices:
         await self._lock.acquire()
         try:
             # Other requests need several iterations of the event loop, and no slice may start in this time.
-            pause = self._balanced_at - MAX_UNPAUSED_SECONDS - time.perf_counter()
+            pause = self._next_start - time.perf_counter()
             if pause > 0:
                 await asyncio.sleep(pause)
         except BaseException:
@@ -66,6 +59,6 @@ class TimeSlices:
 
     def _end(self, started: float) -> None:
         # The pause is as long as the slice, which one item can make longer than `SLICE_SECONDS`.
-        seconds = time.perf_counter() - started
-        self._balanced_at = max(self._balanced_at, started) + 2 * seconds
+        ended = time.perf_counter()
+        self._next_start = ended + (ended - started)
         self._lock.release()
