@@ -22,7 +22,7 @@ FEW_CUSTOMERS: Final = 20
 PAGE: Final = "/api/new-crm-objects"
 AGE_EXPLANATION: Final = (
     "The first pages take 80 of the 100 calls of a window, and our window is 10.25 s long. So most refreshes of these "
-    "pages wait for longer than 10 s, and refreshes are paced to leave quota for other customers."
+    "pages wait until their data are a little older than 10 s, and `Age` is rounded up."
 )
 CHART_CUSTOMERS: Final = (5, 20, 80)
 CACHED: Final = "read cache"

@@ -16,6 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 CONNECTIONS: Final = int(os.environ["HUBSPOT_MAX_CONNECTIONS"])
+BASE_URL: Final = os.environ["HUBSPOT_BASE_URL"].rstrip("/")
+HEADERS: Final = {"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"}
+TLS_CONTEXT: Final = httpx.create_ssl_context()
 OBJECTS: Final = "/crm/objects/2026-09"
 DEALS_TO_TICKETS: Final = "/crm/associations/2026-09/deals/tickets/batch/read"
 CONTACT: Final = "email,firstname,lastname,phone,lifecyclestage"
@@ -25,31 +28,37 @@ BATCH: Final = 100
 
 
 class Upstream:
-    """HubSpot client with one httpx client per connection, as in crm-api."""
+    """HubSpot client with one transport of httpx per connection, as crm-api has it."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONNECTIONS)
-        self._free = [
-            httpx.AsyncClient(
-                base_url=os.environ["HUBSPOT_BASE_URL"],
-                headers={"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"},
-                timeout=30,
-            )
-            for _ in range(CONNECTIONS)
-        ]
+        self._free = [httpx.AsyncHTTPTransport(verify=TLS_CONTEXT) for _ in range(CONNECTIONS)]
 
-    async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    async def call(
+        self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None
+    ) -> httpx.Response:
         """Send one call. Raises an exception for an error status."""
+        request = httpx.Request(
+            method,
+            BASE_URL + path,
+            params=params,
+            json=json,
+            headers=HEADERS,
+            extensions={"timeout": httpx.Timeout(30).as_dict()},
+        )
         async with self._slots:
-            http = self._free.pop()
+            transport = self._free.pop()
             try:
-                return (await http.request(method, path, **arguments)).raise_for_status()
+                response = await transport.handle_async_request(request)
+                await response.aread()
             finally:
-                self._free.append(http)
+                self._free.append(transport)
+        response.request = request
+        return response.raise_for_status()
 
     async def aclose(self) -> None:
-        for http in self._free:
-            await http.aclose()
+        for transport in self._free:
+            await transport.aclose()
 
     async def read(self, object_type: str, ids: list[str], properties: list[str]) -> list[dict[str, Any]]:
         """Read records by ID in concurrent calls of 100."""

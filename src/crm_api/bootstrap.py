@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_api.database import SessionFactory, create_engine, create_session_factory
 from crm_api.hubspot import (
+    Auth,
     CacheStore,
     HubSpotClient,
     LocalQuota,
@@ -137,7 +138,7 @@ async def open_hubspot(settings: Settings) -> AsyncGenerator[HubSpotClient, None
 
 def create_hubspot(
     settings: Settings,
-    auth: httpx.Auth,
+    auth: Auth,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     quota: Quota | None = None,
@@ -216,7 +217,7 @@ def _stale_seconds(settings: Settings) -> float:
     return max(settings.read_cache_seconds, settings.read_cache_stale_seconds)
 
 
-async def hubspot_auth(settings: Settings, session_factory: SessionFactory | None) -> httpx.Auth:
+async def hubspot_auth(settings: Settings, session_factory: SessionFactory | None) -> Auth:
     """Return the authentication of HubSpot calls: the access token, or the newest known refresh token.
 
     The session factory may be None if an access token is configured.

@@ -1,7 +1,7 @@
 """Cancellation at any await releases the turn, the connection, the probe and the renewal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from crm_api.hubspot import (
     UniqueValue,
     token_url,
 )
+from crm_api.hubspot.errors import HubSpotConnectionError
 
 MAX_AWAITS = 500
 TIMEOUT_SECONDS = 5.0
@@ -92,6 +93,49 @@ async def test_call_cancelled_at_any_await_leaves_the_client_usable(
     else:
         pytest.fail("the call never completed")
     assert position > awaits
+
+
+class UnfinishedBody(httpx.AsyncByteStream):
+    """Response body that fails or waits for ever after its first chunk."""
+
+    def __init__(self, error: httpx.TransportError | None) -> None:
+        self._error = error
+        self.is_waiting = asyncio.Event()
+        self.is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        self.is_waiting.set()
+        if self._error is not None:
+            raise self._error
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def test_response_is_closed_if_its_reader_is_cancelled() -> None:
+    body = UnfinishedBody(error=None)
+    client = build_client(httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    task = asyncio.create_task(read(client))
+    await body.is_waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert body.is_closed
+
+
+@pytest.mark.parametrize("status", [200, 401])
+async def test_response_is_closed_if_its_body_cannot_be_read(status: int) -> None:
+    bodies: list[UnfinishedBody] = []
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        bodies.append(UnfinishedBody(httpx.ReadError("reset")))
+        return httpx.Response(status, stream=bodies[-1])
+
+    with pytest.raises(HubSpotConnectionError):
+        await read(build_client(httpx.MockTransport(respond)))
+    assert all(body.is_closed for body in bodies)
 
 
 @pytest.mark.parametrize("steps", range(12))

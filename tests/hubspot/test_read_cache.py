@@ -349,6 +349,18 @@ async def test_response_at_the_maximum_age_is_never_used() -> None:
         await setup.name()
 
 
+async def test_response_that_expires_during_the_call_is_not_used() -> None:
+    async def fail_late(_request: httpx.Request) -> httpx.Response:
+        setup.clock.now += 2
+        raise httpx.ConnectError("refused")
+
+    setup = Setup(contact("Ada"), fail_late)
+    await setup.name()
+    setup.clock.now += STALE_SECONDS - 1
+    with pytest.raises(HubSpotError):
+        await setup.name()
+
+
 async def test_request_without_cached_response_waits_for_quota() -> None:
     setup = Setup(contact("Ada"), limit=20, default_deadline_seconds=60.0)
     await setup.exhaust_quota()

@@ -80,6 +80,27 @@ async def test_query_parameters_that_are_none_are_omitted() -> None:
     assert stub.sent == [("GET", "/x?limit=5")]
 
 
+async def test_query_values_are_percent_encoded() -> None:
+    stub = Stub(ok({}))
+    await read(build_client(stub), params={"a": "é, &+/%", "b": "~"})
+    assert stub.sent == [("GET", "/x?a=%C3%A9%2C+%26%2B%2F%25&b=~")]
+
+
+@pytest.mark.parametrize("base_url", ["https://proxy.test/hubspot", "https://proxy.test/hubspot/"])
+async def test_path_of_the_base_url_precedes_the_path_of_a_call(base_url: str) -> None:
+    stub = Stub(ok({}))
+    await read(build_client(stub, base_url=base_url))
+    assert [str(request.url) for request in stub.requests] == ["https://proxy.test/hubspot/x"]
+
+
+async def test_cookies_of_hubspot_are_not_sent_back() -> None:
+    stub = Stub(httpx.Response(200, json={}, headers={"set-cookie": "session=1; Path=/"}))
+    client = build_client(stub)
+    await read(client)
+    await read(client)
+    assert [request.headers.get("cookie") for request in stub.requests] == [None, None]
+
+
 async def test_gzip_response_is_decompressed() -> None:
     content = gzip.compress(b'{"a":1}')
     answer = httpx.Response(200, content=content, headers={"content-encoding": "gzip"})

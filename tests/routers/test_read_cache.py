@@ -95,11 +95,13 @@ async def test_error_has_no_age(customer: Caller) -> None:
 
 
 async def test_staff_responses_are_live(staff: Caller, emulator: Emulator) -> None:
+    [deal_id] = seed_deals(emulator, staff.contact_id, 1, dealname="before")
     await staff.get(PAGE)
-    emulator.clear_requests()
+    emulator.edit_as_other_actor("deals", deal_id, {"dealname": "after"})
     response = await staff.get(PAGE)
     assert "age" not in response.headers
-    assert emulator.requests
+    [contact] = response.json()["data"]["data"]["contacts"]
+    assert [deal["dealname"] for deal in contact["deals"]] == ["after"]
 
 
 async def test_repeated_page_makes_no_hubspot_call(customer: Caller, emulator: Emulator) -> None:

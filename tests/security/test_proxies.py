@@ -102,7 +102,7 @@ async def test_hubspot_client_connects_to_loopback_without_proxy(
         local = settings.model_copy(update={"hubspot_base_url": f"http://127.0.0.1:{port}"})
         local.require_hubspot()
         hubspot = create_hubspot(local, StaticTokenAuth("token"))
-        with hubspot._connections.acquire() as client:
-            response = await client.get("/x")
+        with hubspot._connections.acquire() as connection:
+            response = await connection.send("GET", f"http://127.0.0.1:{port}/x", headers={})
         await hubspot.aclose()
     assert response.status_code == 204

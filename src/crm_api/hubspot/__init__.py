@@ -1,6 +1,6 @@
 """An asynchronous HubSpot client library on httpx and Pydantic."""
 
-from crm_api.hubspot.auth import RefreshTokenAuth, StaticTokenAuth
+from crm_api.hubspot.auth import Auth, RefreshTokenAuth, StaticTokenAuth
 from crm_api.hubspot.call_context import CallContext, call_context, current_call_context
 from crm_api.hubspot.circuit import CIRCUITS, CircuitBreaker, CircuitOpenError, Circuits, CircuitState
 from crm_api.hubspot.client import HubSpotClient
@@ -29,7 +29,7 @@ from crm_api.hubspot.wire import (
 )
 
 __all__ = [
-    "BUDGETS", "CIRCUITS", "AssociationResult", "CacheStore", "CachedReads", "CallContext", "CircuitBreaker",
+    "BUDGETS", "CIRCUITS", "AssociationResult", "Auth", "CacheStore", "CachedReads", "CallContext", "CircuitBreaker",
     "CircuitOpenError", "CircuitState", "Circuits", "CrmRecord", "DailyReport", "Filter", "HubSpotClient",
     "HubSpotError", "LastSeen", "LocalQuota", "MemoryStore", "NewAssociation", "ObjectsApi", "Observer", "Observers",
     "Partition", "PartitionReads", "Pipeline", "Property", "PropertyOption", "Quota", "QuotaTimeout", "ReadCache",

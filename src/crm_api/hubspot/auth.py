@@ -5,15 +5,17 @@ import logging
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
 
 import httpx
 
 from crm_api.hubspot.circuit import CircuitBreaker, CircuitOpenError
+from crm_api.hubspot.connections import Connection
 from crm_api.hubspot.error_parsing import certificate_problem
 from crm_api.hubspot.errors import (
     HubSpotCertificateError,
@@ -40,25 +42,42 @@ PERMANENT_STATUSES: Final = frozenset(
     {"BAD_REFRESH_TOKEN", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_HUB", "BAD_AUTH_CODE", "BAD_SCOPES"}
 )
 OPERATION: Final = "oauth.token"
+FORM_CONTENT: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-class StaticTokenAuth(httpx.Auth):
+class Auth(Protocol):
+    """What calls need: access tokens, and a decision after a 401."""
+
+    async def access_token(self) -> str:
+        """Return the token for the next attempt, renewed if due."""
+
+    def may_send_again(self, rejected_token: str, *, is_last: bool) -> bool:
+        """Return True if a call with a 401 should be sent again with a newer token."""
+
+
+class StaticTokenAuth:
     """A service key or private-app token."""
 
     def __init__(self, token: str) -> None:
-        self._authorization = bearer(token)
+        if not _TOKEN.fullmatch(token):
+            # h11 would quote the token in its error.
+            raise ValueError("the HubSpot access token is empty or has invalid characters")
+        self._token = token
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('***')"
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Set the Authorization header."""
-        request.headers["Authorization"] = self._authorization
-        yield request
+    async def access_token(self) -> str:
+        """Return the token."""
+        return self._token
+
+    def may_send_again(self, rejected_token: str, *, is_last: bool) -> bool:
+        """Return False: there is no newer token."""
+        return False
 
 
-class RefreshTokenAuth(httpx.Auth):
+class RefreshTokenAuth:
     """Access tokens from a refresh token, renewed before they expire by one token request at a time.
 
     A renewal runs in its own task: if a caller is cancelled, the other callers still get the token, and a rotated
@@ -98,7 +117,7 @@ class RefreshTokenAuth(httpx.Auth):
         self._renewal_seconds = renewal_seconds
         self._observer = Observer()
         self._circuit = CircuitBreaker(clock=clock)
-        self._connection: Callable[[], AbstractContextManager[httpx.AsyncClient]] | None = None
+        self._connection: Callable[[], AbstractContextManager[Connection]] | None = None
         self._renewal: asyncio.Task[_Renewal] | None = None
         self._access_token: str | None = None
         self._expires_at = 0.0
@@ -114,7 +133,7 @@ class RefreshTokenAuth(httpx.Auth):
 
     def connect(
         self,
-        connection: Callable[[], AbstractContextManager[httpx.AsyncClient]],
+        connection: Callable[[], AbstractContextManager[Connection]],
         observer: Observer,
         circuit: CircuitBreaker,
     ) -> None:
@@ -129,20 +148,8 @@ class RefreshTokenAuth(httpx.Auth):
             await asyncio.wait([self._renewal], timeout=CLOSE_SECONDS)
             self._renewal.cancel()
 
-    def sync_auth_flow(self, request: httpx.Request) -> NoReturn:
-        """Raise: this authentication is asynchronous only."""
-        raise RuntimeError("this authentication is for asynchronous clients")
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Renew the token if due, send, and after a 401 renew and send once more."""
-        for is_last in (False, True):
-            token = await self._current_token()
-            request.headers["Authorization"] = bearer(token)
-            response = yield request
-            if response.status_code != 401 or not self._may_renew_after_401(token, is_last=is_last):
-                return
-
-    async def _current_token(self) -> str:
+    async def access_token(self) -> str:
+        """Return the current token; renew it first if it has expired. Raises `HubSpotError`."""
         now = self._clock()
         if self._access_token is not None and now < self._expires_at:
             if now >= self._renew_at and now >= self._rejected_until:
@@ -155,15 +162,8 @@ class RefreshTokenAuth(httpx.Auth):
             raise outcome.error()
         return outcome
 
-    def _start_renewal(self) -> "asyncio.Task[_Renewal]":
-        """Return the running renewal, or start one."""
-        if self._renewal is None or self._renewal.done():
-            self._renew_at = self._clock() + self._renewal_pause_seconds
-            self._renewal = asyncio.create_task(self._renew())
-        return self._renewal
-
-    def _may_renew_after_401(self, token: str, *, is_last: bool) -> bool:
-        """Return True if the call should be retried with a new or newer token.
+    def may_send_again(self, rejected_token: str, *, is_last: bool) -> bool:
+        """Return True if the call should be sent again with a new or newer token.
 
         HubSpot rejects some fresh tokens permanently, so renewals after a 401 are limited in rate.
         https://github.com/HubSpot/hubspot-api-php/issues/363
@@ -174,9 +174,16 @@ class RefreshTokenAuth(httpx.Auth):
             return False
         if now < self._ignore_401_until:
             return False
-        if self._access_token == token:
+        if self._access_token == rejected_token:
             self._access_token = None
         return True
+
+    def _start_renewal(self) -> "asyncio.Task[_Renewal]":
+        """Return the running renewal, or start one."""
+        if self._renewal is None or self._renewal.done():
+            self._renew_at = self._clock() + self._renewal_pause_seconds
+            self._renewal = asyncio.create_task(self._renew())
+        return self._renewal
 
     async def _renew(self) -> "_Renewal":
         outcome = await self._request_token()
@@ -212,9 +219,11 @@ class RefreshTokenAuth(httpx.Auth):
             "refresh_token": self._refresh_token,
         }
         try:
-            with self._connection() as http:
+            with self._connection() as connection:
                 async with asyncio.timeout(self._renewal_seconds):
-                    response = await http.post(self._token_url, data=form)
+                    response = await connection.send(
+                        "POST", self._token_url, headers=FORM_CONTENT, content=urlencode(form).encode()
+                    )
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Failure(HubSpotTimeoutError, f"{type(error).__name__} at the token endpoint")
         except httpx.TransportError as error:
@@ -320,13 +329,6 @@ class _Failure:
 
 _Renewal = str | _Failure
 """The new access token, or the failure."""
-
-
-def bearer(token: str) -> str:
-    """Return the header's value. Raises `ValueError` for characters that h11 would quote in its error."""
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("the HubSpot access token is empty or has invalid characters")
-    return f"Bearer {token}"
 
 
 def _positive(value: object) -> float | None:

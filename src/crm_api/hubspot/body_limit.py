@@ -21,8 +21,8 @@ class ResponseTooLargeError(httpx.StreamError):
         super().__init__("response too large")
 
 
-async def limit_body(response: httpx.Response) -> None:
-    """Decompress and limit the response's body while it is read. This is an httpx event hook.
+def limit_body(response: httpx.Response) -> None:
+    """Decompress and limit the response's body while it is read.
 
     httpx decompresses each received chunk completely, whatever its size becomes.
     """
@@ -49,8 +49,6 @@ class _LimitedStream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-        # httpx's stream refers to the response: without this cycle, Python frees the body at once.
-        del self._stream
 
     async def _decompressed(self) -> AsyncIterator[bytes]:
         if self._encoding not in ("gzip", "x-gzip"):

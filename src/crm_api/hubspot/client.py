@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from crm_api.hubspot.auth import RefreshTokenAuth
+from crm_api.hubspot.auth import Auth, RefreshTokenAuth
 from crm_api.hubspot.circuit import CircuitName, Circuits
 from crm_api.hubspot.connections import Connections
 from crm_api.hubspot.names import ObjectType
@@ -30,7 +30,7 @@ class HubSpotClient:
         self,
         *,
         base_url: str,
-        auth: httpx.Auth,
+        auth: Auth,
         api_version: str = "2026-09",
         transport: httpx.AsyncBaseTransport | None = None,
         max_connections: int = 20,

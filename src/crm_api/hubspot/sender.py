@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any, Final, Generic, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from crm_api.hubspot.auth import Auth
 from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.circuit import (
     CIRCUITS,
@@ -24,7 +26,7 @@ from crm_api.hubspot.circuit import (
     CircuitState,
     circuit_verdicts,
 )
-from crm_api.hubspot.connections import TIMEOUT, Connections
+from crm_api.hubspot.connections import TIMEOUT_SECONDS, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 from crm_api.hubspot.errors import (
     ACCOUNT_WIDE_STATUSES,
@@ -74,17 +76,13 @@ class LastSeen:
 @dataclass(frozen=True, slots=True)
 class _Call(Generic[R]):
     method: str
-    path: str = field(repr=False)
+    url: httpx.URL = field(repr=False)
+    family: EndpointFamily
     operation: str
     content: bytes | None = field(repr=False)
-    params: Mapping[str, Any] = field(repr=False)
     budget: Budget
     response: type[R]
     on_body: OnBody | None = field(repr=False)
-
-    @property
-    def family(self) -> EndpointFamily:
-        return endpoint_family(self.path)
 
 
 class ReadSender(Protocol):
@@ -116,7 +114,7 @@ class Sender:
         self,
         *,
         connections: Connections,
-        auth: httpx.Auth,
+        auth: Auth,
         api_version: str,
         max_connections: int,
         retry: RetryPolicy,
@@ -196,7 +194,9 @@ class Sender:
         if json is not None:
             content = _json.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        call = _Call(method, path, operation, content, given, budget, response, on_body)
+        target = f"{path}?{urlencode(given)}" if given else path
+        url = httpx.URL(self._connections.base_url + target)
+        call = _Call(method, url, endpoint_family(path), operation, content, budget, response, on_body)
         self._retry_budget.call_started()
         may_have_acted = False
         for attempt in count(1):
@@ -285,18 +285,7 @@ class Sender:
         outcome: R | HubSpotError
         was_sent = True
         try:
-            # The semaphore admits as many calls as there may be connections.
-            with self._connections.acquire() as http:
-                async with asyncio.timeout(max(0.0, seconds)):
-                    response = await http.request(
-                        call.method,
-                        call.path,
-                        content=call.content,
-                        params=call.params or None,
-                        headers=context.headers if call.content is None else context.headers | JSON_CONTENT,
-                        auth=self.auth,
-                        timeout=_timeout_within(seconds - DEADLINE_MARGIN_SECONDS),
-                    )
+            response = await self._exchange(call, context.headers, seconds)
         except TimeoutError:
             outcome = HubSpotDeadlineError("cancelled at the deadline", operation=call.operation)
         except httpx.TransportError as error:
@@ -321,6 +310,27 @@ class Sender:
             self.circuits.finish(permit, family_failed=family_failed, account_failed=account_failed)
         self._report(call, attempt, outcome, self.clock() - started)
         return outcome
+
+    async def _exchange(self, call: _Call[Any], headers: dict[str, str], seconds: float) -> httpx.Response:
+        """Send the call with the current access token, and after a 401 once more if there is a newer token."""
+        if call.content is not None:
+            headers = headers | JSON_CONTENT
+        timeouts = _timeouts_within(seconds - DEADLINE_MARGIN_SECONDS)
+        # The semaphore admits as many calls as there may be connections.
+        with self._connections.acquire() as connection:
+            async with asyncio.timeout(max(0.0, seconds)):
+                for is_last in (False, True):
+                    token = await self.auth.access_token()
+                    response = await connection.send(
+                        call.method,
+                        call.url,
+                        headers=headers | {"Authorization": f"Bearer {token}"},
+                        content=call.content,
+                        timeout_seconds=timeouts,
+                    )
+                    if response.status_code != 401 or not self.auth.may_send_again(token, is_last=is_last):
+                        break
+        return response
 
     def _read(self, call: _Call[R], response: httpx.Response, elapsed: float) -> R | HubSpotError:
         self.quota.observe(call.budget, response.headers, elapsed_seconds=elapsed)
@@ -369,11 +379,8 @@ def _max_quota_wait(seconds: float) -> float:
     return seconds - min(MIN_ATTEMPT_SECONDS, SENDING_SHARE * seconds)
 
 
-def _timeout_within(seconds: float) -> httpx.Timeout:
-    limits = {
-        name: min(own, max(0.001, seconds)) for name, own in TIMEOUT.as_dict().items() if own is not None
-    }
-    return httpx.Timeout(**limits)
+def _timeouts_within(seconds: float) -> dict[str, float]:
+    return {name: min(own, max(0.001, seconds)) for name, own in TIMEOUT_SECONDS.items()}
 
 
 def _is_account_wide_failure(outcome: object) -> bool:

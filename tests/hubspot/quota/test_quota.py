@@ -61,14 +61,15 @@ async def test_caller_with_a_tenth_of_the_limit_is_not_paced() -> None:
 
 
 @pytest.mark.parametrize("kind", ["is_background", "has_fallback"])
-async def test_late_calls_leave_half_of_the_limit_to_others(kind: str) -> None:
+async def test_refreshes_leave_a_fifth_of_the_limit_to_others(kind: str) -> None:
     quota = quota_on(FakeClock(), burst_limit=100)
-    late: dict[str, Any] = {kind: True}
-    for number in range(50):
-        await quota.acquire("burst", caller=f"customer {number}", timeout_seconds=0, **late)
+    refresh: dict[str, Any] = {kind: True}
+    for number in range(80):
+        await quota.acquire("burst", caller=f"customer {number}", timeout_seconds=0, **refresh)
     with pytest.raises(QuotaTimeout):
-        await quota.acquire("burst", caller="customer 50", timeout_seconds=0, **late)
-    assert await acquire(quota, caller="customer 51", timeout_seconds=0) == 0.0
+        await quota.acquire("burst", caller="customer 80", timeout_seconds=0, **refresh)
+    for number in range(20):
+        assert await acquire(quota, caller=f"newcomer {number}", timeout_seconds=0) == 0.0
 
 
 async def test_light_caller_overtakes_a_waiting_paced_call() -> None:

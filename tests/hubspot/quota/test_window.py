@@ -20,7 +20,7 @@ def flood(window: SlidingWindow, requests: int, start: float = 0.0) -> list[floa
     times: list[float] = []
     now = start
     for _ in range(requests):
-        now = window.next_time(now)
+        now = window.next_time(now, unpaced_share=0.5)
         window.reserve(now)
         times.append(now)
     return times
@@ -37,7 +37,7 @@ def test_sliding_window_never_exceeds_the_servers_limit(
     window = SlidingWindow(limit, window_seconds)
     now, times = 0.0, []
     for pause in pauses:
-        now = window.next_time(now + pause)
+        now = window.next_time(now + pause, unpaced_share=0.5)
         window.reserve(now)
         times.append(now)
     jitter = guard_seconds(window_seconds) * ALLOWED_JITTER_SHARE
@@ -70,7 +70,7 @@ def test_requests_of_other_programs_use_window_capacity() -> None:
     window.reserve(0.0)
     assert window.count_others(100, now=0.1, sent_at=0.0) == 99
     # HubSpot has counted 100 requests, assumed to be spread evenly, so capacity returns gradually.
-    assert 0.1 < window.next_time(0.1) < 1.0
+    assert 0.1 < window.next_time(0.1, unpaced_share=0.5) < 1.0
 
 
 def test_requests_of_other_programs_are_counted_once() -> None:
@@ -90,7 +90,7 @@ def test_window_admits_nothing_until_the_latest_block_ends() -> None:
     window = SlidingWindow(100, 10.0)
     window.block_until(7.0)
     window.block_until(3.0)
-    assert window.next_time(1.0) == 7.0
+    assert window.next_time(1.0, unpaced_share=0.5) == 7.0
 
 
 def test_reserve_removes_requests_older_than_the_window() -> None:

@@ -13,7 +13,7 @@ from crm_api.hubspot.errors import QuotaPolicy
 from crm_api.hubspot.quota.arrivals import ResponseTimes, SentCalls
 from crm_api.hubspot.quota.daily import DailyAllowance, DailyReport, parse_count
 from crm_api.hubspot.quota.fair_queue import FairQueue, RecentCalls
-from crm_api.hubspot.quota.window import SlidingWindow
+from crm_api.hubspot.quota.window import UNPACED_REFRESH_SHARE, UNPACED_SHARE, SlidingWindow
 
 # Searches have their own limit, and their responses carry no rate headers. HubSpot does not document that they also
 # count in the burst limit. https://developers.hubspot.com/docs/api-reference/search/guide
@@ -72,7 +72,9 @@ class Quota(ABC):
         """
         started = self._clock()
         expires_at = started + timeout_seconds
-        is_light = self._is_light(budget, caller, is_paced=is_background or has_fallback)
+        is_refresh = is_background or has_fallback
+        is_light = not is_refresh and self._is_light(budget, caller)
+        unpaced_share = 1.0 if is_light else UNPACED_REFRESH_SHARE if is_refresh else UNPACED_SHARE
         queue = self._light_queues[budget] if is_light else self._queues[budget]
         await self._take_turn(queue, budget, caller, expires_at, is_background=is_background)
         try:
@@ -84,7 +86,7 @@ class Quota(ABC):
             if connection_slot is not None:
                 await self._acquire_slot(connection_slot, expires_at)
             try:
-                await self.wait_for_capacity(budget, expires_at, is_paced=not is_light)
+                await self.wait_for_capacity(budget, expires_at, unpaced_share=unpaced_share)
             except BaseException:
                 if connection_slot is not None:
                     connection_slot.release()
@@ -93,10 +95,8 @@ class Quota(ABC):
             queue.release()
         return self._clock() - started
 
-    def _is_light(self, budget: Budget, caller: str | None, *, is_paced: bool) -> bool:
+    def _is_light(self, budget: Budget, caller: str | None) -> bool:
         """Count the request and return True if its caller has sent few recently; False if it must be paced."""
-        if is_paced:
-            return False
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
     async def _take_turn(
@@ -130,7 +130,7 @@ class Quota(ABC):
 
     @abstractmethod
     def expected_wait(self, budget: Budget) -> float:
-        """Estimate the seconds until a paced request that joins the queue now is sent, behind all that wait already."""
+        """Estimate the seconds until a refresh that joins the queue now is sent, behind all that wait already."""
 
     @abstractmethod
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
@@ -149,8 +149,11 @@ class Quota(ABC):
         """Return HubSpot's latest report of the calls of the day, None before the first one."""
 
     @abstractmethod
-    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
-        """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`."""
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
+        """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`.
+
+        The request is paced if the window holds this share of the limit.
+        """
 
     @abstractmethod
     def seconds_for(self, budget: Budget, requests: int) -> float:
@@ -188,10 +191,11 @@ class LocalQuota(Quota):
         return self.wait_behind(budget, self.calls_ahead(budget))
 
     def wait_behind(self, budget: Budget, calls_ahead: int) -> float:
-        """Estimate the seconds until a request is sent that this many others precede."""
+        """Estimate the seconds until a refresh is sent that this many calls precede."""
         window, now = self.windows[budget], self._clock()
-        until_next = max(window.next_time(now) - now, self.daily.paused_seconds)
-        if until_next <= 0 and window.used(now) + calls_ahead < window.unpaced:
+        sent_at = window.next_time(now, unpaced_share=UNPACED_REFRESH_SHARE)
+        until_next = max(sent_at - now, self.daily.paused_seconds)
+        if until_next <= 0 and window.used(now) + calls_ahead < window.unpaced(UNPACED_REFRESH_SHARE):
             return 0.0
         return until_next + calls_ahead * window.length_seconds / window.limit
 
@@ -251,12 +255,12 @@ class LocalQuota(Quota):
     async def daily_report(self) -> DailyReport | None:
         return self.daily.report
 
-    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
         """Wait until a request may be sent. `expires_at` is on this quota's clock."""
         window = self.windows[budget]
         while True:
             now = self._clock()
-            when = window.next_time(now, is_paced=is_paced)
+            when = window.next_time(now, unpaced_share=unpaced_share)
             if when > expires_at:
                 raise QuotaTimeout(when - now)
             if when <= now + CLOCK_RESOLUTION_SECONDS:

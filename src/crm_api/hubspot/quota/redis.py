@@ -238,11 +238,11 @@ class RedisQuota(Quota):
         limit, remaining, reported_at = map(int, values)
         return DailyReport(limit, remaining, reported_at / 1000)
 
-    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, is_paced: bool) -> None:
+    async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
         while True:
-            reservation = await self._reserve(budget, expires_at, is_paced=is_paced)
+            reservation = await self._reserve(budget, expires_at, unpaced_share)
             if reservation is None:
-                await self._local.wait_for_capacity(budget, expires_at, is_paced=is_paced)
+                await self._local.wait_for_capacity(budget, expires_at, unpaced_share=unpaced_share)
                 return
             await self._sleep_until(reservation, budget)
             if reservation.stamp is None:
@@ -269,9 +269,9 @@ class RedisQuota(Quota):
                 self._unused_reservations[budget] = reservation
             raise
 
-    async def _reserve(self, budget: Budget, expires_at: float, *, is_paced: bool) -> _Reservation | None:
+    async def _reserve(self, budget: Budget, expires_at: float, unpaced_share: float) -> _Reservation | None:
         """Return a reservation, None without Redis. Raises `QuotaTimeout` if its time is after `expires_at`."""
-        now = self._clock()
+        now, is_paced = self._clock(), unpaced_share < 1
         # A request that is not paced would wait longer for a reserved time than for its own.
         unused = self._unused_reservations.pop(budget, None) if is_paced else None
         if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused.at <= expires_at:
@@ -280,7 +280,7 @@ class RedisQuota(Quota):
             return None
         try:
             result, wait, stamp = await self._run_script(
-                budget, self._arguments(budget, now, expires_at, is_paced=is_paced)
+                budget, self._arguments(budget, now, expires_at, unpaced_share)
             )
         except _REDIS_ERRORS as error:
             if self._unavailable_until is None:
@@ -320,7 +320,7 @@ class RedisQuota(Quota):
             )
         return result, wait_microseconds / 1e6, _Stamp(request_id, microseconds)
 
-    def _arguments(self, budget: Budget, now: float, expires_at: float, *, is_paced: bool) -> list[Any]:
+    def _arguments(self, budget: Budget, now: float, expires_at: float, unpaced_share: float) -> list[Any]:
         window = self.windows[budget]
         used, elapsed = -1, 0.0
         if budget == "burst" and self._server_used is not None:
@@ -333,7 +333,7 @@ class RedisQuota(Quota):
             window.limit,
             _microseconds(window.length_seconds),
             _microseconds(window.window_seconds),
-            window.unpaced if is_paced else window.limit,
+            window.unpaced(unpaced_share),
             _microseconds(max(0.0, expires_at - now)),
             _microseconds(pause),
             used,

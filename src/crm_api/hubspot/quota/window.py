@@ -4,9 +4,12 @@ from bisect import insort
 from collections import deque
 from typing import Final
 
-# Share of the limit that may be sent at once. The rest is spread over the window, so that a caller who comes after
-# a burst does not have to wait for the whole window.
+# Share of the limit that callers with many requests may send at once. The rest is spread over the window, so that a
+# caller who comes after a burst does not have to wait for the whole window.
 UNPACED_SHARE: Final = 0.5
+# The same for refreshes of cached responses. They come from many customers and wait behind all other requests, and a
+# smaller share makes cached data older: 15 instead of 11 s with 20 customers and HubSpot's usual limit.
+UNPACED_REFRESH_SHARE: Final = 0.8
 # A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
 # of many callers.
 LIGHT_SHARE: Final = 0.1
@@ -47,27 +50,29 @@ class SlidingWindow:
         """Whether requests after a burst are spread over the window."""
         return self.window_seconds >= MIN_PACED_WINDOW_SECONDS
 
-    @property
-    def unpaced(self) -> int:
-        """Number of requests in one window that may be sent without a gap between them."""
+    def unpaced(self, share: float) -> int:
+        """Return the number of requests in one window that may be sent without a gap between them."""
         if not self.is_paced:
             return self.limit
-        return max(1, int(self.limit * UNPACED_SHARE))
+        return max(1, int(self.limit * share))
 
     @property
     def light_calls(self) -> int:
         """Number of requests of one caller that are not paced."""
         return max(1, int(self.limit * LIGHT_SHARE)) if self.is_paced else 0
 
-    def next_time(self, now: float, *, is_paced: bool = True) -> float:
-        """Return when the next request may be sent; `now` if at once."""
+    def next_time(self, now: float, *, unpaced_share: float) -> float:
+        """Return when the next request may be sent; `now` if at once.
+
+        It keeps a gap to the one before if the window holds this share of the limit.
+        """
         self._drop_expired(now)
         when = max(now, self._blocked_until)
         if not self._stamps:
             return when
         if len(self._stamps) >= self.limit:
             when = max(when, self._stamps[-self.limit] + self.length_seconds)
-        return max(when, self._paced(when)) if is_paced else when
+        return max(when, self._paced(when, self.unpaced(unpaced_share)))
 
     def reserve(self, when: float) -> float:
         """Count a request that is sent at `when`, or right after the last reserved one; return that time."""
@@ -136,14 +141,14 @@ class SlidingWindow:
         while self._stamps and self._stamps[0] < now - self.length_seconds - RETENTION_SECONDS:
             self._stamps.popleft()
 
-    def _paced(self, when: float) -> float:
+    def _paced(self, when: float, unpaced: int) -> float:
         """Return the last request's time plus one gap, at the highest even rate that stays below the limit.
 
         At rate r from now, the window holds used - i + r * (remaining time) requests just before the i-th oldest one
         leaves it. That number may not exceed the limit.
         """
         used = self.used(when)
-        if used < self.unpaced or self.unpaced >= self.limit:
+        if used < unpaced or unpaced >= self.limit:
             return when
         capacity = self.limit - used
         start = len(self._stamps) - used
