@@ -1,12 +1,17 @@
 """GET /api/new-crm-objects."""
 
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from tests.support.builders import deal_body, ticket_body
 from tests.support.callers import Caller, assert_problem
 from tests.support.records import seed_deals, seed_tickets
 
+from crm_api.hubspot.names import ObjectType
+from crm_api.hubspot.wire import BatchReadResult
 from crm_api.services.records import associations, customer_records
+from crm_api.services.records.context import RecordContext
 from hubspot_emulator import Emulator, Exchange
 
 
@@ -198,6 +203,31 @@ class TestListCrmObjects:
         [contact] = (await customer.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
         assert (len(contact["deals"]), contact["incomplete"]) == (2, True)
         assert calls(emulator).count("objects/deals/batch/read") == 2
+
+    async def test_overview_reads_many_tickets_in_one_step(
+        self, customer: Caller, staff: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        steps: list[tuple[str, int]] = []
+        batch_read = RecordContext.batch_read
+
+        async def count_ids(
+            context: RecordContext,
+            object_type: ObjectType,
+            ids: Sequence[str],
+            *,
+            allow_partial: bool = False,
+        ) -> BatchReadResult:
+            steps.append((object_type, len(ids)))
+            return await batch_read(context, object_type, ids, allow_partial=allow_partial)
+
+        monkeypatch.setattr(RecordContext, "batch_read", count_ids)
+        [deal_id] = seed_deals(emulator, customer.contact_id, 1)
+        seed_tickets(emulator, 600, to=[("deals", deal_id)])
+        contacts = (await staff.get("/api/new-crm-objects")).json()["data"]["data"]["contacts"]
+        [deal] = [deal for contact in contacts for deal in contact["deals"]]
+        assert len(deal["tickets"]) == 600
+        # Each step takes as long as one call, so further steps make the page slower.
+        assert steps == [("deals", 1), ("tickets", 600)]
 
     async def test_overview_size_counts_a_ticket_once_per_deal(
         self, customer: Caller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ import json as _json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -59,7 +59,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Generic[R]):
     """A HubSpot read with its key in the cache."""
 
     partition: Partition
@@ -69,7 +69,7 @@ class _Read:
     operation: str
     json: Any = field(repr=False)
     params: Mapping[str, Any] | None = field(repr=False)
-    response: type[BaseModel]
+    response: type[R]
 
     @property
     def owner(self) -> str:
@@ -87,7 +87,7 @@ class _Load:
     """True if a stale response is cached: the call is then sent at most once, and only if quota is free soon."""
     is_stored: bool = True
     """False if the user account was deleted during the call."""
-    task: asyncio.Task[bytes] | None = None
+    task: asyncio.Task[Any] | None = None
 
 
 class ReadCache:
@@ -133,8 +133,11 @@ class ReadCache:
                 load.is_stored = False
         await self._store.delete_owner(user_id)
 
-    async def read(self, read: _Read) -> tuple[bytes, float | None]:
-        """Return the body of the response, and its age if it was cached. Raises `HubSpotError`s."""
+    async def read(self, read: _Read[R]) -> tuple[R, float | None]:
+        """Return the response, and its age if it was cached. Raises `HubSpotError`s.
+
+        Requests that wait for the same call get the same object, so they must not change it.
+        """
         cached = await self._store.get(read.owner, read.key)
         if cached is None:
             self._observer.cache_read(outcome="miss")
@@ -143,24 +146,24 @@ class ReadCache:
             self._observer.cache_read(outcome="hit")
             if self._age(cached) >= REFRESH_SHARE * self._fresh_seconds:
                 self._refresh_later(read, cached)
-            return cached.body, self._age(cached)
+            return await self._parsed(read, cached)
         if not self._can_send(read):
             self._refresh_later(read, cached)
         else:
             try:
-                body = await self._load(read, may_fall_back=True)
+                response = await self._load(read, may_fall_back=True)
             except HubSpotRequestError:
                 raise  # HubSpot is available and rejects the call, for example because the record is missing
             except HubSpotError:
                 pass
             else:
                 self._observer.cache_read(outcome="miss")
-                return body, None
+                return response, None
         if self._age(cached) >= self._stale_seconds:
             self._observer.cache_read(outcome="miss")
             return await self._load(read, may_fall_back=False), None
         self._observer.cache_read(outcome="stale")
-        return cached.body, self._age(cached)
+        return await self._parsed(read, cached)
 
     async def aclose(self) -> None:
         """Cancel running calls."""
@@ -170,14 +173,20 @@ class ReadCache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _can_send(self, read: _Read) -> bool:
+    async def _parsed(self, read: _Read[R], cached: CachedBody) -> tuple[R, float]:
+        """Return the cached response and its age."""
+        age = self._age(cached)
+        await self.sender.wait_to_parse(cached.body)
+        return read_response(read.response, cached.body), age
+
+    def _can_send(self, read: _Read[Any]) -> bool:
         return self.sender.can_send(read.path, max_wait_seconds=MAX_QUOTA_WAIT_SECONDS)
 
     def _age(self, cached: CachedBody) -> float:
         return max(0.0, self._clock() - cached.read_at)
 
-    async def _load(self, read: _Read, *, may_fall_back: bool) -> bytes:
-        """Return the body of a live call, shared by all requests that wait for this key."""
+    async def _load(self, read: _Read[R], *, may_fall_back: bool) -> R:
+        """Return the response of a live call, shared by all requests that wait for this key."""
         context, now = self.sender.context(), self._clock()
         load = self._loads.get((read.owner, read.key, may_fall_back))
         if load is None or now - load.started_at >= self._fresh_seconds:
@@ -189,7 +198,8 @@ class ReadCache:
             limit = min(limit, MAX_CALL_SECONDS)
         try:
             async with asyncio.timeout(max(0.0, limit)):
-                return await asyncio.shield(load.task)
+                response: R = await asyncio.shield(load.task)
+                return response
         except TimeoutError:
             pass
         finally:
@@ -197,15 +207,15 @@ class ReadCache:
                 load.starter = None
         raise HubSpotDeadlineError("no time left", operation=read.operation, sent=False)
 
-    async def _send_and_store(self, read: _Read, load: _Load) -> bytes:
+    async def _send_and_store(self, read: _Read[R], load: _Load) -> R:
         context = self._call_context(read, self.sender.default_deadline_seconds)
         if load.may_fall_back:
             context.max_attempts = 1
             context.max_quota_wait_seconds = MAX_QUOTA_WAIT_SECONDS
         try:
-            body = await self._send(read, context, load)
+            response = await self._send(read, context, load)
             self._cancel_refresh(read.owner, read.key)
-            return body
+            return response
         finally:
             load_key = (read.owner, read.key, load.may_fall_back)
             if self._loads.get(load_key) is load:
@@ -216,7 +226,7 @@ class ReadCache:
                 load.starter.calls += context.calls
                 load.starter.wait_seconds += context.wait_seconds
 
-    def _refresh_later(self, read: _Read, cached: CachedBody) -> None:
+    def _refresh_later(self, read: _Read[Any], cached: CachedBody) -> None:
         """Start the background call of this key, unless it is running or the circuit is open."""
         key = (read.owner, read.key)
         if key in self._refreshes or len(self._refreshes) >= MAX_WAITING_REFRESHES:
@@ -228,7 +238,7 @@ class ReadCache:
         self._refreshes[key] = task = asyncio.ensure_future(self._refresh(read, seconds))
         task.add_done_callback(lambda done: self._refresh_finished(key, done))
 
-    async def _refresh(self, read: _Read, seconds: float) -> None:
+    async def _refresh(self, read: _Read[Any], seconds: float) -> None:
         if not await self._store.start_refresh(read.owner, read.key):
             return
         context = self._call_context(read, seconds + self.sender.default_deadline_seconds)
@@ -254,11 +264,11 @@ class ReadCache:
         if task is not None:
             task.cancel()
 
-    async def _charge(self, read: _Read, context: CallContext) -> None:
+    async def _charge(self, read: _Read[Any], context: CallContext) -> None:
         if context.calls:
             await self._charge_calls(read.owner, context.calls)
 
-    def _call_context(self, read: _Read, seconds: float) -> CallContext:
+    def _call_context(self, read: _Read[Any], seconds: float) -> CallContext:
         """Return the context of a call that may outlive the request."""
         context = CallContext(seconds, caller=f"user:{read.owner}", clock=self.sender.clock)
         request_context = current_call_context()
@@ -266,7 +276,7 @@ class ReadCache:
             context.headers = dict(request_context.headers)
         return context
 
-    async def _send(self, read: _Read, context: CallContext, load: _Load | None = None) -> bytes:
+    async def _send(self, read: _Read[R], context: CallContext, load: _Load | None = None) -> R:
         """Send the call and store its body. A record that HubSpot does not find is removed from the cache."""
         received: list[CachedBody] = []
 
@@ -294,7 +304,7 @@ class ReadCache:
         is_incomplete = isinstance(response, BatchResponse) and not response.is_complete
         if not (is_discarded or is_incomplete):
             await self._store.put(read.owner, read.key, cached)
-        return cached.body
+        return response
 
 
 class CachedReads:
@@ -351,11 +361,10 @@ class _CachedSender:
         """Return the response of this read from the cache or from HubSpot."""
         key = _key(self._partition, method, path, params, json)
         read = _Read(self._partition, key, method, path, operation, json, params, response)
-        body, age = await self._cache.read(read)
+        result, age = await self._cache.read(read)
         if age is not None:
             self._on_used(age)
-        await self._cache.sender.wait_to_parse(body)
-        return read_response(response, body)
+        return result
 
 
 def _key(partition: Partition, method: str, path: str, params: Mapping[str, Any] | None, json: Any) -> str:

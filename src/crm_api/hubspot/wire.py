@@ -141,7 +141,7 @@ class CrmRecord(WireModel):
     created_at: Timestamp | None = Field(default=None, repr=False)
     updated_at: Timestamp | None = Field(default=None, repr=False)
     archived: bool = False
-    associations: dict[str, InlineAssociations] = Field(default={}, repr=False)
+    associations: dict[str, InlineAssociations] = Field(default_factory=dict, repr=False)
 
     def get(self, name: str) -> str | None:
         """Return a property's value; None for null, "" and absent, which all mean empty.

@@ -13,6 +13,7 @@ from crm_api.services.properties.fields import RecordFields
 Model = TypeVar("Model", bound=RecordModel)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_MILLISECONDS: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 # The fields that every installation has; operators can add others with HUBSPOT_PROPERTIES.
 BUILT_IN_FIELDS: Final = RecordFields(TICKET_CATEGORIES)
 
@@ -60,7 +61,7 @@ def parse_datetime(value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        if re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
+        if _EPOCH_MILLISECONDS.fullmatch(value):
             return EPOCH + timedelta(milliseconds=int(value))
         parsed = datetime.fromisoformat(value)
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
