@@ -41,6 +41,17 @@ async def use(engine: AsyncEngine) -> int:
         return int((await session.execute(text("SELECT 7"))).scalar_one())
 
 
+async def test_idle_connection_is_used_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "PING_AFTER_SECONDS", 0.0)
+    engine = create_engine(database_url)
+    processes = set()
+    for _ in range(3):
+        async with engine.connect() as connection:
+            processes.add((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+    await engine.dispose()
+    assert len(processes) == 1
+
+
 async def test_forgotten_connections_fail_no_request_and_few_pings(
     forgotten: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ _WITHOUT_TRANSACTION: Final = "crm_api_without_transaction"
 # Connections used within this time are not pinged; if one of them is closed, one request fails.
 PING_AFTER_SECONDS: Final = 1.0
 PING_TIMEOUT_SECONDS: Final = 1.0
+# A firewall that dropped the connection causes a timeout, which is an `OSError`.
+_PING_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
@@ -84,7 +86,7 @@ class _IdlePings:
             return
         try:
             connection.run_async(_ping)
-        except Exception as error:  # a firewall that dropped the connection causes a timeout, not an error
+        except _PING_ERRORS as error:
             self._failed_at = time.monotonic()
             # The pool then closes this connection and all older ones and opens a new one.
             raise InvalidatePoolError from error
@@ -96,7 +98,8 @@ class _IdlePings:
 
 
 async def _ping(connection: asyncpg.Connection) -> None:
-    await connection.execute(";", timeout=PING_TIMEOUT_SECONDS)
+    # asyncpg 0.32 raises an `AttributeError` for an empty query, because the response has no status.
+    await connection.execute("SELECT 1", timeout=PING_TIMEOUT_SECONDS)
 
 
 def _replace_unusable_connections(context: ExceptionContext) -> None:
