@@ -1,4 +1,4 @@
-"""Requests without HubSpot calls, per second of the server's CPU time."""
+"""Requests without HubSpot calls, per second of the server's CPU time; among them pages from the read cache."""
 
 import asyncio
 import json
@@ -13,12 +13,16 @@ from benchmarks.rounds import cell, measure_one, rates
 from benchmarks.run import CUSTOMER, MissingServer, Run, start_contestant
 from benchmarks.sample import Sample
 from benchmarks.servers import Server
-from benchmarks.users import lower_bound_headers
+from benchmarks.users import lower_bound_headers, register_users
+from tests.support.builders import deal_body, ticket_body
 
 CLIENTS: Final = 10
 HEALTH_PATH: Final = "/healthz"
 """Path whose requests have only the costs of every request: routing, ID, deadline, access log, metrics, headers."""
-PATHS: Final = ("/api/me", "/api/pipelines")
+ME_PATH: Final = "/api/me"
+PATHS: Final = (ME_PATH, "/api/pipelines")
+PAGE_PATH: Final = "/api/new-crm-objects"
+DEALS: Final = 2
 
 
 async def measure(run: Run) -> None:
@@ -41,6 +45,7 @@ async def measure(run: Run) -> None:
                 LOWER_BOUND: _per_cpu_second(run, LOWER_BOUND, lower_bound, floor_client, path, headers),
             }
             await _row(run, path, measures, base_costs)
+        await _cached_page_row(run, service, our_client)
     service.close()
     if isinstance(lower_bound, Server):
         lower_bound.close()
@@ -78,7 +83,10 @@ def _per_cpu_second(
     return measured
 
 
-async def _row(run: Run, path: str, measures: Mapping[str, Measure], base_costs: dict[str, float]) -> None:
+async def _measure_in_turn(
+    run: Run, measures: Mapping[str, Measure]
+) -> tuple[dict[str, Figure], dict[str, str]]:
+    """Return the successes per second of CPU time, and the cells of the table."""
     results: dict[str, list[tuple[Sample, float]]] = {name: [] for name in measures}
     for number in range(run.settings.rounds):
         names = list(measures) if number % 2 else list(measures)[::-1]
@@ -89,7 +97,13 @@ async def _row(run: Run, path: str, measures: Mapping[str, Measure], base_costs:
         for name, values in results.items()
     }
     samples = {name: [sample for sample, _ in values] for name, values in results.items()}
-    cells = {name: cell(f"{per_cpu[name]}, {rates(values)}", values) for name, values in samples.items()}
+    return per_cpu, {
+        name: cell(f"{per_cpu[name]}, {rates(values)}", values) for name, values in samples.items()
+    }
+
+
+async def _row(run: Run, path: str, measures: Mapping[str, Measure], base_costs: dict[str, float]) -> None:
+    per_cpu, cells = await _measure_in_turn(run, measures)
     figure = per_cpu[SERVICE].ratio_to(per_cpu[LOWER_BOUND], "x (c)")
     row = Row(f"`GET {path}`, per core", cells, figure)
     cost = {name: 1e6 / per_cpu[name].median for name in measures}
@@ -103,3 +117,24 @@ async def _row(run: Run, path: str, measures: Mapping[str, Measure], base_costs:
         )
         row = replace(row, goal=at_least(0.6, "x"), explanation=explanation)
     run.report.rows.append(row)
+
+
+async def _cached_page_row(run: Run, service: Server, client: Client) -> None:
+    """Compare the page of a customer with two deals and two tickets, from the read cache, with `/api/me`."""
+    [user] = await register_users(client, ["cached-page@example.com"])
+    for _ in range(DEALS):
+        deal = await client.request_json("POST", "/api/deals", headers=user.headers, json=deal_body())
+        path = f"/api/tickets/{deal['data']['id']}"
+        await client.request_json("POST", path, headers=user.headers, json=ticket_body())
+    measures = {
+        path: _per_cpu_second(run, SERVICE, service, client, path, user.headers)
+        for path in (ME_PATH, PAGE_PATH)
+    }
+    per_cpu, cells = await _measure_in_turn(run, measures)
+    figure = per_cpu[PAGE_PATH].ratio_to(per_cpu[ME_PATH], f"x `{ME_PATH}`")
+    explanation = (
+        f"A request takes {1e6 / per_cpu[PAGE_PATH].median:.0f} us of CPU, `{ME_PATH}` "
+        f"{1e6 / per_cpu[ME_PATH].median:.0f} us. The page parses four cached responses and builds their records again."
+    )
+    name = f"`GET {PAGE_PATH}` from the read cache, {DEALS} deals, {DEALS} tickets, per core"
+    run.report.rows.append(Row(name, {SERVICE: cells[PAGE_PATH]}, figure, at_least(0.6, "x"), explanation))
