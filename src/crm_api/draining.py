@@ -13,7 +13,7 @@ CANCEL_AGAIN_SECONDS: Final = 0.5
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks, again and again until all have ended.
+    """Cancel the tasks repeatedly until all have ended.
 
     A library may lose a cancellation: redis-py calls `asyncio.wait_for`, which before Python 3.12 ignores a
     cancellation that arrives together with the result (https://github.com/python/cpython/issues/81839).

@@ -53,7 +53,7 @@ class Auth(Protocol):
         """Return the token for the next attempt, renewed if due."""
 
     def may_send_again(self, rejected_token: str, *, is_last: bool) -> bool:
-        """Return True if a call with a 401 should be sent again with a newer token."""
+        """Return True if a call that got a 401 should be sent again with a newer token."""
 
 
 class StaticTokenAuth:
@@ -179,7 +179,7 @@ class RefreshTokenAuth:
         return True
 
     def _start_renewal(self) -> "asyncio.Task[_Renewal]":
-        """Return the running renewal, or start one."""
+        """Return the running renewal. Start one if none is running."""
         if self._renewal is None or self._renewal.done():
             self._renew_at = self._clock() + self._renewal_pause_seconds
             self._renewal = asyncio.create_task(self._renew())

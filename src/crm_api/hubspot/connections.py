@@ -61,7 +61,7 @@ class Connection:
 
 
 class Connections:
-    """Pool of connections, and one connection for token requests.
+    """Connections for calls, and one more connection for token requests.
 
     httpx scans all connections of a pool several times per request, so every further connection slows down every
     request (https://github.com/encode/httpcore/pull/1035). A pool of one connection avoids the scan.

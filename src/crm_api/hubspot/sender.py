@@ -319,7 +319,7 @@ class Sender:
         if call.content is not None:
             headers = headers | JSON_CONTENT
         timeouts = _timeouts_within(seconds - DEADLINE_MARGIN_SECONDS)
-        # The semaphore admits as many calls as there may be connections.
+        # The call holds one of the connection slots, so there is a connection for it.
         with self._connections.acquire() as connection:
             async with asyncio.timeout(max(0.0, seconds)):
                 for is_last in (False, True):

@@ -26,7 +26,7 @@ class RecentCalls:
 
 
 class Priority(IntEnum):
-    """Order of the waiting requests: a request waits while any other of a lower number does."""
+    """Order of waiting requests: the one with the lowest number is next."""
 
     STARTED_WRITE = 0
     """Write of an incoming request that has already used quota."""
@@ -101,7 +101,7 @@ class FairQueue:
         return True
 
     async def wait_for_turn(self, caller: str | None, priority: Priority = Priority.NORMAL) -> None:
-        """Wait for the turn; `release` must follow."""
+        """Wait for the turn. The caller must call `release` afterwards."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._rounds[priority]
         if priority is Priority.BACKGROUND:

@@ -86,7 +86,7 @@ class Quota(ABC):
         await self._take_turn(queue, budget, caller, expires_at, priority)
         try:
             if not is_light:
-                # A paced request waits until no light one does.
+                # A paced request also waits until no light request is waiting.
                 light_queue = self._light_queues[budget]
                 await self._take_turn(light_queue, budget, None, expires_at, Priority.BACKGROUND)
                 light_queue.release()

@@ -18,8 +18,9 @@ Result = TypeVar("Result")
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Maximum size of all records in one response, as JSON."""
 _MAX_CALLS_PER_ROUND: Final = 10
-# The calls of a round run at the same time, so the records of at most five calls are read unnecessarily. A page of 100
-# contacts, which only staff get, usually has more tickets, and another round would take as long as another call.
+# The calls of a round run at the same time, so the records of at most five calls are read unnecessarily. Staff may read
+# more in a round: their page of 100 contacts often has more than 500 tickets, and each further round takes as long as
+# one more call.
 _IDS_PER_ROUND: Final = 500
 _IDS_PER_STAFF_ROUND: Final = 1_000
 
