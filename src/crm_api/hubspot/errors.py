@@ -252,3 +252,22 @@ OUTAGES: Final = HubSpotConnectionError | HubSpotServerError | HubSpotDeadlineEr
 """Failures of HubSpot or of the connection to it; the other errors are responses or were not sent."""
 # 401: the token is invalid. 477: HubSpot is moving the account to another data centre.
 ACCOUNT_WIDE_STATUSES: Final = frozenset({401, 477})
+
+
+def is_account_wide_failure(outcome: object) -> bool:
+    """Return True if the failure affects every call: outage, invalid credentials or the daily limit."""
+    if isinstance(outcome, HubSpotQuotaError):
+        return outcome.policy == "daily"
+    if isinstance(outcome, OUTAGES | HubSpotGrantError):
+        return True
+    return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
+
+
+def are_credentials_refused(outcome: object) -> bool | None:
+    """Return whether HubSpot refused the credentials, None if it did not respond."""
+    if not isinstance(outcome, HubSpotError):
+        return False
+    if isinstance(outcome, HubSpotGrantError) or outcome.status_code == 401:
+        return True
+    # A server error may come from a proxy that does not check credentials.
+    return None if outcome.status_code is None or outcome.status_code >= 500 else False

@@ -29,14 +29,13 @@ from crm_api.hubspot.circuit import (
 from crm_api.hubspot.connections import TIMEOUT_SECONDS, Connections
 from crm_api.hubspot.error_parsing import error_from_response, error_from_transport
 from crm_api.hubspot.errors import (
-    ACCOUNT_WIDE_STATUSES,
-    OUTAGES,
     HubSpotDeadlineError,
     HubSpotError,
-    HubSpotGrantError,
     HubSpotQuotaError,
     HubSpotUnavailableError,
     HubSpotUnreadableError,
+    are_credentials_refused,
+    is_account_wide_failure,
 )
 from crm_api.hubspot.missing_scopes import MissingScopes
 from crm_api.hubspot.names import EndpointFamily, Paths, endpoint_family, is_write
@@ -359,10 +358,10 @@ class Sender:
     def _report(self, call: _Call[Any], attempt: int, outcome: object, seconds: float) -> None:
         name = type(outcome).__name__ if isinstance(outcome, HubSpotError) else "ok"
         self._observer.call_finished(operation=call.operation, outcome=name, attempt=attempt, seconds=seconds)
-        if (refused := _are_credentials_refused(outcome)) is not None:
+        if (refused := are_credentials_refused(outcome)) is not None:
             self._observer.credentials_checked(refused=refused)
         self.missing_scopes.observe(outcome, call.operation)
-        is_failure = _is_account_wide_failure(outcome)
+        is_failure = is_account_wide_failure(outcome)
         self.last_seen = LastSeen(ok=not is_failure, at=datetime.now(UTC), error=name if is_failure else None)
 
     def _circuit_changed(self, name: CircuitName, state: CircuitState) -> None:
@@ -384,22 +383,3 @@ def _max_quota_wait(seconds: float) -> float:
 
 def _timeouts_within(seconds: float) -> dict[str, float]:
     return {name: min(own, max(0.001, seconds)) for name, own in TIMEOUT_SECONDS.items()}
-
-
-def _is_account_wide_failure(outcome: object) -> bool:
-    """Return True if the failure affects every call: outage, invalid credentials or the daily limit."""
-    if isinstance(outcome, HubSpotQuotaError):
-        return outcome.policy == "daily"
-    if isinstance(outcome, OUTAGES | HubSpotGrantError):
-        return True
-    return isinstance(outcome, HubSpotError) and outcome.status_code in ACCOUNT_WIDE_STATUSES
-
-
-def _are_credentials_refused(outcome: object) -> bool | None:
-    """Return whether HubSpot refused the credentials, None if it did not respond."""
-    if not isinstance(outcome, HubSpotError):
-        return False
-    if isinstance(outcome, HubSpotGrantError) or outcome.status_code == 401:
-        return True
-    # A server error may come from a proxy that does not check credentials.
-    return None if outcome.status_code is None or outcome.status_code >= 500 else False

@@ -7,8 +7,8 @@ from typing import Final
 # Share of the limit that callers with many requests may send at once. The rest is spread over the window, so that a
 # caller who comes after a burst does not have to wait for the whole window.
 UNPACED_SHARE: Final = 0.5
-# The same share for refreshes of cached responses. It is larger because refreshes wait behind all other requests anyway.
-# With a share of 0.5, the data of 20 customers became 15 s old instead of 11 s.
+# The same share for refreshes of cached responses. It is larger, because refreshes wait behind all other requests. With
+# a share of 0.5, the data of 20 customers became 15 s old instead of 11 s.
 UNPACED_REFRESH_SHARE: Final = 0.8
 # A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
 # of many callers.
