@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated
 
@@ -123,15 +122,17 @@ async def get_record_context(request: Request, user: CurrentUser) -> AsyncGenera
         simultaneous.release()
 
 
-async def get_record_context_if_sent(
-    request: Request, user: CurrentUserIfSent
-) -> AsyncGenerator[RecordContext, None]:
-    """Provide the context of the caller, or that of a new customer for a request without a login."""
-    if user is None:
-        yield await _record_context(request, User(role="customer"))
-        return
-    async with asynccontextmanager(get_record_context)(request, user) as context:
-        yield context
+async def get_schema_context(request: Request, user: CurrentUser) -> RecordContext:
+    """Return the context of an operation that reads no records. It does not wait for the user's other requests.
+
+    What such an operation reads from HubSpot is cached for all users.
+    """
+    return await _record_context(request, user)
+
+
+async def get_schema_context_if_sent(request: Request, user: CurrentUserIfSent) -> RecordContext:
+    """Return the same context of the caller, or of a new customer for a request without a login."""
+    return await _record_context(request, user or User(role="customer"))
 
 
 async def _record_context(request: Request, user: User) -> RecordContext:
@@ -155,7 +156,8 @@ async def _record_context(request: Request, user: User) -> RecordContext:
 
 
 RecordContextDep = Annotated[RecordContext, Depends(get_record_context)]
-RecordContextIfSentDep = Annotated[RecordContext, Depends(get_record_context_if_sent)]
+SchemaContextDep = Annotated[RecordContext, Depends(get_schema_context)]
+SchemaContextIfSentDep = Annotated[RecordContext, Depends(get_schema_context_if_sent)]
 
 
 async def get_cached_record_context(

@@ -18,13 +18,13 @@ Invariants, each with a random test in `tests/services/records/test_read_cache_r
 
 import asyncio
 import hashlib
-import json as _json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from crm_api.hubspot.call_context import CallContext, current_call_context
 from crm_api.hubspot.errors import HubSpotDeadlineError, HubSpotError, HubSpotRequestError
@@ -370,5 +370,4 @@ class _CachedSender:
 def _key(partition: Partition, method: str, path: str, params: Mapping[str, Any] | None, json: Any) -> str:
     """Return a hash, because bodies are long and contain IDs."""
     parts = [partition.contact_id, partition.records_version, method, path, params, json]
-    text = _json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+    return hashlib.blake2b(to_json(parts), digest_size=20).hexdigest()

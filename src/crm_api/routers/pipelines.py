@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from crm_api.dependencies.records import RecordContextDep
+from crm_api.dependencies.records import SchemaContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.pipelines import PipelinesResponse
 from crm_api.services.properties import pipelines
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/api", tags=["Schema"])
 
 
 @router.get("/pipelines", responses=responses(*HUBSPOT_ERRORS, message=PipelinesResponse.MESSAGE))
-async def list_pipelines(context: RecordContextDep) -> PipelinesResponse:
+async def list_pipelines(context: SchemaContextDep) -> PipelinesResponse:
     """List deal and ticket pipelines with their stages. Pipelines and stages are in display order."""
     return PipelinesResponse(
         message=PipelinesResponse.MESSAGE,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from crm_api.dependencies.auth import CurrentUserIfSent
-from crm_api.dependencies.records import RecordContextIfSentDep
+from crm_api.dependencies.records import SchemaContextIfSentDep
 from crm_api.errors import ApiError
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
 from crm_api.schemas.common import ObjectType
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api", tags=["Schema"])
 async def list_properties(
     object_type: Annotated[ObjectType, Path(description="Object type of the properties.")],
     user: CurrentUserIfSent,
-    context: RecordContextIfSentDep,
+    context: SchemaContextIfSentDep,
 ) -> RecordPropertiesResponse:
     """List the properties of contacts, deals or tickets.
 

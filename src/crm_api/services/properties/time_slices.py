@@ -10,6 +10,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SLICE_SECONDS: Final = 0.005
+# After a shorter slice there is no pause: the timer of a pause costs more CPU than most small responses.
+MIN_SLICE_WITH_PAUSE_SECONDS: Final = 0.001
 
 
 class TimeSlices:
@@ -60,5 +62,6 @@ class TimeSlices:
     def _end(self, started: float) -> None:
         # The pause is as long as the slice, which one item can make longer than `SLICE_SECONDS`.
         ended = time.perf_counter()
-        self._next_start = ended + (ended - started)
+        seconds = ended - started
+        self._next_start = ended + seconds if seconds >= MIN_SLICE_WITH_PAUSE_SECONDS else ended
         self._lock.release()
