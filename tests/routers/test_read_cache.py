@@ -151,6 +151,25 @@ async def test_customers_read_while_hubspot_is_down(
     assert (await client.get("/readyz")).json()["status"] == "ready"
 
 
+async def test_failed_writes_in_an_outage_keep_cached_reads(
+    customer: Caller, shift: list[float], emulator: Emulator
+) -> None:
+    deal_id = await create_deal_as(customer)
+    before = (await customer.get(PAGE)).json()
+    shift[0] += 60
+    emulator.fail_next("*", "/crm/*", status=503, times=10_000)
+    for write in (
+        customer.patch("/api/me", {"firstname": "Grace"}),
+        customer.patch(f"/api/contacts/{customer.contact_id}", {"firstname": "Grace"}),
+        customer.patch(f"/api/deals/{deal_id}", {"dealname": "after"}),
+        customer.post("/api/deals", deal_body()),
+        customer.post(f"/api/tickets/{deal_id}", ticket_body()),
+    ):
+        assert (await write).status_code in (502, 503)
+        response = await customer.get(PAGE)
+        assert (response.status_code, response.json()) == (200, before)
+
+
 async def test_deleting_the_account_removes_cached_reads(customer: Caller, app: FastAPI) -> None:
     await customer.get(PAGE)
     assert app.state.read_cache.used_bytes > 0
