@@ -125,6 +125,40 @@ async def test_staff_write_for_a_contact_is_visible_at_once(customer: Caller, st
     assert contact["lastname"] == "Hopper"
 
 
+async def test_update_without_a_difference_shows_in_the_next_read(
+    customer: Caller, emulator: Emulator
+) -> None:
+    deal_id = await create_deal_as(customer, dealname="before")
+    for path in ("/api/deals", f"/api/deals/{deal_id}"):
+        await customer.get(path)
+    emulator.edit_as_other_actor("deals", deal_id, {"dealname": "after"})
+    updated = await customer.patch(f"/api/deals/{deal_id}", {"dealname": "after"})
+    assert updated.json()["data"]["dealname"] == "after"
+    assert (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["dealname"] == "after"
+    [deal] = (await customer.get("/api/deals")).json()["data"]["results"]
+    assert deal["dealname"] == "after"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_read_after_a_412_returns_the_current_etag(
+    customer: Caller, emulator: Emulator, method: str
+) -> None:
+    deal_id = await create_deal_as(customer, dealname="before")
+    path = f"/api/deals/{deal_id}"
+    etag = (await customer.get(path)).headers["etag"]
+    emulator.edit_as_other_actor("deals", deal_id, {"dealname": "after"})
+
+    async def write(etag: str) -> httpx.Response:
+        if method == "DELETE":
+            return await customer.delete(path, headers={"If-Match": etag})
+        return await customer.patch(path, {"amount": "5"}, headers={"If-Match": etag})
+
+    assert_problem(await write(etag), 412, "precondition_failed")
+    read = await customer.get(path, headers={"If-None-Match": etag})
+    assert (read.status_code, read.json()["data"]["dealname"]) == (200, "after")
+    assert (await write(read.headers["etag"])).is_success
+
+
 async def test_customers_read_while_hubspot_is_down(
     customer: Caller, app: FastAPI, client: httpx.AsyncClient, shift: list[float], emulator: Emulator
 ) -> None:
