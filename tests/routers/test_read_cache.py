@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from tests.support.builders import deal_body, ticket_body
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, register_caller
 from tests.support.records import create_deal_as, seed_deals
 
 from crm_api import main as main_module
@@ -123,6 +123,32 @@ async def test_staff_write_for_a_contact_is_visible_at_once(customer: Caller, st
     await staff.patch(f"/api/contacts/{customer.contact_id}", {"lastname": "Hopper"})
     contact = (await customer.get(PAGE)).json()["data"]["data"]["contacts"][0]
     assert contact["lastname"] == "Hopper"
+
+
+async def test_staff_change_of_a_shared_record_is_visible_at_once(
+    customer: Caller, staff: Caller, client: httpx.AsyncClient, emulator: Emulator
+) -> None:
+    second = await register_caller(client, "second@example.com")
+    deal_id = await create_deal_as(customer, dealname="before")
+    emulator.link(("deals", deal_id), ("contacts", second.contact_id))
+    ticket_id = (await staff.post(f"/api/tickets/{deal_id}", ticket_body())).json()["data"]["id"]
+
+    async def assert_seen(deals: list[str], tickets: list[str]) -> None:
+        for caller in (customer, second):
+            [contact] = (await caller.get(PAGE)).json()["data"]["data"]["contacts"]
+            assert [deal["dealname"] for deal in contact["deals"]] == deals
+            found = (await caller.get("/api/tickets")).json()["data"]["results"]
+            assert [ticket["subject"] for ticket in found] == tickets
+
+    await assert_seen(["before"], [ticket_body()["subject"]])
+    await staff.patch(f"/api/deals/{deal_id}", {"dealname": "after"})
+    await assert_seen(["after"], [ticket_body()["subject"]])
+    await staff.patch(f"/api/tickets/{ticket_id}", {"subject": "after"})
+    await assert_seen(["after"], ["after"])
+    await staff.delete(f"/api/tickets/{ticket_id}")
+    await assert_seen(["after"], [])
+    await staff.delete(f"/api/deals/{deal_id}")
+    await assert_seen([], [])
 
 
 async def test_update_without_a_difference_shows_in_the_next_read(

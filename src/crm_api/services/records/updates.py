@@ -98,8 +98,8 @@ async def archive_record(
 
 
 def _contact_ids(object_type: ObjectType, record: CrmRecord) -> list[str]:
-    """Return the contact that a write to this record is for, if it is a contact."""
-    return [record.id] if object_type == "contacts" else []
+    """Return the contact, or the contacts of a deal or ticket that `visible_record` has returned for staff."""
+    return [record.id] if object_type == "contacts" else record.associated("contacts").ids
 
 
 async def _audit_change(
