@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from tests.support.builders import deal_body, ticket_body
-from tests.support.callers import Caller, assert_problem
+from tests.support.callers import Caller, assert_problem, register_caller
 from tests.support.records import create_deal_as, seed_deals
 
 from crm_api import main as main_module
@@ -125,6 +125,66 @@ async def test_staff_write_for_a_contact_is_visible_at_once(customer: Caller, st
     assert contact["lastname"] == "Hopper"
 
 
+async def test_staff_change_of_a_shared_record_is_visible_at_once(
+    customer: Caller, staff: Caller, client: httpx.AsyncClient, emulator: Emulator
+) -> None:
+    second = await register_caller(client, "second@example.com")
+    deal_id = await create_deal_as(customer, dealname="before")
+    emulator.link(("deals", deal_id), ("contacts", second.contact_id))
+    ticket_id = (await staff.post(f"/api/tickets/{deal_id}", ticket_body())).json()["data"]["id"]
+
+    async def assert_seen(deals: list[str], tickets: list[str]) -> None:
+        for caller in (customer, second):
+            [contact] = (await caller.get(PAGE)).json()["data"]["data"]["contacts"]
+            assert [deal["dealname"] for deal in contact["deals"]] == deals
+            found = (await caller.get("/api/tickets")).json()["data"]["results"]
+            assert [ticket["subject"] for ticket in found] == tickets
+
+    await assert_seen(["before"], [ticket_body()["subject"]])
+    await staff.patch(f"/api/deals/{deal_id}", {"dealname": "after"})
+    await assert_seen(["after"], [ticket_body()["subject"]])
+    await staff.patch(f"/api/tickets/{ticket_id}", {"subject": "after"})
+    await assert_seen(["after"], ["after"])
+    await staff.delete(f"/api/tickets/{ticket_id}")
+    await assert_seen(["after"], [])
+    await staff.delete(f"/api/deals/{deal_id}")
+    await assert_seen([], [])
+
+
+async def test_update_without_a_difference_shows_in_the_next_read(
+    customer: Caller, emulator: Emulator
+) -> None:
+    deal_id = await create_deal_as(customer, dealname="before")
+    for path in ("/api/deals", f"/api/deals/{deal_id}"):
+        await customer.get(path)
+    emulator.edit_as_other_actor("deals", deal_id, {"dealname": "after"})
+    updated = await customer.patch(f"/api/deals/{deal_id}", {"dealname": "after"})
+    assert updated.json()["data"]["dealname"] == "after"
+    assert (await customer.get(f"/api/deals/{deal_id}")).json()["data"]["dealname"] == "after"
+    [deal] = (await customer.get("/api/deals")).json()["data"]["results"]
+    assert deal["dealname"] == "after"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_read_after_a_412_returns_the_current_etag(
+    customer: Caller, emulator: Emulator, method: str
+) -> None:
+    deal_id = await create_deal_as(customer, dealname="before")
+    path = f"/api/deals/{deal_id}"
+    etag = (await customer.get(path)).headers["etag"]
+    emulator.edit_as_other_actor("deals", deal_id, {"dealname": "after"})
+
+    async def write(etag: str) -> httpx.Response:
+        if method == "DELETE":
+            return await customer.delete(path, headers={"If-Match": etag})
+        return await customer.patch(path, {"amount": "5"}, headers={"If-Match": etag})
+
+    assert_problem(await write(etag), 412, "precondition_failed")
+    read = await customer.get(path, headers={"If-None-Match": etag})
+    assert (read.status_code, read.json()["data"]["dealname"]) == (200, "after")
+    assert (await write(read.headers["etag"])).is_success
+
+
 async def test_customers_read_while_hubspot_is_down(
     customer: Caller, app: FastAPI, client: httpx.AsyncClient, shift: list[float], emulator: Emulator
 ) -> None:
@@ -149,6 +209,25 @@ async def test_customers_read_while_hubspot_is_down(
     assert (await customer.get(PAGE)).status_code == 200
     assert (await customer.post("/api/deals", deal_body())).status_code == 201
     assert (await client.get("/readyz")).json()["status"] == "ready"
+
+
+async def test_failed_writes_in_an_outage_keep_cached_reads(
+    customer: Caller, shift: list[float], emulator: Emulator
+) -> None:
+    deal_id = await create_deal_as(customer)
+    before = (await customer.get(PAGE)).json()
+    shift[0] += 60
+    emulator.fail_next("*", "/crm/*", status=503, times=10_000)
+    for write in (
+        customer.patch("/api/me", {"firstname": "Grace"}),
+        customer.patch(f"/api/contacts/{customer.contact_id}", {"firstname": "Grace"}),
+        customer.patch(f"/api/deals/{deal_id}", {"dealname": "after"}),
+        customer.post("/api/deals", deal_body()),
+        customer.post(f"/api/tickets/{deal_id}", ticket_body()),
+    ):
+        assert (await write).status_code in (502, 503)
+        response = await customer.get(PAGE)
+        assert (response.status_code, response.json()) == (200, before)
 
 
 async def test_deleting_the_account_removes_cached_reads(customer: Caller, app: FastAPI) -> None:

@@ -17,6 +17,7 @@ from crm_api.services.link_resolver import (
 )
 from crm_api.services.properties.fields import ObjectFields
 from crm_api.services.properties.refusals import refused_write
+from crm_api.services.record_versions import RecordVersions
 
 PERSONAL_FIELDS = ("firstname", "lastname", "phone")
 
@@ -65,6 +66,7 @@ async def update_own_contact(
     *,
     fields: ObjectFields,
     links: ContactLinkResolver,
+    versions: RecordVersions,
     origin: Origin,
 ) -> None:
     """Update the user's contact, if there is one.
@@ -80,7 +82,9 @@ async def update_own_contact(
     if user.contact_id is None:
         return
     try:
-        await _update(hubspot, user.contact_id, changed, fields=fields, settable=PERSONAL_FIELDS)
+        # The increments surround the write only: if the link cannot be resolved, the cached reads remain usable.
+        async with versions.writing(user, [user.contact_id]):
+            await _update(hubspot, user.contact_id, changed, fields=fields, settable=PERSONAL_FIELDS)
     except HubSpotNotFoundError:
         await links.resolve(hubspot, user, origin=origin)
         raise

@@ -42,11 +42,15 @@ async def update_profile(
     changed: Mapping[str, str] = changes.model_dump(exclude_unset=True)
     if not changed:
         return profile_of(user, context.rules.customer_operations)
-    fields = context.fields["contacts"]
-    async with context.versions.writing(user, [user.contact_id] if user.contact_id else []):
-        await update_own_contact(
-            hubspot, user, changed, fields=fields, links=context.links, origin=context.origin
-        )
+    await update_own_contact(
+        hubspot,
+        user,
+        changed,
+        fields=context.fields["contacts"],
+        links=context.links,
+        versions=context.versions,
+        origin=context.origin,
+    )
     if user.contact_id is not None:
         await note_write(context.session_factory, user, "contacts", user.contact_id)
     statement = update(User).where(User.id == user.id).values(**changed).returning(User)

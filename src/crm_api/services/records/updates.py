@@ -68,6 +68,9 @@ async def update_record(
             record = record.model_copy(
                 update={"properties": properties_now, "updated_at": updated.updated_at}
             )
+        else:
+            # The response shows the current record, so the next one must not show a cached former state.
+            await context.versions.increment(context.user)
     id_fields = inline_id_fields(context, model.OBJECT_TYPE, record)
     return context.to_model(model, record, **id_fields), etag_of(record, fields)
 
@@ -95,8 +98,8 @@ async def archive_record(
 
 
 def _contact_ids(object_type: ObjectType, record: CrmRecord) -> list[str]:
-    """Return the contact that a write to this record is for, if it is a contact."""
-    return [record.id] if object_type == "contacts" else []
+    """Return the contact, or the contacts of a deal or ticket that `visible_record` has returned for staff."""
+    return [record.id] if object_type == "contacts" else record.associated("contacts").ids
 
 
 async def _audit_change(
@@ -124,7 +127,12 @@ async def _leased_record(
     ):
         record = await visible_record(context, object_type, record_id)
         if record.id == record_id:
-            require_match(if_match, record, context.fields[object_type])
+            try:
+                require_match(if_match, record, context.fields[object_type])
+            except ApiError:
+                # After a 412, clients read the record again, and that must not return the cached ETag.
+                await context.versions.increment(context.user)
+                raise
             try:
                 yield record
             except HubSpotError as error:
