@@ -77,7 +77,7 @@ async def test_every_validation_error_of_the_schemas_has_a_message(app: FastAPI)
                 missing |= errors - MESSAGES.keys()
     assert missing == set()
     assert {"str", "int", "list", "dict", "literal", "model-fields"} <= seen
-    own = {"unknown_parameter"}
+    own = {"unknown_parameter", "repeated_parameter"}
     assert MESSAGES.keys() - own <= set(get_args(ErrorType))
 
 
@@ -142,3 +142,17 @@ async def test_unknown_parameter_without_token_returns_401(client: httpx.AsyncCl
 
 async def test_health_probes_accept_any_query(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz?from=probe")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("dealstage=closedwon&dealstage=closedlost", "dealstage"),
+        ("limit=5&limit=5", "limit"),
+        ("cursor=&cursor=", "cursor"),
+    ],
+)
+async def test_repeated_query_parameter_returns_400(customer: Caller, query: str, field: str) -> None:
+    response = await customer.get(f"/api/deals?{query}")
+    problem = assert_problem(response, 400, "validation_error", fields=[field])
+    assert problem["details"][0]["message"] == "is sent more than once"
