@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic_core.core_schema import ErrorType
 from tests.support.callers import Caller, assert_problem
 from tests.support.openapi import body_examples, operations
+from tests.support.records import create_deal_as
 
 from crm_api.errors import MESSAGES
 
@@ -77,7 +78,7 @@ async def test_every_validation_error_of_the_schemas_has_a_message(app: FastAPI)
                 missing |= errors - MESSAGES.keys()
     assert missing == set()
     assert {"str", "int", "list", "dict", "literal", "model-fields"} <= seen
-    own = {"unknown_parameter"}
+    own = {"unknown_parameter", "repeated_parameter"}
     assert MESSAGES.keys() - own <= set(get_args(ErrorType))
 
 
@@ -103,6 +104,8 @@ async def test_every_validation_error_of_the_schemas_has_a_message(app: FastAPI)
          "must be 'ascending' or 'descending'"),
         ("/api/deals/search", {"filters": [{"property": "amount", "operator": "IN", "values": []}]}, "filters.0",
          "IN takes values"),
+        ("/api/deals", {"dealname": "x", "amount": "1,5"}, "amount",
+         "must be a number such as 1500.50, with at most 15 digits before the decimal point and six after it"),
         ("/api/logout", {"everywhere": "yes"}, "everywhere", "must be true or false"),
     ],
 )  # fmt: skip
@@ -142,3 +145,25 @@ async def test_unknown_parameter_without_token_returns_401(client: httpx.AsyncCl
 
 async def test_health_probes_accept_any_query(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz?from=probe")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("dealstage=closedwon&dealstage=closedlost", "dealstage"),
+        ("limit=5&limit=5", "limit"),
+        ("cursor=&cursor=", "cursor"),
+    ],
+)
+async def test_repeated_query_parameter_returns_400(customer: Caller, query: str, field: str) -> None:
+    response = await customer.get(f"/api/deals?{query}")
+    problem = assert_problem(response, 400, "validation_error", fields=[field])
+    assert problem["details"][0]["message"] == "is sent more than once"
+
+
+async def test_unknown_option_names_the_path_that_lists_options(customer: Caller) -> None:
+    path = f"/api/tickets/{await create_deal_as(customer)}"
+    body = {"subject": "x", "description": "x", "category": "x"}
+    problem = assert_problem(await customer.post(path, body), 400, "validation_error", fields=["category"])
+    path = problem["details"][0]["message"].partition("GET ")[2].split()[0]
+    assert (await customer.get(path)).status_code == 200

@@ -219,6 +219,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "none_required": "must be null",
     "extra_forbidden": "is not a field of this request",
     "unknown_parameter": "is not a parameter of this operation",
+    "repeated_parameter": "is sent more than once",
     "string_type": "must be a string",
     "string_pattern_mismatch": "has characters that are not allowed here",
     "string_unicode": "has characters that are not allowed here",

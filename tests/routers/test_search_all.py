@@ -79,7 +79,13 @@ class TestSearchEverything:
 
     @pytest.mark.parametrize(
         ("params", "field"),
-        [({}, "q"), ({"q": ""}, "q"), ({"q": "x" * 501}, "q"), ({"q": "x", "limit": "21"}, "limit")],
+        [
+            ({}, "q"),
+            ({"q": ""}, "q"),
+            ({"q": "  "}, "q"),
+            ({"q": "x" * 501}, "q"),
+            ({"q": "x", "limit": "21"}, "limit"),
+        ],
     )
     async def test_400_of_search_everything_names_the_invalid_parameter(
         self, customer: Caller, params: dict[str, str], field: str

@@ -1,4 +1,6 @@
-"""The check of query parameters: an unknown name is refused, as unknown fields of a body are."""
+"""The check of query parameters: names that the operation does not have, or that are sent twice, are refused."""
+
+from collections import Counter
 
 from fastapi import Request, params
 from fastapi.dependencies.utils import get_flat_params
@@ -6,13 +8,18 @@ from fastapi.exceptions import RequestValidationError
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Raise a validation error that names the query parameters which the operation does not have."""
+    """Raise a validation error that names the query parameters which the operation does not have.
+
+    A parameter that is sent twice is refused too: the operation would use only one of the values.
+    """
     if not request.query_params:
         return
     fields = get_flat_params(request.scope["route"].dependant)
     known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
+    sent = Counter(name for name, _ in request.query_params.multi_items())
+    failures = {name: "unknown_parameter" for name in sent if name not in known}
+    failures |= {name: "repeated_parameter" for name in sent if name in known and sent[name] > 1}
+    if failures:
         raise RequestValidationError(
-            [{"type": "unknown_parameter", "loc": ("query", name)} for name in unknown]
+            [{"type": failure, "loc": ("query", name)} for name, failure in failures.items()]
         )

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import StringConstraints
 
 from crm_api.dependencies.records import CachedRecordContextDep
 from crm_api.openapi.responses import HUBSPOT_ERRORS, responses
@@ -15,7 +16,7 @@ router = APIRouter(prefix="/api", tags=["Overview"])
 @router.get("/search", responses=responses(*HUBSPOT_ERRORS, message=FoundRecordsResponse.MESSAGE))
 async def search_everything(
     context: CachedRecordContextDep,
-    q: Annotated[SearchText, Query(description="Words to find.")],
+    q: Annotated[SearchText, StringConstraints(strip_whitespace=True), Query(description="Words to find.")],
     limit: Annotated[
         int, Query(ge=1, le=20, description="Maximum number of results of each object type.", examples=[5])
     ] = 5,

@@ -43,7 +43,9 @@ def plain_amount(value: Any) -> str:
         if "." in plain:
             plain = plain.rstrip("0").rstrip(".")
     if not re.fullmatch(_AMOUNT_PATTERN, plain, flags=re.ASCII):
-        raise ValueError("must have at most 15 digits before the decimal point and six after it")
+        raise ValueError(
+            "must be a number such as 1500.50, with at most 15 digits before the decimal point and six after it"
+        )
     return plain if plain.strip("-0.") else plain.removeprefix("-")
 
 

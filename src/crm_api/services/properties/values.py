@@ -219,7 +219,7 @@ def _check(
                 checked.values[name], _ = day_bounds(value, zone)
             if schema:
                 checked.values[name] = _to_wire(field, checked.values[name], definition)
-                _require_options(field, checked.values[name], definition, options)
+                _require_options(fields, field, checked.values[name], definition, options)
         except ValueError as error:
             checked.problems[name] = FieldProblem(field=field.path, message=str(error))
     return checked
@@ -235,7 +235,9 @@ def _to_wire(field: Field, value: str, definition: Property | None) -> str:
     return to_wire(value_type_of(definition), value) if value and is_text else value
 
 
-def _require_options(field: Field, value: str, definition: Property | None, options: Collection[str]) -> None:
+def _require_options(
+    fields: ObjectFields, field: Field, value: str, definition: Property | None, options: Collection[str]
+) -> None:
     # Pipelines and stages are checked together, in `choose_stage`. HubSpot does not list the options of some
     # properties, such as owners.
     if not (value and definition and options) or field.name in ("pipeline", *STAGE_FIELDS.values()):
@@ -243,7 +245,9 @@ def _require_options(field: Field, value: str, definition: Property | None, opti
     value_type = value_type_of(definition)
     chosen = value.split(";") if value_type == "choices" else [value]
     if value_type in ("choice", "choices") and not set(options).issuperset(chosen):
-        raise ValueError("is not one of the account's options; GET /api/properties lists them")
+        raise ValueError(
+            f"is not one of the account's options; GET /api/properties/{fields.object_type} lists them"
+        )
 
 
 def _number(value: str) -> Decimal | None:
