@@ -118,7 +118,8 @@ def _respond(request: Request, error: ApiError) -> Response:
 
 def _from_http_exception(request: Request, error: HTTPException) -> ApiError:
     codes = {
-        400: "malformed_body",
+        # The token operation is the only one with a form.
+        400: "malformed_body" if _is_json(request) else "invalid_request",
         401: "invalid_token",
         403: "forbidden",
         404: "not_found",

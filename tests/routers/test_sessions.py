@@ -145,6 +145,11 @@ class TestToken:
         response = await customer.client.post("/api/token", data=form)
         assert assert_problem(response, 400, code)["error"] == code
 
+    async def test_malformed_form_returns_invalid_request(self, customer: Caller) -> None:
+        headers = {"Content-Type": "multipart/form-data"}
+        response = await customer.client.post("/api/token", content=b"a=b", headers=headers)
+        assert assert_problem(response, 400, "invalid_request")["error"] == "invalid_request"
+
 
 class TestRefresh:
     async def refresh(self, caller: Caller, token: str) -> httpx.Response:
