@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, or_, select
 
 from crm_api.database import SessionFactory
 from crm_api.dependencies.app_state import get_settings
-from crm_api.dependencies.parameters import refuse_unknown_parameters
+from crm_api.dependencies.parameters import check_parameter_names
 from crm_api.dependencies.rate_limits import limit_requests
 from crm_api.errors import ApiError
 from crm_api.hubspot import current_call_context
@@ -73,7 +73,7 @@ async def authenticate(request: Request, token: Annotated[str | None, Depends(oa
     if call_context is not None:
         call_context.caller = f"user:{user_id}"
     await limit_requests(request)
-    await refuse_unknown_parameters(request)
+    await check_parameter_names(request)
     return user
 
 

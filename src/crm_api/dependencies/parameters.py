@@ -7,7 +7,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
+async def check_parameter_names(request: Request) -> None:
     """Raise a validation error that names the query parameters which the operation does not have.
 
     A parameter that is sent twice is refused too: the operation would use only one of the values.

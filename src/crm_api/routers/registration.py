@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Response, status
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep, SettingsDep
 from crm_api.dependencies.idempotency import IdempotentCreateDep
-from crm_api.dependencies.parameters import refuse_unknown_parameters
+from crm_api.dependencies.parameters import check_parameter_names
 from crm_api.dependencies.rate_limits import LimitMailsDep, limit_registrations, refuse_invalid_networks
 from crm_api.openapi.responses import CREATE_ERRORS, responses
 from crm_api.schemas.registration import AcceptedResponse, Registration, RegistrationResponse
@@ -16,7 +16,7 @@ from crm_api.services.idempotency import Attempt
 router = APIRouter(
     prefix="/api",
     tags=["Account"],
-    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
+    dependencies=[Depends(refuse_invalid_networks), Depends(check_parameter_names)],
 )
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.auth import CurrentUser
-from crm_api.dependencies.parameters import refuse_unknown_parameters
+from crm_api.dependencies.parameters import check_parameter_names
 from crm_api.dependencies.rate_limits import LimitGuessesDep, limit_requests, refuse_invalid_networks
 from crm_api.errors import ApiError
 from crm_api.openapi.responses import responses
@@ -25,7 +25,7 @@ from crm_api.services.accounts import sessions as service
 router = APIRouter(
     prefix="/api",
     tags=["Account"],
-    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
+    dependencies=[Depends(refuse_invalid_networks), Depends(check_parameter_names)],
 )
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, status
 
 from crm_api.dependencies.accounts import AccountContextDep
 from crm_api.dependencies.app_state import HubSpotDep
-from crm_api.dependencies.parameters import refuse_unknown_parameters
+from crm_api.dependencies.parameters import check_parameter_names
 from crm_api.dependencies.rate_limits import (
     LimitGuessesDep,
     LimitMailsDep,
@@ -19,7 +19,7 @@ from crm_api.services.accounts import verification
 router = APIRouter(
     prefix="/api/email/verify",
     tags=["Account"],
-    dependencies=[Depends(refuse_invalid_networks), Depends(refuse_unknown_parameters)],
+    dependencies=[Depends(refuse_invalid_networks), Depends(check_parameter_names)],
 )
 
 
