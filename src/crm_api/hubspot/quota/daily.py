@@ -22,7 +22,7 @@ class DailyReport:
 
 
 class DailyAllowance:
-    """Count of the day's requests, corrected by `X-HubSpot-RateLimit-Daily-Remaining` if HubSpot sends it."""
+    """Count of the day's calls, corrected by `X-HubSpot-RateLimit-Daily-Remaining` if HubSpot sends it."""
 
     def __init__(self, limit: int, *, wall_clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
@@ -35,7 +35,7 @@ class DailyAllowance:
 
     @property
     def remaining(self) -> int:
-        """Requests remaining today."""
+        """Calls remaining today."""
         self._reset_on_new_day()
         return max(0, self.limit - self._used)
 
@@ -52,7 +52,7 @@ class DailyAllowance:
         return 0.0 if self.report is None else max(0.0, self._wall_clock() - self.report.reported_at)
 
     def take(self) -> float | None:
-        """Count one request and return None, or return the seconds until the next probe."""
+        """Count one call and return None, or return the seconds until the next probe."""
         self._reset_on_new_day()
         now = self._wall_clock()
         if self._used >= self.limit:

@@ -26,7 +26,7 @@ class RecentCalls:
 
 
 class Priority(IntEnum):
-    """Order of waiting requests: the one with the lowest number is next."""
+    """Order of waiting calls: the one with the lowest number is next."""
 
     STARTED_WRITE = 0
     """Write of an incoming request that has already used quota."""
@@ -35,7 +35,7 @@ class Priority(IntEnum):
 
 
 class _Round:
-    """Waiting requests of one priority."""
+    """Waiting calls of one priority."""
 
     def __init__(self) -> None:
         self._last_caller: str | None = None
@@ -56,7 +56,7 @@ class _Round:
             del self._waiting[caller]
 
     def grant(self) -> bool:
-        """Grant the turn to the next caller. Returns False if no request waits."""
+        """Grant the turn to the next caller. Returns False if no call waits."""
         while self._waiting:
             caller = self._next_caller()
             turns = self._waiting[caller]
@@ -79,7 +79,7 @@ class _Round:
 
 
 class FairQueue:
-    """Grants one turn at a time. Many waiting requests of one caller do not delay the other callers."""
+    """Grants one turn at a time. Many waiting calls of one caller do not delay the other callers."""
 
     def __init__(self) -> None:
         self._is_taken = False
@@ -90,7 +90,7 @@ class FairQueue:
 
     @property
     def calls_ahead(self) -> int:
-        """Number of requests that have the turn or wait for it."""
+        """Number of calls that have the turn or wait for it."""
         return len(self) + self._is_taken
 
     def take_free_turn(self) -> bool:
@@ -105,7 +105,7 @@ class FairQueue:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._rounds[priority]
         if priority is Priority.BACKGROUND:
-            caller = None  # background requests of all callers keep their order of arrival
+            caller = None  # background calls of all callers keep their order of arrival
         waiting.add(caller, turn)
         try:
             await turn
@@ -117,5 +117,5 @@ class FairQueue:
             raise
 
     def release(self) -> None:
-        """End the turn and grant it to the next request."""
+        """End the turn and grant it to the next call."""
         self._is_taken = any(waiting.grant() for waiting in self._rounds.values())

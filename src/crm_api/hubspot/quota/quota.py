@@ -33,10 +33,10 @@ class QuotaTimeout(Exception):  # noqa: N818 - named like asyncio's TimeoutError
 
 
 class Quota(ABC):
-    """Decides when a request may be sent: requests of one budget are admitted one at a time, and callers take turns.
+    """Decides when a call may be sent: calls of one budget are admitted one at a time, and callers take turns.
 
-    Callers with few recent requests have a queue of their own and are not paced, so they do not wait behind a caller
-    who sends many, nor behind background requests.
+    Callers with few recent calls (light callers) have a queue of their own and are not paced, so they do not wait
+    behind a caller who sends many, nor behind background calls.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Quota(ABC):
         is_started_write: bool = False,
         connection_slot: asyncio.Semaphore | None = None,
     ) -> float:
-        """Wait until a request may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
+        """Wait until a call may be sent; return the seconds waited. Raises `QuotaTimeout` if that takes too long.
 
-        A background request waits until no other request does. A request whose caller has a fallback is paced, so that
+        A background call waits until no other call does. A call with a fallback (a cached response) is paced, so that
         it leaves quota to the others. A started write, whose incoming request has already used quota, has its turn
-        before the other requests of its queue, so that this quota is not used in vain; it is paced like them.
-        `connection_slot` is acquired before the request is counted, so that no counted request waits for a connection.
-        The caller releases it after this call returns.
+        before the other calls of its queue, so that this quota is not used in vain; it is paced like them.
+        `connection_slot` is acquired before the call is counted, so that no counted call waits for a connection.
+        The code that called `acquire` releases it.
         """
         started = self._clock()
         expires_at = started + timeout_seconds
@@ -86,7 +86,7 @@ class Quota(ABC):
         await self._take_turn(queue, budget, caller, expires_at, priority)
         try:
             if not is_light:
-                # A paced request also waits until no light request is waiting.
+                # A paced call also waits until no light call is waiting.
                 light_queue = self._light_queues[budget]
                 await self._take_turn(light_queue, budget, None, expires_at, Priority.BACKGROUND)
                 light_queue.release()
@@ -103,7 +103,7 @@ class Quota(ABC):
         return self._clock() - started
 
     def _is_light(self, budget: Budget, caller: str | None) -> bool:
-        """Count the request and return True if its caller has sent few recently; False if it must be paced."""
+        """Count the call and return True if its caller has sent few recently; False if it must be paced."""
         return self._recent_calls[budget].add(caller, self._clock()) <= self.windows[budget].light_calls
 
     async def _take_turn(
@@ -128,11 +128,11 @@ class Quota(ABC):
             raise QuotaTimeout(1.0) from None
 
     def waiting(self, budget: Budget) -> int:
-        """Return the number of requests that wait for their turn."""
+        """Return the number of calls that wait for their turn."""
         return len(self._queues[budget]) + len(self._light_queues[budget])
 
     def calls_ahead(self, budget: Budget) -> int:
-        """Return the number of requests that have their turn or wait for it."""
+        """Return the number of calls that have their turn or wait for it."""
         return self._queues[budget].calls_ahead + self._light_queues[budget].calls_ahead
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Quota(ABC):
 
     @abstractmethod
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Correct the counts with the response headers of a request sent `elapsed_seconds` ago."""
+        """Correct the counts with the response headers of a call sent `elapsed_seconds` ago."""
 
     @abstractmethod
     def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
@@ -149,7 +149,7 @@ class Quota(ABC):
 
     @abstractmethod
     def snapshot(self) -> dict[str, float]:
-        """Return limits, use and waiting requests, for metrics."""
+        """Return limits, use and waiting calls, for metrics."""
 
     @abstractmethod
     async def daily_report(self) -> DailyReport | None:
@@ -157,14 +157,14 @@ class Quota(ABC):
 
     @abstractmethod
     async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
-        """Wait until the request may be sent. Raises `QuotaTimeout` if that is after `expires_at`.
+        """Wait until the call may be sent. Raises `QuotaTimeout` if that is after `expires_at`.
 
-        The request is paced if the window holds this share of the limit.
+        The call is paced if the window holds this share of the limit.
         """
 
     @abstractmethod
-    def seconds_for(self, budget: Budget, requests: int) -> float:
-        """Estimate the seconds until this many requests are sent."""
+    def seconds_for(self, budget: Budget, calls: int) -> float:
+        """Estimate the seconds until this many calls are sent."""
 
 
 class LocalQuota(Quota):
@@ -207,7 +207,7 @@ class LocalQuota(Quota):
         return until_next + calls_ahead * window.length_seconds / window.limit
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Lower the limit to the one that HubSpot states, and count the requests of other programs."""
+        """Lower the limit to the one that HubSpot states, and count the calls of other programs."""
         self.daily.observe(headers)
         now = self._clock()
         sent_at = now - elapsed_seconds
@@ -263,7 +263,7 @@ class LocalQuota(Quota):
         return self.daily.report
 
     async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
-        """Wait until a request may be sent. `expires_at` is on this quota's clock."""
+        """Wait until a call may be sent. `expires_at` is on this quota's clock."""
         window = self.windows[budget]
         while True:
             now = self._clock()
@@ -281,7 +281,7 @@ class LocalQuota(Quota):
         self._reserve(budget, max(when, self._clock()))
 
     def count_sent(self, budget: Budget) -> None:
-        """Count a request that another quota admitted. Raises `QuotaTimeout` if the daily limit is reached."""
+        """Count a call that another quota admitted. Raises `QuotaTimeout` if the daily limit is reached."""
         wait = self.daily.take()
         if wait is not None:
             raise QuotaTimeout(wait)
@@ -292,9 +292,9 @@ class LocalQuota(Quota):
         if budget in self._sent:
             self._sent[budget].add(stamp, sent_at=stamp)
 
-    def seconds_for(self, budget: Budget, requests: int) -> float:
+    def seconds_for(self, budget: Budget, calls: int) -> float:
         window = self.windows[budget]
-        return max(1.0, requests * window.length_seconds / window.limit)
+        return max(1.0, calls * window.length_seconds / window.limit)
 
 
 def budget_for(policy: QuotaPolicy) -> Budget | None:

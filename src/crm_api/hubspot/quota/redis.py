@@ -33,9 +33,9 @@ MAX_REUSE_DELAY_SECONDS: Final = 0.05
 
 _REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
-# The window of `window.py`, in microseconds of Redis' clock. It reserves a time for each request at once, so that
+# The window of `window.py`, in microseconds of Redis' clock. It reserves a time for each call at once, so that
 # waiting processes send at different times without calling Redis again. In a window without pacing, `check` is not 0:
-# a request that would wait longer reserves nothing and asks again, because responses can shorten the wait.
+# a call that would wait longer reserves nothing and asks again, because responses can shorten the wait.
 _RESERVE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -58,7 +58,7 @@ local function score(rank)
   return tonumber(redis.call('ZRANGE', stamps, rank, rank, 'WITHSCORES')[2])
 end
 
--- Responses: request, time when it was sent, and response time, as in `arrivals.py`.
+-- Responses: call, time when it was sent, and response time, as in `arrivals.py`.
 for index = 14, #ARGV, 3 do
   local sent_at, response_time = tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
   local fastest = tonumber(redis.call('HGET', state, 'fastest') or math.huge)
@@ -138,7 +138,7 @@ return redis.call('HMGET', KEYS[1], 'limit', 'remaining', 'reported_at')
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """Request in Redis, and its time on Redis's clock in microseconds."""
+    """Call in Redis, and its time on Redis's clock in microseconds."""
 
     id: int
     microseconds: int
@@ -146,7 +146,7 @@ class _Stamp:
 
 @dataclass(frozen=True, slots=True)
 class _Reservation:
-    """Time at which a request may be sent, or without a stamp, at which to ask again."""
+    """Time at which a call may be sent, or without a stamp, at which to ask again."""
 
     stamp: _Stamp | None
     at: float
@@ -198,7 +198,7 @@ class RedisQuota(Quota):
         return max(self._local.wait_behind(budget, calls_ahead), until_sent if until_latest > 0 else 0.0)
 
     def observe(self, budget: Budget, headers: Mapping[str, str], *, elapsed_seconds: float = 0.0) -> None:
-        """Correct the local counts now, and the shared counts with the next request."""
+        """Correct the local counts now, and the shared counts with the next call."""
         self._local.observe(budget, headers, elapsed_seconds=elapsed_seconds)
         sent_at = self._clock() - elapsed_seconds
         if budget in self._sent and (stamp := self._sent[budget].pop(sent_at)) is not None:
@@ -208,7 +208,7 @@ class RedisQuota(Quota):
             self._server_used = (used, sent_at)
 
     def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the limit that a 429 reports: here now, in the other processes with the next request."""
+        """Pause the limit that a 429 reports: here now, in the other processes with the next call."""
         self._local.on_rate_limited(policy, retry_after)
         budget = budget_for(policy)
         if budget is not None:
@@ -216,7 +216,7 @@ class RedisQuota(Quota):
             self._paused_until[budget] = max(self._paused_until.get(budget, 0.0), self._clock() + pause)
 
     def snapshot(self) -> dict[str, float]:
-        """Return limits, this process's use and waiting requests; `shared` is 0 while Redis is unavailable."""
+        """Return limits, this process's use and waiting calls; `shared` is 0 while Redis is unavailable."""
         values = self._local.snapshot()
         values |= {f"{budget}_waiting": self.waiting(budget) for budget in self._queues}
         return values | {"shared": float(self._unavailable_until is None)}
@@ -263,7 +263,7 @@ class RedisQuota(Quota):
         try:
             await self._sleep(seconds)
         except asyncio.CancelledError:
-            # Redis has counted the request of the cancelled caller, so the next request of this budget takes over
+            # Redis has counted the call of the cancelled caller, so the next call of this budget takes over
             # the reserved time.
             if reservation.stamp is not None:
                 self._unused_reservations[budget] = reservation
@@ -272,7 +272,7 @@ class RedisQuota(Quota):
     async def _reserve(self, budget: Budget, expires_at: float, unpaced_share: float) -> _Reservation | None:
         """Return a reservation, None without Redis. Raises `QuotaTimeout` if its time is after `expires_at`."""
         now, is_paced = self._clock(), unpaced_share < 1
-        # A request that is not paced would wait longer for a reserved time than for its own.
+        # A call that is not paced would wait longer for a reserved time than for its own.
         unused = self._unused_reservations.pop(budget, None) if is_paced else None
         if unused is not None and now - MAX_REUSE_DELAY_SECONDS <= unused.at <= expires_at:
             return unused
@@ -294,7 +294,7 @@ class RedisQuota(Quota):
             logger.warning("redis available again, HubSpot quota is shared")
             self._unavailable_until = None
         received_at = self._clock()
-        # A request that is not paced overtakes the latest one.
+        # A call that is not paced overtakes the latest one.
         latest = 0.0 if is_paced else self._reserved_until.get(budget, 0.0)
         self._reserved_until[budget] = max(latest, received_at + wait)
         if result == b"refused":
@@ -315,10 +315,10 @@ class RedisQuota(Quota):
 
     async def _run_script_once(self, budget: Budget, arguments: list[Any]) -> tuple[bytes, float, _Stamp]:
         async with asyncio.timeout(self._timeout_seconds):
-            result, wait_microseconds, request_id, microseconds = await self._script(
+            result, wait_microseconds, stamp_id, microseconds = await self._script(
                 keys=[f"{self._key}:{budget}", f"{self._key}:{budget}:state"], args=arguments
             )
-        return result, wait_microseconds / 1e6, _Stamp(request_id, microseconds)
+        return result, wait_microseconds / 1e6, _Stamp(stamp_id, microseconds)
 
     def _arguments(self, budget: Budget, now: float, expires_at: float, unpaced_share: float) -> list[Any]:
         window = self.windows[budget]
@@ -350,8 +350,8 @@ class RedisQuota(Quota):
             ),
         ]
 
-    def seconds_for(self, budget: Budget, requests: int) -> float:
-        return self._local.seconds_for(budget, requests)
+    def seconds_for(self, budget: Budget, calls: int) -> float:
+        return self._local.seconds_for(budget, calls)
 
 
 def _microseconds(seconds: float) -> int:

@@ -1,13 +1,13 @@
-"""Sliding window of requests, with pacing after a burst."""
+"""Sliding window of calls, with pacing after a burst."""
 
 from bisect import insort
 from collections import deque
 from typing import Final
 
-# Share of the limit that callers with many requests may send at once. The rest is spread over the window, so that a
+# Share of the limit that callers with many calls may send at once. The rest is spread over the window, so that a
 # caller who comes after a burst does not have to wait for the whole window.
 UNPACED_SHARE: Final = 0.5
-# The same share for refreshes of cached responses. It is larger, because refreshes wait behind all other requests. With
+# The same share for refreshes of cached responses. It is larger, because refreshes wait behind all other calls. With
 # a share of 0.5, the data of 20 customers became 15 s old instead of 11 s.
 UNPACED_REFRESH_SHARE: Final = 0.8
 # A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
@@ -19,9 +19,9 @@ GUARD_SHARE: Final = 0.025
 MIN_GUARD_SECONDS: Final = 0.15
 # Shorter windows are not paced, because waiting for them to slide takes no longer than a gap.
 MIN_PACED_WINDOW_SECONDS: Final = 2.0
-# Interval between the checks of a request that waits only for the guard of earlier ones.
+# Interval between the checks of a call that waits only for the guard of earlier ones.
 CHECK_SECONDS: Final = 0.02
-# Requests are stored this long after they leave the window, to compare them with the headers of late responses.
+# Calls are stored this long after they leave the window, to compare them with the headers of late responses.
 RETENTION_SECONDS: Final = 15.0
 
 
@@ -31,7 +31,7 @@ def guard_seconds(window_seconds: float) -> float:
 
 
 class SlidingWindow:
-    """Allows at most `limit` requests in any `window_seconds`. All times are of one monotonic clock."""
+    """Allows at most `limit` calls in any `window_seconds`. All times are of one monotonic clock."""
 
     def __init__(self, limit: int, window_seconds: float) -> None:
         if limit < 1:
@@ -47,22 +47,22 @@ class SlidingWindow:
 
     @property
     def is_paced(self) -> bool:
-        """Whether requests after a burst are spread over the window."""
+        """Whether calls after a burst are spread over the window."""
         return self.window_seconds >= MIN_PACED_WINDOW_SECONDS
 
     def unpaced(self, share: float) -> int:
-        """Return the number of requests in one window that may be sent without a gap between them."""
+        """Return the number of calls in one window that may be sent without a gap between them."""
         if not self.is_paced:
             return self.limit
         return max(1, int(self.limit * share))
 
     @property
     def light_calls(self) -> int:
-        """Number of requests of one caller that are not paced."""
+        """Number of calls of one caller that are not paced."""
         return max(1, int(self.limit * LIGHT_SHARE)) if self.is_paced else 0
 
     def next_time(self, now: float, *, unpaced_share: float) -> float:
-        """Return when the next request may be sent; `now` if at once.
+        """Return when the next call may be sent; `now` if at once.
 
         It keeps a gap to the one before if the window holds this share of the limit.
         """
@@ -75,31 +75,31 @@ class SlidingWindow:
         return max(when, self._paced(when, self.unpaced(unpaced_share)))
 
     def reserve(self, when: float) -> float:
-        """Count a request that is sent at `when`, or right after the last reserved one; return that time."""
+        """Count a call that is sent at `when`, or right after the last reserved one; return that time."""
         self._drop_expired(when)
         stamp = max(when, self._stamps[-1]) if self._stamps else when
         self._stamps.append(stamp)
         return stamp
 
     def shorten_guard(self, stamp: float, seconds: float) -> None:
-        """Let the request counted at `stamp` leave the window earlier, because its time of arrival is known."""
+        """Let the call counted at `stamp` leave the window earlier, because its time of arrival is known."""
         if stamp in self._stamps:
             self._stamps.remove(stamp)
             insort(self._stamps, stamp - seconds)
 
     def seconds_until_check(self, wait: float) -> float:
-        """Return how long a request that would wait sleeps before it asks again.
+        """Return how long a call that would wait sleeps before it asks again.
 
         In a window without pacing, responses that arrive meanwhile can shorten the wait by up to the guard.
         """
         return wait if self.is_paced else min(wait, max(wait - self.guard_seconds, CHECK_SECONDS))
 
     def __len__(self) -> int:
-        """Return the number of requests stored, including those that left the window recently."""
+        """Return the number of calls stored, including those that left the window recently."""
         return len(self._stamps)
 
     def block_until(self, when: float) -> None:
-        """Allow no request before `when`."""
+        """Allow no call before `when`."""
         self._blocked_until = max(self._blocked_until, when)
 
     def paused_seconds(self, now: float) -> float:
@@ -107,7 +107,7 @@ class SlidingWindow:
         return max(0.0, self._blocked_until - now)
 
     def used(self, at: float) -> int:
-        """Return the number of requests in the window at `at`."""
+        """Return the number of calls in the window at `at`."""
         start = at - self.length_seconds
         used = 0
         for stamp in reversed(self._stamps):  # the window's stamps are at the end
@@ -122,9 +122,9 @@ class SlidingWindow:
             self.limit = min(self.configured_limit, server_limit)
 
     def count_others(self, server_used: int, *, now: float, sent_at: float) -> int:
-        """Add the requests of other programs, which HubSpot counted and we did not send. Return their number.
+        """Add the calls of other programs, which HubSpot counted and we did not send. Return their number.
 
-        All of our requests that HubSpot may have seen before its response count as ours. The others are assumed to be
+        All of our calls that HubSpot may have seen before its response count as ours. The others are assumed to be
         spread evenly over the window.
         """
         start = sent_at - self.length_seconds
@@ -142,9 +142,9 @@ class SlidingWindow:
             self._stamps.popleft()
 
     def _paced(self, when: float, unpaced: int) -> float:
-        """Return the last request's time plus one gap, at the highest even rate that stays below the limit.
+        """Return the last call's time plus one gap, at the highest even rate that stays below the limit.
 
-        At rate r from now, the window holds used - i + r * (remaining time) requests just before the i-th oldest one
+        At rate r from now, the window holds used - i + r * (remaining time) calls just before the i-th oldest one
         leaves it. That number may not exceed the limit.
         """
         used = self.used(when)

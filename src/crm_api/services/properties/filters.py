@@ -24,7 +24,7 @@ from crm_api.services.properties.time_slices import TimeSlices
 from crm_api.services.properties.values import comparison_key, epoch_milliseconds, load_schema_for, to_wire
 
 T = TypeVar("T")
-Position = tuple[Any, int]
+SortKey = tuple[Any, int]
 """Comparison key and ID of a record in an order; the key is None for a record without a value."""
 
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
@@ -98,24 +98,24 @@ class Order:
     field: Field
     descending: bool = False
 
-    def position(self, record: CrmRecord) -> Position:
-        """Return the position of a record. Computing it is slow for a long text."""
-        return self.position_of(record.id, self.value_of(record))
+    def sort_key(self, record: CrmRecord) -> SortKey:
+        """Return the sort key of a record. Computing it is slow for a long text."""
+        return self.sort_key_of(record.id, self.value_of(record))
 
     async def sorted(self, records: Sequence[CrmRecord], slices: TimeSlices) -> list[CrmRecord]:
         """Return the records in this order."""
-        positions = await slices.map(self.position, records)
-        return [record for _, record in self.sorted_entries(zip(positions, records, strict=True))]
+        sort_keys = await slices.map(self.sort_key, records)
+        return [record for _, record in self.sorted_entries(zip(sort_keys, records, strict=True))]
 
-    def sorted_entries(self, entries: Iterable[tuple[Position, T]]) -> list[tuple[Position, T]]:
-        """Return pairs of a position and something else in this order."""
+    def sorted_entries(self, entries: Iterable[tuple[SortKey, T]]) -> list[tuple[SortKey, T]]:
+        """Return pairs of a sort key and something else in this order."""
         ascending = sorted(entries, key=lambda entry: entry[0][1])
         present = [entry for entry in ascending if entry[0][0] is not None]
         present.sort(key=lambda entry: entry[0][0], reverse=self.descending)
         return present + [entry for entry in ascending if entry[0][0] is None]
 
-    def precedes(self, first: Position, second: Position) -> bool:
-        """Return whether the first position comes before the second."""
+    def precedes(self, first: SortKey, second: SortKey) -> bool:
+        """Return whether the first sort key comes before the second."""
         (first_key, first_id), (second_key, second_id) = first, second
         if first_key == second_key:
             return first_id < second_id
@@ -127,8 +127,8 @@ class Order:
         """Return the value that the record is sorted by."""
         return value_of(record, self.field)
 
-    def position_of(self, record_id: str, value: str | None) -> Position:
-        """Return the position of a record with this ID and value."""
+    def sort_key_of(self, record_id: str, value: str | None) -> SortKey:
+        """Return the sort key of a record with this ID and value."""
         return self._key_of_value(value), int(record_id)
 
     def to_wire(self) -> WireSort:

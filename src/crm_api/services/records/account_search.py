@@ -89,9 +89,9 @@ async def search_account(
         ids = list(dict.fromkeys([*ids, *start.pending_ids]))
     recent = await read_recent(context, object_type, ids)
     matching = await query.matching(recent.values(), fields, context.time_slices)
-    stale = await _stale_ids(context, query, ids, recent)
+    outdated = await _outdated_ids(context, query, ids, recent)
     if start is None:
-        start = _first_position(query, ids, recent, stale, [record.id for record in matching])
+        start = _first_position(query, ids, recent, outdated, [record.id for record in matching])
     pending = await order.sorted(
         [record for record in matching if record.id in start.pending_ids], context.time_slices
     )
@@ -105,7 +105,7 @@ async def search_account(
         context, object_type, request, offset=start.offset, total=start.total
     )
     page, consumed, remaining = await _merge(
-        context, order, results.results, pending, limit, stale=stale, is_last=results.after is None
+        context, order, results.results, pending, limit, outdated=outdated, is_last=results.after is None
     )
     offset += consumed
     is_consumed = consumed == len(results.results)
@@ -131,17 +131,17 @@ def _first_position(
     query: RecordQuery,
     ids: Sequence[str],
     recent: Mapping[str, CrmRecord],
-    stale: Sequence[str],
+    outdated: Sequence[str],
     matching: Sequence[str],
 ) -> _Position:
     # HubSpot's text matching is broader than ours, so keep records that only HubSpot matches.
-    excluded = [*ids, *recent] if query.text is None else [*stale, *matching]
+    excluded = [*ids, *recent] if query.text is None else [*outdated, *matching]
     return _Position(
         excluded_ids=tuple(dict.fromkeys(excluded)), pending_ids=tuple(matching), match_count=len(matching)
     )
 
 
-async def _stale_ids(
+async def _outdated_ids(
     context: RecordContext, query: RecordQuery, ids: Sequence[str], recent: Mapping[str, CrmRecord]
 ) -> list[str]:
     """Return the recent writes that HubSpot may still find, but that were archived or no longer match the filters."""
@@ -215,20 +215,20 @@ async def _merge(
     pending: Sequence[CrmRecord],
     limit: int,
     *,
-    stale: Collection[str],
+    outdated: Collection[str],
     is_last: bool,
 ) -> tuple[list[CrmRecord], int, list[CrmRecord]]:
     """Merge two ordered lists into one page; return it, the number of consumed results, and the remaining pending.
 
-    Stale results are consumed, but are not on the page.
+    Outdated results are consumed, but are not on the page.
     """
     page: list[CrmRecord] = []
     consumed, remaining = 0, list(pending)
     compared = [*results, *pending] if pending else []
-    positions = await context.time_slices.map(order.position, compared)
-    position_of = {id(record): position for record, position in zip(compared, positions, strict=True)}
+    sort_keys = await context.time_slices.map(order.sort_key, compared)
+    sort_key_of = {id(record): sort_key for record, sort_key in zip(compared, sort_keys, strict=True)}
     while True:
-        while consumed < len(results) and results[consumed].id in stale:
+        while consumed < len(results) and results[consumed].id in outdated:
             consumed += 1
         if len(page) == limit:
             break
@@ -236,7 +236,7 @@ async def _merge(
         if result is None and not is_last:
             break  # HubSpot's next page may contain results that precede the remaining records
         if remaining and (
-            result is None or order.precedes(position_of[id(remaining[0])], position_of[id(result)])
+            result is None or order.precedes(sort_key_of[id(remaining[0])], sort_key_of[id(result)])
         ):
             page.append(remaining.pop(0))
         elif result is not None:

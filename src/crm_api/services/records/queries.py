@@ -12,8 +12,8 @@ from crm_api.hubspot.names import MAX_SEARCH_RESULTS, ObjectType
 from crm_api.schemas.common import Include, Page, RecordModel, SearchPage, or_none
 from crm_api.schemas.search import RecordSearch
 from crm_api.services.properties.filters import (
-    Position,
     RecordQuery,
+    SortKey,
     order_by_id,
     parse_list_filters,
     parse_search,
@@ -154,8 +154,8 @@ async def search_rounds(
 ) -> SearchResult:
     """Return the page of matching records after the position, even if its record was changed or deleted."""
     order = query.order or order_by_id(context.fields[object_type])
-    after = await _position_of_cursor(context, object_type, query, rounds, position)
-    page: list[tuple[Position, CrmRecord]] = []
+    after = await _sort_key_of_cursor(context, object_type, query, rounds, position)
+    page: list[tuple[SortKey, CrmRecord]] = []
     total = remaining = 0
     async for entries in _matching_entries(context, object_type, query, rounds):
         total += len(entries)
@@ -180,32 +180,32 @@ async def search_rounds(
 
 async def _matching_entries(
     context: RecordContext, object_type: ObjectType, query: RecordQuery, rounds: RecordRounds
-) -> AsyncIterator[list[tuple[Position, CrmRecord]]]:
-    """Yield the matching records of each round with their positions."""
+) -> AsyncIterator[list[tuple[SortKey, CrmRecord]]]:
+    """Yield the matching records of each round with their sort keys."""
     fields = context.fields[object_type]
     order = query.order or order_by_id(fields)
     async for records in rounds:
         matching = await query.matching(records, fields, context.time_slices)
-        positions = await context.time_slices.map(order.position, matching)
-        yield list(zip(positions, matching, strict=True))
+        sort_keys = await context.time_slices.map(order.sort_key, matching)
+        yield list(zip(sort_keys, matching, strict=True))
 
 
-async def _position_of_cursor(
+async def _sort_key_of_cursor(
     context: RecordContext,
     object_type: ObjectType,
     query: RecordQuery,
     rounds: RecordRounds,
     position: Mapping[str, Any],
-) -> Position | None:
+) -> SortKey | None:
     if not position:
         return None
     order = query.order or order_by_id(context.fields[object_type])
     if "value" in position:
-        return order.position_of(position["id"], position["value"])
+        return order.sort_key_of(position["id"], position["value"])
     # The cursor has no room for the value, so search for the record, and count records if it is missing.
-    ids: list[tuple[Position, str]] = []
+    ids: list[tuple[SortKey, str]] = []
     async for entries in _matching_entries(context, object_type, query, rounds):
-        ids += [(of_record, record.id) for of_record, record in entries]
+        ids += [(sort_key, record.id) for sort_key, record in entries]
     ordered = order.sorted_entries(ids)
     counts = {record_id: count for count, (_, record_id) in enumerate(ordered, start=1)}
     last = min(counts.get(position["id"], position["shown"]), len(ordered))
