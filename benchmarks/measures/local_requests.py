@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -40,9 +40,9 @@ async def measure(run: Run) -> None:
         for path in (HEALTH_PATH, *PATHS):
             measures = {
                 SERVICE: _per_cpu_second(
-                    run, SERVICE, service, our_client, path, run.service.headers[CUSTOMER]
+                    run, SERVICE, service, our_client, path, [run.service.headers[CUSTOMER]]
                 ),
-                LOWER_BOUND: _per_cpu_second(run, LOWER_BOUND, lower_bound, floor_client, path, headers),
+                LOWER_BOUND: _per_cpu_second(run, LOWER_BOUND, lower_bound, floor_client, path, [headers]),
             }
             await _row(run, path, measures, base_costs)
         await _cached_page_row(run, service, our_client)
@@ -61,8 +61,10 @@ def _per_cpu_second(
     server: Server | MissingServer,
     client: Client,
     path: str,
-    headers: Mapping[str, str],
+    headers: Sequence[Mapping[str, str]],
 ) -> Measure:
+    """Return the measure of one path; each client sends the headers of one of these users."""
+
     async def measured() -> tuple[Sample, float]:
         seconds = math.nan
 
@@ -70,7 +72,7 @@ def _per_cpu_second(
             nonlocal seconds
             before = server.cpu_seconds
             sample = await run_concurrently(
-                lambda _number: client.send("GET", path, headers=headers),
+                lambda number: client.send("GET", path, headers=headers[number % len(headers)]),
                 clients=CLIENTS,
                 seconds=run.settings.seconds,
             )
@@ -120,15 +122,19 @@ async def _row(run: Run, path: str, measures: Mapping[str, Measure], base_costs:
 
 
 async def _cached_page_row(run: Run, service: Server, client: Client) -> None:
-    """Compare the page of a customer with two deals and two tickets, from the read cache, with `/api/me`."""
-    [user] = await register_users(client, ["cached-page@example.com"])
-    for _ in range(DEALS):
-        deal = await client.request_json("POST", "/api/deals", headers=user.headers, json=deal_body())
-        path = f"/api/tickets/{deal['data']['id']}"
-        await client.request_json("POST", path, headers=user.headers, json=ticket_body())
+    """Compare the page of a customer with two deals and two tickets, from the read cache, with `/api/me`.
+
+    Each client is a customer of its own, because the simultaneous requests of one customer are limited.
+    """
+    users = await register_users(client, [f"cached-page-{number}@example.com" for number in range(CLIENTS)])
+    for user in users:
+        for _ in range(DEALS):
+            deal = await client.request_json("POST", "/api/deals", headers=user.headers, json=deal_body())
+            path = f"/api/tickets/{deal['data']['id']}"
+            await client.request_json("POST", path, headers=user.headers, json=ticket_body())
+    headers = [user.headers for user in users]
     measures = {
-        path: _per_cpu_second(run, SERVICE, service, client, path, user.headers)
-        for path in (ME_PATH, PAGE_PATH)
+        path: _per_cpu_second(run, SERVICE, service, client, path, headers) for path in (ME_PATH, PAGE_PATH)
     }
     per_cpu, cells = await _measure_in_turn(run, measures)
     figure = per_cpu[PAGE_PATH].ratio_to(per_cpu[ME_PATH], f"x `{ME_PATH}`")
