@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
-from crm_api.services.properties.time_slices import SLICE_SECONDS, TimeSlices
+from crm_api.services.properties import time_slices
+from crm_api.services.properties.time_slices import MIN_SLICE_WITH_PAUSE_SECONDS, SLICE_SECONDS, TimeSlices
 
 
 def compute(item: int) -> int:
@@ -118,3 +120,25 @@ async def test_pause_is_as_long_as_the_slice_before_it() -> None:
     await asyncio.gather(*(slices.map(compute_long, [0]) for _ in range(3)))
     for (started, ended), (next_started, _) in pairwise(times):
         assert next_started - ended >= 0.9 * (ended - started)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "has_pause"),
+    [(MIN_SLICE_WITH_PAUSE_SECONDS * 0.9, False), (MIN_SLICE_WITH_PAUSE_SECONDS * 1.1, True)],
+)
+async def test_only_a_longer_time_slice_is_followed_by_a_pause(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, has_pause: bool
+) -> None:
+    now = 0.0
+
+    def advance_clock(_item: int) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time_slices, "time", SimpleNamespace(perf_counter=lambda: now))
+    slices = TimeSlices()
+    await slices.map(advance_clock, [1])
+    next_computation = asyncio.create_task(slices.map(advance_clock, [1]))
+    await asyncio.sleep(0)
+    assert next_computation.done() is not has_pause
+    await next_computation
