@@ -21,6 +21,7 @@ from crm_api.hubspot import (
     ReadCache,
     RefreshTokenAuth,
     StaticTokenAuth,
+    token_url,
 )
 from crm_api.security.crypto import Cipher, keyed_hash
 from crm_api.security.proxies import proxy_for
@@ -248,7 +249,7 @@ async def hubspot_auth(settings: Settings, session_factory: SessionFactory | Non
         client_id=settings.hubspot_client_id,
         client_secret=settings.hubspot_client_secret.get_secret_value(),
         refresh_token=stored or configured,
-        token_url=f"{settings.hubspot_base_url.rstrip('/')}/oauth/{settings.hubspot_api_version}/token",
+        token_url=token_url(settings.hubspot_base_url, settings.hubspot_api_version),
         store_refresh_token=store,
         load_refresh_token=load,
     )
