@@ -209,7 +209,7 @@ async def _check_account(app: FastAPI) -> None:
 
 
 async def _update_gauges(app: FastAPI, engine: AsyncEngine) -> None:
-    """Update the gauges of quota, read cache and pools every few seconds, and remove what the cache need not keep."""
+    """Update the gauges of quota, read cache and pools every few seconds, and remove expired cached responses."""
     metrics, hubspot, passwords = app.state.metrics, app.state.hubspot, app.state.passwords
     while True:
         metrics.quota(hubspot.sender.quota.snapshot())
