@@ -53,7 +53,7 @@ class Auth(Protocol):
         """Return the token for the next attempt, renewed if due."""
 
     def may_send_again(self, rejected_token: str, *, is_last: bool) -> bool:
-        """Return True if a call that got a 401 should be sent again with a newer token."""
+        """Return True if a call should be sent again with a newer token after HubSpot refused this one with a 401."""
 
 
 class StaticTokenAuth:

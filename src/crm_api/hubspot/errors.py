@@ -264,10 +264,10 @@ def is_account_wide_failure(outcome: object) -> bool:
 
 
 def are_credentials_refused(outcome: object) -> bool | None:
-    """Return whether HubSpot refused the credentials, None if it did not respond."""
+    """Return whether HubSpot refused the credentials; None if the outcome does not show it."""
     if not isinstance(outcome, HubSpotError):
         return False
     if isinstance(outcome, HubSpotGrantError) or outcome.status_code == 401:
         return True
-    # A server error may come from a proxy that does not check credentials.
+    # A proxy in front of HubSpot may have sent the server error without checking the credentials.
     return None if outcome.status_code is None or outcome.status_code >= 500 else False

@@ -82,7 +82,7 @@ async def update_own_contact(
     if user.contact_id is None:
         return
     try:
-        # The increments surround the write only: if the link cannot be resolved, the cached reads remain usable.
+        # A failure before this write changes nothing in HubSpot, so it must not invalidate cached reads.
         async with versions.writing(user, [user.contact_id]):
             await _update(hubspot, user.contact_id, changed, fields=fields, settable=PERSONAL_FIELDS)
     except HubSpotNotFoundError:

@@ -90,7 +90,7 @@ class FairQueue:
 
     @property
     def calls_ahead(self) -> int:
-        """Number of calls that have the turn or wait for it."""
+        """Number of waiting calls, plus one if a call has the turn now."""
         return len(self) + self._is_taken
 
     def take_free_turn(self) -> bool:
@@ -117,5 +117,5 @@ class FairQueue:
             raise
 
     def release(self) -> None:
-        """End the turn and grant it to the next call."""
+        """End the turn of the current call; the next waiting call gets it."""
         self._is_taken = any(waiting.grant() for waiting in self._rounds.values())

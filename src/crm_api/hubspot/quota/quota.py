@@ -164,7 +164,7 @@ class Quota(ABC):
 
     @abstractmethod
     def seconds_for(self, budget: Budget, calls: int) -> float:
-        """Estimate the seconds until this many calls are sent."""
+        """Return an estimate of how many seconds it takes until this many waiting calls have been sent."""
 
 
 class LocalQuota(Quota):
@@ -263,7 +263,7 @@ class LocalQuota(Quota):
         return self.daily.report
 
     async def wait_for_capacity(self, budget: Budget, expires_at: float, *, unpaced_share: float) -> None:
-        """Wait until a call may be sent. `expires_at` is on this quota's clock."""
+        """Wait until a call may be sent. `expires_at` is a time of the clock that this quota was created with."""
         window = self.windows[budget]
         while True:
             now = self._clock()

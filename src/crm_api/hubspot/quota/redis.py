@@ -208,7 +208,7 @@ class RedisQuota(Quota):
             self._server_used = (used, sent_at)
 
     def on_rate_limited(self, policy: QuotaPolicy, retry_after: float | None) -> None:
-        """Pause the limit that a 429 reports: here now, in the other processes with the next call."""
+        """Pause the limit that a 429 reports: in this process now, in each other process before its next call."""
         self._local.on_rate_limited(policy, retry_after)
         budget = budget_for(policy)
         if budget is not None:

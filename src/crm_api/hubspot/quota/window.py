@@ -7,8 +7,8 @@ from typing import Final
 # Share of the limit that callers with many calls may send at once. The rest is spread over the window, so that a
 # caller who comes after a burst does not have to wait for the whole window.
 UNPACED_SHARE: Final = 0.5
-# The same share for refreshes of cached responses. It is larger, because refreshes wait behind all other calls. With
-# a share of 0.5, the data of 20 customers became 15 s old instead of 11 s.
+# The same share for refreshes of cached responses. It may be larger, because refreshes wait behind all other calls.
+# In the benchmark with 20 customers, their data become at most 11 s old; with a share of 0.5 it was 15 s.
 UNPACED_REFRESH_SHARE: Final = 0.8
 # A caller with at most this share of the limit in a window is not paced: pacing would only delay the first page of each
 # of many callers.
@@ -47,7 +47,7 @@ class SlidingWindow:
 
     @property
     def is_paced(self) -> bool:
-        """Whether calls after a burst are spread over the window."""
+        """Whether calls are sent with gaps between them after a burst, as they are in all but short windows."""
         return self.window_seconds >= MIN_PACED_WINDOW_SECONDS
 
     def unpaced(self, share: float) -> int:
@@ -107,7 +107,7 @@ class SlidingWindow:
         return max(0.0, self._blocked_until - now)
 
     def used(self, at: float) -> int:
-        """Return the number of calls in the window at `at`."""
+        """Return how many calls are in the window at the time `at`."""
         start = at - self.length_seconds
         used = 0
         for stamp in reversed(self._stamps):  # the window's stamps are at the end

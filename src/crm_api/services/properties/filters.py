@@ -115,7 +115,7 @@ class Order:
         return present + [entry for entry in ascending if entry[0][0] is None]
 
     def precedes(self, first: SortKey, second: SortKey) -> bool:
-        """Return whether the first sort key comes before the second."""
+        """Return whether a record with the first sort key is before one with the second in this order."""
         (first_key, first_id), (second_key, second_id) = first, second
         if first_key == second_key:
             return first_id < second_id
